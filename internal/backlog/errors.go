@@ -1,0 +1,34 @@
+package backlog
+
+import "errors"
+
+// The reasons why a queue could not be read. Each means one thing to the caller.
+// None of them is zero. Engines wrap exactly one of them around every error.
+var (
+	// ErrUnavailable is an engine that did not answer: refused, timed out, loading,
+	// failing over. Trying again may help.
+	ErrUnavailable = errors.New("unavailable")
+	// ErrDenied is an engine that refused the credentials or the command.
+	ErrDenied = errors.New("denied")
+	// ErrMismatch is a queue that is there, but is not what its layout says, such as
+	// a Redis list where a stream was named.
+	ErrMismatch = errors.New("mismatch")
+	// ErrPartial is an answer of which a part is missing, such as one node of a cluster.
+	ErrPartial = errors.New("partial")
+)
+
+// Reason returns a short stable word for err, for metrics and logs.
+func Reason(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrDenied):
+		return "denied"
+	case errors.Is(err, ErrMismatch):
+		return "mismatch"
+	case errors.Is(err, ErrPartial):
+		return "partial"
+	default:
+		return "unavailable"
+	}
+}

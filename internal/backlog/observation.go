@@ -1,0 +1,22 @@
+package backlog
+
+import "time"
+
+// An Observation is what is known of one queue: the last good reading, the ones
+// before it, and whether reading works now. It is immutable.
+type Observation struct {
+	// Latest is the last good reading; its At is zero if there never was one.
+	Latest Reading
+	// Past are earlier readings, oldest first, as far back as somebody asked for.
+	Past []Reading
+	// Err is why the last attempt failed; nil if it succeeded. It wraps one of this
+	// package's errors.
+	Err error
+	// FailingSince is when reading began to fail; zero while Err is nil.
+	FailingSince time.Time
+	// Armed says that a change of the queue will be noticed by itself.
+	Armed bool
+}
+
+// Known tells whether there ever was a good reading.
+func (o Observation) Known() bool { return !o.Latest.At.IsZero() }

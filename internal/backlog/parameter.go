@@ -1,0 +1,138 @@
+package backlog
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
+)
+
+// A Parameter is a key that a person may set, in a trigger's metadata or in a
+// connection of the configuration.
+type Parameter struct {
+	Name string
+	Kind Kind
+	// Doc is one sentence.
+	Doc string
+	// Default is the value as a person would write it; empty is the zero value.
+	Default  string
+	Required bool
+	// Allowed are the values of a KindChoice.
+	Allowed []string
+	// Min and Max bound a KindInteger, inclusive. They count if Max > Min.
+	Min, Max int64
+}
+
+// A Kind says how the text of a Parameter becomes a value.
+type Kind uint8
+
+// The kinds and the Go type each parses to.
+const (
+	KindText     Kind = iota // string
+	KindChoice               // string, one of Allowed
+	KindList                 // []string, comma separated
+	KindInteger              // int64
+	KindNumber               // float64, finite
+	KindBool                 // bool
+	KindDuration             // time.Duration, positive or zero
+	KindSecret               // Secret; in the configuration only
+	KindFile                 // File; in the configuration only
+)
+
+func (k Kind) String() string {
+	return [...]string{
+		"text", "choice", "list", "whole number", "number", "true or false",
+		"duration", "secret", "file",
+	}[k]
+}
+
+// Expects describes the allowed values for people, such as "a whole number from 0 to 15".
+func (p Parameter) Expects() string {
+	switch p.Kind {
+	case KindChoice:
+		return "one of " + strings.Join(p.Allowed, ", ")
+	case KindList:
+		return "names separated by commas"
+	case KindInteger:
+		if p.Max > p.Min {
+			return fmt.Sprintf("a whole number from %d to %d", p.Min, p.Max)
+		}
+		return "a whole number"
+	case KindNumber:
+		return "a number"
+	case KindBool:
+		return "true or false"
+	case KindDuration:
+		return `a duration such as "30s" or "5m"`
+	case KindSecret:
+		return "a mapping {file: PATH} or {env: NAME}"
+	case KindFile:
+		return "the path of a file"
+	default:
+		return "a text"
+	}
+}
+
+// Parse turns text into the Go value of the parameter's kind. The error says what
+// is allowed, and leaves it to the caller to name key and value.
+func (p Parameter) Parse(text string) (any, error) {
+	switch p.Kind {
+	case KindChoice:
+		return p.parseChoice(text)
+	case KindList:
+		return splitList(text), nil
+	case KindInteger:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || p.Max > p.Min && (n < p.Min || n > p.Max) {
+			return nil, fmt.Errorf("want %s", p.Expects())
+		}
+		return n, nil
+	case KindNumber:
+		f, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return nil, fmt.Errorf("want %s", p.Expects())
+		}
+		return f, nil
+	case KindBool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return nil, fmt.Errorf("want %s", p.Expects())
+		}
+		return b, nil
+	case KindDuration:
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 {
+			return nil, fmt.Errorf("want %s", p.Expects())
+		}
+		return d, nil
+	case KindText:
+		return text, nil
+	default:
+		return nil, fmt.Errorf("a %s cannot be written as plain text, want %s", p.Kind, p.Expects())
+	}
+}
+
+func (p Parameter) parseChoice(text string) (any, error) {
+	if slices.Contains(p.Allowed, text) {
+		return text, nil
+	}
+	if near := spelling.Nearest(text, p.Allowed); near != "" {
+		return nil, fmt.Errorf("want %s; did you mean %q", p.Expects(), near)
+	}
+	return nil, fmt.Errorf("want %s", p.Expects())
+}
+
+// splitList splits at commas and drops blanks around and empty elements.
+func splitList(text string) []string {
+	var names []string
+	for name := range strings.SplitSeq(text, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,100 @@
+package backlog
+
+import "time"
+
+// A Reading is one observation of one queue. It exists only if the engine
+// answered in full: a failed or partial read is an error, never a Reading.
+type Reading struct {
+	// At is when the engine answered.
+	At time.Time
+	// Ready is the number of messages that a worker could take now.
+	Ready int64
+	// Due is delayed or retried work whose time has come, but which only a
+	// worker would move to where workers take it from.
+	Due int64
+	// InFlight is work that was handed out and is not settled.
+	InFlight Count
+	// NextDue is when the next delayed message falls due; zero if there is none.
+	NextDue time.Time
+	// Oldest is since when the oldest waiting message waits.
+	Oldest Age
+	// Enqueued and Dequeued are the engine's own monotonic counters.
+	Enqueued, Dequeued Count
+	// Consumers is how many workers the engine sees.
+	Consumers Count
+	// Missing says that the queue does not exist. All counts are zero then. In
+	// many engines an empty queue does not exist, so this is an answer and not
+	// an error; what it means is the trigger's choice.
+	Missing bool
+	// Paused says that the engine hands out nothing for now.
+	Paused bool
+	// MaxUseful is the number of workers beyond which more cannot help
+	// (partitions, a global concurrency limit). Zero is no limit.
+	MaxUseful int64
+	// Quality says how good Ready, Due and InFlight are.
+	Quality Quality
+	// Warning is a remark for people about a reading that is valid but may not be
+	// what they meant, such as a consumer group that does not exist yet.
+	Warning string
+}
+
+// Backlog is all work there is to do now: ready, due and in flight. Messages
+// that are not yet due are not backlog.
+func (r Reading) Backlog() int64 {
+	return r.Ready + r.Due + r.InFlight.N
+}
+
+// A Count is a number that an engine may not be able to tell. The zero value is
+// unknown; N of an unknown count is zero.
+type Count struct {
+	N     int64
+	Known bool
+}
+
+// Exactly returns a known Count of n.
+func Exactly(n int64) Count { return Count{N: n, Known: true} }
+
+// Age tells since when the oldest waiting message waits and how that is known.
+type Age struct {
+	// Since is the moment the message was enqueued; meaningless if Kind is AgeUnknown.
+	Since time.Time
+	Kind  AgeKind
+}
+
+// An AgeKind says how an Age came to be known.
+type AgeKind uint8
+
+// The kinds of an age.
+const (
+	// AgeUnknown is an age that nobody can tell.
+	AgeUnknown AgeKind = iota
+	// AgeExact is the time that the engine recorded for the message itself.
+	AgeExact
+	// AgeInterpolated was computed from the engine's counters over time.
+	AgeInterpolated
+	// AgeLowerBound is when the message was first seen waiting: it is at least that old.
+	AgeLowerBound
+)
+
+func (k AgeKind) String() string {
+	return [...]string{"unknown", "exact", "interpolated", "lower bound"}[k]
+}
+
+// Quality says how the counts of a Reading relate to the truth.
+type Quality uint8
+
+// The qualities of a reading.
+const (
+	// Exact counts are the truth at the moment of reading.
+	Exact Quality = iota
+	// UpperBound counts may be too high, never too low.
+	UpperBound
+	// LowerBound counts may be too low, never zero when there is work.
+	LowerBound
+	// Capped counts stopped at a limit: the truth is at least this.
+	Capped
+)
+
+func (q Quality) String() string {
+	return [...]string{"exact", "upper bound", "lower bound", "capped"}[q]
+}

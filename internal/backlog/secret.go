@@ -1,0 +1,30 @@
+package backlog
+
+import "log/slog"
+
+const redacted = "[redacted]"
+
+// A Secret is a text that prints as "[redacted]" however it is printed.
+type Secret struct {
+	text string
+}
+
+// NewSecret returns a Secret of text.
+func NewSecret(text string) Secret { return Secret{text: text} }
+
+// Reveal returns the text itself. Call it only to hand the text to a client library.
+func (s Secret) Reveal() string { return s.text }
+
+// IsSet tells whether there is a text.
+func (s Secret) IsSet() bool { return s.text != "" }
+
+func (s Secret) String() string { return redacted }
+
+// GoString is what %#v prints.
+func (s Secret) GoString() string { return redacted }
+
+// LogValue is what slog prints.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText is what JSON and YAML encoders print.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
