@@ -1,0 +1,259 @@
+package policy_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+)
+
+var start = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+func at(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+
+func ready(seconds int, n int64) backlog.Reading {
+	return backlog.Reading{At: at(seconds), Ready: n}
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	spec := policy.Spec{Target: 5, MaxStaleness: 30 * time.Second}
+	down := fmt.Errorf("read list %q: %w", "jobs", backlog.ErrUnavailable)
+	for _, tc := range []struct {
+		name string
+		spec func(*policy.Spec)
+		seen backlog.Observation
+		now  time.Time
+		want policy.Decision
+		err  error
+	}{
+		{
+			name: "an empty queue is inactive",
+			seen: backlog.Observation{Latest: ready(0, 0)},
+			want: policy.Decision{Target: 5},
+		},
+		{
+			name: "ready, due and in flight are work",
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 20, Due: 3, InFlight: backlog.Exactly(4)}},
+			want: policy.Decision{Value: 27, Target: 5, Active: true},
+		},
+		{
+			name: "only the parts that are asked for count",
+			spec: func(s *policy.Spec) { s.Count = policy.CountReady | policy.CountDue },
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 20, Due: 3, InFlight: backlog.Exactly(4)}},
+			want: policy.Decision{Value: 23, Target: 5, Active: true},
+		},
+		{
+			name: "a busy worker alone keeps the trigger active",
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), InFlight: backlog.Exactly(1)}},
+			want: policy.Decision{Value: 1, Target: 5, Active: true},
+		},
+		{
+			name: "activation must be exceeded",
+			spec: func(s *policy.Spec) { s.Activation = 10 },
+			seen: backlog.Observation{Latest: ready(0, 10)},
+			want: policy.Decision{Value: 10, Target: 5},
+		},
+		{
+			name: "the cap is exact",
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 39, MaxUseful: 3}},
+			want: policy.Decision{Value: 15, Target: 5, Active: true, Steps: []policy.Step{{policy.Capped, 39, 15}}},
+		},
+		{
+			name: "waiting messages of a paused queue need no worker",
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 39, InFlight: backlog.Exactly(2), Paused: true}},
+			want: policy.Decision{Value: 2, Target: 5, Active: true, Steps: []policy.Step{{policy.Paused, 41, 2}}},
+		},
+		{
+			name: "a larger value within the hold window counts",
+			spec: func(s *policy.Spec) { s.Hold = time.Minute },
+			seen: backlog.Observation{Past: []backlog.Reading{ready(-90, 99), ready(-70, 30), ready(-20, 4)}, Latest: ready(-1, 0)},
+			want: policy.Decision{
+				Value: 30, Target: 5, Active: true, Until: at(40),
+				Steps: []policy.Step{{policy.Held, 0, 30}},
+			},
+		},
+		{
+			name: "the hold ends",
+			spec: func(s *policy.Spec) { s.Hold = time.Minute },
+			seen: backlog.Observation{Past: []backlog.Reading{ready(-90, 30)}, Latest: ready(-60, 0)},
+			want: policy.Decision{Target: 5},
+		},
+		{
+			name: "an outage is bridged by the last good reading",
+			seen: backlog.Observation{Latest: ready(-29, 12), Err: down, FailingSince: at(-20)},
+			want: policy.Decision{Value: 12, Target: 5, Active: true, Steps: []policy.Step{{policy.Bridged, 12, 12}}},
+		},
+		{
+			name: "and then it is an error, not zero",
+			seen: backlog.Observation{Latest: ready(-31, 12), Err: down, FailingSince: at(-20)},
+			err:  backlog.ErrUnavailable,
+		},
+		{
+			name: "a queue that was never read is an error, not zero",
+			seen: backlog.Observation{Err: down, FailingSince: at(-1)},
+			err:  policy.ErrUnknown,
+		},
+		{
+			name: "a queue that was not read yet is an error, not zero",
+			err:  policy.ErrUnknown,
+		},
+		{
+			name: "a missing queue is empty",
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Missing: true}},
+			want: policy.Decision{Target: 5},
+		},
+		{
+			name: "or an error, if the trigger says so",
+			spec: func(s *policy.Spec) { s.MissingIsError = true },
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Missing: true}},
+			err:  policy.ErrMissing,
+		},
+		{
+			name: "a server that restarted empty keeps what was last known for a while",
+			seen: backlog.Observation{
+				Past:   []backlog.Reading{{At: at(-12), Ready: 80, Epoch: "a"}, {At: at(-11), Ready: 50, Epoch: "a"}},
+				Latest: backlog.Reading{At: at(-10), Epoch: "b"},
+			},
+			want: policy.Decision{
+				Value: 50, Target: 5, Active: true, Until: at(20),
+				Steps: []policy.Step{{policy.Restarted, 0, 50}},
+			},
+		},
+		{
+			name: "but not for ever",
+			seen: backlog.Observation{
+				Past:   []backlog.Reading{{At: at(-41), Ready: 50, Epoch: "a"}},
+				Latest: backlog.Reading{At: at(-30), Epoch: "b"},
+			},
+			want: policy.Decision{Target: 5},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			spec := spec
+			if tc.spec != nil {
+				tc.spec(&spec)
+			}
+			got, err := policy.Decide(spec, tc.seen, at(0))
+			if !errors.Is(err, tc.err) {
+				t.Fatalf("error %v, want %v", err, tc.err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("decision (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func readings() *rapid.Generator[backlog.Reading] {
+	return rapid.Custom(func(t *rapid.T) backlog.Reading {
+		return backlog.Reading{
+			Ready:     rapid.Int64Min(0).Draw(t, "ready"),
+			Due:       rapid.Int64Min(0).Draw(t, "due"),
+			InFlight:  backlog.Count{N: rapid.Int64Min(0).Draw(t, "in flight"), Known: true},
+			MaxUseful: rapid.Int64Range(0, 1000).Draw(t, "max useful"),
+			Paused:    rapid.Bool().Draw(t, "paused"),
+			Missing:   rapid.Bool().Draw(t, "missing"),
+			Epoch:     rapid.SampledFrom([]string{"a", "b"}).Draw(t, "epoch"),
+		}
+	})
+}
+
+func specs() *rapid.Generator[policy.Spec] {
+	return rapid.Custom(func(t *rapid.T) policy.Spec {
+		return policy.Spec{
+			Target:       rapid.Float64Range(0.001, 1e9).Draw(t, "target"),
+			Activation:   rapid.Float64Range(0, 1e9).Draw(t, "activation"),
+			Hold:         time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "hold")),
+			Count:        policy.Counts(rapid.IntRange(0, 7).Draw(t, "count")),
+			MaxStaleness: time.Duration(rapid.Int64Range(1, int64(time.Hour)).Draw(t, "max staleness")),
+		}
+	})
+}
+
+func observations() *rapid.Generator[backlog.Observation] {
+	return rapid.Custom(func(t *rapid.T) backlog.Observation {
+		all := rapid.SliceOfN(readings(), 1, 8).Draw(t, "readings")
+		when := start.Add(-time.Hour)
+		for i := range all {
+			when = when.Add(time.Duration(rapid.Int64Range(1, int64(time.Minute)).Draw(t, "step")))
+			all[i].At = when
+		}
+		return backlog.Observation{Past: all[:len(all)-1], Latest: all[len(all)-1]}
+	})
+}
+
+func TestDecisionIsFiniteAndBounded(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		spec, seen := specs().Draw(t, "spec"), observations().Draw(t, "seen")
+		d, err := policy.Decide(spec, seen, start)
+		if err != nil {
+			t.Fatalf("a good reading gave an error: %v", err)
+		}
+		if math.IsNaN(d.Value) || math.IsInf(d.Value, 0) || d.Value < 0 {
+			t.Fatalf("value %v", d.Value)
+		}
+		if limit := seen.Latest.MaxUseful; limit > 0 && d.Value > float64(limit)*spec.Target {
+			t.Fatalf("value %v exceeds the cap of %d workers at %v messages", d.Value, limit, spec.Target)
+		}
+		if n := len(d.Steps); n > 0 && d.Steps[n-1].After != d.Value {
+			t.Fatalf("the last step ends at %v, the value is %v", d.Steps[n-1].After, d.Value)
+		}
+	})
+}
+
+func TestDecisionIsMonotoneInTheBacklog(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		spec, seen := specs().Draw(t, "spec"), observations().Draw(t, "seen")
+		more := seen
+		more.Latest.Ready += rapid.Int64Range(0, math.MaxInt64-more.Latest.Ready).Draw(t, "more ready")
+		more.Latest.InFlight.N += rapid.Int64Range(0, math.MaxInt64-more.Latest.InFlight.N).Draw(t, "more in flight")
+		less, err := policy.Decide(spec, seen, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		greater, err := policy.Decide(spec, more, start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if greater.Value < less.Value || less.Active && !greater.Active {
+			t.Fatalf("more work, smaller decision: %+v, then %+v", less, greater)
+		}
+	})
+}
+
+func TestParseCounts(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		names []string
+		want  policy.Counts
+		err   string
+	}{
+		{"nothing", nil, 0, ""},
+		{"all", []string{"inFlight", "ready", "due"}, policy.CountAll, ""},
+		{"one", []string{"due"}, policy.CountDue, ""},
+		{"unknown", []string{"delayed"}, 0, `"delayed" is not one of ready, due, inFlight`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := policy.ParseCounts(tc.names)
+			if text := fmt.Sprint(err); err != nil && text != tc.err || err == nil && tc.err != "" {
+				t.Fatalf("error %v, want %q", err, tc.err)
+			}
+			if got != tc.want {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
