@@ -1,0 +1,42 @@
+package trigger
+
+import (
+	"slices"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// A Catalog is what the parser knows of the configuration: which connections
+// there are, and what their engines can read. It is immutable.
+type Catalog struct {
+	connections map[string]backlog.Connection
+	engines     map[string]backlog.Engine
+}
+
+// NewCatalog returns a Catalog of connections. A connection whose engine is not
+// among engines is left out.
+func NewCatalog(connections []backlog.Connection, engines []backlog.Engine) *Catalog {
+	c := &Catalog{connections: map[string]backlog.Connection{}, engines: map[string]backlog.Engine{}}
+	for _, engine := range engines {
+		c.engines[engine.Name] = engine
+	}
+	for _, connection := range connections {
+		if _, ok := c.engines[connection.Engine]; ok {
+			c.connections[connection.Name] = connection
+		}
+	}
+	return c
+}
+
+// visible lists the connections that a namespace may know of. The names of the
+// others are none of its business.
+func (c *Catalog) visible(namespace string) []string {
+	var names []string
+	for name, connection := range c.connections {
+		if connection.Allows(namespace) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,37 @@
+package trigger
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrDenied is a connection that the ScaledObject's namespace may not use, or
+// that does not exist: a tenant cannot tell the two apart.
+var ErrDenied = errors.New("connection not available")
+
+// A Fault is one thing that is wrong with a trigger's metadata.
+type Fault struct {
+	// Key is the metadata key; empty if the fault is not of one key.
+	Key string
+	// Text says which value is wrong and what is allowed.
+	Text string
+}
+
+// Faults are all things that are wrong with a trigger's metadata.
+type Faults []Fault
+
+func (f Faults) Error() string {
+	texts := make([]string, len(f))
+	for i, fault := range f {
+		texts[i] = fault.Text
+		if fault.Key != "" {
+			texts[i] = fault.Key + ": " + fault.Text
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (f *Faults) add(key, format string, args ...any) {
+	*f = append(*f, Fault{Key: key, Text: fmt.Sprintf(format, args...)})
+}

@@ -1,0 +1,51 @@
+package trigger
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+)
+
+// maxName leaves room for KEDA's prefix "s99-" within the 63 characters of a
+// Kubernetes label value, which the name of an external metric becomes:
+// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scalers/scaler.go#L76
+const maxName = 59
+
+// metricName derives the name of a trigger's metric. KEDA passes it on as it is,
+// so it has to suit a URL path and a label. Where letters had to be changed or
+// left out, a hash of the whole keeps different queues apart.
+func metricName(t Trigger, layout backlog.Layout) string {
+	whole := t.Query.Layout + "-" + t.Query.Queue
+	for _, parameter := range layout.Parameters {
+		if value := t.Query.Params.Get(parameter.Name); value != parameter.Default {
+			whole += "-" + value
+		}
+	}
+	if t.Policy.Count != policy.CountAll {
+		whole += "-" + strings.ReplaceAll(t.Policy.Count.String(), ",", "-")
+	}
+	name := strings.Trim(strings.Map(plainRune, whole), "-")
+	if name == whole && len(name) <= maxName {
+		return name
+	}
+	hash := fnv.New32a()
+	// A hash never fails to write.
+	_, _ = hash.Write([]byte(whole))
+	suffix := fmt.Sprintf("-%08x", hash.Sum32())
+	return strings.TrimRight(name[:min(len(name), maxName-len(suffix))], "-") + suffix
+}
+
+// plainRune maps everything but lower-case letters, digits and dashes to them.
+func plainRune(r rune) rune {
+	switch {
+	case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+		return r
+	case r >= 'A' && r <= 'Z':
+		return r + 'a' - 'A'
+	default:
+		return '-'
+	}
+}

@@ -1,0 +1,252 @@
+package trigger
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
+)
+
+// fromEnv is the suffix of keys whose value KEDA took from the environment of the
+// scaled container. KEDA sends the value and keeps the suffix:
+// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scalers/external_scaler.go#L150
+const fromEnv = "FromEnv"
+
+// maxShown bounds how much of a wrong value is repeated in an error.
+const maxShown = 80
+
+// kedaKeys are keys of the external scaler itself, which KEDA sends along.
+func kedaKeys() []string { return []string{"scalerAddress", "enableTLS", "unsafeSsl"} }
+
+// Parse turns the metadata of one trigger of a ScaledObject in namespace into a
+// Trigger. The error is Faults, or wraps ErrDenied.
+func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, error) {
+	p := parser{values: make(map[string]string, len(metadata))}
+	p.resolve(metadata)
+	name := p.take(keyConnection)
+	if name == "" {
+		p.faults.add(keyConnection, "required: the name of a connection of the scaler's configuration%s", among(c.visible(namespace)))
+		return Trigger{}, p.faults
+	}
+	connection, ok := c.connections[name]
+	if !ok || !connection.Allows(namespace) {
+		visible := c.visible(namespace)
+		return Trigger{}, fmt.Errorf("connection: %w: namespace %q has no connection %q%s%s",
+			ErrDenied, namespace, shorten(name), suggest(name, visible), among(visible))
+	}
+	layout := p.layout(c.engines[connection.Engine])
+	t := Trigger{Connection: name, Policy: p.policy(layout), Query: p.query(layout)}
+	p.rejectRest(layout)
+	if len(p.faults) == 0 && layout.Check != nil {
+		if err := layout.Check(t.Query); err != nil {
+			p.faults.add("", "%s", err)
+		}
+	}
+	if len(p.faults) > 0 {
+		return Trigger{}, p.faults
+	}
+	t.MetricName = metricName(t, layout)
+	return t, nil
+}
+
+// A parser takes keys out of values one by one; what is left over is unknown.
+type parser struct {
+	values map[string]string
+	faults Faults
+}
+
+// resolve copies the metadata, drops KEDA's own keys and takes "FromEnv" off.
+func (p *parser) resolve(metadata map[string]string) {
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		plain := strings.TrimSuffix(key, fromEnv)
+		if slices.Contains(kedaKeys(), plain) {
+			continue
+		}
+		if _, both := metadata[plain]; both && plain != key {
+			p.faults.add(key, "%s is set as well, only one of the two may be", plain)
+			continue
+		}
+		p.values[plain] = strings.TrimSpace(metadata[key])
+	}
+}
+
+// take removes key and returns its value, or "" if it is not there.
+func (p *parser) take(key string) string {
+	value := p.values[key]
+	delete(p.values, key)
+	return value
+}
+
+// layout finds the one key that names a layout. It leaves the key in place.
+func (p *parser) layout(engine backlog.Engine) backlog.Layout {
+	var found []backlog.Layout
+	var names []string
+	for _, layout := range engine.Layouts {
+		if _, ok := p.values[layout.Name]; ok {
+			found = append(found, layout)
+		}
+		names = append(names, layout.Name)
+	}
+	switch len(found) {
+	case 1:
+		return found[0]
+	case 0:
+		p.faults.add("", "no key names the queue, want one of %s", strings.Join(names, ", "))
+		return backlog.Layout{Parameters: anyParameter(engine)}
+	default:
+		p.faults.add(found[1].Name, "the queue is named by %s already, want one of %s", found[0].Name, strings.Join(names, ", "))
+		for _, layout := range found[1:] {
+			p.take(layout.Name)
+		}
+		return found[0]
+	}
+}
+
+// anyParameter is every parameter of every layout: where the layout is not known,
+// none of them can be called unknown.
+func anyParameter(engine backlog.Engine) []backlog.Parameter {
+	var all []backlog.Parameter
+	for _, layout := range engine.Layouts {
+		for _, parameter := range layout.Parameters {
+			parameter.Required = false
+			all = append(all, parameter)
+		}
+	}
+	return all
+}
+
+// query reads the queue's name and the layout's own parameters.
+func (p *parser) query(layout backlog.Layout) backlog.Query {
+	q := backlog.Query{Layout: layout.Name}
+	if layout.Name != "" {
+		if q.Queue = p.take(layout.Name); q.Queue == "" {
+			p.faults.add(layout.Name, "is empty, want the %s", layout.Queue)
+		}
+	}
+	params := map[string]string{}
+	for _, parameter := range layout.Parameters {
+		// The default is written out, so that a trigger that names it shares its query
+		// with one that does not.
+		params[parameter.Name] = cmp.Or(p.text(parameter), parameter.Default)
+	}
+	q.Params = backlog.NewParams(params)
+	return q
+}
+
+// policy reads the common parameters.
+func (p *parser) policy(layout backlog.Layout) policy.Spec {
+	spec := policy.Spec{Target: DefaultTarget, Count: policy.CountAll, MissingIsError: layout.MissingIsError}
+	for _, parameter := range policyParameters() {
+		text := p.text(parameter)
+		if text == "" {
+			continue
+		}
+		value, _ := parameter.Parse(text) // text has reported the fault already
+		if err := apply(&spec, parameter.Name, value); err != nil {
+			p.faults.add(parameter.Name, "%q: %s", shorten(text), err)
+		}
+	}
+	return spec
+}
+
+// apply sets one common parameter in spec.
+func apply(spec *policy.Spec, name string, value any) (err error) {
+	switch v := value.(type) {
+	case float64:
+		switch {
+		case name == keyTarget && v <= 0:
+			return fmt.Errorf("want a number greater than 0")
+		case v < 0:
+			return fmt.Errorf("want a number that is not negative")
+		case name == keyTarget:
+			spec.Target = v
+		default:
+			spec.Activation = v
+		}
+	case []string:
+		spec.Count, err = policy.ParseCounts(v)
+	case string:
+		spec.MissingIsError = v == missingError
+	case time.Duration:
+		switch {
+		case name == keyHold && v > maxHold:
+			return fmt.Errorf("want at most %s", maxHold)
+		case name == keyHold:
+			spec.Hold = v
+		case v < minStaleness || v > maxStaleness:
+			return fmt.Errorf("want a duration from %s to %s", minStaleness, maxStaleness)
+		default:
+			spec.MaxStaleness = v
+		}
+	}
+	return err
+}
+
+// text takes the text of a parameter, after checking that it parses. It returns
+// "" where the parameter is not set or wrong.
+func (p *parser) text(parameter backlog.Parameter) string {
+	_, set := p.values[parameter.Name]
+	text := p.take(parameter.Name)
+	switch {
+	case text == "" && parameter.Required:
+		p.faults.add(parameter.Name, "required, want %s", parameter.Expects())
+		return ""
+	case text == "" && set:
+		p.faults.add(parameter.Name, "is empty, want %s", parameter.Expects())
+		return ""
+	case text == "":
+		return ""
+	}
+	if _, err := parameter.Parse(text); err != nil {
+		p.faults.add(parameter.Name, "%q: %s", shorten(text), err)
+		return ""
+	}
+	return text
+}
+
+// rejectRest reports every key that nothing took.
+func (p *parser) rejectRest(layout backlog.Layout) {
+	var known []string
+	for _, parameter := range Common() {
+		known = append(known, parameter.Name)
+	}
+	known = append(known, layout.Name)
+	for _, parameter := range layout.Parameters {
+		known = append(known, parameter.Name)
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.values)) {
+		p.faults.add(shorten(key), "unknown key%s", suggest(key, known))
+	}
+}
+
+// suggest is the "did you mean" of an error.
+func suggest(word string, known []string) string {
+	if near := spelling.Nearest(word, known); near != "" {
+		return ", did you mean " + strconv.Quote(near) + "?"
+	}
+	return ""
+}
+
+// among lists what there is to choose from, if that is little.
+func among(names []string) string {
+	const few = 10
+	if len(names) == 0 || len(names) > few {
+		return ""
+	}
+	return " (there are: " + strings.Join(names, ", ") + ")"
+}
+
+// shorten keeps an error readable whatever was sent.
+func shorten(s string) string {
+	if len(s) <= maxShown {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxShown], "") + "..."
+}

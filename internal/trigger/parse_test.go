@@ -1,0 +1,184 @@
+package trigger_test
+
+import (
+	"errors"
+	"maps"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
+)
+
+func catalog() *trigger.Catalog {
+	return trigger.NewCatalog(
+		[]backlog.Connection{
+			{Name: "orders", Engine: "redis", Namespaces: []string{"shop", "team-*"}},
+			{Name: "vault", Engine: "redis", Namespaces: []string{"bank"}},
+		},
+		[]backlog.Engine{{Name: "redis", Layouts: []backlog.Layout{
+			{Name: "list", Queue: "key of the list"},
+			{
+				Name: "stream", Queue: "key of the stream", MissingIsError: true,
+				Parameters: []backlog.Parameter{
+					{Name: "consumerGroup", Kind: backlog.KindText},
+					{Name: "groupStart", Kind: backlog.KindChoice, Allowed: []string{"first", "last"}, Default: "first"},
+				},
+			},
+			{
+				Name: "pair", Queue: "name",
+				Parameters: []backlog.Parameter{{Name: "other", Kind: backlog.KindText, Required: true}},
+				Check: func(q backlog.Query) error {
+					if q.Params.Get("other") == q.Queue {
+						return errors.New("pair and other are the same")
+					}
+					return nil
+				},
+			},
+		}}},
+	)
+}
+
+func defaults() policy.Spec {
+	return policy.Spec{Target: 5, Count: policy.CountAll}
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name      string
+		namespace string
+		metadata  map[string]string
+		want      trigger.Trigger
+	}{
+		{
+			name:      "the least there can be",
+			namespace: "shop",
+			metadata:  map[string]string{"connection": "orders", "list": "jobs"},
+			want: trigger.Trigger{
+				Connection: "orders", Query: backlog.Query{Layout: "list", Queue: "jobs"},
+				Policy: defaults(), MetricName: "list-jobs",
+			},
+		},
+		{
+			name:      "everything, with KEDA's own keys and one from the environment",
+			namespace: "team-blue",
+			metadata: map[string]string{
+				"scalerAddress": "backlog-scaler:9090", "enableTLS": "true", "unsafeSsl": "false",
+				"connection": "orders", "stream": "Orders", "consumerGroupFromEnv": "billing",
+				"target": "2.5", "activation": "10", "count": "ready, inFlight", "hold": "90s",
+				"missing": "zero", "maxStaleness": "1m",
+			},
+			want: trigger.Trigger{
+				Connection: "orders",
+				Query: backlog.Query{Layout: "stream", Queue: "Orders", Params: backlog.NewParams(map[string]string{
+					"consumerGroup": "billing", "groupStart": "first",
+				})},
+				Policy: policy.Spec{
+					Target: 2.5, Activation: 10, Hold: 90 * time.Second,
+					Count: policy.CountReady | policy.CountInFlight, MaxStaleness: time.Minute,
+				},
+				MetricName: "stream-orders-billing-ready-inflight-bc9deac5",
+			},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := catalog().Parse(tc.namespace, tc.metadata)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("trigger (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseFaults(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name     string
+		metadata map[string]string // added to connection: orders, list: jobs; an empty value deletes
+		want     string
+	}{
+		{"no connection", map[string]string{"connection": ""}, "connection: required: the name of a connection of the scaler's configuration (there are: orders)"},
+		{"unknown connection", map[string]string{"connection": "order"}, `connection: connection not available: namespace "shop" has no connection "order", did you mean "orders"? (there are: orders)`},
+		{"another tenant's connection", map[string]string{"connection": "vault"}, `connection: connection not available: namespace "shop" has no connection "vault" (there are: orders)`},
+		{"no queue", map[string]string{"list": ""}, "no key names the queue, want one of list, stream, pair"},
+		{"no queue, but a layout's parameter", map[string]string{"list": "", "consumerGroup": "g"}, "no key names the queue, want one of list, stream, pair"},
+		{"two queues", map[string]string{"stream": "s"}, "stream: the queue is named by list already, want one of list, stream, pair"},
+		{"blank queue", map[string]string{"list": " "}, "list: is empty, want the key of the list"},
+		{"misspelt key", map[string]string{"tagret": "5"}, `tagret: unknown key, did you mean "target"?`},
+		{"a parameter of another layout", map[string]string{"consumerGroup": "g"}, "consumerGroup: unknown key"},
+		{"target is no number", map[string]string{"target": "five"}, `target: "five": want a number`},
+		{"target is zero", map[string]string{"target": "0"}, `target: "0": want a number greater than 0`},
+		{"target is not finite", map[string]string{"target": "NaN"}, `target: "NaN": want a number`},
+		{"negative activation", map[string]string{"activation": "-1"}, `activation: "-1": want a number that is not negative`},
+		{"unknown part", map[string]string{"count": "ready,delayed"}, `count: "ready,delayed": "delayed" is not one of ready, due, inFlight`},
+		{"unknown choice", map[string]string{"missing": "eror"}, `missing: "eror": want one of zero, error; did you mean "error"`},
+		{"hold without a unit", map[string]string{"hold": "30"}, `hold: "30": want a duration such as "30s" or "5m"`},
+		{"hold too long", map[string]string{"hold": "2h"}, `hold: "2h": want at most 1h0m0s`},
+		{"staleness too short", map[string]string{"maxStaleness": "1ms"}, `maxStaleness: "1ms": want a duration from 1s to 1h0m0s`},
+		{"twice", map[string]string{"target": "5", "targetFromEnv": "6"}, "targetFromEnv: target is set as well, only one of the two may be"},
+		{"empty value", map[string]string{"hold": " "}, `hold: is empty, want a duration such as "30s" or "5m"`},
+		{"required parameter", map[string]string{"list": "", "pair": "a"}, "other: required, want a text"},
+		{"parameters that do not go together", map[string]string{"list": "", "pair": "a", "other": "a"}, "pair and other are the same"},
+		{"several at once", map[string]string{"target": "x", "hold": "y"}, `target: "x": want a number; hold: "y": want a duration such as "30s" or "5m"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			metadata := map[string]string{"connection": "orders", "list": "jobs"}
+			maps.Copy(metadata, tc.metadata)
+			maps.DeleteFunc(metadata, func(_, value string) bool { return value == "" })
+			_, err := catalog().Parse("shop", metadata)
+			if err == nil || err.Error() != tc.want {
+				t.Errorf("error\n%v, want\n%v", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestMetricNamesSuitKubernetes(t *testing.T) {
+	t.Parallel()
+	suits := regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,57}[a-z0-9])?$`)
+	seen := map[string]string{}
+	for _, queue := range []string{
+		"jobs", "Jobs", "jobs_", "jobs:", "queue:jobs", "queue/jobs", strings.Repeat("long", 40), strings.Repeat("long", 41),
+		"ünïcode", "-", "a b", strings.Repeat("-", 100),
+	} {
+		got, err := catalog().Parse("shop", map[string]string{"connection": "orders", "list": queue})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !suits.MatchString(got.MetricName) {
+			t.Errorf("queue %q: metric name %q", queue, got.MetricName)
+		}
+		if other, taken := seen[got.MetricName]; taken {
+			t.Errorf("queues %q and %q are both named %q", queue, other, got.MetricName)
+		}
+		seen[got.MetricName] = queue
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("connection", "orders", "list", "jobs", "target", "5")
+	f.Add("connection", "orders", "stream", "s", "consumerGroupFromEnv", "\xff")
+	f.Add("connectionFromEnv", "orders", "count", ",,", "FromEnv", "x")
+	f.Fuzz(func(t *testing.T, k1, v1, k2, v2, k3, v3 string) {
+		metadata := map[string]string{k1: v1, k2: v2, k3: v3}
+		first, err := catalog().Parse("shop", metadata)
+		again, errAgain := catalog().Parse("shop", metadata)
+		if diff := cmp.Diff(first, again); diff != "" || (err == nil) != (errAgain == nil) {
+			t.Errorf("the same metadata parsed differently (-first +again):\n%s\n%v\n%v", diff, err, errAgain)
+		}
+		if err == nil && (first.Policy.Target <= 0 || first.Query.Queue == "" || first.MetricName == "") {
+			t.Errorf("accepted %q as %+v", metadata, first)
+		}
+	})
+}
