@@ -37,6 +37,10 @@ type Reading struct {
 	Epoch string
 	// Quality says how good Ready, Due and InFlight are.
 	Quality Quality
+	// Epoch identifies the data that was read: it changes when another server
+	// answers or when the server was restarted and may have lost what it held. Equal
+	// epochs mean the same unbroken life of the same data. Empty is not known.
+	Epoch string
 	// Warning is a remark for people about a reading that is valid but may not be
 	// what they meant, such as a consumer group that does not exist yet.
 	Warning string
