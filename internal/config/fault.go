@@ -1,0 +1,85 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Fault is one thing that is wrong in the configuration. It never holds a secret.
+type Fault struct {
+	// File is the path of the configuration; empty if it was not parsed from a file.
+	File string
+	// Line and Column count from 1; 0 is unknown.
+	Line, Column int
+	// Key is the path of the key, such as "connections.orders.database"; empty is
+	// the document itself.
+	Key string
+	// Problem says what is wrong and what is allowed.
+	Problem string
+}
+
+func (f Fault) Error() string {
+	var parts []string
+	for _, n := range []int{f.Line, f.Column} {
+		if n > 0 {
+			parts = append(parts, strconv.Itoa(n))
+		}
+	}
+	place := strings.Join(parts, ":")
+	if f.File != "" {
+		place = strings.TrimSuffix(f.File+":"+place, ":")
+	}
+	text := f.Problem
+	if f.Key != "" {
+		text = f.Key + ": " + text
+	}
+	if place != "" {
+		text = place + ": " + text
+	}
+	return text
+}
+
+// Faults are all faults of a configuration, in the order of their places.
+type Faults []Fault
+
+// Error has one fault a line.
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, fault := range f {
+		lines[i] = fault.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (f Faults) sort() {
+	slices.SortStableFunc(f, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+}
+
+// plainKey is a key that can stand in a path without quotes.
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// join appends a key to a path of keys.
+func join(path, key string) string {
+	if !plainKey.MatchString(key) {
+		key = quote(key)
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// quote returns text in quotes, shortened if it is long.
+func quote(text string) string {
+	const limit = 60 // characters; enough to recognise the value by
+	if short := []rune(text); len(short) > limit {
+		text = string(short[:limit]) + "..."
+	}
+	return fmt.Sprintf("%q", text)
+}

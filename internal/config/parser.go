@@ -1,0 +1,228 @@
+package config
+
+import (
+	"cmp"
+	"maps"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
+)
+
+// The keys that are not an engine's own.
+const (
+	connectionsKey = "connections"
+	engineKey      = "engine"
+	namespacesKey  = "namespaces"
+)
+
+// A parser turns one file into a Config and collects its faults on the way.
+type parser struct {
+	document
+
+	engines []backlog.Engine
+	read    func(name string) ([]byte, error)
+	env     func(name string) (string, bool)
+}
+
+func (p *parser) parse(data []byte) (*Config, error) {
+	config := &Config{}
+	if root, ok := p.root(data); ok {
+		config.Connections = p.top(root)
+	}
+	if len(p.faults) > 0 {
+		p.faults.sort()
+		return nil, p.faults
+	}
+	slices.SortFunc(config.Connections, func(a, b backlog.Connection) int {
+		return cmp.Compare(a.Name, b.Name)
+	})
+	return config, nil
+}
+
+// top parses the document.
+func (p *parser) top(root *yaml.Node) []backlog.Connection {
+	entries, ok := p.mapping(root, "", `a mapping with the key "connections"`)
+	if !ok {
+		return nil
+	}
+	var connections []backlog.Connection
+	found := false
+	for _, e := range entries {
+		if e.name != connectionsKey {
+			p.unknown(e, e.name, []string{connectionsKey})
+			continue
+		}
+		found = true
+		named, _ := p.mapping(e.value, connectionsKey, "a mapping of names to connections; {} is none")
+		for _, c := range named {
+			if connection, ok := p.connection(c); ok {
+				connections = append(connections, connection)
+			}
+		}
+	}
+	if !found {
+		p.fault(root, "", `the key "connections" is missing, want at least "connections: {}"`)
+	}
+	return connections
+}
+
+// connectionName is a name that can be a Kubernetes label and needs no quotes.
+var connectionName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+
+// connection parses one entry below "connections".
+func (p *parser) connection(e entry) (backlog.Connection, bool) {
+	key := join(connectionsKey, e.name)
+	before := len(p.faults)
+	connection := backlog.Connection{Name: e.name}
+	if !connectionName.MatchString(e.name) {
+		p.fault(e.key, key, "the name of a connection is 1 to 63 letters, digits, dashes, underscores and "+
+			"dots, with a letter or digit at either end")
+	}
+	entries, ok := p.mapping(e.value, key, "a mapping with engine, namespaces and the engine's settings")
+	if !ok {
+		return connection, false
+	}
+	own := make(map[string]entry, len(entries))
+	for _, e := range entries {
+		own[e.name] = e
+	}
+	connection.Namespaces = p.namespaces(e.key, own, key)
+	engine, ok := p.engine(e.key, own, key)
+	if !ok {
+		return connection, false
+	}
+	connection.Engine = engine.Name
+	values := p.settings(e.key, own, key, engine)
+	if len(p.faults) > before {
+		return connection, false
+	}
+	connection.Settings = backlog.NewSettings(values)
+	if engine.Check != nil {
+		p.checked(e.key, key, engine.Check(connection.Settings))
+	}
+	return connection, len(p.faults) == before
+}
+
+// checked reports err, and each of the errors that it joins on its own.
+func (p *parser) checked(at *yaml.Node, key string, err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost error is a list
+		for _, err := range joined.Unwrap() {
+			p.checked(at, key, err)
+		}
+		return
+	}
+	if err != nil {
+		p.fault(at, key, "%v", err)
+	}
+}
+
+func (p *parser) engine(at *yaml.Node, own map[string]entry, key string) (backlog.Engine, bool) {
+	names := make([]string, len(p.engines))
+	for i, engine := range p.engines {
+		names[i] = engine.Name
+	}
+	want := "one of " + strings.Join(names, ", ")
+	e, found := own[engineKey]
+	if !found {
+		p.fault(at, key, "the key %q is missing, want %s", engineKey, want)
+		return backlog.Engine{}, false
+	}
+	key = join(key, engineKey)
+	name, ok := p.scalar(e.value, key, want)
+	if !ok {
+		return backlog.Engine{}, false
+	}
+	i := slices.Index(names, name)
+	if i < 0 {
+		p.fault(e.value, key, "there is no engine %s, want %s%s", quote(name), want, meant(name, names))
+		return backlog.Engine{}, false
+	}
+	return p.engines[i], true
+}
+
+// settings parses everything but engine and namespaces.
+func (p *parser) settings(at *yaml.Node, own map[string]entry, key string, engine backlog.Engine) map[string]any {
+	values := make(map[string]any, len(engine.Settings))
+	names := []string{engineKey, namespacesKey}
+	for _, parameter := range engine.Settings {
+		names = append(names, parameter.Name)
+		e, found := own[parameter.Name]
+		switch {
+		case found:
+			if value, ok := p.value(e.value, join(key, parameter.Name), parameter); ok {
+				values[parameter.Name] = value
+			}
+		case parameter.Required:
+			p.fault(at, key, "the key %q is missing, want %s", parameter.Name, parameter.Expects())
+		case parameter.Default != "":
+			value, err := parameter.Parse(parameter.Default)
+			if err != nil {
+				p.fault(at, join(key, parameter.Name), "the default %q of the engine is wrong: %v", parameter.Default, err)
+			}
+			values[parameter.Name] = value
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if !slices.Contains(names, name) {
+			p.unknown(own[name], join(key, name), names)
+		}
+	}
+	return values
+}
+
+// unknown reports a key that is none of names. Its value may be a secret under a
+// misspelt key, so it is not repeated.
+func (p *parser) unknown(e entry, key string, names []string) {
+	p.fault(e.key, key, "unknown key, want one of %s%s", strings.Join(names, ", "), meant(e.name, names))
+}
+
+// namespaces parses the patterns of the namespaces that may use the connection.
+func (p *parser) namespaces(at *yaml.Node, own map[string]entry, key string) []string {
+	const want = `a list of namespaces such as ["shop", "team-*"], or ["*"] for everyone`
+	e, found := own[namespacesKey]
+	if !found {
+		p.fault(at, key, "the key %q is missing, want %s", namespacesKey, want)
+		return nil
+	}
+	key = join(key, namespacesKey)
+	items, ok := p.list(e.value, key, want)
+	if !ok {
+		return nil
+	}
+	patterns := make([]string, len(items))
+	for i, item := range items {
+		patterns[i] = item.text
+		if problem := namespaceProblem(item.text); problem != "" {
+			p.fault(item.node, key, "%s %s, want %s", quote(item.text), problem, want)
+		}
+	}
+	return patterns
+}
+
+// namespacePattern holds the characters of a namespace, which is an RFC 1123
+// label, and those that have a meaning in path.Match.
+var namespacePattern = regexp.MustCompile(`^[a-z0-9*?\[\]^-]+$`)
+
+func namespaceProblem(pattern string) string {
+	if _, err := path.Match(pattern, ""); err != nil {
+		return "is not a valid pattern"
+	}
+	if !namespacePattern.MatchString(pattern) {
+		return "matches no namespace, whose names are lower-case letters, digits and dashes"
+	}
+	return ""
+}
+
+// meant is the end of a sentence that suggests the nearest of names, or nothing.
+func meant(word string, names []string) string {
+	if near := spelling.Nearest(word, names); near != "" {
+		return "; did you mean " + quote(near) + "?"
+	}
+	return ""
+}
