@@ -7,7 +7,8 @@ import "time"
 type Observation struct {
 	// Latest is the last good reading; its At is zero if there never was one.
 	Latest Reading
-	// Past are earlier readings, oldest first, as far back as somebody asked for.
+	// Past are earlier readings that differ from the next one, oldest first, as far
+	// back as somebody asked for. At of each is when it was last seen.
 	Past []Reading
 	// Err is why the last attempt failed; nil if it succeeded. It wraps one of this
 	// package's errors.

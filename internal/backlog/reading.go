@@ -31,10 +31,6 @@ type Reading struct {
 	// MaxUseful is the number of workers beyond which more cannot help
 	// (partitions, a global concurrency limit). Zero is no limit.
 	MaxUseful int64
-	// Epoch identifies the data that answered, such as the run of a server. When it
-	// changes, the data may have been replaced: a server that restarted empty, a
-	// replica that was promoted. Empty where the engine cannot tell.
-	Epoch string
 	// Quality says how good Ready, Due and InFlight are.
 	Quality Quality
 	// Epoch identifies the data that was read: it changes when another server

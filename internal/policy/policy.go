@@ -90,7 +90,7 @@ func usable(spec Spec, seen backlog.Observation, now time.Time) error {
 func (d *Decision) raiseAfterRestart(spec Spec, seen backlog.Observation, now time.Time) {
 	next := seen.Latest
 	for _, past := range slices.Backward(seen.Past) {
-		end := next.At.Add(spec.MaxStaleness)
+		end := past.At.Add(spec.MaxStaleness)
 		if !end.After(now) {
 			return
 		}
@@ -102,20 +102,17 @@ func (d *Decision) raiseAfterRestart(spec Spec, seen backlog.Observation, now ti
 	}
 }
 
-// hold applies the largest value that was in effect within the hold window. A
-// reading is in effect until the next one replaces it.
+// hold applies the largest value that was seen within the hold window.
 func (d *Decision) hold(spec Spec, seen backlog.Observation, now time.Time) {
 	largest, until := d.Value, time.Time{}
-	next := seen.Latest
 	for _, past := range slices.Backward(seen.Past) {
-		end := next.At.Add(spec.Hold)
+		end := past.At.Add(spec.Hold)
 		if !end.After(now) {
 			break
 		}
 		if v := spec.count(past); v > largest {
 			largest, until = v, end
 		}
-		next = past
 	}
 	if largest > d.Value {
 		d.change(Held, largest)

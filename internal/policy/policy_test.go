@@ -74,7 +74,7 @@ func TestDecide(t *testing.T) {
 		{
 			name: "a larger value within the hold window counts",
 			spec: func(s *policy.Spec) { s.Hold = time.Minute },
-			seen: backlog.Observation{Past: []backlog.Reading{ready(-90, 99), ready(-70, 30), ready(-20, 4)}, Latest: ready(-1, 0)},
+			seen: backlog.Observation{Past: []backlog.Reading{ready(-90, 99), ready(-20, 30), ready(-10, 4)}, Latest: ready(-1, 0)},
 			want: policy.Decision{
 				Value: 30, Target: 5, Active: true, Until: at(40),
 				Steps: []policy.Step{{policy.Held, 0, 30}},
@@ -83,7 +83,7 @@ func TestDecide(t *testing.T) {
 		{
 			name: "the hold ends",
 			spec: func(s *policy.Spec) { s.Hold = time.Minute },
-			seen: backlog.Observation{Past: []backlog.Reading{ready(-90, 30)}, Latest: ready(-60, 0)},
+			seen: backlog.Observation{Past: []backlog.Reading{ready(-60, 30)}, Latest: ready(-59, 0)},
 			want: policy.Decision{Target: 5},
 		},
 		{
@@ -123,15 +123,15 @@ func TestDecide(t *testing.T) {
 				Latest: backlog.Reading{At: at(-10), Epoch: "b"},
 			},
 			want: policy.Decision{
-				Value: 50, Target: 5, Active: true, Until: at(20),
+				Value: 50, Target: 5, Active: true, Until: at(19),
 				Steps: []policy.Step{{policy.Restarted, 0, 50}},
 			},
 		},
 		{
 			name: "but not for ever",
 			seen: backlog.Observation{
-				Past:   []backlog.Reading{{At: at(-41), Ready: 50, Epoch: "a"}},
-				Latest: backlog.Reading{At: at(-30), Epoch: "b"},
+				Past:   []backlog.Reading{{At: at(-30), Ready: 50, Epoch: "a"}},
+				Latest: backlog.Reading{At: at(-29), Epoch: "b"},
 			},
 			want: policy.Decision{Target: 5},
 		},

@@ -1,0 +1,203 @@
+package backlogtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// A Fake is a small queue system in memory that behaves as an engine should: a
+// read arms a queue, the next change wakes it once. Its engine is named "fake"
+// and has one layout, "queue". It is safe for concurrent use.
+type Fake struct {
+	mu      sync.Mutex
+	queues  map[string]backlog.Reading
+	errs    map[string]error
+	fault   error
+	frozen  chan struct{}
+	deaf    bool
+	reads   int
+	queries int
+	opened  int
+	sources map[*fakeSource]struct{}
+}
+
+// NewFake returns a Fake without queues.
+func NewFake() *Fake {
+	return &Fake{
+		queues:  map[string]backlog.Reading{},
+		errs:    map[string]error{},
+		sources: map[*fakeSource]struct{}{},
+	}
+}
+
+// Engine returns the engine that reads f.
+func (f *Fake) Engine() backlog.Engine {
+	return backlog.Engine{
+		Name:     "fake",
+		Summary:  "Queues in memory, for tests.",
+		Settings: []backlog.Parameter{{Name: "password", Kind: backlog.KindSecret, Doc: "Not used."}},
+		Layouts: []backlog.Layout{{
+			Name: "queue", Summary: "A queue.", Queue: "name of the queue",
+			Parameters: []backlog.Parameter{{Name: "consumerGroup", Kind: backlog.KindText, Doc: "Not used."}},
+			Ready:      "Messages.", InFlight: "Messages handed out.",
+		}},
+		Open: f.open,
+	}
+}
+
+// Set makes what a read of the queue says from now on, but for its time, and
+// wakes whoever is armed.
+func (f *Fake) Set(queue string, r backlog.Reading) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queues[queue] = r
+	for s := range f.sources {
+		s.changed(queue)
+	}
+}
+
+// SetReady makes n messages ready in the queue, and nothing else.
+func (f *Fake) SetReady(queue string, n int64) { f.Set(queue, backlog.Reading{Ready: n}) }
+
+// FailQueue makes reads of one queue fail until err is nil.
+func (f *Fake) FailQueue(queue string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.errs[queue] = err
+}
+
+// Fail makes all reads fail with err until it is nil.
+func (f *Fake) Fail(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = err
+}
+
+// Freeze makes reads hang until Thaw or the end of their context.
+func (f *Fake) Freeze() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.frozen = make(chan struct{})
+}
+
+// Thaw ends Freeze.
+func (f *Fake) Thaw() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.frozen)
+	f.frozen = nil
+}
+
+// Deafen makes reads arm nothing from now on.
+func (f *Fake) Deafen() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deaf = true
+}
+
+// Reads returns how many batches and how many queries were answered, and how
+// many sources were opened.
+func (f *Fake) Reads() (batches, queries, opened int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reads, f.queries, f.opened
+}
+
+func (f *Fake) open(context.Context, backlog.Connection, *slog.Logger) (backlog.Source, error) {
+	s := &fakeSource{fake: f, armed: map[string][]backlog.Query{}, wakes: make(chan backlog.Wake, 1024)}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sources[s] = struct{}{}
+	f.opened++
+	return s, nil
+}
+
+// A fakeSource is one connection to a Fake; the Fake's mu guards it.
+type fakeSource struct {
+	fake   *Fake
+	armed  map[string][]backlog.Query
+	wakes  chan backlog.Wake
+	closed bool
+}
+
+// Read answers all queries.
+func (s *fakeSource) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
+	results := make([]backlog.Result, len(queries))
+	s.fake.mu.Lock()
+	frozen := s.fake.frozen
+	s.fake.mu.Unlock()
+	if frozen != nil {
+		select {
+		case <-frozen:
+		case <-ctx.Done():
+			for i := range results {
+				results[i].Err = fmt.Errorf("%w: %w", backlog.ErrUnavailable, ctx.Err())
+			}
+			return results
+		}
+	}
+	s.fake.mu.Lock()
+	defer s.fake.mu.Unlock()
+	s.fake.reads++
+	s.fake.queries += len(queries)
+	for i, q := range queries {
+		results[i] = s.answer(q)
+	}
+	return results
+}
+
+func (s *fakeSource) answer(q backlog.Query) backlog.Result {
+	err := errors.Join(s.fake.fault, s.fake.errs[q.Queue])
+	if s.closed {
+		err = fmt.Errorf("source is closed: %w", backlog.ErrUnavailable)
+	}
+	if err != nil {
+		return backlog.Result{Err: err}
+	}
+	r, ok := s.fake.queues[q.Queue]
+	r.At, r.Missing = time.Now(), !ok
+	if !s.fake.deaf && !slices.Contains(s.armed[q.Queue], q) {
+		s.armed[q.Queue] = append(s.armed[q.Queue], q)
+	}
+	return backlog.Result{Reading: r, Armed: !s.fake.deaf}
+}
+
+// changed wakes the queries of a queue that are armed.
+func (s *fakeSource) changed(queue string) {
+	if queries := s.armed[queue]; len(queries) > 0 && !s.closed {
+		delete(s.armed, queue)
+		s.wakes <- backlog.Wake{Queries: queries}
+	}
+}
+
+// Wakes delivers what changed.
+func (s *fakeSource) Wakes() <-chan backlog.Wake { return s.wakes }
+
+// Status describes the connection.
+func (s *fakeSource) Status() backlog.Status {
+	s.fake.mu.Lock()
+	defer s.fake.mu.Unlock()
+	if s.fake.deaf {
+		return backlog.Status{Server: "fake 1", WakeUp: "poll"}
+	}
+	return backlog.Status{Server: "fake 1", WakeUp: "events"}
+}
+
+// Close ends the source.
+func (s *fakeSource) Close() error {
+	s.fake.mu.Lock()
+	defer s.fake.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		delete(s.fake.sources, s)
+		close(s.wakes)
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package sampler
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+const namespace = "backlog_scaler"
+
+// metrics are the counters of all connections. Their labels are bounded by the
+// number of configured connections.
+type metrics struct {
+	reads, queries, wakeups, errors *prometheus.CounterVec
+	duration                        *prometheus.HistogramVec
+}
+
+func newMetrics() *metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: "connection", Name: name, Help: help,
+		}, append([]string{"connection", "engine"}, labels...))
+	}
+	return &metrics{
+		reads:   counter("reads_total", "Batches that were read."),
+		queries: counter("queries_total", "Queues that were read, summed over the batches."),
+		wakeups: counter("wakeups_total", "Events that said that a queue changed."),
+		errors:  counter("read_errors_total", "Queues that could not be read, by reason.", "kind"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: "connection", Name: "read_duration_seconds",
+			Help:    "How long a batch took.",
+			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 14),
+		}, []string{"connection", "engine"}),
+	}
+}
+
+func (m *metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.reads, m.queries, m.wakeups, m.errors, m.duration}
+}
+
+// forget drops the series of a connection that is gone.
+func (m *metrics) forget(connection string) {
+	labels := prometheus.Labels{"connection": connection}
+	m.reads.DeletePartialMatch(labels)
+	m.queries.DeletePartialMatch(labels)
+	m.wakeups.DeletePartialMatch(labels)
+	m.errors.DeletePartialMatch(labels)
+	m.duration.DeletePartialMatch(labels)
+}
+
+// meter returns the counters of one connection, all of them present from the start.
+func (m *metrics) meter(c backlog.Connection) meter {
+	errors := m.errors.MustCurryWith(prometheus.Labels{"connection": c.Name, "engine": c.Engine})
+	for _, err := range []error{backlog.ErrUnavailable, backlog.ErrDenied, backlog.ErrMismatch, backlog.ErrPartial} {
+		errors.WithLabelValues(backlog.Reason(err))
+	}
+	return meter{
+		reads:    m.reads.WithLabelValues(c.Name, c.Engine),
+		queries:  m.queries.WithLabelValues(c.Name, c.Engine),
+		wakeups:  m.wakeups.WithLabelValues(c.Name, c.Engine),
+		errors:   errors,
+		duration: m.duration.WithLabelValues(c.Name, c.Engine),
+	}
+}
+
+// A meter counts what one connection does.
+type meter struct {
+	reads, queries, wakeups prometheus.Counter
+	errors                  *prometheus.CounterVec
+	duration                prometheus.Observer
+}
+
+func (m meter) observeRead(queries int, took time.Duration, results []backlog.Result) {
+	m.reads.Inc()
+	m.queries.Add(float64(queries))
+	m.duration.Observe(took.Seconds())
+	for i := range results {
+		if err := results[i].Err; err != nil {
+			m.errors.WithLabelValues(backlog.Reason(err)).Inc()
+		}
+	}
+}
+
+// gauges describe how the connections are when somebody asks.
+type gauges struct{ sampler *Sampler }
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "connection", name), help,
+		append([]string{"connection", "engine"}, labels...), nil)
+}
+
+// Describe sends nothing: the metrics depend on the configuration.
+func (g gauges) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reports every connection.
+func (g gauges) Collect(ch chan<- prometheus.Metric) {
+	now := time.Now()
+	for _, l := range g.sampler.all() {
+		source := l.source.Load()
+		status := source.Status()
+		watches, connected, stalest := l.summary(now)
+		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+			labels = append([]string{l.name, source.engine}, labels...)
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+		}
+		gauge(describe("watches", "Queues that are read."), float64(watches))
+		gauge(describe("connected", "1 if the last read reached the engine, else 0."), connected)
+		gauge(describe("staleness_seconds", "Age of the oldest reading that stands in for one that fails; 0 while all reads succeed."), stalest.Seconds())
+		if status.WakeUp != "" {
+			gauge(describe("wakeup_mode", "How changes are noticed.", "mode"), 1, status.WakeUp)
+		}
+	}
+}
+
+// summary describes the watches of a link. A link that was never asked for
+// anything counts as connected.
+func (l *link) summary(now time.Time) (watches int, connected float64, stalest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	connected = 1
+	if len(l.failing) > 0 && len(l.failing) == len(l.watches) {
+		connected = 0
+	}
+	for w := range l.failing {
+		seen := w.known()
+		since := seen.FailingSince
+		if seen.Known() {
+			since = seen.Latest.At
+		}
+		stalest = max(stalest, now.Sub(since))
+	}
+	return len(l.watches), connected, stalest
+}

@@ -1,0 +1,221 @@
+// Package sampler is the program's only memory. It reads every queue that
+// somebody asks for, once however many ask, and answers from what it read last.
+package sampler
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// ErrNoConnection is a connection that is not, or no longer, configured.
+var ErrNoConnection = errors.New("no such connection")
+
+// An Interest is a queue that somebody wants to know about.
+type Interest struct {
+	Connection string
+	Query      backlog.Query
+	// Window is how far back past readings are wanted.
+	Window time.Duration
+}
+
+// A Sampler shares, schedules and bounds the reads of all connections.
+type Sampler struct {
+	options Options
+	engines map[string]backlog.Engine
+	metrics *metrics
+
+	// mu guards links and closed. It is never held over I/O.
+	mu     sync.RWMutex
+	links  map[string]*link
+	closed bool
+
+	// applying lets one Apply or Close run at a time.
+	applying sync.Mutex
+}
+
+// New returns a Sampler without connections. Close stops it.
+func New(engines []backlog.Engine, options Options) *Sampler {
+	options = options.withDefaults()
+	s := &Sampler{
+		options: options,
+		engines: map[string]backlog.Engine{},
+		metrics: newMetrics(),
+		links:   map[string]*link{},
+	}
+	if options.Registerer != nil {
+		options.Registerer.MustRegister(s.metrics.collectors()...)
+		options.Registerer.MustRegister(gauges{s})
+	}
+	for _, engine := range engines {
+		s.engines[engine.Name] = engine
+	}
+	return s
+}
+
+// Apply makes connections the ones that are read. A connection that did not
+// change keeps its source; one that did gets a new one and keeps its readings;
+// one that is gone is closed. The error joins those of the connections that
+// could not be opened; all others work.
+func (s *Sampler) Apply(ctx context.Context, connections []backlog.Connection) error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	if s.isClosed() {
+		return errors.New("apply connections: the sampler is closed")
+	}
+	wanted := map[string]bool{}
+	var faults []error
+	for _, connection := range connections {
+		wanted[connection.Name] = true
+		if err := s.open(ctx, connection); err != nil {
+			faults = append(faults, fmt.Errorf("open connection %q: %w", connection.Name, err))
+		}
+	}
+	var gone []*link
+	s.mu.Lock()
+	for name, l := range s.links {
+		if !wanted[name] {
+			gone = append(gone, l)
+			delete(s.links, name)
+		}
+	}
+	s.mu.Unlock()
+	for _, l := range gone {
+		l.stop()
+		l.forget()
+		s.metrics.forget(l.name)
+		s.options.Logger.Info("connection closed", "connection", l.name)
+	}
+	return errors.Join(faults...)
+}
+
+// open starts the link of a connection, or restarts it if the endpoint changed.
+func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error {
+	s.mu.RLock()
+	l := s.links[connection.Name]
+	s.mu.RUnlock()
+	if l != nil && l.connection.SameEndpoint(connection) {
+		return nil
+	}
+	engine, ok := s.engines[connection.Engine]
+	if !ok {
+		return fmt.Errorf("unknown engine %q", connection.Engine)
+	}
+	source, err := engine.Open(ctx, connection, s.options.Logger.With("connection", connection.Name))
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		l = newLink(connection, s.options, s.metrics.meter(connection))
+		l.start(source)
+		s.mu.Lock()
+		s.links[connection.Name] = l
+		s.mu.Unlock()
+	} else {
+		l.stop()
+		if l.connection.Engine != connection.Engine {
+			l.forget()
+			s.metrics.forget(l.name)
+			l.meter = s.metrics.meter(connection)
+		}
+		l.connection = connection
+		l.start(source)
+	}
+	s.options.Logger.Info("connection opened", "connection", connection.Name, "engine", connection.Engine)
+	return nil
+}
+
+// Observe returns what is known of a queue. Only for a queue that nobody asked
+// for before it waits, at most FirstReading; if nothing came by then, the
+// observation carries the reason. The error is ErrNoConnection or that of ctx.
+func (s *Sampler) Observe(ctx context.Context, want Interest) (backlog.Observation, error) {
+	l, err := s.link(want.Connection)
+	if err != nil {
+		return backlog.Observation{}, err
+	}
+	w := l.watch(want, nil)
+	if seen := w.seen.Load(); seen != nil {
+		return *seen, nil
+	}
+	timer := time.NewTimer(s.options.FirstReading)
+	defer timer.Stop()
+	select {
+	case <-w.first:
+		return *w.seen.Load(), nil
+	case <-timer.C:
+		err := fmt.Errorf("no answer within %s: %w", s.options.FirstReading, backlog.ErrUnavailable)
+		return backlog.Observation{Err: err, FailingSince: time.Now()}, nil
+	case <-ctx.Done():
+		return backlog.Observation{}, ctx.Err()
+	}
+}
+
+// Subscribe holds a queue and tells when what is known of it changes, until the
+// subscription is closed. The error is ErrNoConnection.
+func (s *Sampler) Subscribe(want Interest) (*Subscription, error) {
+	l, err := s.link(want.Connection)
+	if err != nil {
+		return nil, err
+	}
+	sub := &Subscription{link: l, changed: make(chan struct{}, 1)}
+	sub.waiting.Store(true)
+	sub.watch = l.watch(want, sub)
+	return sub, nil
+}
+
+// Stuck returns an error if a connection's loop makes no progress.
+func (s *Sampler) Stuck() error {
+	for _, l := range s.all() {
+		if idle := time.Since(time.Unix(0, l.beat.Load())); idle > s.options.stuckAfter() {
+			return fmt.Errorf("the loop of connection %q has made no progress for %s", l.name, idle.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// Close stops all reading and closes all sources. It is idempotent.
+func (s *Sampler) Close() {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	s.mu.Lock()
+	s.closed = true
+	links := slices.Collect(maps.Values(s.links))
+	clear(s.links)
+	s.mu.Unlock()
+	for _, l := range links {
+		l.stop()
+		l.forget()
+	}
+}
+
+func (s *Sampler) isClosed() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.closed
+}
+
+func (s *Sampler) link(connection string) (*link, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	l, ok := s.links[connection]
+	if !ok {
+		return nil, fmt.Errorf("%w: %q", ErrNoConnection, connection)
+	}
+	return l, nil
+}
+
+// all returns the links, ordered by name.
+func (s *Sampler) all() []*link {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	links := slices.Collect(maps.Values(s.links))
+	slices.SortFunc(links, func(a, b *link) int { return cmp.Compare(a.name, b.name) })
+	return links
+}

@@ -1,0 +1,69 @@
+package sampler
+
+import (
+	"container/heap"
+	"time"
+)
+
+// A schedule is a heap of watches, the one due first on top.
+type schedule []*watch
+
+// set makes w due at t.
+func (s *schedule) set(w *watch, t time.Time) {
+	w.due = t
+	if w.position >= 0 {
+		heap.Fix(s, w.position)
+		return
+	}
+	heap.Push(s, w)
+}
+
+// remove takes w out if it is in.
+func (s *schedule) remove(w *watch) {
+	if w.position >= 0 {
+		heap.Remove(s, w.position)
+	}
+}
+
+// takeDue removes and returns the watches that are due at now.
+func (s *schedule) takeDue(now time.Time) []*watch {
+	var due []*watch
+	for len(*s) > 0 && !(*s)[0].due.After(now) {
+		due = append(due, heap.Pop(s).(*watch))
+	}
+	return due
+}
+
+// Len, Less, Swap, Push and Pop are for container/heap.
+
+func (s schedule) Len() int { return len(s) }
+
+func (s schedule) Less(i, j int) bool { return s[i].due.Before(s[j].due) }
+
+func (s schedule) Swap(i, j int) {
+	s[i], s[j] = s[j], s[i]
+	s[i].position, s[j].position = i, j
+}
+
+// Push is called by container/heap with a *watch.
+func (s *schedule) Push(x any) {
+	w := x.(*watch)
+	w.position = len(*s)
+	*s = append(*s, w)
+}
+
+// Pop is called by container/heap.
+func (s *schedule) Pop() any {
+	last := len(*s) - 1
+	w := (*s)[last]
+	(*s)[last] = nil
+	*s = (*s)[:last]
+	w.position = -1
+	return w
+}
+
+// tick returns the first multiple of interval after now, counted from a fixed
+// moment, so that all queues of one interval fall due together, in one batch.
+func tick(now time.Time, interval time.Duration) time.Time {
+	return now.Truncate(interval).Add(interval)
+}
