@@ -1,0 +1,29 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Poll calls check every interval until it returns nil. When within has passed, or ctx ends, it returns the
+// last error of check, or the cause of ctx.
+func Poll(ctx context.Context, what string, within, interval time.Duration, check func(context.Context) error) error {
+	deadline, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		err := check(deadline)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
+		case <-deadline.Done():
+			return fmt.Errorf("wait for %s for %s: %w", what, within, err)
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,24 @@
+package process
+
+import (
+	"fmt"
+	"net"
+)
+
+// FreePorts returns n different TCP ports that nobody listens on at host.
+func FreePorts(host string, n int) ([]int, error) {
+	ports := make([]int, 0, n)
+	for range n {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0")) //nolint:noctx // binding a local port cannot block
+		if err != nil {
+			return nil, fmt.Errorf("find a free port on %s: %w", host, err)
+		}
+		defer l.Close() //nolint:errcheck,gocritic // held until all are found, so that all differ
+		addr, ok := l.Addr().(*net.TCPAddr)
+		if !ok {
+			return nil, fmt.Errorf("find a free port on %s: unexpected address %v", host, l.Addr())
+		}
+		ports = append(ports, addr.Port)
+	}
+	return ports, nil
+}

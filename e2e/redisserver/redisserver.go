@@ -1,0 +1,153 @@
+// Package redisserver runs redis-server processes of the machine, which can be killed, frozen and started again.
+package redisserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+)
+
+// host is where every server listens.
+const host = "127.0.0.1"
+
+// A Server is one Redis on a port of its own. What is written survives Kill: each command is appended to a file.
+type Server struct {
+	supervisor *process.Supervisor
+	binary     string
+	name       string
+	dir        string
+	port       int
+	process    *process.Process
+	client     *redis.Client
+}
+
+// Start starts a server called name, with its data in a new folder under dir, and waits until it answers.
+func Start(ctx context.Context, supervisor *process.Supervisor, dir, name string) (*Server, error) {
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("find redis-server (install it with: apt-get install redis-server): %w", err)
+	}
+	ports, err := process.FreePorts(host, 1)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{supervisor: supervisor, binary: binary, name: name, dir: filepath.Join(dir, name), port: ports[0]}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create data folder of %s: %w", name, err)
+	}
+	s.client = redis.NewClient(&redis.Options{
+		Addr: s.Address(), ClientName: "e2e-" + name,
+		// A frozen server must fail a test's command, not hang it.
+		DialTimeout: 2 * time.Second, ReadTimeout: 2 * time.Second, MaxRetries: -1,
+	})
+	return s, s.Restart(ctx)
+}
+
+// Restart starts the server again, on the same port with the same data, and waits until it answers.
+func (s *Server) Restart(ctx context.Context) error {
+	var err error
+	s.process, err = s.supervisor.Start(process.Command{
+		Name: s.name, Path: s.binary, Args: []string{
+			"--bind", host,
+			"--port", strconv.Itoa(s.port),
+			"--dir", s.dir,
+			"--appendonly", "yes", "--appendfsync", "always",
+			"--save", "",
+			"--daemonize", "no",
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return process.Poll(ctx, s.name, 15*time.Second, 20*time.Millisecond, func(ctx context.Context) error {
+		return s.client.Ping(ctx).Err()
+	})
+}
+
+// Address is host:port.
+func (s *Server) Address() string { return net.JoinHostPort(host, strconv.Itoa(s.port)) }
+
+// Client is the tests' own client.
+func (s *Server) Client() *redis.Client { return s.client }
+
+// Kill ends the server as a power cut would. Restart starts it again.
+func (s *Server) Kill() { s.process.Kill() }
+
+// Freeze stops the server from running: its connections stay open and nothing answers. Thaw lets it go on.
+func (s *Server) Freeze() error { return s.process.Signal(syscall.SIGSTOP) }
+
+// Thaw undoes Freeze.
+func (s *Server) Thaw() error { return s.process.Signal(syscall.SIGCONT) }
+
+// Push appends n messages to a list in one command.
+func (s *Server) Push(ctx context.Context, list string, n int) error {
+	messages := make([]any, n)
+	for i := range messages {
+		messages[i] = "message"
+	}
+	if err := s.client.RPush(ctx, list, messages...).Err(); err != nil {
+		return fmt.Errorf("push %d messages to %s: %w", n, list, err)
+	}
+	return nil
+}
+
+// Drain empties a list, as workers do in the end.
+func (s *Server) Drain(ctx context.Context, list string) error {
+	if err := s.client.Del(ctx, list).Err(); err != nil {
+		return fmt.Errorf("drain %s: %w", list, err)
+	}
+	return nil
+}
+
+// Connections counts the clients connected now, without the tests' own.
+func (s *Server) Connections(ctx context.Context) (int, error) {
+	list, err := s.client.ClientList(ctx).Result()
+	if err != nil {
+		return 0, fmt.Errorf("list the clients of %s: %w", s.name, err)
+	}
+	n := 0
+	for line := range strings.Lines(list) {
+		if !strings.Contains(line, " name=e2e-"+s.name+" ") {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Commands is how many commands the server has processed since it started.
+func (s *Server) Commands(ctx context.Context) (int64, error) {
+	info, err := s.client.Info(ctx, "stats").Result()
+	if err != nil {
+		return 0, fmt.Errorf("read the statistics of %s: %w", s.name, err)
+	}
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "total_commands_processed:"); ok {
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return 0, fmt.Errorf("read the statistics of %s: %w", s.name, err)
+			}
+			return n, nil
+		}
+	}
+	return 0, errors.New("read the statistics: INFO has no total_commands_processed")
+}
+
+// Close closes the tests' client. The server itself belongs to the supervisor.
+func (s *Server) Close() error {
+	if err := s.client.Close(); err != nil {
+		return fmt.Errorf("close client of %s: %w", s.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+// Package scaler runs the scaler's own binary against the servers of a run.
+package scaler
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"sigs.k8s.io/yaml"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+)
+
+// A Connection is one entry of the configuration file.
+type Connection struct {
+	Engine     string   `json:"engine"`
+	Namespaces []string `json:"namespaces"`
+	Addresses  []string `json:"addresses"`
+}
+
+// Options say how to run a scaler.
+type Options struct {
+	Name   string // of the process and its log
+	Binary string
+	Dir    string // where the configuration file goes
+	Host   string // a loopback address; empty is 127.0.0.1
+	// GRPCPort and HTTPPort are chosen when zero.
+	GRPCPort, HTTPPort int
+	Connections        map[string]Connection
+	// Args are further flags of "scaler serve".
+	Args []string
+}
+
+// A Scaler is a running scaler, which can be stopped and started again at the same address.
+type Scaler struct {
+	supervisor *process.Supervisor
+	options    Options
+	config     string
+	process    *process.Process
+}
+
+// Start starts a scaler and waits until it is ready.
+func Start(ctx context.Context, supervisor *process.Supervisor, options Options) (*Scaler, error) {
+	if options.Host == "" {
+		options.Host = "127.0.0.1"
+	}
+	ports, err := process.FreePorts(options.Host, 2)
+	if err != nil {
+		return nil, err
+	}
+	if options.GRPCPort == 0 {
+		options.GRPCPort = ports[0]
+	}
+	if options.HTTPPort == 0 {
+		options.HTTPPort = ports[1]
+	}
+	s := &Scaler{supervisor: supervisor, options: options, config: filepath.Join(options.Dir, options.Name+".yaml")}
+	b, err := yaml.Marshal(map[string]any{"connections": options.Connections})
+	if err != nil {
+		return nil, fmt.Errorf("encode the configuration of %s: %w", options.Name, err)
+	}
+	if err := os.WriteFile(s.config, b, 0o600); err != nil {
+		return nil, fmt.Errorf("write the configuration of %s: %w", options.Name, err)
+	}
+	return s, s.Restart(ctx)
+}
+
+// Restart starts the scaler again with the same addresses and configuration, and waits until it is ready.
+func (s *Scaler) Restart(ctx context.Context) error {
+	args := append([]string{
+		"serve",
+		"--config=" + s.config,
+		"--grpc-address=" + s.Address(),
+		"--http-address=" + s.httpAddress(),
+		"--log-format=text",
+	}, s.options.Args...)
+	var err error
+	s.process, err = s.supervisor.Start(process.Command{
+		Name: s.options.Name, Path: s.options.Binary, Args: args,
+		// The drain delay and the shutdown timeout are the scaler's own; this is above both.
+		Grace: 40 * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	return process.Poll(ctx, s.options.Name, 20*time.Second, 20*time.Millisecond, func(ctx context.Context) error {
+		_, err := s.get(ctx, "/readyz")
+		return err
+	})
+}
+
+// Address is where it serves gRPC.
+func (s *Scaler) Address() string {
+	return net.JoinHostPort(s.options.Host, strconv.Itoa(s.options.GRPCPort))
+}
+
+// Host is the address without the port.
+func (s *Scaler) Host() string { return s.options.Host }
+
+// Process is the running process.
+func (s *Scaler) Process() *process.Process { return s.process }
+
+// Config is the configuration file.
+func (s *Scaler) Config() string { return s.config }
+
+// MetricsURL is where it serves its metrics.
+func (s *Scaler) MetricsURL() string { return "http://" + s.httpAddress() + "/metrics" }
+
+// Metric adds up the series of one metric that carry all the labels. It fails when there is none.
+func (s *Scaler) Metric(ctx context.Context, name string, labels map[string]string) (float64, error) {
+	body, err := s.get(ctx, "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		return 0, fmt.Errorf("parse the metrics of %s: %w", s.options.Name, err)
+	}
+	sum, found := 0.0, false
+	for _, m := range families[name].GetMetric() {
+		if matches(m, labels) {
+			found = true
+			sum += m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+		}
+	}
+	if !found {
+		return 0, fmt.Errorf("find metric %s%v of %s: no such series", name, labels, s.options.Name)
+	}
+	return sum, nil
+}
+
+func matches(m *dto.Metric, labels map[string]string) bool {
+	found := 0
+	for _, pair := range m.GetLabel() {
+		if want, ok := labels[pair.GetName()]; ok && want == pair.GetValue() {
+			found++
+		}
+	}
+	return found == len(labels)
+}
+
+func (s *Scaler) httpAddress() string {
+	return net.JoinHostPort(s.options.Host, strconv.Itoa(s.options.HTTPPort))
+}
+
+// get returns the body of a 200 answer.
+func (s *Scaler) get(ctx context.Context, path string) (string, error) {
+	url := "http://" + s.httpAddress() + path
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return "", fmt.Errorf("make request: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("ask %s: %w", url, err)
+	}
+	defer response.Body.Close() //nolint:errcheck // read only
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", url, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("ask %s: %s: %s", url, response.Status, body)
+	}
+	return string(body), nil
+}
