@@ -143,11 +143,12 @@ func TestParseNoConnections(t *testing.T) {
 
 // paper returns a document with one connection that has the given further lines.
 func paper(lines ...string) string {
-	text := "connections:\n  orders:\n    engine: paper\n    namespaces: [\"*\"]\n    addresses: [a]\n"
+	var text strings.Builder
+	text.WriteString("connections:\n  orders:\n    engine: paper\n    namespaces: [\"*\"]\n    addresses: [a]\n")
 	for _, line := range lines {
-		text += "    " + line + "\n"
+		fmt.Fprintf(&text, "    %s\n", line)
 	}
-	return text
+	return text.String()
 }
 
 func TestParseFaults(t *testing.T) {
@@ -324,8 +325,7 @@ func TestParseFaults(t *testing.T) {
 			_, err := Parse([]byte(tc.data), testEngines(),
 				readFrom(map[string]string{"a": "x", "ca": "x", "newline": "\n"}),
 				envFrom(map[string]string{"SET": "x", "EMPTY": ""}))
-			var faults Faults
-			if !errors.As(err, &faults) {
+			if _, ok := errors.AsType[Faults](err); !ok {
 				t.Fatalf("error = %v, want Faults", err)
 			}
 			if diff := cmp.Diff(strings.Join(tc.want, "\n"), err.Error()); diff != "" {

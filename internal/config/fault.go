@@ -22,7 +22,8 @@ type Fault struct {
 	Problem string
 }
 
-func (f Fault) Error() string {
+// String is "file:line:column: key: problem", without what is not known.
+func (f Fault) String() string {
 	var parts []string
 	for _, n := range []int{f.Line, f.Column} {
 		if n > 0 {
@@ -44,13 +45,13 @@ func (f Fault) Error() string {
 }
 
 // Faults are all faults of a configuration, in the order of their places.
-type Faults []Fault
+type Faults []Fault //nolint:errname // each of them is a Fault
 
 // Error has one fault a line.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i, fault := range f {
-		lines[i] = fault.Error()
+		lines[i] = fault.String()
 	}
 	return strings.Join(lines, "\n")
 }

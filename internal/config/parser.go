@@ -111,7 +111,7 @@ func (p *parser) connection(e entry) (backlog.Connection, bool) {
 
 // checked reports err, and each of the errors that it joins on its own.
 func (p *parser) checked(at *yaml.Node, key string, err error) {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost error is a list
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {
 			p.checked(at, key, err)
 		}

@@ -156,8 +156,8 @@ func (p *parser) content(node *yaml.Node, key, want string) (backlog.File, bool)
 	if !ok {
 		return backlog.File{}, false
 	}
-	if p.document.file != "" && !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(p.document.file), path)
+	if p.file != "" && !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(p.file), path)
 	}
 	data, err := p.read(path)
 	if err != nil {
