@@ -1,0 +1,97 @@
+# Everything that a person or a machine does with this repository. "make help" lists it.
+
+# Recipes stop at the first error and leave no half-made target.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+
+GO ?= go
+# Tools are pinned in modules of their own, each with the versions that it needs.
+GOLANGCI = $(GO) tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+IMAGE ?= ghcr.io/backlog-scaler/backlog-scaler:$(VERSION)
+# Further arguments of "make run", "make test" and "make bench", such as TESTFLAGS='-run TestParse'.
+RUNFLAGS ?=
+TESTFLAGS ?=
+BENCHFLAGS ?= -benchtime=1s -count=1
+
+# The modules with code, and those with tools.
+MODULES := . deploy e2e
+TOOL_MODULES := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
+
+LDFLAGS := -s -w -buildid=
+LDFLAGS += -X main.version=$(VERSION)
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: run
+run: servers ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
+	@$(GO) run ./cmd/scaler demo $(RUNFLAGS)
+
+.PHONY: test
+test: servers ## Test the scaler (with the race detector), the Helm chart and the image
+	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
+	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
+
+.PHONY: e2e
+e2e: servers ## Test it all together: control plane, KEDA, Redis and the scaler; prints the figures
+	cd e2e && $(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./...
+
+.PHONY: cluster
+cluster: servers ## Start that control plane for people: prints the kubeconfig and stays until Ctrl-C
+	cd e2e && $(GO) run ./cmd/cluster
+
+.PHONY: bench
+bench: servers ## Run the benchmarks
+	@packages=$$(grep -rlE --include='*_test.go' '^func Benchmark' cmd internal | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
+	if [ -z "$$packages" ]; then echo 'There are no benchmarks.' >&2; exit 1; fi; \
+	$(GO) test -run '^$$' -bench . -benchmem $(BENCHFLAGS) $$packages
+
+.PHONY: lint
+lint: ## Check the code of all modules with every linter of .golangci.yml
+	@status=0; for module in $(MODULES); do \
+		echo "golangci-lint run ($$module)"; \
+		(cd $$module && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || status=1; \
+	done; exit $$status
+
+.PHONY: format
+format: ## Format the code of all modules
+	@set -e; for module in $(MODULES); do \
+		(cd $$module && $(GOLANGCI) fmt --config $(CURDIR)/.golangci.yml); \
+	done
+
+.PHONY: generate
+generate: ## Generate all that is generated: documentation, examples, code
+	$(GO) generate ./...
+	cd deploy && $(GO) generate ./...
+
+.PHONY: verify
+verify: ## Check that generated files and go.mod files are current
+	@hack/verify
+
+.PHONY: build
+build: ## Build bin/scaler, static and reproducible
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/scaler ./cmd/scaler
+
+.PHONY: image
+image: ## Build the container image with docker, podman or buildah, whichever is there
+	@hack/image $(IMAGE) $(VERSION)
+
+.PHONY: tools
+tools: ## Build the pinned tools once, so that no later target has to
+	@set -e; for module in $(TOOL_MODULES); do \
+		echo "go build tool ($$module)"; \
+		$(GO) build -modfile=$$module/go.mod -o /dev/null tool; \
+	done
+
+.PHONY: servers
+servers: # Install the servers that tests and the demo run against; quick when they are there
+	@hack/install-servers.sh
+
+.PHONY: clean
+clean: ## Remove what was built here
+	rm -rf bin .tools e2e/.bin e2e/.out
