@@ -5,6 +5,7 @@ module github.com/backlog-scaler/backlog-scaler/e2e
 go 1.26.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/kedacore/keda/v2 v2.21.0
 	github.com/prometheus/client_model v0.6.3
 	github.com/prometheus/common v0.71.0

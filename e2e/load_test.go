@@ -55,7 +55,9 @@ func (s *suite) manyObjects(t *testing.T) {
 	_, after := count(server)
 	_, theirAfter := count(other)
 
-	perMinute := func(before, after int64) float64 { return float64(after-before) * float64(time.Minute) / float64(window) }
+	perMinute := func(before, after int64) float64 {
+		return float64(after-before) * float64(time.Minute) / float64(window)
+	}
 	for _, f := range []figures.Figure{
 		{Name: "external-push: connections on redis", Value: float64(connections), Unit: "connections", Bound: "1 to 3"},
 		{Name: "built-in redis: connections on redis", Value: float64(theirs), Unit: "connections"},

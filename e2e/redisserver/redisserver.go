@@ -79,6 +79,9 @@ func (s *Server) Restart(ctx context.Context) error {
 // Address is host:port.
 func (s *Server) Address() string { return net.JoinHostPort(host, strconv.Itoa(s.port)) }
 
+// Port is where it listens.
+func (s *Server) Port() int { return s.port }
+
 // Client is the tests' own client.
 func (s *Server) Client() *redis.Client { return s.client }
 

@@ -1,0 +1,119 @@
+// Command cluster starts a control plane with KEDA, a Redis and the scaler on this machine, says how to use them, and stays
+// until Ctrl-C.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"text/template"
+
+	"github.com/backlog-scaler/backlog-scaler/e2e/cluster"
+	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
+	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
+	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
+)
+
+// guide is what the user reads; every line of it can be pasted into a shell.
+const guide = `
+The cluster runs. It has no kubelet: Deployments get replicas and Pods, and no container ever starts.
+
+  export KUBECONFIG={{.Kubeconfig}}
+  kubectl create deployment worker --image=worker --replicas=0
+  kubectl apply -f - <<'EOF'
+  apiVersion: keda.sh/v1alpha1
+  kind: ScaledObject
+  metadata: {name: worker}
+  spec:
+    scaleTargetRef: {name: worker}
+    cooldownPeriod: 10
+    triggers:
+    - type: external-push
+      metadata:
+        scalerAddress: {{.Scaler}}
+        connection: main
+        list: jobs
+        target: "5"
+  EOF
+  kubectl get scaledobject worker
+  redis-cli -p {{.RedisPort}} RPUSH jobs 1 2 3 4 5 6 7 8 9 10 11 12
+  kubectl get deployment worker --watch
+  redis-cli -p {{.RedisPort}} DEL jobs
+  curl {{.Metrics}}
+
+Logs of every server: {{.Logs}}
+Configuration of the scaler: {{.Config}}
+Ctrl-C ends it all.
+`
+
+func main() { os.Exit(run()) }
+
+// run returns the exit code.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := serve(ctx, os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "cluster:", err) //nolint:errcheck // the last word
+		return 1
+	}
+	return 0
+}
+
+// serve runs until ctx ends or a server dies, and takes everything down again.
+func serve(ctx context.Context, out, progress io.Writer) (err error) {
+	root, err := toolchain.Root()
+	if err != nil {
+		return err
+	}
+	cache := toolchain.Cache{Root: root, Progress: progress}
+	binary, err := cache.BuildScaler(ctx)
+	if err != nil {
+		return err
+	}
+	supervisor, ctx, err := process.NewSupervisor(ctx, filepath.Join(root, ".out", "cluster"))
+	if err != nil {
+		return err
+	}
+	running, err := cluster.Start(ctx, supervisor, cache)
+	defer func() {
+		supervisor.Close()
+		if running != nil {
+			err = errors.Join(err, running.Close())
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	redis, err := redisserver.Start(ctx, supervisor, running.Dir(), "redis")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, redis.Close()) }()
+	serving, err := scaler.Start(ctx, supervisor, scaler.Options{
+		Name: "scaler", Binary: binary, Dir: running.Dir(), Connections: map[string]scaler.Connection{
+			"main": {Engine: "redis", Namespaces: []string{"*"}, Addresses: []string{redis.Address()}},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if err := template.Must(template.New("guide").Parse(guide)).Execute(out, map[string]any{
+		"Kubeconfig": running.Kubeconfig(),
+		"Scaler":     serving.Address(),
+		"Metrics":    serving.MetricsURL(),
+		"RedisPort":  redis.Port(),
+		"Logs":       supervisor.LogDir(),
+		"Config":     serving.Config(),
+	}); err != nil {
+		return fmt.Errorf("print guide: %w", err)
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
