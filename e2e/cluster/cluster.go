@@ -24,9 +24,6 @@ import (
 // fieldManager owns what the harness applies.
 const fieldManager = "backlog-scaler-e2e"
 
-// listOne keeps probing lists short.
-var listOne = metav1.ListOptions{Limit: 1} //nolint:gochecknoglobals // a constant in all but the type
-
 // A Cluster is a running control plane. Its processes belong to the supervisor it was started with.
 type Cluster struct {
 	supervisor *process.Supervisor

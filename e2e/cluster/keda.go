@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -36,7 +37,7 @@ func (c *Cluster) installCRDs(ctx context.Context, module string) error {
 	}
 	return process.Poll(ctx, "KEDA's custom resources", 30*time.Second, 100*time.Millisecond, func(ctx context.Context) error {
 		_, err := c.dynamic.Resource(schema.GroupVersionResource{Group: "keda.sh", Version: "v1alpha1", Resource: "scaledobjects"}).
-			List(ctx, listOne)
+			List(ctx, metav1.ListOptions{Limit: 1})
 		return err
 	})
 }
