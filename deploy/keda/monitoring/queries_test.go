@@ -159,8 +159,8 @@ func TestQueriesRefuse(t *testing.T) {
 	t.Parallel()
 	known := readMetrics(t)
 	for query, want := range map[string]string{
-		"sum(backlog_scaler_queue_redy_messages)":                    "no metric",
-		"sum(":                                                       "unclosed",
+		"sum(backlog_scaler_queue_redy_messages)": "no metric",
+		"sum(": "unclosed",
 		`backlog_scaler_connection_connected{queue="a"}`:             `no label "queue"`,
 		"sum by (mode) (backlog_scaler_connection_connected)":        `no label "mode"`,
 		`backlog_scaler_connection_connected{connection=~"$region"}`: "variable",
