@@ -1,0 +1,158 @@
+package redis
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// The modes of a connection.
+const (
+	modeStandalone = "standalone"
+	modeSentinel   = "sentinel"
+	modeCluster    = "cluster"
+)
+
+// The ways to notice a change, best first. wakeAuto takes the best that the server
+// allows.
+const (
+	wakeAuto     = "auto"
+	wakeTracking = "tracking"
+	wakeKeyspace = "keyspace"
+	wakePoll     = "poll"
+)
+
+// A config is the settings of a connection made ready for use. It never changes.
+type config struct {
+	connection string
+	mode       string
+	addresses  []string
+	masterName string
+	database   int
+	tls        *tls.Config // nil is no TLS
+	clientName string
+	wakeUp     string
+
+	login, sentinelLogin login
+
+	idlePoll, dialTimeout, answerTimeout time.Duration
+}
+
+// A login is what a server wants to know of us.
+type login struct {
+	username string
+	password backlog.Secret
+}
+
+// settings are the keys of a connection.
+func settings() []backlog.Parameter {
+	return []backlog.Parameter{
+		{Name: "addresses", Kind: backlog.KindList, Required: true, Doc: `"host:port" of the server; in sentinel mode of the sentinels, in cluster mode of some nodes of the cluster.`},
+		{Name: "mode", Kind: backlog.KindChoice, Allowed: []string{modeStandalone, modeSentinel, modeCluster}, Default: modeStandalone, Doc: "How the servers are organised."},
+		{Name: "masterName", Kind: backlog.KindText, Doc: "Name of the master group in sentinel mode."},
+		{Name: "database", Kind: backlog.KindInteger, Min: 0, Max: 1 << 20, Default: "0", Doc: "Number of the database. A cluster has only database 0."},
+		{Name: "username", Kind: backlog.KindText, Doc: "ACL user; without one the password is that of the default user."},
+		{Name: "password", Kind: backlog.KindSecret, Doc: "Password of the user."},
+		{Name: "sentinelUsername", Kind: backlog.KindText, Doc: "ACL user on the sentinels."},
+		{Name: "sentinelPassword", Kind: backlog.KindSecret, Doc: "Password on the sentinels."},
+		{Name: "tls", Kind: backlog.KindBool, Default: "false", Doc: "Speak TLS, to the sentinels too."},
+		{Name: "tlsCAFile", Kind: backlog.KindFile, Doc: "Certificates (PEM) of the authorities to trust, instead of the system's."},
+		{Name: "tlsCertFile", Kind: backlog.KindFile, Doc: "Client certificate (PEM)."},
+		{Name: "tlsKeyFile", Kind: backlog.KindFile, Doc: "Private key (PEM) of the client certificate."},
+		{Name: "tlsServerName", Kind: backlog.KindText, Doc: "Name that the server's certificate must have, where it is not the host that is dialled."},
+		{Name: "tlsInsecureSkipVerify", Kind: backlog.KindBool, Default: "false", Doc: "Accept any certificate. For experiments only."},
+		{Name: "clientName", Kind: backlog.KindText, Default: "backlog-scaler", Doc: "Name that the server's CLIENT LIST shows."},
+		{Name: "wakeUp", Kind: backlog.KindChoice, Allowed: []string{wakeAuto, wakeTracking, wakeKeyspace, wakePoll}, Default: wakeAuto, Doc: "How changes are noticed. auto takes client tracking, else keyspace notifications where the server has them on, else polling."},
+		{Name: "idlePoll", Kind: backlog.KindDuration, Default: "100ms", Doc: "How often an idle queue is read of which changes cannot be noticed."},
+		{Name: "dialTimeout", Kind: backlog.KindDuration, Default: "2s", Doc: "Bound of connecting to a server."},
+		{Name: "answerTimeout", Kind: backlog.KindDuration, Default: "2s", Doc: "Bound of one answer of a server, within the bound of the whole read."},
+	}
+}
+
+// check reports settings that do not go together.
+func check(s backlog.Settings) error {
+	var faults []error
+	fault := func(wrong bool, text string) {
+		if wrong {
+			faults = append(faults, errors.New(text))
+		}
+	}
+	mode := s.Text("mode")
+	addresses := s.List("addresses")
+	fault(len(addresses) == 0, "addresses: at least one is needed")
+	fault((mode == modeStandalone || mode == "") && len(addresses) > 1, `addresses: more than one needs mode "sentinel" or "cluster"`)
+	fault(mode == modeSentinel && s.Text("masterName") == "", `masterName: needed in mode "sentinel"`)
+	fault(mode != modeSentinel && s.Text("masterName") != "", `masterName: only for mode "sentinel"`)
+	fault(mode != modeSentinel && (s.Text("sentinelUsername") != "" || s.Secret("sentinelPassword").IsSet()), `sentinelUsername, sentinelPassword: only for mode "sentinel"`)
+	fault(mode == modeCluster && s.Integer("database") != 0, "database: a cluster has only database 0")
+	fault(s.Text("username") != "" && !s.Secret("password").IsSet(), "username: needs a password")
+	fault(s.Text("sentinelUsername") != "" && !s.Secret("sentinelPassword").IsSet(), "sentinelUsername: needs a sentinelPassword")
+	cert, key := s.File("tlsCertFile"), s.File("tlsKeyFile")
+	fault((cert.Path == "") != (key.Path == ""), "tlsCertFile, tlsKeyFile: each needs the other")
+	usesTLS := cert.Path != "" || key.Path != "" || s.File("tlsCAFile").Path != "" || s.Text("tlsServerName") != "" || s.Bool("tlsInsecureSkipVerify")
+	fault(usesTLS && !s.Bool("tls"), "tls: must be true for the other tls settings to have an effect")
+	if s.Bool("tls") {
+		if _, err := newTLS(s); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// newConfig makes the settings of a connection ready for use.
+func newConfig(c backlog.Connection) (*config, error) {
+	s := c.Settings
+	if err := check(s); err != nil {
+		return nil, err
+	}
+	cfg := &config{
+		connection:    c.Name,
+		mode:          cmp.Or(s.Text("mode"), modeStandalone),
+		addresses:     s.List("addresses"),
+		masterName:    s.Text("masterName"),
+		database:      int(s.Integer("database")),
+		clientName:    cmp.Or(s.Text("clientName"), "backlog-scaler"),
+		wakeUp:        cmp.Or(s.Text("wakeUp"), wakeAuto),
+		login:         login{s.Text("username"), s.Secret("password")},
+		sentinelLogin: login{s.Text("sentinelUsername"), s.Secret("sentinelPassword")},
+		idlePoll:      cmp.Or(s.Duration("idlePoll"), 100*time.Millisecond),
+		dialTimeout:   cmp.Or(s.Duration("dialTimeout"), 2*time.Second),
+		answerTimeout: cmp.Or(s.Duration("answerTimeout"), 2*time.Second),
+	}
+	if s.Bool("tls") {
+		settings, err := newTLS(s)
+		if err != nil {
+			return nil, err
+		}
+		cfg.tls = settings
+	}
+	return cfg, nil
+}
+
+func newTLS(s backlog.Settings) (*tls.Config, error) {
+	settings := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		ServerName:         s.Text("tlsServerName"),
+		InsecureSkipVerify: s.Bool("tlsInsecureSkipVerify"), //nolint:gosec // asked for by name, documented as being for experiments
+	}
+	if ca := s.File("tlsCAFile"); ca.Path != "" {
+		settings.RootCAs = x509.NewCertPool()
+		if !settings.RootCAs.AppendCertsFromPEM(ca.Data) {
+			return nil, fmt.Errorf("tlsCAFile: no certificate in %q", ca.Path)
+		}
+	}
+	cert, key := s.File("tlsCertFile"), s.File("tlsKeyFile")
+	if cert.Path != "" && key.Path != "" {
+		pair, err := tls.X509KeyPair(cert.Data, key.Data)
+		if err != nil {
+			return nil, fmt.Errorf("tlsCertFile %q, tlsKeyFile %q: %w", cert.Path, key.Path, err)
+		}
+		settings.Certificates = []tls.Certificate{pair}
+	}
+	return settings, nil
+}

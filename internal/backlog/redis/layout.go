@@ -1,0 +1,50 @@
+package redis
+
+import (
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// A layout is one way in which a queue lies in Redis. Adding one is a file with a
+// function that returns it, and a line in layouts.
+type layout struct {
+	backlog.Layout
+	// prepare returns the first step of reading a query. It is called once for each
+	// query, so what the step remembers lasts from one read to the next.
+	prepare func(backlog.Query) step
+}
+
+// layouts are all ways in which a queue can lie in Redis.
+func layouts() []layout {
+	return []layout{
+		listLayout(),
+		streamLayout(),
+		sortedSetLayout(),
+		setLayout(),
+		hashLayout(),
+	}
+}
+
+// A step is one round trip of a read. Its methods are called by one goroutine at a time.
+type step interface {
+	// commands appends what to ask at the moment now. The commands of one step may
+	// have keys of different slots of a cluster.
+	commands(dst []command, now time.Time) []command
+	// outcome makes something of the replies, which are in the order of the commands.
+	// A reply may hold an error of the server; WRONGTYPE and redirections never get here.
+	outcome(replies []reply, now time.Time) outcome
+}
+
+// An outcome of a step is a reading, an error, or a further step.
+type outcome struct {
+	reading backlog.Reading
+	err     error
+	next    step
+}
+
+// done is the outcome of a step that knows the reading.
+func done(r backlog.Reading) outcome { return outcome{reading: r} }
+
+// fail is the outcome of a step that cannot know the reading.
+func fail(err error) outcome { return outcome{err: err} }

@@ -1,0 +1,53 @@
+package redis
+
+import (
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// listLayout is a Redis list whose elements are messages.
+func listLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name:    "list",
+			Summary: "A list whose elements are messages (LPUSH and BRPOP, or LMOVE for a reliable queue).",
+			Queue:   "key of the list",
+			Parameters: []backlog.Parameter{
+				{Name: "inFlightList", Kind: backlog.KindText, Doc: "Key of the list to which workers move what they are working on, as LMOVE and BLMOVE do."},
+			},
+			Ready:    "the length of the list",
+			InFlight: "the length of inFlightList, if given",
+		},
+		prepare: func(q backlog.Query) step {
+			s := &listStep{{key: q.Queue, class: 'l', args: []any{"LLEN", q.Queue}}}
+			if inFlight := q.Params.Get("inFlightList"); inFlight != "" {
+				*s = append(*s, command{key: inFlight, class: 'l', args: []any{"LLEN", inFlight}})
+			}
+			return s
+		},
+	}
+}
+
+// A listStep asks for the length of the list and of the one in flight, if any.
+type listStep []command
+
+func (s *listStep) commands(dst []command, _ time.Time) []command { return append(dst, *s...) }
+
+func (s *listStep) outcome(replies []reply, _ time.Time) outcome {
+	ready, err := replies[0].count()
+	if err != nil {
+		return fail(err)
+	}
+	reading := backlog.Reading{Ready: ready}
+	if len(replies) > 1 {
+		inFlight, err := replies[1].count()
+		if err != nil {
+			return fail(err)
+		}
+		reading.InFlight = backlog.Exactly(inFlight)
+	}
+	// Redis has no empty lists: the last pop deletes the key.
+	reading.Missing = reading.Backlog() == 0
+	return done(reading)
+}

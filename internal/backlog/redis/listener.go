@@ -1,0 +1,403 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// invalidations is the channel on which a server tells which keys have changed
+	// that a tracked connection had read.
+	invalidations = "__redis__:invalidate"
+	// silence is how long a listener waits before it asks whether the server is still
+	// there, and how long it then waits for the answer.
+	silence = 5 * time.Second
+	// refusedRetry is how long a listener waits after the server refused all that it tried.
+	refusedRetry = time.Minute
+	// listenBackoff bounds the wait before connecting again; it doubles from the first to the second.
+	listenBackoffMin, listenBackoffMax = 50 * time.Millisecond, time.Second
+)
+
+// A refusal is a way of listening that the server does not offer.
+type refusal struct{ reason string }
+
+func (r refusal) Error() string { return r.reason }
+
+// An ear is one live connection on which changes are heard.
+type ear struct {
+	mode   string // wakeTracking or wakeKeyspace
+	id     int64  // of the connection, as the server knows it
+	pubsub *redis.PubSub
+	prefix string // of the channels of keyspace notifications
+	flags  string // notify-keyspace-events, with A spelled out
+
+	// mu guards channels: the reader adds, the listener confirms.
+	mu sync.Mutex
+	// channels tells of each key that was asked for whether it is confirmed.
+	channels map[string]bool
+}
+
+// listen hears changes until ctx ends, in the best way that the server offers.
+func (n *node) listen(ctx context.Context) {
+	wait := listenBackoffMin
+	for ctx.Err() == nil {
+		err := n.listenBest(ctx)
+		var refused refusal
+		switch {
+		case errors.As(err, &refused):
+			n.setMode(wakePoll, refused.reason)
+			n.pause(ctx, refusedRetry, n.retry)
+			wait = listenBackoffMin
+		case errors.Is(err, errDeaf):
+			// It worked until now.
+			wait = listenBackoffMin
+			n.pause(ctx, wait, nil)
+		default:
+			n.pause(ctx, wait/2+rand.N(wait), nil)
+			wait = min(2*wait, listenBackoffMax)
+		}
+	}
+}
+
+// pause waits for d, or until ctx ends or early has something.
+func (n *node) pause(ctx context.Context, d time.Duration, early <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-early:
+	}
+}
+
+// errDeaf is an ear that heard until its connection was lost.
+var errDeaf = errors.New("the connection to listen on was lost")
+
+// listenBest tries the ways of listening in order. It returns a refusal if the server
+// offers none, and another error if the server did not answer or was lost.
+func (n *node) listenBest(ctx context.Context) error {
+	want := n.cfg.wakeUp
+	if want == wakePoll {
+		n.setMode(wakePoll, "")
+		<-ctx.Done()
+		return nil
+	}
+	var reasons []string
+	for _, way := range []struct {
+		mode string
+		hear func(context.Context, string) error
+	}{
+		{wakeTracking, n.hearTracking},
+		{wakeKeyspace, n.hearKeyspace},
+	} {
+		if want != wakeAuto && want != way.mode {
+			continue
+		}
+		err := way.hear(ctx, strings.Join(reasons, "; "))
+		var refused refusal
+		if !errors.As(err, &refused) {
+			return err
+		}
+		reasons = append(reasons, refused.reason)
+	}
+	return refusal{strings.Join(reasons, "; ")}
+}
+
+// hearTracking listens for what the server tells of the keys that the session read.
+func (n *node) hearTracking(ctx context.Context, _ string) error {
+	e := &ear{mode: wakeTracking}
+	closeEar, err := n.connect(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer closeEar()
+	if err := e.pubsub.Subscribe(ctx, invalidations); err != nil {
+		return fmt.Errorf("listen on %s: %w", invalidations, err)
+	}
+	if _, err := e.pubsub.ReceiveTimeout(ctx, n.cfg.answerTimeout); err != nil {
+		return refusedOr(err, "client tracking: subscribing to "+invalidations)
+	}
+	n.setEar(e)
+	defer n.goDeaf()
+	if err := n.trackSession(ctx, e.id); err != nil {
+		return err
+	}
+	n.setMode(wakeTracking, "")
+	return n.hear(ctx, e)
+}
+
+// trackSession makes the session, opened if there is none, tell the connection id.
+func (n *node) trackSession(ctx context.Context, id int64) error {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)
+	defer cancel()
+	if err := n.take(ctx); err != nil {
+		return err
+	}
+	defer n.release()
+	s, err := n.use(ctx)
+	if err != nil {
+		return err
+	}
+	if s.tracked == id {
+		return nil
+	}
+	err = s.track(ctx, id)
+	if err != nil && !isServerError(err) {
+		n.drop()
+	}
+	return refusedOr(err, "client tracking")
+}
+
+// hearKeyspace listens for keyspace notifications of the keys that are read.
+func (n *node) hearKeyspace(ctx context.Context, reason string) error {
+	flags, err := n.keyspaceFlags(ctx)
+	if err != nil {
+		return err
+	}
+	e := &ear{mode: wakeKeyspace, flags: flags, prefix: fmt.Sprintf("__keyspace@%d__:", n.cfg.database), channels: make(map[string]bool)}
+	closeEar, err := n.connect(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer closeEar()
+	// An answer to PING is a connection that is ready.
+	if err := e.pubsub.Ping(ctx); err != nil {
+		return fmt.Errorf("listen for keyspace notifications: %w", err)
+	}
+	n.setEar(e)
+	defer n.goDeaf()
+	n.setMode(wakeKeyspace, reason)
+	return n.hear(ctx, e)
+}
+
+// keyspaceFlags returns notify-keyspace-events with the letter A spelled out.
+func (n *node) keyspaceFlags(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)
+	defer cancel()
+	replies, err := n.do(ctx, []command{{args: []any{"CONFIG", "GET", "notify-keyspace-events"}}})
+	if err != nil {
+		return "", err
+	}
+	list, err := replies[0].list()
+	if err != nil {
+		return "", refusedOr(err, "keyspace notifications: asking whether they are on")
+	}
+	if len(list) < 2 {
+		return "", refusal{"keyspace notifications: the server does not tell whether they are on"}
+	}
+	flags := strings.ReplaceAll(text(list[1]), "A", "g$lshztxed")
+	if !strings.Contains(flags, "K") || !strings.ContainsAny(flags, "lshzt") {
+		return "", refusal{fmt.Sprintf("keyspace notifications: notify-keyspace-events is %q", text(list[1]))}
+	}
+	return flags, nil
+}
+
+// connect opens the connection of an ear. closeEar ends it.
+func (n *node) connect(ctx context.Context, e *ear) (closeEar func(), err error) {
+	inner, err := dial(ctx, n.cfg, n.address)
+	if err != nil {
+		return nil, err
+	}
+	client := newClient(n.cfg, n.cfg.login, n.cfg.database, n.address, inner, func(ctx context.Context, cn *redis.Conn) (err error) {
+		// The name is a courtesy; a server that refuses it is no worse.
+		_ = cn.ClientSetName(ctx, n.cfg.clientName).Err()
+		if e.mode == wakeTracking {
+			e.id, err = cn.ClientID(ctx).Result()
+		}
+		return err
+	})
+	e.pubsub = client.Subscribe(ctx)
+	// Receiving does not end with its context.
+	stop := context.AfterFunc(ctx, func() { _ = inner.Close() })
+	closeEar = func() {
+		stop()
+		_ = e.pubsub.Close()
+		_ = client.Close()
+		_ = inner.Close()
+	}
+	if err := e.pubsub.Ping(ctx); err != nil {
+		closeEar()
+		return nil, refusedOr(err, "a second connection")
+	}
+	if _, err := e.pubsub.ReceiveTimeout(ctx, n.cfg.answerTimeout); err != nil {
+		closeEar()
+		return nil, refusedOr(err, "a second connection")
+	}
+	return closeEar, nil
+}
+
+// hear wakes what is told on the ear until its connection is lost.
+func (n *node) hear(ctx context.Context, e *ear) error {
+	n.wakes.addEverything()
+	asked := false
+	for {
+		message, err := e.pubsub.ReceiveTimeout(ctx, silence)
+		switch {
+		case err == nil:
+			asked = false
+			n.heard(e, message)
+		case isFlush(err):
+			n.wakes.addEverything()
+		case isTimeout(err) && !asked && ctx.Err() == nil:
+			asked = true
+			if err := e.pubsub.Ping(ctx); err != nil {
+				return fmt.Errorf("%w: %w", errDeaf, err)
+			}
+		case isServerError(err):
+			// A subscription was refused; what it was for stays unarmed.
+			n.log.Warn("subscription refused", "error", err)
+		default:
+			return fmt.Errorf("%w: %w", errDeaf, err)
+		}
+	}
+}
+
+func (n *node) heard(e *ear, message any) {
+	switch m := message.(type) {
+	case *redis.Message:
+		keys := m.PayloadSlice
+		if e.mode == wakeKeyspace {
+			keys = []string{strings.TrimPrefix(m.Channel, e.prefix)}
+		}
+		n.wakes.add(n.watch.changed(keys))
+	case *redis.Subscription:
+		if e.mode == wakeKeyspace && m.Kind == "subscribe" {
+			key := strings.TrimPrefix(m.Channel, e.prefix)
+			e.confirm(key)
+			// It was read before it could be heard: once more.
+			n.wakes.add(n.watch.queries(key))
+		}
+	}
+}
+
+// A hearing is what was heard of before a read began.
+type hearing struct {
+	ear *ear
+	// keys tells for each command whether keyspace notifications of its key come in.
+	keys []bool
+}
+
+// prepareToHear makes the ear hear of the keys of commands. The caller holds turn.
+func (n *node) prepareToHear(ctx context.Context, commands []command) hearing {
+	e := n.hearing()
+	if e == nil || e.mode != wakeKeyspace {
+		return hearing{ear: e}
+	}
+	heard, wanted := e.want(commands)
+	if len(wanted) > 0 {
+		// A connection that fails is noticed by the listener.
+		_ = e.pubsub.Subscribe(ctx, wanted...)
+	}
+	return hearing{ear: e, keys: heard}
+}
+
+// markArmed says of each reply whether the next change of its key will be heard. The
+// caller holds turn.
+func (n *node) markArmed(h hearing, commands []command, replies []reply) {
+	e := n.hearing()
+	if e == nil || n.session == nil {
+		return
+	}
+	for i := range replies {
+		switch {
+		case commands[i].asking:
+		case e.mode == wakeTracking:
+			replies[i].armed = n.session.tracked == e.id
+		default:
+			replies[i].armed = h.ear == e && h.keys[i]
+		}
+	}
+}
+
+// want notes the keys of commands. It returns for each command whether its key is
+// heard of, and the channels that have to be subscribed to.
+func (e *ear) want(commands []command) (heard []bool, channels []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	heard = make([]bool, len(commands))
+	for i, c := range commands {
+		if c.class == 0 || strings.IndexByte(e.flags, c.class) < 0 {
+			continue
+		}
+		confirmed, known := e.channels[c.key]
+		heard[i] = confirmed
+		if !known {
+			e.channels[c.key] = false
+			channels = append(channels, e.prefix+c.key)
+		}
+	}
+	return heard, channels
+}
+
+func (e *ear) confirm(key string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.channels[key] = true
+}
+
+// forget stops hearing of keys that nobody reads any more.
+func (n *node) forget(keys []string) {
+	e := n.hearing()
+	if e == nil || e.mode != wakeKeyspace {
+		return
+	}
+	e.mu.Lock()
+	var channels []string
+	for _, key := range keys {
+		if _, known := e.channels[key]; known {
+			delete(e.channels, key)
+			channels = append(channels, e.prefix+key)
+		}
+	}
+	e.mu.Unlock()
+	if len(channels) > 0 {
+		// A connection that fails is noticed by the listener.
+		_ = e.pubsub.Unsubscribe(n.life, channels...)
+	}
+}
+
+func (n *node) hearing() *ear {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ear
+}
+
+// goDeaf says that nobody listens any more, and then that everything may have
+// changed: in this order, so that nothing that is read because of it counts as armed.
+func (n *node) goDeaf() {
+	n.setEar(nil)
+	n.wakes.addEverything()
+}
+
+func (n *node) setEar(e *ear) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ear = e
+}
+
+// setMode notes how changes are noticed, and logs it if it is news.
+func (n *node) setMode(mode, reason string) {
+	n.mu.Lock()
+	news := n.mode != mode || n.reason != reason
+	n.mode, n.reason = mode, reason
+	n.mu.Unlock()
+	if news {
+		n.log.Info("wake-up mode", "mode", mode, "reason", reason)
+	}
+}
+
+// retryListening makes a listener try again that was refused everything before: the
+// server may be another one.
+func (n *node) retryListening() {
+	select {
+	case n.retry <- struct{}{}:
+	default:
+	}
+}

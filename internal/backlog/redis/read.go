@@ -1,0 +1,292 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// maxTrips bounds the round trips of one Read: two of a layout, and some for slots
+// that are on their way from one server to another.
+const maxTrips = 6
+
+// A job is one query of a Read under way.
+type job struct {
+	plan  *plan
+	index int // of its result
+	step  step
+	armed bool
+	epoch string
+	// from and to delimit its commands in the batch of the current trip.
+	from, to int
+	// redirects are where a server said that a command has to be sent, by the
+	// command's place in the step; nil if there are none.
+	redirects map[int]redirect
+}
+
+// A redirect is the server that has the slot of a key.
+type redirect struct {
+	address string
+	// asking is a slot that is still on its way to that server.
+	asking bool
+}
+
+// Read implements backlog.Source.
+func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
+	results := make([]backlog.Result, len(queries))
+	jobs := s.prepare(queries, results)
+	s.watch.arm(jobs)
+	var err error
+	for range maxTrips {
+		if len(jobs) == 0 {
+			return results
+		}
+		if jobs, err = s.trip(ctx, jobs, results); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: the slot is moving between servers", backlog.ErrUnavailable)
+	}
+	for i := range jobs {
+		s.fail(&jobs[i], err, results)
+	}
+	return results
+}
+
+// prepare returns a job for each query, and the error of those that cannot be read.
+func (s *source) prepare(queries []backlog.Query, results []backlog.Result) []job {
+	now := time.Now()
+	jobs := make([]job, 0, len(queries))
+	for i, q := range queries {
+		p, err := s.watch.plan(q, now, s.prepareQuery)
+		if err != nil {
+			results[i].Err = err
+			continue
+		}
+		jobs = append(jobs, job{plan: p, index: i, step: p.first, armed: true})
+	}
+	if unused := s.watch.sweep(now); len(unused) > 0 {
+		s.topology.forget(unused)
+	}
+	return jobs
+}
+
+func (s *source) prepareQuery(q backlog.Query) (step, error) {
+	l, found := s.layouts[q.Layout]
+	if !found {
+		return nil, fmt.Errorf("%w: redis has no layout %q", backlog.ErrMismatch, q.Layout)
+	}
+	return l.prepare(q), nil
+}
+
+// A batch is the commands of one trip and what became of them.
+type batch struct {
+	commands []command
+	replies  []reply
+	errs     []error // of the connection, for each command
+}
+
+// trip makes one round trip for all jobs. It returns the jobs that need another one.
+func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result) ([]job, error) {
+	routing, err := s.topology.current(ctx)
+	if err != nil {
+		return jobs, err
+	}
+	now := time.Now()
+	var b batch
+	for i := range jobs {
+		jobs[i].from = len(b.commands)
+		b.commands = jobs[i].step.commands(b.commands, now)
+		jobs[i].to = len(b.commands)
+	}
+	s.run(ctx, routing, jobs, &b)
+	at := time.Now()
+	again := jobs[:0]
+	stale := false
+	for i := range jobs {
+		j := jobs[i]
+		moved, more := s.settle(&j, &b, now, at, results)
+		stale = stale || moved
+		if more {
+			again = append(again, j)
+		}
+	}
+	if !stale {
+		return again, nil
+	}
+	next, err := s.topology.refresh(ctx)
+	if err != nil {
+		return again, err
+	}
+	if next == routing {
+		return s.giveUp(again, results), nil
+	}
+	return again, nil
+}
+
+// run sends each command to the server that owns its key, all servers at once.
+func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
+	b.replies = make([]reply, len(b.commands))
+	b.errs = make([]error, len(b.commands))
+	if only := r.only(); only != nil && !slices.ContainsFunc(jobs, func(j job) bool { return j.redirects != nil }) {
+		replies, err := only.do(ctx, b.commands)
+		if err != nil {
+			for i := range b.errs {
+				b.errs[i] = err
+			}
+			return
+		}
+		b.replies = replies
+		return
+	}
+	parts := make(map[*node][]int)
+	for i := range jobs {
+		for at := jobs[i].from; at < jobs[i].to; at++ {
+			n, err := r.node(b.commands[at].key)
+			if to, redirected := jobs[i].redirects[at-jobs[i].from]; redirected {
+				b.commands[at].asking = to.asking
+				n, err = r.at(to.address)
+			}
+			if err != nil {
+				b.errs[at] = err
+				continue
+			}
+			parts[n] = append(parts[n], at)
+		}
+	}
+	var running sync.WaitGroup
+	for n, places := range parts {
+		running.Go(func() { b.runPart(ctx, n, places) })
+	}
+	running.Wait()
+}
+
+// runPart sends the commands at the given places to one server.
+func (b *batch) runPart(ctx context.Context, n *node, places []int) {
+	commands := make([]command, len(places))
+	for i, at := range places {
+		commands[i] = b.commands[at]
+	}
+	replies, err := n.do(ctx, commands)
+	for i, at := range places {
+		if err != nil {
+			b.errs[at] = err
+		} else {
+			b.replies[at] = replies[i]
+		}
+	}
+}
+
+// settle makes something of the replies to a job. It tells whether they show that
+// the topology has changed, and whether the job needs another trip.
+func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.Result) (moved, more bool) {
+	j.redirects = nil
+	for i := j.from; i < j.to; i++ {
+		if err := b.errs[i]; err != nil {
+			if s.scout != nil {
+				// It may be another server by now; the error stands if it is not.
+				results[j.index].Err = err
+				return true, true
+			}
+			s.fail(j, err, results)
+			return false, false
+		}
+	}
+	replies := b.replies[j.from:j.to]
+	for i, r := range replies {
+		switch {
+		case r.err == nil:
+		case hasCode(r.err, "MOVED"), hasCode(r.err, "ASK"):
+			if j.redirects == nil {
+				j.redirects = make(map[int]redirect)
+			}
+			// MOVED <slot> <host:port>
+			words := strings.Fields(r.err.Error())
+			to := redirect{address: words[len(words)-1], asking: words[0] == "ASK"}
+			j.redirects[i] = to
+			moved = moved || !to.asking
+		case hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step):
+			j.step = &typeStep{key: b.commands[j.from+i].key, layout: j.plan.query.Layout}
+			return false, true
+		}
+		j.armed = j.armed && (r.armed || b.commands[j.from+i].class == 0)
+		j.noteEpoch(r.server.epoch)
+	}
+	if j.redirects != nil {
+		return moved, true
+	}
+	o := j.step.outcome(replies, now)
+	switch {
+	case o.next != nil:
+		j.step = o.next
+		return false, true
+	case o.err != nil:
+		s.fail(j, o.err, results)
+	default:
+		o.reading.At = at
+		o.reading.Epoch = j.epoch
+		results[j.index] = backlog.Result{Reading: o.reading, Armed: s.watch.stillArmed(j.plan, j.armed)}
+	}
+	return false, false
+}
+
+// giveUp fails jobs whose server did not answer although it is the right one.
+func (s *source) giveUp(jobs []job, results []backlog.Result) []job {
+	rest := jobs[:0]
+	for i := range jobs {
+		if err := results[jobs[i].index].Err; err != nil {
+			s.fail(&jobs[i], err, results)
+			continue
+		}
+		rest = append(rest, jobs[i])
+	}
+	return rest
+}
+
+// fail makes err the result of a job.
+func (s *source) fail(j *job, err error, results []backlog.Result) {
+	if known := results[j.index].Err; known != nil && errors.Is(err, errFindServers) {
+		err = known
+	}
+	s.watch.stillArmed(j.plan, false)
+	q := j.plan.query
+	results[j.index] = backlog.Result{Err: fmt.Errorf("read %s %q of connection %q: %w", q.Layout, q.Queue, s.cfg.connection, wrap(err))}
+}
+
+// noteEpoch adds the epoch of a server that answered. A query whose keys lie on
+// several servers has an epoch made of theirs.
+func (j *job) noteEpoch(epoch string) {
+	switch {
+	case j.epoch == "":
+		j.epoch = epoch
+	case !strings.Contains(j.epoch, epoch):
+		j.epoch += "+" + epoch
+	}
+}
+
+// A typeStep finds out what a key is that is not what its layout wants.
+type typeStep struct{ key, layout string }
+
+func isTypeStep(s step) bool {
+	_, is := s.(*typeStep)
+	return is
+}
+
+func (t *typeStep) commands(dst []command, _ time.Time) []command {
+	return append(dst, command{key: t.key, args: []any{"TYPE", t.key}})
+}
+
+func (t *typeStep) outcome(replies []reply, _ time.Time) outcome {
+	found := "something else"
+	if r := replies[0]; r.err == nil {
+		found = "a " + text(r.value)
+	}
+	return fail(fmt.Errorf("%w: the key %q holds %s, which is not what the layout %s reads", backlog.ErrMismatch, t.key, found, t.layout))
+}

@@ -1,0 +1,186 @@
+package redistest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A Cluster is a Redis cluster: its masters share the slots evenly, in order.
+type Cluster struct {
+	Masters []*Server
+	// Replicas holds for each master its replicas.
+	Replicas [][]*Server
+}
+
+const clusterSlots = 16384
+
+// StartCluster starts a cluster and waits until it serves. replicas is their number
+// for each master.
+func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Cluster {
+	t.Helper()
+	options = append(slices.Clone(options), WithConfig(
+		"cluster-enabled yes", "cluster-node-timeout 1000", "cluster-require-full-coverage no",
+		"cluster-replica-validity-factor 0", "repl-diskless-sync-delay 0",
+	))
+	c := &Cluster{}
+	for i := range masters {
+		s := Start(t, options...)
+		c.Masters = append(c.Masters, s)
+		from, to := i*clusterSlots/masters, (i+1)*clusterSlots/masters-1
+		slots := make([]any, 0, to-from+3)
+		slots = append(slots, "CLUSTER", "ADDSLOTS")
+		for slot := from; slot <= to; slot++ {
+			slots = append(slots, slot)
+		}
+		s.Do(slots...)
+		s.Do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
+		var own []*Server
+		for range replicas {
+			own = append(own, Start(t, options...))
+		}
+		c.Replicas = append(c.Replicas, own)
+	}
+	all := c.all()
+	for _, s := range all[1:] {
+		all[0].Do("CLUSTER", "MEET", s.host, s.port)
+	}
+	Eventually(t, "all nodes of the cluster know each other", func() bool {
+		return !slices.ContainsFunc(all, func(s *Server) bool { return s.knownNodes() != len(all) })
+	})
+	for i, m := range c.Masters {
+		id := m.nodeID()
+		for _, r := range c.Replicas[i] {
+			Eventually(t, "a replica follows its master", func() bool {
+				return r.client.Do(t.Context(), "CLUSTER", "REPLICATE", id).Err() == nil
+			})
+		}
+	}
+	Eventually(t, "the cluster serves all slots", func() bool {
+		return !slices.ContainsFunc(all, func(s *Server) bool { return !s.servesCluster() })
+	})
+	for _, own := range c.Replicas {
+		for _, r := range own {
+			Eventually(t, "a replica is in step", func() bool {
+				info, err := r.client.Info(t.Context(), "replication").Result()
+				return err == nil && strings.Contains(info, "master_link_status:up")
+			})
+		}
+	}
+	return c
+}
+
+func (c *Cluster) all() []*Server {
+	return append(slices.Clone(c.Masters), slices.Concat(c.Replicas...)...)
+}
+
+// Addrs are the addresses of the masters.
+func (c *Cluster) Addrs() []string {
+	addrs := make([]string, len(c.Masters))
+	for i, m := range c.Masters {
+		addrs[i] = m.Addr()
+	}
+	return addrs
+}
+
+// NewClient returns a client of the whole cluster, closed with the test.
+func (c *Cluster) NewClient(t testing.TB) *redis.ClusterClient {
+	t.Helper()
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs(), Protocol: 2, DisableIdentity: true})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// Owner returns the place of the master that owns the slot of key, or -1.
+func (c *Cluster) Owner(t testing.TB, key string) int {
+	t.Helper()
+	slot, _ := c.Masters[0].Do("CLUSTER", "KEYSLOT", key).(int64)
+	for i, m := range c.Masters {
+		ranges, err := m.client.ClusterSlots(t.Context()).Result()
+		if err != nil {
+			continue
+		}
+		for _, r := range ranges {
+			if int64(r.Start) <= slot && slot <= int64(r.End) && len(r.Nodes) > 0 && r.Nodes[0].Addr == m.Addr() {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// BeginMove starts to move the slot of key to the master at the place to: from then
+// on keys of the slot that are not there are asked for at the new owner.
+func (c *Cluster) BeginMove(t testing.TB, key string, to int) (slot int64, from int) {
+	t.Helper()
+	slot, _ = c.Masters[0].Do("CLUSTER", "KEYSLOT", key).(int64)
+	from = c.Owner(t, key)
+	if from < 0 || from == to {
+		t.Fatalf("move slot %d from master %d to %d", slot, from, to)
+	}
+	c.Masters[to].Do("CLUSTER", "SETSLOT", slot, "IMPORTING", c.Masters[from].nodeID())
+	c.Masters[from].Do("CLUSTER", "SETSLOT", slot, "MIGRATING", c.Masters[to].nodeID())
+	return slot, from
+}
+
+// Move moves the slot of key, with the keys in it, to the master at the place to.
+func (c *Cluster) Move(t testing.TB, key string, to int) {
+	t.Helper()
+	slot, from := c.BeginMove(t, key, to)
+	for {
+		keys, _ := c.Masters[from].Do("CLUSTER", "GETKEYSINSLOT", slot, 100).([]any)
+		if len(keys) == 0 {
+			break
+		}
+		args := append([]any{"MIGRATE", c.Masters[to].host, c.Masters[to].port, "", 0, 5000, "KEYS"}, keys...)
+		c.Masters[from].Do(args...)
+	}
+	id := c.Masters[to].nodeID()
+	c.Masters[to].Do("CLUSTER", "SETSLOT", slot, "NODE", id)
+	for i, m := range c.Masters {
+		if i != to {
+			m.Do("CLUSTER", "SETSLOT", slot, "NODE", id)
+		}
+	}
+}
+
+func (s *Server) nodeID() string {
+	id, _ := s.Do("CLUSTER", "MYID").(string)
+	return id
+}
+
+func (s *Server) knownNodes() int {
+	text, err := s.client.ClusterNodes(s.t.Context()).Result()
+	if err != nil || strings.Contains(text, "handshake") {
+		return 0
+	}
+	return strings.Count(text, "\n")
+}
+
+func (s *Server) servesCluster() bool {
+	info, err := s.client.ClusterInfo(s.t.Context()).Result()
+	return err == nil && strings.Contains(info, "cluster_state:ok") &&
+		strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d", clusterSlots))
+}
+
+// AwaitFailover waits until a replica of the master at the place i has taken over and
+// returns it.
+func (c *Cluster) AwaitFailover(t testing.TB, i int) *Server {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		for _, r := range c.Replicas[i] {
+			info, err := r.client.Info(t.Context(), "replication").Result()
+			if err == nil && strings.Contains(info, "role:master") {
+				return r
+			}
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("wait for a replica to take over")
+	return nil
+}

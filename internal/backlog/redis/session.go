@@ -1,0 +1,202 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// A command is one command of a pipeline.
+type command struct {
+	// key decides which server of a cluster answers; empty is any.
+	key string
+	// class is the letter of the key's type in notify-keyspace-events, such as 'l'
+	// for a list; 0 for a command whose key need not be watched.
+	class byte
+	// asking makes a server answer for a slot that it is about to receive.
+	asking bool
+	args   []any
+}
+
+// A reply answers a command.
+type reply struct {
+	value any
+	// err is nil, redis.Nil, or an error that the server answered with.
+	err error
+	// armed says that the next change of the key will be heard.
+	armed bool
+	// server tells who answered.
+	server identity
+}
+
+// A session is one connection to one server, and ends with it: it never reconnects.
+// It is used by one goroutine at a time, apart from ended and abort.
+type session struct {
+	client *redis.Client
+	conn   *conn
+	// server is who is at the other end.
+	server identity
+	// tracked is the id of the connection that is told when a key changes that was
+	// read in this session; 0 if the server does not track.
+	tracked int64
+	// fresh says that no command was run yet.
+	fresh bool
+	// inUse says that the session has been read from; only then is its end news.
+	inUse atomic.Bool
+}
+
+var errDialled = errors.New("the connection is lost")
+
+// openSession connects to address. onEnd is called when a session ends that was in use.
+func openSession(ctx context.Context, cfg *config, who login, database int, address string, onEnd func()) (*session, error) {
+	inner, err := dial(ctx, cfg, address)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{}
+	s.conn = newConn(inner, func() {
+		if s.inUse.Load() {
+			onEnd()
+		}
+	})
+	s.client = newClient(cfg, who, database, address, s.conn, nil)
+	return s, nil
+}
+
+// newClient returns a client that has one connection in its life, c.
+func newClient(cfg *config, who login, database int, address string, c net.Conn, onConnect func(context.Context, *redis.Conn) error) *redis.Client {
+	var dialled atomic.Bool
+	return redis.NewClient(&redis.Options{
+		Addr: address,
+		Dialer: func(context.Context, string, string) (net.Conn, error) {
+			if !dialled.CompareAndSwap(false, true) {
+				return nil, errDialled
+			}
+			return c, nil
+		},
+		OnConnect:                onConnect,
+		Protocol:                 2,
+		Username:                 who.username,
+		Password:                 who.password.Reveal(),
+		DB:                       database,
+		MaxRetries:               -1,
+		DialerRetries:            1,
+		PoolSize:                 1,
+		PipelinePoolSize:         -1,
+		ConnMaxIdleTime:          -1,
+		ReadTimeout:              cfg.answerTimeout,
+		WriteTimeout:             cfg.answerTimeout,
+		ContextTimeoutEnabled:    true,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+}
+
+// greet names the connection and finds out who is at the other end. A server that
+// should be a master and is not, or a replica that has not got its data yet, is
+// unavailable: its counts would be too small.
+func (s *session) greet(ctx context.Context, cfg *config, wantMaster bool) error {
+	pipe := s.client.Pipeline()
+	server := pipe.Do(ctx, "INFO", "server")
+	replication := pipe.Do(ctx, "INFO", "replication")
+	pipe.Do(ctx, "CLIENT", "SETNAME", cfg.clientName)
+	// What each command was answered is looked at below.
+	_, err := pipe.Exec(ctx)
+	if err != nil && !isServerError(err) {
+		return err
+	}
+	switch err := errors.Join(server.Err(), replication.Err()); {
+	case err == nil:
+		s.server = newIdentity(text(server.Val()))
+		return checkRole(text(replication.Val()), wantMaster)
+	case hasCode(server.Err(), "NOAUTH"):
+		return server.Err()
+	default:
+		// INFO is refused. Every connection may then have met another life of the data.
+		s.server = unknownIdentity()
+		return nil
+	}
+}
+
+// checkRole looks at INFO replication.
+func checkRole(info string, wantMaster bool) error {
+	if field(info, "role") == "master" {
+		return nil
+	}
+	if wantMaster {
+		return fmt.Errorf("%w: the server is a replica where the master is wanted", backlog.ErrUnavailable)
+	}
+	if field(info, "master_link_status") == "down" || field(info, "master_sync_in_progress") == "1" {
+		return fmt.Errorf("%w: the server is a replica that has lost its master", backlog.ErrUnavailable)
+	}
+	return nil
+}
+
+// track asks the server to tell the connection with the given id when a key changes
+// that is read in this session. The error may be the server's refusal.
+func (s *session) track(ctx context.Context, listener int64) error {
+	s.tracked = 0
+	if err := s.client.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", listener).Err(); err != nil {
+		return err
+	}
+	s.tracked = listener
+	return nil
+}
+
+// do runs commands as one pipeline. The error is that of the connection, which is
+// of no use afterwards; what the server answers to a command is in its reply.
+func (s *session) do(ctx context.Context, commands []command) ([]reply, error) {
+	stop := context.AfterFunc(ctx, s.abort)
+	defer stop()
+	pipe := s.client.Pipeline()
+	pending := make([]*redis.Cmd, len(commands))
+	for i, c := range commands {
+		if c.asking {
+			pipe.Do(ctx, "ASKING")
+		}
+		pending[i] = redis.NewCmd(ctx, c.args...)
+		_ = pipe.Process(ctx, pending[i])
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isServerError(err) {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		return nil, err
+	}
+	replies := make([]reply, len(commands))
+	for i, cmd := range pending {
+		value, err := cmd.Result()
+		if err != nil && !isServerError(err) {
+			return nil, err
+		}
+		replies[i] = reply{value: value, err: err, server: s.server}
+	}
+	return replies, nil
+}
+
+// ended tells whether the connection is gone.
+func (s *session) ended() bool {
+	select {
+	case <-s.conn.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// abort ends the connection without waiting.
+func (s *session) abort() { _ = s.conn.Close() }
+
+// close ends the session and waits for its goroutine.
+func (s *session) close() {
+	s.abort()
+	_ = s.client.Close()
+	<-s.conn.done
+}

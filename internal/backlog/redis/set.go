@@ -1,0 +1,51 @@
+package redis
+
+import (
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// setLayout is a Redis set whose members are messages.
+func setLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name:    "set",
+			Summary: "A set whose members are messages (SADD and SPOP).",
+			Queue:   "key of the set",
+			Ready:   "the number of members",
+		},
+		prepare: func(q backlog.Query) step { return newCardinality("SCARD", 's', q.Queue) },
+	}
+}
+
+// hashLayout is a Redis hash whose fields are messages.
+func hashLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name:    "hash",
+			Summary: "A hash whose fields are messages (HSET and HDEL).",
+			Queue:   "key of the hash",
+			Ready:   "the number of fields",
+		},
+		prepare: func(q backlog.Query) step { return newCardinality("HLEN", 'h', q.Queue) },
+	}
+}
+
+// A cardinality is a step that asks for the size of one key.
+type cardinality struct{ ask command }
+
+func newCardinality(name string, class byte, key string) *cardinality {
+	return &cardinality{command{key: key, class: class, args: []any{name, key}}}
+}
+
+func (c *cardinality) commands(dst []command, _ time.Time) []command { return append(dst, c.ask) }
+
+func (c *cardinality) outcome(replies []reply, _ time.Time) outcome {
+	n, err := replies[0].count()
+	if err != nil {
+		return fail(err)
+	}
+	// Redis has no empty sets and hashes: removing the last member deletes the key.
+	return done(backlog.Reading{Ready: n, Missing: n == 0})
+}

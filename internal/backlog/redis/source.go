@@ -1,0 +1,99 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// A source reads the queues of one connection. It implements backlog.Source and
+// backlog.Waker.
+type source struct {
+	cfg      *config
+	layouts  map[string]layout
+	watch    *watchlist
+	wakes    *wakes
+	topology *topology
+	scout    *scout // nil for a single server
+
+	// end stops the goroutines of tasks.
+	end     context.CancelFunc
+	tasks   sync.WaitGroup
+	closing sync.Once
+}
+
+// open returns a source for a connection. It connects in the background.
+func open(_ context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
+	cfg, err := newConfig(c)
+	if err != nil {
+		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
+	}
+	s := &source{cfg: cfg, layouts: make(map[string]layout), watch: newWatchlist(), wakes: newWakes()}
+	for _, l := range layouts() {
+		s.layouts[l.Name] = l
+	}
+	log = log.With("connection", c.Name)
+	resolve := resolveStandalone(cfg)
+	switch cfg.mode {
+	case modeSentinel:
+		s.scout = &scout{cfg: cfg, who: cfg.sentinelLogin}
+		resolve = resolveSentinel(cfg, s.scout)
+	case modeCluster:
+		s.scout = &scout{cfg: cfg, who: cfg.login}
+		resolve = resolveCluster(cfg, s.scout)
+	}
+	openNode := func(address string) *node { return newNode(cfg, address, s.wakes, s.watch, log) }
+	s.topology = newTopology(cfg, resolve, openNode, s.wakes, log)
+	// The goroutines live as long as the source, not as long as the call that opens it.
+	life, end := context.WithCancel(context.Background())
+	s.end = end
+	s.tasks.Go(func() { s.wakes.forward(life) })
+	if s.scout != nil {
+		s.tasks.Go(func() { s.topology.watch(life) })
+	} else if _, err := s.topology.refresh(life); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Wakes implements backlog.Waker.
+func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.out }
+
+// Status implements backlog.Source. Of several servers it shows the one of which
+// changes are noticed worst.
+func (s *source) Status() backlog.Status {
+	worst := backlog.Status{IdlePoll: s.cfg.idlePoll}
+	r := s.topology.now.Load()
+	if r == nil {
+		return worst
+	}
+	rank := []string{"", wakeTracking, wakeKeyspace, wakePoll}
+	for _, address := range r.addresses() {
+		status := r.nodes[address].status()
+		if slices.Index(rank, status.WakeUp) > slices.Index(rank, worst.WakeUp) {
+			worst.WakeUp, worst.WakeUpReason = status.WakeUp, status.WakeUpReason
+		}
+		if status.Server != "" && !strings.Contains(worst.Server, status.Server) {
+			worst.Server = strings.TrimPrefix(worst.Server+", "+status.Server, ", ")
+		}
+	}
+	return worst
+}
+
+// Close implements backlog.Source.
+func (s *source) Close() error {
+	s.closing.Do(func() {
+		s.end()
+		s.topology.close()
+		s.tasks.Wait()
+		if s.scout != nil {
+			s.scout.close()
+		}
+	})
+	return nil
+}

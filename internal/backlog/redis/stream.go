@@ -1,0 +1,290 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+var errNeedsGroup = errors.New("groupStart, scan: need a consumerGroup")
+
+// streamLayout is a Redis stream, as a whole or as one consumer group sees it.
+func streamLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name: "stream",
+			Summary: "A stream, read by a consumer group: what the group has not been served yet is ready, what it was served and did not " +
+				"acknowledge is in flight. Without consumerGroup every entry counts, and the number falls only when entries are deleted or trimmed.",
+			Queue: "key of the stream",
+			Parameters: []backlog.Parameter{
+				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "Consumer group whose backlog it is."},
+				{Name: "groupStart", Kind: backlog.KindChoice, Allowed: []string{"first", "last"}, Default: "first", Doc: "Where the workers will create a group that does not exist yet: at the first entry (id 0), so that all entries wait for it, or at the last (id $), so that none does."},
+				{Name: "scan", Kind: backlog.KindInteger, Min: 0, Max: 10000, Default: "0", Doc: "Where the server cannot tell the lag, count the entries themselves, up to this many. It needs the permission xrange and moves payloads. 0 is never: then an upper bound is told."},
+			},
+			Ready:    "entries that the group was not served yet; without a group the length of the stream",
+			InFlight: "entries that the group was served and has not acknowledged",
+			Oldest:   "exact from the id of the oldest unacknowledged entry, or of the first entry of a stream of which nothing was served; else a lower bound; unknown without a group",
+			Check: func(q backlog.Query) error {
+				if q.Params.Get("consumerGroup") == "" && (q.Params.Get("groupStart") == "last" || q.Params.Get("scan") > "0") {
+					return errNeedsGroup
+				}
+				return nil
+			},
+		},
+		prepare: func(q backlog.Query) step {
+			group := q.Params.Get("consumerGroup")
+			if group == "" {
+				return &lengthStep{key: q.Queue}
+			}
+			// The parser has checked the number; anything else is never.
+			scan, _ := strconv.ParseInt(q.Params.Get("scan"), 10, 64)
+			return &groupStep{key: q.Queue, group: group, fromLast: q.Params.Get("groupStart") == "last", scan: scan}
+		},
+	}
+}
+
+// A lengthStep asks for the length of a stream.
+type lengthStep struct{ key string }
+
+func (s *lengthStep) commands(dst []command, _ time.Time) []command {
+	return append(dst,
+		command{key: s.key, class: 't', args: []any{"XLEN", s.key}},
+		command{key: s.key, class: 't', args: []any{"EXISTS", s.key}},
+	)
+}
+
+func (s *lengthStep) outcome(replies []reply, _ time.Time) outcome {
+	length, err := replies[0].count()
+	if err != nil {
+		return fail(err)
+	}
+	exists, err := replies[1].count()
+	if err != nil {
+		return fail(err)
+	}
+	return done(backlog.Reading{Ready: length, Missing: length == 0 && exists == 0})
+}
+
+// A groupStep asks for the state of a consumer group.
+type groupStep struct {
+	key, group string
+	fromLast   bool
+	scan       int64
+
+	// verified is what XINFO STREAM made of a lag that may be too high. While the
+	// server tells the same again, that is still the answer: whatever is added
+	// raises the lag.
+	verified verifiedLag
+	// head is since when something has been waiting behind the same last delivery.
+	head waitingHead
+}
+
+type verifiedLag struct {
+	length, lag   int64
+	lastDelivered streamID
+	entriesRead   backlog.Count
+
+	n       int64
+	quality backlog.Quality
+	known   bool
+}
+
+type waitingHead struct {
+	behind streamID
+	since  time.Time
+}
+
+func (s *groupStep) commands(dst []command, _ time.Time) []command {
+	// XLEN comes after XINFO GROUPS: it bounds the lag, and what is added in between
+	// must not lower the bound.
+	return append(dst,
+		command{key: s.key, class: 't', args: []any{"XINFO", "GROUPS", s.key}},
+		command{key: s.key, class: 't', args: []any{"XLEN", s.key}},
+		command{key: s.key, class: 't', args: []any{"XPENDING", s.key, s.group}},
+	)
+}
+
+func (s *groupStep) outcome(replies []reply, now time.Time) outcome {
+	if isNoSuchKey(replies[0].err) {
+		s.head = waitingHead{}
+		return done(backlog.Reading{Missing: true})
+	}
+	rows, err := replies[0].list()
+	if err != nil {
+		return fail(err)
+	}
+	length, err := replies[1].count()
+	if err != nil {
+		return fail(err)
+	}
+	state, found, err := findGroup(rows, s.group)
+	if err != nil {
+		return fail(err)
+	}
+	if !found {
+		return done(s.withoutGroup(length))
+	}
+	state.facts.length = length
+	state.facts.lagTrust = replies[0].server.lag
+	if state.pending > 0 {
+		state.oldestPending = oldestPending(replies[2])
+	}
+	return s.decide(state, now)
+}
+
+// withoutGroup is the reading of a stream whose group does not exist yet.
+func (s *groupStep) withoutGroup(length int64) backlog.Reading {
+	s.head = waitingHead{}
+	reading := backlog.Reading{InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(0)}
+	if s.fromLast {
+		reading.Warning = fmt.Sprintf("consumer group %q does not exist yet; created at the last entry it would have nothing to do", s.group)
+		return reading
+	}
+	reading.Ready = length
+	reading.Warning = fmt.Sprintf("consumer group %q does not exist yet; every entry counts as waiting for it", s.group)
+	return reading
+}
+
+// decide makes a reading of state, or the step that finds out what is missing.
+func (s *groupStep) decide(state groupState, now time.Time) outcome {
+	n, quality, ok := state.facts.undelivered()
+	if !ok {
+		n, quality, ok = s.guess(state)
+	}
+	if !ok {
+		return outcome{next: &edgesStep{groupStep: s, state: state}}
+	}
+	return done(s.reading(state, n, quality, now))
+}
+
+// guess answers without XINFO STREAM, which sends two payloads along, where a lag
+// that may be too high is good enough.
+func (s *groupStep) guess(state groupState) (n int64, quality backlog.Quality, ok bool) {
+	f := state.facts
+	if !f.lag.Known || f.lagTrust != lagTooHigh {
+		return 0, backlog.Exact, false
+	}
+	v := s.verified
+	if v.known && v.length == f.length && v.lag == f.lag.N && v.lastDelivered == f.lastDelivered && v.entriesRead == f.entriesRead {
+		return v.n, v.quality, true
+	}
+	switch {
+	case f.lag.N == 0:
+		return 0, backlog.Exact, true
+	case state.pending > 0:
+		// The queue is in use in any case.
+		return min(f.lag.N, f.length), backlog.UpperBound, true
+	default:
+		return 0, backlog.Exact, false
+	}
+}
+
+// reading composes the reading of a group with n undelivered entries.
+func (s *groupStep) reading(state groupState, n int64, quality backlog.Quality, now time.Time) backlog.Reading {
+	r := backlog.Reading{
+		Ready:     n,
+		InFlight:  backlog.Exactly(state.pending),
+		Dequeued:  state.facts.entriesRead,
+		Enqueued:  state.facts.entriesAdded,
+		Consumers: backlog.Exactly(state.consumers),
+		Quality:   quality,
+		Oldest:    s.oldest(state, n, now),
+	}
+	if state.facts.lagTrust == lagAbsent && quality != backlog.Exact && s.scan == 0 {
+		r.Warning = "Redis before 7.0 does not tell the lag of a consumer group, so this is an upper bound; set scan, or trim the stream"
+	}
+	return r
+}
+
+// oldest tells since when the oldest entry waits that is not settled.
+func (s *groupStep) oldest(state groupState, n int64, now time.Time) backlog.Age {
+	if n == 0 {
+		s.head = waitingHead{}
+	} else if s.head.since.IsZero() || s.head.behind != state.facts.lastDelivered {
+		s.head = waitingHead{behind: state.facts.lastDelivered, since: now}
+	}
+	// What is in flight was added before all that has not been delivered.
+	if since, ok := state.oldestPending.time(now); ok {
+		return backlog.Age{Since: since, Kind: backlog.AgeExact}
+	}
+	if n == 0 {
+		return backlog.Age{}
+	}
+	if state.facts.edges && state.facts.lastDelivered.compare(state.facts.first) < 0 {
+		if since, ok := state.facts.first.time(now); ok {
+			return backlog.Age{Since: since, Kind: backlog.AgeExact}
+		}
+	}
+	return backlog.Age{Since: s.head.since, Kind: backlog.AgeLowerBound}
+}
+
+// An edgesStep asks what is at the ends of the stream.
+type edgesStep struct {
+	*groupStep
+	state groupState
+}
+
+func (s *edgesStep) commands(dst []command, _ time.Time) []command {
+	return append(dst, command{key: s.key, class: 't', args: []any{"XINFO", "STREAM", s.key}})
+}
+
+func (s *edgesStep) outcome(replies []reply, now time.Time) outcome {
+	if isNoSuchKey(replies[0].err) {
+		return done(backlog.Reading{Missing: true})
+	}
+	state := s.state
+	if err := state.facts.addEdges(replies[0]); err != nil {
+		return fail(err)
+	}
+	// The edges are known now, so there is an answer.
+	n, quality, _ := state.facts.undelivered()
+	if quality != backlog.Exact && !state.facts.lag.Known && s.scan > 0 {
+		return outcome{next: &scanStep{groupStep: s.groupStep, state: state, atMost: n}}
+	}
+	s.verified = verifiedLag{}
+	if f := s.state.facts; f.lag.Known && f.length == state.facts.length {
+		s.verified = verifiedLag{
+			length: f.length, lag: f.lag.N, lastDelivered: f.lastDelivered, entriesRead: f.entriesRead,
+			n: n, quality: quality, known: true,
+		}
+	}
+	return done(s.reading(state, n, quality, now))
+}
+
+// A scanStep counts undelivered entries by reading them.
+type scanStep struct {
+	*groupStep
+	state  groupState
+	atMost int64
+}
+
+func (s *scanStep) commands(dst []command, _ time.Time) []command {
+	after := fmt.Sprintf("(%d-%d", s.state.facts.lastDelivered.ms, s.state.facts.lastDelivered.seq)
+	return append(dst, command{key: s.key, class: 't', args: []any{"XRANGE", s.key, after, "+", "COUNT", s.scan}})
+}
+
+func (s *scanStep) outcome(replies []reply, now time.Time) outcome {
+	entries, err := replies[0].list()
+	if err != nil {
+		if errors.Is(reason(err), backlog.ErrDenied) {
+			r := s.reading(s.state, s.atMost, backlog.UpperBound, now)
+			r.Warning = "the server does not allow XRANGE, so scan has no effect and this is an upper bound"
+			return done(r)
+		}
+		return fail(err)
+	}
+	n, quality := int64(len(entries)), backlog.Exact
+	if n >= s.scan {
+		quality = backlog.Capped
+	}
+	return done(s.reading(s.state, n, quality, now))
+}
+
+// isNoSuchKey tells whether err is what XINFO answers for a key that does not exist.
+func isNoSuchKey(err error) bool {
+	return isServerError(err) && strings.HasPrefix(err.Error(), "ERR no such key")
+}

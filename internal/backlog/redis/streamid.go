@@ -1,0 +1,39 @@
+package redis
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A streamID is the id of an entry of a stream, such as 1700000000000-0.
+type streamID struct{ ms, seq uint64 }
+
+func parseStreamID(value any) (streamID, error) {
+	ms, seq, found := strings.Cut(text(value), "-")
+	m, err := strconv.ParseUint(ms, 10, 64)
+	if err != nil || !found {
+		return streamID{}, fmt.Errorf("%w: %v where the id of an entry belongs", errReply, value)
+	}
+	s, err := strconv.ParseUint(seq, 10, 64)
+	if err != nil {
+		return streamID{}, fmt.Errorf("%w: %v where the id of an entry belongs", errReply, value)
+	}
+	return streamID{m, s}, nil
+}
+
+func (id streamID) compare(other streamID) int {
+	return cmp.Or(cmp.Compare(id.ms, other.ms), cmp.Compare(id.seq, other.seq))
+}
+
+// time returns when the entry was added. It is false for an id that a producer
+// chose by itself and that is no plausible time.
+func (id streamID) time(now time.Time) (time.Time, bool) {
+	const year2000 = 946684800000
+	if id.ms < year2000 || id.ms > uint64(now.Add(24*time.Hour).UnixMilli()) { //nolint:gosec // the clock is past 1970
+		return time.Time{}, false
+	}
+	return time.UnixMilli(int64(id.ms)), true //nolint:gosec // bounded above
+}

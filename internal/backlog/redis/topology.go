@@ -1,0 +1,256 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// topologyInterval is how often Sentinel or the cluster is asked whether the servers
+// have changed. Nothing else would tell: a queue that is empty has no key that could
+// be moved, and its arming ends in silence when its slot goes to another server.
+const topologyInterval = time.Second
+
+// errFindServers is a topology that could not be asked for.
+var errFindServers = errors.New("find the servers")
+
+// A shard is a range of slots, both ends included, and the server that owns them.
+type shard struct {
+	from, to int
+	address  string
+}
+
+// A topology knows which server answers for which key, and owns their nodes.
+type topology struct {
+	cfg *config
+	// resolve asks for the shards, in the order of their slots.
+	resolve func(context.Context) ([]shard, error)
+	open    func(address string) *node
+	wakes   *wakes
+	log     *slog.Logger
+
+	// now is the state that readers use; nil until it was resolved once.
+	now atomic.Pointer[routing]
+
+	// turn is held by the one who resolves, over I/O. It guards writes to now.
+	turn   chan struct{}
+	closed atomic.Bool
+}
+
+// A routing is one state of a topology. It never changes.
+type routing struct {
+	shards []shard
+	nodes  map[string]*node
+}
+
+// node returns the server that owns the key.
+func (r *routing) node(key string) (*node, error) {
+	if n := r.only(); n != nil {
+		return n, nil
+	}
+	slot := slotOf(key)
+	i, found := slices.BinarySearchFunc(r.shards, slot, func(s shard, slot int) int {
+		switch {
+		case s.to < slot:
+			return -1
+		case s.from > slot:
+			return 1
+		default:
+			return 0
+		}
+	})
+	if !found {
+		return nil, fmt.Errorf("%w: no server of the cluster owns slot %d", backlog.ErrUnavailable, slot)
+	}
+	return r.nodes[r.shards[i].address], nil
+}
+
+// only returns the one server there is, nil if there are several.
+func (r *routing) only() *node {
+	if len(r.shards) != 1 {
+		return nil
+	}
+	return r.nodes[r.shards[0].address]
+}
+
+// at returns the server at an address that another server has named.
+func (r *routing) at(address string) (*node, error) {
+	if n := r.nodes[address]; n != nil {
+		return n, nil
+	}
+	return nil, fmt.Errorf("%w: the server %s owns no slots yet", backlog.ErrUnavailable, address)
+}
+
+func newTopology(cfg *config, resolve func(context.Context) ([]shard, error), open func(string) *node, wakes *wakes, log *slog.Logger) *topology {
+	return &topology{cfg: cfg, resolve: resolve, open: open, wakes: wakes, log: log, turn: make(chan struct{}, 1)}
+}
+
+// current returns the state, asking for it if it was never known.
+func (t *topology) current(ctx context.Context) (*routing, error) {
+	if r := t.now.Load(); r != nil {
+		return r, nil
+	}
+	return t.refresh(ctx)
+}
+
+// refresh asks for the state and returns it. Nodes that are new are opened and nodes
+// that are gone are closed; then everything may have changed.
+func (t *topology) refresh(ctx context.Context) (*routing, error) {
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the topology: %w", context.Cause(ctx))
+	}
+	if t.closed.Load() {
+		return nil, errClosed
+	}
+	shards, err := t.resolve(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errFindServers, err)
+	}
+	old := t.now.Load()
+	if old != nil && slices.Equal(old.shards, shards) {
+		return old, nil
+	}
+	next := &routing{shards: shards, nodes: make(map[string]*node)}
+	for _, s := range shards {
+		if next.nodes[s.address] != nil {
+			continue
+		}
+		if old != nil && old.nodes[s.address] != nil {
+			next.nodes[s.address] = old.nodes[s.address]
+			continue
+		}
+		next.nodes[s.address] = t.open(s.address)
+	}
+	t.now.Store(next)
+	if old == nil {
+		return next, nil
+	}
+	t.log.Info("servers changed", "servers", strings.Join(next.addresses(), ", "))
+	t.wakes.addEverything()
+	closeNodes(old, next)
+	return next, nil
+}
+
+// watch asks for the state again and again until ctx ends.
+func (t *topology) watch(ctx context.Context) {
+	ticker := time.NewTicker(topologyInterval)
+	defer ticker.Stop()
+	for {
+		// A failure shows in the next read, if it matters.
+		_, _ = t.refresh(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// forget lets all servers know which keys nobody reads any more.
+func (t *topology) forget(keys []string) {
+	if r := t.now.Load(); r != nil {
+		for _, n := range r.nodes {
+			n.forget(keys)
+		}
+	}
+}
+
+// close closes all nodes and waits for them.
+func (t *topology) close() {
+	t.closed.Store(true)
+	t.turn <- struct{}{}
+	defer func() { <-t.turn }()
+	if r := t.now.Load(); r != nil {
+		closeNodes(r, nil)
+	}
+}
+
+// closeNodes closes the nodes of old that are not in next.
+func closeNodes(old, next *routing) {
+	var closing sync.WaitGroup
+	for address, n := range old.nodes {
+		if next == nil || next.nodes[address] == nil {
+			closing.Go(n.close)
+		}
+	}
+	closing.Wait()
+}
+
+func (r *routing) addresses() []string {
+	list := make([]string, 0, len(r.nodes))
+	for address := range r.nodes {
+		list = append(list, address)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// A scout is the connection on which the topology is asked for. It goes from one
+// candidate to the next when one fails. It is used by one goroutine at a time.
+type scout struct {
+	cfg     *config
+	who     login
+	session *session
+	at      int
+}
+
+// ask asks one of the candidates. One that refuses is passed over like one that does
+// not answer: an old sentinel may know less than the next.
+func (s *scout) ask(ctx context.Context, candidates []string, args ...any) (value any, from string, err error) {
+	var errs []error
+	for range candidates {
+		address := candidates[s.at%len(candidates)]
+		value, err := s.askOne(ctx, address, args)
+		if err == nil {
+			return value, address, nil
+		}
+		errs = append(errs, fmt.Errorf("ask %s: %w", address, err))
+		s.move()
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, "", errors.Join(errs...)
+}
+
+func (s *scout) askOne(ctx context.Context, address string, args []any) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, min(s.cfg.answerTimeout, time.Second))
+	defer cancel()
+	if s.session == nil || s.session.ended() {
+		s.close()
+		opened, err := openSession(ctx, s.cfg, s.who, 0, address, func() {})
+		if err != nil {
+			return nil, err
+		}
+		s.session = opened
+	}
+	replies, err := s.session.do(ctx, []command{{args: args}})
+	if err != nil {
+		return nil, err
+	}
+	return replies[0].value, replies[0].err
+}
+
+// move goes to the next candidate.
+func (s *scout) move() {
+	s.close()
+	s.at++
+}
+
+func (s *scout) close() {
+	if s.session != nil {
+		s.session.close()
+		s.session = nil
+	}
+}

@@ -1,0 +1,92 @@
+package redis
+
+import (
+	"context"
+	"sync"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// wakes collects wake-ups until they are taken. Adding never waits, and what is
+// added while nobody takes becomes one Wake.
+type wakes struct {
+	out chan backlog.Wake
+	// signal holds a value while there may be something to take.
+	signal chan struct{}
+
+	// mu guards what is collected: listeners add, forward takes.
+	mu         sync.Mutex
+	queries    map[backlog.Query]struct{}
+	everything bool
+}
+
+func newWakes() *wakes {
+	return &wakes{
+		out:     make(chan backlog.Wake),
+		signal:  make(chan struct{}, 1),
+		queries: make(map[backlog.Query]struct{}),
+	}
+}
+
+// add collects queries that may have changed.
+func (w *wakes) add(queries []backlog.Query) {
+	if len(queries) == 0 {
+		return
+	}
+	w.mu.Lock()
+	for _, q := range queries {
+		w.queries[q] = struct{}{}
+	}
+	w.mu.Unlock()
+	w.ring()
+}
+
+// addEverything says that everything may have changed.
+func (w *wakes) addEverything() {
+	w.mu.Lock()
+	w.everything = true
+	w.mu.Unlock()
+	w.ring()
+}
+
+func (w *wakes) ring() {
+	select {
+	case w.signal <- struct{}{}:
+	default:
+	}
+}
+
+// forward hands out what is collected until ctx ends, and closes the channel then.
+func (w *wakes) forward(ctx context.Context) {
+	defer close(w.out)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.signal:
+		}
+		wake, some := w.take()
+		if !some {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case w.out <- wake:
+		}
+	}
+}
+
+func (w *wakes) take() (wake backlog.Wake, some bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	wake.Everything, w.everything = w.everything, false
+	if !wake.Everything {
+		wake.Queries = make([]backlog.Query, 0, len(w.queries))
+		for q := range w.queries {
+			wake.Queries = append(wake.Queries, q)
+		}
+	}
+	clear(w.queries)
+	return wake, wake.Everything || len(wake.Queries) > 0
+}

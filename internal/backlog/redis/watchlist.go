@@ -1,0 +1,149 @@
+package redis
+
+import (
+	"sync"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// planLife is how long a query is remembered that is not read any more.
+const planLife = 10 * time.Minute
+
+// A plan is a query prepared to be read again and again.
+type plan struct {
+	query backlog.Query
+	first step
+	// keys are those whose change may change the reading.
+	keys []string
+	// lastRead is owned by the goroutine that reads.
+	lastRead time.Time
+
+	// armed says that no change was heard of since the last read began. It is
+	// guarded by the watchlist's mutex.
+	armed bool
+}
+
+// A watchlist knows which queries a key belongs to, and which of them are waiting to
+// be told of a change.
+type watchlist struct {
+	// plans is owned by the goroutine that reads.
+	plans map[backlog.Query]*plan
+	swept time.Time
+
+	// mu guards byKey and the plans' armed: the reader arms, the listeners disarm.
+	mu    sync.Mutex
+	byKey map[string][]*plan
+}
+
+func newWatchlist() *watchlist {
+	return &watchlist{plans: make(map[backlog.Query]*plan), byKey: make(map[string][]*plan)}
+}
+
+// arm makes the plans wait for a change. It comes before the read: a change that is
+// heard of while the read is under way must not be forgotten.
+func (w *watchlist) arm(jobs []job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range jobs {
+		jobs[i].plan.armed = true
+	}
+}
+
+// stillArmed returns whether no change of the plan was heard of since arm, and
+// disarms it if the read could not arm it.
+func (w *watchlist) stillArmed(p *plan, armed bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.armed = p.armed && armed
+	return p.armed
+}
+
+// changed returns the queries to wake when keys have changed. Each is returned once
+// for each time that it was armed.
+func (w *watchlist) changed(keys []string) []backlog.Query {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var queries []backlog.Query
+	for _, key := range keys {
+		for _, p := range w.byKey[key] {
+			if p.armed {
+				p.armed = false
+				queries = append(queries, p.query)
+			}
+		}
+	}
+	return queries
+}
+
+// queries returns the queries that key belongs to.
+func (w *watchlist) queries(key string) []backlog.Query {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var queries []backlog.Query
+	for _, p := range w.byKey[key] {
+		queries = append(queries, p.query)
+	}
+	return queries
+}
+
+// plan returns the plan for a query, made by prepare if there is none yet.
+func (w *watchlist) plan(q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
+	if p, found := w.plans[q]; found {
+		p.lastRead = now
+		return p, nil
+	}
+	first, err := prepare(q)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{query: q, first: first, lastRead: now}
+	seen := make(map[string]bool)
+	for _, c := range first.commands(nil, now) {
+		if c.class != 0 && !seen[c.key] {
+			seen[c.key] = true
+			p.keys = append(p.keys, c.key)
+		}
+	}
+	w.plans[q] = p
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, key := range p.keys {
+		w.byKey[key] = append(w.byKey[key], p)
+	}
+	return p, nil
+}
+
+// sweep forgets the plans that were not read for long, and returns the keys that
+// belong to none any more.
+func (w *watchlist) sweep(now time.Time) (unused []string) {
+	if now.Sub(w.swept) < planLife/10 {
+		return nil
+	}
+	w.swept = now
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for q, p := range w.plans {
+		if now.Sub(p.lastRead) < planLife {
+			continue
+		}
+		delete(w.plans, q)
+		for _, key := range p.keys {
+			if w.byKey[key] = without(w.byKey[key], p); len(w.byKey[key]) == 0 {
+				delete(w.byKey, key)
+				unused = append(unused, key)
+			}
+		}
+	}
+	return unused
+}
+
+func without(plans []*plan, gone *plan) []*plan {
+	var rest []*plan
+	for _, p := range plans {
+		if p != gone {
+			rest = append(rest, p)
+		}
+	}
+	return rest
+}
