@@ -23,6 +23,7 @@ type Engine struct {
 	Check func(Settings) error
 	// Open returns a Source for the connection. It does no network I/O that could
 	// fail: a server that is down is found out by reading. The error is a bad setting.
+	// What the Source logs carries the connection's name.
 	Open func(context.Context, Connection, *slog.Logger) (Source, error)
 }
 

@@ -129,7 +129,7 @@ func (l *link) drop(w *watch) {
 
 // watch finds or makes the watch of a query, notes that it was asked for, and
 // adds the subscriber if there is one.
-func (l *link) watch(want Interest, sub *Subscription) *watch {
+func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()

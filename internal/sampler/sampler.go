@@ -18,14 +18,6 @@ import (
 // ErrNoConnection is a connection that is not, or no longer, configured.
 var ErrNoConnection = errors.New("no such connection")
 
-// An Interest is a queue that somebody wants to know about.
-type Interest struct {
-	Connection string
-	Query      backlog.Query
-	// Window is how far back past readings are wanted.
-	Window time.Duration
-}
-
 // A Sampler shares, schedules and bounds the reads of all connections.
 type Sampler struct {
 	options Options
@@ -108,7 +100,7 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 	if !ok {
 		return fmt.Errorf("unknown engine %q", connection.Engine)
 	}
-	source, err := engine.Open(ctx, connection, s.options.Logger.With("connection", connection.Name))
+	source, err := engine.Open(ctx, connection, s.options.Logger)
 	if err != nil {
 		return err
 	}
@@ -135,7 +127,7 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 // Observe returns what is known of a queue. Only for a queue that nobody asked
 // for before it waits, at most FirstReading; if nothing came by then, the
 // observation carries the reason. The error is ErrNoConnection or that of ctx.
-func (s *Sampler) Observe(ctx context.Context, want Interest) (backlog.Observation, error) {
+func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (backlog.Observation, error) {
 	l, err := s.link(want.Connection)
 	if err != nil {
 		return backlog.Observation{}, err
@@ -159,7 +151,7 @@ func (s *Sampler) Observe(ctx context.Context, want Interest) (backlog.Observati
 
 // Subscribe holds a queue and tells when what is known of it changes, until the
 // subscription is closed. The error is ErrNoConnection.
-func (s *Sampler) Subscribe(want Interest) (*Subscription, error) {
+func (s *Sampler) Subscribe(want backlog.Interest) (*Subscription, error) {
 	l, err := s.link(want.Connection)
 	if err != nil {
 		return nil, err

@@ -37,8 +37,8 @@ func inWorld(t *testing.T, options sampler.Options, test func(world)) {
 	})
 }
 
-func interest(queue string) sampler.Interest {
-	return sampler.Interest{
+func interest(queue string) backlog.Interest {
+	return backlog.Interest{
 		Connection: "main", Window: time.Minute,
 		Query: backlog.Query{Layout: "queue", Queue: queue},
 	}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/config"
+)
+
+// checkCommand validates a configuration and tries each connection.
+type checkCommand struct {
+	Config  string        `required:"" type:"path" placeholder:"FILE" help:"Configuration file with the connections." env:"SCALER_CONFIG"`
+	Timeout time.Duration `default:"5s" help:"How long to wait for each connection."`
+}
+
+// errUnreachable is the outcome of a check that found the file valid.
+var errUnreachable = errors.New("not every connection works")
+
+// Run checks the file and prints one line for each connection.
+func (c checkCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer) error {
+	loaded, err := config.Load(c.Config, engines)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "CONNECTION\tENGINE\tSERVER\tWAKE-UP\tRESULT")
+	var outcome error
+	for _, connection := range loaded.Connections {
+		status, err := c.try(ctx, engines, connection)
+		result := "ok"
+		if err != nil {
+			result, outcome = err.Error(), errUnreachable
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", connection.Name, connection.Engine, dash(status.Server), dash(status.WakeUp), result)
+		if status.WakeUpReason != "" {
+			_, _ = fmt.Fprintf(table, "\t\t\t\tno better wake-up: %s\n", status.WakeUpReason)
+		}
+	}
+	return errors.Join(table.Flush(), outcome)
+}
+
+// probeQueue is a queue that is not there; reading it needs the rights that
+// reading any other needs.
+const probeQueue = "backlog-scaler-check"
+
+// try reads a queue that is not there.
+func (c checkCommand) try(ctx context.Context, engines []backlog.Engine, connection backlog.Connection) (backlog.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	source, err := open(ctx, engines, connection)
+	if err != nil {
+		return backlog.Status{}, err
+	}
+	layout := ""
+	for _, engine := range engines {
+		if engine.Name == connection.Engine {
+			layout = engine.Layouts[0].Name
+		}
+	}
+	result := source.Read(ctx, []backlog.Query{{Layout: layout, Queue: probeQueue}})[0]
+	status := source.Status()
+	// How changes are noticed is settled beside the first read, in a moment.
+	for result.Err == nil && status.WakeUp == "" && ctx.Err() == nil {
+		select {
+		case <-time.After(10 * time.Millisecond):
+			status = source.Status()
+		case <-ctx.Done():
+		}
+	}
+	return status, errors.Join(result.Err, source.Close())
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

@@ -1,0 +1,80 @@
+// Command scaler is a KEDA external scaler for queues.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
+	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
+)
+
+// version is set by the release build: -ldflags "-X main.version=v1.2.3".
+var version = "dev" //nolint:gochecknoglobals // the linker can set nothing else
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCommand   `cmd:"" help:"Serve KEDA."`
+	Read    readCommand    `cmd:"" help:"Read one queue once and print what is there."`
+	Check   checkCommand   `cmd:"" help:"Validate a configuration and try each of its connections."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program: arguments in, exit code out. The first SIGINT or SIGTERM
+// ends it in order, a second one at once.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	var c cli
+	all := engines.All()
+	c.Read.Plugins = kong.Plugins{metadataFlags(all)}
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("scaler"),
+		kong.Description("Scales queue workers by the work that waits for them, through KEDA."),
+		kong.UsageOnError(),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(all, telemetry.NewBuild(version)),
+		kong.BindTo(stdout, (*io.Writer)(nil)),
+	)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "scaler:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case exit >= 0: // help was asked for
+		return exit
+	case err != nil:
+		_, _ = fmt.Fprintf(stderr, "scaler: %s\nRun \"scaler --help\" for the commands.\n", err)
+		return 2
+	}
+	if err := command.Run(); err != nil {
+		_, _ = fmt.Fprintln(stderr, "scaler:", err)
+		return 1
+	}
+	return 0
+}
+
+// versionCommand prints the version.
+type versionCommand struct{}
+
+// Run prints what program this is.
+func (versionCommand) Run(stdout io.Writer, build telemetry.Build) error {
+	_, err := fmt.Fprintf(stdout, "scaler %s (revision %s, %s)\n", build.Version, build.Revision, build.GoVersion)
+	return err
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"reflect"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/config"
+	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
+)
+
+// readCommand reads one queue once.
+type readCommand struct {
+	Config     string        `required:"" type:"path" placeholder:"FILE" help:"Configuration file with the connections." env:"SCALER_CONFIG"`
+	Connection string        `required:"" help:"Name of the connection."`
+	Timeout    time.Duration `default:"5s" help:"How long to wait for the answer."`
+	JSON       bool          `name:"json" help:"Print JSON."`
+	// Plugins holds a flag for each layout and parameter of the engines.
+	kong.Plugins
+}
+
+// Run reads the queue and prints what is there.
+func (c readCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer) error {
+	loaded, err := config.Load(c.Config, engines)
+	if err != nil {
+		return err
+	}
+	// Whoever can read the configuration may use all of its connections.
+	for i := range loaded.Connections {
+		loaded.Connections[i].Namespaces = []string{"*"}
+	}
+	metadata := metadataOf(c.Plugins)
+	metadata["connection"] = c.Connection
+	parsed, err := trigger.NewCatalog(loaded.Connections, engines).Parse("", metadata)
+	if err != nil {
+		return err
+	}
+	result, err := readOnce(ctx, loaded.Connections, engines, parsed, c.Timeout)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(stdout, parsed, result)
+	}
+	return printReading(stdout, parsed, result)
+}
+
+// readOnce opens the trigger's connection for one read.
+func readOnce(
+	ctx context.Context, connections []backlog.Connection, engines []backlog.Engine, parsed trigger.Trigger, timeout time.Duration,
+) (result backlog.Result, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, connection := range connections {
+		if connection.Name != parsed.Connection {
+			continue
+		}
+		source, err := open(ctx, engines, connection)
+		if err != nil {
+			return backlog.Result{}, err
+		}
+		result = source.Read(ctx, []backlog.Query{parsed.Query})[0]
+		return result, errors.Join(result.Err, source.Close())
+	}
+	return backlog.Result{}, fmt.Errorf("no connection %q", parsed.Connection)
+}
+
+// open opens a connection without a log: what goes wrong is printed.
+func open(ctx context.Context, engines []backlog.Engine, connection backlog.Connection) (backlog.Source, error) {
+	for _, engine := range engines {
+		if engine.Name == connection.Engine {
+			return engine.Open(ctx, connection, slog.New(slog.DiscardHandler))
+		}
+	}
+	return nil, fmt.Errorf("connection %q: unknown engine %q", connection.Name, connection.Engine)
+}
+
+// A readingReport is a reading for people and programs. What is unknown is absent.
+type readingReport struct {
+	Connection string     `json:"connection"`
+	Layout     string     `json:"layout"`
+	Queue      string     `json:"queue"`
+	At         time.Time  `json:"at"`
+	Backlog    int64      `json:"backlog"`
+	Ready      int64      `json:"ready"`
+	Due        int64      `json:"due"`
+	InFlight   *int64     `json:"inFlight,omitempty"`
+	Consumers  *int64     `json:"consumers,omitempty"`
+	NextDue    *time.Time `json:"nextDue,omitempty"`
+	Oldest     *time.Time `json:"oldestSince,omitempty"`
+	OldestKind string     `json:"oldestKind,omitempty"`
+	Missing    bool       `json:"missing"`
+	Paused     bool       `json:"paused"`
+	MaxUseful  int64      `json:"maxUseful,omitempty"`
+	Quality    string     `json:"quality"`
+	Warning    string     `json:"warning,omitempty"`
+}
+
+func report(t trigger.Trigger, r backlog.Reading) readingReport {
+	out := readingReport{
+		Connection: t.Connection, Layout: t.Query.Layout, Queue: t.Query.Queue,
+		At: r.At, Backlog: r.Backlog(), Ready: r.Ready, Due: r.Due,
+		Missing: r.Missing, Paused: r.Paused, MaxUseful: r.MaxUseful,
+		Quality: r.Quality.String(), Warning: r.Warning,
+	}
+	if r.InFlight.Known {
+		out.InFlight = &r.InFlight.N
+	}
+	if r.Consumers.Known {
+		out.Consumers = &r.Consumers.N
+	}
+	if !r.NextDue.IsZero() {
+		out.NextDue = &r.NextDue
+	}
+	if r.Oldest.Kind != backlog.AgeUnknown {
+		out.Oldest, out.OldestKind = &r.Oldest.Since, r.Oldest.Kind.String()
+	}
+	return out
+}
+
+func printJSON(stdout io.Writer, t trigger.Trigger, result backlog.Result) error {
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(report(t, result.Reading))
+}
+
+func printReading(stdout io.Writer, t trigger.Trigger, result backlog.Result) error {
+	r := report(t, result.Reading)
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	line := func(name, value string) { _, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) }
+	line(r.Layout, r.Queue+" on "+r.Connection)
+	line("backlog", strconv.FormatInt(r.Backlog, 10)+" ("+r.Quality+")")
+	line("ready", strconv.FormatInt(r.Ready, 10))
+	line("due", strconv.FormatInt(r.Due, 10))
+	line("in flight", count(r.InFlight))
+	line("consumers", count(r.Consumers))
+	if r.Oldest != nil {
+		line("oldest waits", r.At.Sub(*r.Oldest).Round(time.Millisecond).String()+" ("+r.OldestKind+")")
+	}
+	if r.NextDue != nil {
+		line("next due in", r.NextDue.Sub(r.At).Round(time.Millisecond).String())
+	}
+	if r.MaxUseful > 0 {
+		line("useful workers", "at most "+strconv.FormatInt(r.MaxUseful, 10))
+	}
+	if r.Missing {
+		line("note", "the queue does not exist")
+	}
+	if r.Paused {
+		line("note", "the queue is paused")
+	}
+	if r.Warning != "" {
+		line("warning", r.Warning)
+	}
+	return table.Flush()
+}
+
+func count(n *int64) string {
+	if n == nil {
+		return "unknown"
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+// metadataFlags makes a struct with one text flag for each layout and parameter
+// of the engines, named as in a ScaledObject but with dashes: "--consumer-group".
+func metadataFlags(engines []backlog.Engine) any {
+	var fields []reflect.StructField
+	seen := map[string]bool{}
+	add := func(name, help string) {
+		if seen[name] {
+			return
+		}
+		seen[name] = true
+		fields = append(fields, reflect.StructField{
+			Name: string(unicode.ToUpper(rune(name[0]))) + name[1:],
+			Type: reflect.TypeFor[string](),
+			Tag: reflect.StructTag(fmt.Sprintf(`name:%q key:%q help:%q group:"Queue" placeholder:"TEXT"`,
+				dashed(name), name, strings.ReplaceAll(help, "$", "$$"))),
+		})
+	}
+	for _, engine := range engines {
+		for _, layout := range engine.Layouts {
+			add(layout.Name, engine.Name+": "+layout.Queue)
+			for _, parameter := range layout.Parameters {
+				add(parameter.Name, cmp.Or(parameter.Doc, layout.Name))
+			}
+		}
+	}
+	return reflect.New(reflect.StructOf(fields)).Interface()
+}
+
+// metadataOf returns the flags that were set, as metadata.
+func metadataOf(plugins kong.Plugins) map[string]string {
+	metadata := map[string]string{}
+	for _, plugin := range plugins {
+		value := reflect.ValueOf(plugin).Elem()
+		for i := range value.NumField() {
+			if text := value.Field(i).String(); text != "" {
+				metadata[value.Type().Field(i).Tag.Get("key")] = text
+			}
+		}
+	}
+	return metadata
+}
+
+// dashed turns consumerGroup into consumer-group.
+func dashed(name string) string {
+	var b strings.Builder
+	for _, r := range name {
+		if unicode.IsUpper(r) {
+			b.WriteByte('-')
+			r = unicode.ToLower(r)
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

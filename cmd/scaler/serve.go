@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/app"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
+	"github.com/backlog-scaler/backlog-scaler/internal/server"
+	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
+)
+
+// serveCommand serves KEDA.
+type serveCommand struct {
+	Config      string `required:"" type:"path" placeholder:"FILE" help:"Configuration file with the connections." env:"SCALER_CONFIG"`
+	GRPCAddress string `name:"grpc-address" default:":9090" help:"Where KEDA calls." env:"SCALER_GRPC_ADDRESS"`
+	HTTPAddress string `name:"http-address" default:":8080" help:"Where probes, metrics and the version are served." env:"SCALER_HTTP_ADDRESS"`
+
+	TLSCertFile     string `name:"tls-cert-file" type:"path" placeholder:"FILE" help:"Certificate of the gRPC server, in PEM. Followed when it changes." env:"SCALER_TLS_CERT_FILE"`
+	TLSKeyFile      string `name:"tls-key-file" type:"path" placeholder:"FILE" help:"Its private key." env:"SCALER_TLS_KEY_FILE"`
+	TLSClientCAFile string `name:"tls-client-ca-file" type:"path" placeholder:"FILE" help:"Authorities of client certificates: only clients that have one may call." env:"SCALER_TLS_CLIENT_CA_FILE"`
+
+	DrainDelay      time.Duration `default:"5s" help:"How long to go on as before after SIGTERM." env:"SCALER_DRAIN_DELAY"`
+	ShutdownTimeout time.Duration `default:"20s" help:"How long calls may take to end after that." env:"SCALER_SHUTDOWN_TIMEOUT"`
+	StreamLifetime  time.Duration `default:"30m" help:"After how long a stream is ended, so that KEDA may open it at another replica." env:"SCALER_STREAM_LIFETIME"`
+
+	MaxStaleness        time.Duration `default:"30s" help:"How long the last good reading stands in for one that fails, where the trigger does not say." env:"SCALER_MAX_STALENESS"`
+	FirstReadingTimeout time.Duration `default:"2s" help:"How long a call waits for the first reading of a queue." env:"SCALER_FIRST_READING_TIMEOUT"`
+	ReadTimeout         time.Duration `default:"2s" help:"How long one batch of reads may take." env:"SCALER_READ_TIMEOUT"`
+	SafetyInterval      time.Duration `default:"10s" help:"How often an idle queue is read although its engine promised to tell." env:"SCALER_SAFETY_INTERVAL"`
+	ActiveInterval      time.Duration `default:"1s" help:"How often a queue with work is read." env:"SCALER_ACTIVE_INTERVAL"`
+	WakeInterval        time.Duration `default:"20ms" help:"Least time between two reads of one queue." env:"SCALER_WAKE_INTERVAL"`
+	WatchTTL            time.Duration `name:"watch-ttl" default:"5m" help:"How long a queue is read after the last call that asked for it." env:"SCALER_WATCH_TTL"`
+
+	LogFormat string     `enum:"text,json" default:"text" help:"Format of the log: ${enum}." env:"SCALER_LOG_FORMAT"`
+	LogLevel  slog.Level `default:"info" help:"Least level that is logged: debug, info, warn or error." env:"SCALER_LOG_LEVEL"`
+	Pprof     bool       `help:"Serve Go's profiles on the HTTP port." env:"SCALER_PPROF"`
+}
+
+// Validate reports flags that do not go together; kong calls it.
+func (c serveCommand) Validate() error {
+	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
+		return errors.New("--tls-cert-file and --tls-key-file go together")
+	}
+	if c.TLSClientCAFile != "" && c.TLSCertFile == "" {
+		return errors.New("--tls-client-ca-file needs --tls-cert-file and --tls-key-file")
+	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"shutdown-timeout", c.ShutdownTimeout},
+		{"stream-lifetime", c.StreamLifetime},
+		{"max-staleness", c.MaxStaleness},
+		{"first-reading-timeout", c.FirstReadingTimeout},
+		{"read-timeout", c.ReadTimeout},
+		{"safety-interval", c.SafetyInterval},
+		{"active-interval", c.ActiveInterval},
+		{"wake-interval", c.WakeInterval},
+		{"watch-ttl", c.WatchTTL},
+	} {
+		if d.value <= 0 {
+			return errors.New("--" + d.flag + " must be greater than 0")
+		}
+	}
+	if c.DrainDelay < 0 {
+		return errors.New("--drain-delay must not be negative")
+	}
+	return nil
+}
+
+// Run serves until ctx ends.
+func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build telemetry.Build) error {
+	a, err := app.New(ctx, app.Options{
+		Config:          c.Config,
+		GRPCAddress:     c.GRPCAddress,
+		HTTPAddress:     c.HTTPAddress,
+		TLS:             server.TLSFiles{Cert: c.TLSCertFile, Key: c.TLSKeyFile, ClientCA: c.TLSClientCAFile},
+		DrainDelay:      c.DrainDelay,
+		ShutdownTimeout: c.ShutdownTimeout,
+		Profiles:        c.Pprof,
+		Sampling: sampler.Options{
+			SafetyInterval: c.SafetyInterval,
+			ActiveInterval: c.ActiveInterval,
+			WakeInterval:   c.WakeInterval,
+			ReadTimeout:    c.ReadTimeout,
+			FirstReading:   c.FirstReadingTimeout,
+			WatchTTL:       c.WatchTTL,
+		},
+		Server: server.Options{
+			MaxStaleness:   c.MaxStaleness,
+			TriggerTTL:     c.WatchTTL,
+			StreamLifetime: c.StreamLifetime,
+		},
+		Engines: engines,
+		Build:   build,
+		Logger:  telemetry.NewLogger(os.Stderr, c.LogFormat, c.LogLevel),
+	})
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}

@@ -1,0 +1,256 @@
+// Package app builds every part of the scaler, and starts and stops them in order.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/config"
+	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
+	"github.com/backlog-scaler/backlog-scaler/internal/server"
+	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
+	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
+)
+
+// reloadInterval is how often the configuration and its secrets are looked at. A
+// change counts when two looks agree, so it is in force within about two of them.
+const reloadInterval = time.Second
+
+// Options say how a scaler runs.
+type Options struct {
+	// Config is the path of the configuration file.
+	Config string
+	// GRPCAddress and HTTPAddress are where to listen, as in net.Listen.
+	GRPCAddress, HTTPAddress string
+	// TLS makes gRPC speak TLS if its Cert is set.
+	TLS server.TLSFiles
+	// DrainDelay is how long a scaler that is told to stop goes on as before, so that
+	// nobody is sent to it any more when it ends. ShutdownTimeout bounds what follows.
+	DrainDelay, ShutdownTimeout time.Duration
+	// Profiles serves Go's profiles on the HTTP port.
+	Profiles bool
+	// Sampling and Server are the times of those parts; their Logger and Registerer
+	// are set by New.
+	Sampling sampler.Options
+	Server   server.Options
+	// Engines are the engines there are.
+	Engines []backlog.Engine
+	// Build says what program this is.
+	Build telemetry.Build
+	// Logger gets what happens.
+	Logger *slog.Logger
+}
+
+// An App is a scaler that listens.
+type App struct {
+	options  Options
+	sampler  *sampler.Sampler
+	server   *server.Server
+	health   *server.Health
+	grpc     *grpc.Server
+	http     *http.Server
+	watcher  *config.Watcher
+	grpcPort net.Listener
+	httpPort net.Listener
+	// built is how to undo what New did, last first, if Run never runs.
+	built []io.Closer
+}
+
+// New loads the configuration and listens. The App must be run, which ends it.
+func New(ctx context.Context, options Options) (*App, error) {
+	a := &App{options: options}
+	if err := a.build(ctx); err != nil {
+		for i := len(a.built) - 1; i >= 0; i-- {
+			err = errors.Join(err, a.built[i].Close())
+		}
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) build(ctx context.Context) error {
+	o := a.options
+	loaded, err := config.Load(o.Config, o.Engines)
+	if err != nil {
+		return err
+	}
+	var creds credentials.TransportCredentials
+	if o.TLS.Cert != "" {
+		if creds, err = server.NewTLS(o.TLS, o.Logger); err != nil {
+			return err
+		}
+	}
+	if a.grpcPort, err = listen(ctx, o.GRPCAddress, &a.built); err != nil {
+		return fmt.Errorf("listen for gRPC: %w", err)
+	}
+	if a.httpPort, err = listen(ctx, o.HTTPAddress, &a.built); err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	registry := telemetry.NewRegistry(o.Build)
+	o.Sampling.Logger, o.Sampling.Registerer = o.Logger, registry
+	a.sampler = sampler.New(o.Engines, o.Sampling)
+	a.built = append(a.built, closer(a.sampler.Close))
+	if err := a.sampler.Apply(ctx, loaded.Connections); err != nil {
+		return err
+	}
+	o.Server.Logger = o.Logger
+	a.server = server.New(observer{a.sampler}, trigger.NewCatalog(loaded.Connections, o.Engines), o.Server)
+	registry.MustRegister(a.server.Collectors()...)
+	a.health = server.NewHealth(a.sampler.Stuck)
+	a.grpc = server.NewGRPC(a.server, a.health, creds, registry)
+	a.http = server.NewHTTP(a.health, registry, o.Build, o.Profiles)
+	a.watcher = config.NewWatcher(o.Config, o.Engines, loaded, reloadInterval, newReloads(registry), o.Logger)
+	return nil
+}
+
+// GRPCAddr and HTTPAddr are where the App listens.
+func (a *App) GRPCAddr() net.Addr { return a.grpcPort.Addr() }
+
+// HTTPAddr is where the App serves probes and metrics.
+func (a *App) HTTPAddr() net.Addr { return a.httpPort.Addr() }
+
+// Run serves until ctx ends, and then stops in order: it becomes unready, waits
+// DrainDelay, ends the streams, lets calls finish, and closes everything. The
+// error is what made it stop before, nil if that was ctx.
+func (a *App) Run(ctx context.Context) error {
+	log := a.options.Logger
+	var parts sync.WaitGroup
+	failed := make(chan error, 2)
+	parts.Go(func() {
+		if err := a.grpc.Serve(a.grpcPort); err != nil {
+			failed <- fmt.Errorf("serve gRPC: %w", err)
+		}
+	})
+	parts.Go(func() {
+		if err := a.http.Serve(a.httpPort); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve HTTP: %w", err)
+		}
+	})
+	reloading, stopReloading := context.WithCancel(ctx)
+	parts.Go(func() { a.watcher.Run(reloading) })
+	parts.Go(func() { a.reload(reloading) })
+	a.health.Serving()
+	log.Info("serving", "version", a.options.Build.Version, "grpc", a.GRPCAddr().String(), "http", a.HTTPAddr().String())
+
+	var err error
+	select {
+	case <-ctx.Done():
+		a.health.Draining()
+		log.Info("stopping", "drainDelay", a.options.DrainDelay)
+		// ctx is over, and the delay is meant to outlast it.
+		select {
+		case <-time.After(a.options.DrainDelay):
+		case err = <-failed:
+		}
+	case err = <-failed:
+	}
+	stopReloading()
+	a.shutdown(context.WithoutCancel(ctx))
+	parts.Wait()
+	log.Info("stopped")
+	return err
+}
+
+// shutdown ends everything within ShutdownTimeout.
+func (a *App) shutdown(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, a.options.ShutdownTimeout)
+	defer cancel()
+	a.health.Draining()
+	a.server.Drain()
+	graceful := make(chan struct{})
+	go func() {
+		a.grpc.GracefulStop()
+		close(graceful)
+	}()
+	select {
+	case <-graceful:
+	case <-ctx.Done():
+		a.options.Logger.Warn("calls did not end in time and were cut off", "timeout", a.options.ShutdownTimeout)
+		a.grpc.Stop()
+		<-graceful
+	}
+	if err := a.http.Shutdown(ctx); err != nil {
+		// It ran out of time; what is left is cut off, and there is nothing to save.
+		_ = a.http.Close()
+	}
+	a.sampler.Close()
+}
+
+// reload puts each new configuration in force.
+func (a *App) reload(ctx context.Context) {
+	for updated := range a.watcher.Updates() {
+		if err := a.sampler.Apply(ctx, updated.Connections); err != nil {
+			a.options.Logger.Error("connections could not be opened", "error", err)
+		}
+		a.server.SetCatalog(trigger.NewCatalog(updated.Connections, a.options.Engines))
+		a.options.Logger.Info("configuration reloaded", "connections", len(updated.Connections))
+	}
+}
+
+// observer gives the sampler the shape that the server asks for.
+type observer struct{ *sampler.Sampler }
+
+// Subscribe returns the subscription as an interface.
+func (o observer) Subscribe(want backlog.Interest) (server.Subscription, error) {
+	sub, err := o.Sampler.Subscribe(want)
+	if err != nil {
+		return nil, err
+	}
+	return sub, nil
+}
+
+// reloads counts attempts to reload the configuration.
+type reloads struct{ successful, timestamp prometheus.Gauge }
+
+func newReloads(registerer prometheus.Registerer) reloads {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "backlog_scaler", Subsystem: "config", Name: name, Help: help})
+	}
+	r := reloads{
+		successful: gauge("last_reload_successful", "1 if the configuration in force is the file's, 0 if the file is broken."),
+		timestamp:  gauge("last_reload_success_timestamp_seconds", "When the configuration in force was read."),
+	}
+	registerer.MustRegister(r.successful, r.timestamp)
+	r.Reloaded(nil)
+	return r
+}
+
+// Reloaded takes in the outcome of an attempt.
+func (r reloads) Reloaded(err error) {
+	if err != nil {
+		r.successful.Set(0)
+		return
+	}
+	r.successful.Set(1)
+	r.timestamp.SetToCurrentTime()
+}
+
+func listen(ctx context.Context, address string, built *[]io.Closer) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err == nil {
+		*built = append(*built, l)
+	}
+	return l, err
+}
+
+// A closer makes an io.Closer of a function that cannot fail.
+type closer func()
+
+// Close calls the function.
+func (c closer) Close() error {
+	c()
+	return nil
+}

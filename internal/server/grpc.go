@@ -1,0 +1,73 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+)
+
+// The bounds of a connection.
+const (
+	// maxMessage bounds a request, in bytes. A ScaledObject's metadata is a few
+	// hundred; etcd holds at most 1.5 MiB of the whole object.
+	maxMessage = 1 << 20
+	// maxStreams bounds the concurrent calls of one connection. KEDA's operator holds
+	// all streams of all ScaledObjects on one connection, two for each.
+	maxStreams = 200_000
+	// pingAfter and pingTimeout find a KEDA that is gone without a word; KEDA itself
+	// sends no keepalive.
+	pingAfter   = 30 * time.Second
+	pingTimeout = 10 * time.Second
+	// minPing is how often a client may ping.
+	minPing = 5 * time.Second
+)
+
+// NewGRPC returns a gRPC server that serves KEDA, probes and reflection. creds
+// may be nil: then it speaks plain text. Its metrics go to registerer.
+func NewGRPC(s *Server, health *Health, creds credentials.TransportCredentials, registerer prometheus.Registerer) *grpc.Server {
+	metrics := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
+		grpcprom.WithHistogramBuckets(prometheus.ExponentialBuckets(0.00002, 4, 10)),
+	))
+	recoverPanic := recovery.WithRecoveryHandlerContext(func(ctx context.Context, p any) error {
+		s.options.Logger.LogAttrs(ctx, slog.LevelError, "panic in a call", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+		return status.Error(codes.Internal, fmt.Sprintf("internal error: %v", p))
+	})
+	options := []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(metrics.UnaryServerInterceptor(), s.refusals.unary, recovery.UnaryServerInterceptor(recoverPanic)),
+		grpc.ChainStreamInterceptor(metrics.StreamServerInterceptor(), recovery.StreamServerInterceptor(recoverPanic)),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: pingAfter, Timeout: pingTimeout,
+			// A connection outlives its streams, so that they end by themselves, with EOF,
+			// and not with the connection.
+			MaxConnectionAge:      2 * s.options.StreamLifetime,
+			MaxConnectionAgeGrace: s.options.StreamLifetime * 3 / 2,
+		}),
+	}
+	if creds != nil {
+		options = append(options, grpc.Creds(creds))
+	}
+	g := grpc.NewServer(options...)
+	pb.RegisterExternalScalerServer(g, s)
+	healthpb.RegisterHealthServer(g, health)
+	reflection.Register(g)
+	metrics.InitializeMetrics(g)
+	registerer.MustRegister(metrics)
+	return g
+}

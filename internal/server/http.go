@@ -1,0 +1,50 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// headerTimeout bounds how long a client may take over its request's header.
+const headerTimeout = 5 * time.Second
+
+// NewHTTP returns the server of the second port: /healthz, /readyz, /metrics,
+// /version, and Go's profiles below /debug/pprof/ if profiles is set. version is
+// what /version answers, as JSON.
+func NewHTTP(health *Health, gatherer prometheus.Gatherer, version any, profiles bool) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /healthz", probe(health.Live))
+	mux.Handle("GET /readyz", probe(health.Ready))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		// The client went away if this fails, and there is nobody to tell.
+		_ = json.NewEncoder(w).Encode(version)
+	})
+	if profiles {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	return &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
+}
+
+// probe answers 200 "ok", or 503 with the reason.
+func probe(check func() error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		text := "ok\n"
+		if err := check(); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			text = err.Error() + "\n"
+		}
+		_, _ = w.Write([]byte(text))
+	})
+}

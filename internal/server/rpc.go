@@ -1,0 +1,61 @@
+package server
+
+import (
+	"context"
+	"math"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+)
+
+// IsActive tells whether the workload should run at all.
+func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
+	decision, _, err := s.decide(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return &pb.IsActiveResponse{Result: decision.Active}, nil
+}
+
+// GetMetricSpec tells the HPA's target. It does no I/O, so it answers in an
+// outage too: KEDA builds the HPA from it.
+func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
+	live, err := s.resolve(ref)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return live.metricSpec(), nil
+}
+
+// GetMetrics tells the current value. KEDA ignores the metric name in the reply
+// and asks with the name of an earlier GetMetricSpec, so a name that is not
+// current is no error:
+// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scalers/external_scaler.go#L243
+func (s *Server) GetMetrics(ctx context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
+	decision, _, err := s.decide(ctx, request.GetScaledObjectRef())
+	if err != nil {
+		return nil, err
+	}
+	return &pb.GetMetricsResponse{MetricValues: []*pb.MetricValue{{
+		MetricName:       request.GetMetricName(),
+		MetricValue:      roundUp(decision.Value),
+		MetricValueFloat: decision.Value,
+	}}}, nil
+}
+
+// metricSpec is the trigger's target, in both of KEDA's fields.
+func (t *liveTrigger) metricSpec() *pb.GetMetricSpecResponse {
+	return &pb.GetMetricSpecResponse{MetricSpecs: []*pb.MetricSpec{{
+		MetricName:      t.trigger.MetricName,
+		TargetSize:      max(1, roundUp(t.trigger.Policy.Target)),
+		TargetSizeFloat: t.trigger.Policy.Target,
+	}}}
+}
+
+// roundUp is for KEDA's integer fields, which older versions read: what is more
+// than nothing is at least one there.
+func roundUp(value float64) int64 {
+	if value >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return int64(math.Ceil(value))
+}

@@ -1,0 +1,149 @@
+// Package server speaks KEDA's ExternalScaler protocol, answers health checks and
+// publishes metrics. It is the only home of gRPC codes.
+package server
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
+)
+
+// An Observer knows the queues.
+type Observer interface {
+	// Observe returns what is known of a queue, without waiting except for the first
+	// reading of a queue that is new.
+	Observe(ctx context.Context, want backlog.Interest) (backlog.Observation, error)
+	// Subscribe holds a queue until the subscription is closed.
+	Subscribe(want backlog.Interest) (Subscription, error)
+}
+
+// A Subscription tells when what is known of a queue changes.
+type Subscription interface {
+	// Changed delivers after something new is known.
+	Changed() <-chan struct{}
+	// Observation is what is known now.
+	Observation() backlog.Observation
+	// SetWaiting says whether the subscriber waits for work to come.
+	SetWaiting(waiting bool)
+	// Gone tells that nothing will be read any more.
+	Gone() bool
+	Close()
+}
+
+// Options are the times of a Server. A zero value takes the default.
+type Options struct {
+	// MaxStaleness is for how long the last good reading stands in, where the trigger
+	// does not say. Default 30 s.
+	MaxStaleness time.Duration
+	// TriggerTTL is for how long a trigger is reported after the last call. Default 5 min.
+	TriggerTTL time.Duration
+	// StreamLifetime is after how long, give or take a tenth, a stream is ended so
+	// that KEDA opens it anew, perhaps at another replica. Default 30 min.
+	StreamLifetime time.Duration
+	// Logger gets failing calls. Default: discarded.
+	Logger *slog.Logger
+}
+
+// A Server implements KEDA's ExternalScaler over what an Observer knows.
+type Server struct {
+	pb.UnimplementedExternalScalerServer
+
+	observer Observer
+	options  Options
+	triggers *triggers
+	streams  *prometheus.GaugeVec
+	refusals *refusals
+
+	// epoch is the configuration in force; replaced by SetCatalog.
+	epoch atomic.Pointer[epoch]
+	// draining is closed by Drain.
+	draining  chan struct{}
+	drainOnce sync.Once
+}
+
+// An epoch is the time in which one configuration is in force.
+type epoch struct {
+	catalog *trigger.Catalog
+	// over is closed when the next epoch begins.
+	over chan struct{}
+}
+
+// New returns a Server that answers triggers of the catalog.
+func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
+	options.MaxStaleness = cmp.Or(options.MaxStaleness, 30*time.Second)
+	options.TriggerTTL = cmp.Or(options.TriggerTTL, 5*time.Minute)
+	options.StreamLifetime = cmp.Or(options.StreamLifetime, 30*time.Minute)
+	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
+	s := &Server{
+		observer: observer,
+		options:  options,
+		triggers: newTriggers(options.TriggerTTL),
+		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: metricsNamespace, Name: "open_streams", Help: "Streams that KEDA holds open.",
+		}, []string{"method"}),
+		refusals: newRefusals(options.Logger),
+		draining: make(chan struct{}),
+	}
+	s.epoch.Store(&epoch{catalog: catalog, over: make(chan struct{})})
+	return s
+}
+
+// SetCatalog puts a new configuration in force. Open streams follow it.
+func (s *Server) SetCatalog(catalog *trigger.Catalog) {
+	before := s.epoch.Swap(&epoch{catalog: catalog, over: make(chan struct{})})
+	s.triggers.clear()
+	close(before.over)
+}
+
+// Drain ends all streams with EOF, the one way to end a stream after which KEDA
+// comes back without a growing delay. It is idempotent.
+func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }
+
+// resolve returns the trigger that a reference describes.
+func (s *Server) resolve(ref *pb.ScaledObjectRef) (*liveTrigger, error) {
+	now := time.Now()
+	if live := s.triggers.find(ref, now); live != nil {
+		return live, nil
+	}
+	current := s.epoch.Load()
+	parsed, err := current.catalog.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
+	if err != nil {
+		return nil, err
+	}
+	parsed.Policy.MaxStaleness = cmp.Or(parsed.Policy.MaxStaleness, s.options.MaxStaleness)
+	live := newLiveTrigger(ref, parsed)
+	s.triggers.add(live, now)
+	if s.epoch.Load() != current {
+		// The configuration changed meanwhile: what was parsed by the old one must
+		// not stay.
+		s.triggers.clear()
+	}
+	return live, nil
+}
+
+// decide answers a trigger from what is known of its queue.
+func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef) (policy.Decision, *liveTrigger, error) {
+	live, err := s.resolve(ref)
+	if err != nil {
+		return policy.Decision{}, nil, toStatus(err)
+	}
+	seen, err := s.observer.Observe(ctx, live.interest)
+	if err != nil {
+		return policy.Decision{}, nil, toStatus(live.explain(err))
+	}
+	decision, err := policy.Decide(live.trigger.Policy, seen, time.Now())
+	if err != nil {
+		return policy.Decision{}, nil, toStatus(live.explain(err))
+	}
+	return decision, live, nil
+}

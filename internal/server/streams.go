@@ -1,0 +1,188 @@
+package server
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"google.golang.org/grpc"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+)
+
+// StreamIsActive tells KEDA when the trigger becomes active or inactive: the
+// state at the start, and each change at once. A queue that cannot be read
+// changes nothing. The stream ends with EOF when the server drains or after
+// StreamLifetime.
+func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
+	s.streams.WithLabelValues("StreamIsActive").Inc()
+	defer s.streams.WithLabelValues("StreamIsActive").Dec()
+	lifetime := time.NewTimer(s.lifetime())
+	defer lifetime.Stop()
+	var told activity
+	for {
+		again, err := s.streamActivity(ref, stream, &told, lifetime.C)
+		if err != nil {
+			s.refusals.note(stream.Context(), "StreamIsActive", ref, err)
+		}
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+// streamActivity serves a stream for as long as one configuration is in force.
+func (s *Server) streamActivity(
+	ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse], told *activity, lifetime <-chan time.Time,
+) (again bool, err error) {
+	current := s.epoch.Load()
+	live, err := s.resolve(ref)
+	if err != nil {
+		return false, toStatus(err)
+	}
+	sub, err := s.observer.Subscribe(live.interest)
+	if err != nil {
+		return false, toStatus(live.explain(err))
+	}
+	defer sub.Close()
+	live.streams.Add(1)
+	defer live.streams.Add(-1)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		decision, err := policy.Decide(live.trigger.Policy, sub.Observation(), now)
+		sub.SetWaiting(err != nil || !decision.Active)
+		if err == nil {
+			if told.update(decision.Active, now) {
+				if err := stream.Send(&pb.IsActiveResponse{Result: decision.Active}); err != nil {
+					return false, err
+				}
+			}
+			timer.Reset(told.next(decision, now))
+		}
+		select {
+		case <-sub.Changed():
+			if sub.Gone() {
+				return false, toStatus(live.explain(errGone))
+			}
+		case <-timer.C:
+		case <-current.over:
+			return true, nil
+		case <-s.draining:
+			return false, nil
+		case <-lifetime:
+			return false, nil
+		case <-stream.Context().Done():
+			return false, toStatus(stream.Context().Err())
+		}
+	}
+}
+
+// errGone ends the stream of a connection that was removed from the configuration.
+var errGone = errors.New("the connection was removed from the scaler's configuration")
+
+// StreamMetricSpec sends the trigger's target at the start and when it changes.
+// It ends as StreamIsActive does.
+func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.GetMetricSpecResponse]) error {
+	s.streams.WithLabelValues("StreamMetricSpec").Inc()
+	defer s.streams.WithLabelValues("StreamMetricSpec").Dec()
+	lifetime := time.NewTimer(s.lifetime())
+	defer lifetime.Stop()
+	var name string
+	var target float64
+	for {
+		current := s.epoch.Load()
+		live, err := s.resolve(ref)
+		if err != nil {
+			return toStatus(err)
+		}
+		// KEDA reconciles the ScaledObject at every message, so an unchanged one is
+		// not sent again:
+		// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L149
+		if t := live.trigger; t.MetricName != name || t.Policy.Target != target {
+			name, target = t.MetricName, t.Policy.Target
+			if err := stream.Send(live.metricSpec()); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-current.over:
+		case <-s.draining:
+			return nil
+		case <-lifetime.C:
+			return nil
+		case <-stream.Context().Done():
+			return toStatus(stream.Context().Err())
+		}
+	}
+}
+
+// lifetime is StreamLifetime with a jitter of a tenth either way, so that
+// streams that were opened together do not end together.
+func (s *Server) lifetime() time.Duration {
+	return time.Duration(float64(s.options.StreamLifetime) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // jitter is no secret
+}
+
+// The pace of messages on a StreamIsActive.
+const (
+	// minEdge is the least time between two messages that say active.
+	minEdge = time.Second
+	// firstRepeat and lastRepeat bound the time until "active" is said again; it
+	// doubles each time. KEDA drops a message that comes before it knows the name of
+	// the trigger's metric, so saying it once is not enough; and each one costs it a
+	// patch of the ScaledObject, so saying it often is too much:
+	// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L353
+	firstRepeat = 2 * time.Second
+	lastRepeat  = 5 * time.Minute
+)
+
+// An activity is what a stream has told KEDA so far.
+type activity struct {
+	// said is when the last message was sent; zero before the first.
+	said   time.Time
+	active bool
+	// lastActive is when "active" was said last.
+	lastActive time.Time
+	// repeat is how long after said "active" is said again.
+	repeat time.Duration
+}
+
+// update takes in the present state and tells whether to send it.
+func (a *activity) update(active bool, now time.Time) bool {
+	edge := a.said.IsZero() || active != a.active
+	switch {
+	case edge && active && !a.lastActive.IsZero() && now.Sub(a.lastActive) < minEdge:
+		return false
+	case edge:
+		a.repeat = firstRepeat
+	case active && now.Sub(a.said) >= a.repeat:
+		a.repeat = min(2*a.repeat, lastRepeat)
+	default:
+		return false
+	}
+	a.said, a.active = now, active
+	if active {
+		a.lastActive = now
+	}
+	return true
+}
+
+// idleCheck is how often a stream looks although nothing happened.
+const idleCheck = time.Hour
+
+// next is how long until there may be something to say although nothing is read.
+func (a *activity) next(decision policy.Decision, now time.Time) time.Duration {
+	wait := idleCheck
+	if !decision.Until.IsZero() {
+		wait = min(wait, decision.Until.Sub(now))
+	}
+	switch {
+	case decision.Active && !a.active:
+		wait = min(wait, a.lastActive.Add(minEdge).Sub(now))
+	case decision.Active:
+		wait = min(wait, a.said.Add(a.repeat).Sub(now))
+	}
+	return max(wait, 0)
+}

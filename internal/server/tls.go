@@ -1,0 +1,109 @@
+package server
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// TLSFiles are the files of a server's certificate, in PEM.
+type TLSFiles struct {
+	Cert, Key string
+	// ClientCA makes the server ask for a client certificate that one of these
+	// authorities signed; empty asks for none.
+	ClientCA string
+}
+
+// tlsRecheck is how old the files that were read may be when a client connects.
+const tlsRecheck = time.Second
+
+// A certificate is a TLS configuration that follows its files.
+type certificate struct {
+	files  TLSFiles
+	logger *slog.Logger
+
+	// mu guards what follows. Reading a few local files under it keeps a stampede of
+	// handshakes from reading them many times.
+	mu      sync.Mutex
+	content [3][]byte
+	config  *tls.Config
+	checked time.Time
+	fault   string
+}
+
+// NewTLS returns credentials that follow the files: a new certificate serves new
+// connections, and broken files leave the old one in force. logger gets what
+// happens to them.
+func NewTLS(files TLSFiles, logger *slog.Logger) (credentials.TransportCredentials, error) {
+	c := &certificate{files: files, logger: logger}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return credentials.NewTLS(&tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"h2"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current(), nil },
+	}), nil
+}
+
+// current returns the configuration in force, after a look at the files.
+func (c *certificate) current() *tls.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.checked) < tlsRecheck {
+		return c.config
+	}
+	err := c.load()
+	switch {
+	case err == nil:
+		c.fault = ""
+	case err.Error() != c.fault:
+		c.fault = err.Error()
+		c.logger.Error("the new certificate is not usable, the old one stays", "error", err)
+	}
+	return c.config
+}
+
+// load reads the files and, if they changed, makes a configuration of them.
+func (c *certificate) load() error {
+	c.checked = time.Now()
+	var content [3][]byte
+	for i, name := range []string{c.files.Cert, c.files.Key, c.files.ClientCA} {
+		if name == "" {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("read TLS file: %w", err)
+		}
+		content[i] = data
+	}
+	if c.config != nil && bytes.Equal(content[0], c.content[0]) && bytes.Equal(content[1], c.content[1]) && bytes.Equal(content[2], c.content[2]) {
+		return nil
+	}
+	pair, err := tls.X509KeyPair(content[0], content[1])
+	if err != nil {
+		return fmt.Errorf("use certificate %q with key %q: %w", c.files.Cert, c.files.Key, err)
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}, Certificates: []tls.Certificate{pair}}
+	if c.files.ClientCA != "" {
+		config.ClientCAs = x509.NewCertPool()
+		if !config.ClientCAs.AppendCertsFromPEM(content[2]) {
+			return fmt.Errorf("use client authorities %q: %w", c.files.ClientCA, errors.New("no certificate in it"))
+		}
+		config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	if c.config != nil {
+		c.logger.Info("certificate reloaded", "file", c.files.Cert)
+	}
+	c.content, c.config = content, config
+	return nil
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
+)
+
+// A liveTrigger is a trigger of a ScaledObject that KEDA asks about.
+type liveTrigger struct {
+	namespace, scaledObject string
+	metadata                map[string]string
+	trigger                 trigger.Trigger
+	interest                backlog.Interest
+
+	// asked is when KEDA asked last, in nanoseconds since 1970.
+	asked atomic.Int64
+	// streams is how many streams hold the trigger.
+	streams atomic.Int32
+}
+
+func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
+	return &liveTrigger{
+		namespace:    ref.GetNamespace(),
+		scaledObject: ref.GetName(),
+		metadata:     ref.GetScalerMetadata(),
+		trigger:      t,
+		interest:     backlog.Interest{Connection: t.Connection, Query: t.Query, Window: t.Policy.Window()},
+	}
+}
+
+// is tells whether ref describes this trigger.
+func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
+	return t.namespace == ref.GetNamespace() && t.scaledObject == ref.GetName() && maps.Equal(t.metadata, ref.GetScalerMetadata())
+}
+
+// wanted tells whether KEDA still asks about the trigger.
+func (t *liveTrigger) wanted(now time.Time, ttl time.Duration) bool {
+	return t.streams.Load() > 0 || now.Sub(time.Unix(0, t.asked.Load())) <= ttl
+}
+
+// explain names the queue in an error.
+func (t *liveTrigger) explain(err error) error {
+	return fmt.Errorf("connection %q, %s %q: %w", t.trigger.Connection, t.trigger.Query.Layout, t.trigger.Query.Queue, err)
+}
+
+// triggers are the live triggers. A trigger is parsed once, not once a call.
+type triggers struct {
+	ttl  time.Duration
+	seed maphash.Seed
+
+	// mu guards what follows.
+	mu    sync.RWMutex
+	live  map[uint64]*liveTrigger
+	swept time.Time
+}
+
+func newTriggers(ttl time.Duration) *triggers {
+	return &triggers{ttl: ttl, seed: maphash.MakeSeed(), live: map[uint64]*liveTrigger{}}
+}
+
+// find returns the trigger that ref describes, or nil, and notes that it was asked for.
+func (t *triggers) find(ref *pb.ScaledObjectRef, now time.Time) *liveTrigger {
+	t.mu.RLock()
+	live := t.live[t.hash(ref)]
+	t.mu.RUnlock()
+	if live == nil || !live.is(ref) {
+		return nil
+	}
+	live.asked.Store(now.UnixNano())
+	return live
+}
+
+// add keeps a trigger, and forgets those that nobody asked for in a while.
+func (t *triggers) add(live *liveTrigger, now time.Time) {
+	live.asked.Store(now.UnixNano())
+	key := t.hash(&pb.ScaledObjectRef{Namespace: live.namespace, Name: live.scaledObject, ScalerMetadata: live.metadata})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.live[key] = live
+	if now.Sub(t.swept) < t.ttl/4 {
+		return
+	}
+	t.swept = now
+	maps.DeleteFunc(t.live, func(_ uint64, live *liveTrigger) bool { return !live.wanted(now, t.ttl) })
+}
+
+// clear forgets all triggers. Streams keep theirs until they ask again.
+func (t *triggers) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.live)
+}
+
+// wanted returns the triggers that KEDA still asks about.
+func (t *triggers) wanted(now time.Time) []*liveTrigger {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var live []*liveTrigger
+	for _, trigger := range t.live {
+		if trigger.wanted(now, t.ttl) {
+			live = append(live, trigger)
+		}
+	}
+	return live
+}
+
+// hash does not depend on the order of the metadata, which a map has not.
+func (t *triggers) hash(ref *pb.ScaledObjectRef) uint64 {
+	sum := maphash.String(t.seed, ref.GetNamespace()) + 3*maphash.String(t.seed, ref.GetName())
+	for key, value := range ref.GetScalerMetadata() {
+		pair := maphash.String(t.seed, key)*31 + maphash.String(t.seed, value)
+		sum += pair * (pair | 1)
+	}
+	return sum
+}

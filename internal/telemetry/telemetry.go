@@ -1,0 +1,60 @@
+// Package telemetry builds the logger and the registry of metrics.
+package telemetry
+
+import (
+	"io"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// The formats of a log.
+const (
+	FormatText = "text"
+	FormatJSON = "json"
+)
+
+// NewLogger returns a logger that writes lines of the format to w.
+func NewLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if format == FormatJSON {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// A Build says what program this is.
+type Build struct {
+	Version   string `json:"version"`
+	Revision  string `json:"revision"`
+	GoVersion string `json:"goVersion"`
+}
+
+// NewBuild returns the Build of version. The revision is what the Go toolchain
+// recorded of the source, if it did.
+func NewBuild(version string) Build {
+	b := Build{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				b.Revision = setting.Value
+			}
+		}
+	}
+	return b
+}
+
+// NewRegistry returns a registry with the metrics of the process and its build.
+func NewRegistry(build Build) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: "backlog_scaler", Name: "build_info", Help: "What program this is; always 1.",
+		ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.GoVersion},
+	})
+	info.Set(1)
+	registry.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
