@@ -21,3 +21,12 @@ type Observation struct {
 
 // Known tells whether there ever was a good reading.
 func (o Observation) Known() bool { return !o.Latest.At.IsZero() }
+
+// An Interest is a queue that somebody wants to know about.
+type Interest struct {
+	// Connection is the name of the connection.
+	Connection string
+	Query      Query
+	// Window is how far back past readings are wanted.
+	Window time.Duration
+}
