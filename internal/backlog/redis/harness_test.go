@@ -1,0 +1,170 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// A client of the tests themselves that was dialling when its server was killed.
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
+	)
+}
+
+// connection returns settings for addresses, changed by more.
+func connection(addresses []string, more map[string]any) backlog.Connection {
+	values := map[string]any{"addresses": addresses}
+	for name, value := range more {
+		values[name] = value
+	}
+	return backlog.Connection{Name: "test", Engine: "redis", Settings: backlog.NewSettings(values)}
+}
+
+// openServer opens a source of one server.
+func openServer(t testing.TB, s *redistest.Server, more map[string]any) backlog.Source {
+	t.Helper()
+	return backlogtest.Open(t, redis.Engine(), connection([]string{s.Addr()}, more))
+}
+
+func list(key string) backlog.Query { return backlog.Query{Layout: "list", Queue: key} }
+
+func stream(key, group string, more ...string) backlog.Query {
+	values := map[string]string{"consumerGroup": group}
+	for i := 0; i < len(more); i += 2 {
+		values[more[i]] = more[i+1]
+	}
+	return backlog.Query{Layout: "stream", Queue: key, Params: backlog.NewParams(values)}
+}
+
+// A writer is a client of the queues: one server's or a cluster's.
+type writer interface {
+	goredis.Cmdable
+	Do(ctx context.Context, args ...any) *goredis.Cmd
+}
+
+// keys numbers the keys of all tests, so that none is used twice.
+type keys struct{ n atomic.Int64 }
+
+func (k *keys) next(what string) string { return fmt.Sprintf("%s:%d", what, k.n.Add(1)) }
+
+// cases are all layouts.
+func cases(client writer) []backlogtest.Case {
+	k := new(keys)
+	must := func(t testing.TB, args ...any) any {
+		t.Helper()
+		value, err := client.Do(t.Context(), args...).Result()
+		if err != nil && err != goredis.Nil { //nolint:errorlint // go-redis returns the bare value
+			t.Fatalf("%v: %v", args, err)
+		}
+		return value
+	}
+	spoil := func(t testing.TB, q backlog.Query) { must(t, "SET", q.Queue, "a string") }
+	query := func(layout string, params map[string]string) func(testing.TB) backlog.Query {
+		return func(testing.TB) backlog.Query {
+			return backlog.Query{Layout: layout, Queue: k.next(layout), Params: backlog.NewParams(params)}
+		}
+	}
+	// each runs a command n times with the key and a value that is new.
+	each := func(args ...any) func(testing.TB, backlog.Query, int) {
+		return func(t testing.TB, q backlog.Query, n int) {
+			for range n {
+				command := []any{args[0], q.Queue}
+				for _, a := range args[1:] {
+					if a == "NEW" {
+						a = k.next("message")
+					}
+					command = append(command, a)
+				}
+				must(t, command...)
+			}
+		}
+	}
+	dropHash := func(t testing.TB, q backlog.Query, n int) {
+		fields, _ := must(t, "HKEYS", q.Queue).([]any)
+		must(t, append([]any{"HDEL", q.Queue}, fields[:n]...)...)
+	}
+	addEntries := func(t testing.TB, q backlog.Query, n int) {
+		if must(t, "EXISTS", q.Queue) == int64(0) {
+			must(t, "XGROUP", "CREATE", q.Queue, "workers", "0", "MKSTREAM")
+		}
+		each("XADD", "*", "message", "NEW")(t, q, n)
+	}
+	takeEntries := func(t testing.TB, q backlog.Query, n int) {
+		must(t, "XREADGROUP", "GROUP", "workers", "one", "COUNT", n, "STREAMS", q.Queue, ">")
+	}
+	acknowledge := func(t testing.TB, q backlog.Query, n int) {
+		pending, err := client.XPendingExt(t.Context(), &goredis.XPendingExtArgs{Stream: q.Queue, Group: "workers", Start: "-", End: "+", Count: int64(n)}).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pending {
+			must(t, "XACK", q.Queue, "workers", p.ID)
+		}
+	}
+	return []backlogtest.Case{
+		{
+			Name: "list", Query: query("list", nil), Spoil: spoil,
+			Add: each("LPUSH", "NEW"), Settle: each("RPOP"),
+		},
+		{
+			Name: "list with work in flight",
+			Query: func(testing.TB) backlog.Query {
+				key := k.next("{list}")
+				return backlog.Query{Layout: "list", Queue: key, Params: backlog.NewParams(map[string]string{"inFlightList": key + ":taken"})}
+			},
+			Spoil: func(t testing.TB, q backlog.Query) { must(t, "SADD", q.Params.Get("inFlightList"), "a member") },
+			Add:   each("LPUSH", "NEW"),
+			Take: func(t testing.TB, q backlog.Query, n int) {
+				for range n {
+					must(t, "LMOVE", q.Queue, q.Params.Get("inFlightList"), "RIGHT", "LEFT")
+				}
+			},
+			Settle: func(t testing.TB, q backlog.Query, n int) {
+				must(t, "RPOP", q.Params.Get("inFlightList"), n)
+			},
+		},
+		{
+			Name: "stream", Query: query("stream", map[string]string{"consumerGroup": "workers"}), Spoil: spoil, EmptyExists: true,
+			Add: addEntries, Take: takeEntries, Settle: acknowledge,
+		},
+		{
+			Name: "stream counted by its entries", Query: query("stream", map[string]string{"consumerGroup": "workers", "scan": "100"}), Spoil: spoil, EmptyExists: true,
+			Add: addEntries, Take: takeEntries, Settle: acknowledge,
+		},
+		{
+			Name: "stream whose group does not exist yet", Query: query("stream", map[string]string{"consumerGroup": "workers"}), Spoil: spoil, EmptyExists: true,
+			Add:    each("XADD", "*", "message", "NEW"),
+			Settle: func(t testing.TB, q backlog.Query, _ int) { must(t, "XTRIM", q.Queue, "MAXLEN", 0) },
+		},
+		{
+			Name: "stream without group", Query: query("stream", nil), Spoil: spoil, EmptyExists: true,
+			Add:    each("XADD", "*", "message", "NEW"),
+			Settle: func(t testing.TB, q backlog.Query, _ int) { must(t, "XTRIM", q.Queue, "MAXLEN", 0) },
+		},
+		{
+			Name: "sorted set by seconds", Query: query("sortedSet", nil), Spoil: spoil,
+			Add: each("ZADD", 1700000000, "NEW"), Settle: each("ZPOPMIN"),
+		},
+		{
+			Name: "sorted set by milliseconds", Query: query("sortedSet", map[string]string{"score": "milliseconds"}), Spoil: spoil,
+			Add: each("ZADD", 1700000000000, "NEW"), Settle: each("ZPOPMIN"),
+		},
+		{
+			Name: "sorted set without time", Query: query("sortedSet", map[string]string{"score": "none"}), Spoil: spoil,
+			Add: each("ZADD", "+inf", "NEW"), Settle: each("ZPOPMIN"),
+		},
+		{Name: "set", Query: query("set", nil), Spoil: spoil, Add: each("SADD", "NEW"), Settle: each("SPOP")},
+		{Name: "hash", Query: query("hash", nil), Spoil: spoil, Add: each("HSET", "NEW", "value"), Settle: dropHash},
+	}
+}
