@@ -1,0 +1,172 @@
+package app_test
+
+import (
+	"testing"
+	"time"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// The outages last longer than staleness, which the triggers ask for.
+const (
+	staleness = 3 * time.Second
+	known     = 50
+)
+
+func staleRef() *pb.ScaledObjectRef { return ref("jobs", "maxStaleness", staleness.String()) }
+
+// fill makes a list of known messages.
+func fill(do func(args ...any) any) {
+	args := []any{"RPUSH", "jobs"}
+	for range known {
+		args = append(args, "job")
+	}
+	do(args...)
+}
+
+// watchOutage asks without a break while broken does its work and lasts, and
+// holds every answer against the promise: what was known before is not
+// understated, errors come only after the staleness, and then they are
+// Unavailable. It returns when the answer is an error or, if that never happens,
+// after twice the staleness; it tells which of the two it was.
+func (s *scaler) watchOutage(r *pb.ScaledObjectRef, breakIt func()) (becameUnavailable bool) {
+	s.Helper()
+	done := make(chan struct{})
+	began := time.Now()
+	go func() {
+		defer close(done)
+		breakIt()
+	}()
+	defer func() { <-done }()
+	for time.Since(began) < 2*staleness {
+		value, active, err := s.ask(r)
+		since := time.Since(began)
+		switch {
+		case err == nil && (value < known || !active):
+			s.Errorf("%s after the outage began: value %v, active %t; before it was %d", since, value, active, known)
+			return false
+		case err == nil:
+		case status.Code(err) != codes.Unavailable:
+			s.Errorf("%s after the outage began: %v, want Unavailable", since, err)
+			return false
+		case since < staleness-time.Second:
+			s.Errorf("unavailable %s after the outage began, want %s: %v", since, staleness, err)
+			return false
+		default:
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
+}
+
+func TestRedisKilled(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	fill(redis.Do)
+	s := start(t, standalone(redis.Addr()), setup{})
+	s.awaitValue(staleRef(), known)
+	if !s.watchOutage(staleRef(), redis.Kill) {
+		t.Error("the answer never became Unavailable")
+	}
+	if _, err := s.client.GetMetricSpec(t.Context(), staleRef()); err != nil {
+		t.Errorf("the target needs no Redis: %v", err)
+	}
+	if code, body := s.get("/readyz"); code != 200 {
+		t.Errorf("a tenant's broker that is down makes the scaler unready: %d %s", code, body)
+	}
+	redis.Restart()
+	fill(redis.Do)
+	s.awaitValue(staleRef(), known)
+}
+
+func TestRedisFrozen(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	fill(redis.Do)
+	s := start(t, standalone(redis.Addr()), setup{})
+	s.awaitValue(staleRef(), known)
+	if !s.watchOutage(staleRef(), redis.Freeze) {
+		t.Error("the answer never became Unavailable")
+	}
+	redis.Thaw()
+	s.awaitValue(staleRef(), known)
+}
+
+func TestRedisRestartedEmpty(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	fill(redis.Do)
+	s := start(t, standalone(redis.Addr()), setup{})
+	s.awaitValue(staleRef(), known)
+	began := time.Now()
+	if redis.RestartEmpty(); time.Since(began) > staleness-time.Second {
+		t.Fatalf("the restart took %s, too long for this test", time.Since(began))
+	}
+	for time.Since(began) < staleness-time.Second {
+		if value, active, err := s.ask(staleRef()); err != nil || value < known || !active {
+			t.Fatalf("%s after the restart: value %v, active %t (%v); before it was %d", time.Since(began), value, active, err, known)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.awaitValue(staleRef(), 0)
+}
+
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	group := redistest.StartSentinel(t)
+	master := group.Master(t)
+	fill(master.Do)
+	master.Do("WAIT", "2", "5000")
+	s := start(t, several(group.Addrs(), "mode: sentinel", "masterName: "+group.Name), setup{})
+	s.awaitValue(staleRef(), known)
+	s.watchOutage(staleRef(), master.Kill)
+	promoted := group.AwaitFailover(t, master)
+	promoted.Do("RPUSH", "jobs", "after the failover")
+	s.awaitValue(staleRef(), known+1)
+}
+
+func TestClusterFailover(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 3, 1)
+	owner := cluster.Owner(t, "jobs")
+	master := cluster.Masters[owner]
+	fill(master.Do)
+	master.Do("WAIT", "1", "5000")
+	s := start(t, several(cluster.Addrs(), "mode: cluster"), setup{})
+	s.awaitValue(staleRef(), known)
+	s.watchOutage(staleRef(), master.Kill)
+	promoted := cluster.AwaitFailover(t, owner)
+	promoted.Do("RPUSH", "jobs", "after the failover")
+	s.awaitValue(staleRef(), known+1)
+}
+
+func TestWrongTypeOfKey(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	redis.Do("SET", "jobs", "not a list")
+	s := start(t, standalone(redis.Addr()), setup{})
+	_, _, err := s.ask(ref("jobs"))
+	if status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("%v, want FailedPrecondition", err)
+	}
+	redis.Do("DEL", "jobs")
+	s.awaitValue(ref("jobs"), 0)
+}
+
+func TestCredentialsRevoked(t *testing.T) { //nolint:paralleltest // it sets a variable of the environment
+	redis := redistest.Start(t, redistest.WithConfig("user scaler on >secret ~* &* +@all"))
+	fill(redis.Do)
+	t.Setenv("TEST_REDIS_PASSWORD", "secret")
+	s := start(t, standalone(redis.Addr(), "username: scaler", "password: {env: TEST_REDIS_PASSWORD}"), setup{})
+	s.awaitValue(staleRef(), known)
+	if !s.watchOutage(staleRef(), func() { redis.Do("ACL", "SETUSER", "scaler", "-@all") }) {
+		t.Error("the answer never became Unavailable")
+	}
+	redis.Do("ACL", "SETUSER", "scaler", "+@all")
+	s.awaitValue(staleRef(), known)
+}
