@@ -24,12 +24,14 @@ func compareVersions(a, b string) int { return version.Compare("go"+a, "go"+b) }
 // binaries are the two files that the build stage makes.
 func binaries() []string { return []string{"scaler", "grpc-health-probe"} }
 
-// build runs the build stage's own commands on a copy of the context and returns the folder of the
-// results. An empty cache means the one of everyday.
-func build(t *testing.T, cache string) string {
+// build runs the build stage's own commands on a copy of sources and returns the folder of the results.
+// An empty cache means the one of everyday.
+func build(t *testing.T, sources, cache string) string {
 	t.Helper()
 	source, out := t.TempDir(), t.TempDir()
-	copyContext(t, source)
+	if err := os.CopyFS(source, os.DirFS(sources)); err != nil {
+		t.Fatal(err)
+	}
 	stage := readDockerfile(t).build
 	env := append(os.Environ(), "VERSION="+testVersion, "REVISION=0123abcd", "TARGETOS=", "TARGETARCH=")
 	if cache != "" {
@@ -69,7 +71,9 @@ func otherCache(t *testing.T) string {
 // TestBuild runs the Dockerfile's build commands twice, in different folders with different caches.
 func TestBuild(t *testing.T) {
 	t.Parallel()
-	first, second := build(t, ""), build(t, otherCache(t))
+	sources := t.TempDir() // both builds are of the same moment, whatever is edited meanwhile
+	copyContext(t, sources)
+	first, second := build(t, sources, ""), build(t, sources, otherCache(t))
 	for _, name := range binaries() {
 		file := filepath.Join(first, name)
 		if a, b := sum(t, file), sum(t, filepath.Join(second, name)); a != b {
