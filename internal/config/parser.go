@@ -95,6 +95,7 @@ func (p *parser) connection(e entry) (backlog.Connection, bool) {
 	connection.Namespaces = p.namespaces(e.key, own, key)
 	engine, ok := p.engine(e.key, own, key)
 	if !ok {
+		p.rejectUnknown(own, key, p.engines...)
 		return connection, false
 	}
 	connection.Engine = engine.Name
@@ -149,9 +150,7 @@ func (p *parser) engine(at *yaml.Node, own map[string]entry, key string) (backlo
 // settings parses everything but engine and namespaces.
 func (p *parser) settings(at *yaml.Node, own map[string]entry, key string, engine backlog.Engine) map[string]any {
 	values := make(map[string]any, len(engine.Settings))
-	names := []string{engineKey, namespacesKey}
 	for _, parameter := range engine.Settings {
-		names = append(names, parameter.Name)
 		e, found := own[parameter.Name]
 		switch {
 		case found:
@@ -168,12 +167,26 @@ func (p *parser) settings(at *yaml.Node, own map[string]entry, key string, engin
 			values[parameter.Name] = value
 		}
 	}
+	p.rejectUnknown(own, key, engine)
+	return values
+}
+
+// rejectUnknown reports the keys that none of the engines knows: of the one that
+// is named, or of all where that is not known.
+func (p *parser) rejectUnknown(own map[string]entry, key string, engines ...backlog.Engine) {
+	names := []string{engineKey, namespacesKey}
+	for _, engine := range engines {
+		for _, parameter := range engine.Settings {
+			if !slices.Contains(names, parameter.Name) {
+				names = append(names, parameter.Name)
+			}
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(own)) {
 		if !slices.Contains(names, name) {
 			p.unknown(own[name], join(key, name), names)
 		}
 	}
-	return values
 }
 
 // unknown reports a key that is none of names. Its value may be a secret under a

@@ -1,0 +1,120 @@
+package app_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/app"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
+)
+
+// TestThousandTriggersCostAHandful holds 1,000 streams open on one Redis and
+// reads from the server what they cost it.
+func TestThousandTriggersCostAHandful(t *testing.T) {
+	t.Parallel()
+	const triggers = 1000
+	const safety = 2 * time.Second
+	redis := redistest.Start(t)
+	s := start(t, standalone(redis.Addr()), setup{options: func(o *app.Options) {
+		o.Sampling = sampler.Options{SafetyInterval: safety}
+	}})
+	streams := make([]interface {
+		Recv() (*pb.IsActiveResponse, error)
+	}, triggers)
+	for i := range streams {
+		stream, err := s.client.StreamIsActive(t.Context(), ref(fmt.Sprint("jobs", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		streams[i] = stream
+	}
+	for _, stream := range streams {
+		if reply, err := stream.Recv(); err != nil || reply.GetResult() {
+			t.Fatalf("first message %v (%v), want inactive", reply, err)
+		}
+	}
+	own := 0
+	for _, line := range strings.Split(redis.Do("CLIENT", "LIST").(string), "\n") {
+		if strings.Contains(line, "name=backlog-scaler") {
+			own++
+		}
+	}
+	if own == 0 || own > 3 {
+		t.Errorf("%d connections for %d triggers, want 1 to 3", own, triggers)
+	}
+
+	const intervals = 3
+	before, received := calls(t, redis, "llen"), stat(t, redis.Do("INFO", "stats").(string), "total_reads_processed")
+	_, metrics := s.get("/metrics")
+	batches := sample(t, metrics, "backlog_scaler_connection_reads_total")
+	// The interval itself is what is measured here.
+	time.Sleep(intervals * safety)
+	reads := calls(t, redis, "llen") - before
+	if reads < (intervals-1)*triggers || reads > (intervals+1)*triggers {
+		t.Errorf("%d LLEN in %d safety intervals, want %d", reads, intervals, intervals*triggers)
+	}
+	_, metrics = s.get("/metrics")
+	if got := sample(t, metrics, "backlog_scaler_connection_reads_total") - batches; got < intervals-1 || got > intervals+1 {
+		t.Errorf("%v batches in %d safety intervals, want one each", got, intervals)
+	}
+	// A server reads at most 16 kB at a time, so a batch of 1,000 commands of about 30
+	// bytes is a few reads, where one by one they would be a thousand.
+	const perBatch = 20
+	if got := stat(t, redis.Do("INFO", "stats").(string), "total_reads_processed") - received; got > (intervals+1)*perBatch {
+		t.Errorf("the server read %d times in %d safety intervals, want at most %d each", got, intervals, perBatch)
+	}
+
+	if t.Failed() {
+		t.Logf("wake-ups: %v, log:\n%s", sample(t, metrics, "backlog_scaler_connection_wakeups_total"), s.log)
+	}
+	redis.Do("RPUSH", "jobs617", "wake up")
+	if reply, err := streams[617].Recv(); err != nil || !reply.GetResult() {
+		t.Errorf("after the write %v (%v), want active", reply, err)
+	}
+}
+
+// stat returns a number of INFO.
+func stat(t *testing.T, info, name string) int {
+	t.Helper()
+	_, rest, found := strings.Cut(info, "\r\n"+name+":")
+	value, _, _ := strings.Cut(rest, "\r\n")
+	n, err := strconv.Atoi(value)
+	if !found || err != nil {
+		t.Fatalf("INFO has no number %s: %v", name, err)
+	}
+	return n
+}
+
+// calls returns how often the server ran a command.
+func calls(t *testing.T, redis *redistest.Server, command string) int {
+	t.Helper()
+	_, rest, _ := strings.Cut(redis.Do("INFO", "commandstats").(string), "cmdstat_"+command+":calls=")
+	value, _, _ := strings.Cut(rest, ",")
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		t.Fatalf("INFO has no calls of %s: %v", command, err)
+	}
+	return n
+}
+
+// sample returns the value of a metric that has one series.
+func sample(t *testing.T, metrics, name string) float64 {
+	t.Helper()
+	for _, line := range strings.Split(metrics, "\n") {
+		if fields := strings.Fields(line); len(fields) == 2 && strings.HasPrefix(line, name+"{") {
+			value, err := strconv.ParseFloat(fields[1], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return value
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
