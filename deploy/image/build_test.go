@@ -2,11 +2,9 @@ package image
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
 	"debug/elf"
-	"fmt"
 	"go/version"
 	"os"
 	"os/exec"
@@ -132,13 +130,4 @@ func checkStatic(t *testing.T, file string) {
 	if bytes.Contains(data, []byte(filepath.Dir(file))) || bytes.Contains(data, []byte(os.TempDir()+"/Test")) {
 		t.Errorf("%s tells the folder in which it was built", file)
 	}
-}
-
-// inspect runs a command to its end and returns what it printed.
-func inspect(ctx context.Context, name string, args ...string) (string, error) {
-	output, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("run %s %s: %w\n%s", name, strings.Join(args, " "), err, output)
-	}
-	return string(output), nil
 }

@@ -1,99 +1,48 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+
+	"github.com/backlog-scaler/backlog-scaler/deploy/internal/process"
 )
 
-// checkHealth starts the scaler and runs the image's HEALTHCHECK against it, before and after it ends.
+// checkHealth starts the scaler and runs the image's HEALTHCHECK against it, before it is there and while
+// it serves.
 func checkHealth(t *testing.T, folder string) {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(config, []byte("connections: {}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	grpcAddress, _ := process.FreeAddress(t)
+	httpAddress, _ := process.FreeAddress(t)
 	check := find[*instructions.HealthCheckCommand](readDockerfile(t).final)[0].Health.Test[1:]
 	healthy := func(ctx context.Context) error {
-		args := strings.Split(strings.ReplaceAll(strings.Join(check[1:], "\n"), "127.0.0.1:9090", address), "\n")
-		_, err := inspect(ctx, filepath.Join(folder, filepath.Base(check[0])), args...)
-		return err
+		args := strings.Split(strings.ReplaceAll(strings.Join(check[1:], "\n"), "127.0.0.1:9090", grpcAddress), "\n")
+		return process.Run(ctx, filepath.Join(folder, filepath.Base(check[0])), args...)
 	}
 	if err := healthy(t.Context()); err == nil {
 		t.Fatal("the health check succeeds with no scaler there")
 	}
-	var log bytes.Buffer
-	scaler := exec.CommandContext(t.Context(), filepath.Join(folder, "scaler"), "serve", //nolint:gosec // built here
-		"--config="+config, "--grpc-address="+address, "--http-address="+freeAddress(t), "--drain-delay=0s")
-	scaler.Stdout, scaler.Stderr = &log, &log
-	scaler.Cancel = func() error { return scaler.Process.Signal(syscall.SIGTERM) }
-	scaler.WaitDelay = 10 * time.Second
-	if err := scaler.Start(); err != nil {
-		t.Fatal(err)
+	scaler := process.Start(t, filepath.Join(folder, "scaler"), "serve",
+		"--config="+config, "--grpc-address="+grpcAddress, "--http-address="+httpAddress, "--drain-delay=0s")
+	if err := process.Poll(t.Context(), 20*time.Second, healthy); err != nil {
+		t.Fatalf("%v\nlog of the scaler:\n%s", err, scaler.Log())
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- scaler.Wait() }()
-	if err := poll(t.Context(), 20*time.Second, healthy); err != nil {
-		_ = scaler.Process.Kill()
-		<-ended
-		t.Fatalf("%v\nlog of the scaler:\n%s", err, log.String())
-	}
-	if err := scaler.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("the scaler ends with %v after SIGTERM\nlog:\n%s", err, log.String())
-		}
-	case <-time.After(20 * time.Second):
-		_ = scaler.Process.Kill()
-		<-ended
-		t.Errorf("the scaler does not end after SIGTERM\nlog:\n%s", log.String())
-	}
-}
-
-// freeAddress returns a port of this machine that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close() //nolint:errcheck // nothing was sent
-	return listener.Addr().String()
-}
-
-// poll calls f until it succeeds or the time is over.
-func poll(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := f(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait %s: %w", limit, err)
-		case <-tick.C:
-		}
+	if err := scaler.Terminate(20 * time.Second); err != nil {
+		t.Errorf("the scaler ends with %v\nlog:\n%s", err, scaler.Log())
 	}
 }
 
@@ -122,11 +71,11 @@ func checkFinalStage(t *testing.T, folder string) {
 	buildah := func(args ...string) string {
 		t.Helper()
 		global := []string{"--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"), "--storage-driver", "vfs"}
-		output, err := inspect(t.Context(), "buildah", append(global, args...)...)
+		output, err := exec.CommandContext(t.Context(), "buildah", append(global, args...)...).CombinedOutput() //nolint:gosec // fixed arguments
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("buildah %s: %v\n%s", strings.Join(args, " "), err, output)
 		}
-		return output
+		return string(output)
 	}
 	ids := make([]string, 2)
 	for i := range ids {
