@@ -1,0 +1,234 @@
+package reference
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+var target = regexp.MustCompile(`(?m)^([a-z0-9-]+):`)
+
+// TestMakeTargets wants every "make X" of the documents in the Makefile.
+func TestMakeTargets(t *testing.T) {
+	t.Parallel()
+	targets := submatches(target, read(t, "Makefile"))
+	for _, d := range documents(t) {
+		for _, line := range commandLines(d) {
+			words := Words(line)
+			if len(words) < 2 || words[0] != "make" {
+				continue
+			}
+			for _, word := range words[1:] {
+				if !strings.Contains(word, "=") && !slices.Contains(targets, word) {
+					t.Errorf("%s: the Makefile has no target of %q", d.path, line)
+				}
+			}
+		}
+	}
+}
+
+// commandLines are all lines of shell in a document, and its code within lines.
+func commandLines(d document) []string {
+	lines := Spans(d.prose)
+	for _, fence := range d.fences {
+		switch fence.Language {
+		case "sh":
+			lines = append(lines, CommandLines(fence.Text)...)
+		case "console":
+			for _, s := range sessions(fence.Text) {
+				lines = append(lines, s.command)
+			}
+		}
+	}
+	return lines
+}
+
+// TestCommands runs every command of the scaler that the documents show. What
+// stands within a line, such as "scaler check --config FILE", is held to the
+// program's own parser.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	box := newSandbox(t)
+	for _, d := range own(t) {
+		for _, span := range Spans(d.prose) {
+			if args, ok := scalerArgs(strings.TrimSuffix(span, " ...")); ok {
+				box.parses(t, d.path, args)
+			}
+		}
+		for _, fence := range d.fences {
+			switch fence.Language {
+			case "sh":
+				for _, line := range CommandLines(fence.Text) {
+					if args, ok := scalerArgs(line); ok {
+						box.works(t, d.at(fence), args)
+					}
+				}
+			case "console":
+				for _, s := range sessions(fence.Text) {
+					box.prints(t, d.at(fence), s)
+				}
+			}
+		}
+	}
+}
+
+// scalerArgs returns the arguments of a line that calls the scaler with any.
+func scalerArgs(line string) ([]string, bool) {
+	words := Words(line)
+	if i := slices.Index(words, "|"); i >= 0 {
+		words = words[:i]
+	}
+	if len(words) < 2 || words[0] != "scaler" || !regexp.MustCompile(`^-?-?[a-z]+$`).MatchString(words[1]) {
+		return nil, false
+	}
+	return words[1:], true
+}
+
+// A session is a command and what it prints.
+type session struct{ command, output string }
+
+func sessions(text string) []session {
+	var all []session
+	for line := range strings.Lines(text) {
+		if command, found := strings.CutPrefix(line, "$ "); found {
+			all = append(all, session{command: strings.TrimSpace(command)})
+		} else if len(all) > 0 {
+			all[len(all)-1].output += line
+		}
+	}
+	return all
+}
+
+// A sandbox is a folder with the files that the documents name, and the Redis of
+// their connections.
+type sandbox struct{ dir string }
+
+func newSandbox(t *testing.T) sandbox {
+	t.Helper()
+	server := redistest.Start(t)
+	fillQueues(server)
+	box := sandbox{dir: t.TempDir()}
+	write(t, filepath.Join(box.dir, "config.yaml"), connections(server.Addr()))
+	certificates := redistest.Start(t, redistest.WithTLS()).Certificates()
+	for name, path := range map[string]string{
+		"ca.crt": certificates.CAFile, "tls.crt": certificates.CertFile, "tls.key": certificates.KeyFile,
+	} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(box.dir, name), string(data))
+	}
+	for _, d := range own(t) {
+		for _, fence := range d.fences {
+			if strings.HasPrefix(fence.Text, "# "+brokenFile) {
+				write(t, filepath.Join(box.dir, brokenFile), fence.Text)
+			}
+		}
+	}
+	return box
+}
+
+func (b sandbox) command(ctx context.Context, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, scaler, args...)
+	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), "COLUMNS=2000")
+	return cmd
+}
+
+// parses holds arguments to the parser of the command line.
+func (b sandbox) parses(t *testing.T, place string, args []string) {
+	t.Helper()
+	if out, err := b.command(t.Context(), append(args, "--help")).CombinedOutput(); err != nil {
+		t.Errorf("%s: scaler %s: %v\n%s", place, strings.Join(args, " "), err, out)
+	}
+}
+
+// works runs a command and wants it to succeed.
+func (b sandbox) works(t *testing.T, place string, args []string) {
+	t.Helper()
+	switch args[0] {
+	case "serve":
+		b.serves(t, place, args)
+	case "demo":
+		b.parses(t, place, args)
+	default:
+		if out, err := b.command(t.Context(), args).CombinedOutput(); err != nil {
+			t.Errorf("%s: scaler %s: %v\n%s", place, strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+// serves runs "scaler serve" until it says that it serves, and ends it by SIGTERM.
+func (b sandbox) serves(t *testing.T, place string, args []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := b.command(ctx, args)
+	// Ports of the test, unless the line names some.
+	cmd.Env = append(cmd.Env, "SCALER_GRPC_ADDRESS=127.0.0.1:0", "SCALER_HTTP_ADDRESS=127.0.0.1:0", "SCALER_DRAIN_DELAY=0s")
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		text.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "serving") {
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%s: scaler %s: %v\n%s", place, strings.Join(args, " "), err, text.String())
+	}
+}
+
+// prints runs a command and compares what it prints with the document, but for
+// numbers and the space between columns.
+func (b sandbox) prints(t *testing.T, place string, s session) {
+	t.Helper()
+	args, ok := scalerArgs(s.command)
+	if !ok {
+		t.Errorf("%s: %q is not a command of the scaler", place, s.command)
+		return
+	}
+	// A failing command is shown for what it says.
+	out, _ := b.command(t.Context(), args).CombinedOutput()
+	got := strings.ReplaceAll(string(out), b.dir, "/etc/backlog-scaler")
+	if diff := cmp.Diff(normal(s.output), normal(got)); diff != "" {
+		t.Errorf("%s: %s (-document +program):\n%s", place, s.command, diff)
+	}
+}
+
+var (
+	moment   = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z`)
+	duration = regexp.MustCompile(`\b\d+(\.\d+)?(ms|µs|s)\b`)
+	version  = regexp.MustCompile(`(redis|valkey) \d[\d.]*|go\d[\d.]*|revision \w+|scaler (dev|v?\d)\S*`)
+	blank    = regexp.MustCompile(` +`)
+)
+
+// normal is output without what differs from run to run.
+func normal(output string) []string {
+	output = moment.ReplaceAllString(output, "TIME")
+	output = version.ReplaceAllString(output, "VERSION")
+	output = duration.ReplaceAllString(output, "DURATION")
+	output = blank.ReplaceAllString(output, " ")
+	return strings.Split(strings.TrimSpace(output), "\n")
+}

@@ -1,0 +1,178 @@
+package reference
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
+	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
+)
+
+// TestGenerated holds the generated parts of the documents to the code. With
+// -update it writes them.
+func TestGenerated(t *testing.T) {
+	t.Parallel()
+	metrics := scrape(t)
+	for _, document := range []struct {
+		path   string
+		blocks []Block
+	}{
+		{"README.md", []Block{{"layouts", summary()}}},
+		{"docs/triggers.md", []Block{
+			{"common", Parameters(trigger.Common())},
+			{"layouts", layouts(t)},
+		}},
+		{"docs/configuration.md", []Block{
+			{"flags", Flags(help(t, "serve"))},
+			{"settings", settings()},
+		}},
+		{"docs/metrics.md", []Block{
+			{"trigger metrics", Metrics(metrics, "backlog_scaler_queue_", "backlog_scaler_trigger_")},
+			{"connection metrics", Metrics(metrics, "backlog_scaler_connection_")},
+			{"process metrics", Metrics(metrics, "backlog_scaler_open_", "backlog_scaler_config_", "backlog_scaler_build_", "grpc_server_")},
+		}},
+	} {
+		t.Run(document.path, func(t *testing.T) {
+			t.Parallel()
+			got := read(t, document.path)
+			want, err := Fill(got, document.blocks...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(filepath.Join(root, document.path), []byte(want), 0o644); err != nil { //nolint:gosec // a file of the repository
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("not as the code says; make generate writes it anew (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// help returns the flags of a command as the program itself shows them.
+func help(t *testing.T, command string) []Flag {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), scaler, command, "--help")
+	cmd.Env = append(os.Environ(), "COLUMNS=2000")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("scaler %s --help: %v", command, err)
+	}
+	flags, err := ParseHelp(string(out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flags
+}
+
+// summary is a table of all layouts.
+func summary() string {
+	t := table{{"engine", "key", "what it is", "waiting", "in flight"}}
+	for _, engine := range engines.All() {
+		for _, layout := range engine.Layouts {
+			t = append(t, []string{engine.Name, code(layout.Name), cell(layout.Summary), cell(known(layout.Ready)), cell(known(layout.InFlight))})
+		}
+	}
+	return t.String()
+}
+
+// layouts is the reference of all layouts, with the examples of deploy/keda/examples.
+func layouts(t *testing.T) string {
+	t.Helper()
+	all := examples(t)
+	var b strings.Builder
+	for _, engine := range engines.All() {
+		b.WriteString(Layouts(engine, all))
+	}
+	return b.String()
+}
+
+var triggersLine = regexp.MustCompile(`(?m)^  triggers:\n`)
+
+// examples are those files of deploy/keda/examples that hold one trigger alone.
+func examples(t *testing.T) []Example {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, "deploy/keda/examples/*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []Example
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(data)
+		var object scaledObject
+		if err := yaml.Unmarshal(data, &object); err != nil {
+			t.Fatal(err)
+		}
+		place := triggersLine.FindStringIndex(text)
+		if strings.Contains(text, "\n---\n") || object.Kind != "ScaledObject" || len(object.Spec.Triggers) != 1 || place == nil {
+			continue
+		}
+		all = append(all, Example{
+			Layout:  layoutOf(object.Spec.Triggers[0]),
+			Path:    "../deploy/keda/examples/" + filepath.Base(path),
+			Comment: comment(text),
+			Trigger: outdent(text[place[1]:], "    "),
+		})
+	}
+	return all
+}
+
+// layoutOf is the layout that a trigger names.
+func layoutOf(t scaledTrigger) string {
+	for _, engine := range engines.All() {
+		i := slices.IndexFunc(engine.Layouts, func(l layout) bool {
+			_, found := t.metadata()[l.Name]
+			return found
+		})
+		if i >= 0 {
+			return engine.Layouts[i].Name
+		}
+	}
+	return ""
+}
+
+// comment is the text above a file, as one paragraph.
+func comment(text string) string {
+	var words []string
+	for line := range strings.Lines(text) {
+		line, found := strings.CutPrefix(line, "# ")
+		if !found {
+			break
+		}
+		words = append(words, strings.TrimSpace(line))
+	}
+	return strings.Join(words, " ")
+}
+
+func outdent(text, indent string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimPrefix(line, indent))
+	}
+	return b.String()
+}
+
+// settings is a section for each engine.
+func settings() string {
+	var b strings.Builder
+	for _, engine := range engines.All() {
+		b.WriteString("### `engine: " + engine.Name + "`\n\n" + engine.Summary + "\n\n" + Parameters(engine.Settings) + "\n")
+	}
+	return b.String()
+}
+

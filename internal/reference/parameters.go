@@ -1,0 +1,84 @@
+package reference
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// Parameters is a table of keys, each with its value, default and meaning.
+func Parameters(parameters []backlog.Parameter) string {
+	t := table{{"key", "value", "default", "meaning"}}
+	for _, p := range parameters {
+		fallback := code(p.Default)
+		if p.Required {
+			fallback = "required"
+		}
+		t = append(t, []string{code(p.Name), cell(expects(p)), fallback, cell(p.Doc)})
+	}
+	return t.String()
+}
+
+// expects is the value of a parameter in few words.
+func expects(p backlog.Parameter) string {
+	if p.Kind == backlog.KindChoice {
+		return "`" + strings.Join(p.Allowed, "`, `") + "`"
+	}
+	for _, article := range []string{"a ", "the "} {
+		if text, found := strings.CutPrefix(p.Expects(), article); found {
+			return text
+		}
+	}
+	return p.Expects()
+}
+
+// An Example is a ScaledObject for a layout.
+type Example struct {
+	// Layout is the name of the layout.
+	Layout string
+	// Path is that of the file, from the document that shows it.
+	Path string
+	// Comment says what it is for; Trigger is its trigger, in YAML.
+	Comment, Trigger string
+}
+
+// Layouts is a section for each layout of an engine, with the examples that it has.
+func Layouts(engine backlog.Engine, examples []Example) string {
+	var b strings.Builder
+	for _, layout := range engine.Layouts {
+		fmt.Fprintf(&b, "### `%s` (%s)\n\n%s\n\n", layout.Name, engine.Name, layout.Summary)
+		missing := "`zero`"
+		if layout.MissingIsError {
+			missing = "`error`"
+		}
+		t := table{{"what", "here"}}
+		t = append(
+			t,
+			[]string{code(layout.Name), cell(layout.Queue)},
+			[]string{"ready", cell(known(layout.Ready))},
+			[]string{"due", cell(known(layout.Due))},
+			[]string{"in flight", cell(known(layout.InFlight))},
+			[]string{"oldest", cell(known(layout.Oldest))},
+			[]string{"a queue that does not exist", missing + " unless `missing` says otherwise"},
+		)
+		b.WriteString(t.String() + "\n")
+		if len(layout.Parameters) > 0 {
+			b.WriteString(Parameters(layout.Parameters) + "\n")
+		}
+		for _, example := range examples {
+			if example.Layout == layout.Name {
+				fmt.Fprintf(&b, "%s ([the whole object](%s))\n\n```yaml\n%s```\n\n", example.Comment, example.Path, example.Trigger)
+			}
+		}
+	}
+	return b.String()
+}
+
+// known is what a layout counts, or that it cannot tell.
+func known(text string) string {
+	if text == "" {
+		return "not known here"
+	}
+	return text
+}

@@ -1,0 +1,67 @@
+package reference
+
+import "strings"
+
+// CommandLines returns the lines of a shell script that a person would type:
+// continued ones joined, comments and the content of here-documents left out.
+func CommandLines(script string) []string {
+	var lines []string
+	var partial, until string
+	for raw := range strings.Lines(script) {
+		line := strings.TrimRight(raw, "\n")
+		if until != "" {
+			if strings.TrimSpace(line) == until {
+				until = ""
+			}
+			continue
+		}
+		if head, more := strings.CutSuffix(line, `\`); more {
+			partial += strings.TrimSpace(head) + " "
+			continue
+		}
+		line = partial + strings.TrimSpace(line)
+		partial = ""
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if _, word, here := strings.Cut(line, "<<"); here {
+			until = strings.Trim(strings.Fields(word)[0], `'"-`)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// Words splits a simple command into its words, as a shell does: quotes keep
+// together, and a "#" at the start of a word begins a comment.
+func Words(line string) []string {
+	var words []string
+	var word strings.Builder
+	var quote rune
+	inWord := false
+	for _, r := range line {
+		switch {
+		case quote != 0 && r == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(r)
+		case r == '\'' || r == '"':
+			quote, inWord = r, true
+		case r == '#' && !inWord:
+			return words
+		case r == ' ' || r == '\t':
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+				inWord = false
+			}
+		default:
+			word.WriteRune(r)
+			inWord = true
+		}
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	return words
+}
