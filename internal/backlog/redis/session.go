@@ -107,19 +107,18 @@ func (s *session) greet(ctx context.Context, cfg *config, wantMaster bool) error
 	server := pipe.Do(ctx, "INFO", "server")
 	replication := pipe.Do(ctx, "INFO", "replication")
 	pipe.Do(ctx, "CLIENT", "SETNAME", cfg.clientName)
-	// What each command was answered is looked at below.
-	_, err := pipe.Exec(ctx)
-	if err != nil && !isServerError(err) {
+	if err := exec(ctx, pipe); err != nil {
 		return err
 	}
-	switch err := errors.Join(server.Err(), replication.Err()); {
-	case err == nil:
+	refused := errors.Join(server.Err(), replication.Err())
+	switch {
+	case refused == nil:
 		s.server = newIdentity(text(server.Val()))
 		return checkRole(text(replication.Val()), wantMaster)
-	case hasCode(server.Err(), "NOAUTH"):
-		return server.Err()
+	case !errors.Is(reason(refused), backlog.ErrDenied) || hasCode(server.Err(), "NOAUTH"):
+		return refused
 	default:
-		// INFO is refused. Every connection may then have met another life of the data.
+		// Every connection may have met another life of the data.
 		s.server = unknownIdentity()
 		return nil
 	}
@@ -164,7 +163,7 @@ func (s *session) do(ctx context.Context, commands []command) ([]reply, error) {
 		pending[i] = redis.NewCmd(ctx, c.args...)
 		_ = pipe.Process(ctx, pending[i])
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !isServerError(err) {
+	if err := exec(ctx, pipe); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
@@ -179,6 +178,25 @@ func (s *session) do(ctx context.Context, commands []command) ([]reply, error) {
 		replies[i] = reply{value: value, err: err, server: s.server}
 	}
 	return replies, nil
+}
+
+// exec runs a pipeline. The error is that of the connection, among them a login that
+// was refused; what the server answered to a command is in the command.
+func exec(ctx context.Context, pipe redis.Pipeliner) error {
+	commands, err := pipe.Exec(ctx)
+	if err == nil {
+		return nil
+	}
+	if !isServerError(err) && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	for _, c := range commands {
+		if c.Err() != nil {
+			return nil
+		}
+	}
+	// go-redis leaves the commands as they were if it could not log in.
+	return err
 }
 
 // ended tells whether the connection is gone.

@@ -258,6 +258,12 @@ func (s *Server) awaitAnswer(exited <-chan struct{}) error {
 }
 
 func (s *Server) answers() error {
+	// The client library would log each port that is not open yet.
+	probe, err := net.DialTimeout("tcp", s.Addr(), time.Second) //nolint:noctx // bounded
+	if err != nil {
+		return err
+	}
+	_ = probe.Close()
 	options := &redis.Options{Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1, PoolSize: 1, DisableIdentity: true, Protocol: 2}
 	if s.secure != nil {
 		options.TLSConfig = s.secure.Client
@@ -266,7 +272,7 @@ func (s *Server) answers() error {
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	err := client.Ping(ctx).Err()
+	err = client.Ping(ctx).Err()
 	if err != nil && (strings.HasPrefix(err.Error(), "NOAUTH") || strings.HasPrefix(err.Error(), "NOPERM")) {
 		return nil
 	}

@@ -1,0 +1,22 @@
+package redis
+
+// ACLRules are the least rights that the scaler's user needs, apart from the keys:
+//
+//	ACL SETUSER scaler on >PASSWORD resetkeys %R~jobs:* <ACLRules>
+//
+// Redis before 7.0 has no rights to read only: write ~jobs:* there. Without INFO every
+// reconnect counts as a restart of the server; without CLIENT TRACKING, SUBSCRIBE and
+// the channel changes are not noticed and idle queues are polled.
+const ACLRules = "resetchannels &__redis__:invalidate -@all " +
+	"+hello +ping +info +select +client|id +client|setname +client|tracking +subscribe " +
+	"+llen +scard +hlen +zcard +zcount +zrange +xlen +xpending +xinfo|groups +xinfo|stream +exists +type"
+
+// ACLKeyspaceRules are needed in addition where keyspace notifications take the place
+// of tracking; the channels are those of the database and the keys.
+const ACLKeyspaceRules = "+config|get +subscribe +unsubscribe &__keyspace@*__:*"
+
+// ACLScanRules are needed in addition by streams that are counted by their entries.
+const ACLScanRules = "+xrange"
+
+// ACLClusterRules are needed in addition in a cluster.
+const ACLClusterRules = "+cluster|slots +asking"
