@@ -79,15 +79,8 @@ func start(t *testing.T, configuration string, with setup) *scaler {
 	s.app = a
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	go func() { s.ended <- a.Run(ctx) }()
-	creds := insecure.NewCredentials()
-	if with.tls != nil {
-		creds = credentials.NewTLS(with.tls)
-	}
-	s.conn, err = grpc.NewClient(a.GRPCAddr().String(), grpc.WithTransportCredentials(creds))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.client = pb.NewExternalScalerClient(s.conn)
+	client := s.dial(with.tls)
+	s.conn, s.client = client.conn, client.client
 	var once sync.Once
 	s.stop = func() {
 		once.Do(func() {
@@ -97,13 +90,28 @@ func start(t *testing.T, configuration string, with setup) *scaler {
 			}
 		})
 	}
-	t.Cleanup(func() {
-		s.stop()
-		if err := s.conn.Close(); err != nil {
-			t.Error(err)
+	t.Cleanup(s.stop)
+	return s
+}
+
+// dial returns a further client of the scaler. config may be nil: then it speaks
+// plain text.
+func (s *scaler) dial(config *tls.Config) *scaler {
+	s.Helper()
+	creds := insecure.NewCredentials()
+	if config != nil {
+		creds = credentials.NewTLS(config)
+	}
+	conn, err := grpc.NewClient(s.app.GRPCAddr().String(), grpc.WithTransportCredentials(creds))
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			s.Error(err)
 		}
 	})
-	return s
+	return &scaler{T: s.T, app: s.app, conn: conn, client: pb.NewExternalScalerClient(conn)}
 }
 
 // configure replaces the configuration file, as an editor would.
