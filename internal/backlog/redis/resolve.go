@@ -25,8 +25,7 @@ func resolveSentinel(cfg *config, s *scout) func(context.Context) ([]shard, erro
 		}
 		pair, ok := value.([]any)
 		if !ok || len(pair) != 2 {
-			s.move()
-			return nil, fmt.Errorf("%w: sentinel %s knows no master %q", backlog.ErrUnavailable, from, cfg.masterName)
+			return nil, fmt.Errorf("%w: %v of sentinel %s where an address belongs", errReply, value, from)
 		}
 		address := net.JoinHostPort(text(pair[0]), text(pair[1]))
 		return []shard{{from: 0, to: slots - 1, address: address}}, nil

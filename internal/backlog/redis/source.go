@@ -41,10 +41,10 @@ func open(_ context.Context, c backlog.Connection, log *slog.Logger) (backlog.So
 	resolve := resolveStandalone(cfg)
 	switch cfg.mode {
 	case modeSentinel:
-		s.scout = &scout{cfg: cfg, who: cfg.sentinelLogin}
+		s.scout = &scout{cfg: cfg, who: cfg.sentinelLogin, nothing: fmt.Sprintf("knows no master %q", cfg.masterName)}
 		resolve = resolveSentinel(cfg, s.scout)
 	case modeCluster:
-		s.scout = &scout{cfg: cfg, who: cfg.login}
+		s.scout = &scout{cfg: cfg, who: cfg.login, nothing: "knows no slots"}
 		resolve = resolveCluster(cfg, s.scout)
 	}
 	openNode := func(address string) *node { return newNode(cfg, address, s.wakes, s.watch, log) }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
@@ -208,20 +210,24 @@ type scout struct {
 // ask asks one of the candidates. One that refuses is passed over like one that does
 // not answer: an old sentinel may know less than the next.
 func (s *scout) ask(ctx context.Context, candidates []string, args ...any) (value any, from string, err error) {
-	var errs []error
 	for range candidates {
 		address := candidates[s.at%len(candidates)]
-		value, err := s.askOne(ctx, address, args)
-		if err == nil {
+		value, problem := s.askOne(ctx, address, args)
+		if problem == nil {
 			return value, address, nil
 		}
-		errs = append(errs, fmt.Errorf("ask %s: %w", address, err))
+		problem = fmt.Errorf("ask %s: %w", address, problem)
+		if err == nil {
+			err = problem
+		} else {
+			err = fmt.Errorf("%w; %w", err, problem)
+		}
 		s.move()
 		if ctx.Err() != nil {
 			break
 		}
 	}
-	return nil, "", errors.Join(errs...)
+	return nil, "", err
 }
 
 func (s *scout) askOne(ctx context.Context, address string, args []any) (any, error) {
@@ -238,6 +244,9 @@ func (s *scout) askOne(ctx context.Context, address string, args []any) (any, er
 	replies, err := s.session.do(ctx, []command{{args: args}})
 	if err != nil {
 		return nil, err
+	}
+	if errors.Is(replies[0].err, redis.Nil) {
+		return nil, fmt.Errorf("%w: it %s", backlog.ErrUnavailable, s.nothing)
 	}
 	return replies[0].value, replies[0].err
 }

@@ -1,0 +1,207 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// info returns a number of the server's INFO, such as total_connections_received, or
+// of a line "name:calls=3,..." of it.
+func info(t testing.TB, s *redistest.Server, section, name string) int {
+	t.Helper()
+	text, _ := s.Do("INFO", section).(string)
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if key != name {
+			continue
+		}
+		value = strings.TrimPrefix(value, "calls=")
+		n := 0
+		_, _ = fmt.Sscanf(value, "%d", &n)
+		return n
+	}
+	return 0
+}
+
+// TestTenThousandQueues: they are read in one go over one connection; a second one
+// listens; all of them wake.
+func TestTenThousandQueues(t *testing.T) {
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+		const n = 10000
+		source := openServer(t, server, nil)
+		ear := backlogtest.Listen(t, source)
+		queries := make([]backlog.Query, n)
+		for i := range queries {
+			queries[i] = list(fmt.Sprintf("jobs:%d", i))
+		}
+		backlogtest.Arm(t, source, ear, queries...)
+		before := info(t, server, "commandstats", "cmdstat_llen")
+		connections := info(t, server, "clients", "connected_clients")
+		for _, r := range backlogtest.Read(t, source, queries...) {
+			if r.Err != nil || !r.Reading.Missing || !r.Armed {
+				t.Fatalf("%+v", r)
+			}
+		}
+		if calls := info(t, server, "commandstats", "cmdstat_llen") - before; calls != n {
+			t.Errorf("%d queues took %d commands", n, calls)
+		}
+		// One of them is the test's own.
+		if connections > 3 {
+			t.Errorf("%d connections, want at most 2 and the test's", connections)
+		}
+		pipe := server.Client().Pipeline()
+		for _, q := range queries {
+			pipe.LPush(t.Context(), q.Queue, "a")
+		}
+		if _, err := pipe.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		waiting := make(map[backlog.Query]bool, n)
+		for _, q := range queries {
+			waiting[q] = true
+		}
+		timeout := time.After(20 * time.Second)
+		for len(waiting) > 0 {
+			select {
+			case w := <-source.(backlog.Waker).Wakes():
+				if w.Everything {
+					t.Fatal("everything was woken")
+				}
+				for _, q := range w.Queries {
+					delete(waiting, q)
+				}
+			case <-timeout:
+				t.Fatalf("%d queues were not woken", len(waiting))
+			}
+		}
+		for _, r := range backlogtest.Read(t, source, queries...) {
+			if r.Err != nil || r.Reading.Ready != 1 {
+				t.Fatalf("%+v", r)
+			}
+		}
+	})
+}
+
+// TestIdleCost: between reads a source sends nothing but a question now and then
+// whether the server is still there, and opens no connections.
+func TestIdleCost(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, nil)
+	backlogtest.Arm(t, source, backlogtest.Listen(t, source), list("jobs"))
+	commands := func() int { return info(t, server, "stats", "total_commands_processed") }
+	before, connections := commands(), info(t, server, "stats", "total_connections_received")
+	time.Sleep(500 * time.Millisecond) // Nothing is to happen.
+	if sent := commands() - before; sent > 4 {
+		t.Errorf("%d commands in half a second of rest, of which the test's own are 3", sent)
+	}
+	if opened := info(t, server, "stats", "total_connections_received") - connections; opened != 0 {
+		t.Errorf("%d connections were opened in half a second of rest", opened)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, n := range []int{1, 100, 10000} {
+		b.Run(fmt.Sprintf("lists=%d", n), func(b *testing.B) {
+			server := redistest.Start(b)
+			source := openServer(b, server, nil)
+			queries := make([]backlog.Query, n)
+			for i := range queries {
+				queries[i] = list(fmt.Sprintf("jobs:%d", i))
+			}
+			backlogtest.Arm(b, source, backlogtest.Listen(b, source), queries...)
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, r := range source.Read(b.Context(), queries) {
+					if r.Err != nil {
+						b.Fatal(r.Err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkBarePipeline is what BenchmarkRead is to be compared with.
+func BenchmarkBarePipeline(b *testing.B) {
+	for _, n := range []int{1, 100, 10000} {
+		b.Run(fmt.Sprintf("lists=%d", n), func(b *testing.B) {
+			server := redistest.Start(b)
+			client := server.NewClient(func(*goredis.Options) {})
+			b.ReportAllocs()
+			for b.Loop() {
+				pipe := client.Pipeline()
+				for i := range n {
+					pipe.LLen(b.Context(), fmt.Sprintf("jobs:%d", i))
+				}
+				if _, err := pipe.Exec(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkWake measures from a write to the wake-up.
+func BenchmarkWake(b *testing.B) {
+	server := redistest.Start(b)
+	source := openServer(b, server, nil)
+	wakes := source.(backlog.Waker).Wakes()
+	q := []backlog.Query{list("jobs")}
+	backlogtest.Arm(b, source, backlogtest.Listen(b, source), q...)
+	writer := server.NewClient(func(*goredis.Options) {})
+	measure(b, func() time.Duration {
+		source.Read(b.Context(), q)
+		begin := time.Now()
+		if err := writer.LPush(b.Context(), "jobs", "a").Err(); err != nil {
+			b.Fatal(err)
+		}
+		<-wakes
+		return time.Since(begin)
+	})
+}
+
+// BenchmarkBareWake measures from a write to the notification that a subscriber of
+// the same server gets: the floor of BenchmarkWake.
+func BenchmarkBareWake(b *testing.B) {
+	server := redistest.Start(b)
+	client := server.NewClient(func(*goredis.Options) {})
+	pubsub := client.Subscribe(b.Context(), "channel")
+	defer func() { _ = pubsub.Close() }()
+	if _, err := pubsub.Receive(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	measure(b, func() time.Duration {
+		begin := time.Now()
+		if err := client.Publish(b.Context(), "channel", "a").Err(); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := pubsub.ReceiveMessage(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(begin)
+	})
+}
+
+// measure reports the median and the 99th percentile of a round.
+func measure(b *testing.B, round func() time.Duration) {
+	b.Helper()
+	var took []time.Duration
+	for b.Loop() {
+		took = append(took, round())
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-us")
+}

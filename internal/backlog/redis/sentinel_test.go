@@ -1,0 +1,90 @@
+package redis_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+func openSentinel(t testing.TB, g *redistest.Group, more map[string]any) backlog.Source {
+	t.Helper()
+	settings := map[string]any{"mode": "sentinel", "masterName": g.Name}
+	for name, value := range more {
+		settings[name] = value
+	}
+	return backlogtest.Open(t, redis.Engine(), connection(g.Addrs(), settings))
+}
+
+// TestSentinelFailover: the source follows the master, whichever way it is lost.
+func TestSentinelFailover(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*redistest.Group, *redistest.Server){
+		"killed":  func(_ *redistest.Group, s *redistest.Server) { s.Kill() },
+		"frozen":  func(_ *redistest.Group, s *redistest.Server) { s.Freeze() },
+		"ordered": func(g *redistest.Group, _ *redistest.Server) { g.Sentinels[1].Do("SENTINEL", "FAILOVER", g.Name) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := redistest.StartSentinel(t)
+			source := openSentinel(t, g, nil)
+			ear := backlogtest.Listen(t, source)
+			q := list("jobs")
+			old := g.Master(t)
+			old.Do("LPUSH", "jobs", "a", "b")
+			old.Do("WAIT", 2, 5000)
+			backlogtest.Arm(t, source, ear, q)
+			epoch := backlogtest.MustRead(t, source, q).Epoch
+			lose(g, old)
+			neverLess(t, source, q, 2, func(r backlog.Reading) bool { return r.Epoch != epoch })
+			now := g.AwaitFailover(t, old)
+			backlogtest.Arm(t, source, ear, q)
+			now.Do("LPUSH", "jobs", "c")
+			ear.Await(t, q)
+			if r := backlogtest.MustRead(t, source, q); r.Ready != 3 {
+				t.Errorf("after the failover the queue reads as %+v", r)
+			}
+			if name != "frozen" {
+				return
+			}
+			// The old master comes back, does not know yet that it is none, and is not asked.
+			old.Thaw()
+			for range 50 {
+				if r := backlogtest.MustRead(t, source, q); r.Ready != 3 {
+					t.Fatalf("after the old master is back the queue reads as %+v", r)
+				}
+			}
+		})
+	}
+}
+
+// TestSentinelMistakes: what the sentinels do not know is unavailable and says so.
+func TestSentinelMistakes(t *testing.T) {
+	t.Parallel()
+	g := redistest.StartSentinel(t)
+	t.Run("unknown master", func(t *testing.T) {
+		t.Parallel()
+		source := openSentinel(t, g, map[string]any{"masterName": "nobody"})
+		r := backlogtest.Read(t, source, list("jobs"))[0]
+		if !errors.Is(r.Err, backlog.ErrUnavailable) || !strings.Contains(r.Err.Error(), `knows no master "nobody"`) {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("one sentinel is enough", func(t *testing.T) {
+		t.Parallel()
+		addresses := []string{"127.0.0.1:1", "127.0.0.1:2", g.Sentinels[2].Addr()}
+		source := backlogtest.Open(t, redis.Engine(), connection(addresses, map[string]any{"mode": "sentinel", "masterName": g.Name}))
+		backlogtest.MustRead(t, source, list("jobs"))
+	})
+	t.Run("no sentinel", func(t *testing.T) {
+		t.Parallel()
+		source := backlogtest.Open(t, redis.Engine(), connection([]string{"127.0.0.1:1"}, map[string]any{"mode": "sentinel", "masterName": g.Name}))
+		if r := backlogtest.Read(t, source, list("jobs"))[0]; !errors.Is(r.Err, backlog.ErrUnavailable) {
+			t.Errorf("%+v", r)
+		}
+	})
+}
