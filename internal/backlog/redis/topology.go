@@ -201,8 +201,10 @@ func (r *routing) addresses() []string {
 // A scout is the connection on which the topology is asked for. It goes from one
 // candidate to the next when one fails. It is used by one goroutine at a time.
 type scout struct {
-	cfg     *config
-	who     login
+	cfg *config
+	who login
+	// nothing is what a null answer means, such as "knows no such master".
+	nothing string
 	session *session
 	at      int
 }
