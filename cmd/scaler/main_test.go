@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// scaler runs the program and returns what it printed.
+func scaler(args ...string) (code int, stdout, stderr string) {
+	var out, err strings.Builder
+	code = run(args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "scaler.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func configFor(t *testing.T, address string) string {
+	t.Helper()
+	return writeConfig(t, "connections:\n  main:\n    engine: redis\n    namespaces: [nobody]\n    addresses: ["+address+"]\n")
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	if code, out, _ := scaler("version"); code != 0 || !strings.HasPrefix(out, "scaler dev (revision ") {
+		t.Errorf("%d %q", code, out)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	code, out, _ := scaler("--help")
+	for _, command := range []string{"serve", "demo", "read", "check", "version"} {
+		if code != 0 || !strings.Contains(out, "\n  "+command) {
+			t.Errorf("code %d, and the help does not name %q:\n%s", code, command, out)
+		}
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	config := configFor(t, "127.0.0.1:1")
+	for _, tc := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"no command", nil, 2, "expected one of"},
+		{"unknown command", []string{"sreve"}, 2, "serve"},
+		{"unknown flag", []string{"serve", "--confg", config}, 2, `did you mean "--config"`},
+		{"no configuration", []string{"serve"}, 2, "--config"},
+		{"half a certificate", []string{"serve", "--config", config, "--tls-cert-file", config}, 2, "--tls-cert-file and --tls-key-file go together"},
+		{"client authority without a certificate", []string{"serve", "--config", config, "--tls-client-ca-file", config}, 2, "--tls-client-ca-file needs"},
+		{"no time at all", []string{"serve", "--config", config, "--read-timeout", "0s"}, 2, "--read-timeout must be greater than 0"},
+		{"not a duration", []string{"serve", "--config", config, "--read-timeout", "soon"}, 2, "soon"},
+		{"broken configuration", []string{"check", "--config", writeConfig(t, "connection: {}\n")}, 1, `"connections"`},
+		{"unknown connection", []string{"read", "--config", config, "--connection", "mian", "--list", "jobs"}, 1, `did you mean "main"`},
+		{"no queue", []string{"read", "--config", config, "--connection", "main"}, 1, "no key names the queue"},
+		{"nothing there", []string{"read", "--config", config, "--connection", "main", "--list", "jobs"}, 1, "connection refused"},
+		{"nothing to check", []string{"check", "--config", config}, 1, "not every connection works"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			code, out, err := scaler(tc.args...)
+			if code != tc.code || !strings.Contains(err, tc.want) {
+				t.Errorf("code %d, want %d; printed\n%s%s\nwant %q", code, tc.code, out, err, tc.want)
+			}
+		})
+	}
+}
+
+func TestReadAndCheck(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	redis.Do("XADD", "orders", "*", "k", "v")
+	redis.Do("XADD", "orders", "*", "k", "v")
+	redis.Do("XGROUP", "CREATE", "orders", "billing", "0")
+	redis.Do("XREADGROUP", "GROUP", "billing", "one", "COUNT", "1", "STREAMS", "orders", ">")
+	config := configFor(t, redis.Addr())
+
+	code, out, errText := scaler("check", "--config", config)
+	if code != 0 || !strings.Contains(out, "tracking") || !strings.Contains(out, "ok") {
+		t.Errorf("check: %d\n%s%s", code, out, errText)
+	}
+
+	args := []string{"read", "--config", config, "--connection", "main", "--stream", "orders", "--consumer-group", "billing"}
+	code, out, errText = scaler(args...)
+	for _, want := range []string{"stream", "orders on main", "backlog", "2 (", "in flight", "1"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("read: %d, no %q in\n%s%s", code, want, out, errText)
+		}
+	}
+	code, out, _ = scaler(append(args, "--json")...)
+	var got struct{ Backlog, Ready, InFlight int64 }
+	if err := json.Unmarshal([]byte(out), &got); code != 0 || err != nil {
+		t.Fatalf("read --json: %d %v\n%s", code, err, out)
+	}
+	if got.Backlog != 2 || got.Ready != 1 || got.InFlight != 1 {
+		t.Errorf("read --json: %+v", got)
+	}
+}
