@@ -30,6 +30,10 @@ type link struct {
 	// connection is of the sampler's Apply alone.
 	connection backlog.Connection
 
+	// phase shifts the ticks of this link, so that the connections and replicas of a
+	// scaler do not all read at the same moment.
+	phase time.Duration
+
 	// beat is when the loop last went round, in nanoseconds since 1970.
 	beat atomic.Int64
 	// poke wakes the loop; it has room for one.
@@ -49,7 +53,7 @@ type link struct {
 	// counts the batches since there are any.
 	failing  map[*watch]struct{}
 	failures int
-	// retry is when the next attempt may be made after a batch failed altogether.
+	// retry is when the next attempt may be made while all watches are failing.
 	retry time.Time
 }
 
@@ -66,6 +70,7 @@ func newLink(connection backlog.Connection, options Options, meter meter) *link 
 		logger:     options.Logger.With("connection", connection.Name),
 		meter:      meter,
 		connection: connection,
+		phase:      rand.N(options.SafetyInterval), //nolint:gosec // jitter is no secret
 		poke:       make(chan struct{}, 1),
 		watches:    map[backlog.Query]*watch{},
 		failing:    map[*watch]struct{}{},
@@ -294,10 +299,10 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	unavailable := l.countFailures(batch, results)
+	l.countFailures(batch, results)
 	backoff := l.backoff()
 	l.retry = time.Time{}
-	if unavailable == len(batch) {
+	if len(l.failing) == len(l.watches) {
 		l.retry = now.Add(backoff)
 	}
 	for i, w := range batch {
@@ -316,9 +321,8 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 	}
 }
 
-// countFailures notes which watches find the engine unavailable and returns how
-// many of this batch do. mu is held.
-func (l *link) countFailures(batch []*watch, results []backlog.Result) int {
+// countFailures notes which watches find the engine unavailable. mu is held.
+func (l *link) countFailures(batch []*watch, results []backlog.Result) {
 	wasFailing := len(l.failing) > 0
 	unavailable := 0
 	var cause error
@@ -343,7 +347,6 @@ func (l *link) countFailures(batch []*watch, results []backlog.Result) int {
 			l.logger.Warn("connection fails", "queues", unavailable, "error", cause)
 		}
 	}
-	return unavailable
 }
 
 // isUnavailable tells errors that concern the engine from those that concern one
@@ -366,13 +369,13 @@ func (l *link) nextRead(w *watch, result backlog.Result, now time.Time, backoff,
 	case isUnavailable(result.Err):
 		return now.Add(backoff)
 	case result.Err != nil:
-		return tick(now, l.options.SafetyInterval)
+		return l.tick(now, l.options.SafetyInterval)
 	case result.Reading.Backlog() > 0:
-		return l.noLaterThan(result.Reading.NextDue, tick(now, l.options.ActiveInterval), now)
+		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.ActiveInterval), now)
 	case result.Armed:
-		return l.noLaterThan(result.Reading.NextDue, tick(now, l.options.SafetyInterval), now)
+		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.SafetyInterval), now)
 	default:
-		return l.noLaterThan(result.Reading.NextDue, tick(now, idlePoll), now)
+		return l.noLaterThan(result.Reading.NextDue, l.tick(now, idlePoll), now)
 	}
 }
 
@@ -387,4 +390,10 @@ func (l *link) noLaterThan(nextDue, regular, now time.Time) time.Time {
 		return soonest
 	}
 	return nextDue
+}
+
+// tick returns the next moment of a fixed beat of interval, so that all queues of
+// one interval fall due together, in one batch.
+func (l *link) tick(now time.Time, interval time.Duration) time.Time {
+	return now.Add(-l.phase).Truncate(interval).Add(l.phase + interval)
 }

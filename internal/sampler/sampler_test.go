@@ -268,6 +268,25 @@ func TestOneBadQueueDoesNotDisturbTheOthers(t *testing.T) {
 	})
 }
 
+func TestPartialOutageDoesNotDelayTheRest(t *testing.T) {
+	inWorld(t, sampler.Options{}, func(w world) {
+		w.fake.FailQueue("on a dead node", backlog.ErrUnavailable)
+		w.subscribe("on a dead node")
+		sub := w.subscribe("jobs")
+		time.Sleep(time.Minute)
+		for n := range int64(50) {
+			<-sub.Changed()
+			time.Sleep(1234 * time.Millisecond)
+			began := time.Now()
+			w.fake.SetReady("jobs", n%2)
+			synctest.Wait()
+			if seen := sub.Observation(); seen.Latest.Ready != n%2 || !seen.Latest.At.Equal(began) {
+				w.Fatalf("round %d: saw %+v at %s", n, seen.Latest, began)
+			}
+		}
+	})
+}
+
 func TestUnwantedQueueIsForgotten(t *testing.T) {
 	inWorld(t, sampler.Options{WatchTTL: time.Minute}, func(w world) {
 		w.observe("jobs")

@@ -61,9 +61,3 @@ func (s *schedule) Pop() any {
 	w.position = -1
 	return w
 }
-
-// tick returns the first multiple of interval after now, counted from a fixed
-// moment, so that all queues of one interval fall due together, in one batch.
-func tick(now time.Time, interval time.Duration) time.Time {
-	return now.Truncate(interval).Add(interval)
-}
