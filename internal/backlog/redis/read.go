@@ -90,7 +90,16 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 type batch struct {
 	commands []command
 	replies  []reply
-	errs     []error // of the connection, for each command
+	err      error   // of the only connection there is
+	errs     []error // of the connections, for each command; nil if there is only one
+}
+
+// failure is why the command at a place was not answered, nil if it was.
+func (b *batch) failure(at int) error {
+	if b.errs == nil {
+		return b.err
+	}
+	return b.errs[at]
 }
 
 // trip makes one round trip for all jobs. It returns the jobs that need another one.
@@ -100,12 +109,13 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 		return jobs, err
 	}
 	now := time.Now()
-	var b batch
+	b := batch{commands: s.buffer[:0]}
 	for i := range jobs {
 		jobs[i].from = len(b.commands)
 		b.commands = jobs[i].step.commands(b.commands, now)
 		jobs[i].to = len(b.commands)
 	}
+	s.buffer = b.commands
 	s.run(ctx, routing, jobs, &b)
 	at := time.Now()
 	again := jobs[:0]
@@ -133,19 +143,12 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 
 // run sends each command to the server that owns its key, all servers at once.
 func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
-	b.replies = make([]reply, len(b.commands))
-	b.errs = make([]error, len(b.commands))
 	if only := r.only(); only != nil && !slices.ContainsFunc(jobs, func(j job) bool { return j.redirects != nil }) {
-		replies, err := only.do(ctx, b.commands)
-		if err != nil {
-			for i := range b.errs {
-				b.errs[i] = err
-			}
-			return
-		}
-		b.replies = replies
+		b.replies, b.err = only.do(ctx, b.commands)
 		return
 	}
+	b.replies = make([]reply, len(b.commands))
+	b.errs = make([]error, len(b.commands))
 	parts := make(map[*node][]int)
 	for i := range jobs {
 		for at := jobs[i].from; at < jobs[i].to; at++ {
@@ -189,7 +192,7 @@ func (b *batch) runPart(ctx context.Context, n *node, places []int) {
 func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.Result) (moved, more bool) {
 	j.redirects = nil
 	for i := j.from; i < j.to; i++ {
-		if err := b.errs[i]; err != nil {
+		if err := b.failure(i); err != nil {
 			if s.scout != nil {
 				// It may be another server by now; the error stands if it is not.
 				results[j.index].Err = err

@@ -20,6 +20,8 @@ type source struct {
 	wakes    *wakes
 	topology *topology
 	scout    *scout // nil for a single server
+	// buffer holds the commands of a read; it belongs to the goroutine that reads.
+	buffer []command
 
 	// end stops the goroutines of tasks.
 	end     context.CancelFunc
