@@ -42,6 +42,12 @@ func (s *suite) manyObjects(t *testing.T) {
 	}
 	s.pause(t, 5*time.Second) // the first poll of the last one
 
+	batches := func() int64 {
+		t.Helper()
+		n, err := own.Metric(s.ctx, "backlog_scaler_connection_reads_total", map[string]string{"connection": "many"})
+		check(t, err)
+		return int64(n)
+	}
 	count := func(server *redisserver.Server) (connections int, commands int64) {
 		connections, err := server.Connections(s.ctx)
 		check(t, err)
@@ -51,9 +57,11 @@ func (s *suite) manyObjects(t *testing.T) {
 	}
 	connections, before := count(server)
 	theirs, theirBefore := count(other)
+	batchesBefore := batches()
 	s.pause(t, window)
 	_, after := count(server)
 	_, theirAfter := count(other)
+	batchesAfter := batches()
 
 	perMinute := func(before, after int64) float64 {
 		return float64(after-before) * float64(time.Minute) / float64(window)
@@ -61,6 +69,7 @@ func (s *suite) manyObjects(t *testing.T) {
 	for _, f := range []figures.Figure{
 		{Name: "external-push: connections on redis", Value: float64(connections), Unit: "connections", Bound: "1 to 3"},
 		{Name: "built-in redis: connections on redis", Value: float64(theirs), Unit: "connections"},
+		{Name: "external-push: idle batches, one round trip each", Value: perMinute(batchesBefore, batchesAfter), Unit: "per minute"},
 		{Name: "external-push: idle commands", Value: perMinute(before, after), Unit: "per minute"},
 		{Name: "built-in redis: idle commands", Value: perMinute(theirBefore, theirAfter), Unit: "per minute"},
 	} {

@@ -13,16 +13,20 @@ func Poll(ctx context.Context, what string, within, interval time.Duration, chec
 	defer cancel()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := check(deadline)
 		if err == nil {
 			return nil
 		}
+		if last == nil || deadline.Err() == nil { // "deadline exceeded" would hide what check found before
+			last = err
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
 		case <-deadline.Done():
-			return fmt.Errorf("wait for %s for %s: %w", what, within, err)
+			return fmt.Errorf("wait for %s for %s: %w", what, within, last)
 		case <-ticker.C:
 		}
 	}

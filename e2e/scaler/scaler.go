@@ -66,14 +66,26 @@ func Start(ctx context.Context, supervisor *process.Supervisor, options Options)
 		options.HTTPPort = ports[1]
 	}
 	s := &Scaler{supervisor: supervisor, options: options, config: filepath.Join(options.Dir, options.Name+".yaml")}
-	b, err := yaml.Marshal(map[string]any{"connections": options.Connections})
-	if err != nil {
-		return nil, fmt.Errorf("encode the configuration of %s: %w", options.Name, err)
-	}
-	if err := os.WriteFile(s.config, b, 0o600); err != nil {
-		return nil, fmt.Errorf("write the configuration of %s: %w", options.Name, err)
+	if err := s.Configure(options.Connections); err != nil {
+		return nil, err
 	}
 	return s, s.Restart(ctx)
+}
+
+// Configure replaces the connections in the configuration file, which a running scaler notices.
+func (s *Scaler) Configure(connections map[string]Connection) error {
+	b, err := yaml.Marshal(map[string]any{"connections": connections})
+	if err != nil {
+		return fmt.Errorf("encode the configuration of %s: %w", s.options.Name, err)
+	}
+	next := s.config + ".next"
+	if err := os.WriteFile(next, b, 0o600); err != nil {
+		return fmt.Errorf("write the configuration of %s: %w", s.options.Name, err)
+	}
+	if err := os.Rename(next, s.config); err != nil { // never half a file
+		return fmt.Errorf("replace the configuration of %s: %w", s.options.Name, err)
+	}
+	return nil
 }
 
 // Restart starts the scaler again with the same addresses and configuration, and waits until it is ready.
