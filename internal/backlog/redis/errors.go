@@ -73,16 +73,31 @@ func isFlush(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "unsupported pubsub message payload: <nil>")
 }
 
-// refusedOr returns err, as a refusal of what if it is the server that refuses for good.
+// refusedOr returns err, as a refusal of what if the server answered it. Managed
+// servers refuse in words of their own, so what is not known to pass is a refusal.
 func refusedOr(err error, what string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(reason(err), backlog.ErrDenied):
+	case isServerError(err) && !passes(err):
 		return refusal{what + ": " + err.Error()}
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
+}
+
+// passes tells whether a server's error is one that goes away by itself.
+func passes(err error) bool {
+	for _, part := range []string{
+		"LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "max number of clients",
+		// The listening connection was lost in this moment.
+		"client ID you want redirect to does not exist",
+	} {
+		if strings.Contains(err.Error(), part) {
+			return true
+		}
+	}
+	return false
 }
 
 // hasCode tells whether err is a server's error that begins with the given code.

@@ -2,7 +2,10 @@ package redis_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -16,6 +19,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// These tests wait for servers more than they compute.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(8, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m,
 		// A client of the tests themselves that was dialling when its server was killed.
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),

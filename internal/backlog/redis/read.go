@@ -215,6 +215,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 			to := redirect{address: words[len(words)-1], asking: words[0] == "ASK"}
 			j.redirects[i] = to
 			moved = moved || !to.asking
+			continue
 		case hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step):
 			j.step = &typeStep{key: b.commands[j.from+i].key, layout: j.plan.query.Layout}
 			return false, true
@@ -223,6 +224,8 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		j.noteEpoch(r.server.epoch)
 	}
 	if j.redirects != nil {
+		// All its commands are sent again.
+		j.armed, j.epoch = true, ""
 		return moved, true
 	}
 	o := j.step.outcome(replies, now)

@@ -226,17 +226,20 @@ func TestStreamNeverBelowTheTruth(t *testing.T) {
 
 func compareWithTruth(t *testing.T, rt *rapid.T, source backlog.Source, server *redistest.Server, key string) {
 	t.Helper()
-	groups, err := server.Client().XInfoGroups(t.Context(), key).Result()
-	if err != nil || len(groups) != 1 {
-		rt.Fatalf("%v %v", groups, err)
+	pipe := server.Client().Pipeline()
+	info := pipe.XInfoGroups(t.Context(), key)
+	size := pipe.XLen(t.Context(), key)
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		rt.Fatal(err)
 	}
+	groups, length := info.Val(), size.Val()
 	left, err := server.Client().XRange(t.Context(), key, "("+groups[0].LastDeliveredID, "+").Result()
 	if err != nil {
 		rt.Fatal(err)
 	}
 	truth := int64(len(left))
-	length := server.Client().XLen(t.Context(), key).Val()
-	r := backlogtest.Read(t, source, stream(key, "g"))[0]
+	results := backlogtest.Read(t, source, stream(key, "g"), stream(key, "g", "scan", "1000"))
+	r, scanned := results[0], results[1]
 	if r.Err != nil {
 		rt.Fatal(r.Err)
 	}
@@ -249,7 +252,6 @@ func compareWithTruth(t *testing.T, rt *rapid.T, source backlog.Source, server *
 	case truth == 0 && got.Ready > 0 && got.Backlog() == got.Ready:
 		rt.Fatalf("ready %d (%s) for good, truth 0; group %+v", got.Ready, got.Quality, groups[0])
 	}
-	scanned := backlogtest.Read(t, source, stream(key, "g", "scan", "1000"))[0]
 	if scanned.Err != nil || scanned.Reading.Quality == backlog.Exact && scanned.Reading.Ready != truth {
 		rt.Fatalf("scanned %+v, truth %d", scanned, truth)
 	}
