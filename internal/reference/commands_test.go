@@ -221,6 +221,7 @@ var (
 	moment   = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z`)
 	duration = regexp.MustCompile(`\b\d+(\.\d+)?(ms|µs|s)\b`)
 	version  = regexp.MustCompile(`(redis|valkey) \d[\d.]*|go\d[\d.]*|revision \w+|scaler (dev|v?\d)\S*`)
+	quality  = regexp.MustCompile(`\(upper bound\)`) // depends on the server's version
 	blank    = regexp.MustCompile(` +`)
 )
 
@@ -229,6 +230,7 @@ func normal(output string) []string {
 	output = moment.ReplaceAllString(output, "TIME")
 	output = version.ReplaceAllString(output, "VERSION")
 	output = duration.ReplaceAllString(output, "DURATION")
+	output = quality.ReplaceAllString(output, "(exact)")
 	output = blank.ReplaceAllString(output, " ")
 	return strings.Split(strings.TrimSpace(output), "\n")
 }

@@ -1,9 +1,6 @@
 package reference
 
 import (
-	"go/parser"
-	"go/token"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -11,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // TestLinks wants every relative link of every document to lead somewhere.
@@ -72,64 +67,6 @@ func TestFailures(t *testing.T) {
 			}
 		}
 	}
-}
-
-const module = "github.com/backlog-scaler/backlog-scaler/"
-
-// TestImportTable holds the table of packages in docs/design.md to the imports:
-// what a row says that a package knows is what it imports.
-func TestImportTable(t *testing.T) {
-	t.Parallel()
-	_, prose := Fences(read(t, "docs/design.md"))
-	documented := map[string][]string{}
-	for _, row := range Rows(prose, "package") {
-		knows := Spans(row[2])
-		slices.Sort(knows)
-		documented[strings.Trim(row[0], "`")] = knows
-	}
-	if diff := cmp.Diff(imports(t), documented); diff != "" {
-		t.Errorf("the table of packages in docs/design.md (-code +document):\n%s", diff)
-	}
-}
-
-// imports returns what each package imports of this module, without its tests, as
-// the table writes it: without "internal/".
-func imports(t *testing.T) map[string][]string {
-	t.Helper()
-	known := map[string]map[string]bool{}
-	for _, pattern := range []string{"cmd/*/*.go", "internal/*/*.go", "internal/*/*/*.go", "internal/*/*/*/*.go"} {
-		files, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			relative, err := filepath.Rel(root, filepath.Dir(file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			name := filepath.ToSlash(relative)
-			if known[name] == nil {
-				known[name] = map[string]bool{}
-			}
-			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, spec := range parsed.Imports {
-				if imported, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module+"internal/"); ours {
-					known[name][imported] = true
-				}
-			}
-		}
-	}
-	table := map[string][]string{}
-	for name, set := range known {
-		table[name] = slices.Sorted(maps.Keys(set))
-	}
-	return table
 }
 
 var (

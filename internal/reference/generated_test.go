@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -26,6 +27,7 @@ func TestGenerated(t *testing.T) {
 		blocks []Block
 	}{
 		{"README.md", []Block{{"layouts", summary()}}},
+		{"docs/design.md", []Block{{"packages", packages(t)}}},
 		{"docs/triggers.md", []Block{
 			{"common", Parameters(trigger.Common())},
 			{"layouts", layouts(t)},
@@ -33,6 +35,7 @@ func TestGenerated(t *testing.T) {
 		{"docs/configuration.md", []Block{
 			{"flags", Flags(help(t, "serve"))},
 			{"settings", settings()},
+			{"acl", rights()},
 		}},
 		{"docs/metrics.md", []Block{
 			{"trigger metrics", Metrics(metrics, "backlog_scaler_queue_", "backlog_scaler_trigger_")},
@@ -176,3 +179,16 @@ func settings() string {
 	return b.String()
 }
 
+// rights are the rules of Redis' access control.
+func rights() string {
+	var b strings.Builder
+	b.WriteString("```text\nACL SETUSER scaler on >PASSWORD resetkeys %R~jobs:* " + redis.ACLRules + "\n```\n\n")
+	b.WriteString("`%R~jobs:*` is the pattern of the keys that may be read; Redis before 7.0 has no rights to read only, so there it is `~jobs:*`.\n\n")
+	b.WriteString(table{
+		{"in addition", "rules"},
+		{"keyspace notifications in place of tracking", code(redis.ACLKeyspaceRules)},
+		{"streams with `scan`, which read entries to count them", code(redis.ACLScanRules)},
+		{"a Cluster", code(redis.ACLClusterRules)},
+	}.String())
+	return b.String()
+}

@@ -35,7 +35,7 @@ func TestFences(t *testing.T) {
 	if diff := cmp.Diff(want, fences); diff != "" {
 		t.Errorf("fences (-want +got):\n%s", diff)
 	}
-	if got, want := strings.Count(prose, "\n"), 5; got != want {
+	if got, want := strings.Count(prose, "\n"), 9; got != want {
 		t.Errorf("prose has %d lines, want %d:\n%s", got, want, prose)
 	}
 	if diff := cmp.Diff([]string{"z.md"}, Links(prose)); diff != "" {

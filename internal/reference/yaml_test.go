@@ -196,7 +196,7 @@ func (c checker) check(node *yaml.Node) error {
 		return nil
 	case has(content, "connections"):
 		return c.configuration(content)
-	case has(content, "seriesQuery"), has(content, "rules"), has(content, "scrape_configs"):
+	case has(content, "seriesQuery"), has(content, "externalRules"), has(content, "scrape_configs"):
 		return nil // of Prometheus and its adapter
 	default:
 		return c.chartValues(content)
