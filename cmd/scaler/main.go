@@ -21,6 +21,7 @@ var version = "dev" //nolint:gochecknoglobals // the linker can set nothing else
 // cli is the command line.
 type cli struct {
 	Serve   serveCommand   `cmd:"" help:"Serve KEDA."`
+	Demo    demoCommand    `cmd:"" help:"Show the scaler at work on this machine, with a Redis, workloads and what KEDA does."`
 	Read    readCommand    `cmd:"" help:"Read one queue once and print what is there."`
 	Check   checkCommand   `cmd:"" help:"Validate a configuration and try each of its connections."`
 	Version versionCommand `cmd:"" help:"Print the version."`

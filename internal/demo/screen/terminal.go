@@ -1,0 +1,112 @@
+package screen
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Terminal shows each snapshot in the place of the one before, on a screen of its
+// own: what was there before is there again at the end.
+type Terminal struct {
+	out   io.Writer
+	size  func() (width, height int)
+	color bool
+
+	// width, height and shown are what the terminal shows now.
+	width, height int
+	shown         []line
+	// last is the last snapshot.
+	last Snapshot
+}
+
+// NewTerminal returns a Terminal that draws on out. size tells how large it is, in
+// columns and rows.
+func NewTerminal(out io.Writer, size func() (width, height int), color bool) *Terminal {
+	return &Terminal{out: out, size: size, color: color}
+}
+
+// The sequences of a terminal (ECMA-48, and xterm's private modes).
+const (
+	enter     = "\x1b[?1049h\x1b[?25l" // its own screen, without a cursor
+	leave     = "\x1b[?25h\x1b[?1049l"
+	clearAll  = "\x1b[H\x1b[2J"
+	clearLine = "\x1b[2K"
+)
+
+// Show draws what has changed. Lines that have not are left alone, so that text
+// which somebody selects stays selected.
+func (t *Terminal) Show(s Snapshot) {
+	var b strings.Builder
+	if t.width == 0 {
+		b.WriteString(enter)
+	}
+	if width, height := t.size(); width != t.width || height != t.height {
+		t.width, t.height, t.shown = width, height, nil
+		b.WriteString(clearAll)
+	}
+	t.last = s
+	lines := t.fit(s.lines(t.width))
+	row, moved := 1, false
+	for i := range max(len(lines), len(t.shown)) {
+		var now, before line
+		if i < len(lines) {
+			now = lines[i]
+		}
+		if i < len(t.shown) {
+			before = t.shown[i]
+		}
+		// What follows a line that needs another number of rows has to be drawn again.
+		if now != before || moved {
+			for r := range max(t.rows(now), t.rows(before)) {
+				fmt.Fprintf(&b, "\x1b[%d;1H%s", row+r, clearLine)
+			}
+			fmt.Fprintf(&b, "\x1b[%d;1H%s", row, t.paint(now))
+		}
+		moved = moved || t.rows(now) != t.rows(before)
+		row += t.rows(now)
+	}
+	t.shown = lines
+	t.write(b.String())
+}
+
+// Close gives the screen back and leaves the last table on it.
+func (t *Terminal) Close() {
+	if t.width == 0 {
+		return
+	}
+	var b strings.Builder
+	b.WriteString(leave)
+	for _, text := range table(t.last.Rows) {
+		b.WriteString(cut(text, t.width) + "\n")
+	}
+	t.write(b.String())
+	t.width, t.shown = 0, nil
+}
+
+// fit leaves out the lines for which there is no room.
+func (t *Terminal) fit(lines []line) []line {
+	rows := 0
+	for i, l := range lines {
+		if rows += t.rows(l); rows > t.height {
+			return lines[:i]
+		}
+	}
+	return lines
+}
+
+// rows is how many rows a line takes: the terminal breaks what is too long.
+func (t *Terminal) rows(l line) int {
+	return max(1, (utf8.RuneCountInString(l.text)+t.width-1)/max(t.width, 1))
+}
+
+func (t *Terminal) paint(l line) string {
+	if !t.color || l.style == plain {
+		return l.text
+	}
+	return l.style.escape() + l.text + reset
+}
+
+// write draws. A terminal that is gone has nobody who could be told.
+func (t *Terminal) write(text string) { _, _ = io.WriteString(t.out, text) }

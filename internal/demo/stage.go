@@ -1,0 +1,209 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/app"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/broker"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/caller"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/journal"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/hpa"
+)
+
+// What the ScaledObjects of the demo say.
+const (
+	connection = "demo"
+	namespace  = "demo"
+)
+
+// shutdownTimeout bounds how long the scaler may take to end.
+const shutdownTimeout = 5 * time.Second
+
+// A stage holds all parts of the demo.
+type stage struct {
+	options Options
+	began   time.Time
+	log     *journal.Journal
+	broker  *broker.Broker
+	redis   *redis.Client
+	scaler  *app.App
+	conn    *grpc.ClientConn
+	figures *figures
+	players []player
+	// next is the number of the first event that has not been shown; the goroutine
+	// that shows them owns it.
+	next int
+}
+
+// A player is a workload with the caller that scales it.
+type player struct {
+	workload *workload.Workload
+	caller   *caller.Caller
+	// metadata is what its trigger says.
+	metadata map[string]string
+}
+
+func newStage(ctx context.Context, options Options, server *broker.Broker, dir string) (*stage, error) {
+	connections := 10 // for the sources and for the replicas that just end
+	for _, spec := range options.Workloads {
+		connections += 2 * int(spec.Max)
+	}
+	s := &stage{options: options, began: time.Now(), log: journal.New(), broker: server, redis: server.Client(connections)}
+	for _, spec := range options.Workloads {
+		w, err := workload.New(ctx, s.redis, spec, s.log)
+		if err != nil {
+			return nil, errors.Join(err, s.redis.Close())
+		}
+		s.players = append(s.players, player{workload: w})
+	}
+	if err := s.startScaler(ctx, dir); err != nil {
+		return nil, errors.Join(err, s.redis.Close())
+	}
+	return s, nil
+}
+
+// startScaler makes the scaler listen, and the clients that call it.
+func (s *stage) startScaler(ctx context.Context, dir string) error {
+	path := filepath.Join(dir, "connections.yaml")
+	config := fmt.Sprintf("connections:\n  %s:\n    engine: redis\n    addresses: [%q]\n    namespaces: [%q]\n", connection, s.broker.Addr, namespace)
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		return fmt.Errorf("write the scaler's configuration: %w", err)
+	}
+	a, err := app.New(ctx, app.Options{
+		Config:          path,
+		GRPCAddress:     s.options.GRPCAddress,
+		HTTPAddress:     s.options.HTTPAddress,
+		ShutdownTimeout: shutdownTimeout,
+		Engines:         s.options.Engines,
+		Build:           s.options.Build,
+		Logger:          newLogger(s.log.Writer("scaler")),
+	})
+	if err != nil {
+		return s.explain(err)
+	}
+	s.scaler = a
+	s.figures = newFigures("http://"+a.HTTPAddr().String()+"/metrics", &http.Client{Transport: &http.Transport{}})
+	// A client of gRPC connects when it is first used, so this fails for no server.
+	if s.conn, err = grpc.NewClient(a.GRPCAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+		return fmt.Errorf("make a client of the scaler: %w", err)
+	}
+	for i := range s.players {
+		s.cast(&s.players[i])
+	}
+	return nil
+}
+
+// newLogger returns a logger of what is wrong, without times: events have their own.
+func newLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		Level: slog.LevelWarn,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}
+
+// explain names the flag that helps if a port is taken.
+func (s *stage) explain(err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	flag := "--grpc-address"
+	if op := new(net.OpError); errors.As(err, &op) && op.Addr != nil && op.Addr.String() == s.options.HTTPAddress {
+		flag = "--http-address"
+	}
+	return fmt.Errorf("%w; choose another address with %s, such as %s 127.0.0.1:0 for any free port", err, flag, flag)
+}
+
+// cast gives a workload the caller that scales it.
+func (s *stage) cast(p *player) {
+	spec := p.workload.Spec()
+	p.metadata = p.workload.Metadata(connection)
+	metadata := map[string]string{"scalerAddress": s.scaler.GRPCAddr().String()}
+	for key, value := range p.metadata {
+		metadata[key] = value
+	}
+	down := hpa.DefaultDown()
+	down.Stabilization = s.options.Stabilization
+	p.caller = caller.New(s.conn, caller.Object{
+		Name: spec.Name, Namespace: namespace, Metadata: metadata,
+		Polling: s.options.Polling, Sync: s.options.Sync,
+		Scaling: hpa.ScaledObject{
+			Max: spec.Max, Cooldown: s.options.Cooldown, Created: s.began,
+			Behavior: &hpa.Behavior{Up: hpa.DefaultUp(), Down: down},
+		},
+	}, p.workload, p.workload.Arrival, s.log)
+}
+
+// run plays until ctx ends or the demo is over, and stops everything in order: the
+// callers, the workloads, the scaler.
+func (s *stage) run(ctx context.Context) error {
+	failed := make(chan error, 1)
+	stopScaler := background(ctx, func(ctx context.Context) {
+		if err := s.scaler.Run(ctx); err != nil {
+			failed <- err
+		}
+	})
+	stopFigures := background(ctx, func(ctx context.Context) { s.figures.run(ctx) })
+	var stopWorkloads, stopCallers []func()
+	for _, p := range s.players {
+		stopWorkloads = append(stopWorkloads, background(ctx, p.workload.Run))
+		stopCallers = append(stopCallers, background(ctx, p.caller.Run))
+	}
+	err := s.show(ctx, failed)
+	together(stopCallers)
+	together(stopWorkloads)
+	stopFigures()
+	stopScaler()
+	s.conclude()
+	return err
+}
+
+// background runs a part until the function that it returns is called, which waits
+// for the part's end. The end of ctx does not end it: parts end in order.
+func background(ctx context.Context, part func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		part(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// together calls all at the same time, and waits for them.
+func together(calls []func()) {
+	var all sync.WaitGroup
+	for _, call := range calls {
+		all.Go(call)
+	}
+	all.Wait()
+}
+
+// close ends what newStage began. What cannot be closed is about to be gone.
+func (s *stage) close() {
+	_ = s.conn.Close()
+	_ = s.redis.Close()
+}

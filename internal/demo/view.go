@@ -1,0 +1,109 @@
+package demo
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/journal"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/screen"
+)
+
+// snapshot is how everything is now.
+func (s *stage) snapshot(now time.Time) screen.Snapshot {
+	snapshot := screen.Snapshot{Elapsed: now.Sub(s.began), Intro: s.intro(), Hints: s.hints()}
+	for _, p := range s.players {
+		snapshot.Rows = append(snapshot.Rows, s.row(p, now))
+	}
+	if s.options.Size != nil {
+		snapshot.Events = s.events(s.log.Last(shownEvents))
+		return snapshot
+	}
+	var entries []journal.Entry
+	entries, s.next = s.log.Since(s.next)
+	snapshot.Events = s.events(entries)
+	return snapshot
+}
+
+// row is how a workload is now.
+func (s *stage) row(p player, now time.Time) screen.Row {
+	spec, scale := p.workload.Spec(), p.workload.Scale()
+	row := s.figures.row(spec.Name)
+	row.Workload, row.Queue = spec.Name, spec.Layout+" "+spec.Name
+	row.Wanted, row.Running = scale.Spec, scale.Ready
+	empty := row.Waiting.Known && row.Waiting.N == 0 && row.InFlight.N == 0
+	row.Why = p.caller.Why(now, empty)
+	if next := p.workload.Next(now); empty && scale.Spec == 0 && next.After(now) {
+		row.Why = fmt.Sprintf("idle: %d messages in %d s", spec.Bursts.Messages, int64(math.Ceil(next.Sub(now).Seconds())))
+	}
+	return row
+}
+
+// events are journal entries as the screen shows them.
+func (s *stage) events(entries []journal.Entry) []screen.Event {
+	events := make([]screen.Event, len(entries))
+	for i, e := range entries {
+		events[i] = screen.Event{After: max(0, e.At.Sub(s.began)), Subject: e.Subject, Text: e.Text}
+	}
+	return events
+}
+
+// intro says what this is.
+func (s *stage) intro() []string {
+	o := s.options
+	intro := []string{
+		fmt.Sprintf("backlog-scaler on %s (HTTP on %s) reads %s on %s.",
+			s.scaler.GRPCAddr(), s.scaler.HTTPAddr(), s.broker.Name, s.broker.Addr),
+		fmt.Sprintf("It is called as KEDA does (push, poll each %s, cooldown %s) and the HPA (sync each %s, down after %s).",
+			o.Polling, o.Cooldown, o.Sync, o.Stabilization),
+	}
+	if s.broker.Missing != "" {
+		intro = append(intro,
+			"This is no redis-server ("+s.broker.Missing+"): it cannot tell of changes, so the scaler polls it,",
+			"and it counts entries of a stream twice while they are worked on.")
+	}
+	return intro
+}
+
+// hints are what one may try, ready to be pasted into a shell.
+func (s *stage) hints() []string {
+	list := s.players[0]
+	grpcAddr, httpAddr := dialable(s.scaler.GRPCAddr()), dialable(s.scaler.HTTPAddr())
+	host, port, err := net.SplitHostPort(s.broker.Addr)
+	if err != nil {
+		host, port = s.broker.Addr, ""
+	}
+	name := list.workload.Spec().Name
+	ref := fmt.Sprintf(`{"name":%q,"namespace":%q,"scalerMetadata":%s}`, name, namespace, object(list.metadata))
+	call := func(data, method string) string {
+		return fmt.Sprintf("grpcurl -plaintext -d '%s' %s externalscaler.ExternalScaler/%s", data, grpcAddr, method)
+	}
+	return []string{
+		"Try it from another terminal (without grpcurl, in the source folder: go tool -modfile=tools/grpcurl/go.mod grpcurl ...):",
+		call(ref, "IsActive"),
+		call(fmt.Sprintf(`{"metricName":"any","scaledObjectRef":%s}`, ref), "GetMetrics"),
+		call(ref, "StreamIsActive"),
+		fmt.Sprintf("curl -s http://%s/metrics | grep ^backlog_scaler_", httpAddr),
+		fmt.Sprintf("redis-cli -h %s -p %s LPUSH %s one two three", host, port, name),
+		"Ctrl-C ends the demo.",
+	}
+}
+
+// object is JSON that a shell takes between single quotes.
+func object(values map[string]string) string {
+	// Strings can always be marshalled.
+	text, _ := json.Marshal(values)
+	return strings.ReplaceAll(string(text), "'", `'\''`)
+}
+
+// dialable is where a listener on addr is reached on this machine.
+func dialable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+}

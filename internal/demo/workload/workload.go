@@ -1,0 +1,167 @@
+// Package workload produces and consumes messages as an application would: bursts
+// of them on one side, and replicas that work on the other.
+package workload
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/journal"
+	"github.com/backlog-scaler/backlog-scaler/internal/hpa"
+)
+
+// StartUp is how long a replica takes to start: a small image that the node has.
+const StartUp = time.Second
+
+// A Spec says what a workload is.
+type Spec struct {
+	// Name is that of the workload, of its ScaledObject and of its queue.
+	Name string
+	// Layout is how the queue lies in Redis: list, stream or sortedSet.
+	Layout string
+	// Target is how many messages a replica is meant to have; Max bounds the replicas.
+	Target int
+	Max    int32
+	// Work is how long a replica works on one message.
+	Work time.Duration
+	// Bursts are when messages come.
+	Bursts Bursts
+}
+
+// Bursts say when messages come: the first burst after First, and one more each
+// Every.
+type Bursts struct {
+	First, Every time.Duration
+	// Messages are written evenly over Spread; 0 is at once.
+	Messages int
+	Spread   time.Duration
+	// Delay is how long after they are written they are due.
+	Delay time.Duration
+	// Rounds is how many bursts there are; 0 is no end.
+	Rounds int
+}
+
+// Specs are the workloads of the demo, with times divided by speed: a burst on a
+// list, a wave of a steady trickle on a stream, and jobs that are due later.
+func Specs(speed float64, rounds int) []Spec {
+	at := func(d time.Duration) time.Duration { return time.Duration(float64(d) / speed) }
+	return []Spec{
+		{Name: "emails", Layout: "list", Target: 5, Max: 10, Work: at(time.Second), Bursts: Bursts{
+			First: at(4 * time.Second), Every: at(90 * time.Second), Messages: 80, Rounds: rounds,
+		}},
+		{Name: "orders", Layout: "stream", Target: 5, Max: 10, Work: at(2 * time.Second), Bursts: Bursts{
+			First: at(10 * time.Second), Every: at(110 * time.Second), Messages: 90, Spread: at(45 * time.Second), Rounds: rounds,
+		}},
+		{Name: "reminders", Layout: "sortedSet", Target: 5, Max: 10, Work: at(2 * time.Second), Bursts: Bursts{
+			First: at(2 * time.Second), Every: at(100 * time.Second), Messages: 30, Delay: at(20 * time.Second), Rounds: rounds,
+		}},
+	}
+}
+
+// A Workload is a queue with its source and its replicas.
+type Workload struct {
+	spec       Spec
+	queue      queue
+	deployment *Deployment
+	log        *journal.Journal
+	source     source
+
+	// sent and done count messages: the source and the replicas write, all read.
+	sent, done atomic.Int64
+	// troubled is set while the replicas cannot reach the queue, so that it is told once.
+	troubled atomic.Bool
+}
+
+// New makes the queue and returns its Workload, which does nothing until it runs.
+func New(ctx context.Context, client *redis.Client, spec Spec, log *journal.Journal) (*Workload, error) {
+	q, err := newQueue(ctx, client, spec)
+	if err != nil {
+		return nil, fmt.Errorf("make the %s %q: %w", spec.Layout, spec.Name, err)
+	}
+	w := &Workload{spec: spec, queue: q, log: log}
+	w.deployment = NewDeployment(StartUp, w.work)
+	return w, nil
+}
+
+// Metadata is what the trigger of the workload's ScaledObject says.
+func (w *Workload) Metadata(connection string) map[string]string {
+	metadata := map[string]string{
+		"connection":  connection,
+		w.spec.Layout: w.spec.Name,
+		"target":      fmt.Sprint(w.spec.Target),
+	}
+	for key, value := range w.queue.parameters() {
+		metadata[key] = value
+	}
+	return metadata
+}
+
+// Spec is what the workload is.
+func (w *Workload) Spec() Spec { return w.spec }
+
+// Scale tells how many replicas there are.
+func (w *Workload) Scale() hpa.Scale { return w.deployment.Scale() }
+
+// SetReplicas changes how many replicas there are to be.
+func (w *Workload) SetReplicas(count int32) { w.deployment.SetReplicas(count) }
+
+// Counts tells how many messages were sent and how many are done.
+func (w *Workload) Counts() (sent, done int64) { return w.sent.Load(), w.done.Load() }
+
+// Finished tells whether the last burst is over, all is done, and all replicas are gone.
+func (w *Workload) Finished() bool {
+	sent, done := w.Counts()
+	return w.source.over.Load() && done >= sent && w.deployment.Scale().Spec == 0
+}
+
+// Run produces and consumes until ctx ends. It returns when all replicas have ended.
+func (w *Workload) Run(ctx context.Context) {
+	defer w.deployment.Close()
+	w.produce(ctx)
+	<-ctx.Done()
+}
+
+// retryInterval is how long a replica waits when it cannot reach the queue.
+const retryInterval = 200 * time.Millisecond
+
+// work is one replica: it takes a message, works on it, and settles it. What it
+// has taken it finishes, also when it is told to stop.
+func (w *Workload) work(number int, stop <-chan struct{}) {
+	// Not a context of the demo: an interrupted take could lose a message that the
+	// server has already handed out. Every take ends by itself.
+	ctx := context.Background()
+	c := w.queue.consumer(fmt.Sprintf("%s-%d", w.spec.Name, number))
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		message, err := c.take(ctx)
+		if err == nil && message != "" {
+			pause(ctx, w.spec.Work)
+			if err = c.settle(ctx, message); err == nil {
+				w.done.Add(1)
+			}
+		}
+		if !w.note(err) {
+			pause(ctx, retryInterval)
+		}
+	}
+}
+
+// note tells the journal when the queue cannot be reached any more, and when it can
+// again. It returns whether it can.
+func (w *Workload) note(err error) bool {
+	switch {
+	case err != nil && w.troubled.CompareAndSwap(false, true):
+		w.log.Add(w.spec.Name, "a worker cannot reach the queue: "+err.Error())
+	case err == nil && w.troubled.CompareAndSwap(true, false):
+		w.log.Add(w.spec.Name, "the workers reach the queue again")
+	}
+	return err == nil
+}
