@@ -117,6 +117,7 @@ func TestTriggerMetrics(t *testing.T) {
 			Oldest: backlog.Age{Since: time.Now().Add(-90 * time.Second), Kind: backlog.AgeExact},
 		})
 		w.isActive(ref("jobs"))
+		time.Sleep(time.Millisecond)
 		w.isActive(ref("jobs", "target", "10")) // the same ScaledObject, edited
 		expect := func(when string, want map[string]float64) {
 			t.Helper()
@@ -131,11 +132,11 @@ func TestTriggerMetrics(t *testing.T) {
 			"backlog_scaler_queue_ready_messages":             4,
 			"backlog_scaler_queue_due_messages":               1,
 			"backlog_scaler_queue_in_flight_messages":         2,
-			"backlog_scaler_queue_oldest_message_age_seconds": 90,
+			"backlog_scaler_queue_oldest_message_age_seconds": 90.001,
 			"backlog_scaler_trigger_value":                    7,
 			"backlog_scaler_trigger_target":                   10,
 			"backlog_scaler_trigger_active":                   1,
-			"backlog_scaler_trigger_reading_age_seconds":      0,
+			"backlog_scaler_trigger_reading_age_seconds":      0.001,
 		})
 		w.fake.Fail(backlog.ErrUnavailable)
 		time.Sleep(45 * time.Second)
