@@ -19,7 +19,7 @@ func contextFiles(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ignore.Close() //nolint:errcheck // it was only read
+	defer ignore.Close()
 	patterns, err := ignorefile.ReadAll(ignore)
 	if err != nil {
 		t.Fatal(err)
@@ -63,10 +63,10 @@ func copyContext(t *testing.T, folder string) {
 			t.Fatal(err)
 		}
 		to := filepath.Join(folder, filepath.FromSlash(file))
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // a folder of sources
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(to, data, 0o644); err != nil { //nolint:gosec // a source file
+		if err := os.WriteFile(to, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

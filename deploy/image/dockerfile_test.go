@@ -133,7 +133,8 @@ func TestGoVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, after, found := strings.Cut(string(data), "\nARG GO_IMAGE=golang:")
-	version, suite, pinned := strings.Cut(strings.SplitN(after, "\n", 2)[0], "-")
+	tag, _, _ := strings.Cut(after, "\n")
+	version, suite, pinned := strings.Cut(tag, "-")
 	if !found || !pinned || suite != "bookworm" || strings.Count(version, ".") != 2 {
 		t.Fatalf("GO_IMAGE is not pinned to a patch release of Go and a release of Debian: %q-%q", version, suite)
 	}
@@ -143,7 +144,7 @@ func TestGoVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, after, _ := strings.Cut(string(data), "\ngo ")
-		needs := strings.SplitN(after, "\n", 2)[0]
+		needs, _, _ := strings.Cut(after, "\n")
 		if compareVersions(version, needs) < 0 {
 			t.Errorf("%s needs Go %s, the image is built with %s", module, needs, version)
 		}

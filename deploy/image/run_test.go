@@ -60,10 +60,10 @@ func checkFinalStage(t *testing.T, folder string) {
 	}
 	for _, file := range []string{"etc/ssl/certs/ca-certificates.crt", "src/LICENSE"} {
 		to := filepath.Join(stage, filepath.FromSlash(file))
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil { //nolint:gosec // a folder of an image
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(to, []byte("a file of the build stage\n"), 0o644); err != nil { //nolint:gosec // a file of an image
+		if err := os.WriteFile(to, []byte("a file of the build stage\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -71,7 +71,7 @@ func checkFinalStage(t *testing.T, folder string) {
 	buildah := func(args ...string) string {
 		t.Helper()
 		global := []string{"--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"), "--storage-driver", "vfs"}
-		output, err := exec.CommandContext(t.Context(), "buildah", append(global, args...)...).CombinedOutput() //nolint:gosec // fixed arguments
+		output, err := exec.CommandContext(t.Context(), "buildah", append(global, args...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("buildah %s: %v\n%s", strings.Join(args, " "), err, output)
 		}

@@ -1,6 +1,8 @@
 // Package keda holds the tests of the Helm chart, of the examples and of the documentation beside it.
 package keda
 
+//go:generate go test . -run TestGolden|TestReadmeTable -update
+
 import (
 	"flag"
 	"os"
@@ -17,7 +19,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/deploy/internal/helmchart"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew") //nolint:gochecknoglobals // a test flag
+var update = flag.Bool("update", false, "write the golden files anew")
 
 // valueSets are the files of testdata/values, without their ending.
 func valueSets() []string { return []string{"defaults", "everything", "tls", "tls-exec", "bare"} }
@@ -94,7 +96,7 @@ func TestGolden(t *testing.T) {
 			got = strings.Replace(got, dashboard(t), "    (monitoring/dashboard.json)\n", 1)
 			file := filepath.Join("testdata", "golden", set+".yaml")
 			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil { //nolint:gosec // a file of the repository
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return

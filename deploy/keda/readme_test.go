@@ -92,7 +92,7 @@ func TestReadmeTable(t *testing.T) {
 		fmt.Fprintf(&table, "| `%s` | `%s` | %s |\n", v.path, v.fallback, v.doc)
 	}
 	if *update {
-		if err := os.WriteFile("README.md", []byte(before+tableBegin+table.String()+tableEnd+after), 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile("README.md", []byte(before+tableBegin+table.String()+tableEnd+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -75,6 +75,7 @@ func TestSchemasRefuse(t *testing.T) {
 	validator := newValidator(t)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			var object map[string]any
 			if err := yaml.UnmarshalStrict([]byte(test.object), &object); err != nil {
 				t.Fatal(err)

@@ -3,6 +3,7 @@ package live
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -80,7 +81,7 @@ func metricSpec(ctx context.Context, conn *grpc.ClientConn, tr trigger) error {
 		return fmt.Errorf("call GetMetricSpec: %w", err)
 	}
 	if len(reply) == 0 {
-		return fmt.Errorf("call GetMetricSpec: the reply is empty")
+		return errors.New("call GetMetricSpec: the reply is empty")
 	}
 	return nil
 }
@@ -110,7 +111,7 @@ func redisCommands(ctx context.Context, address string, commands ...string) erro
 	if err != nil {
 		return fmt.Errorf("connect to redis: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // all replies were read
+	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		return fmt.Errorf("set a deadline: %w", err)
 	}

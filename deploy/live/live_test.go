@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func programs(t *testing.T) string {
 		{root, "scaler", "./cmd/scaler"},
 		{filepath.Join(root, "tools", "healthprobe"), "grpc-health-probe", "github.com/grpc-ecosystem/grpc-health-probe"},
 	} {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(folder, build.name), build.pkg) //nolint:gosec // fixed arguments
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(folder, build.name), build.pkg)
 		cmd.Dir = build.dir
 		if output, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", build.name, err, output)
@@ -167,7 +168,7 @@ func startRedis(t *testing.T) (address string) {
 		t.Fatal("redis-server is not installed: run `make servers`")
 	}
 	address, port := process.FreeAddress(t)
-	redis := process.Start(t, server, "--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--save", "",
+	redis := process.Start(t, server, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "",
 		"--requirepass", password, "--dir", t.TempDir())
 	err = process.Poll(t.Context(), 20*time.Second, func(ctx context.Context) error {
 		return redisCommands(ctx, address,

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"sigs.k8s.io/yaml"
@@ -21,12 +22,14 @@ import (
 // objectMeta is where every kind's metadata is described.
 const objectMeta = "kube:///api__v1_openapi.json#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 
-// A Validator knows the schemas of all kinds. It is not safe for concurrent use.
+// A Validator knows the schemas of all kinds.
 type Validator struct {
-	compiler *jsonschema.Compiler
-	// locations says where the schema of a kind is, by "apiVersion kind".
+	// locations says where the schema of a kind is, by "apiVersion kind". New alone writes it.
 	locations map[string]string
-	compiled  map[string]*jsonschema.Schema
+
+	mu       sync.Mutex // guards what follows: a schema is compiled when it is needed first
+	compiler *jsonschema.Compiler
+	compiled map[string]*jsonschema.Schema
 }
 
 // New reads the schemas. root is the folder of the scaler's own go.mod, which says the version of KEDA.
@@ -97,6 +100,8 @@ func (v *Validator) Validate(object map[string]any) error {
 }
 
 func (v *Validator) schema(key string) (*jsonschema.Schema, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if schema, ok := v.compiled[key]; ok {
 		return schema, nil
 	}

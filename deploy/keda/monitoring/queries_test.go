@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 	"sigs.k8s.io/yaml"
 )
@@ -180,7 +180,7 @@ func queryFaults(known map[string][]string, variables map[string]string, query s
 			return "5m"
 		}
 		if _, ok := variables[variable[1:]]; !ok {
-			faults = append(faults, fmt.Sprintf("there is no variable %s", variable))
+			faults = append(faults, "there is no variable "+variable)
 		}
 		return "x"
 	})
@@ -200,7 +200,7 @@ func queryFaults(known map[string][]string, variables map[string]string, query s
 		}
 		allowed = append(allowed, has...)
 		for _, matcher := range selector.LabelMatchers {
-			if matcher.Name != labels.MetricName && !slices.Contains(slices.Concat(has, targetLabels()), matcher.Name) {
+			if matcher.Name != model.MetricNameLabel && !slices.Contains(slices.Concat(has, targetLabels()), matcher.Name) {
 				faults = append(faults, fmt.Sprintf("%s has no label %q", selector.Name, matcher.Name))
 			}
 		}
