@@ -174,7 +174,7 @@ func outdent(text, indent string) string {
 func settings() string {
 	var b strings.Builder
 	for _, engine := range engines.All() {
-		b.WriteString("### `engine: " + engine.Name + "`\n\n" + engine.Summary + "\n\n" + Parameters(engine.Settings) + "\n")
+		b.WriteString("### `engine: " + engine.Name + "`\n\n" + engine.Summary + "\n\n" + Settings(engine.Settings) + "\n")
 	}
 	return b.String()
 }
@@ -184,11 +184,12 @@ func rights() string {
 	var b strings.Builder
 	b.WriteString("```text\nACL SETUSER scaler on >PASSWORD resetkeys %R~jobs:* " + redis.ACLRules + "\n```\n\n")
 	b.WriteString("`%R~jobs:*` is the pattern of the keys that may be read; Redis before 7.0 has no rights to read only, so there it is `~jobs:*`.\n\n")
-	b.WriteString(table{
-		{"in addition", "rules"},
-		{"keyspace notifications in place of tracking", code(redis.ACLKeyspaceRules)},
-		{"streams with `scan`, which read entries to count them", code(redis.ACLScanRules)},
-		{"a Cluster", code(redis.ACLClusterRules)},
-	}.String())
+	for _, more := range []struct{ when, rules string }{
+		{"where keyspace notifications take the place of tracking", redis.ACLKeyspaceRules},
+		{"for streams with `scan`, which read entries to count them", redis.ACLScanRules},
+		{"in a Cluster", redis.ACLClusterRules},
+	} {
+		b.WriteString("In addition " + more.when + ":\n\n```text\n" + more.rules + "\n```\n\n")
+	}
 	return b.String()
 }

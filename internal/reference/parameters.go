@@ -1,14 +1,28 @@
 package reference
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// Parameters is a table of keys, each with its value, default and meaning.
-func Parameters(parameters []backlog.Parameter) string {
+// Parameters is a table of metadata keys, each with its value, default and meaning.
+func Parameters(parameters []backlog.Parameter) string { return keys(parameters, expects) }
+
+// Settings is the same of keys in the configuration file, where a list need not be
+// one text.
+func Settings(parameters []backlog.Parameter) string {
+	return keys(parameters, func(p backlog.Parameter) string {
+		if p.Kind == backlog.KindList {
+			return "list"
+		}
+		return expects(p)
+	})
+}
+
+func keys(parameters []backlog.Parameter, expects func(backlog.Parameter) string) string {
 	t := table{{"key", "value", "default", "meaning"}}
 	for _, p := range parameters {
 		fallback := code(p.Default)
@@ -57,7 +71,7 @@ func Layouts(engine backlog.Engine, examples []Example) string {
 			t,
 			[]string{code(layout.Name), cell(layout.Queue)},
 			[]string{"ready", cell(known(layout.Ready))},
-			[]string{"due", cell(known(layout.Due))},
+			[]string{"due", cell(cmp.Or(layout.Due, "nothing beside what is ready"))},
 			[]string{"in flight", cell(known(layout.InFlight))},
 			[]string{"oldest", cell(known(layout.Oldest))},
 			[]string{"a queue that does not exist", missing + " unless `missing` says otherwise"},
