@@ -73,7 +73,7 @@ func FreeAddress(t testing.TB) (address string, port int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	tcp, ok := listener.Addr().(*net.TCPAddr)
 	if !ok {
 		t.Fatalf("listen on %s: no TCP address", listener.Addr())
