@@ -25,7 +25,7 @@ func ParseHelp(help string) ([]Flag, error) {
 	var flags []Flag
 	for line := range strings.Lines(help) {
 		match := helpLine.FindStringSubmatch(strings.TrimRight(line, "\n"))
-		if match == nil || match[1] == "--help" {
+		if len(match) < 5 || match[1] == "--help" {
 			continue
 		}
 		flags = append(flags, Flag{Name: match[1], Value: strings.Trim(match[2], `"`), Doc: match[3] + ".", Variable: match[4]})

@@ -51,7 +51,7 @@ func TestGenerated(t *testing.T) {
 				t.Fatal(err)
 			}
 			if *update {
-				if err := os.WriteFile(filepath.Join(root, document.path), []byte(want), 0o644); err != nil { //nolint:gosec // a file of the repository
+				if err := os.WriteFile(filepath.Join(root, document.path), []byte(want), 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return
@@ -101,12 +101,15 @@ func layouts(t *testing.T) string {
 	return b.String()
 }
 
-var triggersLine = regexp.MustCompile(`(?m)^  triggers:\n`)
+var triggersLine = regexp.MustCompile(`(?m)^ {2}triggers:\n`)
+
+// exampleFiles are the ScaledObjects to copy from.
+const exampleFiles = "deploy/keda/examples/*.yaml"
 
 // examples are those files of deploy/keda/examples that hold one trigger alone.
 func examples(t *testing.T) []Example {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(root, "deploy/keda/examples/*.yaml"))
+	paths, err := filepath.Glob(filepath.Join(root, exampleFiles))
 	if err != nil {
 		t.Fatal(err)
 	}

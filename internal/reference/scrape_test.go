@@ -49,7 +49,7 @@ func scrape(t *testing.T) []Metric {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // a client of the test
+	defer conn.Close()
 	ref := &pb.ScaledObjectRef{
 		Namespace: "shop", Name: "billing",
 		ScalerMetadata: map[string]string{"connection": "orders", "stream": "orders", "consumerGroup": "billing"},

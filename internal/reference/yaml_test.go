@@ -42,7 +42,7 @@ type scaledTrigger struct {
 // metadata is what KEDA sends.
 func (t scaledTrigger) metadata() map[string]string {
 	metadata := map[string]string{}
-	for key, value := range t.Metadata { //nolint:gocritic // a few nodes
+	for key, value := range t.Metadata {
 		metadata[key] = value.Value
 	}
 	return metadata
@@ -53,7 +53,7 @@ func (t scaledTrigger) check(catalog *trigger.Catalog, namespace string) error {
 	if t.Type != "external-push" && t.Type != "external" {
 		return nil
 	}
-	for key, value := range t.Metadata { //nolint:gocritic // a few nodes
+	for key, value := range t.Metadata {
 		if value.Tag != "!!str" {
 			return fmt.Errorf("%s: KEDA takes text only, write it in quotes", key)
 		}
@@ -79,7 +79,7 @@ func catalog(t *testing.T) *trigger.Catalog {
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	known := catalog(t)
-	paths, err := filepath.Glob(filepath.Join(root, "deploy/keda/examples/*.yaml"))
+	paths, err := filepath.Glob(filepath.Join(root, exampleFiles))
 	if err != nil {
 		t.Fatal(err)
 	}
