@@ -16,7 +16,7 @@ import (
 )
 
 // version is set by the release build: -ldflags "-X main.version=v1.2.3".
-var version = "dev" //nolint:gochecknoglobals // the linker can set nothing else
+var version = "dev"
 
 // cli is the command line.
 type cli struct {

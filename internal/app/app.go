@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -72,8 +73,8 @@ type App struct {
 func New(ctx context.Context, options Options) (*App, error) {
 	a := &App{options: options}
 	if err := a.build(ctx); err != nil {
-		for i := len(a.built) - 1; i >= 0; i-- {
-			err = errors.Join(err, a.built[i].Close())
+		for _, part := range slices.Backward(a.built) {
+			err = errors.Join(err, part.Close())
 		}
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (a *App) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		a.health.Draining()
-		log.Info("stopping", "drainDelay", a.options.DrainDelay)
+		log.Info("stopping", "drain_delay", a.options.DrainDelay)
 		// ctx is over, and the delay is meant to outlast it.
 		select {
 		case <-time.After(a.options.DrainDelay):

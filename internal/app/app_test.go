@@ -63,7 +63,7 @@ func TestShutdown(t *testing.T) {
 	}
 	<-stopped
 	redistest.Eventually(t, "Redis is let go", func() bool {
-		return !strings.Contains(redis.Do("CLIENT", "LIST").(string), "name=backlog-scaler")
+		return !strings.Contains(text(t, redis, "CLIENT", "LIST"), "name=backlog-scaler")
 	})
 }
 
@@ -95,7 +95,8 @@ func TestShutdownIsBounded(t *testing.T) {
 
 func TestStartUpFaults(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	taken, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

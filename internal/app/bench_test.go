@@ -30,6 +30,7 @@ func BenchmarkWakeUp(b *testing.B) {
 }
 
 func benchmarkWakeUp(b *testing.B, watched int) {
+	b.Helper()
 	redis := redistest.Start(b)
 	client := runForBenchmark(b, redis.Addr())
 	streams := make([]grpc.ServerStreamingClient[pb.IsActiveResponse], watched)

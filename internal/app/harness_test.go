@@ -196,7 +196,7 @@ func (s *scaler) awaitCode(r *pb.ScaledObjectRef, want codes.Code) {
 // get returns the body of a page of the HTTP port.
 func (s *scaler) get(path string) (code int, body string) {
 	s.Helper()
-	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, "http://"+s.app.HTTPAddr().String()+path, nil)
+	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, "http://"+s.app.HTTPAddr().String()+path, http.NoBody)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -64,16 +64,16 @@ func TestReloadReconnectsOnlyWhatChanged(t *testing.T) {
 	s.awaitValue(ref("jobs"), 0)
 	second := ref("jobs", "connection", "second")
 	s.awaitValue(second, 1)
-	before := stays.Do("INFO", "stats").(string)
+	before := text(t, stays, "INFO", "stats")
 	s.configure(both(next.Addr()))
 	s.awaitValue(second, 2)
-	if got, want := stat(t, stays.Do("INFO", "stats").(string), "total_connections_received"), stat(t, before, "total_connections_received"); got != want {
+	if got, want := stat(t, text(t, stays, "INFO", "stats"), "total_connections_received"), stat(t, before, "total_connections_received"); got != want {
 		t.Errorf("%d connections were made to the server that stays, %d before the reload", got, want)
 	}
 	s.configure(standalone(stays.Addr()))
 	s.awaitCode(second, codes.PermissionDenied)
 	redistest.Eventually(t, "the connection that was removed is closed", func() bool {
-		return !strings.Contains(next.Do("CLIENT", "LIST").(string), "name=backlog-scaler")
+		return !strings.Contains(text(t, next, "CLIENT", "LIST"), "name=backlog-scaler")
 	})
 }
 

@@ -40,7 +40,7 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 		}
 	}
 	own := 0
-	for _, line := range strings.Split(redis.Do("CLIENT", "LIST").(string), "\n") {
+	for line := range strings.SplitSeq(text(t, redis, "CLIENT", "LIST"), "\n") {
 		if strings.Contains(line, "name=backlog-scaler") {
 			own++
 		}
@@ -50,7 +50,7 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 	}
 
 	const intervals = 3
-	before, received := calls(t, redis, "llen"), stat(t, redis.Do("INFO", "stats").(string), "total_reads_processed")
+	before, received := calls(t, redis, "llen"), stat(t, text(t, redis, "INFO", "stats"), "total_reads_processed")
 	_, metrics := s.get("/metrics")
 	batches := sample(t, metrics, "backlog_scaler_connection_reads_total")
 	// The interval itself is what is measured here.
@@ -66,7 +66,7 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 	// A server reads at most 16 kB at a time, so a batch of 1,000 commands of about 30
 	// bytes is a few reads, where one by one they would be a thousand.
 	const perBatch = 20
-	if got := stat(t, redis.Do("INFO", "stats").(string), "total_reads_processed") - received; got > (intervals+1)*perBatch {
+	if got := stat(t, text(t, redis, "INFO", "stats"), "total_reads_processed") - received; got > (intervals+1)*perBatch {
 		t.Errorf("the server read %d times in %d safety intervals, want at most %d each", got, intervals, perBatch)
 	}
 
@@ -77,6 +77,16 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 	if reply, err := streams[617].Recv(); err != nil || !reply.GetResult() {
 		t.Errorf("after the write %v (%v), want active", reply, err)
 	}
+}
+
+// text runs a command whose answer is a text.
+func text(t *testing.T, redis *redistest.Server, args ...any) string {
+	t.Helper()
+	answer, ok := redis.Do(args...).(string)
+	if !ok {
+		t.Fatalf("%v answered with no text", args)
+	}
+	return answer
 }
 
 // stat returns a number of INFO.
@@ -94,7 +104,7 @@ func stat(t *testing.T, info, name string) int {
 // calls returns how often the server ran a command.
 func calls(t *testing.T, redis *redistest.Server, command string) int {
 	t.Helper()
-	_, rest, _ := strings.Cut(redis.Do("INFO", "commandstats").(string), "cmdstat_"+command+":calls=")
+	_, rest, _ := strings.Cut(text(t, redis, "INFO", "commandstats"), "cmdstat_"+command+":calls=")
 	value, _, _ := strings.Cut(rest, ",")
 	n, err := strconv.Atoi(value)
 	if err != nil {
@@ -106,7 +116,7 @@ func calls(t *testing.T, redis *redistest.Server, command string) int {
 // sample returns the value of a metric that has one series.
 func sample(t *testing.T, metrics, name string) float64 {
 	t.Helper()
-	for _, line := range strings.Split(metrics, "\n") {
+	for line := range strings.SplitSeq(metrics, "\n") {
 		if fields := strings.Fields(line); len(fields) == 2 && strings.HasPrefix(line, name+"{") {
 			value, err := strconv.ParseFloat(fields[1], 64)
 			if err != nil {

@@ -87,33 +87,29 @@ func (p Parameter) Parse(text string) (any, error) {
 		return splitList(text), nil
 	case KindInteger:
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || p.Max > p.Min && (n < p.Min || n > p.Max) {
-			return nil, fmt.Errorf("want %s", p.Expects())
-		}
-		return n, nil
+		return p.accept(n, err == nil && (p.Max <= p.Min || n >= p.Min && n <= p.Max))
 	case KindNumber:
 		f, err := strconv.ParseFloat(text, 64)
-		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, fmt.Errorf("want %s", p.Expects())
-		}
-		return f, nil
+		return p.accept(f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0))
 	case KindBool:
 		b, err := strconv.ParseBool(text)
-		if err != nil {
-			return nil, fmt.Errorf("want %s", p.Expects())
-		}
-		return b, nil
+		return p.accept(b, err == nil)
 	case KindDuration:
 		d, err := time.ParseDuration(text)
-		if err != nil || d < 0 {
-			return nil, fmt.Errorf("want %s", p.Expects())
-		}
-		return d, nil
+		return p.accept(d, err == nil && d >= 0)
 	case KindText:
 		return text, nil
 	default:
 		return nil, fmt.Errorf("a %s cannot be written as plain text, want %s", p.Kind, p.Expects())
 	}
+}
+
+// accept returns value, or the error that says what is allowed.
+func (p Parameter) accept(value any, ok bool) (any, error) {
+	if !ok {
+		return nil, fmt.Errorf("want %s", p.Expects())
+	}
+	return value, nil
 }
 
 func (p Parameter) parseChoice(text string) (any, error) {

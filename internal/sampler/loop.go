@@ -121,7 +121,7 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 				sub.notify()
 			}
 		}
-		l.schedule.set(w, l.nextRead(w, results[i], now, backoff, idlePoll))
+		l.schedule.set(w, l.nextRead(results[i], now, backoff, idlePoll))
 		if w.changed && w.eager() {
 			l.hasten(w, now)
 		}
@@ -170,8 +170,8 @@ func (l *link) backoff() time.Duration {
 	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter is no secret
 }
 
-// nextRead says when to read a watch again.
-func (l *link) nextRead(w *watch, result backlog.Result, now time.Time, backoff, idlePoll time.Duration) time.Time {
+// nextRead says when to read a queue again after result.
+func (l *link) nextRead(result backlog.Result, now time.Time, backoff, idlePoll time.Duration) time.Time {
 	switch {
 	case isUnavailable(result.Err):
 		return now.Add(backoff)

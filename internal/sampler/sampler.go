@@ -106,7 +106,7 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 	}
 	if l == nil {
 		l = newLink(connection, s.options, s.metrics.meter(connection))
-		l.start(source)
+		l.start(source) //nolint:contextcheck // reading goes on after Apply returned
 		s.mu.Lock()
 		s.links[connection.Name] = l
 		s.mu.Unlock()
@@ -118,7 +118,7 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 			l.meter = s.metrics.meter(connection)
 		}
 		l.connection = connection
-		l.start(source)
+		l.start(source) //nolint:contextcheck // reading goes on after Apply returned
 	}
 	s.options.Logger.Info("connection opened", "connection", connection.Name, "engine", connection.Engine)
 	return nil

@@ -29,7 +29,7 @@ func (s *schedule) remove(w *watch) {
 func (s *schedule) takeDue(now time.Time) []*watch {
 	var due []*watch
 	for len(*s) > 0 && !(*s)[0].due.After(now) {
-		due = append(due, heap.Pop(s).(*watch))
+		due = append(due, heap.Pop(s).(*watch)) //nolint:errcheck // Push takes nothing else
 	}
 	return due
 }
@@ -47,7 +47,7 @@ func (s schedule) Swap(i, j int) {
 
 // Push is called by container/heap with a *watch.
 func (s *schedule) Push(x any) {
-	w := x.(*watch)
+	w := x.(*watch) //nolint:errcheck // set pushes nothing else
 	w.position = len(*s)
 	*s = append(*s, w)
 }

@@ -150,7 +150,8 @@ func BenchmarkCallOverGRPC(b *testing.B) {
 
 func serveLoopback(b *testing.B, g *grpc.Server) pb.ExternalScalerClient {
 	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	listener, err := lc.Listen(b.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -163,7 +164,9 @@ func TestStreamsAreCounted(t *testing.T) {
 			t.Errorf("open streams %v, want 1", got)
 		}
 		w.server.Drain()
-		<-ended
+		if err := <-ended; !errors.Is(err, io.EOF) {
+			t.Errorf("the stream ended with %v", err)
+		}
 		synctest.Wait()
 		if got := scrape(t, w.registry, "backlog_scaler_open_streams"); len(got) != 1 || got[0] != 0 {
 			t.Errorf("open streams %v, want 0", got)

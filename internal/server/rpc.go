@@ -9,7 +9,7 @@ import (
 
 // IsActive tells whether the workload should run at all.
 func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
-	decision, _, err := s.decide(ctx, ref)
+	decision, err := s.decide(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.
 // current is no error:
 // https://github.com/kedacore/keda/blob/v2.21.0/pkg/scalers/external_scaler.go#L243
 func (s *Server) GetMetrics(ctx context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
-	decision, _, err := s.decide(ctx, request.GetScaledObjectRef())
+	decision, err := s.decide(ctx, request.GetScaledObjectRef())
 	if err != nil {
 		return nil, err
 	}

@@ -132,18 +132,18 @@ func (s *Server) resolve(ref *pb.ScaledObjectRef) (*liveTrigger, error) {
 }
 
 // decide answers a trigger from what is known of its queue.
-func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef) (policy.Decision, *liveTrigger, error) {
+func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef) (policy.Decision, error) {
 	live, err := s.resolve(ref)
 	if err != nil {
-		return policy.Decision{}, nil, toStatus(err)
+		return policy.Decision{}, toStatus(err)
 	}
 	seen, err := s.observer.Observe(ctx, live.interest)
 	if err != nil {
-		return policy.Decision{}, nil, toStatus(live.explain(err))
+		return policy.Decision{}, toStatus(live.explain(err))
 	}
 	decision, err := policy.Decide(live.trigger.Policy, seen, time.Now())
 	if err != nil {
-		return policy.Decision{}, nil, toStatus(live.explain(err))
+		return policy.Decision{}, toStatus(live.explain(err))
 	}
-	return decision, live, nil
+	return decision, nil
 }

@@ -361,6 +361,7 @@ func TestStreamKeepsSilentAboutWhatIsUnknown(t *testing.T) {
 }
 
 func TestStreamsEndWithEOF(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name string
 		end  func(world)

@@ -16,7 +16,7 @@ import (
 // KEDA all codes are alike: it holds the replicas. They differ for people and
 // for metrics.
 func toStatus(err error) error {
-	var faults trigger.Faults
+	var faults trigger.MetadataError
 	switch {
 	case errors.As(err, &faults):
 		return status.Error(codes.InvalidArgument, err.Error())

@@ -80,7 +80,7 @@ func (c *certificate) load() error {
 		if name == "" {
 			continue
 		}
-		data, err := os.ReadFile(name)
+		data, err := os.ReadFile(name) //nolint:gosec // the operator names the files
 		if err != nil {
 			return fmt.Errorf("read TLS file: %w", err)
 		}

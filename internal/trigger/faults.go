@@ -18,10 +18,10 @@ type Fault struct {
 	Text string
 }
 
-// Faults are all things that are wrong with a trigger's metadata.
-type Faults []Fault
+// A MetadataError lists all things that are wrong with a trigger's metadata.
+type MetadataError []Fault
 
-func (f Faults) Error() string {
+func (f MetadataError) Error() string {
 	texts := make([]string, len(f))
 	for i, fault := range f {
 		texts[i] = fault.Text
@@ -32,6 +32,6 @@ func (f Faults) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-func (f *Faults) add(key, format string, args ...any) {
+func (f *MetadataError) add(key, format string, args ...any) {
 	*f = append(*f, Fault{Key: key, Text: fmt.Sprintf(format, args...)})
 }

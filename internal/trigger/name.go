@@ -18,15 +18,16 @@ const maxName = 59
 // so it has to suit a URL path and a label. Where letters had to be changed or
 // left out, a hash of the whole keeps different queues apart.
 func metricName(t Trigger, layout backlog.Layout) string {
-	whole := t.Query.Layout + "-" + t.Query.Queue
+	parts := []string{t.Query.Layout, t.Query.Queue}
 	for _, parameter := range layout.Parameters {
 		if value := t.Query.Params.Get(parameter.Name); value != parameter.Default {
-			whole += "-" + value
+			parts = append(parts, value)
 		}
 	}
 	if t.Policy.Count != policy.CountAll {
-		whole += "-" + strings.ReplaceAll(t.Policy.Count.String(), ",", "-")
+		parts = append(parts, strings.ReplaceAll(t.Policy.Count.String(), ",", "-"))
 	}
+	whole := strings.Join(parts, "-")
 	name := strings.Trim(strings.Map(plainRune, whole), "-")
 	if name == whole && len(name) <= maxName {
 		return name

@@ -2,6 +2,7 @@ package trigger
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -26,7 +27,7 @@ const maxShown = 80
 func kedaKeys() []string { return []string{"scalerAddress", "enableTLS", "unsafeSsl"} }
 
 // Parse turns the metadata of one trigger of a ScaledObject in namespace into a
-// Trigger. The error is Faults, or wraps ErrDenied.
+// Trigger. The error is MetadataError, or wraps ErrDenied.
 func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, error) {
 	p := parser{values: make(map[string]string, len(metadata))}
 	p.resolve(metadata)
@@ -59,7 +60,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 // A parser takes keys out of values one by one; what is left over is unknown.
 type parser struct {
 	values map[string]string
-	faults Faults
+	faults MetadataError
 }
 
 // resolve copies the metadata, drops KEDA's own keys and takes "FromEnv" off.
@@ -162,9 +163,9 @@ func apply(spec *policy.Spec, name string, value any) (err error) {
 	case float64:
 		switch {
 		case name == keyTarget && v <= 0:
-			return fmt.Errorf("want a number greater than 0")
+			return errors.New("want a number greater than 0")
 		case v < 0:
-			return fmt.Errorf("want a number that is not negative")
+			return errors.New("want a number that is not negative")
 		case name == keyTarget:
 			spec.Target = v
 		default:
