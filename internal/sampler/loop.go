@@ -178,7 +178,7 @@ func (l *link) nextRead(result backlog.Result, now time.Time, backoff, idlePoll 
 	case result.Err != nil:
 		return l.tick(now, l.options.SafetyInterval)
 	case result.Reading.Backlog() > 0:
-		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.ActiveInterval), now)
+		return l.tick(now, l.options.ActiveInterval)
 	case result.Armed:
 		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.SafetyInterval), now)
 	default:
