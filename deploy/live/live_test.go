@@ -35,8 +35,9 @@ func programs(t *testing.T) string {
 		{root, "scaler", "./cmd/scaler"},
 		{filepath.Join(root, "tools", "healthprobe"), "grpc-health-probe", "github.com/grpc-ecosystem/grpc-health-probe"},
 	} {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(folder, build.name), build.pkg)
-		cmd.Dir = build.dir
+		// As `make build` and the Dockerfile do, so that what they compiled serves here as well.
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", filepath.Join(folder, build.name), build.pkg)
+		cmd.Dir, cmd.Env = build.dir, append(os.Environ(), "CGO_ENABLED=0")
 		if output, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", build.name, err, output)
 		}

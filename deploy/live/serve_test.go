@@ -32,6 +32,7 @@ const serverName = helmchart.Release + "." + helmchart.Namespace + ".svc"
 func TestServe(t *testing.T) {
 	t.Parallel()
 	folder, redis := programs(t), startRedis(t)
+	checkSettings(t, folder)
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
 		p := newPod(t, folder, redis, "probes: {type: exec}")
