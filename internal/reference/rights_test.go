@@ -32,7 +32,7 @@ func TestRights(t *testing.T) {
 		}
 		for _, server := range servers {
 			var words []any
-			for _, word := range strings.FieldsSeq(fence.Text) {
+			for word := range strings.FieldsSeq(fence.Text) {
 				words = append(words, word)
 			}
 			server.Do(words...)
