@@ -1,7 +1,6 @@
 package backlogtest
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -104,16 +103,7 @@ func (h Harness) counts(t *testing.T, c Case) {
 		t.Errorf("At is %v, want the time of the answer", r.At)
 	}
 	if c.Take != nil {
-		c.Take(t, q, 2)
-		r = MustRead(t, source, q)
-		asGoodAsSaid := r.Ready == 1 || r.Ready > 1 && r.Quality == backlog.UpperBound
-		if !asGoodAsSaid || r.InFlight != backlog.Exactly(2) {
-			t.Fatalf("1 ready and 2 in flight read as %+v", r)
-		}
-		c.Take(t, q, 1)
-		if r = MustRead(t, source, q); r.Ready != 0 || r.InFlight != backlog.Exactly(3) || r.Missing {
-			t.Fatalf("3 in flight read as %+v", r)
-		}
+		countsInFlight(t, c, source, q)
 	}
 	c.Settle(t, q, 3)
 	if r = MustRead(t, source, q); r.Backlog() != 0 || r.Missing == c.EmptyExists {
@@ -121,7 +111,23 @@ func (h Harness) counts(t *testing.T, c Case) {
 	}
 }
 
+// countsInFlight takes the three messages of q.
+func countsInFlight(t *testing.T, c Case, source backlog.Source, q backlog.Query) {
+	t.Helper()
+	c.Take(t, q, 2)
+	r := MustRead(t, source, q)
+	asGoodAsSaid := r.Ready == 1 || r.Ready > 1 && r.Quality == backlog.UpperBound
+	if !asGoodAsSaid || r.InFlight != backlog.Exactly(2) {
+		t.Fatalf("1 ready and 2 in flight read as %+v", r)
+	}
+	c.Take(t, q, 1)
+	if r = MustRead(t, source, q); r.Ready != 0 || r.InFlight != backlog.Exactly(3) || r.Missing {
+		t.Fatalf("3 in flight read as %+v", r)
+	}
+}
+
 func (h Harness) mismatch(t *testing.T, c Case) {
+	t.Helper()
 	source := h.open(t, h.Address)
 	q := c.Query(t)
 	c.Spoil(t, q)
@@ -137,6 +143,7 @@ func (h Harness) mismatch(t *testing.T, c Case) {
 }
 
 func (h Harness) wakes(t *testing.T, c Case) {
+	t.Helper()
 	source := h.open(t, h.Address)
 	ear := Listen(t, source)
 	q := c.Query(t)
@@ -152,6 +159,7 @@ func (h Harness) wakes(t *testing.T, c Case) {
 
 // order: one result for each query, in order, however they are mixed.
 func (h Harness) order(t *testing.T) {
+	t.Helper()
 	source := h.open(t, h.Address)
 	var queries []backlog.Query
 	var want []int64
@@ -179,98 +187,15 @@ func (h Harness) order(t *testing.T) {
 }
 
 func (h Harness) unknownLayout(t *testing.T) {
+	t.Helper()
 	source := h.open(t, h.Address)
 	if r := Read(t, source, backlog.Query{Layout: "no such layout", Queue: "q"})[0]; r.Err == nil {
 		t.Errorf("a layout that does not exist reads as %+v", r)
 	}
 }
 
-func (h Harness) refused(t *testing.T) {
-	proxy := NewProxy(t, h.Address)
-	proxy.Refuse()
-	source := h.open(t, proxy.Addr())
-	h.wantUnavailable(t, source)
-	proxy.Restore()
-	h.wantRecovery(t, source)
-}
-
-// silent: a server that accepts connections and never answers.
-func (h Harness) silent(t *testing.T) {
-	proxy := NewProxy(t, h.Address)
-	source := h.open(t, proxy.Addr())
-	h.wantRecovery(t, source)
-	proxy.BlackHole()
-	h.wantUnavailable(t, source)
-	proxy.Restore()
-	h.wantRecovery(t, source)
-}
-
-func (h Harness) halfOpen(t *testing.T) {
-	proxy := NewProxy(t, h.Address)
-	source := h.open(t, proxy.Addr())
-	h.wantRecovery(t, source)
-	proxy.HalfOpen()
-	h.wantUnavailable(t, source)
-	proxy.Restore()
-	h.wantRecovery(t, source)
-}
-
-// cancelled: a read ends with its context, deadline or not.
-func (h Harness) cancelled(t *testing.T) {
-	proxy := NewProxy(t, h.Address)
-	source := h.open(t, proxy.Addr())
-	h.wantRecovery(t, source)
-	proxy.BlackHole()
-	ctx, cancel := context.WithCancel(t.Context())
-	timer := time.AfterFunc(50*time.Millisecond, cancel)
-	defer timer.Stop()
-	begin := time.Now()
-	result := source.Read(ctx, []backlog.Query{h.Cases[0].Query(t)})[0]
-	if !errors.Is(result.Err, backlog.ErrUnavailable) {
-		t.Errorf("a cancelled read gives %+v, want ErrUnavailable", result)
-	}
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("a read took %s to end after it was cancelled", took)
-	}
-}
-
-// connectionLost: what was armed is not armed any more, so everything is woken, and
-// nothing that is read meanwhile claims to be armed for ever.
-func (h Harness) connectionLost(t *testing.T) {
-	proxy := NewProxy(t, h.Address)
-	source := h.open(t, proxy.Addr())
-	c := h.Cases[0]
-	q := c.Query(t)
-	if !h.Wakes {
-		h.wantRecovery(t, source)
-		proxy.Cut()
-		h.wantRecovery(t, source)
-		return
-	}
-	ear := Listen(t, source)
-	for range 3 {
-		Arm(t, source, ear, q)
-		proxy.Cut()
-		ear.AwaitEverything(t)
-	}
-	Arm(t, source, ear, q)
-	c.Add(t, q, 1)
-	ear.Await(t, q)
-}
-
-// slow: an answer that takes its time is still an answer.
-func (h Harness) slow(t *testing.T) {
-	proxy := NewProxy(t, h.Address)
-	proxy.Delay(20 * time.Millisecond)
-	source := h.open(t, proxy.Addr())
-	q := h.Cases[0].Query(t)
-	h.Cases[0].Add(t, q, 2)
-	if r := MustRead(t, source, q); r.Backlog() != 2 {
-		t.Errorf("a slow server's queue of 2 reads as %+v", r)
-	}
-}
-
 func (h Harness) close(t *testing.T) {
+	t.Helper()
 	source := h.open(t, h.Address)
 	h.wantRecovery(t, source)
 	for range 2 {
@@ -295,48 +220,6 @@ func (h Harness) close(t *testing.T) {
 		case <-deadline:
 			t.Fatal("a closed source does not close its wake-ups")
 		}
-	}
-}
-
-// wantUnavailable reads every layout and wants an error, never a reading.
-func (h Harness) wantUnavailable(t testing.TB, source backlog.Source) {
-	t.Helper()
-	var queries []backlog.Query
-	for _, c := range h.Cases {
-		queries = append(queries, c.Query(t))
-	}
-	const limit = 300 * time.Millisecond
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	begin := time.Now()
-	results := source.Read(ctx, queries)
-	if took := time.Since(begin); took > limit+time.Second {
-		t.Errorf("a read of at most %s took %s", limit, took)
-	}
-	for i, r := range results {
-		if !errors.Is(r.Err, backlog.ErrUnavailable) || r.Armed || r.Reading != (backlog.Reading{}) {
-			t.Errorf("%+v of a server that does not answer reads as %+v, want ErrUnavailable alone", queries[i], r)
-		}
-	}
-}
-
-// wantRecovery reads until there is an answer.
-func (h Harness) wantRecovery(t testing.TB, source backlog.Source) {
-	t.Helper()
-	q := h.Cases[0].Query(t)
-	deadline := time.Now().Add(patience)
-	for {
-		r := Read(t, source, q)[0]
-		if r.Err == nil {
-			if !r.Reading.Missing {
-				t.Errorf("a queue that does not exist reads as %+v", r)
-			}
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no answer within %s: %v", patience, r.Err)
-		}
-		time.Sleep(5 * time.Millisecond)
 	}
 }
 

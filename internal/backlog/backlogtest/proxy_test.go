@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // echo starts a server that sends back every line, and returns its address.
 func echo(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ type caller struct {
 
 func dial(t *testing.T, p *backlogtest.Proxy) caller {
 	t.Helper()
-	conn, err := net.Dial("tcp", p.Addr())
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,11 +85,13 @@ func TestProxy(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]func(*testing.T, *backlogtest.Proxy, caller){
 		"passes": func(t *testing.T, p *backlogtest.Proxy, c caller) {
+			t.Helper()
 			if p.Connections() != 1 {
 				t.Errorf("%d connections", p.Connections())
 			}
 		},
 		"cuts": func(t *testing.T, p *backlogtest.Proxy, c caller) {
+			t.Helper()
 			p.Cut()
 			if err := c.call(long); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("a connection that was cut: %v", err)
@@ -99,11 +101,12 @@ func TestProxy(t *testing.T) {
 			}
 		},
 		"refuses": func(t *testing.T, p *backlogtest.Proxy, c caller) {
+			t.Helper()
 			p.Refuse()
 			if err := c.call(long); err == nil {
 				t.Error("a connection went on")
 			}
-			if _, err := net.Dial("tcp", p.Addr()); err == nil {
+			if _, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.Addr()); err == nil {
 				t.Error("a new connection was accepted")
 			}
 			p.Restore()
@@ -112,6 +115,7 @@ func TestProxy(t *testing.T) {
 			}
 		},
 		"swallows": func(t *testing.T, p *backlogtest.Proxy, c caller) {
+			t.Helper()
 			p.BlackHole()
 			for _, c := range []caller{c, dial(t, p)} {
 				if err := c.call(soon); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -124,6 +128,7 @@ func TestProxy(t *testing.T) {
 			}
 		},
 		"answers nothing": func(t *testing.T, p *backlogtest.Proxy, c caller) {
+			t.Helper()
 			p.HalfOpen()
 			if err := c.call(soon); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("half open: %v", err)
@@ -134,6 +139,7 @@ func TestProxy(t *testing.T) {
 			}
 		},
 		"delays": func(t *testing.T, p *backlogtest.Proxy, c caller) {
+			t.Helper()
 			p.Delay(30 * time.Millisecond)
 			begin := time.Now()
 			if err := c.call(long); err != nil {

@@ -12,6 +12,7 @@ import (
 // Logger returns a logger that writes to the output of the test. It must not be used
 // after the test has ended.
 func Logger(t testing.TB) *slog.Logger {
+	t.Helper()
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }
 

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -36,6 +37,7 @@ func TestLeastPrivilege(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+				t.Helper()
 				server.Do("CONFIG", "SET", "notify-keyspace-events", "KA")
 				rules := way.rules
 				if v.Name == "redis-6.2" {
@@ -60,7 +62,7 @@ func TestLeastPrivilege(t *testing.T) {
 				if status.WakeUp != way.wakeUp {
 					t.Errorf("status %+v, want %s", status, way.wakeUp)
 				}
-				if refused := server.Do("ACL", "LOG"); len(refused.([]any)) > 0 && name == "tracking" {
+				if refused, _ := server.Do("ACL", "LOG").([]any); len(refused) > 0 && name == "tracking" {
 					t.Errorf("refused were %v", refused)
 				}
 			})
@@ -72,6 +74,7 @@ func TestLeastPrivilege(t *testing.T) {
 func TestDenied(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+		t.Helper()
 		allowed := user(v, server, "%R~mine:*", redis.ACLRules)
 		denied := func(name string, more map[string]any, q backlog.Query) {
 			t.Helper()
@@ -98,6 +101,7 @@ func TestDenied(t *testing.T) {
 func TestOneDeniedOfMany(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+		t.Helper()
 		source := openServer(t, server, user(v, server, "%R~mine:*", redis.ACLRules))
 		server.Do("LPUSH", "mine:jobs", "a")
 		results := backlogtest.Read(t, source, list("theirs:jobs"), list("mine:jobs"), stream("theirs:s", "g"))
@@ -131,11 +135,10 @@ func TestFallback(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+				t.Helper()
 				server.Do("CONFIG", "SET", "notify-keyspace-events", row.events)
 				more := user(v, server, "%R~*", row.rules)
-				for name, value := range row.settings {
-					more[name] = value
-				}
+				maps.Copy(more, row.settings)
 				source := openServer(t, server, more)
 				redistest.Eventually(t, "the mode is known", func() bool { return source.Status().WakeUp == row.mode })
 				for _, reason := range row.reasons {
@@ -175,6 +178,7 @@ func TestFallback(t *testing.T) {
 func TestWithoutInfo(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+		t.Helper()
 		source := openServer(t, server, user(v, server, "%R~*", redis.ACLRules, "-info"))
 		ear := backlogtest.Listen(t, source)
 		q := list("jobs")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -16,9 +17,7 @@ import (
 func openCluster(t testing.TB, c *redistest.Cluster, more map[string]any) backlog.Source {
 	t.Helper()
 	settings := map[string]any{"mode": "cluster"}
-	for name, value := range more {
-		settings[name] = value
-	}
+	maps.Copy(settings, more)
 	// One address is enough to find the others.
 	return backlogtest.Open(t, redis.Engine(), connection(c.Addrs()[:1], settings))
 }

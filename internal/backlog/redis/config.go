@@ -76,32 +76,59 @@ func settings() []backlog.Parameter {
 
 // check reports settings that do not go together.
 func check(s backlog.Settings) error {
-	var faults []error
-	fault := func(wrong bool, text string) {
-		if wrong {
-			faults = append(faults, errors.New(text))
+	return errors.Join(checkMode(s), checkLogins(s), checkTLS(s))
+}
+
+// A fault is a text for people if it is there.
+type fault struct {
+	there bool
+	text  string
+}
+
+func join(faults []fault) error {
+	var errs []error
+	for _, f := range faults {
+		if f.there {
+			errs = append(errs, errors.New(f.text))
 		}
 	}
-	mode := s.Text("mode")
-	addresses := s.List("addresses")
-	fault(len(addresses) == 0, "addresses: at least one is needed")
-	fault((mode == modeStandalone || mode == "") && len(addresses) > 1, `addresses: more than one needs mode "sentinel" or "cluster"`)
-	fault(mode == modeSentinel && s.Text("masterName") == "", `masterName: needed in mode "sentinel"`)
-	fault(mode != modeSentinel && s.Text("masterName") != "", `masterName: only for mode "sentinel"`)
-	fault(mode != modeSentinel && (s.Text("sentinelUsername") != "" || s.Secret("sentinelPassword").IsSet()), `sentinelUsername, sentinelPassword: only for mode "sentinel"`)
-	fault(mode == modeCluster && s.Integer("database") != 0, "database: a cluster has only database 0")
-	fault(s.Text("username") != "" && !s.Secret("password").IsSet(), "username: needs a password")
-	fault(s.Text("sentinelUsername") != "" && !s.Secret("sentinelPassword").IsSet(), "sentinelUsername: needs a sentinelPassword")
-	cert, key := s.File("tlsCertFile"), s.File("tlsKeyFile")
-	fault((cert.Path == "") != (key.Path == ""), "tlsCertFile, tlsKeyFile: each needs the other")
-	usesTLS := cert.Path != "" || key.Path != "" || s.File("tlsCAFile").Path != "" || s.Text("tlsServerName") != "" || s.Bool("tlsInsecureSkipVerify")
-	fault(usesTLS && !s.Bool("tls"), "tls: must be true for the other tls settings to have an effect")
-	if s.Bool("tls") {
-		if _, err := newTLS(s); err != nil {
-			faults = append(faults, err)
-		}
+	return errors.Join(errs...)
+}
+
+func checkMode(s backlog.Settings) error {
+	mode := cmp.Or(s.Text("mode"), modeStandalone)
+	return join([]fault{
+		{len(s.List("addresses")) == 0, "addresses: at least one is needed"},
+		{mode == modeStandalone && len(s.List("addresses")) > 1, `addresses: more than one needs mode "sentinel" or "cluster"`},
+		{mode == modeSentinel && s.Text("masterName") == "", `masterName: needed in mode "sentinel"`},
+		{mode != modeSentinel && s.Text("masterName") != "", `masterName: only for mode "sentinel"`},
+		{mode == modeCluster && s.Integer("database") != 0, "database: a cluster has only database 0"},
+	})
+}
+
+func checkLogins(s backlog.Settings) error {
+	sentinel := s.Text("sentinelUsername") != "" || s.Secret("sentinelPassword").IsSet()
+	return join([]fault{
+		{s.Text("mode") != modeSentinel && sentinel, `sentinelUsername, sentinelPassword: only for mode "sentinel"`},
+		{s.Text("username") != "" && !s.Secret("password").IsSet(), "username: needs a password"},
+		{s.Text("sentinelUsername") != "" && !s.Secret("sentinelPassword").IsSet(), "sentinelUsername: needs a sentinelPassword"},
+	})
+}
+
+func checkTLS(s backlog.Settings) error {
+	cert, key, ca := s.File("tlsCertFile").Path != "", s.File("tlsKeyFile").Path != "", s.File("tlsCAFile").Path != ""
+	err := join([]fault{
+		{cert != key, "tlsCertFile, tlsKeyFile: each needs the other"},
+		{
+			!s.Bool("tls") && (cert || key || ca || s.Text("tlsServerName") != "" || s.Bool("tlsInsecureSkipVerify")),
+			"tls: must be true for the other tls settings to have an effect",
+		},
+	})
+	if !s.Bool("tls") {
+		return err
 	}
-	return errors.Join(faults...)
+	_, problem := newTLS(s)
+	return errors.Join(err, problem)
 }
 
 // newConfig makes the settings of a connection ready for use.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -156,7 +157,7 @@ func dial(ctx context.Context, cfg *config, address string) (net.Conn, error) {
 	defer cancel()
 	dialer := net.Dialer{KeepAlive: keepAlive}
 	network := "tcp"
-	if len(address) > 0 && address[0] == '/' {
+	if strings.HasPrefix(address, "/") {
 		network = "unix"
 	}
 	inner, err := dialer.DialContext(ctx, network, address)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"runtime"
 	"strconv"
 	"sync/atomic"
@@ -33,9 +34,7 @@ func TestMain(m *testing.M) {
 // connection returns settings for addresses, changed by more.
 func connection(addresses []string, more map[string]any) backlog.Connection {
 	values := map[string]any{"addresses": addresses}
-	for name, value := range more {
-		values[name] = value
-	}
+	maps.Copy(values, more)
 	return backlog.Connection{Name: "test", Engine: "redis", Settings: backlog.NewSettings(values)}
 }
 
@@ -43,6 +42,16 @@ func connection(addresses []string, more map[string]any) backlog.Connection {
 func openServer(t testing.TB, s *redistest.Server, more map[string]any) backlog.Source {
 	t.Helper()
 	return backlogtest.Open(t, redis.Engine(), connection([]string{s.Addr()}, more))
+}
+
+// wakesOf returns the wake-ups of a source.
+func wakesOf(t testing.TB, source backlog.Source) <-chan backlog.Wake {
+	t.Helper()
+	waker, ok := source.(backlog.Waker)
+	if !ok {
+		t.Fatalf("%T does not wake", source)
+	}
+	return waker.Wakes()
 }
 
 func list(key string) backlog.Query { return backlog.Query{Layout: "list", Queue: key} }
@@ -77,7 +86,14 @@ func cases(client writer) []backlogtest.Case {
 		}
 		return value
 	}
-	spoil := func(t testing.TB, q backlog.Query) { must(t, "SET", q.Queue, "a string") }
+	spoil := func(t testing.TB, q backlog.Query) {
+		t.Helper()
+		must(t, "SET", q.Queue, "a string")
+	}
+	trim := func(t testing.TB, q backlog.Query, _ int) {
+		t.Helper()
+		must(t, "XTRIM", q.Queue, "MAXLEN", 0)
+	}
 	query := func(layout string, params map[string]string) func(testing.TB) backlog.Query {
 		return func(testing.TB) backlog.Query {
 			return backlog.Query{Layout: layout, Queue: k.next(layout), Params: backlog.NewParams(params)}
@@ -86,6 +102,7 @@ func cases(client writer) []backlogtest.Case {
 	// each runs a command n times with the key and a value that is new.
 	each := func(args ...any) func(testing.TB, backlog.Query, int) {
 		return func(t testing.TB, q backlog.Query, n int) {
+			t.Helper()
 			for range n {
 				command := []any{args[0], q.Queue}
 				for _, a := range args[1:] {
@@ -99,19 +116,23 @@ func cases(client writer) []backlogtest.Case {
 		}
 	}
 	dropHash := func(t testing.TB, q backlog.Query, n int) {
+		t.Helper()
 		fields, _ := must(t, "HKEYS", q.Queue).([]any)
 		must(t, append([]any{"HDEL", q.Queue}, fields[:n]...)...)
 	}
 	addEntries := func(t testing.TB, q backlog.Query, n int) {
+		t.Helper()
 		if must(t, "EXISTS", q.Queue) == int64(0) {
 			must(t, "XGROUP", "CREATE", q.Queue, "workers", "0", "MKSTREAM")
 		}
 		each("XADD", "*", "message", "NEW")(t, q, n)
 	}
 	takeEntries := func(t testing.TB, q backlog.Query, n int) {
+		t.Helper()
 		must(t, "XREADGROUP", "GROUP", "workers", "one", "COUNT", n, "STREAMS", q.Queue, ">")
 	}
 	acknowledge := func(t testing.TB, q backlog.Query, n int) {
+		t.Helper()
 		pending, err := client.XPendingExt(t.Context(), &goredis.XPendingExtArgs{Stream: q.Queue, Group: "workers", Start: "-", End: "+", Count: int64(n)}).Result()
 		if err != nil {
 			t.Fatal(err)
@@ -131,14 +152,19 @@ func cases(client writer) []backlogtest.Case {
 				key := k.next("{list}")
 				return backlog.Query{Layout: "list", Queue: key, Params: backlog.NewParams(map[string]string{"inFlightList": key + ":taken"})}
 			},
-			Spoil: func(t testing.TB, q backlog.Query) { must(t, "SADD", q.Params.Get("inFlightList"), "a member") },
-			Add:   each("LPUSH", "NEW"),
+			Spoil: func(t testing.TB, q backlog.Query) {
+				t.Helper()
+				must(t, "SADD", q.Params.Get("inFlightList"), "a member")
+			},
+			Add: each("LPUSH", "NEW"),
 			Take: func(t testing.TB, q backlog.Query, n int) {
+				t.Helper()
 				for range n {
 					must(t, "LMOVE", q.Queue, q.Params.Get("inFlightList"), "RIGHT", "LEFT")
 				}
 			},
 			Settle: func(t testing.TB, q backlog.Query, n int) {
+				t.Helper()
 				must(t, "RPOP", q.Params.Get("inFlightList"), n)
 			},
 		},
@@ -153,12 +179,12 @@ func cases(client writer) []backlogtest.Case {
 		{
 			Name: "stream whose group does not exist yet", Query: query("stream", map[string]string{"consumerGroup": "workers"}), Spoil: spoil, EmptyExists: true,
 			Add:    each("XADD", "*", "message", "NEW"),
-			Settle: func(t testing.TB, q backlog.Query, _ int) { must(t, "XTRIM", q.Queue, "MAXLEN", 0) },
+			Settle: trim,
 		},
 		{
 			Name: "stream without group", Query: query("stream", nil), Spoil: spoil, EmptyExists: true,
 			Add:    each("XADD", "*", "message", "NEW"),
-			Settle: func(t testing.TB, q backlog.Query, _ int) { must(t, "XTRIM", q.Queue, "MAXLEN", 0) },
+			Settle: trim,
 		},
 		{
 			Name: "sorted set by seconds", Query: query("sortedSet", nil), Spoil: spoil,

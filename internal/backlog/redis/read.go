@@ -204,29 +204,21 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 	}
 	replies := b.replies[j.from:j.to]
 	for i, r := range replies {
-		switch {
-		case r.err == nil:
-		case hasCode(r.err, "MOVED"), hasCode(r.err, "ASK"):
-			if j.redirects == nil {
-				j.redirects = make(map[int]redirect)
-			}
-			// MOVED <slot> <host:port>
-			words := strings.Fields(r.err.Error())
-			to := redirect{address: words[len(words)-1], asking: words[0] == "ASK"}
-			j.redirects[i] = to
-			moved = moved || !to.asking
+		c := b.commands[j.from+i]
+		if j.redirect(i, r.err) {
 			continue
-		case hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step):
-			j.step = &typeStep{key: b.commands[j.from+i].key, layout: j.plan.query.Layout}
+		}
+		if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) {
+			j.step, j.redirects = &typeStep{key: c.key, layout: j.plan.query.Layout}, nil
 			return false, true
 		}
-		j.armed = j.armed && (r.armed || b.commands[j.from+i].class == 0)
+		j.armed = j.armed && (r.armed || c.class == 0)
 		j.noteEpoch(r.server.epoch)
 	}
 	if j.redirects != nil {
 		// All its commands are sent again.
 		j.armed, j.epoch = true, ""
-		return moved, true
+		return j.hasMoved(), true
 	}
 	o := j.step.outcome(replies, now)
 	switch {
@@ -241,6 +233,31 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		results[j.index] = backlog.Result{Reading: o.reading, Armed: s.watch.stillArmed(j.plan, j.armed)}
 	}
 	return false, false
+}
+
+// redirect notes where the command at a place has to be sent, if err says so.
+func (j *job) redirect(place int, err error) bool {
+	moved, ask := hasCode(err, "MOVED"), hasCode(err, "ASK")
+	if !moved && !ask {
+		return false
+	}
+	if j.redirects == nil {
+		j.redirects = make(map[int]redirect)
+	}
+	// MOVED <slot> <host:port>
+	words := strings.Fields(err.Error())
+	j.redirects[place] = redirect{address: words[len(words)-1], asking: ask}
+	return true
+}
+
+// hasMoved tells whether a slot has got another owner for good.
+func (j *job) hasMoved() bool {
+	for _, r := range j.redirects {
+		if !r.asking {
+			return true
+		}
+	}
+	return false
 }
 
 // giveUp fails jobs whose server did not answer although it is the right one.
@@ -275,24 +292,4 @@ func (j *job) noteEpoch(epoch string) {
 	case !strings.Contains(j.epoch, epoch):
 		j.epoch += "+" + epoch
 	}
-}
-
-// A typeStep finds out what a key is that is not what its layout wants.
-type typeStep struct{ key, layout string }
-
-func isTypeStep(s step) bool {
-	_, is := s.(*typeStep)
-	return is
-}
-
-func (t *typeStep) commands(dst []command, _ time.Time) []command {
-	return append(dst, command{key: t.key, args: []any{"TYPE", t.key}})
-}
-
-func (t *typeStep) outcome(replies []reply, _ time.Time) outcome {
-	found := "something else"
-	if r := replies[0]; r.err == nil {
-		found = "a " + text(r.value)
-	}
-	return fail(fmt.Errorf("%w: the key %q holds %s, which is not what the layout %s reads", backlog.ErrMismatch, t.key, found, t.layout))
 }

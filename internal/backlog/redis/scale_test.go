@@ -38,6 +38,7 @@ func info(t testing.TB, s *redistest.Server, section, name string) int {
 func TestTenThousandQueues(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+		t.Helper()
 		const n = 10000
 		source := openServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
@@ -74,7 +75,7 @@ func TestTenThousandQueues(t *testing.T) {
 		timeout := time.After(20 * time.Second)
 		for len(waiting) > 0 {
 			select {
-			case w := <-source.(backlog.Waker).Wakes():
+			case w := <-wakesOf(t, source):
 				if w.Everything {
 					t.Fatal("everything was woken")
 				}
@@ -157,7 +158,7 @@ func BenchmarkBarePipeline(b *testing.B) {
 func BenchmarkWake(b *testing.B) {
 	server := redistest.Start(b)
 	source := openServer(b, server, nil)
-	wakes := source.(backlog.Waker).Wakes()
+	wakes := wakesOf(b, source)
 	q := []backlog.Query{list("jobs")}
 	backlogtest.Arm(b, source, backlogtest.Listen(b, source), q...)
 	writer := server.NewClient(func(*goredis.Options) {})

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -14,9 +15,7 @@ import (
 func openSentinel(t testing.TB, g *redistest.Group, more map[string]any) backlog.Source {
 	t.Helper()
 	settings := map[string]any{"mode": "sentinel", "masterName": g.Name}
-	for name, value := range more {
-		settings[name] = value
-	}
+	maps.Copy(settings, more)
 	return backlogtest.Open(t, redis.Engine(), connection(g.Addrs(), settings))
 }
 

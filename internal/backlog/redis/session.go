@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -190,13 +191,11 @@ func exec(ctx context.Context, pipe redis.Pipeliner) error {
 	if !isServerError(err) && !errors.Is(err, redis.Nil) {
 		return err
 	}
-	for _, c := range commands {
-		if c.Err() != nil {
-			return nil
-		}
+	if !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Err() != nil }) {
+		// go-redis leaves the commands as they were if it could not log in.
+		return err
 	}
-	// go-redis leaves the commands as they were if it could not log in.
-	return err
+	return nil
 }
 
 // ended tells whether the connection is gone.

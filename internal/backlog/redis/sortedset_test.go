@@ -30,6 +30,7 @@ func TestSortedSetDue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+				t.Helper()
 				source := openServer(t, server, nil)
 				q := backlog.Query{Layout: "sortedSet", Queue: "z", Params: backlog.NewParams(unit.params)}
 				add := func(at time.Time) {
@@ -85,7 +86,7 @@ func TestSortedSetComesDue(t *testing.T) {
 		due := float64(time.Now().UnixMicro())/1e6 + 0.05
 		server.Do("ZADD", q.Queue, strconv.FormatFloat(due, 'f', -1, 64), "message")
 		r := backlogtest.MustRead(t, source, q)
-		if r.Ready != 0 || math.Abs(r.NextDue.Sub(time.Now()).Seconds()) > 0.1 {
+		if r.Ready != 0 || math.Abs(time.Until(r.NextDue).Seconds()) > 0.1 {
 			t.Fatalf("before it is due: %+v", r)
 		}
 		time.Sleep(time.Until(r.NextDue)) // What a reader does.

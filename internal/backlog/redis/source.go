@@ -30,7 +30,7 @@ type source struct {
 }
 
 // open returns a source for a connection. It connects in the background.
-func open(_ context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
+func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
 	cfg, err := newConfig(c)
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
@@ -52,7 +52,7 @@ func open(_ context.Context, c backlog.Connection, log *slog.Logger) (backlog.So
 	openNode := func(address string) *node { return newNode(cfg, address, s.wakes, s.watch, log) }
 	s.topology = newTopology(cfg, resolve, openNode, s.wakes, log)
 	// The goroutines live as long as the source, not as long as the call that opens it.
-	life, end := context.WithCancel(context.Background())
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.end = end
 	s.tasks.Go(func() { s.wakes.forward(life) })
 	if s.scout != nil {

@@ -146,6 +146,7 @@ func TestStreamDecisions(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+				t.Helper()
 				for _, c := range row.commands {
 					server.Do(words(c)...)
 				}
@@ -183,6 +184,7 @@ func words(command string) []any {
 func TestStreamNeverBelowTheTruth(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+		t.Helper()
 		source := openServer(t, server, nil)
 		client := server.Client()
 		run := 0
@@ -261,6 +263,7 @@ func compareWithTruth(t *testing.T, rt *rapid.T, source backlog.Source, server *
 func TestStreamAge(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+		t.Helper()
 		source := openServer(t, server, nil)
 		q := stream("s", "g")
 		old := time.Now().Add(-time.Hour).Truncate(time.Millisecond)

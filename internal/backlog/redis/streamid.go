@@ -32,7 +32,7 @@ func (id streamID) compare(other streamID) int {
 // chose by itself and that is no plausible time.
 func (id streamID) time(now time.Time) (time.Time, bool) {
 	const year2000 = 946684800000
-	if id.ms < year2000 || id.ms > uint64(now.Add(24*time.Hour).UnixMilli()) { //nolint:gosec // the clock is past 1970
+	if id.ms < year2000 || id.ms > uint64(now.Add(24*time.Hour).UnixMilli()) {
 		return time.Time{}, false
 	}
 	return time.UnixMilli(int64(id.ms)), true //nolint:gosec // bounded above

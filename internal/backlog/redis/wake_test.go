@@ -35,6 +35,7 @@ func TestWakesAfterLoss(t *testing.T) {
 			t.Run(way.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				eachVersion(t, func(t *testing.T, v redistest.Version, _ *redistest.Server) {
+					t.Helper()
 					server := redistest.Start(t, redistest.WithVersion(v), redistest.WithConfig(way.lines...))
 					source := openServer(t, server, way.more)
 					ear := backlogtest.Listen(t, source)
@@ -57,6 +58,7 @@ func TestWakesAfterLoss(t *testing.T) {
 func TestFlushWakes(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+		t.Helper()
 		source := openServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
 		q := list("jobs")
@@ -76,6 +78,7 @@ func TestFlushWakes(t *testing.T) {
 func TestWakesOfOneKey(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+		t.Helper()
 		source := openServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
 		one, two, other := stream("s", "one"), stream("s", "two"), stream("other", "one")
@@ -84,7 +87,7 @@ func TestWakesOfOneKey(t *testing.T) {
 		woken := map[backlog.Query]bool{}
 		for !woken[one] || !woken[two] {
 			select {
-			case w := <-source.(backlog.Waker).Wakes():
+			case w := <-wakesOf(t, source):
 				if w.Everything {
 					t.Error("everything is woken")
 				}
@@ -150,6 +153,7 @@ func TestWakesAreNotWaitedFor(t *testing.T) {
 func TestFrozen(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+		t.Helper()
 		source := openServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
 		q := list("jobs")
@@ -186,6 +190,7 @@ func TestFrozen(t *testing.T) {
 func TestEpoch(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+		t.Helper()
 		source := openServer(t, server, nil)
 		epoch := func() string {
 			var r backlog.Result
@@ -211,6 +216,7 @@ func TestEpoch(t *testing.T) {
 func TestLoading(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, v redistest.Version, _ *redistest.Server) {
+		t.Helper()
 		// Loading a key takes 2 ms, so that loading takes a while.
 		lines := []string{"key-load-delay 2000"}
 		if v.Name != "redis-6.2" {
@@ -254,6 +260,7 @@ func TestLoading(t *testing.T) {
 func TestReplicaWithoutData(t *testing.T) {
 	t.Parallel()
 	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+		t.Helper()
 		server.Do("REPLICAOF", "127.0.0.1", "1")
 		source := openServer(t, server, nil)
 		if r := backlogtest.Read(t, source, list("jobs"))[0]; !errors.Is(r.Err, backlog.ErrUnavailable) {

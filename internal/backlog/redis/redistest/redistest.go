@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -209,7 +208,7 @@ func (s *Server) launch() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	output := new(bytes.Buffer)
-	process := exec.Command(s.binary, append([]string{path}, s.args...)...) //nolint:gosec,noctx // a test's own server, ended by Kill
+	process := exec.Command(s.binary, append([]string{path}, s.args...)...) //nolint:noctx // a test's own server, ended by Kill
 	process.Dir = s.dir
 	process.Stdout, process.Stderr = output, output
 	if err := process.Start(); err != nil {
@@ -277,39 +276,4 @@ func (s *Server) answers() error {
 		return nil
 	}
 	return err
-}
-
-// freePort returns a port of 12000 to 20999 that is free, and of which the port 10000
-// above, where nodes of a cluster talk to each other, is free too. Both are outside of
-// the range from which systems choose ports of outgoing connections.
-func freePort(t testing.TB) int {
-	t.Helper()
-	for range 1000 {
-		port := 12000 + rand.IntN(9000) //nolint:gosec // not a secret
-		if isFree(port) && isFree(port+10000) {
-			return port
-		}
-	}
-	t.Fatal("find a free port")
-	return 0
-}
-
-func isFree(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // a test's probe of a port
-	if err != nil {
-		return false
-	}
-	return l.Close() == nil
-}
-
-// Eventually polls condition until it is true, and fails the test if it does not become so.
-func Eventually(t testing.TB, what string, condition func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatalf("wait until %s: not within %s", what, patience)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
 }

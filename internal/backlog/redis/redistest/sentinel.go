@@ -2,6 +2,8 @@ package redistest
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,11 +25,11 @@ type Group struct {
 func StartSentinel(t testing.TB, options ...Option) *Group {
 	t.Helper()
 	g := &Group{Name: "mymaster"}
-	master := Start(t, append(options[:len(options):len(options)], WithConfig("repl-diskless-sync-delay 0"))...)
+	master := Start(t, append(slices.Clip(options), WithConfig("repl-diskless-sync-delay 0"))...)
 	g.Servers = append(g.Servers, master)
 	follow := WithConfig("repl-diskless-sync-delay 0", fmt.Sprintf("replicaof %s %d", master.host, master.port))
 	for range 2 {
-		g.Servers = append(g.Servers, Start(t, append(options[:len(options):len(options)], follow)...))
+		g.Servers = append(g.Servers, Start(t, append(slices.Clip(options), follow)...))
 	}
 	for _, r := range g.Servers[1:] {
 		Eventually(t, "a replica is in step", func() bool {
@@ -71,7 +73,7 @@ func (g *Group) Master(t testing.TB) *Server {
 		t.Fatalf("ask the sentinel for the master: %v %v", pair, err)
 	}
 	for _, s := range g.Servers {
-		if fmt.Sprint(s.port) == pair[1] {
+		if strconv.Itoa(s.port) == pair[1] {
 			return s
 		}
 	}

@@ -31,7 +31,7 @@ func Versions(t testing.TB) []Version {
 	for _, name := range wanted {
 		path := filepath.Join(root(t), ".tools", "servers", name, "server")
 		if _, err := os.Stat(path); err != nil {
-			if os.Getenv("CI") == "true" { //nolint:forbidigo // whether a missing server is fatal
+			if os.Getenv("CI") == "true" {
 				t.Fatalf("find %s: %v; install it with hack/install-servers.sh", name, err)
 			}
 			t.Logf("%s is not tested: install it with hack/install-servers.sh", name)
@@ -45,7 +45,7 @@ func Versions(t testing.TB) []Version {
 // nameOf asks a server program for its version: "redis-7.0".
 func nameOf(t testing.TB, path string) string {
 	t.Helper()
-	out, err := exec.Command(path, "--version").Output() //nolint:gosec,noctx // a server of the tests
+	out, err := exec.Command(path, "--version").Output() //nolint:noctx // a server of the tests
 	if err != nil {
 		t.Fatalf("ask %s for its version: %v", path, err)
 	}
