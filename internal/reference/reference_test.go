@@ -66,6 +66,9 @@ func TestCommandLines(t *testing.T) {
 	if diff := cmp.Diff(want, CommandLines(script)); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]string{"no command\n"}, HereDocuments(script, "END")); diff != "" {
+		t.Errorf("here-documents (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]string{"a", "b c", "d#e"}, Words(`a 'b c'  d#e # f`)); diff != "" {
 		t.Errorf("words (-want +got):\n%s", diff)
 	}

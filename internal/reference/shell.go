@@ -2,6 +2,21 @@ package reference
 
 import "strings"
 
+// HereDocuments returns the contents of the here-documents of a shell script that
+// end with the given word.
+func HereDocuments(script, word string) []string {
+	var documents []string
+	for {
+		_, rest, found := strings.Cut(script, "<<'"+word+"'\n")
+		if !found {
+			return documents
+		}
+		text, after, _ := strings.Cut(rest, "\n"+word+"\n")
+		documents = append(documents, text+"\n")
+		script = after
+	}
+}
+
 // CommandLines returns the lines of a shell script that a person would type:
 // continued ones joined, comments and the content of here-documents left out.
 func CommandLines(script string) []string {

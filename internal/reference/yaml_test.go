@@ -136,6 +136,13 @@ func TestYAML(t *testing.T) {
 	checker := newChecker(t)
 	for _, d := range own(t) {
 		for _, fence := range d.fences {
+			for _, text := range HereDocuments(fence.Text, "YAML") {
+				for _, node := range nodes(t, d.at(fence), []byte(text)) {
+					if err := checker.check(node); err != nil {
+						t.Errorf("%s: %v", d.at(fence), err)
+					}
+				}
+			}
 			if fence.Language != "yaml" {
 				continue
 			}
