@@ -79,6 +79,24 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// TestClusterKeyspace: keyspace notifications are not passed on between the nodes of a
+// cluster, so each node is listened to.
+func TestClusterKeyspace(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, 0, redistest.WithConfig("notify-keyspace-events KA"))
+	source := openCluster(t, c, map[string]any{"wakeUp": "keyspace"})
+	ear := backlogtest.Listen(t, source)
+	var queries []backlog.Query
+	for place := range c.Masters {
+		queries = append(queries, list(keysOn(t, c, place, 1)[0]))
+	}
+	backlogtest.Arm(t, source, ear, queries...)
+	for place, q := range queries {
+		c.Masters[place].Do("LPUSH", q.Queue, "a")
+		ear.Await(t, q)
+	}
+}
+
 // TestClusterKeysOfSeveralSlots: the keys of one query may lie on different nodes.
 func TestClusterKeysOfSeveralSlots(t *testing.T) {
 	t.Parallel()
