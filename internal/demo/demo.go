@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/broker"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/screen"
@@ -48,6 +50,9 @@ type Options struct {
 // Run shows the demo until ctx ends or it is over. Nothing is left when it returns:
 // no process, no goroutine, no file.
 func Run(ctx context.Context, options Options) (err error) {
+	// The client has one log for the process, and writes it where the table is. What
+	// fails is told by the scaler and by the workers.
+	logging.Disable()
 	dir, err := os.MkdirTemp("", "backlog-scaler-demo-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the demo: %w", err)
@@ -72,13 +77,8 @@ type display interface {
 	Close()
 }
 
-// The pace of the display.
-const (
-	// frame is how often the display is drawn.
-	frame = 200 * time.Millisecond
-	// shownEvents is how many events a terminal shows.
-	shownEvents = 8
-)
+// frame is how often the display is drawn.
+const frame = 200 * time.Millisecond
 
 // show draws until the demo is over, and returns why it is: nil if that is as it
 // should be.
@@ -117,26 +117,16 @@ func (s *stage) watch(ctx context.Context, failed <-chan error, draw func()) err
 		case <-ended:
 			ended = nil
 			s.log.Add("redis", "the server has ended: watch what the scaler tells now")
-		case <-frames.C:
-			if now := s.figures.wakeUp(); now != wakeUp && now != "" {
-				wakeUp = now
+		case now := <-frames.C:
+			if mode := s.figures.wakeUp(); mode != wakeUp && mode != "" {
+				wakeUp = mode
 				s.log.Add("scaler", "notices changes by "+wakeUp)
 			}
-			if s.options.Finite && s.finished() {
+			if s.options.Finite && s.finished(now) {
 				return nil
 			}
 		}
 	}
-}
-
-// finished tells whether all workloads are.
-func (s *stage) finished() bool {
-	for _, p := range s.players {
-		if !p.workload.Finished() {
-			return false
-		}
-	}
-	return true
 }
 
 // conclude says what was done.

@@ -170,6 +170,7 @@ func (s *stage) run(ctx context.Context) error {
 		stopCallers = append(stopCallers, background(ctx, p.caller.Run))
 	}
 	err := s.show(ctx, failed)
+	_, _ = fmt.Fprintln(s.options.Out, "Ending: the replicas finish what they have begun.")
 	together(stopCallers)
 	together(stopWorkloads)
 	stopFigures()

@@ -19,7 +19,7 @@ func (s *stage) snapshot(now time.Time) screen.Snapshot {
 		snapshot.Rows = append(snapshot.Rows, s.row(p, now))
 	}
 	if s.options.Size != nil {
-		snapshot.Events = s.events(s.log.Last(shownEvents))
+		snapshot.Events = s.events(s.log.Last(screen.EventRows))
 		return snapshot
 	}
 	var entries []journal.Entry
@@ -28,13 +28,24 @@ func (s *stage) snapshot(now time.Time) screen.Snapshot {
 	return snapshot
 }
 
+// finished tells whether all workloads are, and the scaler has seen it.
+func (s *stage) finished(now time.Time) bool {
+	for _, p := range s.players {
+		row := s.row(p, now)
+		if !p.workload.Finished() || !row.Empty() {
+			return false
+		}
+	}
+	return true
+}
+
 // row is how a workload is now.
 func (s *stage) row(p player, now time.Time) screen.Row {
 	spec, scale := p.workload.Spec(), p.workload.Scale()
 	row := s.figures.row(spec.Name)
 	row.Workload, row.Queue = spec.Name, spec.Layout+" "+spec.Name
 	row.Wanted, row.Running = scale.Spec, scale.Ready
-	empty := row.Waiting.Known && row.Waiting.N == 0 && row.InFlight.N == 0
+	empty := row.Empty()
 	row.Why = p.caller.Why(now, empty)
 	if next := p.workload.Next(now); empty && scale.Spec == 0 && next.After(now) {
 		row.Why = fmt.Sprintf("idle: %d messages in %d s", spec.Bursts.Messages, int64(math.Ceil(next.Sub(now).Seconds())))

@@ -208,6 +208,9 @@ func (c *Caller) sync(ctx context.Context) {
 func (c *Caller) scale(from, to int32, why string) {
 	c.mu.Lock()
 	c.state.why, c.state.trouble = why, ""
+	if from != to {
+		c.state.changed = time.Now()
+	}
 	c.mu.Unlock()
 	if from == to {
 		return

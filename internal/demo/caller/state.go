@@ -20,6 +20,8 @@ type state struct {
 	// lastActive is when the scaler last said that there is work, as KEDA notes it.
 	lastActive         time.Time
 	nextPoll, nextSync time.Time
+	// changed is when the replicas were changed last.
+	changed time.Time
 }
 
 // note takes in trouble from before there is anything to scale.
@@ -53,6 +55,10 @@ func (c *Caller) touch(now time.Time) {
 	c.state.lastActive = now.Truncate(time.Second)
 }
 
+// settling is how long what is known of the queue may be from before the change
+// that it led to.
+const settling = 1500 * time.Millisecond
+
 // Why says in a few words what the last step came from, or what is awaited. empty
 // says that no work is left.
 func (c *Caller) Why(now time.Time, empty bool) string {
@@ -62,7 +68,7 @@ func (c *Caller) Why(now time.Time, empty bool) string {
 	switch {
 	case c.state.trouble != "":
 		return c.state.trouble
-	case replicas > 0 && empty && !c.state.lastActive.IsZero():
+	case replicas > 0 && empty && now.Sub(c.state.changed) > settling:
 		return fmt.Sprintf("empty: zero in %s (cooldown, then a poll)", wholeSeconds(c.zeroAt().Sub(now)))
 	case replicas == 1 && strings.HasPrefix(c.state.why, "woken"):
 		return fmt.Sprintf("%s; HPA in %s", c.state.why, wholeSeconds(c.state.nextSync.Sub(now)))

@@ -31,6 +31,9 @@ type Row struct {
 	Why             string
 }
 
+// Empty tells whether no work is left, as far as the scaler tells.
+func (r Row) Empty() bool { return r.Waiting.Known && r.Waiting.N == 0 && r.InFlight.N == 0 }
+
 // A Number may be unknown.
 type Number struct {
 	N     int64
@@ -54,6 +57,8 @@ func (a Age) String() string {
 	switch {
 	case !a.Known:
 		return unknown
+	case a.Age == 0:
+		return "0 s"
 	case a.Age < 10*time.Second:
 		return strconv.FormatFloat(a.Age.Seconds(), 'f', 1, 64) + " s"
 	default:

@@ -3,6 +3,7 @@ package screen
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -28,6 +29,10 @@ type line struct {
 	style style
 }
 
+// EventRows is how many events a terminal has room for. The room is always there,
+// so that what follows stays in its place.
+const EventRows = 8
+
 // lines lays out a snapshot for a terminal of the width, in columns. Only the hints
 // may be longer than that: they are there to be copied.
 func (s Snapshot) lines(width int) []line {
@@ -41,19 +46,16 @@ func (s Snapshot) lines(width int) []line {
 		add(plain, text)
 	}
 	add(plain, "")
-	for i, text := range table(s.Rows) {
-		switch {
-		case i == 0:
-			add(bold, text)
-		case s.Rows[i-1].Wanted > 0:
-			add(lively, text)
-		default:
-			add(plain, text)
-		}
+	for _, l := range table(s.Rows, width) {
+		add(l.style, l.text)
 	}
 	add(plain, "")
-	for _, e := range s.Events {
-		add(dim, e.String())
+	for i := range EventRows {
+		text := ""
+		if i < len(s.Events) {
+			text = s.Events[i].String()
+		}
+		add(dim, text)
 	}
 	add(plain, "")
 	for _, text := range s.Hints {
@@ -62,35 +64,64 @@ func (s Snapshot) lines(width int) []line {
 	return all
 }
 
+// whyWidth is how much of the last column has to fit for it to be a column; where
+// it does not, it is a line of its own below each row.
+const whyWidth = 40
+
 // table lays out the rows below a header. All columns but the last are as wide as
 // their widest cell.
-func table(rows []Row) []string {
-	cells := [][]string{{"WORKLOAD", "QUEUE", "WAITING", "IN FLIGHT", "OLDEST", "WANTED", "RUNNING", "WHY"}}
+func table(rows []Row, width int) []line {
+	cells := [][]string{{"WORKLOAD", "QUEUE", "WAITING", "IN FLIGHT", "OLDEST", "WANTED", "RUNNING"}}
 	for _, r := range rows {
 		cells = append(cells, []string{
 			r.Workload, r.Queue, r.Waiting.String(), r.InFlight.String(), r.Oldest.String(),
-			fmt.Sprint(r.Wanted), fmt.Sprint(r.Running), r.Why,
+			strconv.Itoa(int(r.Wanted)), strconv.Itoa(int(r.Running)),
 		})
 	}
+	texts := align(cells)
+	beside := utf8.RuneCountInString(texts[0])+len(gap)+whyWidth <= width
+	if beside {
+		texts[0] += gap + "WHY"
+	}
+	lines := []line{{texts[0], bold}}
+	for i, r := range rows {
+		l := line{text: texts[i+1]}
+		if r.Wanted > 0 {
+			l.style = lively
+		}
+		if beside {
+			l.text += gap + r.Why
+			lines = append(lines, l)
+			continue
+		}
+		lines = append(lines, l, line{text: gap + r.Why})
+	}
+	return lines
+}
+
+// gap is between two columns.
+const gap = "  "
+
+// align makes a line of each row of cells: texts to the left, numbers to the right.
+func align(cells [][]string) []string {
 	widths := make([]int, len(cells[0]))
 	for _, row := range cells {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	var lines []string
-	for _, row := range cells {
+	texts := make([]string, len(cells))
+	for n, row := range cells {
 		for i, cell := range row {
-			switch numeric := 2 <= i && i <= 6; {
-			case numeric:
-				row[i] = leftPad(cell, widths[i])
-			default:
+			if i < 2 {
 				row[i] = pad(cell, widths[i])
+				continue
 			}
+			row[i] = leftPad(cell, widths[i])
 		}
-		lines = append(lines, strings.TrimRight(strings.Join(row, "  "), " "))
+		texts[n] = strings.Join(row, gap)
 	}
-	return lines
+	return texts
 }
 
 // status is the state of all workloads in one line: "emails 43+5 in 4/10" is 43

@@ -46,18 +46,35 @@ reminders  sortedSet reminders        0          -       -       0        0  idl
 
   79.9s  emails     5 → 10  HPA: ceil(48/5) = 10
 
+
+
+
+
+
+
+
 grpcurl -plaintext -d '{"name":"emails"}' 127.0.0.1:9090 externalscaler.ExternalScaler/IsActive
 `},
 		"narrow": {90, `
 backlog-scaler on 127.0.0.1:9090.
 It is called as KEDA does.
 
-WORKLOAD   QUEUE                WAITING  IN FLIGHT  OLDEST  WANTED  RUNNING  WHY
-emails     list emails               43          5    12 s      10        5  HPA: ceil(4…
-orders     stream orders              0          1   1.5 s       1        0  woken 0.8 m…
-reminders  sortedSet reminders        0          -       -       0        0  idle: 30 me…
+WORKLOAD   QUEUE                WAITING  IN FLIGHT  OLDEST  WANTED  RUNNING
+emails     list emails               43          5    12 s      10        5
+  HPA: ceil(48/5) = 10
+orders     stream orders              0          1   1.5 s       1        0
+  woken 0.8 ms after the write; HPA in 9 s
+reminders  sortedSet reminders        0          -       -       0        0
+  idle: 30 messages in 12 s
 
   79.9s  emails     5 → 10  HPA: ceil(48/5) = 10
+
+
+
+
+
+
+
 
 grpcurl -plaintext -d '{"name":"emails"}' 127.0.0.1:9090 externalscaler.ExternalScaler/IsActive
 `},

@@ -78,19 +78,23 @@ func (t *Terminal) Close() {
 	}
 	var b strings.Builder
 	b.WriteString(leave)
-	for _, text := range table(t.last.Rows) {
-		b.WriteString(cut(text, t.width) + "\n")
+	for _, l := range table(t.last.Rows, t.width) {
+		b.WriteString(cut(l.text, t.width) + "\n")
 	}
 	t.write(b.String())
 	t.width, t.shown = 0, nil
 }
 
-// fit leaves out the lines for which there is no room.
+// fit leaves out the lines for which there is no room, and says so.
 func (t *Terminal) fit(lines []line) []line {
-	rows := 0
+	rows, fitting := 0, 0
 	for i, l := range lines {
 		if rows += t.rows(l); rows > t.height {
-			return lines[:i]
+			more := line{text: cut("(a larger window shows more)", t.width), style: dim}
+			return append(lines[:fitting], more)
+		}
+		if rows < t.height {
+			fitting = i + 1
 		}
 	}
 	return lines

@@ -1,0 +1,289 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds the wait for what a demo shows.
+const patience = 30 * time.Second
+
+// An output is what a demo shows.
+type output struct {
+	// mu guards buffer: the demo writes, the test reads.
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buffer.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buffer.String()
+}
+
+// await waits until the output matches pattern, and returns the match.
+func (o *output) await(t *testing.T, pattern string) []string {
+	t.Helper()
+	expression := regexp.MustCompile(pattern)
+	deadline := time.Now().Add(patience)
+	for {
+		if match := expression.FindStringSubmatch(o.String()); match != nil {
+			return match
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("there is no %q after %s in:\n%s", pattern, patience, o)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// fast are the options of a demo that takes some seconds.
+func fast(out *output) Options {
+	return Options{
+		GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0",
+		Polling: time.Second, Sync: 400 * time.Millisecond, Cooldown: time.Second, Stabilization: time.Second,
+		Workloads: workload.Specs(20, 1), Finite: true, Duration: patience,
+		Out: out, Engines: engines.All(), Build: telemetry.NewBuild("test"),
+	}
+}
+
+// start runs a demo until stop is called, which waits for its end and checks that
+// it left nothing behind.
+func start(t *testing.T, options Options) (wait func(), stop func()) {
+	t.Helper()
+	folder := t.TempDir()
+	t.Setenv("TMPDIR", folder)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, options) }()
+	wait = sync.OnceFunc(func() {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("run the demo: %v", err)
+			}
+		case <-time.After(2 * patience):
+			t.Fatal("the demo does not end")
+		}
+		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+			t.Errorf("the demo leaves %v behind (%v)", left, err)
+		}
+	})
+	stop = func() {
+		cancel()
+		wait()
+	}
+	t.Cleanup(stop)
+	return wait, stop
+}
+
+// requireRedis fails the test if there is no redis-server.
+func requireRedis(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Fatalf("find redis-server: %v; install it with hack/install-servers.sh", err)
+	}
+}
+
+// allGoUpAndDown checks that each workload was scaled from zero, by the HPA, and to
+// zero again, and that no message is left.
+func allGoUpAndDown(t *testing.T, out *output) {
+	t.Helper()
+	for _, name := range []string{"emails", "orders", "reminders"} {
+		for _, pattern := range []string{
+			name + ` +GetMetricSpec: metric \S+, target 5 for each replica\n`,
+			name + ` +0 → 1  (woken \d+\.\d ms after the (write|due moment)|the poll saw work)\n`,
+			name + ` +1 → \d+  HPA: ceil\(\d+/5\) = \d+`,
+			name + ` +\d+ → 0  inactive for more than 1s\n`,
+		} {
+			if !regexp.MustCompile(pattern).MatchString(out.String()) {
+				t.Errorf("%s: there is no %q", name, pattern)
+			}
+		}
+		counts := regexp.MustCompile(name + `: (\d+) messages sent, (\d+) done\n`).FindStringSubmatch(out.String())
+		if counts == nil || counts[1] != counts[2] {
+			t.Errorf("%s: not all messages are done: %v", name, counts)
+		}
+	}
+	// A poll may see work at the same moment as the push tells of it, but not always.
+	if !strings.Contains(out.String(), "0 → 1  woken") {
+		t.Error("no push woke a workload")
+	}
+	if t.Failed() {
+		t.Logf("the demo shows:\n%s", out)
+	}
+}
+
+func TestOnRedisServer(t *testing.T) {
+	requireRedis(t)
+	out := new(output)
+	wait, _ := start(t, fast(out))
+	out.await(t, `reads redis-server \d+\.\d+`)
+	out.await(t, `scaler +notices changes by tracking\n`)
+	wait()
+	allGoUpAndDown(t, out)
+}
+
+func TestInProcess(t *testing.T) {
+	out := new(output)
+	options := fast(out)
+	options.InProcess = true
+	wait, _ := start(t, options)
+	out.await(t, `This is no redis-server \(none was wanted\)`)
+	out.await(t, `scaler +notices changes by poll\n`)
+	wait()
+	allGoUpAndDown(t, out)
+}
+
+// Without a program of that name on the PATH, the demo does without.
+func TestNothingInstalled(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	out := new(output)
+	_, stop := start(t, fast(out))
+	out.await(t, `This is no redis-server \(none is installed\)`)
+	stop()
+}
+
+// A terminal shows a table, and is given back at the end.
+func TestOnTerminal(t *testing.T) {
+	out := new(output)
+	options := fast(out)
+	options.InProcess, options.Color = true, true
+	options.Size = func() (width, height int) { return 120, 40 }
+	_, stop := start(t, options)
+	out.await(t, `WORKLOAD +QUEUE +WAITING +IN FLIGHT +OLDEST +WANTED +RUNNING +WHY`)
+	out.await(t, `reminders +sortedSet reminders +0 +- +0 s +0 +0 +idle: 30 messages in 1 s`)
+	out.await(t, `emails +list emails +\S+ +\S+ +\S+( s)? +1 +0 +woken \d+\.\d ms after the write; HPA in 1 s`)
+	stop()
+	shown := out.String()
+	if !strings.HasPrefix(shown, "\x1b[?1049h") || strings.Count(shown, "\x1b[?1049l") != 1 {
+		t.Errorf("the terminal is not given back")
+	}
+}
+
+// Every line that the demo offers works as it stands.
+func TestHints(t *testing.T) {
+	requireRedis(t)
+	tool := buildGRPCurl(t)
+	out := new(output)
+	options := fast(out)
+	options.Workloads = workload.Specs(1, 0)
+	// Nothing comes by itself, so that the answers are known.
+	for i := range options.Workloads {
+		options.Workloads[i].Bursts.First = time.Hour
+	}
+	options.Finite = false
+	_, stop := start(t, options)
+	out.await(t, `emails +GetMetricSpec`)
+
+	command := func(pattern string) string { return out.await(t, `(?m)^(`+pattern+`)$`)[1] }
+	answers(t, tool, command(`grpcurl .*/IsActive`), `"result": false|\{\}`)
+	answers(t, tool, command(`grpcurl .*/GetMetrics`), `"metricName": "any"`)
+	stream := command(`grpcurl .*/StreamIsActive`)
+	streaming := begin(t, tool, stream)
+	streaming.await(t, `"result": false|\{\s*\}`)
+	answers(t, tool, command(`redis-cli .*`), `3`)
+	streaming.await(t, `"result": true`)
+	out.await(t, `emails +0 → 1  woken`)
+	answers(t, tool, command(`grpcurl .*/GetMetrics`), `"metricValueFloat": [123]\b`)
+	answers(t, tool, command(`curl .*`), `(?m)^backlog_scaler_trigger_target\{.*scaledobject="emails".*\} 5$`)
+	stop()
+}
+
+// buildGRPCurl builds the pinned grpcurl into a folder, and returns that.
+func buildGRPCurl(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-modfile=tools/grpcurl/go.mod",
+		"-o", filepath.Join(folder, "grpcurl"), "github.com/fullstorydev/grpcurl/cmd/grpcurl")
+	build.Dir = "../.."
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build grpcurl: %v\n%s", err, text)
+	}
+	return folder
+}
+
+// begin runs a line in a shell until the test ends, and returns what it prints.
+func begin(t *testing.T, tool, line string) *output {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	// exec, so that it is the program that is killed and not the shell before it.
+	shell := exec.CommandContext(ctx, "sh", "-c", "exec "+line)
+	shell.Env = append(os.Environ(), "PATH="+tool+string(os.PathListSeparator)+os.Getenv("PATH"))
+	out := new(output)
+	shell.Stdout, shell.Stderr = out, out
+	if err := shell.Start(); err != nil {
+		t.Fatalf("run %s: %v", line, err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		// It was killed, which is its error.
+		_ = shell.Wait()
+	})
+	return out
+}
+
+// answers runs a line in a shell and checks what it prints.
+func answers(t *testing.T, tool, line, want string) {
+	t.Helper()
+	shell := exec.CommandContext(t.Context(), "sh", "-c", line)
+	shell.Env = append(os.Environ(), "PATH="+tool+string(os.PathListSeparator)+os.Getenv("PATH"))
+	text, err := shell.CombinedOutput()
+	if err != nil || !regexp.MustCompile(want).Match(text) {
+		t.Errorf("%s\nanswers (%v)\n%s\nwant %s", line, err, text, want)
+	}
+}
+
+// A port that is taken is an error that names the flag.
+func TestPortTaken(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for flag, change := range map[string]func(*Options){
+		"--grpc-address": func(o *Options) { o.GRPCAddress = taken.Addr().String() },
+		"--http-address": func(o *Options) { o.HTTPAddress = taken.Addr().String() },
+	} {
+		options := fast(new(output))
+		options.InProcess = true
+		change(&options)
+		err := Run(t.Context(), options)
+		if err == nil || !strings.Contains(err.Error(), "choose another address with "+flag+", such as "+flag+" 127.0.0.1:0") {
+			t.Errorf("%s is taken: error %v", flag, err)
+		}
+	}
+}
+
+// A redis-server that was named has to be there.
+func TestNamedServerMissing(t *testing.T) {
+	options := fast(new(output))
+	options.Redis = filepath.Join(t.TempDir(), "redis-server")
+	if err := Run(t.Context(), options); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v, want one of a file that does not exist", err)
+	}
+}
