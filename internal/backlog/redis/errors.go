@@ -57,6 +57,9 @@ func wrap(err error) error {
 // isServerError tells whether the server answered with err, as opposed to a
 // connection that failed.
 func isServerError(err error) bool {
+	if err == nil {
+		return false
+	}
 	var refused redis.Error
 	return errors.As(err, &refused)
 }
@@ -102,6 +105,9 @@ func passes(err error) bool {
 
 // hasCode tells whether err is a server's error that begins with the given code.
 func hasCode(err error, code string) bool {
+	if err == nil {
+		return false
+	}
 	var refused redis.Error
 	if !errors.As(err, &refused) {
 		return false
