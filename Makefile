@@ -29,8 +29,8 @@ help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
-run: servers ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
-	@$(GO) run ./cmd/scaler demo $(RUNFLAGS)
+run: servers build ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
+	@bin/scaler demo $(RUNFLAGS)
 
 .PHONY: test
 test: servers ## Test the scaler (with the race detector), the Helm chart and the image
