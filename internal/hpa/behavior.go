@@ -68,14 +68,23 @@ type change struct {
 	replicas int32
 }
 
-// recent returns the changes that the longest period of a policy still covers.
-func (r Rules) recent(now time.Time, changes []change) []change {
+// note adds a change in the direction of the rules. It takes the place of one that
+// the longest period of a policy no longer covers; other such changes stay. That
+// matters, because a policy of the other direction, with a longer period, counts
+// them too (horizontal.go, storeScaleEvent).
+func (r Rules) note(changes []change, added change) []change {
 	var longest time.Duration
 	for _, p := range r.Policies {
 		longest = max(longest, p.Period)
 	}
-	cutoff := now.Add(-longest)
-	return slices.DeleteFunc(slices.Clone(changes), func(c change) bool { return c.at.Before(cutoff) })
+	cutoff := added.at.Add(-longest)
+	for i, c := range slices.Backward(changes) {
+		if c.at.Before(cutoff) {
+			changes[i] = added
+			return changes
+		}
+	}
+	return append(changes, added)
 }
 
 // behave is what becomes of a wish under a Behavior (horizontal.go:1105-1262). The

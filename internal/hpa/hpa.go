@@ -4,7 +4,7 @@
 // says what time it is and what the workload looks like.
 //
 // Line numbers are those of Kubernetes v1.35.0, pkg/controller/podautoscaler, and
-// of KEDA v2.21.0.
+// of KEDA v2.21.0. The arithmetic is the same in Kubernetes v1.36.
 package hpa
 
 import (
@@ -209,9 +209,9 @@ func (a *Autoscaler) apply(now time.Time, current int32, result Recommendation) 
 	if b := a.spec.Behavior; b != nil {
 		switch cmp.Compare(result.Replicas, current) {
 		case 1:
-			a.up = append(b.Up.recent(now, a.up), change{at: now, replicas: result.Replicas - current})
+			a.up = b.Up.note(a.up, change{at: now, replicas: result.Replicas - current})
 		case -1:
-			a.down = append(b.Down.recent(now, a.down), change{at: now, replicas: current - result.Replicas})
+			a.down = b.Down.note(a.down, change{at: now, replicas: current - result.Replicas})
 		}
 	}
 	return result

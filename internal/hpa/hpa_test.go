@@ -301,6 +301,16 @@ func TestCourse(t *testing.T) {
 			[]int32{18, 16, 14},
 		},
 		{
+			"up counts what went down in its period", &Behavior{
+				Up:   steps(DefaultUp(), SelectMax, Policy{Pods: 2, Period: 2 * time.Minute}),
+				Down: Rules{Tolerance: DefaultTolerance, Policies: []Policy{{Pods: 5, Period: SyncPeriod}}},
+			},
+			20, []Metric{backlog(1, 1), backlog(10, 1), backlog(10, 1), backlog(10, 1), backlog(1, 1), backlog(40, 1)},
+			// The third change downward takes the place of the second, which the rules for
+			// the way down no longer cover, so 5 + 5 + 5 was the count two minutes ago.
+			[]int32{15, 10, 10, 10, 5, 17},
+		},
+		{
 			"down is disabled", &Behavior{Up: DefaultUp(), Down: Rules{Tolerance: DefaultTolerance, Select: SelectDisabled}},
 			20, repeat(3, backlog(1, 1)),
 			[]int32{20, 20, 20},
