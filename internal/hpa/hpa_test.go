@@ -305,7 +305,8 @@ func TestCourse(t *testing.T) {
 				Up:   steps(DefaultUp(), SelectMax, Policy{Pods: 2, Period: 2 * time.Minute}),
 				Down: Rules{Tolerance: DefaultTolerance, Policies: []Policy{{Pods: 5, Period: SyncPeriod}}},
 			},
-			20, []Metric{backlog(1, 1), backlog(10, 1), backlog(10, 1), backlog(10, 1), backlog(1, 1), backlog(40, 1)},
+			20,
+			[]Metric{backlog(1, 1), backlog(10, 1), backlog(10, 1), backlog(10, 1), backlog(1, 1), backlog(40, 1)},
 			// The third change downward takes the place of the second, which the rules for
 			// the way down no longer cover, so 5 + 5 + 5 was the count two minutes ago.
 			[]int32{15, 10, 10, 10, 5, 17},
