@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -31,7 +32,7 @@ func build(t *testing.T, sources, cache string) string {
 		t.Fatal(err)
 	}
 	stage := readDockerfile(t).build
-	env := append(os.Environ(), "VERSION="+testVersion, "REVISION=0123abcd", "TARGETOS=", "TARGETARCH=")
+	env := append(os.Environ(), "VERSION="+testVersion, "REVISION=0123abcd", "TARGETOS=linux", "TARGETARCH="+runtime.GOARCH)
 	if cache != "" {
 		env = append(env, "GOCACHE="+cache)
 	}
@@ -87,6 +88,10 @@ func TestBuild(t *testing.T) {
 				t.Errorf("%s depends on the repository's state: %s=%s", name, setting.Key, setting.Value)
 			}
 		}
+	}
+	if runtime.GOOS != "linux" {
+		t.Log("this is not Linux: the binaries were built and compared, but not run")
+		return
 	}
 	output, err := exec.CommandContext(t.Context(), filepath.Join(first, "scaler"), "version").CombinedOutput()
 	if err != nil || !strings.Contains(string(output), testVersion) {
