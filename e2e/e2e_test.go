@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -84,6 +85,9 @@ func newSuite(t *testing.T) *suite {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the log of every server is in %s", logs)
+			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) { // the death of a server, of which the failures are the consequence
+				t.Log(cause)
+			}
 		}
 		s.supervisor.Close()
 		if s.clients != nil {

@@ -4,6 +4,7 @@ package kedaclient_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -43,6 +44,9 @@ func newFixture(t *testing.T) *fixture {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the log of every server is in %s", logs)
+			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) { // the death of a server, of which the failures are the consequence
+				t.Log(cause)
+			}
 		}
 		supervisor.Close()
 	})

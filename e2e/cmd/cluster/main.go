@@ -56,10 +56,10 @@ func main() { os.Exit(run()) }
 
 // run returns the exit code.
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	interruptible, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := serve(ctx, os.Stdout, os.Stderr)
-	if err != nil && !errors.Is(err, context.Canceled) {
+	err := serve(interruptible, os.Stdout, os.Stderr)
+	if err != nil && interruptible.Err() == nil { // after Ctrl-C, errors are its echo
 		fmt.Fprintln(os.Stderr, "cluster:", err) //nolint:errcheck // the last word
 		return 1
 	}
@@ -83,6 +83,9 @@ func serve(ctx context.Context, out, progress io.Writer) (err error) {
 	}
 	running, err := cluster.Start(ctx, supervisor, cache)
 	defer func() {
+		if cause := context.Cause(ctx); cause != nil { // the death of a server, of which err is the consequence
+			err = cause
+		}
 		supervisor.Close()
 		if running != nil {
 			err = errors.Join(err, running.Close())
@@ -115,5 +118,5 @@ func serve(ctx context.Context, out, progress io.Writer) (err error) {
 		return fmt.Errorf("print guide: %w", err)
 	}
 	<-ctx.Done()
-	return context.Cause(ctx)
+	return nil
 }
