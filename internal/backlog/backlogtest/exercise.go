@@ -89,6 +89,7 @@ func (h Harness) open(t testing.TB, address string) backlog.Source {
 }
 
 func (h Harness) counts(t *testing.T, c Case) {
+	t.Helper()
 	source := h.open(t, h.Address)
 	q := c.Query(t)
 	r := MustRead(t, source, q)
