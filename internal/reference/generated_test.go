@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -128,8 +127,9 @@ func examples(t *testing.T) []Example {
 		if strings.Contains(text, "\n---\n") || object.Kind != "ScaledObject" || len(object.Spec.Triggers) != 1 || place == nil {
 			continue
 		}
+		engine, layout := layoutOf(t, object.Spec.Triggers[0])
 		all = append(all, Example{
-			Layout:  layoutOf(object.Spec.Triggers[0]),
+			Engine: engine, Layout: layout,
 			Path:    "../deploy/keda/examples/" + filepath.Base(path),
 			Comment: comment(text),
 			Trigger: outdent(text[place[1]:], "    "),
@@ -138,18 +138,24 @@ func examples(t *testing.T) []Example {
 	return all
 }
 
-// layoutOf is the layout that a trigger names.
-func layoutOf(t scaledTrigger) string {
-	for _, engine := range engines.All() {
-		i := slices.IndexFunc(engine.Layouts, func(l layout) bool {
-			_, found := t.metadata()[l.Name]
-			return found
-		})
-		if i >= 0 {
-			return engine.Layouts[i].Name
+// layoutOf is the engine and the layout that a trigger names, by its connection;
+// both are empty if it names none.
+func layoutOf(t *testing.T, one scaledTrigger) (engine, layout string) {
+	t.Helper()
+	metadata := one.metadata()
+	for _, connection := range exampleConnections(t) {
+		if connection.Name != metadata["connection"] {
+			continue
+		}
+		for _, e := range engines.All() {
+			for _, l := range e.Layouts {
+				if _, found := metadata[l.Name]; found && e.Name == connection.Engine {
+					return e.Name, l.Name
+				}
+			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // comment is the text above a file, as one paragraph.

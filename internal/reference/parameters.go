@@ -49,8 +49,8 @@ func expects(p backlog.Parameter) string {
 
 // An Example is a ScaledObject for a layout.
 type Example struct {
-	// Layout is the name of the layout.
-	Layout string
+	// Engine and Layout are the names of those that it is for.
+	Engine, Layout string
 	// Path is that of the file, from the document that shows it.
 	Path string
 	// Comment says what it is for; Trigger is its trigger, in YAML.
@@ -81,7 +81,7 @@ func Layouts(engine backlog.Engine, examples []Example) string {
 			b.WriteString(Parameters(layout.Parameters) + "\n")
 		}
 		for _, example := range examples {
-			if example.Layout == layout.Name {
+			if example.Engine == engine.Name && example.Layout == layout.Name {
 				fmt.Fprintf(&b, "%s ([the whole object](%s))\n\n```yaml\n%s```\n\n", example.Comment, example.Path, example.Trigger)
 			}
 		}

@@ -21,8 +21,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-type layout = backlog.Layout
-
 // A scaledObject is what the tests want to know of a ScaledObject.
 type scaledObject struct {
 	Kind     string `yaml:"kind"`
@@ -68,11 +66,17 @@ func (t scaledTrigger) check(catalog *trigger.Catalog, namespace string) error {
 // catalog knows the connections that examples name.
 func catalog(t *testing.T) *trigger.Catalog {
 	t.Helper()
+	return trigger.NewCatalog(exampleConnections(t), engines.All())
+}
+
+// exampleConnections are those that examples name.
+func exampleConnections(t *testing.T) []backlog.Connection {
+	t.Helper()
 	parsed, err := config.Parse([]byte(connections("127.0.0.1:6379")), engines.All(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return trigger.NewCatalog(parsed.Connections, engines.All())
+	return parsed.Connections
 }
 
 // TestExamples parses every trigger of deploy/keda/examples, and wants one for each layout.
@@ -83,7 +87,7 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := map[string]bool{}
+	shown := map[[2]string]bool{}
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -95,7 +99,8 @@ func TestExamples(t *testing.T) {
 				t.Errorf("%s: %v", path, err)
 			}
 			for i, one := range object.Spec.Triggers {
-				shown[layoutOf(one)] = true
+				engine, layout := layoutOf(t, one)
+				shown[[2]string{engine, layout}] = true
 				if err := one.check(known, object.Metadata.Namespace); err != nil {
 					t.Errorf("%s: trigger %d: %v", path, i+1, err)
 				}
@@ -104,7 +109,7 @@ func TestExamples(t *testing.T) {
 	}
 	for _, engine := range engines.All() {
 		for _, l := range engine.Layouts {
-			if !shown[l.Name] {
+			if !shown[[2]string{engine.Name, l.Name}] {
 				t.Errorf("deploy/keda/examples has no example of %s on %s", l.Name, engine.Name)
 			}
 		}
