@@ -59,7 +59,7 @@ func TestDemoInterrupted(t *testing.T) {
 	if redis == "" || !strings.Contains(shown.String(), "reminders: 0 messages sent, 0 done\n") {
 		t.Errorf("the demo shows\n%s", shown.String())
 	}
-	if conn, err := net.Dial("tcp", redis); err == nil {
+	if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", redis); err == nil {
 		t.Errorf("the redis-server on %s still listens", redis)
 		_ = conn.Close()
 	}

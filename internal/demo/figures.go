@@ -71,12 +71,12 @@ func (f *figures) fetch(ctx context.Context) (map[string]*dto.MetricFamily, erro
 // row returns the part of a row that the metrics of a ScaledObject tell.
 func (f *figures) row(scaledObject string) screen.Row {
 	var row screen.Row
-	ready, readyKnown := f.value("backlog_scaler_queue_ready_messages", "scaledobject", scaledObject)
-	due, dueKnown := f.value("backlog_scaler_queue_due_messages", "scaledobject", scaledObject)
+	ready, readyKnown := f.value("backlog_scaler_queue_ready_messages", scaledObject)
+	due, dueKnown := f.value("backlog_scaler_queue_due_messages", scaledObject)
 	row.Waiting = screen.Number{N: int64(ready + due), Known: readyKnown && dueKnown}
-	inFlight, known := f.value("backlog_scaler_queue_in_flight_messages", "scaledobject", scaledObject)
+	inFlight, known := f.value("backlog_scaler_queue_in_flight_messages", scaledObject)
 	row.InFlight = screen.Number{N: int64(inFlight), Known: known}
-	oldest, known := f.value("backlog_scaler_queue_oldest_message_age_seconds", "scaledobject", scaledObject)
+	oldest, known := f.value("backlog_scaler_queue_oldest_message_age_seconds", scaledObject)
 	row.Oldest = screen.Age{Age: time.Duration(oldest * float64(time.Second)), Known: known}
 	return row
 }
@@ -91,12 +91,12 @@ func (f *figures) wakeUp() string {
 	return ""
 }
 
-// value returns the gauge of the family whose label has the value.
-func (f *figures) value(family, name, value string) (gauge float64, known bool) {
+// value returns the gauge of the family that belongs to the ScaledObject.
+func (f *figures) value(family, scaledObject string) (gauge float64, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, m := range f.latest[family].GetMetric() {
-		if label(m, name) == value {
+		if label(m, "scaledobject") == scaledObject {
 			return m.GetGauge().GetValue(), true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -139,9 +140,7 @@ func (s *stage) cast(p *player) {
 	spec := p.workload.Spec()
 	p.metadata = p.workload.Metadata(connection)
 	metadata := map[string]string{"scalerAddress": s.scaler.GRPCAddr().String()}
-	for key, value := range p.metadata {
-		metadata[key] = value
-	}
+	maps.Copy(metadata, p.metadata)
 	down := hpa.DefaultDown()
 	down.Stabilization = s.options.Stabilization
 	p.caller = caller.New(s.conn, caller.Object{

@@ -27,7 +27,7 @@ func check(t *testing.T, b *Broker) {
 	}
 	b.Close()
 	b.Close() // is idempotent
-	if conn, err := net.Dial("tcp", b.Addr); err == nil {
+	if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", b.Addr); err == nil {
 		t.Errorf("%s still listens", b.Name)
 		_ = conn.Close()
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -139,7 +140,7 @@ func run(t *testing.T, s *scaler) (*workload, *Caller, *journal.Journal) {
 	s.changed = make(chan struct{})
 	server := grpc.NewServer()
 	pb.RegisterExternalScalerServer(server, s)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,11 +184,11 @@ func await(t *testing.T, what string, condition func() bool) {
 }
 
 func texts(log *journal.Journal) string {
-	all := ""
+	var all strings.Builder
 	for _, e := range log.Last(100) {
-		all += e.Text + "\n"
+		all.WriteString(e.Text + "\n")
 	}
-	return all
+	return all.String()
 }
 
 func TestUpAndDown(t *testing.T) {

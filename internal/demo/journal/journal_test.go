@@ -1,8 +1,8 @@
 package journal
 
 import (
-	"fmt"
 	"io"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,7 +31,7 @@ func TestForgets(t *testing.T) {
 	t.Parallel()
 	j := New()
 	for i := range kept + 3 {
-		j.Add("a", fmt.Sprint(i))
+		j.Add("a", strconv.Itoa(i))
 	}
 	entries, next := j.Since(0)
 	if len(entries) != kept || entries[0].Text != "3" || next != kept+3 {

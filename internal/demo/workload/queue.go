@@ -143,8 +143,8 @@ const (
 
 // take removes a job that is due. Whoever removes it has it, so no two replicas do.
 func (s sortedSet) take(ctx context.Context) (string, error) {
-	due, err := s.client.ZRangeByScore(ctx, s.key, &redis.ZRangeBy{
-		Min: "-inf", Max: strconv.FormatFloat(seconds(time.Now()), 'f', 6, 64), Count: several,
+	due, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+		Key: s.key, ByScore: true, Start: "-inf", Stop: strconv.FormatFloat(seconds(time.Now()), 'f', 6, 64), Count: several,
 	}).Result()
 	if err != nil {
 		return "", err

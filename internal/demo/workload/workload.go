@@ -5,6 +5,8 @@ package workload
 import (
 	"context"
 	"fmt"
+	"maps"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -92,11 +94,9 @@ func (w *Workload) Metadata(connection string) map[string]string {
 	metadata := map[string]string{
 		"connection":  connection,
 		w.spec.Layout: w.spec.Name,
-		"target":      fmt.Sprint(w.spec.Target),
+		"target":      strconv.Itoa(w.spec.Target),
 	}
-	for key, value := range w.queue.parameters() {
-		metadata[key] = value
-	}
+	maps.Copy(metadata, w.queue.parameters())
 	return metadata
 }
 
