@@ -65,7 +65,7 @@ format: ## Format the code of all modules
 	done
 
 .PHONY: generate
-generate: ## Generate all that is generated: documentation, examples, code
+generate: servers ## Generate all that is generated: documentation, examples, code
 	$(GO) generate ./...
 	cd deploy && $(GO) generate ./...
 

@@ -15,8 +15,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
 
-// version is set by the release build: -ldflags "-X main.version=v1.2.3".
-var version = "dev"
+// version and revision are set by the release build:
+// -ldflags "-X main.version=v1.2.3 -X main.revision=0123abc". Without a revision
+// the one that the Go toolchain recorded is told.
+var version, revision = "dev", ""
 
 // cli is the command line.
 type cli struct {
@@ -49,7 +51,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(all, telemetry.NewBuild(version)),
+		kong.Bind(all, telemetry.NewBuild(version, revision)),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 	)
 	if err != nil {

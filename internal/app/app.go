@@ -63,6 +63,7 @@ type App struct {
 	grpc     *grpc.Server
 	http     *http.Server
 	watcher  *config.Watcher
+	reloads  reloads
 	grpcPort net.Listener
 	httpPort net.Listener
 	// built is how to undo what New did, last first, if Run never runs.
@@ -107,12 +108,20 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	o.Server.Logger = o.Logger
-	a.server = server.New(observer{a.sampler}, trigger.NewCatalog(loaded.Connections, o.Engines), o.Server)
+	catalog, err := newCatalog(loaded, o.Engines)
+	if err != nil {
+		return err
+	}
+	a.server = server.New(observer{a.sampler}, catalog, o.Server)
+	if err := a.server.Keep(watches(loaded)); err != nil {
+		return err
+	}
 	registry.MustRegister(a.server.Collectors()...)
 	a.health = server.NewHealth(a.sampler.Stuck)
 	a.grpc = server.NewGRPC(a.server, a.health, creds, registry)
 	a.http = server.NewHTTP(a.health, registry, o.Build, o.Profiles)
-	a.watcher = config.NewWatcher(o.Config, o.Engines, loaded, reloadInterval, newReloads(registry), o.Logger)
+	a.reloads = newReloads(registry)
+	a.watcher = config.NewWatcher(o.Config, o.Engines, loaded, reloadInterval, a.reloads, o.Logger)
 	return nil
 }
 
@@ -192,12 +201,43 @@ func (a *App) shutdown(ctx context.Context) {
 // reload puts each new configuration in force.
 func (a *App) reload(ctx context.Context) {
 	for updated := range a.watcher.Updates() {
+		catalog, err := newCatalog(updated, a.options.Engines)
+		if err != nil {
+			a.reloads.Reloaded(err)
+			a.options.Logger.Error("the configuration cannot be used, the old one stays", "error", err)
+			continue
+		}
 		if err := a.sampler.Apply(ctx, updated.Connections); err != nil {
 			a.options.Logger.Error("connections could not be opened", "error", err)
 		}
-		a.server.SetCatalog(trigger.NewCatalog(updated.Connections, a.options.Engines))
+		a.server.SetCatalog(catalog)
+		if err := a.server.Keep(watches(updated)); err != nil {
+			a.options.Logger.Error("watches could not be kept", "error", err)
+		}
 		a.options.Logger.Info("configuration reloaded", "connections", len(updated.Connections))
 	}
+}
+
+// newCatalog returns the catalog of a configuration, whose watches must be
+// triggers that it understands.
+func newCatalog(c *config.Config, engines []backlog.Engine) (*trigger.Catalog, error) {
+	catalog := trigger.NewCatalog(c.Connections, engines)
+	var faults []error
+	for _, w := range c.Watches {
+		if _, err := catalog.Parse(w.Namespace, w.Trigger); err != nil {
+			faults = append(faults, fmt.Errorf("%s: watches.%s: %w", w.Place, w.Name, err))
+		}
+	}
+	return catalog, errors.Join(faults...)
+}
+
+// watches gives those of the configuration the shape that the server asks for.
+func watches(c *config.Config) []server.Watch {
+	all := make([]server.Watch, len(c.Watches))
+	for i, w := range c.Watches {
+		all[i] = server.Watch{Namespace: w.Namespace, Name: w.Name, Metadata: w.Trigger}
+	}
+	return all
 }
 
 // observer gives the sampler the shape that the server asks for.

@@ -66,7 +66,7 @@ func start(t *testing.T, configuration string, with setup) *scaler {
 		ShutdownTimeout: 5 * time.Second,
 		Sampling:        sampler.Options{SafetyInterval: time.Second, ActiveInterval: 200 * time.Millisecond, ReadTimeout: time.Second},
 		Engines:         engines.All(),
-		Build:           telemetry.NewBuild("test"),
+		Build:           telemetry.NewBuild("test", ""),
 		Logger:          slog.New(slog.NewTextHandler(s.log, nil)),
 	}
 	if with.options != nil {

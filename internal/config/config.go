@@ -19,9 +19,22 @@ const maxFileSize = 1 << 20
 type Config struct {
 	// Connections are sorted by name.
 	Connections []backlog.Connection
+	// Watches are sorted by name.
+	Watches []Watch
 
 	// read is what the files contained, for the Watcher to compare with.
 	read snapshot
+}
+
+// A Watch is a queue that is read and reported although no ScaledObject names it.
+// What Trigger says is not checked here.
+type Watch struct {
+	// Name and Namespace stand for those of a ScaledObject.
+	Name, Namespace string
+	// Trigger are the keys that a ScaledObject's trigger would have.
+	Trigger map[string]string
+	// Place is where the file says it, such as "scaler.yaml:12:3".
+	Place string
 }
 
 // Load reads the file at path and every file and variable that it names. Relative

@@ -171,7 +171,7 @@ func TestParseFaults(t *testing.T) {
 			"2:1: a second document begins here, want one document in the file",
 		}},
 		{"wrong top key", "conections: {}\n", []string{
-			`1:1: conections: unknown key, want one of connections; did you mean "connections"?`,
+			`1:1: conections: unknown key, want one of connections, watches; did you mean "connections"?`,
 			`1:1: the key "connections" is missing, want at least "connections: {}"`,
 		}},
 		{"connections without value", "connections:\n", []string{
@@ -317,7 +317,7 @@ func TestParseFaults(t *testing.T) {
 			`8:5: connections.orders.tsl: unknown key, want one of ` + keys + `; did you mean "tls"?`,
 			`9:3: connections.b: the key "namespaces" is missing, want ` + ns,
 			`9:3: connections.b: the key "token" is missing, want ` + sec,
-			`10:1: version: unknown key, want one of connections`,
+			`10:1: version: unknown key, want one of connections, watches`,
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

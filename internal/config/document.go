@@ -27,6 +27,11 @@ func (d *document) fault(node *yaml.Node, key, format string, args ...any) {
 	})
 }
 
+// place names where node is, as a Fault does.
+func (d *document) place(node *yaml.Node) string {
+	return fmt.Sprintf("%s:%d:%d", d.file, node.Line, node.Column)
+}
+
 // root returns the one document that data has to be.
 func (d *document) root(data []byte) (*yaml.Node, bool) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))

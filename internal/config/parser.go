@@ -17,6 +17,8 @@ import (
 // The keys that are not an engine's own.
 const (
 	connectionsKey = "connections"
+	watchesKey     = "watches"
+	namespaceKey   = "namespace"
 	engineKey      = "engine"
 	namespacesKey  = "namespaces"
 )
@@ -33,7 +35,7 @@ type parser struct {
 func (p *parser) parse(data []byte) (*Config, error) {
 	config := &Config{}
 	if root, ok := p.root(data); ok {
-		config.Connections = p.top(root)
+		p.top(root, config)
 	}
 	if len(p.faults) > 0 {
 		p.faults.sort()
@@ -42,34 +44,64 @@ func (p *parser) parse(data []byte) (*Config, error) {
 	slices.SortFunc(config.Connections, func(a, b backlog.Connection) int {
 		return cmp.Compare(a.Name, b.Name)
 	})
+	slices.SortFunc(config.Watches, func(a, b Watch) int { return cmp.Compare(a.Name, b.Name) })
 	return config, nil
 }
 
-// top parses the document.
-func (p *parser) top(root *yaml.Node) []backlog.Connection {
+// top parses the document into config.
+func (p *parser) top(root *yaml.Node, config *Config) {
 	entries, ok := p.mapping(root, "", `a mapping with the key "connections"`)
 	if !ok {
-		return nil
+		return
 	}
-	var connections []backlog.Connection
 	found := false
 	for _, e := range entries {
-		if e.name != connectionsKey {
-			p.unknown(e, e.name, []string{connectionsKey})
-			continue
-		}
-		found = true
-		named, _ := p.mapping(e.value, connectionsKey, "a mapping of names to connections; {} is none")
-		for _, c := range named {
-			if connection, ok := p.connection(c); ok {
-				connections = append(connections, connection)
+		switch e.name {
+		case connectionsKey:
+			found = true
+			named, _ := p.mapping(e.value, connectionsKey, "a mapping of names to connections; {} is none")
+			for _, c := range named {
+				if connection, ok := p.connection(c); ok {
+					config.Connections = append(config.Connections, connection)
+				}
 			}
+		case watchesKey:
+			named, _ := p.mapping(e.value, watchesKey, "a mapping of names to watches; {} is none")
+			for _, w := range named {
+				if watch, ok := p.watch(w); ok {
+					config.Watches = append(config.Watches, watch)
+				}
+			}
+		default:
+			p.unknown(e, e.name, []string{connectionsKey, watchesKey})
 		}
 	}
 	if !found {
 		p.fault(root, "", `the key "connections" is missing, want at least "connections: {}"`)
 	}
-	return connections
+}
+
+// watch parses one entry below "watches".
+func (p *parser) watch(e entry) (Watch, bool) {
+	key := join(watchesKey, e.name)
+	before := len(p.faults)
+	w := Watch{Name: e.name, Trigger: map[string]string{}, Place: p.place(e.key)}
+	entries, ok := p.mapping(e.value, key, "a mapping with namespace and the keys of a trigger")
+	if !ok {
+		return w, false
+	}
+	for _, e := range entries {
+		text, _ := p.scalar(e.value, join(key, e.name), "a text")
+		if e.name == namespaceKey {
+			w.Namespace = text
+		} else {
+			w.Trigger[e.name] = text
+		}
+	}
+	if w.Namespace == "" && len(p.faults) == before {
+		p.fault(e.key, key, "the key %q is missing, want the namespace for which the queue is read", namespaceKey)
+	}
+	return w, len(p.faults) == before
 }
 
 // connectionName is a name that can be a Kubernetes label and needs no quotes.

@@ -100,6 +100,6 @@ func (w *Watcher) look() *Config {
 	}
 	w.fault = ""
 	config.read = read
-	w.logger.Info("configuration reloaded", "file", w.path, "connections", len(config.Connections))
+	w.logger.Info("configuration changed", "file", w.path, "connections", len(config.Connections))
 	return config
 }

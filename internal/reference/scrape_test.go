@@ -31,7 +31,7 @@ func scrape(t *testing.T) []Metric {
 	a, err := app.New(t.Context(), app.Options{
 		Config: config, GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0",
 		ShutdownTimeout: 5 * time.Second, Engines: engines.All(),
-		Build: telemetry.NewBuild("test"), Logger: slog.New(slog.DiscardHandler),
+		Build: telemetry.NewBuild("test", ""), Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

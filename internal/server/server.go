@@ -66,6 +66,8 @@ type Server struct {
 
 	// epoch is the configuration in force; replaced by SetCatalog.
 	epoch atomic.Pointer[epoch]
+	// kept are the triggers of Keep; replaced by it alone, one call at a time.
+	kept []keptTrigger
 	// draining is closed by Drain.
 	draining  chan struct{}
 	drainOnce sync.Once

@@ -2,6 +2,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"runtime"
@@ -33,18 +34,16 @@ type Build struct {
 	GoVersion string `json:"goVersion"`
 }
 
-// NewBuild returns the Build of version. The revision is what the Go toolchain
-// recorded of the source, if it did.
-func NewBuild(version string) Build {
-	b := Build{Version: version, Revision: "unknown", GoVersion: runtime.Version()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, setting := range info.Settings {
-			if setting.Key == "vcs.revision" {
-				b.Revision = setting.Value
-			}
+// NewBuild returns the Build of version. An empty revision is what the Go
+// toolchain recorded of the source, if it did.
+func NewBuild(version, revision string) Build {
+	info, ok := debug.ReadBuildInfo()
+	for i := 0; ok && i < len(info.Settings) && revision == ""; i++ {
+		if info.Settings[i].Key == "vcs.revision" {
+			revision = info.Settings[i].Value
 		}
 	}
-	return b
+	return Build{Version: version, Revision: cmp.Or(revision, "unknown"), GoVersion: runtime.Version()}
 }
 
 // NewRegistry returns a registry with the metrics of the process and its build.

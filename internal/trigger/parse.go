@@ -44,7 +44,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	}
 	layout := p.layout(c.engines[connection.Engine])
 	t := Trigger{Connection: name, Policy: p.policy(layout), Query: p.query(layout)}
-	p.rejectRest(layout)
+	p.rejectRest(c.engines[connection.Engine], layout)
 	if len(p.faults) == 0 && layout.Check != nil {
 		if err := layout.Check(t.Query); err != nil {
 			p.faults.add("", "%s", err)
@@ -213,12 +213,17 @@ func (p *parser) text(parameter backlog.Parameter) string {
 }
 
 // rejectRest reports every key that nothing took.
-func (p *parser) rejectRest(layout backlog.Layout) {
+func (p *parser) rejectRest(engine backlog.Engine, layout backlog.Layout) {
 	var known []string
 	for _, parameter := range Common() {
 		known = append(known, parameter.Name)
 	}
-	known = append(known, layout.Name)
+	for _, l := range engine.Layouts {
+		// Where the queue is named, another layout's key is not what was meant.
+		if layout.Name == "" || l.Name == layout.Name {
+			known = append(known, l.Name)
+		}
+	}
 	for _, parameter := range layout.Parameters {
 		known = append(known, parameter.Name)
 	}

@@ -112,6 +112,7 @@ func TestParseFaults(t *testing.T) {
 		{"another tenant's connection", map[string]string{"connection": "vault"}, `connection: connection not available: namespace "shop" has no connection "vault" (there are: orders)`},
 		{"no queue", map[string]string{"list": ""}, "no key names the queue, want one of list, stream, pair"},
 		{"no queue, but a layout's parameter", map[string]string{"list": "", "consumerGroup": "g"}, "no key names the queue, want one of list, stream, pair"},
+		{"misspelt layout", map[string]string{"list": "", "lisst": "jobs"}, `no key names the queue, want one of list, stream, pair; lisst: unknown key, did you mean "list"?`},
 		{"two queues", map[string]string{"stream": "s"}, "stream: the queue is named by list already, want one of list, stream, pair"},
 		{"blank queue", map[string]string{"list": " "}, "list: is empty, want the key of the list"},
 		{"misspelt key", map[string]string{"tagret": "5"}, `tagret: unknown key, did you mean "target"?`},
