@@ -1,0 +1,100 @@
+#!/bin/sh
+# Installs the job frameworks that the tests of their layouts drive, at pinned versions,
+# into .tools/frameworks/NAME. What is pinned lies beside the script that drives the
+# framework, in internal/backlog/redis/testdata/frameworks/NAME. It is quick when all is
+# there. In CI (CI=true) it fails if a framework cannot be had; elsewhere it says so and
+# goes on, and the tests of that framework fail. Arguments are the frameworks to
+# install; without any it installs all.
+set -eu
+cd "$(dirname "$0")/.."
+frameworks=.tools/frameworks
+drivers=internal/backlog/redis/testdata/frameworks
+missing=
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"
+	elif command -v sudo >/dev/null 2>&1; then sudo "$@"
+	else
+		echo "install-frameworks: this needs root or sudo: $*" >&2
+		return 1
+	fi
+}
+
+# system PROGRAM DEB RPM APK BREW installs packages of the system unless PROGRAM is there.
+system() {
+	if command -v "$1" >/dev/null 2>&1; then return 0; fi
+	echo "install-frameworks: installing $1"
+	if command -v apt-get >/dev/null 2>&1; then
+		as_root apt-get -qq update && as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $2 >/dev/null
+	elif command -v dnf >/dev/null 2>&1; then as_root dnf -q install -y $3
+	elif command -v apk >/dev/null 2>&1; then as_root apk add -q $4
+	elif command -v brew >/dev/null 2>&1; then brew install -q $5
+	else
+		echo "install-frameworks: no apt-get, dnf, apk or brew to install $1 with" >&2
+		return 1
+	fi
+}
+
+# current NAME FILE tells whether NAME was installed from FILE as it is now.
+current() { cmp -s "$drivers/$1/$2" "$frameworks/$1/installed"; }
+
+# begin NAME makes an empty folder for NAME.
+begin() {
+	echo "install-frameworks: installing $1"
+	rm -rf "${frameworks:?}/$1"
+	mkdir -p "$frameworks/$1"
+}
+
+# finish NAME FILE notes that NAME is installed from FILE.
+finish() { cp "$drivers/$1/$2" "$frameworks/$1/installed"; }
+
+# npm_packages NAME installs what its package-lock.json pins.
+npm_packages() {
+	if current "$1" package-lock.json; then return 0; fi
+	system npm "nodejs npm" "nodejs npm" "nodejs npm" node || return 1
+	begin "$1"
+	cp "$drivers/$1/package.json" "$drivers/$1/package-lock.json" "$frameworks/$1/"
+	(cd "$frameworks/$1" && npm ci --silent --ignore-scripts --omit=optional --no-audit --no-fund) && finish "$1" package-lock.json
+}
+
+# python_packages NAME installs what its requirements.txt pins, into a venv.
+python_packages() {
+	if current "$1" requirements.txt; then return 0; fi
+	system python3 "python3 python3-venv" python3 python3 python3 || return 1
+	begin "$1"
+	python3 -m venv "$frameworks/$1/venv" || return 1
+	"$frameworks/$1/venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$drivers/$1/requirements.txt" ||
+		return 1
+	finish "$1" requirements.txt
+}
+
+# go_program NAME builds the driver, a Go module of its own.
+go_program() {
+	mkdir -p "$frameworks/$1"
+	(cd "$drivers/$1" && go build -o "$OLDPWD/$frameworks/$1/driver" .)
+}
+
+# install NAME installs one framework. Each has its line here, and its name in "all".
+all="bullmq-5 bullmq-6 beequeue asynq"
+install() {
+	case "$1" in
+	bullmq-5 | bullmq-6 | beequeue) npm_packages "$1" ;;
+	asynq) go_program "$1" ;;
+	*)
+		echo "install-frameworks: there is no framework $1, only: $all" >&2
+		return 1
+		;;
+	esac
+}
+
+for name in ${*:-$all}; do
+	if ! install "$name"; then
+		echo "install-frameworks: $name is not to be had here" >&2
+		missing="$missing $name"
+	fi
+done
+
+if [ -n "$missing" ]; then
+	echo "install-frameworks: missing:$missing" >&2
+	if [ "${CI:-}" = true ]; then exit 1; fi
+fi
