@@ -20,3 +20,8 @@ const ACLScanRules = "+xrange"
 
 // ACLClusterRules are needed in addition in a cluster.
 const ACLClusterRules = "+cluster|slots +asking"
+
+// ACLFrameworkRules are needed in addition by job frameworks. They let the scaler read
+// single fields and elements, such as the id of the next job; no command that it sends
+// asks for a payload unless the trigger says so.
+const ACLFrameworkRules = "+lindex +hmget +hget +sismember +srandmember"
