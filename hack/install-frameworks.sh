@@ -48,13 +48,14 @@ begin() {
 # finish NAME FILE notes that NAME is installed from FILE.
 finish() { cp "$drivers/$1/$2" "$frameworks/$1/installed"; }
 
-# npm_packages NAME installs what its package-lock.json pins.
+# npm_packages NAME installs what its package-lock.json pins. (npm ci wants optional
+# packages of other systems in that file too, which npm itself leaves out of it.)
 npm_packages() {
 	if current "$1" package-lock.json; then return 0; fi
 	system npm "nodejs npm" "nodejs npm" "nodejs npm" node || return 1
 	begin "$1"
 	cp "$drivers/$1/package.json" "$drivers/$1/package-lock.json" "$frameworks/$1/"
-	(cd "$frameworks/$1" && npm ci --silent --ignore-scripts --omit=optional --no-audit --no-fund) && finish "$1" package-lock.json
+	(cd "$frameworks/$1" && npm install --silent --no-save --ignore-scripts --omit=optional --no-audit --no-fund) && finish "$1" package-lock.json
 }
 
 # python_packages NAME installs what its requirements.txt pins, into a venv.
@@ -75,10 +76,10 @@ go_program() {
 }
 
 # install NAME installs one framework. Each has its line here, and its name in "all".
-all="bullmq-5 bullmq-6 beequeue asynq"
+all="bullmq-4 bullmq-5 bullmq-6 beequeue asynq"
 install() {
 	case "$1" in
-	bullmq-5 | bullmq-6 | beequeue) npm_packages "$1" ;;
+	bullmq-4 | bullmq-5 | bullmq-6 | beequeue) npm_packages "$1" ;;
 	asynq) go_program "$1" ;;
 	*)
 		echo "install-frameworks: there is no framework $1, only: $all" >&2
