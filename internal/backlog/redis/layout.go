@@ -23,6 +23,7 @@ func layouts() []layout {
 		sortedSetLayout(),
 		setLayout(),
 		hashLayout(),
+		bullmqLayout(),
 	}
 }
 

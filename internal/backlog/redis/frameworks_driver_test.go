@@ -1,0 +1,125 @@
+package redis_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// frameworkPatience bounds the wait for a framework to do what it was asked to.
+const frameworkPatience = 30 * time.Second
+
+// A driver is a process that uses a job framework as told: a line of input is a JSON
+// array of an operation and its arguments, a line of output {"result": ...} or
+// {"error": ...}. It ends with the test.
+type driver struct {
+	t       testing.TB
+	process *exec.Cmd
+	input   io.WriteCloser
+	output  *bufio.Scanner
+	// faults is what it wrote to its standard error; read it after kill only.
+	faults *bytes.Buffer
+	killed sync.Once
+}
+
+// framework returns a path below the folder into which hack/install-frameworks.sh
+// installs a framework.
+func framework(t testing.TB, elements ...string) string {
+	t.Helper()
+	root, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(append([]string{root, ".tools", "frameworks"}, elements...)...)
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("find a job framework: %v; install it with hack/install-frameworks.sh", err)
+	}
+	return path
+}
+
+// startDriver starts a driver. The environment is that of the test and env.
+func startDriver(t testing.TB, env []string, program string, args ...string) *driver {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatalf("find %s: %v; install it with hack/install-frameworks.sh", program, err)
+	}
+	d := &driver{t: t, process: exec.Command(path, args...), faults: new(bytes.Buffer)} //nolint:gosec,noctx // the test's own program, ended by kill
+	d.process.Env = append(os.Environ(), env...)
+	d.process.Stderr = d.faults
+	if d.input, err = d.process.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	output, err := d.process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.output = bufio.NewScanner(output)
+	if err := d.process.Start(); err != nil {
+		t.Fatalf("start %s: %v", program, err)
+	}
+	t.Cleanup(d.kill)
+	return d
+}
+
+// kill ends the process at once, as the kernel does when memory runs out.
+func (d *driver) kill() {
+	d.killed.Do(func() {
+		_ = d.process.Process.Kill()
+		_ = d.process.Wait()
+	})
+}
+
+// do runs an operation and stores its result in the value that result points to.
+func (d *driver) do(result any, operation string, args ...any) {
+	d.t.Helper()
+	line, err := json.Marshal(append([]any{operation}, args...))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	// A process that does not answer is ended, which ends the wait for its answer.
+	impatience := time.AfterFunc(frameworkPatience, func() { _ = d.process.Process.Kill() })
+	defer impatience.Stop()
+	if _, err := d.input.Write(append(line, '\n')); err != nil {
+		d.kill()
+		d.t.Fatalf("%s: %v\n%s", line, err, d.faults)
+	}
+	if !d.output.Scan() {
+		d.kill()
+		d.t.Fatalf("%s: no answer: %v\n%s", line, d.output.Err(), d.faults)
+	}
+	var answer struct {
+		Result json.RawMessage
+		Error  string
+	}
+	if err := json.Unmarshal(d.output.Bytes(), &answer); err != nil {
+		d.t.Fatalf("%s: answer %q: %v", line, d.output.Bytes(), err)
+	}
+	if answer.Error != "" {
+		d.t.Fatalf("%s: %s", line, answer.Error)
+	}
+	if result == nil {
+		return
+	}
+	if err := json.Unmarshal(answer.Result, result); err != nil {
+		d.t.Fatalf("%s: result %q: %v", line, answer.Result, err)
+	}
+}
+
+// layoutQuery returns a query of a layout with parameters, given as names and values.
+func layoutQuery(layout, queue string, params ...string) backlog.Query {
+	values := map[string]string{}
+	for i := 0; i < len(params); i += 2 {
+		values[params[i]] = params[i+1]
+	}
+	return backlog.Query{Layout: layout, Queue: queue, Params: backlog.NewParams(values)}
+}

@@ -1,0 +1,67 @@
+// Drives BullMQ for the test of its layout: each line of the input is a JSON array of
+// an operation and its arguments, each line of the output its result. The argument is
+// the host:port of the server.
+'use strict';
+
+const readline = require('node:readline');
+const { FlowProducer, Queue, Worker } = require('bullmq');
+
+const [host, port] = process.argv[2].split(':');
+const connection = { host, port: Number(port), maxRetriesPerRequest: null };
+const queues = new Map();
+
+function queueOf(name, prefix) {
+  const id = `${prefix}:${name}`;
+  if (!queues.has(id)) queues.set(id, new Queue(name, { connection, prefix }));
+  return queues.get(id);
+}
+
+// Jobs are named after what becomes of them.
+async function handle(job) {
+  if (job.name === 'hang') await new Promise(() => {});
+  if (job.name === 'fail') throw new Error('as told');
+}
+
+const operations = {
+  version: () => require('bullmq/package.json').version,
+  open: async (name, prefix) => (await queueOf(name, prefix).waitUntilReady(), true),
+  add: async (name, prefix, job, opts) => {
+    const { id, timestamp } = await queueOf(name, prefix).add(job, { secret: 'payload' }, opts);
+    return { id, timestamp };
+  },
+  addFlow: async (name, prefix, child) => {
+    const producer = new FlowProducer({ connection, prefix });
+    await producer.add({ name: 'parent', queueName: name, children: [{ name: 'child', queueName: child }] });
+    await producer.close();
+    return true;
+  },
+  counts: (name, prefix) => queueOf(name, prefix)
+    .getJobCounts('wait', 'paused', 'prioritized', 'delayed', 'active', 'waiting-children', 'completed', 'failed'),
+  dueBefore: (name, prefix, ms) => queueOf(name, prefix).getDelayedCount(ms),
+  pause: async (name, prefix) => (await queueOf(name, prefix).pause(), true),
+  resume: async (name, prefix) => (await queueOf(name, prefix).resume(), true),
+  setGlobalConcurrency: async (name, prefix, n) => (await queueOf(name, prefix).setGlobalConcurrency(n), true),
+  obliterate: async (name, prefix) => (await queueOf(name, prefix).obliterate({ force: true }), true),
+  work: async (name, prefix, concurrency) => {
+    const worker = new Worker(name, handle, { connection, prefix, concurrency });
+    worker.on('error', () => {});
+    await worker.waitUntilReady();
+    return true;
+  },
+};
+
+async function main() {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const [operation, ...args] = JSON.parse(line);
+    let answer;
+    try {
+      answer = { result: await operations[operation](...args) };
+    } catch (error) {
+      answer = { error: String(error.stack) };
+    }
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+  }
+  process.exit(0);
+}
+
+main();
