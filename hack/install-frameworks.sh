@@ -75,12 +75,68 @@ go_program() {
 	(cd "$drivers/$1" && go build -o "$OLDPWD/$frameworks/$1/driver" .)
 }
 
+# debian_root NAME unpacks into a folder of its own what its file packages names: a suite
+# of Debian, then packages with their versions, which bring all that they need along.
+# "run PROGRAM" in that folder runs one of their programs with their own libraries.
+# Nothing is installed in the system, whose own Debian may be older.
+debian_root() {
+	if current "$1" packages; then return 0; fi
+	if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg >/dev/null 2>&1; then
+		echo "install-frameworks: $1 comes from Debian's packages, which need apt-get and dpkg" >&2
+		return 1
+	fi
+	begin "$1"
+	root=$(cd "$frameworks/$1" && pwd)
+	mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial" "$root/apt/parts"
+	: >"$root/apt/status"
+	mirror=$(debian_mirror)
+	if [ -z "$mirror" ]; then as_root apt-get -qq update && mirror=$(debian_mirror); fi
+	if [ -z "$mirror" ]; then
+		echo "install-frameworks: apt-get knows no mirror of Debian" >&2
+		return 1
+	fi
+	read -r suite <"$drivers/$1/packages"
+	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
+		"$mirror" "$suite" /usr/share/keyrings/debian-archive-keyring.gpg >"$root/apt/parts/debian.sources"
+	private_apt update && tail -n +2 "$drivers/$1/packages" |
+		private_apt_with install -y --download-only --no-install-recommends || return 1
+	for package in "$root"/apt/archives/*.deb; do dpkg -x "$package" "$root" || return 1; done
+	rm -rf "$root/apt"
+	cp "$drivers/debian-run" "$root/run"
+	finish "$1" packages
+}
+
+# debian_mirror tells from where apt-get has Debian itself.
+debian_mirror() {
+	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+		sed -n 's/^Debian Debian //p' | head -n 1
+}
+
+# private_apt runs apt-get on the lists and packages in $root alone.
+private_apt() {
+	apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$root/apt/parts" \
+		-o Dir::State="$root/apt" -o Dir::State::lists="$root/apt/lists" -o Dir::State::status="$root/apt/status" \
+		-o Dir::Cache="$root/apt" -o Dir::Cache::archives="$root/apt/archives" -o APT::Sandbox::User= \
+		-o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@" >"$root/apt/log" 2>&1 ||
+		{
+			cat "$root/apt/log" >&2
+			return 1
+		}
+}
+
+# private_apt_with adds the lines of its input to the arguments.
+private_apt_with() {
+	while read -r line; do set -- "$@" "$line"; done
+	private_apt "$@"
+}
+
 # install NAME installs one framework. Each has its line here, and its name in "all".
-all="bullmq-4 bullmq-5 bullmq-6 beequeue asynq"
+all="bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-7 sidekiq-8"
 install() {
 	case "$1" in
 	bullmq-4 | bullmq-5 | bullmq-6 | beequeue) npm_packages "$1" ;;
 	asynq) go_program "$1" ;;
+	sidekiq-7 | sidekiq-8) debian_root "$1" ;;
 	*)
 		echo "install-frameworks: there is no framework $1, only: $all" >&2
 		return 1

@@ -1,0 +1,74 @@
+# Drives Sidekiq for the tests: each line of the input is a JSON array, a command with its
+# arguments, and is answered by {"result": ...} or {"error": ...}. "driver.rb worker QUEUE..." is a worker.
+require "json"
+require "sidekiq"
+require "sidekiq/api"
+
+Sidekiq.configure_client { |c| c.logger = nil }
+Sidekiq.configure_server { |c| c.logger.level = Logger::WARN }
+
+class SleepJob
+  include Sidekiq::Job
+  sidekiq_options retry: 3
+  def perform(seconds) = sleep(seconds)
+end
+
+class FailJob
+  include Sidekiq::Job
+  sidekiq_options retry: 3
+  def perform = raise("as it should")
+end
+
+if ARGV[0] == "worker"
+  require "sidekiq/cli"
+  cli = Sidekiq::CLI.instance
+  cli.parse(["-r", __FILE__, "-c", "2", "-t", "1", *ARGV.drop(1).flat_map { |q| ["-q", q] }])
+  ARGV.clear
+  cli.run
+  exit
+end
+# Sidekiq loads this file again to know the jobs.
+return unless $PROGRAM_NAME == __FILE__
+
+def entry(set, jid) = set.find { |job| job.jid == jid }
+
+def of(set, queue) = set.select { |job| job.queue == queue }
+
+def counts(queue)
+  q = Sidekiq::Queue.new(queue)
+  future = of(Sidekiq::ScheduledSet.new, queue) + of(Sidekiq::RetrySet.new, queue)
+  now = Time.now
+  {
+    size: q.size,
+    due: future.count { |job| job.at <= now },
+    next: future.map { |job| job.at.to_f }.select { |at| at > now.to_f }.min || 0,
+    work: Sidekiq::WorkSet.new.count { |_, _, work| work.queue == queue },
+    processes: Sidekiq::ProcessSet.new.count { |process| process["queues"].include?(queue) },
+    latency: q.latency,
+    retries: of(Sidekiq::RetrySet.new, queue).size,
+    known: Sidekiq::Queue.all.map(&:name).include?(queue),
+    paused: Sidekiq::Stats.new.respond_to?(:queue_summaries) &&
+      Sidekiq::Stats.new.queue_summaries.any? { |s| s.name == queue && s.paused? },
+  }
+end
+
+def run(command, *args)
+  case command
+  when "version" then Sidekiq::VERSION
+  when "push" then Object.const_get(args[1]).set(queue: args[0]).perform_async(*args.drop(2))
+  when "in" then Object.const_get(args[2]).set(queue: args[0]).perform_in(args[1], *args.drop(3))
+  when "bulk" then Object.const_get(args[2]).set(queue: args[0]).perform_bulk([[0]] * args[1]).size
+  when "retry_in" then of(Sidekiq::RetrySet.new, args[0]).each { |job| job.reschedule(Time.now + args[1]) }.size
+  when "clear" then [Sidekiq::ScheduledSet.new, Sidekiq::RetrySet.new, Sidekiq::Queue.new(args[0])].each(&:clear).size
+  when "counts" then counts(args[0])
+  end
+end
+
+$stdout.sync = true
+while (line = $stdin.gets)
+  begin
+    puts JSON.generate({result: run(*JSON.parse(line))})
+  rescue => e
+    puts JSON.generate({error: e.full_message(highlight: false)})
+  end
+end
