@@ -23,7 +23,9 @@ func layouts() []layout {
 		sortedSetLayout(),
 		setLayout(),
 		hashLayout(),
+		sidekiqLayout(),
 		bullmqLayout(),
+		beequeueLayout(),
 	}
 }
 

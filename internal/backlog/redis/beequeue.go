@@ -1,0 +1,144 @@
+package redis
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// beequeueLayout is a queue of Bee-Queue.
+func beequeueLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name:    "beequeue",
+			Summary: "A queue of Bee-Queue. With age payload the user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
+			Queue:   "name of the queue",
+			Parameters: []backlog.Parameter{
+				{Name: "prefix", Kind: backlog.KindText, Default: "bq", Doc: "The setting prefix of the queue."},
+				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next job was added. It takes one more round trip and reads the job, its payload included."},
+			},
+			Ready:    "jobs that wait",
+			Due:      "delayed and retried jobs whose time has come, and which only a worker with activateDelayedJobs would raise",
+			InFlight: "active jobs, those of workers that are gone included",
+			Oldest:   "exact with age payload: when the next job was added; else since when the first delayed job has been due, a lower bound if other jobs wait",
+		},
+		prepare: func(q backlog.Query) step {
+			prefix := q.Params.Get("prefix")
+			if prefix == "" {
+				prefix = "bq"
+			}
+			return &beequeueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload"}
+		},
+	}
+}
+
+// A beequeueStep asks for the counts of a queue, in the order in which jobs go
+// through it, so that one on its way is counted twice rather than not at all.
+type beequeueStep struct {
+	prefix, queue string
+	withAge       bool
+}
+
+// key returns the key of a part of the queue.
+func (s *beequeueStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
+
+func (s *beequeueStep) commands(dst []command, now time.Time) []command {
+	waiting, active := s.key("waiting"), s.key("active")
+	dst = delayed(dst, s.key("delayed"), clockMilliseconds, now)
+	dst = append(dst,
+		command{key: waiting, class: 'l', args: []any{"LLEN", waiting}},
+		command{key: active, class: 'l', args: []any{"LLEN", active}},
+	)
+	if s.withAge {
+		dst = append(dst, command{key: waiting, class: 'l', args: []any{"LINDEX", waiting, -1}})
+	}
+	return dst
+}
+
+func (s *beequeueStep) outcome(replies []reply, _ time.Time) outcome {
+	c := &counts{replies: replies}
+	later := c.delayed(clockMilliseconds)
+	r := backlog.Reading{Ready: c.number(), Due: later.due, InFlight: backlog.Exactly(c.number()), NextDue: later.next}
+	next, isNext := "", false
+	if s.withAge {
+		next, isNext = c.text()
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	r.Oldest = later.age(r.Ready)
+	switch {
+	case r.Backlog() == 0 && later.next.IsZero():
+		return outcome{next: &beequeueTraceStep{beequeueStep: s, reading: r}}
+	case isNext:
+		return outcome{next: &beequeueAgeStep{beequeueStep: s, reading: r, id: next}}
+	default:
+		return done(r)
+	}
+}
+
+// A beequeueTraceStep looks for what an empty queue keeps of its past: the counter of
+// its ids and the jobs that are done.
+type beequeueTraceStep struct {
+	*beequeueStep
+	reading backlog.Reading
+}
+
+func (s *beequeueTraceStep) commands(dst []command, _ time.Time) []command {
+	for _, part := range []string{"id", "jobs"} {
+		dst = append(dst, command{key: s.key(part), args: []any{"EXISTS", s.key(part)}})
+	}
+	return dst
+}
+
+func (s *beequeueTraceStep) outcome(replies []reply, _ time.Time) outcome {
+	c := &counts{replies: replies}
+	traces := c.number() + c.number()
+	if c.err != nil {
+		return fail(c.err)
+	}
+	r := s.reading
+	if traces == 0 {
+		r.Missing = true
+		r.Warning = fmt.Sprintf("there is no trace of a Bee-Queue queue %q with the prefix %q; its first job makes it", s.queue, s.prefix)
+	}
+	return done(r)
+}
+
+// A beequeueAgeStep asks when the next job was added.
+type beequeueAgeStep struct {
+	*beequeueStep
+	reading backlog.Reading
+	id      string
+}
+
+func (s *beequeueAgeStep) commands(dst []command, _ time.Time) []command {
+	return append(dst, command{key: s.key("jobs"), args: []any{"HGET", s.key("jobs"), s.id}})
+}
+
+func (s *beequeueAgeStep) outcome(replies []reply, _ time.Time) outcome {
+	c := &counts{replies: replies}
+	text, found := c.text()
+	if c.err != nil {
+		return fail(c.err)
+	}
+	r := s.reading
+	if !found {
+		// The job was removed between the two round trips.
+		return done(r)
+	}
+	var job struct {
+		Options struct {
+			Timestamp float64 `json:"timestamp"` // Unix time in milliseconds
+		} `json:"options"`
+	}
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
+		return fail(fmt.Errorf("%w: job %q is not JSON", errReply, s.id))
+	}
+	if since := earlier(clockMilliseconds.time(job.Options.Timestamp), r.Oldest.Since); !since.IsZero() {
+		r.Oldest = backlog.Age{Since: since, Kind: backlog.AgeExact}
+	}
+	return done(r)
+}

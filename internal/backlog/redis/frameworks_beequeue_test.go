@@ -1,0 +1,183 @@
+package redis_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// beequeue is Bee-Queue at work on a server of its own.
+type beequeue struct {
+	*driver
+	server *redistest.Server
+	source backlog.Source
+}
+
+// beequeueCounts are what Bee-Queue itself counts.
+type beequeueCounts struct{ Waiting, Active, Succeeded, Failed, Delayed int64 }
+
+// startBeequeue opens a source whose user has the documented rights and no others.
+func startBeequeue(t *testing.T) *beequeue {
+	t.Helper()
+	b := &beequeue{server: redistest.Start(t)}
+	b.driver = b.start(t)
+	more := user(redistest.Version{Name: "redis-7"}, b.server, "%R~bq:*", redis.ACLRules, redis.ACLFrameworkRules)
+	b.source = openServer(t, b.server, more)
+	var version string
+	if b.do(&version, "version"); version != "2.0.0" {
+		t.Fatalf("Bee-Queue is version %s", version)
+	}
+	return b
+}
+
+// start starts a further process that uses Bee-Queue.
+func (b *beequeue) start(t testing.TB) *driver {
+	t.Helper()
+	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", "beequeue", "driver.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startDriver(t, []string{"NODE_PATH=" + framework(t, "beequeue", "node_modules")}, "node", script, b.server.Addr())
+}
+
+func (b *beequeue) query(queue string) backlog.Query {
+	return layoutQuery("beequeue", queue, "age", "payload")
+}
+
+// add adds a job with the given fate and returns when it was added.
+func (b *beequeue) add(queue, fate string, options map[string]any) time.Time {
+	b.t.Helper()
+	var ms int64
+	if options == nil {
+		options = map[string]any{}
+	}
+	b.do(&ms, "add", queue, fate, options)
+	return time.UnixMilli(ms)
+}
+
+func (b *beequeue) counts(queue string) beequeueCounts {
+	b.t.Helper()
+	var own beequeueCounts
+	b.do(&own, "counts", queue)
+	return own
+}
+
+// agree returns the reading of a queue in which nothing moves, and holds it against
+// what Bee-Queue counts. due is how many delayed jobs are due.
+func (b *beequeue) agree(t testing.TB, step, queue string, due int64) (backlog.Reading, beequeueCounts) {
+	t.Helper()
+	own, r := b.counts(queue), backlogtest.MustRead(t, b.source, b.query(queue))
+	type seen struct {
+		Ready, Due int64
+		InFlight   backlog.Count
+		Quality    backlog.Quality
+	}
+	want := seen{Ready: own.Waiting, Due: due, InFlight: backlog.Exactly(own.Active)}
+	if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality}); diff != "" {
+		t.Errorf("%s: Bee-Queue counts %+v, the reading differs:\n%s", step, own, diff)
+	}
+	return r, own
+}
+
+// TestBeequeueCounts: waiting and delayed jobs, their age, and queues that do not exist.
+func TestBeequeueCounts(t *testing.T) {
+	t.Parallel()
+	b := startBeequeue(t)
+	if r, _ := b.agree(t, "never used", "emails", 0); !r.Missing || r.Warning == "" {
+		t.Errorf("a queue that was never used: %+v", r)
+	}
+	later := time.Now().Add(time.Hour).Truncate(time.Millisecond)
+	b.add("emails", "done", map[string]any{"delayUntil": later.UnixMilli()})
+	b.add("emails", "done", map[string]any{"delayUntil": later.Add(time.Hour).UnixMilli()})
+	r, own := b.agree(t, "delayed", "emails", 0)
+	if own.Delayed != 2 || !r.NextDue.Equal(later) || r.Missing {
+		t.Errorf("two delayed jobs: %+v, want the next to be due at %v", r, later)
+	}
+	first := b.add("emails", "done", nil)
+	for range 3 {
+		b.add("emails", "done", nil)
+	}
+	r, own = b.agree(t, "waiting", "emails", 0)
+	if own.Waiting != 4 || r.Oldest != (backlog.Age{Since: first, Kind: backlog.AgeExact}) {
+		t.Errorf("Bee-Queue counts %+v, oldest is %+v, want %v exactly", own, r.Oldest, first)
+	}
+}
+
+// TestBeequeueDue: at NextDue, with no worker alive, a delayed job is due.
+func TestBeequeueDue(t *testing.T) {
+	t.Parallel()
+	b := startBeequeue(t)
+	due := time.Now().Add(1500 * time.Millisecond).Truncate(time.Millisecond)
+	b.add("later", "done", map[string]any{"delayUntil": due.UnixMilli()})
+	if r, _ := b.agree(t, "before", "later", 0); !r.NextDue.Equal(due) {
+		t.Fatalf("it is due at %v, the reading says %+v", due, r)
+	}
+	time.Sleep(time.Until(due)) // What a reader does.
+	r, own := b.agree(t, "at its time", "later", 1)
+	if own.Delayed != 1 || r.Oldest != (backlog.Age{Since: due, Kind: backlog.AgeExact}) || !r.NextDue.IsZero() {
+		t.Errorf("a job that is due: %+v, Bee-Queue counts %+v", r, own)
+	}
+}
+
+// TestBeequeueWorkers: active jobs stay work when their worker is killed, failed ones
+// are none, and retried ones are due later.
+func TestBeequeueWorkers(t *testing.T) {
+	t.Parallel()
+	b := startBeequeue(t)
+	for range 5 {
+		b.add("held", "hang", nil)
+	}
+	worker := b.start(t)
+	worker.do(nil, "work", "held", 2)
+	redistest.Eventually(t, "two jobs are active", func() bool { return b.counts("held").Active == 2 })
+	b.agree(t, "at work", "held", 0)
+	worker.kill()
+	if r, own := b.agree(t, "killed", "held", 0); r.InFlight.N != 2 || r.Ready != 3 {
+		t.Errorf("a killed worker held 2 of 5 jobs: %+v, Bee-Queue counts %+v", r, own)
+	}
+
+	b.add("retried", "fail", map[string]any{"retries": 1, "backoff": 3_600_000})
+	b.add("retried", "fail", nil)
+	b.add("retried", "done", nil)
+	b.start(t).do(nil, "work", "retried", 1)
+	redistest.Eventually(t, "the jobs have run", func() bool {
+		own := b.counts("retried")
+		return own.Delayed == 1 && own.Failed == 1 && own.Succeeded == 1 && own.Active == 0
+	})
+	r, _ := b.agree(t, "failed and retried", "retried", 0)
+	if left := time.Until(r.NextDue); r.Backlog() != 0 || r.Missing || left < 59*time.Minute || left > time.Hour {
+		t.Errorf("after a failure that is retried in an hour: %+v", r)
+	}
+
+	b.add("done", "done", nil)
+	b.start(t).do(nil, "work", "done", 1)
+	redistest.Eventually(t, "the job has run", func() bool { return b.counts("done").Succeeded == 1 })
+	if r, _ := b.agree(t, "drained", "done", 0); r.Missing || r.Warning != "" {
+		t.Errorf("a drained queue: %+v", r)
+	}
+}
+
+// TestBeequeueWakes: whatever way a job comes to an idle queue wakes it.
+func TestBeequeueWakes(t *testing.T) {
+	t.Parallel()
+	b := startBeequeue(t)
+	ear := backlogtest.Listen(t, b.source)
+	for name, options := range map[string]map[string]any{
+		"added": {}, "delayed": {"delayUntil": time.Now().Add(time.Hour).UnixMilli()},
+	} {
+		q := b.query(name)
+		backlogtest.Arm(t, b.source, ear, q)
+		b.add(name, "done", options)
+		ear.Await(t, q)
+		if r, _ := b.agree(t, name, name, 0); r.Backlog() == 0 && r.NextDue.IsZero() {
+			t.Errorf("%s: woken for %+v", name, r)
+		}
+	}
+}

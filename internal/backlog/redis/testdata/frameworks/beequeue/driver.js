@@ -1,0 +1,58 @@
+// Drives Bee-Queue for the test of its layout: each line of the input is a JSON array
+// of an operation and its arguments, each line of the output its result. The argument
+// is the host:port of the server.
+'use strict';
+
+const readline = require('node:readline');
+const Queue = require('bee-queue');
+
+const [host, port] = process.argv[2].split(':');
+const redis = { host, port: Number(port) };
+const queues = new Map();
+
+function queueOf(name) {
+  if (!queues.has(name)) queues.set(name, new Queue(name, { redis, isWorker: false, getEvents: false }));
+  return queues.get(name);
+}
+
+// Jobs say what becomes of them.
+async function handle(job) {
+  if (job.data.fate === 'hang') await new Promise(() => {});
+  if (job.data.fate === 'fail') throw new Error('as told');
+}
+
+const operations = {
+  version: () => require('bee-queue/package.json').version,
+  add: async (name, fate, { delayUntil, retries, backoff } = {}) => {
+    const job = queueOf(name).createJob({ fate });
+    if (delayUntil) job.delayUntil(delayUntil);
+    if (retries) job.retries(retries);
+    if (backoff !== undefined) job.backoff('fixed', backoff);
+    await job.save();
+    return job.options.timestamp;
+  },
+  counts: (name) => queueOf(name).checkHealth(),
+  work: async (name, concurrency) => {
+    const queue = new Queue(name, { redis, activateDelayedJobs: true });
+    queue.on('error', () => {});
+    queue.process(concurrency, handle);
+    await queue.ready();
+    return true;
+  },
+};
+
+async function main() {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const [operation, ...args] = JSON.parse(line);
+    let answer;
+    try {
+      answer = { result: await operations[operation](...args) };
+    } catch (error) {
+      answer = { error: String(error.stack) };
+    }
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+  }
+  process.exit(0);
+}
+
+main();
