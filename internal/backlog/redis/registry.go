@@ -1,0 +1,102 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+const (
+	// registryPage is how many names of a registry are looked at.
+	registryPage = 1000
+	// registryNames is how many names a warning tells.
+	registryNames = 5
+)
+
+// A registry is where a framework keeps the names of its queues: sets whose keys are
+// known. It is asked only about a queue in which there is nothing.
+type registry struct {
+	// framework is its name, for people.
+	framework string
+	// sets are the keys of the sets.
+	sets []string
+	// member is the member of any of the sets that stands for the queue; "" if it can
+	// only be told by name.
+	member string
+	// queue is the name of the queue, as name returns it.
+	queue string
+	// name returns the queue that a member stands for; "" if for none.
+	name func(member string) string
+}
+
+// ask returns the step that completes the reading of an empty queue.
+func (r *registry) ask(empty backlog.Reading) outcome {
+	return outcome{next: &registryStep{registry: r, reading: empty}}
+}
+
+// A registryStep asks whether the framework knows a queue in which there is nothing.
+type registryStep struct {
+	*registry
+	reading backlog.Reading
+}
+
+func (s *registryStep) commands(dst []command, _ time.Time) []command {
+	for _, set := range s.sets {
+		if s.member != "" {
+			dst = append(dst, command{key: set, args: []any{"SISMEMBER", set, s.member}})
+		}
+		dst = append(dst, command{key: set, args: []any{"SRANDMEMBER", set, registryPage}})
+	}
+	return dst
+}
+
+func (s *registryStep) outcome(replies []reply, _ time.Time) outcome {
+	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
+		s.reading.Missing = true
+		s.reading.Warning = fmt.Sprintf("the server does not allow SISMEMBER or SRANDMEMBER, so whether %s knows the queue is not known", s.framework)
+		return done(s.reading)
+	}
+	c := counts{replies: replies}
+	var names []string
+	known, complete := false, true
+	for range s.sets {
+		if s.member != "" {
+			known = c.number() > 0 || known
+		}
+		members := c.texts(-1)
+		complete = complete && len(members) < registryPage
+		for _, member := range members {
+			if name := s.name(member); name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	if known || slices.Contains(names, s.queue) || s.member == "" && !complete {
+		return done(s.reading)
+	}
+	s.reading.Missing = true
+	s.reading.Warning = s.warning(names)
+	return done(s.reading)
+}
+
+// warning tells people what the registry holds instead of the queue.
+func (s *registryStep) warning(names []string) string {
+	text := fmt.Sprintf("%s knows no queue %q here", s.framework, s.queue)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	switch {
+	case len(names) == 0:
+		return text + " and no other either"
+	case len(names) > registryNames:
+		return text + ", but among others " + strings.Join(names[:registryNames], ", ")
+	default:
+		return text + ", but " + strings.Join(names, ", ")
+	}
+}
