@@ -23,5 +23,11 @@ const ACLClusterRules = "+cluster|slots +asking"
 
 // ACLFrameworkRules are needed in addition by job frameworks. They let the scaler read
 // single fields and elements, such as the id of the next job; no command that it sends
-// asks for a payload unless the trigger says so.
-const ACLFrameworkRules = "+lindex +hmget +hget +sismember +srandmember"
+// asks for a payload unless the trigger says so, or, as in Sidekiq, nothing else tells
+// which queue a job belongs to.
+const ACLFrameworkRules = "+lindex +hmget +hget +sismember +srandmember +sscan +hvals"
+
+// ACLMessageRules are needed in addition by celery and dramatiq, where only a message
+// tells which queue it was taken from, or when it is due. Without them the counts are
+// upper bounds.
+const ACLMessageRules = "+hrandfield"

@@ -26,6 +26,12 @@ func layouts() []layout {
 		sidekiqLayout(),
 		bullmqLayout(),
 		beequeueLayout(),
+		asynqLayout(),
+		celeryLayout(),
+		rqLayout(),
+		dramatiqLayout(),
+		arqLayout(),
+		taskiqLayout(),
 	}
 }
 

@@ -22,7 +22,7 @@ end
 if ARGV[0] == "worker"
   require "sidekiq/cli"
   cli = Sidekiq::CLI.instance
-  cli.parse(["-r", __FILE__, "-c", "2", "-t", "1", *ARGV.drop(1).flat_map { |q| ["-q", q] }])
+  cli.parse(["-r", File.expand_path(__FILE__), "-c", "2", "-t", "1", *ARGV.drop(1).flat_map { |q| ["-q", q] }])
   ARGV.clear
   cli.run
   exit
@@ -58,6 +58,8 @@ def run(command, *args)
   when "push" then Object.const_get(args[1]).set(queue: args[0]).perform_async(*args.drop(2))
   when "in" then Object.const_get(args[2]).set(queue: args[0]).perform_in(args[1], *args.drop(3))
   when "bulk" then Object.const_get(args[2]).set(queue: args[0]).perform_bulk([[0]] * args[1]).size
+  when "bulk_at"
+    Sidekiq::Client.push_bulk("queue" => args[0], "class" => args[2], "args" => [[0]] * args[1], "at" => Time.now.to_f + args[3]).size
   when "retry_in" then of(Sidekiq::RetrySet.new, args[0]).each { |job| job.reschedule(Time.now + args[1]) }.size
   when "clear" then [Sidekiq::ScheduledSet.new, Sidekiq::RetrySet.new, Sidekiq::Queue.new(args[0])].each(&:clear).size
   when "counts" then counts(args[0])

@@ -1,0 +1,249 @@
+package redis_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// eachSidekiq runs a test with each version of Sidekiq on a server of its own.
+func eachSidekiq(t *testing.T, test func(t *testing.T, s *sidekiq)) {
+	t.Helper()
+	for _, major := range []string{"7", "8"} {
+		t.Run("sidekiq-"+major, func(t *testing.T) {
+			t.Parallel()
+			s := &sidekiq{t: t, major: major, server: redistest.Start(t)}
+			s.driver = s.start()
+			var version string
+			s.do(&version, "version")
+			if !strings.HasPrefix(version, major+".") {
+				t.Fatalf("Sidekiq is %s", version)
+			}
+			t.Logf("Sidekiq %s", version)
+			test(t, s)
+		})
+	}
+}
+
+// A sidekiq is an application and its server.
+type sidekiq struct {
+	*driver
+	t      *testing.T
+	major  string
+	server *redistest.Server
+}
+
+func (s *sidekiq) start(args ...string) *driver {
+	s.t.Helper()
+	program := framework(s.t, "sidekiq-"+s.major, "run")
+	args = append([]string{"ruby", "testdata/frameworks/sidekiq/driver.rb"}, args...)
+	return startDriver(s.t, []string{"REDIS_URL=redis://" + s.server.Addr()}, program, args...)
+}
+
+// sidekiqCounts is what Sidekiq itself tells of a queue.
+type sidekiqCounts struct {
+	Size, Due, Work, Processes, Retries int64
+	Next, Latency                       float64
+	Known, Paused                       bool
+}
+
+func (s *sidekiq) counts(queue string) sidekiqCounts {
+	s.t.Helper()
+	var c sidekiqCounts
+	s.do(&c, "counts", queue)
+	return c
+}
+
+// agree reads a queue and holds the reading against what Sidekiq itself tells.
+func (s *sidekiq) agree(step string, source backlog.Source, q backlog.Query) backlog.Reading {
+	s.t.Helper()
+	// What Sidekiq tells of itself must be the same before and after the reading.
+	var own sidekiqCounts
+	var r backlog.Reading
+	redistest.Eventually(s.t, step+": Sidekiq is at rest", func() bool {
+		own = s.counts(q.Queue)
+		r = backlogtest.MustRead(s.t, source, q)
+		again := s.counts(q.Queue)
+		own.Latency, again.Latency = 0, 0
+		return own == again
+	})
+	got := sidekiqCounts{
+		Size: r.Ready, Due: r.Due, Work: r.InFlight.N, Processes: r.Consumers.N,
+		Retries: own.Retries, Next: 0, Known: !r.Missing, Paused: r.Paused,
+	}
+	// Sidekiq notes a queue with its first job; it is known here with its first plan.
+	own.Known = own.Known || own.Due+own.Work > 0 || own.Next > 0
+	next := own.Next
+	own.Next = 0
+	if diff := cmp.Diff(own, got); diff != "" {
+		s.t.Errorf("%s: Sidekiq (-) and reading (+): %s", step, diff)
+	}
+	if next == 0 != r.NextDue.IsZero() || next != 0 && math.Abs(float64(r.NextDue.UnixMicro())/1e6-next) > 0.001 {
+		s.t.Errorf("%s: the next job is due at %v, want %f", step, r.NextDue, next)
+	}
+	return r
+}
+
+// TestSidekiqCounts: the figures are those of Sidekiq itself.
+func TestSidekiqCounts(t *testing.T) {
+	t.Parallel()
+	eachSidekiq(t, func(t *testing.T, s *sidekiq) {
+		t.Helper()
+		source := openServer(t, s.server, user(redistest.Version{}, s.server, "%R~*", redis.ACLRules, redis.ACLFrameworkRules))
+		mail, other := layoutQuery("sidekiq", "mail", "age", "payload"), layoutQuery("sidekiq", "other")
+		if r := s.agree("nothing", source, mail); !r.Missing || !strings.Contains(r.Warning, "no other either") {
+			t.Errorf("without any queue: %+v", r)
+		}
+		s.do(nil, "push", "other", "SleepJob", 0)
+		if r := s.agree("wrong name", source, mail); !strings.Contains(r.Warning, "other") {
+			t.Errorf("the warning does not name the other queue: %q", r.Warning)
+		}
+		s.do(nil, "push", "mail", "SleepJob", 0)
+		s.do(nil, "bulk", "mail", 20, "SleepJob")
+		r := s.agree("enqueued", source, mail)
+		if age := time.Since(r.Oldest.Since).Seconds(); r.Oldest.Kind != backlog.AgeExact || math.Abs(age-s.counts("mail").Latency) > 1 {
+			t.Errorf("oldest is %+v, age %f, Sidekiq's latency %f", r.Oldest, age, s.counts("mail").Latency)
+		}
+		s.do(nil, "in", "mail", 3600, "SleepJob", 0)
+		s.do(nil, "in", "other", 1800, "SleepJob", 0)
+		s.agree("delayed", source, mail)
+		s.agree("delayed", source, other)
+		if s.major != "7" {
+			// What the Web UI of Sidekiq Pro does; Sidekiq 7 does not tell.
+			s.server.Do("SADD", "paused", "mail")
+			if r := s.agree("paused", source, mail); !r.Paused {
+				t.Error("a paused queue is not paused")
+			}
+			s.server.Do("SREM", "paused", "mail")
+		}
+		s.do(nil, "clear", "mail")
+		s.agree("cleared", source, mail)
+		if refused, _ := s.server.Do("ACL", "LOG").([]any); len(refused) > 0 {
+			t.Errorf("refused were %v", refused)
+		}
+	})
+}
+
+// TestSidekiqDue: scheduled jobs and retries fall due when they should, with no worker.
+func TestSidekiqDue(t *testing.T) {
+	t.Parallel()
+	eachSidekiq(t, func(t *testing.T, s *sidekiq) {
+		t.Helper()
+		source := openServer(t, s.server, nil)
+		q := layoutQuery("sidekiq", "mail")
+		due := time.Now().Add(2 * time.Second)
+		s.do(nil, "in", "mail", 2, "SleepJob", 0)
+		r := s.agree("scheduled", source, q)
+		if r.Backlog() != 0 || r.NextDue.Sub(due).Abs() > time.Second {
+			t.Fatalf("before it is due at %v: %+v", due, r)
+		}
+		time.Sleep(time.Until(r.NextDue)) // What a reader does.
+		r = s.agree("due", source, q)
+		if r.Due != 1 || r.Oldest.Kind != backlog.AgeExact || r.Oldest.Since.Sub(due).Abs() > time.Second {
+			t.Errorf("when it is due: %+v", r)
+		}
+		s.do(nil, "clear", "mail")
+		s.do(nil, "push", "mail", "FailJob")
+		worker := s.start("worker", "mail")
+		redistest.Eventually(t, "the job has failed", func() bool { return s.counts("mail").Retries == 1 })
+		worker.kill()
+		s.do(nil, "retry_in", "mail", 2)
+		if r = s.agree("retry", source, q); r.Backlog() != 0 || r.NextDue.IsZero() {
+			t.Fatalf("before the retry is due: %+v", r)
+		}
+		time.Sleep(time.Until(r.NextDue)) // What a reader does.
+		if r = s.agree("retry due", source, q); r.Due != 1 || !r.NextDue.IsZero() {
+			t.Errorf("when the retry is due: %+v", r)
+		}
+	})
+}
+
+// TestSidekiqInFlight: what a worker holds is work from when it is taken until the
+// worker is done, or Sidekiq has forgotten the one that was killed.
+func TestSidekiqInFlight(t *testing.T) {
+	t.Parallel()
+	eachSidekiq(t, func(t *testing.T, s *sidekiq) {
+		t.Helper()
+		source := openServer(t, s.server, nil)
+		q, idle := layoutQuery("sidekiq", "mail"), layoutQuery("sidekiq", "idle")
+		s.do(nil, "push", "mail", "SleepJob", 60)
+		backlogtest.MustRead(t, source, q)
+		worker := s.start("worker", "mail")
+		guessed := false
+		redistest.Eventually(t, "Sidekiq tells of the work", func() bool {
+			r := backlogtest.MustRead(t, source, q)
+			if r.Backlog() == 0 {
+				t.Fatalf("nobody has done the job, and the reading is %+v", r)
+			}
+			guessed = guessed || r.Quality == backlog.LowerBound && r.InFlight.N == 1
+			return s.counts("mail").Work == 1
+		})
+		if !guessed {
+			t.Error("the job was never in flight before Sidekiq told of it")
+		}
+		if r := backlogtest.MustRead(t, source, idle); r.InFlight != backlog.Exactly(0) || r.Consumers != backlog.Exactly(0) {
+			t.Errorf("another queue: %+v", r)
+		}
+		worker.kill()
+		if r := s.agree("killed", source, q); r.InFlight != backlog.Exactly(1) {
+			t.Errorf("after the worker was killed: %+v", r)
+		}
+	})
+}
+
+// TestSidekiqWakes: an idle queue wakes when Sidekiq enqueues or schedules.
+func TestSidekiqWakes(t *testing.T) {
+	t.Parallel()
+	eachSidekiq(t, func(t *testing.T, s *sidekiq) {
+		t.Helper()
+		source := openServer(t, s.server, nil)
+		ear := backlogtest.Listen(t, source)
+		q := layoutQuery("sidekiq", "mail")
+		for _, command := range [][]any{{"push", "mail", "SleepJob", 0}, {"in", "mail", 60, "SleepJob", 0}} {
+			backlogtest.Arm(t, source, ear, q)
+			s.do(nil, command[0].(string), command[1:]...) //nolint:forcetypeassert // written above
+			ear.Await(t, q)
+			s.agree("woken", source, q)
+		}
+	})
+}
+
+// TestSidekiqBounds: of more jobs than are looked at, a reading says that it knows not all.
+func TestSidekiqBounds(t *testing.T) {
+	t.Parallel()
+	eachSidekiq(t, func(t *testing.T, s *sidekiq) {
+		t.Helper()
+		source := openServer(t, s.server, nil)
+		q := layoutQuery("sidekiq", "mail")
+		type seen struct {
+			Due     int64
+			Quality backlog.Quality
+			Next    bool
+		}
+		for _, step := range []struct {
+			name  string
+			queue string
+			n, at int
+			want  seen
+		}{
+			{"many others later", "other", 100, 3600, seen{Next: true}},
+			{"many others due", "other", 999, -10, seen{Next: true}},
+			{"one more", "other", 1, -10, seen{Due: 1, Quality: backlog.LowerBound, Next: true}},
+			{"own among them", "mail", 2, -20, seen{Due: 2, Quality: backlog.Capped, Next: true}},
+		} {
+			s.do(nil, "bulk_at", step.queue, step.n, "SleepJob", step.at)
+			r := backlogtest.MustRead(t, source, q)
+			if diff := cmp.Diff(step.want, seen{r.Due, r.Quality, !r.NextDue.IsZero()}); diff != "" {
+				t.Errorf("%s: %s", step.name, diff)
+			}
+		}
+	})
+}

@@ -1,0 +1,265 @@
+package redis
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+const (
+	// sidekiqDue is how many due jobs of each set are looked at, of all queues together.
+	sidekiqDue = 1000
+	// sidekiqFuture is how many future jobs of each set are looked at for the next one
+	// of the queue.
+	sidekiqFuture = 100
+	// sidekiqProcesses is how many processes are asked what they work on.
+	sidekiqProcesses = 1000
+	// sidekiqMilliseconds is the least enqueued_at that is in milliseconds, as Sidekiq 8
+	// writes it; in seconds, as it was before, this is the year 5138.
+	sidekiqMilliseconds = 1e11
+)
+
+// sidekiqLayout is a queue of Sidekiq 7 and 8. The keys are those of
+// https://github.com/sidekiq/sidekiq/blob/main/lib/sidekiq/api.rb
+func sidekiqLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name: "sidekiq",
+			Summary: "A queue of Sidekiq (Ruby). Scheduled jobs and retries are moved to their queue by a running process alone, so at zero replicas they count as due here when their time has come. " +
+				"They lie in two sets for all queues and say only in themselves which one is theirs: the first 1,000 due and 100 future ones of each set are looked at. " +
+				"What workers hold is told by the heartbeats of their processes, every 10 s; in between, a queue that shrank counts as one job in flight. Jobs that Sidekiq Pro's super_fetch keeps for a dead process do not count. " +
+				"Keys: queue:NAME, schedule, retry, processes, HOST:PID:*, queues, paused. It needs the rights +sismember +sscan +srandmember +hvals +hmget.",
+			Queue: "name of the queue, without queue:",
+			Parameters: []backlog.Parameter{
+				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the oldest job of the queue is read to tell when it was enqueued. It needs the right +lindex."},
+			},
+			Ready:    "the jobs on the queue",
+			Due:      "scheduled jobs and retries of the queue whose time has come",
+			InFlight: "the jobs that processes said they work on; those of a killed process for the minute until Sidekiq forgets them",
+			Oldest:   "with age payload, exact: when the oldest job was enqueued or fell due; else since when the first scheduled job or retry has been due, a lower bound while there are jobs on the queue",
+		},
+		prepare: func(q backlog.Query) step {
+			return &sidekiqStep{
+				name:    q.Queue,
+				queue:   "queue:" + q.Queue,
+				payload: q.Params.Get("age") == "payload",
+				registry: registry{
+					framework: "Sidekiq", sets: []string{"queues"}, member: q.Queue, queue: q.Queue,
+					name: func(member string) string { return member },
+				},
+			}
+		},
+	}
+}
+
+// A sidekiqStep asks for the future and due work, then for the queue, then for the
+// processes: in the order in which a job passes, so that none is missed on its way.
+type sidekiqStep struct {
+	name, queue string
+	payload     bool
+	registry    registry
+
+	// lastReady is the length of the queue at the last read.
+	lastReady int64
+	// taken is when the queue was last seen to have shrunk; zero once every process
+	// has told since then what it works on.
+	taken time.Time
+}
+
+func (s *sidekiqStep) commands(dst []command, now time.Time) []command {
+	limit := clockSeconds.due(now)
+	for _, set := range []string{"schedule", "retry"} {
+		dst = append(dst,
+			command{key: set, class: 'z', args: []any{"ZRANGE", set, "-inf", limit, "BYSCORE", "LIMIT", 0, sidekiqDue, "WITHSCORES"}},
+			command{key: set, class: 'z', args: []any{"ZRANGE", set, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, sidekiqFuture, "WITHSCORES"}},
+		)
+	}
+	dst = append(dst,
+		command{key: s.queue, class: 'l', args: []any{"LLEN", s.queue}},
+		command{key: "paused", class: 's', args: []any{"SISMEMBER", "paused", s.name}},
+		command{key: "processes", class: 's', args: []any{"SRANDMEMBER", "processes", sidekiqProcesses}},
+	)
+	if s.payload {
+		dst = append(dst, command{key: s.queue, class: 'l', args: []any{"LINDEX", s.queue, -1}})
+	}
+	return dst
+}
+
+func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
+	c := &counts{replies: replies}
+	work, complete := s.set(c)
+	retries, alsoComplete := s.set(c)
+	work, complete = work.and(retries), complete && alsoComplete
+	reading := backlog.Reading{Ready: c.number(), Paused: c.number() > 0, NextDue: work.next}
+	processes := c.texts(-1)
+	var enqueued time.Time
+	if s.payload {
+		job, _ := c.text()
+		enqueued = sidekiqEnqueued(job)
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	reading.Due = work.due
+	if !complete {
+		// One process is enough to move the due work of all queues.
+		reading.Due = max(work.due, 1)
+		reading.Quality = backlog.LowerBound
+		if work.due > 0 {
+			reading.Quality = backlog.Capped
+		}
+	}
+	reading.Oldest = work.age(reading.Ready)
+	if !enqueued.IsZero() {
+		reading.Oldest = backlog.Age{Since: earlier(enqueued, work.since), Kind: backlog.AgeExact}
+	}
+	if reading.Ready < s.lastReady {
+		s.taken = now
+	}
+	s.lastReady = reading.Ready
+	if len(processes) == 0 {
+		return s.finish(reading, sidekiqWork{})
+	}
+	return outcome{next: &sidekiqWorkStep{sidekiqStep: s, reading: reading, processes: processes}}
+}
+
+// set takes the replies about one set of scheduled jobs. What is due is not complete
+// if there may be more of the queue than was looked at.
+func (s *sidekiqStep) set(c *counts) (work schedule, complete bool) {
+	due, future := c.texts(-1), c.texts(-1)
+	complete = len(due) < 2*sidekiqDue
+	for i := 0; i+1 < len(due); i += 2 {
+		queue, known := sidekiqQueue(due[i])
+		complete = complete && known
+		if known && queue == s.name {
+			work.due++
+			work.since = earlier(work.since, c.timeOf(due[i+1]))
+		}
+	}
+	for i := 0; i+1 < len(future); i += 2 {
+		// If none of those is of the queue, look again when the last one is due.
+		last := i+2 == 2*sidekiqFuture
+		if queue, known := sidekiqQueue(future[i]); known && queue == s.name || last {
+			work.next = c.timeOf(future[i+1])
+			break
+		}
+	}
+	return work, complete
+}
+
+// timeOf returns the moment that the text of a score in seconds tells.
+func (c *counts) timeOf(text string) time.Time {
+	value, err := score(text)
+	if err != nil {
+		c.fault(err)
+	}
+	return clockSeconds.time(value)
+}
+
+// finish completes a reading by what the processes said.
+func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork) outcome {
+	if s.taken.IsZero() || !w.before(s.taken) {
+		s.taken = time.Time{}
+	} else {
+		// A process took jobs and has not said so yet.
+		w.inFlight = max(w.inFlight, 1)
+		w.unknown = true
+	}
+	if w.unknown && reading.Quality == backlog.Exact {
+		reading.Quality = backlog.LowerBound
+	}
+	reading.InFlight = backlog.Exactly(w.inFlight)
+	reading.Consumers = backlog.Exactly(int64(len(w.beats)))
+	if reading.Backlog() == 0 && reading.NextDue.IsZero() {
+		return s.registry.ask(reading)
+	}
+	return done(reading)
+}
+
+// A sidekiqWorkStep asks the processes what they work on.
+type sidekiqWorkStep struct {
+	*sidekiqStep
+	reading   backlog.Reading
+	processes []string
+}
+
+func (s *sidekiqWorkStep) commands(dst []command, _ time.Time) []command {
+	for _, process := range s.processes {
+		dst = append(dst,
+			command{key: process + ":work", args: []any{"HVALS", process + ":work"}},
+			command{key: process, args: []any{"HMGET", process, "info", "beat"}},
+		)
+	}
+	return dst
+}
+
+func (s *sidekiqWorkStep) outcome(replies []reply, _ time.Time) outcome {
+	c := &counts{replies: replies}
+	w := sidekiqWork{unknown: len(s.processes) == sidekiqProcesses}
+	for range s.processes {
+		for _, job := range c.texts(-1) {
+			queue, known := sidekiqQueue(job)
+			if known && queue == s.name {
+				w.inFlight++
+			}
+			w.unknown = w.unknown || !known
+		}
+		about := c.texts(2)
+		if info, beat := about[0], about[1]; info != "" && sidekiqServes(info, s.name) {
+			w.beats = append(w.beats, c.timeOf(beat))
+		}
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	return s.finish(s.reading, w)
+}
+
+// sidekiqWork is what processes said of their work for one queue.
+type sidekiqWork struct {
+	inFlight int64
+	// unknown says that there may be more.
+	unknown bool
+	// beats are when each process that serves the queue was last heard of.
+	beats []time.Time
+}
+
+// before tells whether a process was last heard of before t.
+func (w sidekiqWork) before(t time.Time) bool {
+	return slices.ContainsFunc(w.beats, func(beat time.Time) bool { return !beat.After(t) })
+}
+
+// sidekiqQueue returns the queue that a job, or what a process says of one, names.
+func sidekiqQueue(text string) (queue string, known bool) {
+	var job struct {
+		Queue string `json:"queue"`
+	}
+	err := json.Unmarshal([]byte(text), &job)
+	return job.Queue, err == nil && job.Queue != ""
+}
+
+// sidekiqServes tells whether a process takes jobs of a queue; one that does not say
+// what it takes may.
+func sidekiqServes(info, queue string) bool {
+	var process struct {
+		Queues []string `json:"queues"`
+	}
+	err := json.Unmarshal([]byte(info), &process)
+	return err != nil || len(process.Queues) == 0 || slices.Contains(process.Queues, queue)
+}
+
+// sidekiqEnqueued returns when a job was enqueued; zero if it does not say.
+func sidekiqEnqueued(text string) time.Time {
+	var job struct {
+		EnqueuedAt float64 `json:"enqueued_at"`
+	}
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
+		return time.Time{}
+	}
+	if job.EnqueuedAt >= sidekiqMilliseconds {
+		return clockMilliseconds.time(job.EnqueuedAt)
+	}
+	return clockSeconds.time(job.EnqueuedAt)
+}
