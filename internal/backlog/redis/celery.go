@@ -1,0 +1,206 @@
+package redis
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// Defaults of kombu's Redis transport.
+// https://github.com/celery/kombu/blob/main/kombu/transport/redis.py
+const (
+	celerySeparator = "\x06\x16"
+	celerySteps     = "0,3,6,9"
+	celeryUnacked   = "unacked"
+	// celeryExchange is Celery's task_default_exchange.
+	celeryExchange = "celery"
+)
+
+// celerySample is of how many unacknowledged messages the queue is looked at.
+const celerySample = 1000
+
+// celeryLayout is a queue of Celery on Redis: a list for each priority, and what
+// workers have taken in one hash for all queues.
+func celeryLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name: "celery",
+			Summary: "A queue of Celery with Redis as its broker (kombu). A task with a countdown or an ETA, a retry among them, is no different from others until a worker takes it and holds it, so it is ready first and in flight then. " +
+				"Workers take more tasks than they run (worker_prefetch_multiplier), and with Redis these too are in flight.",
+			Queue: "name of the queue, by default celery",
+			Parameters: []backlog.Parameter{
+				{Name: "globalKeyPrefix", Kind: backlog.KindText, Doc: "global_keyprefix of broker_transport_options."},
+				{Name: "prioritySteps", Kind: backlog.KindList, Default: celerySteps, Doc: "priority_steps of broker_transport_options."},
+				{Name: "separator", Kind: backlog.KindText, Doc: "sep of broker_transport_options, which is between the name of a queue and a priority; the bytes 06 16 unless given."},
+				{Name: "unackedKey", Kind: backlog.KindText, Default: celeryUnacked, Doc: "unacked_key of broker_transport_options."},
+				{Name: "unacked", Kind: backlog.KindChoice, Allowed: []string{"queue", "all", "none"}, Default: "queue", Doc: "Which of the unacknowledged messages are in flight here: those of this queue, told by reading at most 1,000 of them (it needs the rights +hrandfield +srandmember), all in the database, or none, so that they are unknown."},
+			},
+			Ready:    "the tasks on the queue, of all priorities",
+			InFlight: "the tasks that workers have taken and not acknowledged, those held for later among them, also of a worker that was killed; without the rights to tell their queue those of all queues",
+		},
+		prepare: prepareCelery,
+	}
+}
+
+func prepareCelery(q backlog.Query) step {
+	prefix := q.Params.Get("globalKeyPrefix")
+	separator := cmp.Or(q.Params.Get("separator"), celerySeparator)
+	s := &celeryStep{
+		prefix: prefix, queue: q.Queue, separator: separator,
+		unacked: prefix + cmp.Or(q.Params.Get("unackedKey"), celeryUnacked),
+		which:   cmp.Or(q.Params.Get("unacked"), "queue"),
+		registry: registry{
+			framework: "Celery", queue: q.Queue,
+			sets: []string{prefix + celeryBinding + q.Queue},
+			name: func(member string) string { return member[strings.LastIndex(member, separator)+len(separator):] },
+		},
+	}
+	if q.Queue != celeryExchange {
+		s.registry.sets = append(s.registry.sets, prefix+celeryBinding+celeryExchange)
+	}
+	for step := range strings.SplitSeq(cmp.Or(q.Params.Get("prioritySteps"), celerySteps), ",") {
+		list := prefix + q.Queue
+		if step = strings.TrimSpace(step); step != "0" {
+			list += separator + step
+		}
+		s.lists = append(s.lists, list)
+	}
+	return s
+}
+
+// A celeryStep asks for the lengths of the lists, and how much is unacknowledged.
+type celeryStep struct {
+	prefix, queue, separator string
+	lists                    []string
+	unacked                  string
+	// which of the unacknowledged messages are in flight: queue, all or none.
+	which    string
+	registry registry
+}
+
+func (s *celeryStep) commands(dst []command, _ time.Time) []command {
+	for _, list := range s.lists {
+		dst = append(dst, command{key: list, class: 'l', args: []any{"LLEN", list}})
+	}
+	if s.which != "none" {
+		// Nobody has to be woken by it: what comes here comes from a list, and what
+		// is restored goes to one.
+		dst = append(dst, command{key: s.unacked, args: []any{"HLEN", s.unacked}})
+	}
+	return dst
+}
+
+func (s *celeryStep) outcome(replies []reply, _ time.Time) outcome {
+	c := counts{replies: replies}
+	var reading backlog.Reading
+	for range s.lists {
+		reading.Ready += c.number()
+	}
+	var unacked int64
+	if s.which != "none" {
+		unacked = c.number()
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	if s.which == "queue" && unacked > 0 {
+		return outcome{next: &celeryUnackedStep{celeryStep: s, reading: reading, total: unacked}}
+	}
+	if s.which != "none" {
+		reading.InFlight = backlog.Exactly(unacked)
+	}
+	return s.finish(reading)
+}
+
+// finish asks the registry about a queue in which there is nothing.
+func (s *celeryStep) finish(reading backlog.Reading) outcome {
+	if reading.Backlog() == 0 {
+		return s.registry.ask(reading)
+	}
+	return done(reading)
+}
+
+// A celeryUnackedStep looks at unacknowledged messages.
+type celeryUnackedStep struct {
+	*celeryStep
+	reading backlog.Reading
+	// total is the number of unacknowledged messages of all queues.
+	total int64
+}
+
+func (s *celeryUnackedStep) commands(dst []command, _ time.Time) []command {
+	return append(dst, command{key: s.unacked, args: []any{"HRANDFIELD", s.unacked, celerySample, "WITHVALUES"}})
+}
+
+func (s *celeryUnackedStep) outcome(replies []reply, _ time.Time) outcome {
+	if err := replies[0].err; err != nil && errors.Is(reason(err), backlog.ErrDenied) {
+		return done(s.all("HRANDFIELD"))
+	}
+	c := counts{replies: replies}
+	pairs := c.texts(-1)
+	if len(pairs)%2 != 0 {
+		c.fault(fmt.Errorf("%w: %d elements where names and values belong", errReply, len(pairs)))
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	taken := newCelerySample(pairs)
+	taken.partial = taken.looked >= celerySample && s.total > taken.looked
+	if len(taken.exchanges) == 0 {
+		return s.finish(taken.complete(s.reading, s.queue, nil))
+	}
+	return outcome{next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
+}
+
+// all counts the messages of all queues, for their own queue cannot be told.
+func (s *celeryUnackedStep) all(command string) backlog.Reading {
+	r := s.reading
+	r.InFlight, r.Quality = backlog.Exactly(s.total), backlog.UpperBound
+	r.Warning = "the server does not allow " + command + ", so what workers of all queues have taken counts as in flight"
+	return r
+}
+
+// A celeryBindingsStep asks to which queues the exchanges of unacknowledged messages lead.
+type celeryBindingsStep struct {
+	*celeryUnackedStep
+	taken *celeryTaken
+}
+
+func (s *celeryBindingsStep) commands(dst []command, _ time.Time) []command {
+	for _, exchange := range s.taken.exchanges {
+		key := s.prefix + celeryBinding + exchange
+		dst = append(dst, command{key: key, args: []any{"SRANDMEMBER", key, registryPage}})
+	}
+	return dst
+}
+
+func (s *celeryBindingsStep) outcome(replies []reply, _ time.Time) outcome {
+	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
+		return done(s.all("SRANDMEMBER"))
+	}
+	c := counts{replies: replies}
+	bindings := make(map[string][]celeryBound)
+	for _, exchange := range s.taken.exchanges {
+		rows := c.texts(-1)
+		if len(rows) >= registryPage {
+			// Not all of them are seen: nobody can tell where its messages go.
+			continue
+		}
+		bindings[exchange] = nil
+		for _, row := range rows {
+			// routing key, pattern, queue
+			if parts := strings.Split(row, s.separator); len(parts) == 3 {
+				bindings[exchange] = append(bindings[exchange], celeryBound{key: parts[0], queue: parts[2]})
+			}
+		}
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	return s.finish(s.taken.complete(s.reading, s.queue, bindings))
+}

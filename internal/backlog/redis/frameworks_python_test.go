@@ -1,0 +1,125 @@
+package redis_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// python is a Python framework at work on a server of its own, which is read with the
+// rights that are documented.
+type python struct {
+	*driver
+	name   string
+	server *redistest.Server
+	source backlog.Source
+	args   []string
+}
+
+// startPython starts a server and the driver of a framework; args follow the address.
+// keys are those that the scaler may read.
+func startPython(t testing.TB, name, version, keys string, args ...string) *python {
+	t.Helper()
+	server := redistest.Start(t)
+	p := &python{name: name, server: server, args: args}
+	p.driver = p.process(t)
+	p.source = openServer(t, server, user(redistest.Version{Name: "redis-7"}, server, keys, redis.ACLRules, redis.ACLFrameworkRules, redis.ACLMessageRules))
+	var got string
+	if p.do(&got, "version"); !strings.HasPrefix(got, version) {
+		t.Fatalf("%s is version %s, want %s", name, got, version)
+	}
+	return p
+}
+
+// process starts a further process that uses the framework.
+func (p *python) process(t testing.TB) *driver {
+	t.Helper()
+	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", p.name, "driver.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := framework(t, p.name, "venv", "bin", "python")
+	return startDriver(t, []string{"PYTHONDONTWRITEBYTECODE=1"}, program, append([]string{script, p.server.Addr()}, p.args...)...)
+}
+
+// work starts a worker; it ends when it is killed.
+func (p *python) work(t testing.TB, args ...any) *driver {
+	t.Helper()
+	worker := p.process(t)
+	worker.do(nil, "work", args...)
+	return worker
+}
+
+// figures are those of a reading that a framework can be asked for too.
+type figures struct {
+	Ready, Due int64
+	InFlight   backlog.Count
+	Quality    backlog.Quality
+}
+
+func figuresOf(r backlog.Reading) figures {
+	return figures{r.Ready, r.Due, r.InFlight, r.Quality}
+}
+
+// agrees waits until the reading of q is what own returns: workers move things meanwhile.
+func (p *python) agrees(t testing.TB, step string, q backlog.Query, own func() figures) backlog.Reading {
+	t.Helper()
+	deadline := time.Now().Add(frameworkPatience)
+	for {
+		want, r := own(), backlogtest.MustRead(t, p.source, q)
+		diff := cmp.Diff(want, figuresOf(r))
+		if diff == "" {
+			return r
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %s counts otherwise than %+v:\n%s", step, p.name, r, diff)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// wakes checks that add wakes an idle queue.
+func (p *python) wakes(t testing.TB, q backlog.Query, add func()) {
+	t.Helper()
+	ear := backlogtest.Listen(t, p.source)
+	backlogtest.Arm(t, p.source, ear, q)
+	add()
+	ear.Await(t, q)
+}
+
+// fallsDue checks that the reading of q tells when its delayed work is due, to a
+// second, and counts it as soon as that time has come.
+func (p *python) fallsDue(t testing.TB, q backlog.Query, due time.Time) {
+	t.Helper()
+	r := backlogtest.MustRead(t, p.source, q)
+	if r.Backlog() != 0 || r.Missing || r.NextDue.Sub(due).Abs() > time.Second {
+		t.Fatalf("work that is due at %v reads as %+v", due, r)
+	}
+	next := r.NextDue
+	time.Sleep(time.Until(next)) // It is the very thing under test that nothing else happens meanwhile.
+	if r = backlogtest.MustRead(t, p.source, q); r.Ready+r.Due == 0 {
+		t.Errorf("work that was due at %v reads as %+v", next, r)
+	}
+}
+
+// unacquainted checks that q is missing, with a warning that contains words.
+func (p *python) unacquainted(t testing.TB, q backlog.Query, words ...string) {
+	t.Helper()
+	r := backlogtest.MustRead(t, p.source, q)
+	if !r.Missing {
+		t.Errorf("a queue that nobody has used reads as %+v", r)
+	}
+	for _, word := range words {
+		if !strings.Contains(r.Warning, word) {
+			t.Errorf("the warning %q does not contain %q", r.Warning, word)
+		}
+	}
+}

@@ -1,0 +1,130 @@
+package redis
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// rqLayout is a queue of RQ (Redis Queue). The keys are those of RQ 2 and 3:
+// https://github.com/rq/rq/blob/master/rq/registry.py
+func rqLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name: "rq",
+			Summary: "A queue of RQ (Redis Queue, Python). Jobs with a time or a retry interval are moved to the queue by a worker alone, so here they count as due when their time has come, worker or none. " +
+				"It is paused while all workers are suspended (rq suspend). What a rate limit holds back counts when RQ puts it on the queue. " +
+				"Keys: PREFIX:queue:*, PREFIX:queues, PREFIX:scheduled:*, PREFIX:ready:*, PREFIX:wip:*, PREFIX:suspended.",
+			Queue: "name of the queue",
+			Parameters: []backlog.Parameter{
+				{Name: "prefix", Kind: backlog.KindText, Default: "rq", Doc: "RQ_KEY_PREFIX of the application."},
+				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the time at which the first job was enqueued is read from the job (its field enqueued_at alone). It needs the rights +lindex +hget, and to read PREFIX:job:*."},
+			},
+			Ready:    "the jobs on the queue",
+			Due:      "scheduled jobs and retries whose time has come, and jobs whose dependencies are done and that are not on the queue yet",
+			InFlight: "the jobs that workers have taken, also those of a worker that was killed, until RQ gives them up",
+			Oldest:   "exact while nothing waits but scheduled work that is due; with age payload exact, the time at which the first job on the queue was enqueued; else a lower bound or unknown",
+		},
+		prepare: func(q backlog.Query) step {
+			prefix := cmp.Or(q.Params.Get("prefix"), "rq")
+			list := prefix + ":queue:" + q.Queue
+			return &rqStep{
+				scheduled: prefix + ":scheduled:" + q.Queue, dependents: prefix + ":ready:" + q.Queue,
+				list: list, taken: list + ":intermediate", wip: prefix + ":wip:" + q.Queue, suspended: prefix + ":suspended",
+				jobs:    prefix + ":job:",
+				payload: q.Params.Get("age") == "payload",
+				registry: registry{
+					framework: "RQ", sets: []string{prefix + ":queues"}, member: list, queue: q.Queue,
+					name: func(member string) string { return strings.TrimPrefix(member, prefix+":queue:") },
+				},
+			}
+		},
+	}
+}
+
+// An rqStep asks for the counts of a queue, in the order in which a job passes.
+type rqStep struct {
+	// These are keys.
+	scheduled, dependents, list, taken, wip, suspended string
+	// jobs is what the keys of jobs begin with.
+	jobs     string
+	payload  bool
+	registry registry
+}
+
+func (s *rqStep) commands(dst []command, now time.Time) []command {
+	dst = delayed(dst, s.scheduled, clockSeconds, now)
+	dst = append(dst,
+		command{key: s.dependents, class: 'z', args: []any{"ZCARD", s.dependents}},
+		command{key: s.list, class: 'l', args: []any{"LLEN", s.list}},
+		command{key: s.taken, class: 'l', args: []any{"LLEN", s.taken}},
+		command{key: s.wip, class: 'z', args: []any{"ZCARD", s.wip}},
+		command{key: s.suspended, class: '$', args: []any{"EXISTS", s.suspended}},
+	)
+	if s.payload {
+		dst = append(dst, command{key: s.list, class: 'l', args: []any{"LINDEX", s.list, 0}})
+	}
+	return dst
+}
+
+func (s *rqStep) outcome(replies []reply, _ time.Time) outcome {
+	c := counts{replies: replies}
+	scheduled := c.delayed(clockSeconds)
+	dependents, ready, taken, wip, suspended := c.number(), c.number(), c.number(), c.number(), c.number()
+	var first string
+	if s.payload {
+		first, _ = c.text()
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	reading := backlog.Reading{
+		Ready:    ready,
+		Due:      scheduled.due + dependents,
+		InFlight: backlog.Exactly(taken + wip),
+		NextDue:  scheduled.next,
+		Oldest:   scheduled.age(ready + dependents),
+		Paused:   suspended > 0,
+	}
+	switch {
+	case reading.Backlog() == 0 && reading.NextDue.IsZero():
+		return s.registry.ask(reading)
+	case first != "":
+		return outcome{next: &rqAgeStep{key: s.jobs + first, reading: reading, due: scheduled.since}}
+	default:
+		return done(reading)
+	}
+}
+
+// An rqAgeStep asks when the first job on the queue was put there.
+type rqAgeStep struct {
+	key     string
+	reading backlog.Reading
+	// due is since when the first scheduled job has been due; zero if none is.
+	due time.Time
+}
+
+func (s *rqAgeStep) commands(dst []command, _ time.Time) []command {
+	return append(dst, command{key: s.key, args: []any{"HGET", s.key, "enqueued_at"}})
+}
+
+func (s *rqAgeStep) outcome(replies []reply, _ time.Time) outcome {
+	c := counts{replies: replies}
+	at, found := c.text()
+	if c.err != nil {
+		return fail(c.err)
+	}
+	if !found {
+		// The job was deleted; a worker will throw its id away.
+		return done(s.reading)
+	}
+	since, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return fail(fmt.Errorf("%w: enqueued_at of a job is no time: %w", errReply, err))
+	}
+	s.reading.Oldest = backlog.Age{Since: earlier(since, s.due), Kind: backlog.AgeExact}
+	return done(s.reading)
+}

@@ -1,0 +1,70 @@
+"""Drives Celery for the test of its layout. The arguments are the host:port of the
+server and the global_keyprefix."""
+
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+import celery  # noqa: E402
+from kombu import Exchange, Queue  # noqa: E402
+
+from driver import serve  # noqa: E402
+
+address, prefix = sys.argv[1], sys.argv[2]
+app = celery.Celery("driver", broker=f"redis://{address}/0")
+app.conf.update(
+    broker_transport_options={"global_keyprefix": prefix},
+    broker_connection_retry_on_startup=True,
+    task_acks_late=True,
+    task_ignore_result=True,
+    task_create_missing_queues=True,
+)
+
+
+@app.task(name="hold")
+def hold():
+    time.sleep(3600)
+
+
+@app.task(name="again", bind=True, max_retries=None)
+def again(self, seconds):
+    raise self.retry(countdown=seconds)
+
+
+def mail_queue():
+    """A queue that gets what is sent to a topic exchange."""
+    return Queue("mail", Exchange("letters", type="topic"), routing_key="mail.#")
+
+
+def add(task, arguments, options):
+    if options.pop("exchange", None):
+        options["exchange"] = Exchange("letters", type="topic")
+        options["declare"] = [mail_queue()]
+    return app.tasks[task].apply_async(arguments, **options).id
+
+
+def size(queue):
+    with app.connection_for_read() as connection:
+        return connection.default_channel._size(queue)
+
+
+def held():
+    """How many tasks the workers say they hold, by the routing key of each."""
+    inspect = app.control.inspect(timeout=1)
+    counts = {}
+    for report in (inspect.active(), inspect.reserved(), inspect.scheduled()):
+        for tasks in (report or {}).values():
+            for task in tasks:
+                key = task.get("request", task)["delivery_info"]["routing_key"]
+                counts[key] = counts.get(key, 0) + 1
+    return counts
+
+
+def work(queue):
+    if queue == "mail":
+        app.conf.task_queues = [mail_queue()]
+    app.worker_main(["worker", "--pool=threads", "--concurrency=1", "--without-mingle", "--without-gossip", f"--hostname={queue}@test", "-Q", queue])
+
+
+serve(add=add, size=size, held=held, work=work, version=lambda: celery.__version__)
