@@ -1,0 +1,104 @@
+package redis
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+const (
+	// arqInProgress is what the keys of jobs that run begin with.
+	// https://github.com/python-arq/arq/blob/main/arq/constants.py
+	arqInProgress = "arq:in-progress:"
+	// arqRunning is among how many jobs that are due those that run are looked for.
+	// Workers take the jobs that are due first, so that is where they are.
+	arqRunning = 256
+)
+
+// arqLayout is a queue of arq: a sorted set from which a job goes when it is done.
+func arqLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name: "arq",
+			Summary: "A queue of arq (Python): a sorted set of jobs, scored by the time from which they may run, which keeps a job until it is done. " +
+				"Cron jobs are put there by a running worker alone. It needs the right to read arq:in-progress:* to tell which jobs run.",
+			Queue:    "queue_name of the worker, by default arq:queue",
+			Ready:    "the jobs whose time has come and that no worker runs; deferred jobs and retries need no worker to become ready",
+			InFlight: "the jobs that a worker runs, among the first 256; a job of a worker that was killed is in flight until arq gives it up, and then ready again",
+			Oldest:   "exact: since when the first job that does not run could have run; unknown if all of the first 256 run",
+		},
+		prepare: func(q backlog.Query) step { return &arqStep{queue: q.Queue} },
+	}
+}
+
+// An arqStep asks for the jobs that are due, and which are the first of them.
+type arqStep struct{ queue string }
+
+func (s *arqStep) commands(dst []command, now time.Time) []command {
+	dst = delayed(dst, s.queue, clockMilliseconds, now)
+	return append(dst, command{key: s.queue, class: 'z', args: []any{"ZRANGE", s.queue, "-inf", clockMilliseconds.due(now), "BYSCORE", "LIMIT", 0, arqRunning, "WITHSCORES"}})
+}
+
+func (s *arqStep) outcome(replies []reply, _ time.Time) outcome {
+	c := counts{replies: replies}
+	jobs := c.delayed(clockMilliseconds)
+	first := c.texts(-1)
+	if len(first)%2 != 0 {
+		c.fault(fmt.Errorf("%w: %d elements where members and scores belong", errReply, len(first)))
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	reading := backlog.Reading{Ready: jobs.due, InFlight: backlog.Exactly(0), NextDue: jobs.next}
+	if len(first) > 0 {
+		return outcome{next: &arqRunningStep{jobs: first, reading: reading}}
+	}
+	// Redis has no empty sorted sets.
+	reading.Missing = jobs.due == 0 && jobs.next.IsZero()
+	return done(reading)
+}
+
+// An arqRunningStep asks which of the first jobs run.
+type arqRunningStep struct {
+	// jobs are ids, each followed by its score.
+	jobs    []string
+	reading backlog.Reading
+}
+
+func (s *arqRunningStep) commands(dst []command, _ time.Time) []command {
+	for i := 0; i < len(s.jobs); i += 2 {
+		key := arqInProgress + s.jobs[i]
+		// One key each: in a cluster they lie in different slots.
+		dst = append(dst, command{key: key, args: []any{"EXISTS", key}})
+	}
+	return dst
+}
+
+func (s *arqRunningStep) outcome(replies []reply, _ time.Time) outcome {
+	c := counts{replies: replies}
+	var running int64
+	var waits string // the score of the first job that does not run
+	for i := 0; i < len(s.jobs); i += 2 {
+		n := c.number()
+		running += n
+		if n == 0 && waits == "" {
+			waits = s.jobs[i+1]
+		}
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	// Their sum is exact: what runs is still in the set.
+	running = min(running, s.reading.Ready)
+	s.reading.Ready -= running
+	s.reading.InFlight = backlog.Exactly(running)
+	if waits != "" {
+		value, err := score(waits)
+		if err != nil {
+			return fail(err)
+		}
+		s.reading.Oldest = backlog.Age{Since: clockMilliseconds.time(value), Kind: backlog.AgeExact}
+	}
+	return done(s.reading)
+}

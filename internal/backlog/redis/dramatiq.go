@@ -1,0 +1,176 @@
+package redis
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// dramatiqDelayed is how many delayed messages of a queue are looked at.
+const dramatiqDelayed = 2000
+
+// dramatiqLayout is a queue of Dramatiq. The keys are those of Dramatiq 1 and 2:
+// https://github.com/Bogdanp/dramatiq/blob/master/dramatiq/brokers/redis/dispatch.lua
+func dramatiqLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name: "dramatiq",
+			Summary: "A queue of Dramatiq (Python). A message stays in NAMESPACE:QUEUE.msgs until it is acknowledged, so nothing that a worker has fetched is overlooked. " +
+				"Delayed messages and retries (NAMESPACE:QUEUE.DQ.msgs) are promoted by a worker alone, and only the message itself tells when it is due: with +hrandfield the options of at most 2,000 delayed messages are read; " +
+				"without that right all of them count as due. Of more than 2,000 a random 2,000 are looked at, and at least one counts as due.",
+			Queue: "name of the queue",
+			Parameters: []backlog.Parameter{
+				{Name: "namespace", Kind: backlog.KindText, Default: "dramatiq", Doc: "namespace of the application's RedisBroker."},
+				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the time at which the first message was made (message_timestamp) is read from the message. It needs the rights +lindex +hget."},
+			},
+			Ready:    "the messages on the queue, whatever their priority",
+			Due:      "delayed messages and retries whose time has come",
+			InFlight: "the messages that workers have fetched and not acknowledged, also those of a worker that was killed",
+			Oldest:   "with age payload, exact, the time at which the first message on the queue was made; else unknown. It needs messages in JSON",
+		},
+		prepare: func(q backlog.Query) step {
+			queue := cmp.Or(q.Params.Get("namespace"), "dramatiq") + ":" + q.Queue
+			return &dramatiqStep{list: queue, messages: queue + ".msgs", delayed: queue + ".DQ.msgs", payload: q.Params.Get("age") == "payload"}
+		},
+	}
+}
+
+// A dramatiqStep asks for the counts of a queue.
+type dramatiqStep struct {
+	// list, messages and delayed are keys.
+	list, messages, delayed string
+	payload                 bool
+}
+
+func (s *dramatiqStep) commands(dst []command, _ time.Time) []command {
+	dst = append(dst,
+		command{key: s.list, class: 'l', args: []any{"LLEN", s.list}},
+		// What is added here is added to the list too, and what is taken away wakes nobody.
+		command{key: s.messages, args: []any{"HLEN", s.messages}},
+		command{key: s.delayed, class: 'h', args: []any{"HLEN", s.delayed}},
+	)
+	if s.payload {
+		dst = append(dst, command{key: s.list, class: 'l', args: []any{"LINDEX", s.list, 0}})
+	}
+	return dst
+}
+
+func (s *dramatiqStep) outcome(replies []reply, _ time.Time) outcome {
+	c := counts{replies: replies}
+	ready, all, delayed := c.number(), c.number(), c.number()
+	var first string
+	if s.payload {
+		first, _ = c.text()
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	reading := backlog.Reading{Ready: ready, InFlight: backlog.Exactly(max(0, all-ready))}
+	if delayed == 0 && first == "" {
+		// Redis has no empty lists and hashes, and Dramatiq no register of its queues.
+		reading.Missing = reading.Backlog() == 0
+		return done(reading)
+	}
+	return outcome{next: &dramatiqMessagesStep{dramatiqStep: s, reading: reading, total: delayed, first: first}}
+}
+
+// A dramatiqMessagesStep looks into messages: when the delayed ones are due, and how
+// old the first one is.
+type dramatiqMessagesStep struct {
+	*dramatiqStep
+	reading backlog.Reading
+	// total is the number of delayed messages.
+	total int64
+	// first is the id of the first message on the queue; "" if it is not wanted.
+	first string
+}
+
+func (s *dramatiqMessagesStep) commands(dst []command, _ time.Time) []command {
+	if s.total > 0 {
+		dst = append(dst, command{key: s.delayed, args: []any{"HRANDFIELD", s.delayed, dramatiqDelayed, "WITHVALUES"}})
+	}
+	if s.first != "" {
+		dst = append(dst, command{key: s.messages, args: []any{"HGET", s.messages, s.first}})
+	}
+	return dst
+}
+
+func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
+	if s.total > 0 {
+		if err := s.addDelayed(replies[0], now); err != nil {
+			return fail(err)
+		}
+		replies = replies[1:]
+	}
+	if s.first == "" {
+		return done(s.reading)
+	}
+	c := counts{replies: replies}
+	text, found := c.text()
+	if c.err != nil {
+		return fail(c.err)
+	}
+	if found {
+		m, err := parseDramatiqMessage(text)
+		if err != nil {
+			return fail(err)
+		}
+		s.reading.Oldest = backlog.Age{Since: clockMilliseconds.time(m.Timestamp), Kind: backlog.AgeExact}
+	}
+	return done(s.reading)
+}
+
+// addDelayed adds to the reading what the delayed messages in r tell.
+func (s *dramatiqMessagesStep) addDelayed(r reply, now time.Time) error {
+	if r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) {
+		s.reading.Due, s.reading.Quality = s.total, backlog.UpperBound
+		s.reading.Warning = "the server does not allow HRANDFIELD, so when delayed messages are due is not known: all of them count as due"
+		return nil
+	}
+	c := counts{replies: []reply{r}}
+	pairs := c.texts(-1)
+	if len(pairs)%2 != 0 {
+		c.fault(fmt.Errorf("%w: %d elements where names and values belong", errReply, len(pairs)))
+	}
+	if c.err != nil {
+		return c.err
+	}
+	for i := 1; i < len(pairs); i += 2 {
+		m, err := parseDramatiqMessage(pairs[i])
+		if due := clockMilliseconds.time(m.Options.ETA); err == nil && due.After(now) {
+			s.reading.NextDue = earlier(s.reading.NextDue, due)
+			continue
+		}
+		s.reading.Due++
+		if err != nil {
+			s.reading.Quality = backlog.UpperBound
+			s.reading.Warning = "delayed messages are not in JSON, so when they are due is not known: all of them count as due"
+		}
+	}
+	if looked := int64(len(pairs) / 2); looked >= dramatiqDelayed && s.total > looked {
+		s.reading.Due = max(1, s.reading.Due)
+		s.reading.Quality = backlog.LowerBound
+	}
+	return nil
+}
+
+// A dramatiqMessage is what is wanted of a message; times are Unix times in milliseconds.
+type dramatiqMessage struct {
+	Timestamp float64 `json:"message_timestamp"`
+	Options   struct {
+		ETA float64 `json:"eta"`
+	} `json:"options"`
+}
+
+func parseDramatiqMessage(text string) (dramatiqMessage, error) {
+	var m dramatiqMessage
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		// What the message holds is not repeated: it may be a secret.
+		return dramatiqMessage{}, fmt.Errorf("%w: a message of Dramatiq is not in JSON", errReply)
+	}
+	return m, nil
+}
