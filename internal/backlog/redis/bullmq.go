@@ -57,17 +57,21 @@ func (s *bullmqStep) commands(dst []command, now time.Time) []command {
 	dst = delayed(dst, s.key("delayed"), bullmqClock, now)
 	for _, part := range []string{"wait", "paused"} {
 		key := s.key(part)
+		// An element is the id of a job and holds no payload.
 		dst = append(dst,
 			command{key: key, class: 'l', args: []any{"LLEN", key}},
-			// The first and the last id: they hold no payload.
-			command{key: key, class: 'l', args: []any{"LINDEX", key, 0}},
 			command{key: key, class: 'l', args: []any{"LINDEX", key, -1}},
 		)
+		if s.withAge {
+			dst = append(dst, command{key: key, class: 'l', args: []any{"LINDEX", key, 0}})
+		}
 	}
 	prioritized, active, meta := s.key("prioritized"), s.key("active"), s.key("meta")
+	dst = append(dst, command{key: prioritized, class: 'z', args: []any{"ZCARD", prioritized}})
+	if s.withAge {
+		dst = append(dst, command{key: prioritized, class: 'z', args: []any{"ZRANGE", prioritized, 0, 0}})
+	}
 	return append(dst,
-		command{key: prioritized, class: 'z', args: []any{"ZCARD", prioritized}},
-		command{key: prioritized, class: 'z', args: []any{"ZRANGE", prioritized, 0, 0}},
 		command{key: active, class: 'l', args: []any{"LLEN", active}},
 		command{key: meta, class: 'h', args: []any{"HMGET", meta, "paused", "concurrency"}},
 		command{key: meta, class: 'h', args: []any{"EXISTS", meta}},
@@ -77,10 +81,12 @@ func (s *bullmqStep) commands(dst []command, now time.Time) []command {
 func (s *bullmqStep) outcome(replies []reply, _ time.Time) outcome {
 	c := &counts{replies: replies}
 	later := c.delayed(bullmqClock)
-	ready, ids := c.bullmqList()
-	paused, pausedIDs := c.bullmqList()
+	ready, ids := c.bullmqList(s.withAge)
+	paused, pausedIDs := c.bullmqList(s.withAge)
 	prioritized := c.number()
-	ids = append(append(ids, pausedIDs...), c.texts(-1)...)
+	if s.withAge {
+		ids = append(append(ids, pausedIDs...), c.texts(-1)...)
+	}
 	active := c.number()
 	options := c.texts(2)
 	exists := c.number() > 0
@@ -111,19 +117,22 @@ func (s *bullmqStep) outcome(replies []reply, _ time.Time) outcome {
 }
 
 // bullmqList takes the replies that tell of a list of ids, and returns how many jobs
-// it has and the ids at its ends. BullMQ 4 left a marker at the end of the list, for
-// workers that wait for a delayed job: it is none itself.
-func (c *counts) bullmqList() (n int64, ends []string) {
+// it has and, if asked for, the ids at its ends, the next one last. BullMQ 4 left a
+// marker at that end of the list, for workers that wait for a delayed job: it is none.
+func (c *counts) bullmqList(withEnds bool) (n int64, ends []string) {
 	n = c.number()
-	first, _ := c.text()
+	next, _ := c.text()
+	if strings.HasPrefix(next, "0:") {
+		n = max(0, n-1)
+	}
+	if !withEnds {
+		return n, nil
+	}
 	last, _ := c.text()
-	for _, id := range []string{first, last} {
+	for _, id := range []string{last, next} {
 		if id != "" && !strings.HasPrefix(id, "0:") {
 			ends = append(ends, id)
 		}
-	}
-	if strings.HasPrefix(last, "0:") && n > 0 {
-		n--
 	}
 	return n, ends
 }

@@ -31,7 +31,8 @@ func startBeequeue(t *testing.T) *beequeue {
 	more := user(redistest.Version{Name: "redis-7"}, b.server, "%R~bq:*", redis.ACLRules, redis.ACLFrameworkRules)
 	b.source = openServer(t, b.server, more)
 	var version string
-	if b.do(&version, "version"); version != "2.0.0" {
+	b.do(&version, "version")
+	if version != "2.0.0" {
 		t.Fatalf("Bee-Queue is version %s", version)
 	}
 	return b

@@ -53,7 +53,7 @@ func startDriver(t testing.TB, env []string, program string, args ...string) *dr
 	if err != nil {
 		t.Fatalf("find %s: %v; install it with hack/install-frameworks.sh", program, err)
 	}
-	d := &driver{t: t, process: exec.Command(path, args...), faults: new(bytes.Buffer)} //nolint:gosec,noctx // the test's own program, ended by kill
+	d := &driver{t: t, process: exec.Command(path, args...), faults: new(bytes.Buffer)} //nolint:noctx // ended by kill
 	d.process.Env = append(os.Environ(), env...)
 	d.process.Stderr = d.faults
 	if d.input, err = d.process.StdinPipe(); err != nil {

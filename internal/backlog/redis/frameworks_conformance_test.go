@@ -1,0 +1,143 @@
+package redis_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// A listQueue is a framework whose jobs go from one list to another.
+type listQueue struct {
+	layout         string
+	waiting, taken string // keys of the lists, with %s for the queue
+}
+
+// listQueues are the frameworks that the suite of engines runs on. Their own libraries
+// are driven elsewhere: here it matters how they are read, on which server and how it
+// fails.
+func listQueues() []listQueue {
+	return []listQueue{
+		{layout: "bullmq", waiting: "bull:%s:wait", taken: "bull:%s:active"},
+		{layout: "beequeue", waiting: "bq:%s:waiting", taken: "bq:%s:active"},
+		{layout: "asynq", waiting: "asynq:{%s}:pending", taken: "asynq:{%s}:active"},
+	}
+}
+
+// frameworkCases are those of listQueues.
+func frameworkCases(server *redistest.Server) []backlogtest.Case {
+	k := new(keys)
+	var all []backlogtest.Case
+	for _, l := range listQueues() {
+		waiting := func(q backlog.Query) string { return fmt.Sprintf(l.waiting, q.Queue) }
+		taken := func(q backlog.Query) string { return fmt.Sprintf(l.taken, q.Queue) }
+		all = append(all, backlogtest.Case{
+			Name:  l.layout,
+			Query: func(testing.TB) backlog.Query { return layoutQuery(l.layout, k.next("q")) },
+			Add: func(t testing.TB, q backlog.Query, n int) {
+				t.Helper()
+				for range n {
+					server.Do("LPUSH", waiting(q), k.next("job"))
+				}
+			},
+			Take: func(t testing.TB, q backlog.Query, n int) {
+				t.Helper()
+				for range n {
+					server.Do("LMOVE", waiting(q), taken(q), "RIGHT", "LEFT")
+				}
+			},
+			Settle: func(t testing.TB, q backlog.Query, n int) {
+				t.Helper()
+				server.Do("RPOP", taken(q), n)
+			},
+			Spoil: func(t testing.TB, q backlog.Query) {
+				t.Helper()
+				server.Do("SET", taken(q), "a string")
+			},
+		})
+	}
+	return all
+}
+
+// TestFrameworkConformance holds layouts of frameworks to the suite, on each server.
+func TestFrameworkConformance(t *testing.T) {
+	t.Parallel()
+	for name, way := range map[string]struct {
+		lines []string
+		more  map[string]any
+	}{
+		"tracking": {},
+		"keyspace": {lines: []string{"notify-keyspace-events KA"}, more: map[string]any{"wakeUp": "keyspace"}},
+	} {
+		for _, version := range redistest.Versions(t) {
+			t.Run(version.Name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				server := redistest.Start(t, redistest.WithVersion(version), redistest.WithConfig(way.lines...))
+				backlogtest.Exercise(t, backlogtest.Harness{
+					Engine:     redis.Engine(),
+					Address:    server.Addr(),
+					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
+					Cases:      frameworkCases(server),
+					Wakes:      true,
+				})
+			})
+		}
+	}
+}
+
+// TestTwoThousandBullMQQueues: they are read in one go, and all of them wake.
+func TestTwoThousandBullMQQueues(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, nil)
+	ear := backlogtest.Listen(t, source)
+	queries := bullmqQueries(t, server, 2000)
+	backlogtest.Arm(t, source, ear, queries...)
+	reads := info(t, server, "commandstats", "cmdstat_hmget")
+	for _, r := range backlogtest.Read(t, source, queries...) {
+		if r.Err != nil || r.Reading.Missing || r.Reading.Backlog() != 0 || !r.Armed {
+			t.Fatalf("%+v", r)
+		}
+	}
+	if reads = info(t, server, "commandstats", "cmdstat_hmget") - reads; reads != len(queries) {
+		t.Errorf("%d queues were read %d times", len(queries), reads)
+	}
+	for _, i := range []int{0, 999, 1999} {
+		server.Do("LPUSH", "bull:"+queries[i].Queue+":wait", "1")
+		ear.Await(t, queries[i])
+	}
+}
+
+// bullmqQueries returns queries of n queues that exist and are empty.
+func bullmqQueries(t testing.TB, server *redistest.Server, n int) []backlog.Query {
+	t.Helper()
+	queries := make([]backlog.Query, n)
+	for i := range queries {
+		queries[i] = layoutQuery("bullmq", fmt.Sprintf("tenant-%d", i))
+		server.Do("HSET", "bull:"+queries[i].Queue+":meta", "opts.maxLenEvents", 10000)
+	}
+	return queries
+}
+
+// BenchmarkReadBullMQ reads idle queues of BullMQ in one pipeline.
+func BenchmarkReadBullMQ(b *testing.B) {
+	for _, n := range []int{1, 2000} {
+		b.Run(fmt.Sprintf("queues=%d", n), func(b *testing.B) {
+			server := redistest.Start(b)
+			source := openServer(b, server, nil)
+			queries := bullmqQueries(b, server, n)
+			backlogtest.Arm(b, source, backlogtest.Listen(b, source), queries...)
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, r := range source.Read(b.Context(), queries) {
+					if r.Err != nil {
+						b.Fatal(r.Err)
+					}
+				}
+			}
+		})
+	}
+}
