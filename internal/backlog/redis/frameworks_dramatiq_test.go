@@ -1,0 +1,139 @@
+package redis_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+type dramatiqMessage struct {
+	Timestamp, ETA int64 // Unix times in milliseconds
+}
+
+func startDramatiq(t testing.TB) *python {
+	t.Helper()
+	return startPython(t, "dramatiq", "2.", "%R~shop:*", "shop")
+}
+
+func dramatiqQuery(queue string, more ...string) backlog.Query {
+	return layoutQuery("dramatiq", queue, append(more, "namespace", "shop")...)
+}
+
+// dramatiqFigures hold what Dramatiq itself counts, which is all messages of a queue,
+// and what a worker says it holds, against the number of delayed messages.
+func dramatiqFigures(p *python, queue string, worker *driver, delayed, due int64) func() figures {
+	return func() figures {
+		var all int64
+		p.do(&all, "size", queue)
+		held := map[string]int64{}
+		if worker != nil {
+			worker.do(&held, "held")
+		}
+		return figures{Ready: all - delayed - held[queue], Due: due, InFlight: backlog.Exactly(held[queue])}
+	}
+}
+
+// TestDramatiqCounts: messages on the queue, whatever their priority, their age, and
+// delayed ones, few and many.
+func TestDramatiqCounts(t *testing.T) {
+	t.Parallel()
+	p := startDramatiq(t)
+	q := dramatiqQuery("emails", "age", "payload")
+	p.unacquainted(t, q)
+	var later, first dramatiqMessage
+	p.do(&later, "add", "emails", "nothing", map[string]any{"delay": 3_600_000})
+	p.do(nil, "add", "emails", "nothing", map[string]any{"delay": 7_200_000})
+	r := p.agrees(t, "two delayed", q, dramatiqFigures(p, "emails", nil, 2, 0))
+	if !r.NextDue.Equal(time.UnixMilli(later.ETA)) || r.Missing {
+		t.Errorf("messages of which the first is due at %v read as %+v", time.UnixMilli(later.ETA), r)
+	}
+	p.do(&first, "add", "emails", "nothing", map[string]any{})
+	p.do(nil, "add", "emails", "nothing", map[string]any{"broker_priority": 9})
+	r = p.agrees(t, "two on the queue", q, dramatiqFigures(p, "emails", nil, 2, 0))
+	if want := (backlog.Age{Since: time.UnixMilli(first.Timestamp), Kind: backlog.AgeExact}); r.Oldest != want {
+		t.Errorf("the oldest waits since %+v, want %+v", r.Oldest, want)
+	}
+	if r = backlogtest.MustRead(t, p.source, dramatiqQuery("emails")); r.Oldest.Kind != backlog.AgeUnknown {
+		t.Errorf("the age is known without the payload: %+v", r)
+	}
+
+	// Without the right to look at messages all delayed ones count.
+	more := user(redistest.Version{Name: "redis-7"}, p.server, "%R~shop:*", redis.ACLRules, redis.ACLFrameworkRules)
+	r = backlogtest.MustRead(t, openServer(t, p.server, more), q)
+	if r.Due != 2 || r.Quality != backlog.UpperBound || r.Warning == "" {
+		t.Errorf("without the right to look at messages it reads as %+v", r)
+	}
+
+	p.do(nil, "addMany", "many", "nothing", map[string]any{"delay": 3_600_000}, 2100)
+	more = user(redistest.Version{Name: "redis-7"}, p.server, "%R~shop:*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLMessageRules)
+	r = backlogtest.MustRead(t, openServer(t, p.server, more), dramatiqQuery("many"))
+	if r.Due != 1 || r.Quality != backlog.LowerBound || time.Until(r.NextDue) < 50*time.Minute {
+		t.Errorf("2100 messages for later read as %+v", r)
+	}
+
+	p.server.Do("HSET", "shop:pickled.DQ.msgs", "id", "\x80\x04")
+	r = backlogtest.MustRead(t, openServer(t, p.server, more), dramatiqQuery("pickled"))
+	if r.Due != 1 || r.Quality != backlog.UpperBound || r.Warning == "" {
+		t.Errorf("a message that is not in JSON reads as %+v", r)
+	}
+}
+
+// TestDramatiqInFlight: what a worker has fetched is in flight, also after it was killed,
+// and a message that failed is tried again later.
+func TestDramatiqInFlight(t *testing.T) {
+	t.Parallel()
+	p := startDramatiq(t)
+	q := dramatiqQuery("emails")
+	for range 7 {
+		p.do(nil, "add", "emails", "hold", map[string]any{})
+	}
+	worker := p.process(t)
+	worker.do(nil, "start", "emails")
+	own := dramatiqFigures(p, "emails", worker, 0, 0)
+	held := p.agrees(t, "a worker holds some", q, func() figures {
+		f := own()
+		if f.InFlight.N == 0 {
+			return figures{Ready: -1}
+		}
+		return f
+	})
+	if held.Backlog() != 7 {
+		t.Errorf("7 messages of which some are held read as %+v", held)
+	}
+	last := own()
+	worker.kill()
+	p.agrees(t, "the worker is killed", q, func() figures { return last })
+
+	p.do(nil, "add", "failing", "fail", map[string]any{})
+	worker = p.process(t)
+	worker.do(nil, "start", "failing")
+	failing := dramatiqQuery("failing")
+	redistest.Eventually(t, "the message is to be tried again", func() bool {
+		r := backlogtest.MustRead(t, p.source, failing)
+		return r.Backlog() == 0 && time.Until(r.NextDue) > 10*time.Minute
+	})
+	worker.kill()
+	p.agrees(t, "the worker that waits to try again is killed", failing, dramatiqFigures(p, "failing", nil, 1, 0))
+}
+
+// TestDramatiqDelayed: a delayed message falls due while there is no worker.
+func TestDramatiqDelayed(t *testing.T) {
+	t.Parallel()
+	p := startDramatiq(t)
+	var sent dramatiqMessage
+	p.do(&sent, "add", "emails", "nothing", map[string]any{"delay": 2000})
+	p.fallsDue(t, dramatiqQuery("emails"), time.UnixMilli(sent.ETA))
+	p.agrees(t, "due", dramatiqQuery("emails"), dramatiqFigures(p, "emails", nil, 1, 1))
+}
+
+// TestDramatiqWakes: an idle queue wakes with Dramatiq's own enqueueing.
+func TestDramatiqWakes(t *testing.T) {
+	t.Parallel()
+	p := startDramatiq(t)
+	p.wakes(t, dramatiqQuery("emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
+	p.wakes(t, dramatiqQuery("later"), func() { p.do(nil, "add", "later", "nothing", map[string]any{"delay": 3_600_000}) })
+}

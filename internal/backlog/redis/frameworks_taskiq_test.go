@@ -1,0 +1,92 @@
+package redis_test
+
+import (
+	"testing"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+)
+
+func startTaskiq(t testing.TB, broker string) *python {
+	t.Helper()
+	return startPython(t, "taskiq", "1.", "%R~taskiq*", broker)
+}
+
+// taskiqFigures are those of tasks that wait and tasks that a worker was served. How
+// good the lag of a stream is depends on the version of the server.
+func (p *python) taskiqFigures(t testing.TB, q backlog.Query, ready, inFlight int64) func() figures {
+	return func() figures {
+		t.Helper()
+		return figures{Ready: ready, InFlight: backlog.Exactly(inFlight), Quality: backlogtest.MustRead(t, p.source, q).Quality}
+	}
+}
+
+// TestTaskiqStream: tasks on a stream, before and after its group was made, those that a
+// worker was served, and those of a worker that was killed. Taskiq counts nothing itself.
+func TestTaskiqStream(t *testing.T) {
+	t.Parallel()
+	p := startTaskiq(t, "stream")
+	q := layoutQuery("taskiq", "taskiq", "broker", "stream")
+	p.unacquainted(t, q)
+	p.do(nil, "startup", "taskiq")
+	p.agrees(t, "the group is there", q, p.taskiqFigures(t, q, 0, 0))
+	for range 6 {
+		p.do(nil, "add", "taskiq", "hold", map[string]any{})
+	}
+	r := p.agrees(t, "six tasks", q, p.taskiqFigures(t, q, 6, 0))
+	if r.Oldest.Kind == backlog.AgeUnknown || r.Missing {
+		t.Errorf("six tasks read as %+v", r)
+	}
+	worker := p.work(t, "taskiq")
+	served := p.taskiqFigures(t, q, 4, 2)
+	if r = p.agrees(t, "a worker was served some", q, served); r.Oldest.Kind != backlog.AgeExact {
+		t.Errorf("the oldest of tasks that a worker was served: %+v", r)
+	}
+	worker.kill()
+	p.agrees(t, "the worker is killed", q, served)
+
+	other := layoutQuery("taskiq", "taskiq:other", "broker", "stream", "consumerGroup", "taskiq")
+	p.do(nil, "startup", "taskiq:other")
+	p.do(nil, "add", "taskiq:other", "nothing", map[string]any{})
+	p.do(nil, "add", "taskiq:other", "fail", map[string]any{})
+	p.agrees(t, "two tasks on another queue", other, p.taskiqFigures(t, other, 2, 0))
+	p.work(t, "taskiq:other")
+	p.agrees(t, "one done, one failed", other, p.taskiqFigures(t, other, 0, 0))
+
+	// A task that was sent before anybody made the group.
+	p.do(nil, "add", "taskiq:early", "nothing", map[string]any{})
+	early := layoutQuery("taskiq", "taskiq:early", "broker", "stream")
+	if r = backlogtest.MustRead(t, p.source, early); r.Ready != 1 || r.Warning == "" {
+		t.Errorf("a task before there is a group reads as %+v", r)
+	}
+}
+
+// TestTaskiqList: tasks on a list, until a worker has taken them.
+func TestTaskiqList(t *testing.T) {
+	t.Parallel()
+	p := startTaskiq(t, "list")
+	q := layoutQuery("taskiq", "taskiq", "broker", "list")
+	p.unacquainted(t, q)
+	for range 6 {
+		p.do(nil, "add", "taskiq", "hold", map[string]any{})
+	}
+	p.do(nil, "add", "taskiq", "hold", map[string]any{"queue_name": "taskiq:urgent"})
+	p.agrees(t, "six tasks", q, func() figures { return figures{Ready: 6} })
+	p.agrees(t, "one sent elsewhere", layoutQuery("taskiq", "taskiq:urgent", "broker", "list"), func() figures { return figures{Ready: 1} })
+	p.work(t, "taskiq")
+	p.agrees(t, "a worker took some", q, func() figures { return figures{Ready: 4} })
+}
+
+// TestTaskiqWakes: an idle queue wakes with Taskiq's own sending.
+func TestTaskiqWakes(t *testing.T) {
+	t.Parallel()
+	for _, broker := range []string{"stream", "list"} {
+		t.Run(broker, func(t *testing.T) {
+			t.Parallel()
+			p := startTaskiq(t, broker)
+			p.wakes(t, layoutQuery("taskiq", "taskiq", "broker", broker), func() { p.do(nil, "add", "taskiq", "nothing", map[string]any{}) })
+			p.do(nil, "startup", "taskiq:idle")
+			p.wakes(t, layoutQuery("taskiq", "taskiq:idle", "broker", broker), func() { p.do(nil, "add", "taskiq:idle", "nothing", map[string]any{}) })
+		})
+	}
+}
