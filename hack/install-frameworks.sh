@@ -102,6 +102,10 @@ debian_root() {
 		private_apt_with install -y --download-only --no-install-recommends || return 1
 	for package in "$root"/apt/archives/*.deb; do dpkg -x "$package" "$root" || return 1; done
 	rm -rf "$root/apt"
+	# PHP's packages find each other by where they would be installed.
+	if [ -d "$root/usr/share/php" ]; then
+		find "$root/usr/share/php" -name autoload.php -exec sed -i "s|'/usr/share/php/|getenv('FRAMEWORK_ROOT').&|g" {} +
+	fi
 	cp "$drivers/debian-run" "$root/run"
 	finish "$1" packages
 }
@@ -131,12 +135,12 @@ private_apt_with() {
 }
 
 # install NAME installs one framework. Each has its line here, and its name in "all".
-all="bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-7 sidekiq-8 celery rq dramatiq arq taskiq"
+all="bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-7 sidekiq-8 laravel-10 laravel-13 celery rq dramatiq arq taskiq"
 install() {
 	case "$1" in
 	bullmq-4 | bullmq-5 | bullmq-6 | beequeue) npm_packages "$1" ;;
 	asynq) go_program "$1" ;;
-	sidekiq-7 | sidekiq-8) debian_root "$1" ;;
+	sidekiq-7 | sidekiq-8 | laravel-10 | laravel-13) debian_root "$1" ;;
 	celery | rq | dramatiq | arq | taskiq) python_packages "$1" ;;
 	*)
 		echo "install-frameworks: there is no framework $1, only: $all" >&2

@@ -24,6 +24,7 @@ func layouts() []layout {
 		setLayout(),
 		hashLayout(),
 		sidekiqLayout(),
+		laravelLayout(),
 		bullmqLayout(),
 		beequeueLayout(),
 		asynqLayout(),

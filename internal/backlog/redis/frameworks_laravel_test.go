@@ -1,0 +1,209 @@
+package redis_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+const laravelPrefix = "shop_database_"
+
+// eachLaravel runs a test with each version of Laravel's queues on a server of its own.
+func eachLaravel(t *testing.T, test func(t *testing.T, l *laravel)) {
+	t.Helper()
+	for _, major := range []string{"10", "13"} {
+		t.Run("laravel-"+major, func(t *testing.T) {
+			t.Parallel()
+			l := &laravel{t: t, major: major, server: redistest.Start(t)}
+			l.driver = l.start()
+			var version string
+			l.do(&version, "version")
+			if !strings.HasPrefix(version, major+".") {
+				t.Fatalf("Laravel is %s", version)
+			}
+			t.Logf("Laravel %s", version)
+			test(t, l)
+		})
+	}
+}
+
+// A laravel is an application and its server.
+type laravel struct {
+	*driver
+	t      *testing.T
+	major  string
+	server *redistest.Server
+}
+
+func (l *laravel) start(args ...string) *driver {
+	l.t.Helper()
+	program := framework(l.t, "laravel-"+l.major, "run")
+	args = append([]string{"php", "testdata/frameworks/laravel/driver.php"}, args...)
+	return startDriver(l.t, []string{"REDIS_ADDRESS=" + l.server.Addr(), "LARAVEL_PREFIX=" + laravelPrefix}, program, args...)
+}
+
+func (l *laravel) query(params ...string) backlog.Query {
+	return layoutQuery("laravel", "mail", append([]string{"prefix", laravelPrefix}, params...)...)
+}
+
+// laravelCounts is what Laravel itself tells of a queue. Created is 0 if it does not.
+type laravelCounts struct{ Size, Pending, Delayed, Reserved, Created int64 }
+
+// agree reads the queue, of whose jobs some are due in the future, and holds the reading
+// against what Laravel itself tells.
+func (l *laravel) agree(step string, source backlog.Source, q backlog.Query, future int64) (backlog.Reading, laravelCounts) {
+	l.t.Helper()
+	var own laravelCounts
+	var r backlog.Reading
+	redistest.Eventually(l.t, step+": Laravel is at rest", func() bool {
+		var again laravelCounts
+		l.do(&own, "counts", q.Queue)
+		r = backlogtest.MustRead(l.t, source, q)
+		l.do(&again, "counts", q.Queue)
+		return own == again
+	})
+	expired := r.Due - (own.Delayed - future)
+	got := laravelCounts{Size: r.Backlog() + future, Pending: r.Ready, Delayed: r.Due - expired + future, Reserved: r.InFlight.N + expired, Created: own.Created}
+	if diff := cmp.Diff(own, got); diff != "" {
+		l.t.Errorf("%s: Laravel (-) and reading (+): %s", step, diff)
+	}
+	if r.NextDue.IsZero() != (future == 0) || r.Missing != (own.Size == 0) || expired < 0 {
+		l.t.Errorf("%s: %+v, Laravel: %+v", step, r, own)
+	}
+	return r, own
+}
+
+// TestLaravelCounts: the figures are those of Laravel itself.
+func TestLaravelCounts(t *testing.T) {
+	t.Parallel()
+	eachLaravel(t, func(t *testing.T, l *laravel) {
+		t.Helper()
+		source := openServer(t, l.server, user(redistest.Version{}, l.server, "%R~"+laravelPrefix+"queues:*", redis.ACLRules, redis.ACLFrameworkRules))
+		q := l.query("age", "payload")
+		if r, _ := l.agree("nothing", source, q, 0); !strings.Contains(r.Warning, laravelPrefix+"queues:mail") {
+			t.Errorf("a queue that never was has the warning %q", r.Warning)
+		}
+		for range 5 {
+			l.do(nil, "push", "mail", "SleepJob")
+		}
+		r, own := l.agree("pushed", source, q, 0)
+		if l.major == "10" {
+			if r.Oldest.Kind != backlog.AgeUnknown {
+				t.Errorf("oldest is %+v, which Laravel 10 does not write", r.Oldest)
+			}
+		} else if r.Oldest != (backlog.Age{Since: time.Unix(own.Created, 0), Kind: backlog.AgeExact}) {
+			t.Errorf("oldest is %+v, want %v", r.Oldest, time.Unix(own.Created, 0))
+		}
+		l.do(nil, "later", "mail", 3600, "SleepJob")
+		l.agree("delayed", source, q, 1)
+		l.do(nil, "take", "mail")
+		if r, _ = l.agree("taken", source, q, 1); r.InFlight != backlog.Exactly(1) || r.Ready != 4 {
+			t.Errorf("taken: %+v", r)
+		}
+		l.do(nil, "clear", "mail")
+		if r, _ = l.agree("cleared", source, q, 0); r.Warning != "" {
+			t.Errorf("a queue that was drained has the warning %q", r.Warning)
+		}
+		if refused, _ := l.server.Do("ACL", "LOG").([]any); len(refused) > 0 {
+			t.Errorf("refused were %v", refused)
+		}
+	})
+}
+
+// TestLaravelDue: delayed jobs, retries and abandoned jobs fall due with no worker.
+func TestLaravelDue(t *testing.T) {
+	t.Parallel()
+	eachLaravel(t, func(t *testing.T, l *laravel) {
+		t.Helper()
+		source := openServer(t, l.server, nil)
+		q := l.query()
+		await := func(step string, due time.Time) {
+			t.Helper()
+			r, _ := l.agree(step, source, q, 1)
+			if r.Backlog() != 0 || r.NextDue.Sub(due).Abs() > time.Second {
+				t.Fatalf("%s, due at %v: %+v", step, due, r)
+			}
+			time.Sleep(time.Until(r.NextDue)) // What a reader does.
+			next := r.NextDue
+			if r, _ = l.agree(step, source, q, 0); r.Due != 1 || r.Oldest.Kind != backlog.AgeExact || !r.Oldest.Since.Equal(next) {
+				t.Errorf("%s, when it is due: %+v", step, r)
+			}
+			l.do(nil, "clear", "mail")
+		}
+		l.do(nil, "later", "mail", 2, "SleepJob")
+		await("delayed", time.Now().Add(2*time.Second))
+
+		l.do(nil, "push", "mail", "FailJob")
+		worker := l.start("worker", "mail")
+		redistest.Eventually(t, "the job has failed", func() bool {
+			var own laravelCounts
+			l.do(&own, "counts", "mail")
+			return own.Delayed == 1
+		})
+		worker.kill()
+		await("retried", time.Now().Add(2*time.Second))
+
+		l.do(nil, "push", "mail", "SleepJob")
+		l.do(nil, "take", "mail")
+		redistest.Eventually(t, "retry_after has passed", func() bool {
+			r, _ := l.agree("abandoned", source, q, 0)
+			if r.Backlog() != 1 {
+				t.Fatalf("abandoned: %+v", r)
+			}
+			return r.Due == 1
+		})
+	})
+}
+
+// TestLaravelInFlight: what a worker holds is work, also when the worker was killed.
+func TestLaravelInFlight(t *testing.T) {
+	t.Parallel()
+	eachLaravel(t, func(t *testing.T, l *laravel) {
+		t.Helper()
+		source := openServer(t, l.server, nil)
+		q := l.query()
+		l.do(nil, "push", "mail", "SleepJob", map[string]any{"seconds": 60})
+		worker := l.start("worker", "mail")
+		redistest.Eventually(t, "the worker has the job", func() bool {
+			r := backlogtest.MustRead(t, source, q)
+			if r.Backlog() == 0 {
+				t.Fatalf("nobody has done the job, and the reading is %+v", r)
+			}
+			return r.InFlight == backlog.Exactly(1)
+		})
+		worker.kill()
+		if r, _ := l.agree("killed", source, q, 0); r.InFlight.N+r.Due != 1 {
+			t.Errorf("after the worker was killed: %+v", r)
+		}
+		// The next worker does it, after which there is nothing.
+		l.do(nil, "clear", "mail")
+		l.do(nil, "push", "mail", "SleepJob")
+		l.start("worker", "mail")
+		redistest.Eventually(t, "the job is done", func() bool { return backlogtest.MustRead(t, source, q).Missing })
+	})
+}
+
+// TestLaravelWakes: an idle queue wakes when Laravel enqueues or delays.
+func TestLaravelWakes(t *testing.T) {
+	t.Parallel()
+	eachLaravel(t, func(t *testing.T, l *laravel) {
+		t.Helper()
+		source := openServer(t, l.server, nil)
+		ear := backlogtest.Listen(t, source)
+		q := l.query()
+		backlogtest.Arm(t, source, ear, q)
+		l.do(nil, "push", "mail", "SleepJob")
+		ear.Await(t, q)
+		backlogtest.Arm(t, source, ear, q)
+		l.do(nil, "later", "mail", 60, "SleepJob")
+		ear.Await(t, q)
+		l.agree("woken", source, q, 1)
+	})
+}

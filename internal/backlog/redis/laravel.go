@@ -1,0 +1,125 @@
+package redis
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// laravelLayout is a queue of Laravel, with or without Horizon. The keys are those of
+// https://github.com/laravel/framework/blob/13.x/src/Illuminate/Queue/RedisQueue.php
+func laravelLayout() layout {
+	return layout{
+		Layout: backlog.Layout{
+			Name: "laravel",
+			Summary: "A queue of Laravel (PHP) on its redis driver, with or without Horizon. Delayed jobs, retries and the jobs of a worker that died are moved to the queue by a worker alone, so at zero replicas they count as due here when their time has come. " +
+				"Laravel keeps no list of its queues, so a wrong prefix looks like an empty queue: a warning says so until the first job is seen. Where a queue is paused is kept in the application's cache and not told here. " +
+				"Keys: PREFIX queues:NAME, PREFIX queues:NAME:delayed, PREFIX queues:NAME:reserved, without the blanks.",
+			Queue: "name of the queue; in a cluster with the braces that Laravel puts around it, such as {default}",
+			Parameters: []backlog.Parameter{
+				{Name: "prefix", Kind: backlog.KindText, Doc: "REDIS_PREFIX of the application (database.redis.options.prefix). If that is not set, Laravel makes it of the application's name: laravel_database_ up to Laravel 11, laravel-database- from 12 on. It is not Horizon's own prefix."},
+				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the first job of the queue is read to tell when it was created, which Laravel 12 and Horizon write into it. It needs the right +lindex."},
+			},
+			Ready:    "the jobs on the queue",
+			Due:      "delayed jobs and retries whose time has come, and jobs that a worker has held for longer than retry_after",
+			InFlight: "the jobs that a worker has taken, also if it was killed, until retry_after has passed",
+			Oldest:   "with age payload, exact: when the first job was created and its delay was over; else since when the first delayed job has been due, a lower bound while there are jobs on the queue",
+		},
+		prepare: func(q backlog.Query) step {
+			return &laravelStep{
+				queue:   q.Params.Get("prefix") + "queues:" + q.Queue,
+				payload: q.Params.Get("age") == "payload",
+			}
+		},
+	}
+}
+
+// A laravelStep asks for the counts of a queue, in the order in which a job passes.
+type laravelStep struct {
+	queue   string
+	payload bool
+	// seen says that there was a job once, so that the name of the queue is right.
+	seen bool
+}
+
+func (s *laravelStep) commands(dst []command, now time.Time) []command {
+	reserved := s.queue + ":reserved"
+	// The workers' clock counts whole seconds.
+	expired := strconv.FormatInt(now.Unix(), 10)
+	// What is reserved is counted first and last, for a job may pass either way.
+	dst = append(dst, command{key: reserved, class: 'z', args: []any{"ZCARD", reserved}})
+	dst = delayed(dst, s.queue+":delayed", clockSeconds, now)
+	dst = append(dst,
+		command{key: s.queue, class: 'l', args: []any{"LLEN", s.queue}},
+		command{key: reserved, class: 'z', args: []any{"ZCOUNT", reserved, "-inf", expired}},
+		command{key: reserved, class: 'z', args: []any{"ZCARD", reserved}},
+	)
+	if s.payload {
+		dst = append(dst, command{key: s.queue, class: 'l', args: []any{"LINDEX", s.queue, 0}})
+	}
+	return dst
+}
+
+func (s *laravelStep) outcome(replies []reply, _ time.Time) outcome {
+	c := &counts{replies: replies}
+	before := c.number()
+	future := c.delayed(clockSeconds)
+	ready, expired, after := c.number(), c.number(), c.number()
+	var created time.Time
+	if s.payload {
+		job, _ := c.text()
+		created = laravelCreated(job)
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	reading := backlog.Reading{
+		Ready:    ready,
+		Due:      future.due + expired,
+		InFlight: backlog.Exactly(max(before, after, expired) - expired),
+		NextDue:  future.next,
+		Oldest:   future.age(ready + expired),
+	}
+	if !created.IsZero() {
+		reading.Oldest = backlog.Age{Since: earlier(created, future.since), Kind: backlog.AgeExact}
+		if expired > 0 {
+			reading.Oldest.Kind = backlog.AgeLowerBound
+		}
+	}
+	if reading.Backlog() > 0 || !reading.NextDue.IsZero() {
+		s.seen = true
+		return done(reading)
+	}
+	reading.Missing = true
+	if !s.seen {
+		reading.Warning = fmt.Sprintf("there was no job at %q yet; Laravel keeps no list of its queues, so a wrong prefix looks the same", s.queue)
+	}
+	return done(reading)
+}
+
+// laravelCreated returns when a job was created and its delay was over; zero if it
+// does not say.
+func laravelCreated(text string) time.Time {
+	var job struct {
+		// CreatedAt and Delay are in seconds, since Laravel 12.
+		CreatedAt float64 `json:"createdAt"`
+		Delay     float64 `json:"delay"`
+		// PushedAt is a text in seconds, with Horizon.
+		PushedAt string `json:"pushedAt"`
+	}
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
+		return time.Time{}
+	}
+	since := job.CreatedAt
+	if since == 0 {
+		// A job without it, or a text that is no number, does not say.
+		since, _ = strconv.ParseFloat(job.PushedAt, 64)
+	}
+	if since == 0 {
+		return time.Time{}
+	}
+	return clockSeconds.time(since + job.Delay)
+}
