@@ -1,0 +1,88 @@
+package redis_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// TestCeleryTaken: to which queue an unacknowledged message belongs, as kombu keeps it.
+func TestCeleryTaken(t *testing.T) {
+	t.Parallel()
+	exact := func(n int64) figures { return figures{InFlight: backlog.Exactly(n)} }
+	for name, row := range map[string]struct {
+		bindings map[string][]string // by exchange, as "key queue"
+		messages [][2]string         // exchange and routing key
+		broken   int                 // messages that nobody can read
+		want     figures
+	}{
+		"default exchange":          {messages: [][2]string{{"", "mail"}, {"", "mail"}, {"", "other"}}, want: exact(2)},
+		"direct exchange":           {bindings: map[string][]string{"x": {"letter mail", "letter other", "parcel other"}}, messages: [][2]string{{"x", "letter"}, {"x", "parcel"}}, want: exact(1)},
+		"one word":                  {bindings: map[string][]string{"x": {"mail.*.new mail"}}, messages: [][2]string{{"x", "mail.eu.new"}, {"x", "mail.new"}, {"x", "mail.eu.north.new"}, {"x", "mail.eu.old"}}, want: exact(1)},
+		"any words":                 {bindings: map[string][]string{"x": {"mail.# mail"}}, messages: [][2]string{{"x", "mail"}, {"x", "mail.eu"}, {"x", "mail.eu.new"}, {"x", "mails"}}, want: exact(3)},
+		"any words in the middle":   {bindings: map[string][]string{"x": {"mail.#.new.#.x mail"}}, messages: [][2]string{{"x", "mail.new.x"}, {"x", "mail.a.new.new.b.x"}, {"x", "mail.a.x"}}, want: exact(2)},
+		"another exchange":          {bindings: map[string][]string{"x": {"letter mail"}, "y": {"letter other"}}, messages: [][2]string{{"y", "letter"}}, want: exact(0)},
+		"what nobody can read":      {messages: [][2]string{{"", "other"}}, broken: 2, want: figures{InFlight: backlog.Exactly(2), Quality: backlog.UpperBound}},
+		"an exchange without queue": {messages: [][2]string{{"x", "letter"}}, want: exact(0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			source := openServer(t, server, nil)
+			for exchange, rows := range row.bindings {
+				for _, binding := range rows {
+					var key, queue string
+					if _, err := fmt.Sscan(binding, &key, &queue); err != nil {
+						t.Fatal(err)
+					}
+					server.Do("SADD", "_kombu.binding."+exchange, key+"\x06\x16\x06\x16"+queue)
+				}
+			}
+			for i, m := range row.messages {
+				server.Do("HSET", "unacked", i, fmt.Sprintf(`[{"body": "secret"}, %q, %q]`, m[0], m[1]))
+			}
+			for i := range row.broken {
+				server.Do("HSET", "unacked", fmt.Sprintf("broken %d", i), "secret")
+			}
+			r := backlogtest.MustRead(t, source, layoutQuery("celery", "mail"))
+			if diff := cmp.Diff(row.want, figuresOf(r)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestCeleryTakenByMany: of more messages than are looked at, some of this queue or none.
+func TestCeleryTakenByMany(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, nil)
+	add := func(queue string, n int) {
+		pipe := server.Client().Pipeline()
+		for i := range n {
+			pipe.HSet(t.Context(), "unacked", fmt.Sprintf("%s %d", queue, i), fmt.Sprintf(`[{}, "", %q]`, queue))
+		}
+		if _, err := pipe.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func() backlog.Reading { return backlogtest.MustRead(t, source, layoutQuery("celery", "mail")) }
+	add("mail", 1000)
+	if r := read(); r.InFlight != backlog.Exactly(1000) || r.Quality != backlog.Exact {
+		t.Errorf("1000 messages read as %+v", r)
+	}
+	add("mail", 1500)
+	if r := read(); r.InFlight != backlog.Exactly(1000) || r.Quality != backlog.LowerBound {
+		t.Errorf("1500 messages read as %+v", r)
+	}
+	server.Do("DEL", "unacked")
+	add("other", 1500)
+	if r := read(); r.InFlight != backlog.Exactly(1) || r.Quality != backlog.LowerBound {
+		t.Errorf("1500 messages of another queue read as %+v", r)
+	}
+}

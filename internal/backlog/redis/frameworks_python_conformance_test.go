@@ -1,0 +1,112 @@
+package redis_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// TestPythonConformance holds the layouts of Python frameworks to the suite, on each
+// server. Their own libraries are driven elsewhere.
+func TestPythonConformance(t *testing.T) {
+	t.Parallel()
+	for name, way := range map[string]struct {
+		lines []string
+		more  map[string]any
+	}{
+		"tracking": {},
+		"keyspace": {lines: []string{"notify-keyspace-events KA"}, more: map[string]any{"wakeUp": "keyspace"}},
+	} {
+		for _, version := range redistest.Versions(t) {
+			t.Run(version.Name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				server := redistest.Start(t, redistest.WithVersion(version), redistest.WithConfig(way.lines...))
+				backlogtest.Exercise(t, backlogtest.Harness{
+					Engine:     redis.Engine(),
+					Address:    server.Addr(),
+					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
+					Cases:      pythonCases(server),
+					Wakes:      true,
+				})
+			})
+		}
+	}
+}
+
+// pythonCases move jobs as the frameworks do, one at a time. Each queue remembers which
+// jobs wait and which were taken.
+func pythonCases(server *redistest.Server) []backlogtest.Case {
+	k := new(keys)
+	movement := func(name string, params []string, spoilt string, add, take, settle func(queue, job string)) backlogtest.Case {
+		waiting, taken := map[string][]string{}, map[string][]string{}
+		return backlogtest.Case{
+			Name: name,
+			Query: func(testing.TB) backlog.Query {
+				return layoutQuery(name, k.next("q"), params...)
+			},
+			Spoil: func(_ testing.TB, q backlog.Query) { server.Do("SET", fmt.Sprintf(spoilt, q.Queue), "a string") },
+			Add: func(_ testing.TB, q backlog.Query, n int) {
+				for range n {
+					job := k.next("job")
+					add(q.Queue, job)
+					waiting[q.Queue] = append(waiting[q.Queue], job)
+				}
+			},
+			Take: func(_ testing.TB, q backlog.Query, n int) {
+				for _, job := range waiting[q.Queue][:n] {
+					take(q.Queue, job)
+				}
+				taken[q.Queue] = append(taken[q.Queue], waiting[q.Queue][:n]...)
+				waiting[q.Queue] = waiting[q.Queue][n:]
+			},
+			Settle: func(_ testing.TB, q backlog.Query, n int) {
+				for _, job := range taken[q.Queue][:n] {
+					settle(q.Queue, job)
+				}
+				taken[q.Queue] = taken[q.Queue][n:]
+			},
+		}
+	}
+	return []backlogtest.Case{
+		movement(
+			"celery", nil, "%s\x06\x163",
+			func(queue, job string) { server.Do("LPUSH", queue, job) },
+			func(queue, job string) {
+				server.Do("RPOP", queue)
+				server.Do("HSET", "unacked", job, fmt.Sprintf(`[{}, "", %q]`, queue))
+			},
+			func(_, job string) { server.Do("HDEL", "unacked", job) },
+		),
+		movement(
+			"rq", nil, "rq:wip:%s",
+			func(queue, job string) { server.Do("RPUSH", "rq:queue:"+queue, job) },
+			func(queue, job string) {
+				server.Do("LPOP", "rq:queue:"+queue)
+				server.Do("ZADD", "rq:wip:"+queue, 1, job)
+			},
+			func(queue, job string) { server.Do("ZREM", "rq:wip:"+queue, job) },
+		),
+		movement(
+			"dramatiq", nil, "dramatiq:%s.msgs",
+			func(queue, job string) {
+				server.Do("HSET", "dramatiq:"+queue+".msgs", job, "{}")
+				server.Do("RPUSH", "dramatiq:"+queue, job)
+			},
+			func(queue, _ string) { server.Do("LPOP", "dramatiq:"+queue) },
+			func(queue, job string) { server.Do("HDEL", "dramatiq:"+queue+".msgs", job) },
+		),
+		movement(
+			"arq", nil, "%s",
+			func(queue, job string) { server.Do("ZADD", queue, 1700000000000, job) },
+			func(_, job string) { server.Do("SET", "arq:in-progress:"+job, 1) },
+			func(queue, job string) {
+				server.Do("ZREM", queue, job)
+				server.Do("DEL", "arq:in-progress:"+job)
+			},
+		),
+	}
+}
