@@ -83,8 +83,14 @@ func (a *asynqAtWork) agree(t testing.TB, step, queue string, due int64) (backlo
 		Paused     bool
 	}
 	want := seen{Ready: own.Pending, Due: due + own.Aggregating, InFlight: backlog.Exactly(own.Active), Paused: own.Paused}
-	if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality, r.Paused}); diff != "" {
-		t.Errorf("%s: asynq tells %+v, the reading differs:\n%s", step, own, diff)
+	plain := backlogtest.MustRead(t, a.source, layoutQuery("asynq", queue))
+	for _, r := range []backlog.Reading{r, plain} {
+		if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality, r.Paused}); diff != "" {
+			t.Errorf("%s: asynq tells %+v, the reading differs:\n%s", step, own, diff)
+		}
+	}
+	if !r.NextDue.Equal(plain.NextDue) || r.Missing != plain.Missing || plain.Ready > 0 && plain.Oldest.Kind == backlog.AgeExact {
+		t.Errorf("%s: %+v with the age, %+v without", step, r, plain)
 	}
 	return r, own
 }

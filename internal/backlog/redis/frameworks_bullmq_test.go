@@ -102,8 +102,14 @@ func (b *bullmq) agree(t testing.TB, step, queue string, due int64) (backlog.Rea
 		Quality    backlog.Quality
 	}
 	want := seen{Ready: own.Wait + own.Paused + own.Prioritized, Due: due, InFlight: backlog.Exactly(own.Active)}
-	if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality}); diff != "" {
-		t.Errorf("%s: BullMQ counts %+v, the reading differs:\n%s", step, own, diff)
+	plain := backlogtest.MustRead(t, b.source, layoutQuery("bullmq", queue, "prefix", b.prefix))
+	for _, r := range []backlog.Reading{r, plain} {
+		if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality}); diff != "" {
+			t.Errorf("%s: BullMQ counts %+v, the reading differs:\n%s", step, own, diff)
+		}
+	}
+	if !r.NextDue.Equal(plain.NextDue) || r.Missing != plain.Missing || plain.Ready > 0 && plain.Oldest.Kind == backlog.AgeExact {
+		t.Errorf("%s: %+v with the age, %+v without", step, r, plain)
 	}
 	return r, own
 }

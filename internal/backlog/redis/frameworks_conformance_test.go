@@ -12,50 +12,56 @@ import (
 
 // A listQueue is a framework whose jobs go from one list to another.
 type listQueue struct {
-	layout         string
+	layout, prefix string
 	waiting, taken string // keys of the lists, with %s for the queue
 }
 
-// listQueues are the frameworks that the suite of engines runs on. Their own libraries
-// are driven elsewhere: here it matters how they are read, on which server and how it
-// fails.
+// listQueues are the frameworks that the suite of engines runs on, with keys as they
+// must be in a cluster. Their own libraries are driven elsewhere: here it matters how
+// they are read, on which server and how it fails.
 func listQueues() []listQueue {
 	return []listQueue{
-		{layout: "bullmq", waiting: "bull:%s:wait", taken: "bull:%s:active"},
-		{layout: "beequeue", waiting: "bq:%s:waiting", taken: "bq:%s:active"},
+		{layout: "bullmq", prefix: "{bull}", waiting: "{bull}:%s:wait", taken: "{bull}:%s:active"},
+		{layout: "beequeue", prefix: "{bq}", waiting: "{bq}:%s:waiting", taken: "{bq}:%s:active"},
 		{layout: "asynq", waiting: "asynq:{%s}:pending", taken: "asynq:{%s}:active"},
 	}
 }
 
 // frameworkCases are those of listQueues.
-func frameworkCases(server *redistest.Server) []backlogtest.Case {
+func frameworkCases(client writer) []backlogtest.Case {
 	k := new(keys)
+	must := func(t testing.TB, args ...any) {
+		t.Helper()
+		if err := client.Do(t.Context(), args...).Err(); err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+	}
 	var all []backlogtest.Case
 	for _, l := range listQueues() {
 		waiting := func(q backlog.Query) string { return fmt.Sprintf(l.waiting, q.Queue) }
 		taken := func(q backlog.Query) string { return fmt.Sprintf(l.taken, q.Queue) }
 		all = append(all, backlogtest.Case{
 			Name:  l.layout,
-			Query: func(testing.TB) backlog.Query { return layoutQuery(l.layout, k.next("q")) },
+			Query: func(testing.TB) backlog.Query { return layoutQuery(l.layout, k.next("q"), "prefix", l.prefix) },
 			Add: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
 				for range n {
-					server.Do("LPUSH", waiting(q), k.next("job"))
+					must(t, "LPUSH", waiting(q), k.next("job"))
 				}
 			},
 			Take: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
 				for range n {
-					server.Do("LMOVE", waiting(q), taken(q), "RIGHT", "LEFT")
+					must(t, "LMOVE", waiting(q), taken(q), "RIGHT", "LEFT")
 				}
 			},
 			Settle: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
-				server.Do("RPOP", taken(q), n)
+				must(t, "RPOP", taken(q), n)
 			},
 			Spoil: func(t testing.TB, q backlog.Query) {
 				t.Helper()
-				server.Do("SET", taken(q), "a string")
+				must(t, "SET", taken(q), "a string")
 			},
 		})
 	}
@@ -80,10 +86,39 @@ func TestFrameworkConformance(t *testing.T) {
 					Engine:     redis.Engine(),
 					Address:    server.Addr(),
 					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
-					Cases:      frameworkCases(server),
+					Cases:      frameworkCases(server.Client()),
 					Wakes:      true,
 				})
 			})
+		}
+	}
+}
+
+// TestFrameworksInCluster: queues of all nodes in one batch, with the least rights.
+func TestFrameworksInCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, 0)
+	var more map[string]any
+	for _, m := range c.Masters {
+		more = user(redistest.Version{Name: "redis-7"}, m, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLClusterRules)
+	}
+	source := openCluster(t, c, more)
+	ear := backlogtest.Listen(t, source)
+	all := frameworkCases(c.NewClient(t))
+	var queries []backlog.Query
+	for range 4 {
+		for _, k := range all {
+			queries = append(queries, k.Query(t))
+		}
+	}
+	backlogtest.Arm(t, source, ear, queries...)
+	for i, q := range queries {
+		all[i%len(all)].Add(t, q, i%3+1)
+		ear.Await(t, q)
+	}
+	for i, r := range backlogtest.Read(t, source, queries...) {
+		if r.Err != nil || r.Reading.Ready != int64(i%3+1) {
+			t.Errorf("%+v reads as %+v, want %d", queries[i], r, i%3+1)
 		}
 	}
 }
