@@ -31,3 +31,7 @@ const ACLFrameworkRules = "+lindex +hmget +hget +sismember +srandmember +sscan +
 // tells which queue it was taken from, or when it is due. Without them the counts are
 // upper bounds.
 const ACLMessageRules = "+hrandfield"
+
+// ACLResqueRules are needed in addition by resque, where only a job tells which queue
+// it is for, and only a worker what it works on.
+const ACLResqueRules = "+get +lrange"

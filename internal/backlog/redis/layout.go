@@ -24,6 +24,7 @@ func layouts() []layout {
 		setLayout(),
 		hashLayout(),
 		sidekiqLayout(),
+		resqueLayout(),
 		laravelLayout(),
 		bullmqLayout(),
 		beequeueLayout(),

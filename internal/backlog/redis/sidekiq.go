@@ -131,7 +131,7 @@ func (s *sidekiqStep) set(c *counts) (work schedule, complete bool) {
 	due, future := c.texts(-1), c.texts(-1)
 	complete = len(due) < 2*sidekiqDue
 	for i := 0; i+1 < len(due); i += 2 {
-		queue, known := sidekiqQueue(due[i])
+		queue, known := namedQueue(due[i])
 		complete = complete && known
 		if known && queue == s.name {
 			work.due++
@@ -141,7 +141,7 @@ func (s *sidekiqStep) set(c *counts) (work schedule, complete bool) {
 	for i := 0; i+1 < len(future); i += 2 {
 		// If none of those is of the queue, look again when the last one is due.
 		last := i+2 == 2*sidekiqFuture
-		if queue, known := sidekiqQueue(future[i]); known && queue == s.name || last {
+		if queue, known := namedQueue(future[i]); known && queue == s.name || last {
 			work.next = c.timeOf(future[i+1])
 			break
 		}
@@ -200,7 +200,7 @@ func (s *sidekiqWorkStep) outcome(replies []reply, _ time.Time) outcome {
 	w := sidekiqWork{unknown: len(s.processes) == sidekiqProcesses}
 	for range s.processes {
 		for _, job := range c.texts(-1) {
-			queue, known := sidekiqQueue(job)
+			queue, known := namedQueue(job)
 			if known && queue == s.name {
 				w.inFlight++
 			}
@@ -231,8 +231,8 @@ func (w sidekiqWork) before(t time.Time) bool {
 	return slices.ContainsFunc(w.beats, func(beat time.Time) bool { return !beat.After(t) })
 }
 
-// sidekiqQueue returns the queue that a job, or what a process says of one, names.
-func sidekiqQueue(text string) (queue string, known bool) {
+// namedQueue returns the queue that a job in JSON names, or what a worker says of one.
+func namedQueue(text string) (queue string, known bool) {
 	var job struct {
 		Queue string `json:"queue"`
 	}
