@@ -19,7 +19,8 @@ func bullmqLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
 			Name: "bullmq",
-			Summary: "A queue of BullMQ 4 to 6 on Redis. Jobs that wait for their children are not backlog: the children are, in their own queues. " +
+			Summary: "A queue of BullMQ 4 to 6 on Redis. Its global concurrency is the most replicas that can help. " +
+				"Jobs that wait for their children are not backlog: the children are, in their own queues. " +
 				"The user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
 			Queue: "name of the queue",
 			Parameters: []backlog.Parameter{
@@ -93,7 +94,7 @@ func (s *bullmqStep) outcome(replies []reply, _ time.Time) outcome {
 	if c.err != nil {
 		return fail(c.err)
 	}
-	limit, err := bullmqConcurrency(options[1])
+	limit, nothing, err := bullmqConcurrency(options[1])
 	if err != nil {
 		return fail(err)
 	}
@@ -102,7 +103,7 @@ func (s *bullmqStep) outcome(replies []reply, _ time.Time) outcome {
 		Due:       later.due,
 		InFlight:  backlog.Exactly(active),
 		NextDue:   later.next,
-		Paused:    options[0] != "",
+		Paused:    options[0] != "" || nothing,
 		MaxUseful: limit,
 	}
 	r.Oldest = later.age(r.Ready)
@@ -137,17 +138,23 @@ func (c *counts) bullmqList(withEnds bool) (n int64, ends []string) {
 	return n, ends
 }
 
-// bullmqConcurrency parses the number of jobs that all workers together may work on.
-// None and 0 are no limit.
-func bullmqConcurrency(text string) (int64, error) {
+// bullmqConcurrency parses the number of jobs that all workers together may work on,
+// 0 if there is no limit. A limit below 1 hands out nothing, like a pause.
+func bullmqConcurrency(text string) (limit int64, nothing bool, err error) {
 	if text == "" {
-		return 0, nil
+		return 0, false, nil
 	}
 	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(n >= 0) || n > math.MaxInt32 {
-		return 0, fmt.Errorf("%w: %q where the concurrency of a queue belongs", errReply, text)
+	switch {
+	case err != nil || math.IsNaN(n):
+		return 0, false, fmt.Errorf("%w: %q where the concurrency of a queue belongs", errReply, text)
+	case n <= 0:
+		return 0, true, nil
+	case n > math.MaxInt32:
+		return 0, false, nil
+	default:
+		return int64(math.Ceil(n)), false, nil
 	}
-	return int64(math.Ceil(n)), nil
 }
 
 // A bullmqAgeStep asks when the jobs were added that stand at the ends of the queue.

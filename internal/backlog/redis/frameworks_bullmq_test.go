@@ -163,9 +163,11 @@ func TestBullMQCounts(t *testing.T) {
 		}
 
 		if b.module != "bullmq-4" { // It has no concurrency of a queue.
-			b.do(nil, "setGlobalConcurrency", "emails", b.prefix, 3)
-			if r, _ = b.agree(t, "concurrency", "emails", 0); r.MaxUseful != 3 {
-				t.Errorf("a queue of concurrency 3: %+v", r)
+			for _, limit := range []int64{3, 0} {
+				b.do(nil, "setGlobalConcurrency", "emails", b.prefix, limit)
+				if r, _ = b.agree(t, "concurrency", "emails", 0); r.MaxUseful != limit || r.Paused != (limit == 0) {
+					t.Errorf("a queue of concurrency %d: %+v", limit, r)
+				}
 			}
 		}
 		b.do(nil, "obliterate", "emails", b.prefix)
