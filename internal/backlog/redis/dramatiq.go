@@ -30,7 +30,7 @@ func dramatiqLayout() layout {
 			Ready:    "the messages on the queue, whatever their priority",
 			Due:      "delayed messages and retries whose time has come",
 			InFlight: "the messages that workers have fetched and not acknowledged, also those of a worker that was killed",
-			Oldest:   "with age payload, exact, the time at which the first message on the queue was made; else unknown. It needs messages in JSON",
+			Oldest:   "exact while nothing waits but delayed messages that are due; with age payload exact, the time at which the first message on the queue was made (in JSON); else a lower bound or unknown",
 		},
 		prepare: func(q backlog.Query) step {
 			queue := cmp.Or(q.Params.Get("namespace"), "dramatiq") + ":" + q.Queue
@@ -47,11 +47,12 @@ type dramatiqStep struct {
 }
 
 func (s *dramatiqStep) commands(dst []command, _ time.Time) []command {
+	// In the order in which a message passes, so that none is missed on its way.
 	dst = append(dst,
+		command{key: s.delayed, class: 'h', args: []any{"HLEN", s.delayed}},
 		command{key: s.list, class: 'l', args: []any{"LLEN", s.list}},
 		// What is added here is added to the list too, and what is taken away wakes nobody.
 		command{key: s.messages, args: []any{"HLEN", s.messages}},
-		command{key: s.delayed, class: 'h', args: []any{"HLEN", s.delayed}},
 	)
 	if s.payload {
 		dst = append(dst, command{key: s.list, class: 'l', args: []any{"LINDEX", s.list, 0}})
@@ -61,7 +62,7 @@ func (s *dramatiqStep) commands(dst []command, _ time.Time) []command {
 
 func (s *dramatiqStep) outcome(replies []reply, _ time.Time) outcome {
 	c := counts{replies: replies}
-	ready, all, delayed := c.number(), c.number(), c.number()
+	delayed, ready, all := c.number(), c.number(), c.number()
 	var first string
 	if s.payload {
 		first, _ = c.text()
@@ -87,6 +88,8 @@ type dramatiqMessagesStep struct {
 	total int64
 	// first is the id of the first message on the queue; "" if it is not wanted.
 	first string
+	// due is since when the first delayed message that was seen has been due; zero if none is.
+	due time.Time
 }
 
 func (s *dramatiqMessagesStep) commands(dst []command, _ time.Time) []command {
@@ -105,6 +108,9 @@ func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
 			return fail(err)
 		}
 		replies = replies[1:]
+		if s.reading.Quality == backlog.Exact {
+			s.reading.Oldest = schedule{since: s.due}.age(s.reading.Ready)
+		}
 	}
 	if s.first == "" {
 		return done(s.reading)
@@ -119,7 +125,9 @@ func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
 		if err != nil {
 			return fail(err)
 		}
-		s.reading.Oldest = backlog.Age{Since: clockMilliseconds.time(m.Timestamp), Kind: backlog.AgeExact}
+		if made := clockMilliseconds.time(m.Timestamp); !made.IsZero() {
+			s.reading.Oldest = backlog.Age{Since: earlier(made, s.due), Kind: backlog.AgeExact}
+		}
 	}
 	return done(s.reading)
 }
@@ -141,11 +149,13 @@ func (s *dramatiqMessagesStep) addDelayed(r reply, now time.Time) error {
 	}
 	for i := 1; i < len(pairs); i += 2 {
 		m, err := parseDramatiqMessage(pairs[i])
-		if due := clockMilliseconds.time(m.Options.ETA); err == nil && due.After(now) {
+		due := clockMilliseconds.time(m.Options.ETA)
+		if err == nil && due.After(now) {
 			s.reading.NextDue = earlier(s.reading.NextDue, due)
 			continue
 		}
 		s.reading.Due++
+		s.due = earlier(s.due, due)
 		if err != nil {
 			s.reading.Quality = backlog.UpperBound
 			s.reading.Warning = "delayed messages are not in JSON, so when they are due is not known: all of them count as due"

@@ -13,6 +13,8 @@ type arqJob struct {
 	Score    int64   // Unix time in milliseconds
 }
 
+const arqQueue = "arq:emails"
+
 // arqCounts are the jobs of a queue by the status that arq itself tells.
 type arqCounts struct {
 	Deferred, Queued, Complete int64
@@ -24,17 +26,17 @@ func startArq(t testing.TB) *python {
 	return startPython(t, "arq", "0.", "%R~arq:*")
 }
 
-func arqOwn(p *python, queue string) arqCounts {
+func arqOwn(p *python) arqCounts {
 	p.t.Helper()
 	var own arqCounts
-	p.do(&own, "counts", queue)
+	p.do(&own, "counts", arqQueue)
 	return own
 }
 
 // arqFigures are the figures of arq's own statuses, once running jobs run.
-func arqFigures(p *python, queue string, running int64) func() figures {
+func arqFigures(p *python, running int64) func() figures {
 	return func() figures {
-		own := arqOwn(p, queue)
+		own := arqOwn(p)
 		if own.InProgress != running {
 			return figures{Ready: -1}
 		}
@@ -46,24 +48,24 @@ func arqFigures(p *python, queue string, running int64) func() figures {
 func TestArqCounts(t *testing.T) {
 	t.Parallel()
 	p := startArq(t)
-	q := layoutQuery("arq", "arq:emails")
+	q := layoutQuery("arq", arqQueue)
 	p.unacquainted(t, q)
 	var later, first arqJob
-	p.do(&later, "add", "arq:emails", "nothing", map[string]any{"delay": 3600})
-	p.do(nil, "add", "arq:emails", "nothing", map[string]any{"delay": 7200})
-	r := p.agrees(t, "two for later", q, arqFigures(p, "arq:emails", 0))
-	if !r.NextDue.Equal(time.UnixMilli(later.Score)) || r.Missing || arqOwn(p, "arq:emails").Deferred != 2 {
+	p.do(&later, "add", arqQueue, "nothing", map[string]any{"delay": 3600})
+	p.do(nil, "add", arqQueue, "nothing", map[string]any{"delay": 7200})
+	r := p.agrees(t, "two for later", q, arqFigures(p, 0))
+	if !r.NextDue.Equal(time.UnixMilli(later.Score)) || r.Missing || arqOwn(p).Deferred != 2 {
 		t.Errorf("jobs of which the first is due at %v read as %+v", time.UnixMilli(later.Score), r)
 	}
-	p.do(&first, "add", "arq:emails", "nothing", map[string]any{})
-	p.do(nil, "add", "arq:emails", "again", map[string]any{})
-	r = p.agrees(t, "two that may run", q, arqFigures(p, "arq:emails", 0))
+	p.do(&first, "add", arqQueue, "nothing", map[string]any{})
+	p.do(nil, "add", arqQueue, "again", map[string]any{})
+	r = p.agrees(t, "two that may run", q, arqFigures(p, 0))
 	if want := (backlog.Age{Since: time.UnixMilli(first.Score), Kind: backlog.AgeExact}); r.Oldest != want || r.Ready != 2 {
 		t.Errorf("two jobs of which the first waits since %v read as %+v", want.Since, r)
 	}
-	worker := p.work(t, "arq:emails", false)
+	worker := p.work(t, arqQueue, false)
 	r = p.agrees(t, "one done, one to be tried again", q, func() figures {
-		if own := arqOwn(p, "arq:emails"); own.Deferred != 3 {
+		if own := arqOwn(p); own.Deferred != 3 {
 			return figures{Ready: -1}
 		}
 		return figures{InFlight: backlog.Exactly(0)}
@@ -78,19 +80,20 @@ func TestArqCounts(t *testing.T) {
 func TestArqKilledWorker(t *testing.T) {
 	t.Parallel()
 	p := startArq(t)
-	q := layoutQuery("arq", "arq:emails")
+	q := layoutQuery("arq", arqQueue)
 	for range 5 {
-		p.do(nil, "add", "arq:emails", "hold", map[string]any{})
+		p.do(nil, "add", arqQueue, "hold", map[string]any{})
 	}
-	worker := p.work(t, "arq:emails", false)
-	r := p.agrees(t, "two run", q, arqFigures(p, "arq:emails", 2))
+	worker := p.work(t, arqQueue, false)
+	r := p.agrees(t, "two run", q, arqFigures(p, 2))
 	if r.Ready != 3 || r.Oldest.Kind != backlog.AgeExact {
 		t.Errorf("5 jobs of which 2 run read as %+v", r)
 	}
 	worker.kill()
-	p.agrees(t, "the worker is killed", q, arqFigures(p, "arq:emails", 2))
+	p.agrees(t, "the worker is killed", q, arqFigures(p, 2))
 	// arq gives up what was in progress when this key expires.
-	for _, key := range p.server.Do("KEYS", "arq:in-progress:*").([]any) {
+	given, _ := p.server.Do("KEYS", "arq:in-progress:*").([]any)
+	for _, key := range given {
 		p.server.Do("DEL", key)
 	}
 	if r = backlogtest.MustRead(t, p.source, q); r.Ready != 5 || r.InFlight != backlog.Exactly(0) {
@@ -103,15 +106,15 @@ func TestArqDelayed(t *testing.T) {
 	t.Parallel()
 	p := startArq(t)
 	var job arqJob
-	p.do(&job, "add", "arq:emails", "nothing", map[string]any{"delay": 2})
-	p.fallsDue(t, layoutQuery("arq", "arq:emails"), time.UnixMilli(job.Score))
-	p.agrees(t, "due", layoutQuery("arq", "arq:emails"), arqFigures(p, "arq:emails", 0))
+	p.do(&job, "add", arqQueue, "nothing", map[string]any{"delay": 2})
+	p.fallsDue(t, layoutQuery("arq", arqQueue), time.UnixMilli(job.Score))
+	p.agrees(t, "due", layoutQuery("arq", arqQueue), arqFigures(p, 0))
 }
 
 // TestArqWakes: an idle queue wakes with arq's own enqueueing, at once and for later.
 func TestArqWakes(t *testing.T) {
 	t.Parallel()
 	p := startArq(t)
-	p.wakes(t, layoutQuery("arq", "arq:emails"), func() { p.do(nil, "add", "arq:emails", "nothing", map[string]any{}) })
+	p.wakes(t, layoutQuery("arq", arqQueue), func() { p.do(nil, "add", arqQueue, "nothing", map[string]any{}) })
 	p.wakes(t, layoutQuery("arq", "arq:later"), func() { p.do(nil, "add", "arq:later", "nothing", map[string]any{"delay": 3600}) })
 }

@@ -22,7 +22,8 @@ func celeryFigures(p *python, queue, key string, held int64) func() figures {
 		var size int64
 		p.do(&size, "size", queue)
 		var own map[string]int64
-		if p.do(&own, "held"); own[key] != held {
+		p.do(&own, "held")
+		if own[key] != held {
 			return figures{Ready: -1}
 		}
 		return figures{Ready: size, InFlight: backlog.Exactly(held)}

@@ -127,7 +127,10 @@ func TestDramatiqDelayed(t *testing.T) {
 	var sent dramatiqMessage
 	p.do(&sent, "add", "emails", "nothing", map[string]any{"delay": 2000})
 	p.fallsDue(t, dramatiqQuery("emails"), time.UnixMilli(sent.ETA))
-	p.agrees(t, "due", dramatiqQuery("emails"), dramatiqFigures(p, "emails", nil, 1, 1))
+	r := p.agrees(t, "due", dramatiqQuery("emails"), dramatiqFigures(p, "emails", nil, 1, 1))
+	if want := (backlog.Age{Since: time.UnixMilli(sent.ETA), Kind: backlog.AgeExact}); r.Oldest != want {
+		t.Errorf("the oldest waits since %+v, want %+v", r.Oldest, want)
+	}
 }
 
 // TestDramatiqWakes: an idle queue wakes with Dramatiq's own enqueueing.

@@ -41,12 +41,12 @@ func TestPythonConformance(t *testing.T) {
 // jobs wait and which were taken.
 func pythonCases(server *redistest.Server) []backlogtest.Case {
 	k := new(keys)
-	movement := func(name string, params []string, spoilt string, add, take, settle func(queue, job string)) backlogtest.Case {
+	movement := func(name, spoilt string, add, take, settle func(queue, job string)) backlogtest.Case {
 		waiting, taken := map[string][]string{}, map[string][]string{}
 		return backlogtest.Case{
 			Name: name,
 			Query: func(testing.TB) backlog.Query {
-				return layoutQuery(name, k.next("q"), params...)
+				return layoutQuery(name, k.next("q"))
 			},
 			Spoil: func(_ testing.TB, q backlog.Query) { server.Do("SET", fmt.Sprintf(spoilt, q.Queue), "a string") },
 			Add: func(_ testing.TB, q backlog.Query, n int) {
@@ -73,7 +73,7 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 	}
 	return []backlogtest.Case{
 		movement(
-			"celery", nil, "%s\x06\x163",
+			"celery", "%s\x06\x163",
 			func(queue, job string) { server.Do("LPUSH", queue, job) },
 			func(queue, job string) {
 				server.Do("RPOP", queue)
@@ -82,7 +82,7 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 			func(_, job string) { server.Do("HDEL", "unacked", job) },
 		),
 		movement(
-			"rq", nil, "rq:wip:%s",
+			"rq", "rq:wip:%s",
 			func(queue, job string) { server.Do("RPUSH", "rq:queue:"+queue, job) },
 			func(queue, job string) {
 				server.Do("LPOP", "rq:queue:"+queue)
@@ -91,7 +91,7 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 			func(queue, job string) { server.Do("ZREM", "rq:wip:"+queue, job) },
 		),
 		movement(
-			"dramatiq", nil, "dramatiq:%s.msgs",
+			"dramatiq", "dramatiq:%s.msgs",
 			func(queue, job string) {
 				server.Do("HSET", "dramatiq:"+queue+".msgs", job, "{}")
 				server.Do("RPUSH", "dramatiq:"+queue, job)
@@ -100,7 +100,7 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 			func(queue, job string) { server.Do("HDEL", "dramatiq:"+queue+".msgs", job) },
 		),
 		movement(
-			"arq", nil, "%s",
+			"arq", "%s",
 			func(queue, job string) { server.Do("ZADD", queue, 1700000000000, job) },
 			func(_, job string) { server.Do("SET", "arq:in-progress:"+job, 1) },
 			func(queue, job string) {

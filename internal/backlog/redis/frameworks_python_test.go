@@ -18,6 +18,7 @@ import (
 // rights that are documented.
 type python struct {
 	*driver
+	// name is that of the installation, such as "rq" or "rq-2".
 	name   string
 	server *redistest.Server
 	source backlog.Source
@@ -33,7 +34,8 @@ func startPython(t testing.TB, name, version, keys string, args ...string) *pyth
 	p.driver = p.process(t)
 	p.source = openServer(t, server, user(redistest.Version{Name: "redis-7"}, server, keys, redis.ACLRules, redis.ACLFrameworkRules, redis.ACLMessageRules))
 	var got string
-	if p.do(&got, "version"); !strings.HasPrefix(got, version) {
+	p.do(&got, "version")
+	if !strings.HasPrefix(got, version) {
 		t.Fatalf("%s is version %s, want %s", name, got, version)
 	}
 	return p
@@ -42,7 +44,9 @@ func startPython(t testing.TB, name, version, keys string, args ...string) *pyth
 // process starts a further process that uses the framework.
 func (p *python) process(t testing.TB) *driver {
 	t.Helper()
-	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", p.name, "driver.py"))
+	// Versions of one framework share a driver.
+	library, _, _ := strings.Cut(p.name, "-")
+	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", library, "driver.py"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,9 +18,15 @@ type rqJob struct {
 	At float64 // enqueued, Unix time in seconds
 }
 
-func startRQ(t testing.TB) *python {
+// eachRQ runs a test on each version of RQ.
+func eachRQ(t *testing.T, test func(*testing.T, *python)) {
 	t.Helper()
-	return startPython(t, "rq", "3.", "%R~rq:*")
+	for name, version := range map[string]string{"rq-2": "2.", "rq": "3."} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, startPython(t, name, version, "%R~rq:*"))
+		})
+	}
 }
 
 // rqFigures are the figures of RQ's own registries.
@@ -36,99 +42,114 @@ func rqFigures(p *python, queue string) func() figures {
 // queue that RQ does not know, suspension.
 func TestRQCounts(t *testing.T) {
 	t.Parallel()
-	p := startRQ(t)
-	q := layoutQuery("rq", "emails", "age", "payload")
-	own := rqFigures(p, "emails")
-	p.unacquainted(t, q, `"emails"`, "no other")
+	eachRQ(t, func(t *testing.T, p *python) {
+		t.Helper()
+		q := layoutQuery("rq", "emails", "age", "payload")
+		own := rqFigures(p, "emails")
+		p.unacquainted(t, q, `"emails"`, "no other")
 
-	var first, front, failing rqJob
-	p.do(&first, "add", "emails", "nothing", map[string]any{})
-	p.do(nil, "add", "emails", "nothing", map[string]any{})
-	p.do(nil, "dependsOn", "emails", first.ID)
-	r := p.agrees(t, "two jobs and one that waits for the first", q, own)
-	if since := time.UnixMicro(int64(first.At * 1e6)); r.Ready != 2 || r.Oldest.Kind != backlog.AgeExact || r.Oldest.Since.Sub(since).Abs() > time.Millisecond {
-		t.Errorf("two jobs of which the first waits since %v read as %+v", since, r)
-	}
-	if r = backlogtest.MustRead(t, p.source, layoutQuery("rq", "emails")); r.Oldest.Kind != backlog.AgeUnknown {
-		t.Errorf("the age is known without the payload: %+v", r)
-	}
-	p.do(&front, "add", "emails", "nothing", map[string]any{"at_front": true})
-	p.agrees(t, "one more at the front", q, own)
-
-	p.do(nil, "suspend")
-	if r = backlogtest.MustRead(t, p.source, q); !r.Paused || r.Ready != 3 {
-		t.Errorf("a suspended queue reads as %+v", r)
-	}
-	p.do(nil, "resume")
-	if r = backlogtest.MustRead(t, p.source, q); r.Paused {
-		t.Errorf("a queue that goes on reads as %+v", r)
-	}
-
-	p.do(&failing, "add", "emails", "fail", map[string]any{"retry": 3600})
-	p.work(t, "emails", map[string]any{"burst": true})
-	r = p.agrees(t, "all done, one to be tried again", q, func() figures {
-		var counts rqCounts
-		p.do(&counts, "counts", "emails")
-		if counts.Scheduled != 1 || counts.Queued+counts.Started != 0 {
-			return figures{Ready: -1}
+		var first, front, failing rqJob
+		p.do(&first, "add", "emails", "nothing", map[string]any{})
+		p.do(nil, "add", "emails", "nothing", map[string]any{})
+		p.do(nil, "dependsOn", "emails", first.ID)
+		r := p.agrees(t, "two jobs and one that waits for the first", q, own)
+		if since := time.UnixMicro(int64(first.At * 1e6)); r.Ready != 2 || r.Oldest.Kind != backlog.AgeExact || r.Oldest.Since.Sub(since).Abs() > time.Millisecond {
+			t.Errorf("two jobs of which the first waits since %v read as %+v", since, r)
 		}
-		return own()
-	})
-	if in := time.Until(r.NextDue); in < 55*time.Minute || in > 61*time.Minute || r.Missing {
-		t.Errorf("a retry in an hour reads as %+v", r)
-	}
-	p.unacquainted(t, layoutQuery("rq", "email"), `"email"`, "emails")
-	p.unacquainted(t, layoutQuery("rq", "emails", "prefix", "rq:other"), "no other")
+		if r = backlogtest.MustRead(t, p.source, layoutQuery("rq", "emails")); r.Oldest.Kind != backlog.AgeUnknown {
+			t.Errorf("the age is known without the payload: %+v", r)
+		}
+		p.do(&front, "add", "emails", "nothing", map[string]any{"at_front": true})
+		p.agrees(t, "one more at the front", q, own)
 
-	p.do(nil, "add", "drained", "nothing", map[string]any{})
-	p.work(t, "drained", map[string]any{"burst": true})
-	drained := layoutQuery("rq", "drained")
-	if r = p.agrees(t, "drained", drained, func() figures { return figures{InFlight: backlog.Exactly(0)} }); r.Missing || r.Warning != "" {
-		t.Errorf("an empty queue that RQ knows reads as %+v", r)
-	}
+		if p.name == "rq" {
+			p.do(nil, "leaveReady", "emails")
+			if r = p.agrees(t, "one whose dependency is done", q, own); r.Due != 1 {
+				t.Errorf("a job whose dependency is done reads as %+v", r)
+			}
+		}
+
+		p.do(nil, "suspend")
+		if r = backlogtest.MustRead(t, p.source, q); !r.Paused || r.Ready != 3 {
+			t.Errorf("a suspended queue reads as %+v", r)
+		}
+		p.do(nil, "resume")
+		if r = backlogtest.MustRead(t, p.source, q); r.Paused {
+			t.Errorf("a queue that goes on reads as %+v", r)
+		}
+
+		p.do(&failing, "add", "emails", "fail", map[string]any{"retry": 3600})
+		p.work(t, "emails", map[string]any{"burst": true})
+		r = p.agrees(t, "all done, one to be tried again", q, func() figures {
+			var counts rqCounts
+			p.do(&counts, "counts", "emails")
+			if counts.Scheduled != 1 || counts.Queued+counts.Started != 0 {
+				return figures{Ready: -1}
+			}
+			return own()
+		})
+		if in := time.Until(r.NextDue); in < 55*time.Minute || in > 61*time.Minute || r.Missing {
+			t.Errorf("a retry in an hour reads as %+v", r)
+		}
+		p.unacquainted(t, layoutQuery("rq", "email"), `"email"`, "emails")
+		p.unacquainted(t, layoutQuery("rq", "emails", "prefix", "rq:other"), "no other")
+
+		p.do(nil, "add", "drained", "nothing", map[string]any{})
+		p.work(t, "drained", map[string]any{"burst": true})
+		drained := layoutQuery("rq", "drained")
+		if r = p.agrees(t, "drained", drained, func() figures { return figures{InFlight: backlog.Exactly(0)} }); r.Missing || r.Warning != "" {
+			t.Errorf("an empty queue that RQ knows reads as %+v", r)
+		}
+	})
 }
 
 // TestRQKilledWorker: the job of a worker that was killed is still work.
 func TestRQKilledWorker(t *testing.T) {
 	t.Parallel()
-	p := startRQ(t)
-	q := layoutQuery("rq", "emails")
-	for range 2 {
-		p.do(nil, "add", "emails", "hold", map[string]any{})
-	}
-	worker := p.work(t, "emails", map[string]any{})
-	running := func() figures {
-		own := rqFigures(p, "emails")()
-		if own.Ready != 1 || own.InFlight.N != 1 {
-			return figures{Ready: -1}
+	eachRQ(t, func(t *testing.T, p *python) {
+		t.Helper()
+		q := layoutQuery("rq", "emails")
+		for range 2 {
+			p.do(nil, "add", "emails", "hold", map[string]any{})
 		}
-		return own
-	}
-	p.agrees(t, "one runs", q, running)
-	worker.kill()
-	p.agrees(t, "its worker is killed", q, running)
+		worker := p.work(t, "emails", map[string]any{})
+		running := func() figures {
+			own := rqFigures(p, "emails")()
+			if own.Ready != 1 || own.InFlight.N != 1 {
+				return figures{Ready: -1}
+			}
+			return own
+		}
+		p.agrees(t, "one runs", q, running)
+		worker.kill()
+		p.agrees(t, "its worker is killed", q, running)
+	})
 }
 
 // TestRQDelayed: a scheduled job falls due while there is no worker.
 func TestRQDelayed(t *testing.T) {
 	t.Parallel()
-	p := startRQ(t)
-	q := layoutQuery("rq", "emails")
-	var due float64
-	p.do(&due, "addIn", "emails", 3)
-	p.fallsDue(t, q, time.UnixMicro(int64(due*1e6)))
-	r := p.agrees(t, "due", q, rqFigures(p, "emails"))
-	if r.Due != 1 || r.Oldest.Kind != backlog.AgeExact || r.Oldest.Since.Sub(time.UnixMicro(int64(due*1e6))).Abs() > time.Second {
-		t.Errorf("a job that fell due at %v reads as %+v", due, r)
-	}
+	eachRQ(t, func(t *testing.T, p *python) {
+		t.Helper()
+		q := layoutQuery("rq", "emails")
+		var due float64
+		p.do(&due, "addIn", "emails", 3)
+		p.fallsDue(t, q, time.UnixMicro(int64(due*1e6)))
+		r := p.agrees(t, "due", q, rqFigures(p, "emails"))
+		if r.Due != 1 || r.Oldest.Kind != backlog.AgeExact || r.Oldest.Since.Sub(time.UnixMicro(int64(due*1e6))).Abs() > time.Second {
+			t.Errorf("a job that fell due at %v reads as %+v", due, r)
+		}
+	})
 }
 
 // TestRQWakes: an idle queue wakes with RQ's own enqueueing, at once and for later.
 func TestRQWakes(t *testing.T) {
 	t.Parallel()
-	p := startRQ(t)
-	p.wakes(t, layoutQuery("rq", "emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
-	p.wakes(t, layoutQuery("rq", "later"), func() { p.do(nil, "addIn", "later", 3600) })
-	p.wakes(t, layoutQuery("rq", "front"), func() { p.do(nil, "add", "front", "nothing", map[string]any{"at_front": true}) })
-	p.wakes(t, layoutQuery("rq", "paused"), func() { p.do(nil, "suspend") })
+	eachRQ(t, func(t *testing.T, p *python) {
+		t.Helper()
+		p.wakes(t, layoutQuery("rq", "emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
+		p.wakes(t, layoutQuery("rq", "later"), func() { p.do(nil, "addIn", "later", 3600) })
+		p.wakes(t, layoutQuery("rq", "front"), func() { p.do(nil, "add", "front", "nothing", map[string]any{"at_front": true}) })
+		p.wakes(t, layoutQuery("rq", "paused"), func() { p.do(nil, "suspend") })
+	})
 }

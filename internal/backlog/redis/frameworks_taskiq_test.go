@@ -15,6 +15,7 @@ func startTaskiq(t testing.TB, broker string) *python {
 // taskiqFigures are those of tasks that wait and tasks that a worker was served. How
 // good the lag of a stream is depends on the version of the server.
 func (p *python) taskiqFigures(t testing.TB, q backlog.Query, ready, inFlight int64) func() figures {
+	t.Helper()
 	return func() figures {
 		t.Helper()
 		return figures{Ready: ready, InFlight: backlog.Exactly(inFlight), Quality: backlogtest.MustRead(t, p.source, q).Quality}

@@ -42,10 +42,19 @@ def counts(name):
         "started": q.started_job_registry.get_job_count(cleanup=False),
         "scheduled": q.scheduled_job_registry.get_job_count(cleanup=False),
         "toSchedule": len(q.scheduled_job_registry.get_jobs_to_schedule()),
-        "ready": q.ready_job_registry.get_job_count(cleanup=False),
+        # RQ 2 has none.
+        "ready": q.ready_job_registry.get_job_count(cleanup=False) if hasattr(q, "ready_job_registry") else 0,
         "deferred": q.deferred_job_registry.get_job_count(cleanup=False),
         "failed": q.failed_job_registry.get_job_count(cleanup=False),
     }
+
+
+def leave_ready(name):
+    """Leaves a job as a worker does that dies between the end of a job and those that wait for it."""
+    q = queue(name)
+    job = q.create_job(tasks.nothing)
+    job.save()
+    q.ready_job_registry.add(job)
 
 
 def work(name, options):
@@ -58,6 +67,7 @@ serve(
     addIn=add_in,
     counts=counts,
     dependsOn=lambda name, job: queue(name).enqueue(tasks.nothing, depends_on=job).id,
+    leaveReady=leave_ready,
     suspend=lambda: suspension.suspend(connection),
     resume=lambda: suspension.resume(connection),
     version=lambda: rq.__version__ if hasattr(rq, "__version__") else rq.VERSION,
