@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -174,5 +175,64 @@ func BenchmarkReadBullMQ(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestFrameworkUnknown: what makes no sense is an error, and never a number.
+func TestFrameworkUnknown(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, nil)
+	for name, c := range map[string]struct {
+		query    backlog.Query
+		commands [][]any
+	}{
+		"bullmq concurrency": {
+			query:    layoutQuery("bullmq", "limit"),
+			commands: [][]any{{"HSET", "bull:limit:meta", "concurrency", "many"}},
+		},
+		"bullmq timestamp": {
+			query:    layoutQuery("bullmq", "time", "age", "payload"),
+			commands: [][]any{{"LPUSH", "bull:time:wait", "1"}, {"HSET", "bull:time:1", "timestamp", "today"}},
+		},
+		"beequeue job": {
+			query:    layoutQuery("beequeue", "job", "age", "payload"),
+			commands: [][]any{{"LPUSH", "bq:job:waiting", "1"}, {"HSET", "bq:job:jobs", "1", "no JSON"}},
+		},
+		"asynq time": {
+			query:    layoutQuery("asynq", "time", "age", "payload"),
+			commands: [][]any{{"LPUSH", "asynq:{time}:pending", "1"}, {"HSET", "asynq:{time}:t:1", "pending_since", "today"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, command := range c.commands {
+				server.Do(command...)
+			}
+			if r := backlogtest.Read(t, source, c.query)[0]; !errors.Is(r.Err, backlog.ErrPartial) {
+				t.Errorf("%+v, want ErrPartial", r)
+			}
+		})
+	}
+}
+
+// TestFrameworkDenied: without the rights of job frameworks there is no reading.
+func TestFrameworkDenied(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, user(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules))
+	server.Do("LPUSH", "asynq:{q}:pending", "1")
+	server.Do("LPUSH", "bq:q:waiting", "1")
+	for _, q := range []backlog.Query{
+		layoutQuery("bullmq", "q"), layoutQuery("beequeue", "q", "age", "payload"), layoutQuery("asynq", "q", "age", "payload"),
+	} {
+		if r := backlogtest.Read(t, source, q)[0]; !errors.Is(r.Err, backlog.ErrDenied) {
+			t.Errorf("%s: %+v, want ErrDenied", q.Layout, r)
+		}
+	}
+	// These ask for counts alone.
+	for _, layout := range []string{"beequeue", "asynq"} {
+		if r := backlogtest.MustRead(t, source, layoutQuery(layout, "q")); r.Ready != 1 {
+			t.Errorf("%s: %+v, want 1 ready", layout, r)
+		}
 	}
 }
