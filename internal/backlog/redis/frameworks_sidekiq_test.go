@@ -207,12 +207,14 @@ func TestSidekiqWakes(t *testing.T) {
 		source := openServer(t, s.server, nil)
 		ear := backlogtest.Listen(t, source)
 		q := layoutQuery("sidekiq", "mail")
-		for _, command := range [][]any{{"push", "mail", "SleepJob", 0}, {"in", "mail", 60, "SleepJob", 0}} {
-			backlogtest.Arm(t, source, ear, q)
-			s.do(nil, command[0].(string), command[1:]...) //nolint:forcetypeassert // written above
-			ear.Await(t, q)
-			s.agree("woken", source, q)
-		}
+		backlogtest.Arm(t, source, ear, q)
+		s.do(nil, "push", "mail", "SleepJob", 0)
+		ear.Await(t, q)
+		s.agree("enqueued", source, q)
+		backlogtest.Arm(t, source, ear, q)
+		s.do(nil, "in", "mail", 60, "SleepJob", 0)
+		ear.Await(t, q)
+		s.agree("scheduled", source, q)
 	})
 }
 

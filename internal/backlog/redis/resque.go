@@ -100,6 +100,9 @@ func (s *resqueJobsStep) commands(dst []command, _ time.Time) []command {
 		key := s.key("delayed:" + at)
 		dst = append(dst, command{key: key, args: []any{"LRANGE", key, 0, resqueJobs - 1}})
 	}
+	// Work that was moved from there to the queue since the step before is there now.
+	queue := s.key("queue:" + s.name)
+	dst = append(dst, command{key: queue, class: 'l', args: []any{"LLEN", queue}})
 	for _, worker := range s.workers {
 		key := s.key("worker:" + worker)
 		dst = append(dst, command{key: key, args: []any{"GET", key}})
@@ -109,8 +112,33 @@ func (s *resqueJobsStep) commands(dst []command, _ time.Time) []command {
 
 func (s *resqueJobsStep) outcome(replies []reply, _ time.Time) outcome {
 	c := &counts{replies: replies}
-	complete := len(s.times) < resqueTimes
-	var work schedule
+	work, complete := s.due(c)
+	ready := c.number()
+	inFlight, told := s.inFlight(c)
+	if c.err != nil {
+		return fail(c.err)
+	}
+	s.reading.Ready = max(s.reading.Ready, ready)
+	s.reading.InFlight = backlog.Exactly(inFlight)
+	if !told {
+		// Among the others there may be more.
+		s.reading.Quality = backlog.LowerBound
+		s.reading.InFlight.N = max(inFlight, 1)
+	}
+	if !complete {
+		s.reading.Quality = backlog.LowerBound
+		if work.due > 0 {
+			s.reading.Quality = backlog.Capped
+		}
+		work.due = max(work.due, 1)
+	}
+	return s.finish(work)
+}
+
+// due takes the replies about work that is due, which is not complete if there may be
+// more of the queue than was looked at.
+func (s *resqueJobsStep) due(c *counts) (work schedule, complete bool) {
+	complete = len(s.times) < resqueTimes
 	for _, at := range s.times {
 		jobs := c.texts(-1)
 		complete = complete && len(jobs) < resqueJobs
@@ -123,33 +151,24 @@ func (s *resqueJobsStep) outcome(replies []reply, _ time.Time) outcome {
 			}
 		}
 	}
-	inFlight, told := int64(0), len(s.workers) < resqueWorkers
+	return work, complete
+}
+
+// inFlight takes what the workers work on, and tells whether that is all.
+func (s *resqueJobsStep) inFlight(c *counts) (n int64, told bool) {
+	told = len(s.workers) < resqueWorkers
 	for range s.workers {
-		// A worker that has nothing to do says nothing.
-		if job, busy := c.text(); busy {
-			queue, known := namedQueue(job)
-			told = told && known
-			if known && queue == s.name {
-				inFlight++
-			}
+		job, busy := c.text()
+		if !busy {
+			continue
+		}
+		queue, known := namedQueue(job)
+		told = told && known
+		if known && queue == s.name {
+			n++
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
-	}
-	s.reading.InFlight = backlog.Exactly(inFlight)
-	if !told {
-		s.reading.Quality = backlog.LowerBound
-	}
-	if !complete {
-		// Among the others there may be more.
-		s.reading.Quality = backlog.LowerBound
-		if work.due > 0 {
-			s.reading.Quality = backlog.Capped
-		}
-		work.due = max(work.due, 1)
-	}
-	return s.finish(work)
+	return n, told
 }
 
 // finish completes the reading by the work that is due.

@@ -16,6 +16,8 @@ const (
 	sidekiqFuture = 100
 	// sidekiqProcesses is how many processes are asked what they work on.
 	sidekiqProcesses = 1000
+	// sidekiqLife is for how long Sidekiq remembers a process that it does not hear of.
+	sidekiqLife = time.Minute
 	// sidekiqMilliseconds is the least enqueued_at that is in milliseconds, as Sidekiq 8
 	// writes it; in seconds, as it was before, this is the year 5138.
 	sidekiqMilliseconds = 1e11
@@ -120,7 +122,7 @@ func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
 	}
 	s.lastReady = reading.Ready
 	if len(processes) == 0 {
-		return s.finish(reading, sidekiqWork{})
+		return s.finish(reading, sidekiqWork{}, now)
 	}
 	return outcome{next: &sidekiqWorkStep{sidekiqStep: s, reading: reading, processes: processes}}
 }
@@ -159,16 +161,16 @@ func (c *counts) timeOf(text string) time.Time {
 }
 
 // finish completes a reading by what the processes said.
-func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork) outcome {
-	if s.taken.IsZero() || !w.before(s.taken) {
+func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Time) outcome {
+	if !w.before(s.taken) || now.Sub(s.taken) > sidekiqLife {
 		s.taken = time.Time{}
-	} else {
-		// A process took jobs and has not said so yet.
-		w.inFlight = max(w.inFlight, 1)
-		w.unknown = true
 	}
-	if w.unknown && reading.Quality == backlog.Exact {
-		reading.Quality = backlog.LowerBound
+	// A process that took jobs may not have said so yet.
+	if w.unknown || !s.taken.IsZero() {
+		w.inFlight = max(w.inFlight, 1)
+		if reading.Quality == backlog.Exact {
+			reading.Quality = backlog.LowerBound
+		}
 	}
 	reading.InFlight = backlog.Exactly(w.inFlight)
 	reading.Consumers = backlog.Exactly(int64(len(w.beats)))
@@ -195,7 +197,7 @@ func (s *sidekiqWorkStep) commands(dst []command, _ time.Time) []command {
 	return dst
 }
 
-func (s *sidekiqWorkStep) outcome(replies []reply, _ time.Time) outcome {
+func (s *sidekiqWorkStep) outcome(replies []reply, now time.Time) outcome {
 	c := &counts{replies: replies}
 	w := sidekiqWork{unknown: len(s.processes) == sidekiqProcesses}
 	for range s.processes {
@@ -214,7 +216,7 @@ func (s *sidekiqWorkStep) outcome(replies []reply, _ time.Time) outcome {
 	if c.err != nil {
 		return fail(c.err)
 	}
-	return s.finish(s.reading, w)
+	return s.finish(s.reading, w, now)
 }
 
 // sidekiqWork is what processes said of their work for one queue.
