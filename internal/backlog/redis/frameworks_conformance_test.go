@@ -182,7 +182,6 @@ func BenchmarkReadBullMQ(b *testing.B) {
 func TestFrameworkUnknown(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
 	for name, c := range map[string]struct {
 		query    backlog.Query
 		commands [][]any
@@ -205,6 +204,8 @@ func TestFrameworkUnknown(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			source := openServer(t, server, nil)
 			for _, command := range c.commands {
 				server.Do(command...)
 			}
