@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,8 @@ const (
 	// celeryExchange is Celery's task_default_exchange.
 	celeryExchange = "celery"
 )
+
+var errPrioritySteps = errors.New("prioritySteps: want whole numbers from 0, such as 0,3,6,9")
 
 // celerySample is of how many unacknowledged messages the queue is looked at.
 const celerySample = 1000
@@ -42,9 +45,28 @@ func celeryLayout() layout {
 			},
 			Ready:    "the tasks on the queue, of all priorities",
 			InFlight: "the tasks that workers have taken and not acknowledged, those held for later among them, also of a worker that was killed; without the rights to tell their queue those of all queues",
+			Check:    checkCelery,
 		},
 		prepare: prepareCelery,
 	}
+}
+
+func checkCelery(q backlog.Query) error {
+	for _, step := range celeryPriorities(q.Params) {
+		if n, err := strconv.Atoi(step); err != nil || n < 0 {
+			return errPrioritySteps
+		}
+	}
+	return nil
+}
+
+// celeryPriorities are the priorities that have lists of their own.
+func celeryPriorities(p backlog.Params) []string {
+	steps := strings.Split(cmp.Or(p.Get("prioritySteps"), celerySteps), ",")
+	for i := range steps {
+		steps[i] = strings.TrimSpace(steps[i])
+	}
+	return steps
 }
 
 func prepareCelery(q backlog.Query) step {
@@ -63,9 +85,9 @@ func prepareCelery(q backlog.Query) step {
 	if q.Queue != celeryExchange {
 		s.registry.sets = append(s.registry.sets, prefix+celeryBinding+celeryExchange)
 	}
-	for step := range strings.SplitSeq(cmp.Or(q.Params.Get("prioritySteps"), celerySteps), ",") {
+	for _, step := range celeryPriorities(q.Params) {
 		list := prefix + q.Queue
-		if step = strings.TrimSpace(step); step != "0" {
+		if step != "0" {
 			list += separator + step
 		}
 		s.lists = append(s.lists, list)

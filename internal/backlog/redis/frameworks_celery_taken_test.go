@@ -2,12 +2,14 @@ package redis_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -84,5 +86,32 @@ func TestCeleryTakenByMany(t *testing.T) {
 	add("other", 1500)
 	if r := read(); r.InFlight != backlog.Exactly(1) || r.Quality != backlog.LowerBound {
 		t.Errorf("1500 messages of another queue read as %+v", r)
+	}
+}
+
+// TestPythonParameters: parameters that do not go together.
+func TestPythonParameters(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		query backlog.Query
+		fault string // what the error names; "" if there is none
+	}{
+		"celery":                        {query: layoutQuery("celery", "q")},
+		"celery with steps":             {query: layoutQuery("celery", "q", "prioritySteps", "0, 5")},
+		"celery with words as steps":    {query: layoutQuery("celery", "q", "prioritySteps", "0,high"), fault: "prioritySteps"},
+		"taskiq on a stream":            {query: layoutQuery("taskiq", "q", "broker", "stream", "consumerGroup", "g")},
+		"taskiq on a list with a group": {query: layoutQuery("taskiq", "q", "broker", "list", "consumerGroup", "g"), fault: "consumerGroup"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			layout, found := redis.Engine().Layout(row.query.Layout)
+			if !found {
+				t.Fatal("there is no such layout")
+			}
+			err := layout.Check(row.query)
+			if (err != nil) != (row.fault != "") || err != nil && !strings.Contains(err.Error(), row.fault) {
+				t.Errorf("the error is %v, want one about %q", err, row.fault)
+			}
+		})
 	}
 }

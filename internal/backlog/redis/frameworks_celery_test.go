@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -10,9 +11,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-func startCelery(t testing.TB, prefix string) *python {
+// startCelery starts Celery with a global_keyprefix and further transport options in JSON.
+func startCelery(t testing.TB, prefix, options string) *python {
 	t.Helper()
-	return startPython(t, "celery", "5.", "%R~"+prefix+"*", prefix)
+	return startPython(t, "celery", "5.", "%R~"+prefix+"*", prefix, options)
 }
 
 // celeryFigures are what Celery itself counts: kombu's size of the queue, and what its
@@ -34,11 +36,21 @@ func celeryFigures(p *python, queue, key string, held int64) func() figures {
 // not know.
 func TestCeleryCounts(t *testing.T) {
 	t.Parallel()
-	for name, prefix := range map[string]string{"without prefix": "", "with prefix": "{shop}:"} {
+	for name, row := range map[string]struct {
+		prefix, options string
+		params          []string
+	}{
+		"as it is":    {options: "{}"},
+		"with prefix": {prefix: "{shop}:", options: "{}"},
+		"with steps":  {options: `{"priority_steps": [0, 2, 4, 8], "sep": ":"}`, params: []string{"prioritySteps", "0, 2, 4, 8", "separator", ":"}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := startCelery(t, prefix)
-			q := layoutQuery("celery", "emails", "globalKeyPrefix", prefix)
+			p := startCelery(t, row.prefix, row.options)
+			query := func(queue, prefix string) backlog.Query {
+				return layoutQuery("celery", queue, append(slices.Clone(row.params), "globalKeyPrefix", prefix)...)
+			}
+			q := query("emails", row.prefix)
 			own := celeryFigures(p, "emails", "emails", 0)
 			p.unacquainted(t, q, `"emails"`, "no other")
 			for _, options := range []map[string]any{
@@ -51,9 +63,9 @@ func TestCeleryCounts(t *testing.T) {
 				t.Errorf("8 tasks of all priorities read as %+v", r)
 			}
 			p.do(nil, "add", "hold", []any{}, map[string]any{})
-			p.agrees(t, "another queue", layoutQuery("celery", "celery", "globalKeyPrefix", prefix), celeryFigures(p, "celery", "celery", 0))
-			p.unacquainted(t, layoutQuery("celery", "email", "globalKeyPrefix", prefix), `"email"`, "celery")
-			p.unacquainted(t, layoutQuery("celery", "email", "globalKeyPrefix", prefix+"other:"), `"email"`)
+			p.agrees(t, "another queue", query("celery", row.prefix), celeryFigures(p, "celery", "celery", 0))
+			p.unacquainted(t, query("email", row.prefix), `"email"`, "celery")
+			p.unacquainted(t, query("email", row.prefix+"other:"), `"email"`)
 		})
 	}
 }
@@ -62,7 +74,7 @@ func TestCeleryCounts(t *testing.T) {
 // the worker for its time, and after the worker was killed.
 func TestCeleryInFlight(t *testing.T) {
 	t.Parallel()
-	p := startCelery(t, "shop:")
+	p := startCelery(t, "shop:", "{}")
 	query := func(queue string, more ...string) backlog.Query {
 		return layoutQuery("celery", queue, append(more, "globalKeyPrefix", "shop:")...)
 	}
@@ -107,7 +119,7 @@ func TestCeleryInFlight(t *testing.T) {
 // bound to it.
 func TestCeleryTopicExchange(t *testing.T) {
 	t.Parallel()
-	p := startCelery(t, "")
+	p := startCelery(t, "", "{}")
 	for range 2 {
 		p.do(nil, "add", "hold", []any{}, map[string]any{"exchange": true, "routing_key": "mail.eu.new"})
 	}
@@ -126,7 +138,7 @@ func TestCeleryTopicExchange(t *testing.T) {
 // waits on the queue like any other, for only a worker can hold it until it is due.
 func TestCeleryDelayed(t *testing.T) {
 	t.Parallel()
-	p := startCelery(t, "")
+	p := startCelery(t, "", "{}")
 	q := layoutQuery("celery", "emails")
 	p.wakes(t, q, func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails", "countdown": 3}) })
 	added := time.Now()
@@ -141,7 +153,7 @@ func TestCeleryDelayed(t *testing.T) {
 // TestCeleryWakes: an idle queue wakes with a task of any priority.
 func TestCeleryWakes(t *testing.T) {
 	t.Parallel()
-	p := startCelery(t, "")
+	p := startCelery(t, "", "{}")
 	p.wakes(t, layoutQuery("celery", "emails"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails"}) })
 	p.wakes(t, layoutQuery("celery", "urgent"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "urgent", "priority": 9}) })
 }

@@ -76,7 +76,8 @@ func figuresOf(r backlog.Reading) figures {
 // agrees waits until the reading of q is what own returns: workers move things meanwhile.
 func (p *python) agrees(t testing.TB, step string, q backlog.Query, own func() figures) backlog.Reading {
 	t.Helper()
-	deadline := time.Now().Add(frameworkPatience)
+	// Workers that are interpreted, on a machine that is busy, take their time.
+	deadline := time.Now().Add(2 * frameworkPatience)
 	for {
 		want, r := own(), backlogtest.MustRead(t, p.source, q)
 		diff := cmp.Diff(want, figuresOf(r))

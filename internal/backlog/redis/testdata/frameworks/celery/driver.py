@@ -1,6 +1,7 @@
 """Drives Celery for the test of its layout. The arguments are the host:port of the
-server and the global_keyprefix."""
+server, the global_keyprefix, and further broker_transport_options in JSON."""
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from driver import serve  # noqa: E402
 address, prefix = sys.argv[1], sys.argv[2]
 app = celery.Celery("driver", broker=f"redis://{address}/0")
 app.conf.update(
-    broker_transport_options={"global_keyprefix": prefix},
+    broker_transport_options={"global_keyprefix": prefix, **json.loads(sys.argv[3])},
     broker_connection_retry_on_startup=True,
     task_acks_late=True,
     task_ignore_result=True,
