@@ -1,8 +1,12 @@
 package redis_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
@@ -77,5 +81,88 @@ func rubyAndPHPCases(server *redistest.Server) []backlogtest.Case {
 			Add:    each(`RPUSH queues:QUEUE {"job":"Job"}`),
 			Settle: each("LPOP queues:QUEUE"),
 		},
+	}
+}
+
+// TestRubyAndPHPUnknown: what does not say which queue it belongs to is never nothing.
+func TestRubyAndPHPUnknown(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		query    backlog.Query
+		commands []string
+		want     backlog.Reading
+	}{
+		"sidekiq schedule": {
+			query:    layoutQuery("sidekiq", "q"),
+			commands: []string{"ZADD schedule 1700000000 nonsense"},
+			want:     backlog.Reading{Due: 1, InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(0), Quality: backlog.LowerBound},
+		},
+		"sidekiq work": {
+			query:    layoutQuery("sidekiq", "q"),
+			commands: []string{"SADD processes p", "HSET p:work thread nonsense"},
+			want:     backlog.Reading{InFlight: backlog.Exactly(1), Consumers: backlog.Exactly(0), Quality: backlog.LowerBound},
+		},
+		"sidekiq job": {
+			query:    layoutQuery("sidekiq", "q", "age", "payload"),
+			commands: []string{"LPUSH queue:q nonsense"},
+			want:     backlog.Reading{Ready: 1, InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(0)},
+		},
+		"sidekiq process": {
+			query:    layoutQuery("sidekiq", "q"),
+			commands: []string{"SADD queues q", "SADD processes p", "HSET p info nonsense beat 1700000000.5"},
+			want:     backlog.Reading{InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(1)},
+		},
+		"resque delayed": {
+			query:    layoutQuery("resque", "q"),
+			commands: []string{"ZADD resque:delayed_queue_schedule 1700000000 1700000000", "RPUSH resque:delayed:1700000000 nonsense"},
+			want:     backlog.Reading{Due: 1, InFlight: backlog.Exactly(0), Quality: backlog.LowerBound},
+		},
+		"resque worker": {
+			query:    layoutQuery("resque", "q"),
+			commands: []string{"SADD resque:workers w", "SET resque:worker:w nonsense"},
+			want:     backlog.Reading{InFlight: backlog.Exactly(1), Quality: backlog.LowerBound},
+		},
+		"laravel job": {
+			query:    layoutQuery("laravel", "q", "age", "payload"),
+			commands: []string{"RPUSH queues:q nonsense"},
+			want:     backlog.Reading{Ready: 1, InFlight: backlog.Exactly(0)},
+		},
+		"laravel job of Horizon": {
+			query:    layoutQuery("laravel", "q", "age", "payload"),
+			commands: []string{`RPUSH queues:q {"pushedAt":"1700000000.25","delay":5}`},
+			want:     backlog.Reading{Ready: 1, InFlight: backlog.Exactly(0), Oldest: backlog.Age{Since: time.UnixMilli(1700000005250), Kind: backlog.AgeExact}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			source := openServer(t, server, nil)
+			for _, command := range c.commands {
+				server.Do(words(command)...)
+			}
+			r := backlogtest.MustRead(t, source, c.query)
+			r.At, r.Epoch = time.Time{}, ""
+			if diff := cmp.Diff(c.want, r); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestRubyAndPHPDenied: without the rights of job frameworks there is no reading.
+func TestRubyAndPHPDenied(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, user(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules))
+	server.Do("RPUSH", "queues:q", "1")
+	for _, q := range []backlog.Query{
+		layoutQuery("sidekiq", "q"), layoutQuery("resque", "q"), layoutQuery("laravel", "q", "age", "payload"),
+	} {
+		if r := backlogtest.Read(t, source, q)[0]; !errors.Is(r.Err, backlog.ErrDenied) {
+			t.Errorf("%s: %+v, want ErrDenied", q.Layout, r)
+		}
+	}
+	if r := backlogtest.MustRead(t, source, layoutQuery("laravel", "q")); r.Ready != 1 {
+		t.Errorf("laravel asks for counts alone: %+v, want 1 ready", r)
 	}
 }
