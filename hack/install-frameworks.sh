@@ -11,6 +11,11 @@ frameworks=.tools/frameworks
 drivers=internal/backlog/redis/testdata/frameworks
 missing=
 
+# Two runs at once would take each other's files away: the second one waits.
+mkdir -p "$frameworks"
+exec 9>"$frameworks/lock"
+if command -v flock >/dev/null 2>&1; then flock 9; fi
+
 as_root() {
 	if [ "$(id -u)" = 0 ]; then "$@"
 	elif command -v sudo >/dev/null 2>&1; then sudo "$@"
