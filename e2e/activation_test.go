@@ -55,7 +55,7 @@ func (s *suite) activation(t *testing.T) {
 		for _, c := range contenders {
 			w := c.objects[round%objects]
 			s.reach(t, w, time.Now(), 90*time.Second, 0)
-			s.pause(t, time.Second/2+rand.N(time.Second)) //nolint:gosec // spreads the rounds over the polling interval
+			s.pause(t, time.Second/2+rand.N(time.Second)) // anywhere in the polling interval
 			c.samples = append(c.samples, s.activate(t, w, w.Key().Name))
 		}
 	}
