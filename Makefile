@@ -29,7 +29,8 @@ help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
-run: servers build ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
+run: build ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
+	@hack/install-servers.sh demo
 	@bin/scaler demo $(RUNFLAGS)
 
 .PHONY: test
