@@ -29,7 +29,8 @@ help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
-run: servers build ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
+run: build ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
+	@hack/install-servers.sh demo
 	@bin/scaler demo $(RUNFLAGS)
 
 .PHONY: test
@@ -39,7 +40,7 @@ test: servers ## Test the scaler (with the race detector), the Helm chart and th
 
 .PHONY: e2e
 e2e: servers ## Test it all together: control plane, KEDA, Redis and the scaler; prints the figures
-	cd e2e && $(GO) test -count=1 -timeout 60m -v $(TESTFLAGS) ./...
+	cd e2e && $(GO) test -count=1 -p 1 -parallel 16 -vet=off -timeout 60m -v $(TESTFLAGS) ./...
 
 .PHONY: cluster
 cluster: servers ## Start that control plane for people: prints the kubeconfig and stays until Ctrl-C

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -31,9 +32,7 @@ func (s *suite) mistakes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			good, trigger := s.pushed("mistakes-"+name), s.pushed("mistakes-"+name)
-			for key, value := range mistake.metadata {
-				trigger.Metadata[key] = value
-			}
+			maps.Copy(trigger.Metadata, mistake.metadata)
 			delete(trigger.Metadata, mistake.remove)
 			w, err := workload.New(s.ctx, s.clients, workload.Options{
 				Namespace: namespace, Name: name, Triggers: []workload.Trigger{trigger}, PollingInterval: 2 * time.Second,

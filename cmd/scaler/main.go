@@ -18,7 +18,7 @@ import (
 // version and revision are set by the release build:
 // -ldflags "-X main.version=v1.2.3 -X main.revision=0123abc". Without a revision
 // the one that the Go toolchain recorded is told.
-var version, revision = "dev", ""
+var version, revision = "dev", "" //nolint:gochecknoglobals // the linker can set nothing else
 
 // cli is the command line.
 type cli struct {

@@ -113,7 +113,7 @@ func callExamples(t *testing.T, conn *grpc.ClientConn) {
 	}
 	wrong := examples(t)[0]
 	wrong.namespace = "elsewhere"
-	if err := metricSpec(ctx, conn, wrong); err == nil {
+	if _, err := isActive(ctx, conn, wrong); err == nil {
 		t.Error("a namespace that the connection does not name is served")
 	}
 }

@@ -150,7 +150,7 @@ func (c *Cluster) registerAdapter(ctx context.Context, port int) error {
 // waitForKEDA returns when the operator is ready and the adapter answers through kube-apiserver.
 func (c *Cluster) waitForKEDA(ctx context.Context, health string) error {
 	if err := process.Poll(ctx, "KEDA's operator", 60*time.Second, 200*time.Millisecond, func(ctx context.Context) error {
-		return getOK(ctx, http.DefaultClient, "http://"+health+"/readyz")
+		return getOK(ctx, &http.Client{Timeout: 5 * time.Second}, "http://"+health+"/readyz")
 	}); err != nil {
 		return err
 	}

@@ -51,9 +51,9 @@ func (t *Table) Duration(scenario, name string, d time.Duration, bound string) {
 // Print writes the table, in the order of the scenarios' names.
 func (t *Table) Print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "scenario\tfigure\tvalue\tasserted") //nolint:errcheck // Flush returns the error
+	fmt.Fprintln(tw, "scenario\tfigure\tvalue\tasserted")
 	for _, f := range t.sorted() {
-		fmt.Fprintf(tw, "%s\t%s\t%.6g %s\t%s\n", f.Scenario, f.Name, f.Value, f.Unit, f.Bound) //nolint:errcheck // Flush returns the error
+		fmt.Fprintf(tw, "%s\t%s\t%.6g %s\t%s\n", f.Scenario, f.Name, f.Value, f.Unit, f.Bound)
 	}
 	if err := tw.Flush(); err != nil {
 		return fmt.Errorf("print figures: %w", err)

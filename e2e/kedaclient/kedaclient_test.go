@@ -5,6 +5,7 @@ package kedaclient_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -69,9 +70,7 @@ func (f *fixture) config(list string, more map[string]string) *scalersconfig.Sca
 	metadata := map[string]string{
 		"scalerAddress": f.scaler.Address(), "connection": "main", "list": list, "target": "5", "activation": "2",
 	}
-	for key, value := range more {
-		metadata[key] = value
-	}
+	maps.Copy(metadata, more)
 	return &scalersconfig.ScalerConfig{
 		ScalableObjectName: list, ScalableObjectNamespace: "shop", ScalableObjectType: "ScaledObject",
 		TriggerMetadata: metadata, TriggerIndex: 0, TriggerName: list,
@@ -89,6 +88,7 @@ func (f *fixture) push(t *testing.T, config *scalersconfig.ScalerConfig) scalers
 }
 
 func TestKEDAsClient(t *testing.T) {
+	t.Parallel()
 	f := newFixture(t)
 	for name, test := range map[string]func(*testing.T, *fixture){
 		"GetMetricSpec gives the HPA its target":                 metricSpec,

@@ -8,12 +8,18 @@ import (
 // FreePorts returns n different TCP ports that nobody listens on at host.
 func FreePorts(host string, n int) ([]int, error) {
 	ports := make([]int, 0, n)
+	held := make([]net.Listener, 0, n) // until all are found, so that all differ
+	defer func() {
+		for _, l := range held {
+			l.Close() //nolint:errcheck // nothing was received or sent
+		}
+	}()
 	for range n {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, "0")) //nolint:noctx // binding a local port cannot block
 		if err != nil {
 			return nil, fmt.Errorf("find a free port on %s: %w", host, err)
 		}
-		defer l.Close() //nolint:errcheck,gocritic // held until all are found, so that all differ
+		held = append(held, l)
 		addr, ok := l.Addr().(*net.TCPAddr)
 		if !ok {
 			return nil, fmt.Errorf("find a free port on %s: unexpected address %v", host, l.Addr())

@@ -82,7 +82,7 @@ func (s *Supervisor) Start(c Command) (*Process, error) {
 	}
 	defer out.Close() //nolint:errcheck // the child holds its own descriptor; nothing is written through this one
 
-	cmd := exec.Command(c.Path, c.Args...) //nolint:gosec,noctx // the harness chooses the program; its life is ended by Stop
+	cmd := exec.Command(c.Path, c.Args...) //nolint:noctx // the harness chooses the program; its life is ended by Stop
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Dir = c.Dir
 	cmd.Stdout, cmd.Stderr = out, out

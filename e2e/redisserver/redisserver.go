@@ -52,7 +52,10 @@ func Start(ctx context.Context, supervisor *process.Supervisor, dir, name string
 		// A frozen server must fail a test's command, not hang it.
 		DialTimeout: 2 * time.Second, ReadTimeout: 2 * time.Second, MaxRetries: -1,
 	})
-	return s, s.Restart(ctx)
+	if err := s.Restart(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Restart starts the server again, on the same port with the same data, and waits until it answers.

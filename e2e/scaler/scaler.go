@@ -13,11 +13,10 @@ import (
 	"strings"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"sigs.k8s.io/yaml"
-
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 )
@@ -45,6 +44,7 @@ type Options struct {
 // A Scaler is a running scaler, which can be stopped and started again at the same address.
 type Scaler struct {
 	supervisor *process.Supervisor
+	client     *http.Client
 	options    Options
 	config     string
 	process    *process.Process
@@ -65,11 +65,17 @@ func Start(ctx context.Context, supervisor *process.Supervisor, options Options)
 	if options.HTTPPort == 0 {
 		options.HTTPPort = ports[1]
 	}
-	s := &Scaler{supervisor: supervisor, options: options, config: filepath.Join(options.Dir, options.Name+".yaml")}
+	s := &Scaler{
+		supervisor: supervisor, client: &http.Client{Timeout: 5 * time.Second}, options: options,
+		config: filepath.Join(options.Dir, options.Name+".yaml"),
+	}
 	if err := s.Configure(options.Connections); err != nil {
 		return nil, err
 	}
-	return s, s.Restart(ctx)
+	if err := s.Restart(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Configure replaces the connections in the configuration file, which a running scaler notices.
@@ -174,7 +180,7 @@ func (s *Scaler) get(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("make request: %w", err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		return "", fmt.Errorf("ask %s: %w", url, err)
 	}

@@ -66,7 +66,7 @@ func (c Cache) build(ctx context.Context, b Binary) (string, error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("look for %s: %w", b.Name, err)
 	}
-	fmt.Fprintf(c.Progress, "building %s (minutes the first time)\n", b.Name) //nolint:errcheck // progress only
+	fmt.Fprintf(c.Progress, "building %s (minutes the first time)\n", b.Name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return "", fmt.Errorf("create program folder: %w", err)
 	}
@@ -107,7 +107,7 @@ func (c Cache) BuildScaler(ctx context.Context) (string, error) {
 func moduleKey(dir string) (string, error) {
 	h := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
-		b, err := os.ReadFile(filepath.Join(dir, name)) //nolint:gosec // a file of this repository
+		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return "", fmt.Errorf("read tools module: %w", err)
 		}
@@ -119,7 +119,7 @@ func moduleKey(dir string) (string, error) {
 
 // runGo runs the go command in dir and returns its output; an error holds what it wrote.
 func runGo(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // arguments are constants and paths of this repository
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

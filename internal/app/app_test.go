@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
@@ -89,7 +91,9 @@ func TestShutdownIsBounded(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("the shutdown took %s", took)
 	}
-	<-asked
+	if err := <-asked; status.Code(err) != codes.Unavailable {
+		t.Errorf("the call that hung ended with %v, want Unavailable", err)
+	}
 	redis.Thaw()
 }
 

@@ -70,7 +70,7 @@ func TestWatchesMustBeTriggers(t *testing.T) {
 	}
 	for _, want := range []string{
 		`scaler.yaml:7:3: watches.billing: tagret: unknown key, did you mean "target"?`,
-		`scaler.yaml:12:3: watches.other: connection: connection not available: namespace "shop" has no connection "mian", did you mean "main"?`,
+		`scaler.yaml:12:3: watches.other: connection: not available: namespace "shop" has no connection "mian", did you mean "main"?`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error\n%v\ndoes not say\n%s", err, want)

@@ -1,6 +1,7 @@
 package backlog_test
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,10 +91,10 @@ func TestSecretNeverPrints(t *testing.T) {
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", secret)
 	connection := backlog.Connection{Settings: backlog.NewSettings(map[string]any{"password": secret})}
 	for _, printed := range []string{
-		fmt.Sprint(secret), fmt.Sprintf("%v %+v %#v %s %q %x", secret, secret, secret, secret, secret, secret),
+		secret.String(), fmt.Sprintf("%v %+v %#v %s %q %x", secret, secret, secret, secret, secret, secret),
 		fmt.Sprintf("%v %+v %#v", connection, connection, connection), string(asJSON), log.String(),
 	} {
-		if strings.Contains(printed, "hunter2") || strings.Contains(printed, fmt.Sprintf("%x", "hunter2")) {
+		if strings.Contains(printed, "hunter2") || strings.Contains(printed, hex.EncodeToString([]byte("hunter2"))) {
 			t.Errorf("printed %s", printed)
 		}
 	}

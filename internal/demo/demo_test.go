@@ -67,7 +67,7 @@ func fast(out *output) Options {
 		GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0",
 		Polling: time.Second, Sync: 400 * time.Millisecond, Cooldown: time.Second, Stabilization: time.Second,
 		Workloads: workload.Specs(20, 1), Finite: true, Duration: patience,
-		Out: out, Engines: engines.All(), Build: telemetry.NewBuild("test"),
+		Out: out, Engines: engines.All(), Build: telemetry.NewBuild("test", ""),
 	}
 }
 

@@ -17,13 +17,25 @@ func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsA
 }
 
 // GetMetricSpec tells the HPA's target. It does no I/O, so it answers in an
-// outage too: KEDA builds the HPA from it.
+// outage too: KEDA builds the HPA from it. Even a trigger that is refused gets an
+// answer here: without one KEDA says only "no metric specs returned from scalers"
+// and never asks further; with one it asks GetMetrics, whose error reaches the
+// events of the ScaledObject:
+// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L1198
 func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
 	live, err := s.resolve(ref)
 	if err != nil {
-		return nil, toStatus(err)
+		return refusedSpec(), nil //nolint:nilerr // GetMetrics tells it where it is read
 	}
 	return live.metricSpec(), nil
+}
+
+// refusedSpec stands in for the spec of a trigger that is refused. No value is
+// ever told under its name.
+func refusedSpec() *pb.GetMetricSpecResponse {
+	return &pb.GetMetricSpecResponse{MetricSpecs: []*pb.MetricSpec{{
+		MetricName: "backlog-scaler-refused", TargetSize: 1, TargetSizeFloat: 1,
+	}}}
 }
 
 // GetMetrics tells the current value. KEDA ignores the metric name in the reply

@@ -185,7 +185,7 @@ func TestRefusals(t *testing.T) {
 		}{
 			{"misspelt key", ref("jobs", "tagret", "5"), codes.InvalidArgument, `tagret: unknown key, did you mean "target"?`},
 			{"bad value", ref("jobs", "target", "-1"), codes.InvalidArgument, `target: "-1": want a number greater than 0`},
-			{"other namespace", stranger, codes.PermissionDenied, `connection: connection not available: namespace "elsewhere" has no connection "main"`},
+			{"other namespace", stranger, codes.PermissionDenied, `connection: not available: namespace "elsewhere" has no connection "main"`},
 			{"missing queue", ref("none", "missing", "error"), codes.NotFound, `connection "main", queue "none": queue does not exist`},
 			{"not what it is said to be", ref("list"), codes.FailedPrecondition, `connection "main", queue "list": backlog unknown: never read: wrong type: mismatch`},
 			{"no rights", ref("secret"), codes.Unavailable, `connection "main", queue "secret": backlog unknown: never read: no rights: denied`},
@@ -197,6 +197,9 @@ func TestRefusals(t *testing.T) {
 			}
 			if _, err := w.client.IsActive(w.Context(), tc.ref); status.Code(err) != tc.code {
 				t.Errorf("%s: IsActive says %s", tc.name, status.Code(err))
+			}
+			if spec, err := w.client.GetMetricSpec(w.Context(), tc.ref); err != nil || len(spec.GetMetricSpecs()) != 1 {
+				t.Errorf("%s: no spec (%v), so KEDA would never ask further and never show the text", tc.name, err)
 			}
 		}
 	})

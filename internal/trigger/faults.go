@@ -8,7 +8,7 @@ import (
 
 // ErrDenied is a connection that the ScaledObject's namespace may not use, or
 // that does not exist: a tenant cannot tell the two apart.
-var ErrDenied = errors.New("connection not available")
+var ErrDenied = errors.New("not available")
 
 // A Fault is one thing that is wrong with a trigger's metadata.
 type Fault struct {

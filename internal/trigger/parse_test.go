@@ -108,8 +108,8 @@ func TestParseFaults(t *testing.T) {
 		want     string
 	}{
 		{"no connection", map[string]string{"connection": ""}, "connection: required: the name of a connection of the scaler's configuration (there are: orders)"},
-		{"unknown connection", map[string]string{"connection": "order"}, `connection: connection not available: namespace "shop" has no connection "order", did you mean "orders"? (there are: orders)`},
-		{"another tenant's connection", map[string]string{"connection": "vault"}, `connection: connection not available: namespace "shop" has no connection "vault" (there are: orders)`},
+		{"unknown connection", map[string]string{"connection": "order"}, `connection: not available: namespace "shop" has no connection "order", did you mean "orders"? (there are: orders)`},
+		{"another tenant's connection", map[string]string{"connection": "vault"}, `connection: not available: namespace "shop" has no connection "vault" (there are: orders)`},
 		{"no queue", map[string]string{"list": ""}, "no key names the queue, want one of list, stream, pair"},
 		{"no queue, but a layout's parameter", map[string]string{"list": "", "consumerGroup": "g"}, "no key names the queue, want one of list, stream, pair"},
 		{"misspelt layout", map[string]string{"list": "", "lisst": "jobs"}, `no key names the queue, want one of list, stream, pair; lisst: unknown key, did you mean "list"?`},

@@ -60,7 +60,7 @@ func run() int {
 	defer stop()
 	err := serve(interruptible, os.Stdout, os.Stderr)
 	if err != nil && interruptible.Err() == nil { // after Ctrl-C, errors are its echo
-		fmt.Fprintln(os.Stderr, "cluster:", err) //nolint:errcheck // the last word
+		fmt.Fprintln(os.Stderr, "cluster:", err)
 		return 1
 	}
 	return 0

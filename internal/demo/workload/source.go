@@ -93,11 +93,11 @@ func (w *Workload) put(ctx context.Context, count int) {
 	due := time.Now().Add(w.spec.Bursts.Delay)
 	// Before the write, for the scaler may tell of it before the write returns.
 	w.source.arrival.Store(due.UnixNano())
-	if err := w.queue.put(ctx, messages, due); err != nil {
-		if ctx.Err() == nil {
-			w.log.Add(w.spec.Name, "the messages could not be written: "+err.Error())
-		}
-		return
+	err := w.queue.put(ctx, messages, due)
+	if err != nil && ctx.Err() != nil {
+		return // it was interrupted, which says nothing about the queue
 	}
-	w.sent.Add(int64(count))
+	if w.note(err) {
+		w.sent.Add(int64(count))
+	}
 }

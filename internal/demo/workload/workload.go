@@ -74,7 +74,7 @@ type Workload struct {
 
 	// sent and done count messages: the source and the replicas write, all read.
 	sent, done atomic.Int64
-	// troubled is set while the replicas cannot reach the queue, so that it is told once.
+	// troubled is set while the queue cannot be reached, so that it is told once.
 	troubled atomic.Bool
 }
 
@@ -159,9 +159,9 @@ func (w *Workload) work(number int, stop <-chan struct{}) {
 func (w *Workload) note(err error) bool {
 	switch {
 	case err != nil && w.troubled.CompareAndSwap(false, true):
-		w.log.Add(w.spec.Name, "a worker cannot reach the queue: "+err.Error())
+		w.log.Add(w.spec.Name, "the queue cannot be reached: "+err.Error())
 	case err == nil && w.troubled.CompareAndSwap(true, false):
-		w.log.Add(w.spec.Name, "the workers reach the queue again")
+		w.log.Add(w.spec.Name, "the queue is reached again")
 	}
 	return err == nil
 }
