@@ -34,7 +34,7 @@ run: build ## Show the scaler at work on this machine: queue, replicas and why (
 	@bin/scaler demo $(RUNFLAGS)
 
 .PHONY: test
-test: servers ## Test the scaler (with the race detector), the Helm chart and the image
+test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image
 	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
 	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
 
@@ -92,6 +92,10 @@ tools: ## Build the pinned tools once, so that no later target has to
 .PHONY: servers
 servers: # Install the servers that tests and the demo run against; quick when they are there
 	@hack/install-servers.sh
+
+.PHONY: frameworks
+frameworks: # Install the job frameworks that tests drive; quick when they are there
+	@hack/install-frameworks.sh
 
 .PHONY: clean
 clean: ## Remove what was built here

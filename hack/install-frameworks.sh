@@ -3,7 +3,7 @@
 # into .tools/frameworks/NAME. What is pinned lies beside the script that drives the
 # framework, in internal/backlog/redis/testdata/frameworks/NAME. It is quick when all is
 # there. In CI (CI=true) it fails if a framework cannot be had; elsewhere it says so and
-# goes on, and the tests of that framework fail. Arguments are the frameworks to
+# goes on, and the tests of that framework are skipped. Arguments are the frameworks to
 # install; without any it installs all.
 set -eu
 cd "$(dirname "$0")/.."

@@ -197,6 +197,9 @@ func rights() string {
 		{"where keyspace notifications take the place of tracking", redis.ACLKeyspaceRules},
 		{"for streams with `scan`, which read entries to count them", redis.ACLScanRules},
 		{"in a Cluster", redis.ACLClusterRules},
+		{"for job frameworks", redis.ACLFrameworkRules},
+		{"for Celery and Dramatiq, which read messages to tell their queue or their time", redis.ACLMessageRules},
+		{"for Resque", redis.ACLResqueRules},
 	} {
 		b.WriteString("In addition " + more.when + ":\n\n```text\n" + more.rules + "\n```\n\n")
 	}

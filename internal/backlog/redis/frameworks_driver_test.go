@@ -41,9 +41,19 @@ func framework(t testing.TB, elements ...string) string {
 	}
 	path := filepath.Join(append([]string{root, ".tools", "frameworks"}, elements...)...)
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("find a job framework: %v; install it with hack/install-frameworks.sh", err)
+		missing(t, err)
 	}
 	return path
+}
+
+// missing ends a test whose framework is not here. In CI that is a fault; elsewhere
+// the installer has said why it could not be had.
+func missing(t testing.TB, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("find a job framework: %v; install it with hack/install-frameworks.sh", err)
+	}
+	t.Skipf("find a job framework: %v; hack/install-frameworks.sh installs it where it can be had", err)
 }
 
 // startDriver starts a driver. The environment is that of the test and env.
@@ -51,7 +61,7 @@ func startDriver(t testing.TB, env []string, program string, args ...string) *dr
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		t.Fatalf("find %s: %v; install it with hack/install-frameworks.sh", program, err)
+		missing(t, err)
 	}
 	d := &driver{t: t, process: exec.Command(path, args...), faults: new(bytes.Buffer)} //nolint:noctx // ended by kill
 	d.process.Env = append(os.Environ(), env...)
