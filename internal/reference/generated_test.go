@@ -83,7 +83,7 @@ func summary() string {
 	t := table{{"engine", "key", "what it is", "waiting", "in flight"}}
 	for _, engine := range engines.All() {
 		for _, layout := range engine.Layouts {
-			t = append(t, []string{engine.Name, code(layout.Name), cell(layout.Summary), cell(known(layout.Ready)), cell(known(layout.InFlight))})
+			t = append(t, []string{engine.Name, code(layout.Name), cell(firstSentence(layout.Summary)), cell(known(layout.Ready)), cell(known(layout.InFlight))})
 		}
 	}
 	return t.String()
@@ -186,6 +186,15 @@ func settings() string {
 		b.WriteString("### `engine: " + engine.Name + "`\n\n" + engine.Summary + "\n\n" + Settings(engine.Settings) + "\n")
 	}
 	return b.String()
+}
+
+// firstSentence is what a table has room for.
+func firstSentence(text string) string {
+	before, _, more := strings.Cut(text, ". ")
+	if more {
+		return before + "."
+	}
+	return text
 }
 
 // rights are the rules of Redis' access control.
