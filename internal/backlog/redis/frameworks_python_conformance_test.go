@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -42,6 +43,8 @@ func TestPythonConformance(t *testing.T) {
 func pythonCases(server *redistest.Server) []backlogtest.Case {
 	k := new(keys)
 	movement := func(name, spoilt string, add, take, settle func(queue, job string)) backlogtest.Case {
+		// mu guards what each queue remembers: the suite's tests run side by side.
+		var mu sync.Mutex
 		waiting, taken := map[string][]string{}, map[string][]string{}
 		return backlogtest.Case{
 			Name: name,
@@ -50,6 +53,8 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 			},
 			Spoil: func(_ testing.TB, q backlog.Query) { server.Do("SET", fmt.Sprintf(spoilt, q.Queue), "a string") },
 			Add: func(_ testing.TB, q backlog.Query, n int) {
+				mu.Lock()
+				defer mu.Unlock()
 				for range n {
 					job := k.next("job")
 					add(q.Queue, job)
@@ -57,6 +62,8 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 				}
 			},
 			Take: func(_ testing.TB, q backlog.Query, n int) {
+				mu.Lock()
+				defer mu.Unlock()
 				for _, job := range waiting[q.Queue][:n] {
 					take(q.Queue, job)
 				}
@@ -64,6 +71,8 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 				waiting[q.Queue] = waiting[q.Queue][n:]
 			},
 			Settle: func(_ testing.TB, q backlog.Query, n int) {
+				mu.Lock()
+				defer mu.Unlock()
 				for _, job := range taken[q.Queue][:n] {
 					settle(q.Queue, job)
 				}
