@@ -159,7 +159,8 @@ func TestWrongTypeOfKey(t *testing.T) {
 	s.awaitValue(ref("jobs"), 0)
 }
 
-func TestCredentialsRevoked(t *testing.T) { //nolint:paralleltest // it sets a variable of the environment
+// It sets a variable of the environment, so it does not run beside others.
+func TestCredentialsRevoked(t *testing.T) {
 	redis := redistest.Start(t, redistest.WithConfig("user scaler on >secret ~* &* +@all"))
 	fill(redis.Do)
 	t.Setenv("TEST_REDIS_PASSWORD", "secret")

@@ -72,6 +72,13 @@ func frameworkCases(client writer) []backlogtest.Case {
 // TestFrameworkConformance holds layouts of frameworks to the suite, on each server.
 func TestFrameworkConformance(t *testing.T) {
 	t.Parallel()
+	exerciseEverywhere(t, func(server *redistest.Server) []backlogtest.Case { return frameworkCases(server.Client()) })
+}
+
+// exerciseEverywhere holds cases to the suite, on each server and with each way to
+// notice a change that arms keys.
+func exerciseEverywhere(t *testing.T, cases func(*redistest.Server) []backlogtest.Case) {
+	t.Helper()
 	for name, way := range map[string]struct {
 		lines []string
 		more  map[string]any
@@ -87,7 +94,7 @@ func TestFrameworkConformance(t *testing.T) {
 					Engine:     redis.Engine(),
 					Address:    server.Addr(),
 					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
-					Cases:      frameworkCases(server.Client()),
+					Cases:      cases(server),
 					Wakes:      true,
 				})
 			})

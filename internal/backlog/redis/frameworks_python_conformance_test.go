@@ -7,7 +7,6 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -15,27 +14,7 @@ import (
 // server. Their own libraries are driven elsewhere.
 func TestPythonConformance(t *testing.T) {
 	t.Parallel()
-	for name, way := range map[string]struct {
-		lines []string
-		more  map[string]any
-	}{
-		"tracking": {},
-		"keyspace": {lines: []string{"notify-keyspace-events KA"}, more: map[string]any{"wakeUp": "keyspace"}},
-	} {
-		for _, version := range redistest.Versions(t) {
-			t.Run(version.Name+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				server := redistest.Start(t, redistest.WithVersion(version), redistest.WithConfig(way.lines...))
-				backlogtest.Exercise(t, backlogtest.Harness{
-					Engine:     redis.Engine(),
-					Address:    server.Addr(),
-					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
-					Cases:      pythonCases(server),
-					Wakes:      true,
-				})
-			})
-		}
-	}
+	exerciseEverywhere(t, pythonCases)
 }
 
 // pythonCases move jobs as the frameworks do, one at a time. Each queue remembers which

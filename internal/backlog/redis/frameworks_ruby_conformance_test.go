@@ -18,27 +18,7 @@ import (
 // suite, on each server. Their own libraries are driven elsewhere.
 func TestRubyAndPHPConformance(t *testing.T) {
 	t.Parallel()
-	for name, way := range map[string]struct {
-		lines []string
-		more  map[string]any
-	}{
-		"tracking": {},
-		"keyspace": {lines: []string{"notify-keyspace-events KA"}, more: map[string]any{"wakeUp": "keyspace"}},
-	} {
-		for _, version := range redistest.Versions(t) {
-			t.Run(version.Name+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				server := redistest.Start(t, redistest.WithVersion(version), redistest.WithConfig(way.lines...))
-				backlogtest.Exercise(t, backlogtest.Harness{
-					Engine:     redis.Engine(),
-					Address:    server.Addr(),
-					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
-					Cases:      rubyAndPHPCases(server),
-					Wakes:      true,
-				})
-			})
-		}
-	}
+	exerciseEverywhere(t, rubyAndPHPCases)
 }
 
 // rubyAndPHPCases move jobs as the frameworks do.
