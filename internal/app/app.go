@@ -208,6 +208,7 @@ func (a *App) reload(ctx context.Context) {
 			continue
 		}
 		if err := a.sampler.Apply(ctx, updated.Connections); err != nil {
+			a.reloads.Reloaded(err)
 			a.options.Logger.Error("connections could not be opened", "error", err)
 		}
 		a.server.SetCatalog(catalog)
