@@ -14,8 +14,8 @@ import (
 const module = "github.com/backlog-scaler/backlog-scaler/"
 
 // mayImport is the import table: for each package, which others of the module it
-// may know. Engines may know backlog alone, so that one more is one folder and
-// one line in engines.
+// may know. Engines may know backlog alone, and how to find the name that somebody
+// meant, so that one more is one folder and one line in engines.
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler":                   {"*"},
@@ -23,7 +23,7 @@ func mayImport() map[string][]string {
 		"internal/backlog":             {"internal/spelling"},
 		"internal/backlog/backlogtest": {"internal/backlog"},
 		"internal/backlog/engines":     {"internal/backlog", "internal/backlog/*"},
-		"internal/backlog/*":           {"internal/backlog"},
+		"internal/backlog/*":           {"internal/backlog", "internal/spelling"},
 		"internal/config":              {"internal/backlog", "internal/spelling"},
 		"internal/demo":                {"*"},
 		"internal/demo/*":              {"*"},

@@ -116,6 +116,9 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 		if w.gone.Load() {
 			continue
 		}
+		if text := w.warning(results[i]); text != "" {
+			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.Queue, "warning", text)
+		}
 		if w.absorb(results[i], now) {
 			for sub := range w.subscribers {
 				sub.notify()

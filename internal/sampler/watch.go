@@ -59,6 +59,14 @@ func (w *watch) eager() bool {
 	return false
 }
 
+// warning returns what people should know of a result, if they were not told before.
+func (w *watch) warning(result backlog.Result) string {
+	if result.Err != nil || result.Reading.Warning == w.known().Latest.Warning {
+		return ""
+	}
+	return result.Reading.Warning
+}
+
 // absorb makes the result of a read what is known, and tells whether that is news.
 func (w *watch) absorb(result backlog.Result, now time.Time) bool {
 	before := w.known()

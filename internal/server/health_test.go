@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -156,6 +157,31 @@ func TestTriggerMetrics(t *testing.T) {
 	})
 }
 
+// TestMetricsOfSeveralQueues: each has its own series, those beyond a hundred have one
+// together, and a warning shows.
+func TestMetricsOfSeveralQueues(t *testing.T) {
+	inWorld(t, server.Options{}, func(w world) {
+		parts := make([]backlog.Part, 130)
+		for i := range parts {
+			parts[i] = backlog.Part{Queue: fmt.Sprintf("tenant-%03d", i), Reading: backlog.Reading{Ready: int64(i)}}
+		}
+		whole := backlog.Together(parts)
+		whole.Warning = "too many"
+		w.fake.Set("tenants", whole)
+		w.isActive(ref("tenants"))
+		queues := scrapeQueues(t, w.registry, "backlog_scaler_queue_ready_messages")
+		if len(queues) != 101 || queues["tenant-042"] != 42 || queues["(others)"] != 30*(100+129)/2 {
+			t.Errorf("%d series: %v", len(queues), queues)
+		}
+		if got := scrape(t, w.registry, "backlog_scaler_trigger_warning"); len(got) != 1 || got[0] != 1 {
+			t.Errorf("warning %v, want 1", got)
+		}
+		if got := scrapeQueues(t, w.registry, "backlog_scaler_trigger_value"); len(got) != 1 || got["tenants"] != 129*130/2 {
+			t.Errorf("value %v", got)
+		}
+	})
+}
+
 func TestStreamsAreCounted(t *testing.T) {
 	inWorld(t, server.Options{}, func(w world) {
 		_, ended := w.record(w.Context(), ref("jobs"))
@@ -172,6 +198,29 @@ func TestStreamsAreCounted(t *testing.T) {
 			t.Errorf("open streams %v, want 0", got)
 		}
 	})
+}
+
+// scrapeQueues returns the values of a gauge by the label queue.
+func scrapeQueues(t *testing.T, registry *prometheus.Registry, name string) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			for _, label := range metric.GetLabel() {
+				if label.GetName() == "queue" {
+					values[label.GetValue()] = metric.GetGauge().GetValue()
+				}
+			}
+		}
+	}
+	return values
 }
 
 // scrape returns the values of a gauge.

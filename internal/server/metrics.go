@@ -25,6 +25,7 @@ type triggerCollector struct {
 	server                       *Server
 	ready, due, inFlight, oldest *prometheus.Desc
 	value, target, active, age   *prometheus.Desc
+	warning                      *prometheus.Desc
 }
 
 func newTriggerCollector(s *Server) *triggerCollector {
@@ -41,13 +42,14 @@ func newTriggerCollector(s *Server) *triggerCollector {
 		value:    desc("trigger", "value", "What KEDA is told: messages. Absent while unknown."),
 		target:   desc("trigger", "target", "Messages per replica."),
 		active:   desc("trigger", "active", "1 if KEDA is told that there is work, else 0. Absent while unknown."),
+		warning:  desc("trigger", "warning", "1 if the reading carries a warning, which the log tells, such as a queue that the framework does not know; else 0."),
 		age:      desc("trigger", "reading_age_seconds", "Age of the reading that the value comes from."),
 	}
 }
 
 // Describe tells all metrics.
 func (c *triggerCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{c.ready, c.due, c.inFlight, c.oldest, c.value, c.target, c.active, c.age} {
+	for _, desc := range []*prometheus.Desc{c.ready, c.due, c.inFlight, c.oldest, c.value, c.target, c.active, c.age, c.warning} {
 		ch <- desc
 	}
 }
@@ -82,17 +84,49 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, l
 		return
 	}
 	gauge(c.age, now.Sub(seen.Latest.At).Seconds())
+	gauge(c.warning, number(seen.Latest.Warning != ""))
 	decision, err := policy.Decide(t.trigger.Policy, seen, now)
 	if err != nil {
 		return
 	}
-	c.reportReading(gauge, seen.Latest, now)
-	gauge(c.value, decision.Value)
-	active := 0.0
-	if decision.Active {
-		active = 1
+	for _, part := range queues(t, seen.Latest) {
+		labels[labelQueue] = part.Queue
+		c.reportReading(gauge, part.Reading, now)
 	}
-	gauge(c.active, active)
+	labels[labelQueue] = t.trigger.Query.Queue
+	gauge(c.value, decision.Value)
+	gauge(c.active, number(decision.Active))
+}
+
+// number is how a metric tells whether something is so.
+func number(so bool) float64 {
+	if so {
+		return 1
+	}
+	return 0
+}
+
+const (
+	// labelQueue is the place of the label queue.
+	labelQueue = 3
+	// maxParts is of how many queues of one trigger the metrics tell by name; the
+	// others are one more, named otherQueues.
+	maxParts    = 100
+	otherQueues = "(others)"
+)
+
+// queues are the queues of a reading, of which each has its metrics.
+func queues(t *liveTrigger, r backlog.Reading) []backlog.Part {
+	switch {
+	case r.Parts == nil:
+		return []backlog.Part{{Queue: t.trigger.Query.Queue, Reading: r}}
+	case len(r.Parts) <= maxParts:
+		return r.Parts
+	default:
+		// A slice of its own: the reading is everybody's.
+		parts := slices.Clone(r.Parts[:maxParts])
+		return append(parts, backlog.Part{Queue: otherQueues, Reading: backlog.Together(r.Parts[maxParts:])})
+	}
 }
 
 func (c *triggerCollector) reportReading(gauge func(*prometheus.Desc, float64), r backlog.Reading, now time.Time) {

@@ -131,6 +131,14 @@ func (p *parser) query(layout backlog.Layout) backlog.Query {
 			p.faults.add(layout.Name, "is empty, want the %s", layout.Queue)
 		}
 	}
+	if layout.Patterns != "" {
+		queues, err := backlog.ParseQueues(q.Queue)
+		if err != nil {
+			p.faults.add(layout.Name, "%q: %s", shorten(q.Queue), err)
+		}
+		// The text is made anew, so that blanks make no other query.
+		q.Queue = queues.String()
+	}
 	params := map[string]string{}
 	for _, parameter := range layout.Parameters {
 		// The default is written out, so that a trigger that names it shares its query

@@ -22,7 +22,7 @@ func catalog() *trigger.Catalog {
 			{Name: "vault", Engine: "redis", Namespaces: []string{"bank"}},
 		},
 		[]backlog.Engine{{Name: "redis", Layouts: []backlog.Layout{
-			{Name: "list", Queue: "key of the list"},
+			{Name: "list", Queue: "key of the list", Patterns: "among the lists"},
 			{
 				Name: "stream", Queue: "key of the stream", MissingIsError: true,
 				Parameters: []backlog.Parameter{
@@ -63,6 +63,24 @@ func TestParse(t *testing.T) {
 			want: trigger.Trigger{
 				Connection: "orders", Query: backlog.Query{Layout: "list", Queue: "jobs"},
 				Policy: defaults(), MetricName: "list-jobs",
+			},
+		},
+		{
+			name:      "several queues and a pattern",
+			namespace: "shop",
+			metadata:  map[string]string{"connection": "orders", "list": "critical, tenant-* ,low,critical"},
+			want: trigger.Trigger{
+				Connection: "orders", Query: backlog.Query{Layout: "list", Queue: "critical,tenant-*,low"},
+				Policy: defaults(), MetricName: "list-critical-tenant---low-c13edfa6",
+			},
+		},
+		{
+			name:      "a comma where the layout reads one queue",
+			namespace: "shop",
+			metadata:  map[string]string{"connection": "orders", "stream": "a,b"},
+			want: trigger.Trigger{
+				Connection: "orders", Query: backlog.Query{Layout: "stream", Queue: "a,b", Params: backlog.NewParams(map[string]string{"groupStart": "first"})},
+				Policy: policy.Spec{Target: 5, Count: policy.CountAll, MissingIsError: true}, MetricName: "stream-a-b-36624275",
 			},
 		},
 		{
@@ -114,6 +132,8 @@ func TestParseFaults(t *testing.T) {
 		{"no queue, but a layout's parameter", map[string]string{"list": "", "consumerGroup": "g"}, "no key names the queue, want one of list, stream, pair"},
 		{"misspelt layout", map[string]string{"list": "", "lisst": "jobs"}, `no key names the queue, want one of list, stream, pair; lisst: unknown key, did you mean "list"?`},
 		{"two queues", map[string]string{"stream": "s"}, "stream: the queue is named by list already, want one of list, stream, pair"},
+		{"a name between commas is empty", map[string]string{"list": "a,,b"}, `list: "a,,b": a name is empty, want names separated by single commas`},
+		{"a backslash at the end", map[string]string{"list": `a\`}, `list: "a\\": ends with a single \, want \\ for a backslash`},
 		{"blank queue", map[string]string{"list": " "}, "list: is empty, want the key of the list"},
 		{"misspelt key", map[string]string{"tagret": "5"}, `tagret: unknown key, did you mean "target"?`},
 		{"a parameter of another layout", map[string]string{"consumerGroup": "g"}, "consumerGroup: unknown key"},

@@ -63,6 +63,7 @@ func Exercise(t *testing.T, h Harness) {
 			if h.Wakes {
 				t.Run("wakes", func(t *testing.T) { h.wakes(t, c) })
 			}
+			t.Run("several", func(t *testing.T) { h.several(t, c) })
 		})
 	}
 	for name, exercise := range map[string]func(*testing.T){
@@ -154,6 +155,47 @@ func (h Harness) wakes(t *testing.T, c Case) {
 		ear.Await(t, q)
 		if r := MustRead(t, source, q); r.Backlog() != int64(i+1) {
 			t.Fatalf("after wake-up %d the queue reads as %+v", i+1, r)
+		}
+	}
+}
+
+// several: queues of one query are read as one, each is told apart, and any of them
+// wakes. Where the layout does not know several, their names are those of one queue.
+func (h Harness) several(t *testing.T, c Case) {
+	t.Helper()
+	source := h.open(t, h.Address)
+	first, second := c.Query(t), c.Query(t)
+	whole := first
+	whole.Queue += "," + second.Queue
+	if r := MustRead(t, source, whole); !r.Missing || r.Backlog() != 0 {
+		t.Fatalf("queues that do not exist read as %+v, want Missing", r)
+	}
+	layout, _ := h.Engine.Layout(first.Layout)
+	if layout.Patterns == "" {
+		return
+	}
+	c.Add(t, first, 1)
+	c.Add(t, second, 2)
+	want := map[string]int64{first.Queue: 1, second.Queue: 2}
+	r := MustRead(t, source, whole)
+	if r.Missing || r.Backlog() != 3 || len(r.Parts) != 2 {
+		t.Fatalf("1 and 2 read as %+v", r)
+	}
+	for _, part := range r.Parts {
+		if part.Reading.Backlog() != want[part.Queue] {
+			t.Errorf("of 1 and 2, queue %q reads as %+v", part.Queue, part.Reading)
+		}
+	}
+	if !h.Wakes {
+		return
+	}
+	ear := Listen(t, source)
+	for i, q := range []backlog.Query{second, first} {
+		Arm(t, source, ear, whole)
+		c.Add(t, q, 1)
+		ear.Await(t, whole)
+		if r := MustRead(t, source, whole); r.Backlog() != int64(i+4) {
+			t.Fatalf("after wake-up %d the queues read as %+v", i+1, r)
 		}
 	}
 }

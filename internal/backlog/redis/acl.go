@@ -35,3 +35,7 @@ const ACLMessageRules = "+hrandfield"
 // ACLResqueRules are needed in addition by resque, where only a job tells which queue
 // it is for, and only a worker what it works on.
 const ACLResqueRules = "+get +lrange"
+
+// ACLPatternRules are needed in addition where patterns name queues that the framework
+// keeps no list of.
+const ACLPatternRules = "+scan"

@@ -24,11 +24,13 @@ func arqLayout() layout {
 			Summary: "A queue of arq (Python): a sorted set of jobs, scored by the time from which they may run, which keeps a job until it is done. " +
 				"Cron jobs are put there by a running worker alone. It needs the right to read arq:in-progress:* to tell which jobs run.",
 			Queue:    "queue_name of the worker, by default arq:queue",
+			Patterns: scanned("sorted sets"),
 			Ready:    "the jobs whose time has come and that no worker runs; deferred jobs and retries need no worker to become ready",
 			InFlight: "the jobs that a worker runs, among the first 256; a job of a worker that was killed is in flight until arq gives it up, and then ready again",
 			Oldest:   "exact: since when the first job that does not run could have run; unknown if all of the first 256 run",
 		},
-		prepare: func(q backlog.Query) step { return &arqStep{queue: q.Queue} },
+		discover: named("zset"),
+		prepare:  func(q backlog.Query) step { return &arqStep{queue: q.Queue} },
 	}
 }
 

@@ -18,7 +18,8 @@ func asynqLayout() layout {
 			Name: "asynq",
 			Summary: "A queue of asynq. The user needs the rights of job frameworks on the keys of the queue, `asynq:{QUEUE}:*`, and on `asynq:queues`, " +
 				"the names of all queues.",
-			Queue: "name of the queue, such as default",
+			Queue:    "name of the queue, such as default",
+			Patterns: registered("set asynq:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read since when the next task has been pending. It takes one more round trip, and reads that one field of its hash."},
 			},
@@ -28,16 +29,21 @@ func asynqLayout() layout {
 			InFlight: "active tasks, those of workers that are gone included, and one for each group that is being aggregated",
 			Oldest:   "exact with age payload: since when the next task has been pending; else since when the first scheduled or retried task has been due, a lower bound if others wait",
 		},
+		discover: func(backlog.Params) discovery { return discovery{registry: asynqRegistry("")} },
 		prepare: func(q backlog.Query) step {
 			return &asynqStep{
-				queue:   q.Queue,
-				withAge: q.Params.Get("age") == "payload",
-				registry: &registry{
-					framework: "asynq", sets: []string{"asynq:queues"}, member: q.Queue, queue: q.Queue,
-					name: func(member string) string { return member },
-				},
+				queue:    q.Queue,
+				withAge:  q.Params.Get("age") == "payload",
+				registry: asynqRegistry(q.Queue),
 			}
 		},
+	}
+}
+
+func asynqRegistry(queue string) *registry {
+	return &registry{
+		framework: "asynq", sets: []string{"asynq:queues"}, member: queue, queue: queue,
+		name: func(member string) string { return member },
 	}
 }
 

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -12,9 +13,10 @@ import (
 func beequeueLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
-			Name:    "beequeue",
-			Summary: "A queue of Bee-Queue. With age payload the user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
-			Queue:   "name of the queue",
+			Name:     "beequeue",
+			Summary:  "A queue of Bee-Queue. With age payload the user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
+			Queue:    "name of the queue",
+			Patterns: scanned("keys PREFIX:*:id and PREFIX:*:jobs"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "bq", Doc: "The setting prefix of the queue."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next job was added. It takes one more round trip and reads the job, its payload included."},
@@ -24,15 +26,19 @@ func beequeueLayout() layout {
 			InFlight: "active jobs, those of workers that are gone included",
 			Oldest:   "exact with age payload: when the next job was added; else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
+		discover: func(p backlog.Params) discovery {
+			// A job with an id of its own leaves no counter of ids.
+			prefix := beequeuePrefix(p) + ":"
+			return discovery{traces: []trace{{kind: "string", prefix: prefix, suffix: ":id"}, {kind: "hash", prefix: prefix, suffix: ":jobs"}}}
+		},
 		prepare: func(q backlog.Query) step {
-			prefix := q.Params.Get("prefix")
-			if prefix == "" {
-				prefix = "bq"
-			}
+			prefix := beequeuePrefix(q.Params)
 			return &beequeueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload"}
 		},
 	}
 }
+
+func beequeuePrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bq") }
 
 // A beequeueStep asks for the counts of a queue, in the order in which jobs go
 // through it, so that one on its way is counted twice rather than not at all.

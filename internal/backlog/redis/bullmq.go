@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -22,7 +23,8 @@ func bullmqLayout() layout {
 			Summary: "A queue of BullMQ 4 to 6 on Redis. Its global concurrency is the most replicas that can help. " +
 				"Jobs that wait for their children are not backlog: the children are, in their own queues. " +
 				"The user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
-			Queue: "name of the queue",
+			Queue:    "name of the queue",
+			Patterns: scanned("keys PREFIX:*:meta"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "bull", Doc: "The option prefix of the queue, with its braces if it has any, such as {bull}."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next jobs were added. It takes one more round trip, and reads that one field of their hashes."},
@@ -33,15 +35,17 @@ func bullmqLayout() layout {
 			Oldest: "with age payload: when the job at the end of the queue was added, exact if jobs are taken in order and a lower bound with priorities or lifo; " +
 				"else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
+		discover: func(p backlog.Params) discovery {
+			return discovery{traces: []trace{{kind: "hash", prefix: bullmqPrefix(p) + ":", suffix: ":meta"}}}
+		},
 		prepare: func(q backlog.Query) step {
-			prefix := q.Params.Get("prefix")
-			if prefix == "" {
-				prefix = "bull"
-			}
+			prefix := bullmqPrefix(q.Params)
 			return &bullmqStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload"}
 		},
 	}
 }
+
+func bullmqPrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bull") }
 
 // A bullmqStep asks for the counts of a queue and for what its meta says. The order
 // is that in which jobs go through the queue, so that one on its way is counted twice

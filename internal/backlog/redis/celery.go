@@ -36,6 +36,8 @@ func celeryLayout() layout {
 			Summary: "A queue of Celery with Redis as its broker (kombu). A task with a countdown or an ETA, a retry among them, is no different from others until a worker takes it and holds it, so it is ready first and in flight then. " +
 				"Workers take more tasks than they run (worker_prefetch_multiplier), and with Redis these too are in flight.",
 			Queue: "name of the queue, by default celery",
+			Patterns: registered("set _kombu.binding.celery, that of the default exchange") +
+				", and " + scanned("other sets _kombu.binding.*") + "; of an exchange of another name than its queue only the default one is looked into",
 			Parameters: []backlog.Parameter{
 				{Name: "globalKeyPrefix", Kind: backlog.KindText, Doc: "global_keyprefix of broker_transport_options."},
 				{Name: "prioritySteps", Kind: backlog.KindList, Default: celerySteps, Doc: "priority_steps of broker_transport_options."},
@@ -47,7 +49,9 @@ func celeryLayout() layout {
 			InFlight: "the tasks that workers have taken and not acknowledged, those held for later among them, also of a worker that was killed; without the rights to tell their queue those of all queues",
 			Check:    checkCelery,
 		},
-		prepare: prepareCelery,
+		shared:   true,
+		discover: discoverCelery,
+		prepare:  prepareCelery,
 	}
 }
 
@@ -69,21 +73,39 @@ func celeryPriorities(p backlog.Params) []string {
 	return steps
 }
 
-func prepareCelery(q backlog.Query) step {
-	prefix := q.Params.Get("globalKeyPrefix")
-	separator := cmp.Or(q.Params.Get("separator"), celerySeparator)
-	s := &celeryStep{
-		prefix: prefix, queue: q.Queue, separator: separator,
-		unacked: prefix + cmp.Or(q.Params.Get("unackedKey"), celeryUnacked),
-		which:   cmp.Or(q.Params.Get("unacked"), "queue"),
-		registry: registry{
-			framework: "Celery", queue: q.Queue,
-			sets: []string{prefix + celeryBinding + q.Queue},
-			name: func(member string) string { return member[strings.LastIndex(member, separator)+len(separator):] },
+func celerySeparatorOf(p backlog.Params) string { return cmp.Or(p.Get("separator"), celerySeparator) }
+
+// celeryRegistry are the bindings of the default exchange, and of the one that is
+// named like the queue, as Celery makes it for a queue that it does not know.
+func celeryRegistry(p backlog.Params, queue string) registry {
+	binding, separator := p.Get("globalKeyPrefix")+celeryBinding, celerySeparatorOf(p)
+	r := registry{
+		framework: "Celery", queue: queue, sets: []string{binding + celeryExchange},
+		name: func(member string) string {
+			// routing key, pattern, queue
+			parts := strings.Split(member, separator)
+			return parts[len(parts)-1]
 		},
 	}
-	if q.Queue != celeryExchange {
-		s.registry.sets = append(s.registry.sets, prefix+celeryBinding+celeryExchange)
+	if queue != celeryExchange && queue != "" {
+		r.sets = append(r.sets, binding+queue)
+	}
+	return r
+}
+
+func discoverCelery(p backlog.Params) discovery {
+	r := celeryRegistry(p, "")
+	return discovery{registry: &r, traces: []trace{{kind: "set", prefix: p.Get("globalKeyPrefix") + celeryBinding}}}
+}
+
+func prepareCelery(q backlog.Query) step {
+	prefix := q.Params.Get("globalKeyPrefix")
+	separator := celerySeparatorOf(q.Params)
+	s := &celeryStep{
+		prefix: prefix, queue: q.Queue, separator: separator,
+		unacked:  prefix + cmp.Or(q.Params.Get("unackedKey"), celeryUnacked),
+		which:    cmp.Or(q.Params.Get("unacked"), "queue"),
+		registry: celeryRegistry(q.Params, q.Queue),
 	}
 	for _, step := range celeryPriorities(q.Params) {
 		list := prefix + q.Queue

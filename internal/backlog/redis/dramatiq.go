@@ -22,7 +22,8 @@ func dramatiqLayout() layout {
 			Summary: "A queue of Dramatiq (Python). A message stays in NAMESPACE:QUEUE.msgs until it is acknowledged, so nothing that a worker has fetched is overlooked. " +
 				"Delayed messages and retries (NAMESPACE:QUEUE.DQ.msgs) are promoted by a worker alone, and only the message itself tells when it is due: with +hrandfield the options of at most 2,000 delayed messages are read; " +
 				"without that right all of them count as due. Of more than 2,000 a random 2,000 are looked at, and at least one counts as due.",
-			Queue: "name of the queue",
+			Queue:    "name of the queue",
+			Patterns: scanned("hashes NAMESPACE:*.msgs"),
 			Parameters: []backlog.Parameter{
 				{Name: "namespace", Kind: backlog.KindText, Default: "dramatiq", Doc: "namespace of the application's RedisBroker."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the time at which the first message was made (message_timestamp) is read from the message. It needs the rights +lindex +hget."},
@@ -32,12 +33,21 @@ func dramatiqLayout() layout {
 			InFlight: "the messages that workers have fetched and not acknowledged, also those of a worker that was killed",
 			Oldest:   "exact while nothing waits but delayed messages that are due; with age payload exact, the time at which the first message on the queue was made (in JSON); else a lower bound or unknown",
 		},
+		discover: func(p backlog.Params) discovery {
+			prefix := dramatiqNamespace(p) + ":"
+			return discovery{traces: []trace{
+				{kind: "hash", prefix: prefix, suffix: ".msgs", not: ".DQ.msgs"},
+				{kind: "hash", prefix: prefix, suffix: ".DQ.msgs"},
+			}}
+		},
 		prepare: func(q backlog.Query) step {
-			queue := cmp.Or(q.Params.Get("namespace"), "dramatiq") + ":" + q.Queue
+			queue := dramatiqNamespace(q.Params) + ":" + q.Queue
 			return &dramatiqStep{list: queue, messages: queue + ".msgs", delayed: queue + ".DQ.msgs", payload: q.Params.Get("age") == "payload"}
 		},
 	}
 }
+
+func dramatiqNamespace(p backlog.Params) string { return cmp.Or(p.Get("namespace"), "dramatiq") }
 
 // A dramatiqStep asks for the counts of a queue.
 type dramatiqStep struct {

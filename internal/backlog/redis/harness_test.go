@@ -149,23 +149,22 @@ func cases(client writer) []backlogtest.Case {
 		{
 			Name: "list with work in flight",
 			Query: func(testing.TB) backlog.Query {
-				key := k.next("{list}")
-				return backlog.Query{Layout: "list", Queue: key, Params: backlog.NewParams(map[string]string{"inFlightList": key + ":taken"})}
+				return layoutQuery("list", k.next("{list}"), "inFlightList", "{queue}:taken")
 			},
 			Spoil: func(t testing.TB, q backlog.Query) {
 				t.Helper()
-				must(t, "SADD", q.Params.Get("inFlightList"), "a member")
+				must(t, "SADD", q.Queue+":taken", "a member")
 			},
 			Add: each("LPUSH", "NEW"),
 			Take: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
 				for range n {
-					must(t, "LMOVE", q.Queue, q.Params.Get("inFlightList"), "RIGHT", "LEFT")
+					must(t, "LMOVE", q.Queue, q.Queue+":taken", "RIGHT", "LEFT")
 				}
 			},
 			Settle: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
-				must(t, "RPOP", q.Params.Get("inFlightList"), n)
+				must(t, "RPOP", q.Queue+":taken", n)
 			},
 		},
 		{

@@ -18,7 +18,8 @@ func laravelLayout() layout {
 			Summary: "A queue of Laravel (PHP) on its redis driver, with or without Horizon. Delayed jobs, retries and the jobs of a worker that died are moved to the queue by a worker alone, so at zero replicas they count as due here when their time has come. " +
 				"Laravel keeps no list of its queues, so a wrong prefix looks like an empty queue: a warning says so until the first job is seen. Where a queue is paused is kept in the application's cache and not told here. " +
 				"Keys: PREFIX queues:NAME, PREFIX queues:NAME:delayed, PREFIX queues:NAME:reserved, without the blanks.",
-			Queue: "name of the queue; in a cluster with the braces that Laravel puts around it, such as {default}",
+			Queue:    "name of the queue; in a cluster with the braces that Laravel puts around it, such as {default}",
+			Patterns: scanned("lists and sorted sets PREFIX queues:*"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Doc: "REDIS_PREFIX of the application (database.redis.options.prefix). If that is not set, Laravel makes it of the application's name: laravel_database_ up to Laravel 11, laravel-database- from 12 on. It is not Horizon's own prefix."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the first job of the queue is read to tell when it was created, which Laravel 12 and Horizon write into it. It needs the right +lindex."},
@@ -27,6 +28,14 @@ func laravelLayout() layout {
 			Due:      "delayed jobs and retries whose time has come, and jobs that a worker has held for longer than retry_after",
 			InFlight: "the jobs that a worker has taken, also if it was killed, until retry_after has passed",
 			Oldest:   "with age payload, exact: when the first job was created and its delay was over; else since when the first delayed job has been due, a lower bound while there are jobs on the queue",
+		},
+		discover: func(p backlog.Params) discovery {
+			prefix := p.Get("prefix") + "queues:"
+			return discovery{traces: []trace{
+				{kind: "list", prefix: prefix, not: ":notify"},
+				{kind: "zset", prefix: prefix, suffix: ":delayed"},
+				{kind: "zset", prefix: prefix, suffix: ":reserved"},
+			}}
 		},
 		prepare: func(q backlog.Query) step {
 			return &laravelStep{

@@ -13,6 +13,11 @@ type layout struct {
 	// prepare returns the first step of reading a query. It is called once for each
 	// query, so what the step remembers lasts from one read to the next.
 	prepare func(backlog.Query) step
+	// discover says where the queues are found that match a pattern.
+	discover func(backlog.Params) discovery
+	// shared says that the steps of different queues send the same commands, for what
+	// the framework keeps for all queues together.
+	shared bool
 }
 
 // layouts are all ways in which a queue can lie in Redis.
@@ -45,6 +50,12 @@ type step interface {
 	// outcome makes something of the replies, which are in the order of the commands.
 	// A reply may hold an error of the server; WRONGTYPE and redirections never get here.
 	outcome(replies []reply, now time.Time) outcome
+}
+
+// A grower is a first step whose keys change from one read to another.
+type grower interface {
+	// grew tells, once, that there are other keys than before.
+	grew() bool
 }
 
 // An outcome of a step is a reading, an error, or a further step.

@@ -1,32 +1,58 @@
 package redis
 
 import (
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
+const (
+	inFlightList = "inFlightList"
+	// inFlightQueue stands for the key of the list in that parameter.
+	inFlightQueue = "{queue}"
+)
+
+var errOneInFlightList = errors.New("inFlightList: names one list for several queues, want {queue} in it, such as {queue}:processing")
+
 // listLayout is a Redis list whose elements are messages.
 func listLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
-			Name:    "list",
-			Summary: "A list whose elements are messages (LPUSH and BRPOP, or LMOVE for a reliable queue).",
-			Queue:   "key of the list",
+			Name:     "list",
+			Summary:  "A list whose elements are messages (LPUSH and BRPOP, or LMOVE for a reliable queue).",
+			Queue:    "key of the list",
+			Patterns: scanned("lists"),
 			Parameters: []backlog.Parameter{
-				{Name: "inFlightList", Kind: backlog.KindText, Doc: "Key of the list to which workers move what they are working on, as LMOVE and BLMOVE do."},
+				{Name: inFlightList, Kind: backlog.KindText, Doc: "Key of the list to which workers move what they are working on, as LMOVE and BLMOVE do. {queue} in it stands for the key of the list itself, of each one if there are several."},
 			},
 			Ready:    "the length of the list",
 			InFlight: "the length of inFlightList, if given",
+			Check:    checkList,
 		},
+		discover: named("list"),
 		prepare: func(q backlog.Query) step {
 			s := &listStep{{key: q.Queue, class: 'l', args: []any{"LLEN", q.Queue}}}
-			if inFlight := q.Params.Get("inFlightList"); inFlight != "" {
+			if inFlight := strings.ReplaceAll(q.Params.Get(inFlightList), inFlightQueue, q.Queue); inFlight != "" {
 				*s = append(*s, command{key: inFlight, class: 'l', args: []any{"LLEN", inFlight}})
 			}
 			return s
 		},
 	}
+}
+
+// checkList demands a list of its own for what is in flight of each of several queues:
+// one for all would count as often as there are queues.
+func checkList(q backlog.Query) error {
+	queues, err := backlog.ParseQueues(q.Queue)
+	if err != nil {
+		return err
+	}
+	if list := q.Params.Get(inFlightList); list != "" && queues.Several() && !strings.Contains(list, inFlightQueue) {
+		return errOneInFlightList
+	}
+	return nil
 }
 
 // A listStep asks for the length of the list and of the one in flight, if any.

@@ -41,6 +41,7 @@ type redirect struct {
 func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
 	results := make([]backlog.Result, len(queries))
 	jobs := s.prepare(queries, results)
+	s.finder.await(ctx)
 	s.watch.arm(jobs)
 	var err error
 	for range maxTrips {
@@ -83,7 +84,16 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	if !found {
 		return nil, fmt.Errorf("%w: redis has no layout %q", backlog.ErrMismatch, q.Layout)
 	}
-	return l.prepare(q), nil
+	queues, err := backlog.ParseQueues(q.Queue)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %s %q: %w", backlog.ErrMismatch, q.Layout, q.Queue, err)
+	case queues.Several():
+		return newSeveral(l, q, queues, s.finder), nil
+	default:
+		q.Queue = backlog.Unescape(queues.String())
+		return l.prepare(q), nil
+	}
 }
 
 // A batch is the commands of one trip and what became of them.
@@ -114,6 +124,10 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 		jobs[i].from = len(b.commands)
 		b.commands = jobs[i].step.commands(b.commands, now)
 		jobs[i].to = len(b.commands)
+		if g, ok := jobs[i].plan.first.(grower); ok && g.grew() {
+			// Before they are read: a change of a key must find the query that it is of.
+			s.topology.forget(s.watch.cover(jobs[i].plan, now))
+		}
 	}
 	s.buffer = b.commands
 	s.run(ctx, routing, jobs, &b)

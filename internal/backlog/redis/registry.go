@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
 )
 
 const (
@@ -27,7 +28,7 @@ type registry struct {
 	// member is the member of any of the sets that stands for the queue; "" if it can
 	// only be told by name.
 	member string
-	// queue is the name of the queue, as name returns it.
+	// queue is the name of the queue, as name returns it; "" if it is not of one queue.
 	queue string
 	// name returns the queue that a member stands for; "" if for none.
 	name func(member string) string
@@ -67,13 +68,9 @@ func (s *registryStep) outcome(replies []reply, _ time.Time) outcome {
 		if s.member != "" {
 			known = c.number() > 0 || known
 		}
-		members := c.texts(-1)
+		members := s.queues(&c)
 		complete = complete && len(members) < registryPage
-		for _, member := range members {
-			if name := s.name(member); name != "" {
-				names = append(names, name)
-			}
-		}
+		names = append(names, members...)
 	}
 	if c.err != nil {
 		return fail(c.err)
@@ -86,17 +83,40 @@ func (s *registryStep) outcome(replies []reply, _ time.Time) outcome {
 	return done(s.reading)
 }
 
+// queues takes the members of one set, and returns the queues that they stand for.
+func (r *registry) queues(c *counts) []string {
+	var names []string
+	for _, member := range c.texts(-1) {
+		if name := r.name(member); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // warning tells people what the registry holds instead of the queue.
-func (s *registryStep) warning(names []string) string {
-	text := fmt.Sprintf("%s knows no queue %q here", s.framework, s.queue)
+func (r *registry) warning(names []string) string {
+	return fmt.Sprintf("%s knows no queue %q here%s", r.framework, r.queue, others(r.queue, names))
+}
+
+// others tells which names there are instead of the one that is wanted, the nearest
+// ones first.
+func others(wanted string, names []string) string {
 	slices.Sort(names)
 	names = slices.Compact(names)
+	near := spelling.Nearest(wanted, names)
+	if near != "" {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == near })
+		near = fmt.Sprintf("; did you mean %q?", near)
+	}
 	switch {
+	case len(names) == 0 && near == "":
+		return " and no other either"
 	case len(names) == 0:
-		return text + " and no other either"
+		return near
 	case len(names) > registryNames:
-		return text + ", but among others " + strings.Join(names[:registryNames], ", ")
+		return ", but among others " + strings.Join(names[:registryNames], ", ") + near
 	default:
-		return text + ", but " + strings.Join(names, ", ")
+		return ", but " + strings.Join(names, ", ") + near
 	}
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -25,7 +26,8 @@ func resqueLayout() layout {
 			Summary: "A queue of Resque (Ruby, or node-resque), with the delayed jobs of resque-scheduler, which a running scheduler alone moves to the queue: they count as due here when their time has come. " +
 				"They lie in lists for all queues and say only in themselves which one is theirs: the first 100 due moments with 100 jobs each are looked at. " +
 				"Keys: NAMESPACE:queue:NAME, NAMESPACE:queues, NAMESPACE:workers, NAMESPACE:worker:*, NAMESPACE:delayed_queue_schedule, NAMESPACE:delayed:*. It needs the rights +get +lrange +sismember +sscan +srandmember.",
-			Queue: "name of the queue",
+			Queue:    "name of the queue",
+			Patterns: registered("set NAMESPACE:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "namespace", Kind: backlog.KindText, Default: "resque", Doc: "Namespace of the application (Resque.redis.namespace)."},
 			},
@@ -34,20 +36,27 @@ func resqueLayout() layout {
 			InFlight: "the workers that work on a job of the queue; also those that were killed, until another worker removes them",
 			Oldest:   "since when the first delayed job has been due, a lower bound while there are jobs on the queue; Resque does not write down when a job was enqueued",
 		},
+		shared: true,
+		discover: func(p backlog.Params) discovery {
+			return discovery{registry: resqueRegistry(resqueNamespace(p), "")}
+		},
 		prepare: func(q backlog.Query) step {
-			namespace := q.Params.Get("namespace")
-			if namespace == "" {
-				namespace = "resque"
-			}
+			namespace := resqueNamespace(q.Params)
 			return &resqueStep{
 				name:      q.Queue,
 				namespace: namespace,
-				registry: registry{
-					framework: "Resque", sets: []string{namespace + ":queues"}, member: q.Queue, queue: q.Queue,
-					name: func(member string) string { return member },
-				},
+				registry:  *resqueRegistry(namespace, q.Queue),
 			}
 		},
+	}
+}
+
+func resqueNamespace(p backlog.Params) string { return cmp.Or(p.Get("namespace"), "resque") }
+
+func resqueRegistry(namespace, queue string) *registry {
+	return &registry{
+		framework: "Resque", sets: []string{namespace + ":queues"}, member: queue, queue: queue,
+		name: func(member string) string { return member },
 	}
 }
 

@@ -18,7 +18,8 @@ func rqLayout() layout {
 			Summary: "A queue of RQ (Redis Queue, Python). Jobs with a time or a retry interval are moved to the queue by a worker alone, so here they count as due when their time has come, worker or none. " +
 				"It is paused while all workers are suspended (rq suspend). What a rate limit holds back counts when RQ puts it on the queue. " +
 				"Keys: PREFIX:queue:*, PREFIX:queues, PREFIX:scheduled:*, PREFIX:ready:*, PREFIX:wip:*, PREFIX:suspended.",
-			Queue: "name of the queue",
+			Queue:    "name of the queue",
+			Patterns: registered("set PREFIX:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "rq", Doc: "RQ_KEY_PREFIX of the application."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the time at which the first job was enqueued is read from the job (its field enqueued_at alone). It needs the rights +lindex +hget, and to read PREFIX:job:*."},
@@ -28,20 +29,28 @@ func rqLayout() layout {
 			InFlight: "the jobs that workers have taken, also those of a worker that was killed, until RQ gives them up",
 			Oldest:   "exact while nothing waits but scheduled work that is due; with age payload exact, the time at which the first job on the queue was enqueued; else a lower bound or unknown",
 		},
+		discover: func(p backlog.Params) discovery { return discovery{registry: rqRegistry(rqPrefix(p), "")} },
 		prepare: func(q backlog.Query) step {
-			prefix := cmp.Or(q.Params.Get("prefix"), "rq")
+			prefix := rqPrefix(q.Params)
 			list := prefix + ":queue:" + q.Queue
 			return &rqStep{
 				scheduled: prefix + ":scheduled:" + q.Queue, dependents: prefix + ":ready:" + q.Queue,
 				list: list, taken: list + ":intermediate", wip: prefix + ":wip:" + q.Queue, suspended: prefix + ":suspended",
-				jobs:    prefix + ":job:",
-				payload: q.Params.Get("age") == "payload",
-				registry: registry{
-					framework: "RQ", sets: []string{prefix + ":queues"}, member: list, queue: q.Queue,
-					name: func(member string) string { return strings.TrimPrefix(member, prefix+":queue:") },
-				},
+				jobs:     prefix + ":job:",
+				payload:  q.Params.Get("age") == "payload",
+				registry: *rqRegistry(prefix, q.Queue),
 			}
 		},
+	}
+}
+
+func rqPrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "rq") }
+
+func rqRegistry(prefix, queue string) *registry {
+	list := prefix + ":queue:"
+	return &registry{
+		framework: "RQ", sets: []string{prefix + ":queues"}, member: list + queue, queue: queue,
+		name: func(member string) string { return strings.TrimPrefix(member, list) },
 	}
 }
 

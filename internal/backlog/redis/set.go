@@ -10,12 +10,14 @@ import (
 func setLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
-			Name:    "set",
-			Summary: "A set whose members are messages (SADD and SPOP).",
-			Queue:   "key of the set",
-			Ready:   "the number of members",
+			Name:     "set",
+			Summary:  "A set whose members are messages (SADD and SPOP).",
+			Queue:    "key of the set",
+			Patterns: scanned("sets"),
+			Ready:    "the number of members",
 		},
-		prepare: func(q backlog.Query) step { return newCardinality("SCARD", 's', q.Queue) },
+		discover: named("set"),
+		prepare:  func(q backlog.Query) step { return newCardinality("SCARD", 's', q.Queue) },
 	}
 }
 
@@ -23,12 +25,14 @@ func setLayout() layout {
 func hashLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
-			Name:    "hash",
-			Summary: "A hash whose fields are messages (HSET and HDEL).",
-			Queue:   "key of the hash",
-			Ready:   "the number of fields",
+			Name:     "hash",
+			Summary:  "A hash whose fields are messages (HSET and HDEL).",
+			Queue:    "key of the hash",
+			Patterns: scanned("hashes"),
+			Ready:    "the number of fields",
 		},
-		prepare: func(q backlog.Query) step { return newCardinality("HLEN", 'h', q.Queue) },
+		discover: named("hash"),
+		prepare:  func(q backlog.Query) step { return newCardinality("HLEN", 'h', q.Queue) },
 	}
 }
 

@@ -33,7 +33,8 @@ func sidekiqLayout() layout {
 				"They lie in two sets for all queues and say only in themselves which one is theirs: the first 1,000 due and 100 future ones of each set are looked at. " +
 				"What workers hold is told by the heartbeats of their processes, every 10 s; in between, a queue that shrank counts as one job in flight. Jobs that Sidekiq Pro's super_fetch keeps for a dead process do not count. " +
 				"Keys: queue:NAME, schedule, retry, processes, HOST:PID:*, queues, paused. It needs the rights +sismember +sscan +srandmember +hvals +hmget.",
-			Queue: "name of the queue, without queue:",
+			Queue:    "name of the queue, without queue:",
+			Patterns: registered("set queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the oldest job of the queue is read to tell when it was enqueued. It needs the right +lindex."},
 			},
@@ -42,17 +43,23 @@ func sidekiqLayout() layout {
 			InFlight: "the jobs that processes said they work on; those of a killed process for the minute until Sidekiq forgets them",
 			Oldest:   "with age payload, exact: when the oldest job was enqueued or fell due; else since when the first scheduled job or retry has been due, a lower bound while there are jobs on the queue",
 		},
+		shared:   true,
+		discover: func(backlog.Params) discovery { return discovery{registry: sidekiqRegistry("")} },
 		prepare: func(q backlog.Query) step {
 			return &sidekiqStep{
-				name:    q.Queue,
-				queue:   "queue:" + q.Queue,
-				payload: q.Params.Get("age") == "payload",
-				registry: registry{
-					framework: "Sidekiq", sets: []string{"queues"}, member: q.Queue, queue: q.Queue,
-					name: func(member string) string { return member },
-				},
+				name:     q.Queue,
+				queue:    "queue:" + q.Queue,
+				payload:  q.Params.Get("age") == "payload",
+				registry: *sidekiqRegistry(q.Queue),
 			}
 		},
+	}
+}
+
+func sidekiqRegistry(queue string) *registry {
+	return &registry{
+		framework: "Sidekiq", sets: []string{"queues"}, member: queue, queue: queue,
+		name: func(member string) string { return member },
 	}
 }
 

@@ -12,9 +12,10 @@ import (
 func sortedSetLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
-			Name:    "sortedSet",
-			Summary: "A sorted set whose members are messages, scored by the time they are due (ZADD and ZRANGEBYSCORE or ZPOPMIN).",
-			Queue:   "key of the sorted set",
+			Name:     "sortedSet",
+			Summary:  "A sorted set whose members are messages, scored by the time they are due (ZADD and ZRANGEBYSCORE or ZPOPMIN).",
+			Queue:    "key of the sorted set",
+			Patterns: scanned("sorted sets"),
 			Parameters: []backlog.Parameter{
 				{Name: "score", Kind: backlog.KindChoice, Allowed: []string{"seconds", "milliseconds", "none"}, Default: "seconds", Doc: "What a score means: the Unix time at which the message is due, or nothing about time."},
 				{Name: "scoreScale", Kind: backlog.KindNumber, Doc: "Where a score is neither: by how much the Unix time in seconds is multiplied to give the score. It takes the place of score."},
@@ -23,6 +24,7 @@ func sortedSetLayout() layout {
 			Oldest: "exact: since when the member with the lowest score has been due; unknown if score is none",
 			Check:  checkSortedSet,
 		},
+		discover: named("zset"),
 		prepare: func(q backlog.Query) step {
 			scale := scoreScale(q.Params)
 			if scale == 0 {

@@ -19,6 +19,7 @@ type source struct {
 	watch    *watchlist
 	wakes    *wakes
 	topology *topology
+	finder   *finder
 	scout    *scout // nil for a single server
 	// buffer holds the commands of a read; it belongs to the goroutine that reads.
 	buffer []command
@@ -51,10 +52,12 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	}
 	openNode := func(address string) *node { return newNode(cfg, address, s.wakes, s.watch, log) }
 	s.topology = newTopology(cfg, resolve, openNode, s.wakes, log)
+	s.finder = newFinder(s.topology, s.wakes)
 	// The goroutines live as long as the source, not as long as the call that opens it.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.end = end
 	s.tasks.Go(func() { s.wakes.forward(life) })
+	s.tasks.Go(func() { s.finder.run(life) })
 	if s.scout != nil {
 		s.tasks.Go(func() { s.topology.watch(life) })
 	} else if _, err := s.topology.refresh(life); err != nil {

@@ -19,7 +19,8 @@ func streamLayout() layout {
 			Name: "stream",
 			Summary: "A stream, read by a consumer group: what the group has not been served yet is ready, what it was served and did not " +
 				"acknowledge is in flight. Without consumerGroup every entry counts, and the number falls only when entries are deleted or trimmed.",
-			Queue: "key of the stream",
+			Queue:    "key of the stream",
+			Patterns: scanned("streams"),
 			Parameters: []backlog.Parameter{
 				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "Consumer group whose backlog it is."},
 				{Name: "groupStart", Kind: backlog.KindChoice, Allowed: []string{"first", "last"}, Default: "first", Doc: "Where the workers will create a group that does not exist yet: at the first entry (id 0), so that all entries wait for it, or at the last (id $), so that none does."},
@@ -35,6 +36,7 @@ func streamLayout() layout {
 				return nil
 			},
 		},
+		discover: named("stream"),
 		prepare: func(q backlog.Query) step {
 			group := q.Params.Get("consumerGroup")
 			if group == "" {

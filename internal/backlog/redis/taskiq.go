@@ -18,7 +18,8 @@ func taskiqLayout() layout {
 			Name: "taskiq",
 			Summary: "A queue of Taskiq (taskiq-redis, Python), with its stream broker or its list broker. A PubSub broker keeps no tasks, so it has no backlog. " +
 				"Delayed and periodic tasks are put on the queue by Taskiq's scheduler, a process of its own that has to run all the time, and count from then on.",
-			Queue: "queue_name of the broker, by default taskiq",
+			Queue:    "queue_name of the broker, by default taskiq",
+			Patterns: scanned("streams or lists"),
 			Parameters: []backlog.Parameter{
 				{Name: "broker", Kind: backlog.KindChoice, Allowed: []string{"stream", "list"}, Required: true, Doc: "The broker of the application: RedisStreamBroker (stream) or ListQueueBroker (list), also in their Sentinel and Cluster forms."},
 				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "consumer_group_name of a stream broker, taskiq unless given."},
@@ -33,6 +34,7 @@ func taskiqLayout() layout {
 				return nil
 			},
 		},
+		discover: func(p backlog.Params) discovery { return named(p.Get("broker"))(p) },
 		prepare: func(q backlog.Query) step {
 			if q.Params.Get("broker") == "list" {
 				return newCardinality("LLEN", 'l', q.Queue)

@@ -98,20 +98,48 @@ func (w *watchlist) plan(q backlog.Query, now time.Time, prepare func(backlog.Qu
 		return nil, err
 	}
 	p := &plan{query: q, first: first, lastRead: now}
-	seen := make(map[string]bool)
-	for _, c := range first.commands(nil, now) {
-		if c.class != 0 && !seen[c.key] {
-			seen[c.key] = true
-			p.keys = append(p.keys, c.key)
-		}
-	}
 	w.plans[q] = p
+	w.cover(p, now)
+	return p, nil
+}
+
+// cover makes the keys of a plan those of its first step, and returns those that
+// belong to no plan any more.
+func (w *watchlist) cover(p *plan, now time.Time) (unused []string) {
+	before := make(map[string]bool, len(p.keys))
+	for _, key := range p.keys {
+		before[key] = true
+	}
+	p.keys = p.keys[:0]
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, key := range p.keys {
-		w.byKey[key] = append(w.byKey[key], p)
+	seen := make(map[string]bool)
+	for _, c := range p.first.commands(nil, now) {
+		if c.class == 0 || seen[c.key] {
+			continue
+		}
+		seen[c.key] = true
+		p.keys = append(p.keys, c.key)
+		if !before[c.key] {
+			w.byKey[c.key] = append(w.byKey[c.key], p)
+		}
 	}
-	return p, nil
+	for key := range before {
+		if !seen[key] && w.leave(p, key) {
+			unused = append(unused, key)
+		}
+	}
+	return unused
+}
+
+// leave takes a plan off a key, and tells whether no other plan is left. mu is held.
+func (w *watchlist) leave(p *plan, key string) (last bool) {
+	w.byKey[key] = without(w.byKey[key], p)
+	if len(w.byKey[key]) > 0 {
+		return false
+	}
+	delete(w.byKey, key)
+	return true
 }
 
 // sweep forgets the plans that were not read for long, and returns the keys that
@@ -129,8 +157,7 @@ func (w *watchlist) sweep(now time.Time) (unused []string) {
 		}
 		delete(w.plans, q)
 		for _, key := range p.keys {
-			if w.byKey[key] = without(w.byKey[key], p); len(w.byKey[key]) == 0 {
-				delete(w.byKey, key)
+			if w.leave(p, key) {
 				unused = append(unused, key)
 			}
 		}

@@ -1,0 +1,68 @@
+package redis
+
+import (
+	"strings"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// A discovery says where the queues of a layout are found whose names match a pattern.
+type discovery struct {
+	// registry is where the framework keeps their names; nil if nowhere.
+	registry *registry
+	// traces are kinds of keys that queues leave, for those that are in no registry.
+	traces []trace
+}
+
+// A trace is a kind of key by which a queue shows itself: prefix, name and suffix.
+type trace struct {
+	// kind is the type of the key as SCAN knows it, such as "list".
+	kind           string
+	prefix, suffix string
+	// not is the end of keys of the same kind that are no trace; "" if there are none.
+	not string
+}
+
+// search is what SCAN has to look for to find the queues that match a pattern.
+func (t trace) search(pattern string) search {
+	return search{kind: t.kind, match: scanEscape(t.prefix) + scanPattern(pattern) + scanEscape(t.suffix)}
+}
+
+// queue returns the queue that a key is a trace of; false if it is none.
+func (t trace) queue(key string) (string, bool) {
+	if t.not != "" && strings.HasSuffix(key, t.not) {
+		return "", false
+	}
+	name, found := strings.CutPrefix(key, t.prefix)
+	if !found {
+		return "", false
+	}
+	name, found = strings.CutSuffix(name, t.suffix)
+	return name, found && name != ""
+}
+
+// named are the queues whose names are the keys themselves.
+func named(kind string) func(backlog.Params) discovery {
+	return func(backlog.Params) discovery { return discovery{traces: []trace{{kind: kind}}} }
+}
+
+// scanPattern turns a pattern of backlog.Queues into one of Redis, which knows ranges
+// in brackets too.
+func scanPattern(pattern string) string {
+	return strings.NewReplacer("[", `\[`, "]", `\]`).Replace(pattern)
+}
+
+// scanEscape makes a text match itself alone.
+func scanEscape(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`, "*", `\*`, "?", `\?`).Replace(text)
+}
+
+// scanned tells people of traces.
+func scanned(what string) string {
+	return "among the " + what + " of the server, by SCAN, which needs the right +scan: a queue that is new is found within 5 s, or later where there are millions of keys"
+}
+
+// registered tells people of a registry.
+func registered(what string) string {
+	return "in the " + what + ", which is read along: a queue that is new is noticed at once (it needs the right +srandmember)"
+}

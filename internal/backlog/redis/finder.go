@@ -1,0 +1,254 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+const (
+	// findInterval is how often the keys of a server are gone through, at least.
+	findInterval = 5 * time.Second
+	// findShare is how much longer the finder rests than it works, so that a server
+	// with millions of keys is not kept busy by it.
+	findShare = 9
+	// findPage is about how many keys the server looks at for one answer.
+	findPage = 1000
+	// findMost is how many keys one search keeps.
+	findMost = 10000
+	// findFirst is how long the first read waits for what a new search finds.
+	findFirst = 500 * time.Millisecond
+	// findPageTimeout bounds one answer.
+	findPageTimeout = 2 * time.Second
+)
+
+// A search is what SCAN looks for: keys of a type whose names match.
+type search struct{ kind, match string }
+
+// A finder goes through the keys of all servers, again and again, for the patterns of
+// queues that are in no registry. It does so on its own schedule and not when a queue
+// is read, for it takes as long as there are keys.
+type finder struct {
+	topology *topology
+	wakes    *wakes
+	// work holds a value when there is a new search.
+	work chan struct{}
+
+	// mu guards searches and what is in them.
+	mu       sync.Mutex
+	searches map[search]*findings
+}
+
+// findings are what a search found last.
+type findings struct {
+	keys map[string]struct{}
+	// complete says that there was a search that went through all keys.
+	complete bool
+	// more says that there were more than findMost.
+	more bool
+	// err is why the last attempt failed; nil if it did not.
+	err error
+	// tried is closed after the first attempt.
+	tried chan struct{}
+	// created is when somebody was first interested.
+	created time.Time
+	// queries are to be read when something new is found; when each asked last.
+	queries map[backlog.Query]time.Time
+}
+
+func newFinder(t *topology, w *wakes) *finder {
+	return &finder{topology: t, wakes: w, work: make(chan struct{}, 1), searches: make(map[search]*findings)}
+}
+
+// ask returns what a search found last, a copy but for its keys, which never change.
+// From now on, for as long as somebody asks, what is found wakes the query.
+func (f *finder) ask(s search, q backlog.Query, now time.Time) findings {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found := f.searches[s]
+	if found == nil {
+		found = &findings{tried: make(chan struct{}), created: now, queries: make(map[backlog.Query]time.Time)}
+		f.searches[s] = found
+		f.hurry()
+	} else if !found.complete && found.err != nil {
+		f.hurry()
+	}
+	found.queries[q] = now
+	return *found
+}
+
+// hurry makes the finder search now.
+func (f *finder) hurry() {
+	select {
+	case f.work <- struct{}{}:
+	default:
+	}
+}
+
+// await waits, a moment only, for the first attempts of new searches, so that what
+// asks for them need not fail.
+func (f *finder) await(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, findFirst)
+	defer cancel()
+	for tried := f.untried(); tried != nil; tried = f.untried() {
+		select {
+		case <-tried:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// untried returns what is closed after the first attempt of a new search, nil if none
+// is worth waiting for.
+func (f *finder) untried() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, found := range f.searches {
+		if !found.complete && found.err == nil && time.Since(found.created) < findFirst {
+			return found.tried
+		}
+	}
+	return nil
+}
+
+// run searches until ctx ends.
+func (f *finder) run(ctx context.Context) {
+	timer := time.NewTimer(findInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.work:
+		case <-timer.C:
+		}
+		begin := time.Now()
+		for _, s := range f.wanted(begin) {
+			keys, more, err := f.sweep(ctx, s)
+			if ctx.Err() != nil {
+				return
+			}
+			f.settle(s, keys, more, err)
+		}
+		timer.Reset(max(findInterval, findShare*time.Since(begin)))
+	}
+}
+
+// wanted returns the searches that somebody asked for lately, and forgets the others.
+func (f *finder) wanted(now time.Time) []search {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := make([]search, 0, len(f.searches))
+	for s, found := range f.searches {
+		maps.DeleteFunc(found.queries, func(_ backlog.Query, asked time.Time) bool { return now.Sub(asked) > planLife })
+		if len(found.queries) == 0 {
+			delete(f.searches, s)
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// settle keeps what a search found, and wakes its queries if there is something new.
+func (f *finder) settle(s search, keys map[string]struct{}, more bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found := f.searches[s]
+	if found == nil {
+		return
+	}
+	first := !found.complete && found.err == nil
+	news := first || !found.complete && err == nil
+	if err == nil {
+		news = news || !covers(found.keys, keys)
+		found.keys, found.more, found.complete = keys, more, true
+	}
+	found.err = err
+	if first {
+		close(found.tried)
+	}
+	if news {
+		f.wakes.add(slices.Collect(maps.Keys(found.queries)))
+	}
+}
+
+// covers tells whether all of some are among all.
+func covers(all, some map[string]struct{}) bool {
+	for key := range some {
+		if _, found := all[key]; !found {
+			return false
+		}
+	}
+	return true
+}
+
+// sweep goes through the keys of all servers once.
+func (f *finder) sweep(ctx context.Context, s search) (keys map[string]struct{}, more bool, err error) {
+	r, err := f.topology.current(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	keys = make(map[string]struct{})
+	for _, address := range r.addresses() {
+		cursor := "0"
+		for {
+			begin := time.Now()
+			cursor, err = f.page(ctx, r.nodes[address], s, cursor, keys)
+			if err != nil {
+				return nil, false, fmt.Errorf("look for keys that match %q: %w", s.match, err)
+			}
+			if len(keys) > findMost {
+				return keys, true, nil
+			}
+			if cursor == "0" {
+				break
+			}
+			rest(ctx, time.Since(begin))
+		}
+	}
+	return keys, false, nil
+}
+
+// page adds the keys of one answer, and returns where the next begins; "0" at the end.
+func (f *finder) page(ctx context.Context, n *node, s search, cursor string, keys map[string]struct{}) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, findPageTimeout)
+	defer cancel()
+	replies, err := n.do(ctx, []command{{args: []any{"SCAN", cursor, "MATCH", s.match, "COUNT", findPage, "TYPE", s.kind}}})
+	if err != nil {
+		return "", err
+	}
+	answer, err := replies[0].list()
+	if err != nil {
+		return "", err
+	}
+	if len(answer) != 2 {
+		return "", fmt.Errorf("%w: %d parts in an answer to SCAN", errReply, len(answer))
+	}
+	found, ok := answer[1].([]any)
+	next := text(answer[0])
+	if _, err := strconv.ParseUint(next, 10, 64); err != nil || !ok {
+		return "", fmt.Errorf("%w: an answer to SCAN without a cursor and keys", errReply)
+	}
+	for _, key := range found {
+		keys[text(key)] = struct{}{}
+	}
+	return next, nil
+}
+
+// rest waits for d or until ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

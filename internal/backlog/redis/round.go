@@ -1,0 +1,139 @@
+package redis
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// A round is a step of several queues at once: each of them takes its own.
+type round struct {
+	several *several
+	turns   []turn
+	// known are the names that the framework's registry holds.
+	known []string
+	// places are those of the commands that several queues may send, by their text.
+	places map[string]int
+}
+
+// A turn is the step of one queue in a round.
+type turn struct {
+	*oneOf
+	step    step
+	reading backlog.Reading
+	done    bool
+	// late says that the queue was found in this very round, so that it begins in the next.
+	late bool
+	// replies are the places of the replies to its commands.
+	replies []int
+}
+
+func (r *round) commands(dst []command, now time.Time) []command {
+	base := len(dst)
+	r.places = make(map[string]int)
+	for i := range r.turns {
+		t := &r.turns[i]
+		if t.done {
+			continue
+		}
+		begin := len(dst)
+		t.replies = t.replies[:0]
+		dst = t.step.commands(dst, now)
+		if r.several.layout.shared {
+			dst = r.share(dst, begin, base, t)
+			continue
+		}
+		for place := begin; place < len(dst); place++ {
+			t.replies = append(t.replies, place-base)
+		}
+	}
+	return dst
+}
+
+// share takes the commands of a turn, which are at the end of dst, out again where
+// another turn sends the same.
+func (r *round) share(dst []command, begin, base int, t *turn) []command {
+	kept := dst[:begin]
+	for _, c := range dst[begin:] {
+		text := fmt.Sprintf("%#v", c.args)
+		place, sent := r.places[text]
+		if !sent {
+			place = len(kept) - base
+			r.places[text] = place
+			kept = append(kept, c)
+		}
+		t.replies = append(t.replies, place)
+	}
+	return kept
+}
+
+func (r *round) outcome(replies []reply, now time.Time) outcome {
+	waiting := false
+	var own []reply
+	for i := range r.turns {
+		t := &r.turns[i]
+		if t.done || t.late {
+			waiting = waiting || t.late
+			t.late = false
+			continue
+		}
+		own = own[:0]
+		for _, place := range t.replies {
+			own = append(own, replies[place])
+		}
+		o := t.step.outcome(own, now)
+		switch {
+		case o.err != nil:
+			return fail(fmt.Errorf("queue %q: %w", t.queue, o.err))
+		case o.next != nil:
+			t.step, waiting = o.next, true
+		default:
+			t.reading, t.done = o.reading, true
+		}
+	}
+	if waiting {
+		return outcome{next: r}
+	}
+	return done(r.reading(now))
+}
+
+// reading puts the readings of all queues together.
+func (r *round) reading(now time.Time) backlog.Reading {
+	parts := make([]backlog.Part, len(r.turns))
+	for i := range r.turns {
+		t := &r.turns[i]
+		if t.reading.Backlog() > 0 || !t.reading.NextDue.IsZero() {
+			t.seen = now
+		}
+		if !t.named {
+			// It was found, so it exists; its keys may go while there is nothing in it.
+			t.reading.Missing, t.reading.Warning = false, ""
+		}
+		parts[i] = backlog.Part{Queue: t.queue, Reading: t.reading}
+	}
+	whole := backlog.Together(parts)
+	if len(r.several.patterns) == 0 {
+		return whole
+	}
+	// Counters jump when another queue is found.
+	whole.Enqueued, whole.Dequeued = backlog.Count{}, backlog.Count{}
+	switch {
+	case r.several.more:
+		whole.Quality = max(whole.Quality, backlog.LowerBound)
+		whole.Warning = fmt.Sprintf("more than %d queues match, and the others are not read", severalMost)
+	case len(parts) == 0:
+		whole.Warning = r.nothing()
+	}
+	return whole
+}
+
+// nothing tells people that no queue matches, and which there are.
+func (r *round) nothing() string {
+	text := "no queue matches " + strings.Join(r.several.patterns, ",")
+	if r.several.registry == nil {
+		return text + " yet"
+	}
+	return text + " in what " + r.several.registry.framework + " knows" + others(r.several.patterns[0], r.known)
+}
