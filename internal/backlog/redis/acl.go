@@ -37,5 +37,6 @@ const ACLMessageRules = "+hrandfield"
 const ACLResqueRules = "+get +lrange"
 
 // ACLPatternRules are needed in addition where patterns name queues that the framework
-// keeps no list of.
+// keeps no list of. Without them a warning about a queue that is not there cannot tell
+// under which prefix it is.
 const ACLPatternRules = "+scan"

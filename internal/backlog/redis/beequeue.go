@@ -29,7 +29,7 @@ func beequeueLayout() layout {
 		discover: func(p backlog.Params) discovery {
 			// A job with an id of its own leaves no counter of ids.
 			prefix := beequeuePrefix(p) + ":"
-			return discovery{traces: []trace{{kind: "string", prefix: prefix, suffix: ":id"}, {kind: "hash", prefix: prefix, suffix: ":jobs"}}}
+			return discovery{traces: []trace{{kind: "string", prefix: prefix, fixed: ":", suffix: ":id"}, {kind: "hash", prefix: prefix, fixed: ":", suffix: ":jobs"}}}
 		},
 		prepare: func(q backlog.Query) step {
 			prefix := beequeuePrefix(q.Params)

@@ -36,7 +36,7 @@ func bullmqLayout() layout {
 				"else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
 		discover: func(p backlog.Params) discovery {
-			return discovery{traces: []trace{{kind: "hash", prefix: bullmqPrefix(p) + ":", suffix: ":meta"}}}
+			return discovery{traces: []trace{{kind: "hash", prefix: bullmqPrefix(p) + ":", fixed: ":", suffix: ":meta"}}}
 		},
 		prepare: func(q backlog.Query) step {
 			prefix := bullmqPrefix(q.Params)

@@ -19,6 +19,8 @@ type trace struct {
 	// kind is the type of the key as SCAN knows it, such as "list".
 	kind           string
 	prefix, suffix string
+	// fixed is the end of prefix that does not depend on a parameter.
+	fixed string
 	// not is the end of keys of the same kind that are no trace; "" if there are none.
 	not string
 }
@@ -39,6 +41,11 @@ func (t trace) queue(key string) (string, bool) {
 	}
 	name, found = strings.CutSuffix(name, t.suffix)
 	return name, found && name != ""
+}
+
+// elsewhere is what SCAN has to look for to find a queue of that name, whatever the prefix.
+func (t trace) elsewhere(queue string) search {
+	return search{kind: t.kind, match: "*" + scanEscape(t.fixed+queue+t.suffix)}
 }
 
 // named are the queues whose names are the keys themselves.

@@ -15,6 +15,8 @@ import (
 const (
 	// findInterval is how often the keys of a server are gone through, at least.
 	findInterval = 5 * time.Second
+	// hintInterval is the same of what is looked for only to help people.
+	hintInterval = time.Minute
 	// findShare is how much longer the finder rests than it works, so that a server
 	// with millions of keys is not kept busy by it.
 	findShare = 9
@@ -56,8 +58,10 @@ type findings struct {
 	err error
 	// tried is closed after the first attempt.
 	tried chan struct{}
-	// created is when somebody was first interested.
-	created time.Time
+	// created is when somebody was first interested, and begun when the last attempt began.
+	created, begun time.Time
+	// hint says that nobody asks but to help people.
+	hint bool
 	// queries are to be read when something new is found; when each asked last.
 	queries map[backlog.Query]time.Time
 }
@@ -69,14 +73,26 @@ func newFinder(t *topology, w *wakes) *finder {
 // ask returns what a search found last, a copy but for its keys, which never change.
 // From now on, for as long as somebody asks, what is found wakes the query.
 func (f *finder) ask(s search, q backlog.Query, now time.Time) findings {
+	return f.look(s, q, now, false)
+}
+
+// hint does the same for people's sake: nothing waits for it, and it is looked for less often.
+func (f *finder) hint(s search, q backlog.Query, now time.Time) findings {
+	return f.look(s, q, now, true)
+}
+
+func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findings {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found := f.searches[s]
+	if found != nil {
+		found.hint = found.hint && hint
+	}
 	if found == nil {
-		found = &findings{tried: make(chan struct{}), created: now, queries: make(map[backlog.Query]time.Time)}
+		found = &findings{tried: make(chan struct{}), created: now, hint: hint, queries: make(map[backlog.Query]time.Time)}
 		f.searches[s] = found
 		f.hurry()
-	} else if !found.complete && found.err != nil {
+	} else if !hint && !found.complete && found.err != nil {
 		f.hurry()
 	}
 	found.queries[q] = now
@@ -111,7 +127,7 @@ func (f *finder) untried() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, found := range f.searches {
-		if !found.complete && found.err == nil && time.Since(found.created) < findFirst {
+		if !found.hint && !found.complete && found.err == nil && time.Since(found.created) < findFirst {
 			return found.tried
 		}
 	}
@@ -141,7 +157,8 @@ func (f *finder) run(ctx context.Context) {
 	}
 }
 
-// wanted returns the searches that somebody asked for lately, and forgets the others.
+// wanted returns the searches that it is time for, and forgets those that nobody asked
+// for lately.
 func (f *finder) wanted(now time.Time) []search {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,6 +169,10 @@ func (f *finder) wanted(now time.Time) []search {
 			delete(f.searches, s)
 			continue
 		}
+		if found.hint && now.Sub(found.begun) < hintInterval {
+			continue
+		}
+		found.begun = now
 		all = append(all, s)
 	}
 	return all

@@ -167,11 +167,18 @@ func bullmqQueries(t testing.TB, server *redistest.Server, n int) []backlog.Quer
 
 // BenchmarkReadBullMQ reads idle queues of BullMQ in one pipeline.
 func BenchmarkReadBullMQ(b *testing.B) {
-	for _, n := range []int{1, 2000} {
-		b.Run(fmt.Sprintf("queues=%d", n), func(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		n       int
+		pattern bool
+	}{{"queues=1", 1, false}, {"queues=2000", 2000, false}, {"pattern=2000", 2000, true}} {
+		b.Run(c.name, func(b *testing.B) {
 			server := redistest.Start(b)
 			source := openServer(b, server, nil)
-			queries := bullmqQueries(b, server, n)
+			queries := bullmqQueries(b, server, c.n)
+			if c.pattern {
+				queries = []backlog.Query{layoutQuery("bullmq", "tenant-*")}
+			}
 			backlogtest.Arm(b, source, backlogtest.Listen(b, source), queries...)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -32,9 +32,9 @@ func laravelLayout() layout {
 		discover: func(p backlog.Params) discovery {
 			prefix := p.Get("prefix") + "queues:"
 			return discovery{traces: []trace{
-				{kind: "list", prefix: prefix, not: ":notify"},
-				{kind: "zset", prefix: prefix, suffix: ":delayed"},
-				{kind: "zset", prefix: prefix, suffix: ":reserved"},
+				{kind: "list", prefix: prefix, fixed: "queues:", not: ":notify"},
+				{kind: "zset", prefix: prefix, fixed: "queues:", suffix: ":delayed"},
+				{kind: "zset", prefix: prefix, fixed: "queues:", suffix: ":reserved"},
 			}}
 		},
 		prepare: func(q backlog.Query) step {

@@ -242,6 +242,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 	case o.err != nil:
 		s.fail(j, o.err, results)
 	default:
+		s.hint(j.plan.query, &o.reading, now)
 		o.reading.At = at
 		o.reading.Epoch = j.epoch
 		results[j.index] = backlog.Result{Reading: o.reading, Armed: s.watch.stillArmed(j.plan, j.armed)}

@@ -216,6 +216,35 @@ func TestPatternNamesWhatThereIs(t *testing.T) {
 	}
 }
 
+// TestLostQueueIsFoundElsewhere: with a wrong prefix or name, the warning tells the right one.
+func TestLostQueueIsFoundElsewhere(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, nil)
+	server.Do("HSET", "shop:emails:meta", "a", "b")
+	server.Do("HSET", "bull:invoices:meta", "a", "b")
+	server.Do("INCR", "shop:images:id")
+	server.Do("RPUSH", "shop_queues:default", "{}")
+	for _, c := range []struct {
+		query backlog.Query
+		want  string
+	}{
+		{layoutQuery("bullmq", "emails"), `there is one with the prefix "shop"`},
+		{layoutQuery("bullmq", "invoces"), `with this prefix there is no "invoces"; did you mean "invoices"?`},
+		{layoutQuery("beequeue", "images"), `there is one with the prefix "shop"`},
+		{layoutQuery("laravel", "default"), `there is one with the prefix "shop_"`},
+	} {
+		var r backlog.Reading
+		redistest.Eventually(t, "the right prefix or name is told", func() bool {
+			r = backlogtest.MustRead(t, source, c.query)
+			return strings.HasSuffix(r.Warning, c.want)
+		})
+		if !r.Missing {
+			t.Errorf("%+v reads as %+v, want Missing", c.query, r)
+		}
+	}
+}
+
 // TestSeveralShareWhatIsOfAll: sets of all queues together are read once.
 func TestSeveralShareWhatIsOfAll(t *testing.T) {
 	t.Parallel()
