@@ -44,6 +44,10 @@ type Layout struct {
 	Summary string
 	// Queue says what the value of the key names, such as "key of the list".
 	Queue string
+	// Patterns says, for the documentation, where the queues are found that match a
+	// pattern. Empty where the key names one queue, as it is written; else it names
+	// Queues.
+	Patterns string
 	// Parameters are the further metadata keys that this layout understands.
 	Parameters []Parameter
 	// MissingIsError is the default of the trigger's "missing" for this layout:
@@ -61,7 +65,8 @@ type Layout struct {
 type Query struct {
 	// Layout is the layout's name.
 	Layout string
-	// Queue names the queue within the engine.
+	// Queue names the queue within the engine, or is the text of Queues where the
+	// layout knows Patterns.
 	Queue string
 	// Params holds the layout's parameters.
 	Params Params

@@ -24,26 +24,6 @@ const (
 	CountAll = CountReady | CountDue | CountInFlight
 )
 
-// A Spec is what a trigger asks for.
-type Spec struct {
-	// Target is the number of messages per replica; positive.
-	Target float64
-	// Activation is the backlog that must be exceeded for the trigger to be active.
-	Activation float64
-	// Hold is for how long a larger value keeps counting after it was last seen.
-	Hold time.Duration
-	// Count says which parts of the backlog count. Zero is CountAll.
-	Count Counts
-	// MissingIsError makes a queue that does not exist an error instead of empty.
-	MissingIsError bool
-	// MaxStaleness is for how long the last good reading stands in for one that
-	// fails; positive.
-	MaxStaleness time.Duration
-}
-
-// Window is how far back Decide looks at past readings.
-func (s Spec) Window() time.Duration { return max(s.Hold, s.MaxStaleness) }
-
 // Decide turns an observation into a decision. The error wraps ErrUnknown or
 // ErrMissing and says why there is none; unknown is never zero.
 //

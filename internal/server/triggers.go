@@ -33,7 +33,10 @@ func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
 		scaledObject: ref.GetName(),
 		metadata:     ref.GetScalerMetadata(),
 		trigger:      t,
-		interest:     backlog.Interest{Connection: t.Connection, Query: t.Query, Window: t.Policy.Window()},
+		interest: backlog.Interest{
+			Connection: t.Connection, Query: t.Query, Window: t.Policy.Window(),
+			InUse: t.Policy.InUse(), Counters: t.Policy.Counters(), Parts: t.Policy.Parts(),
+		},
 	}
 }
 
