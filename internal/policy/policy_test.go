@@ -73,7 +73,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "a larger value within the hold window counts",
-			spec: func(s *policy.Spec) { s.Hold = time.Minute },
+			spec: func(s *policy.Spec) { s.Hold, s.HoldActive = time.Minute, time.Minute },
 			seen: backlog.Observation{Past: []backlog.Reading{ready(-90, 99), ready(-20, 30), ready(-10, 4)}, Latest: ready(-1, 0)},
 			want: policy.Decision{
 				Value: 30, Target: 5, Active: true, Until: at(40),
@@ -82,7 +82,7 @@ func TestDecide(t *testing.T) {
 		},
 		{
 			name: "the hold ends",
-			spec: func(s *policy.Spec) { s.Hold = time.Minute },
+			spec: func(s *policy.Spec) { s.Hold, s.HoldActive = time.Minute, time.Minute },
 			seen: backlog.Observation{Past: []backlog.Reading{ready(-60, 30)}, Latest: ready(-59, 0)},
 			want: policy.Decision{Target: 5},
 		},
@@ -142,7 +142,7 @@ func TestDecide(t *testing.T) {
 			if tc.spec != nil {
 				tc.spec(&spec)
 			}
-			got, err := policy.Decide(spec, tc.seen, at(0))
+			got, err := policy.Decide(spec, tc.seen, policy.Told{}, at(0))
 			if !errors.Is(err, tc.err) {
 				t.Fatalf("error %v, want %v", err, tc.err)
 			}
@@ -195,7 +195,7 @@ func TestDecisionIsFiniteAndBounded(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		spec, seen := specs().Draw(t, "spec"), observations().Draw(t, "seen")
-		d, err := policy.Decide(spec, seen, start)
+		d, err := policy.Decide(spec, seen, policy.Told{}, start)
 		if err != nil {
 			t.Fatalf("a good reading gave an error: %v", err)
 		}
@@ -218,11 +218,11 @@ func TestDecisionIsMonotoneInTheBacklog(t *testing.T) {
 		more := seen
 		more.Latest.Ready += rapid.Int64Range(0, math.MaxInt64-more.Latest.Ready).Draw(t, "more ready")
 		more.Latest.InFlight.N += rapid.Int64Range(0, math.MaxInt64-more.Latest.InFlight.N).Draw(t, "more in flight")
-		less, err := policy.Decide(spec, seen, start)
+		less, err := policy.Decide(spec, seen, policy.Told{}, start)
 		if err != nil {
 			t.Fatal(err)
 		}
-		greater, err := policy.Decide(spec, more, start)
+		greater, err := policy.Decide(spec, more, policy.Told{}, start)
 		if err != nil {
 			t.Fatal(err)
 		}
