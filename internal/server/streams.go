@@ -52,14 +52,16 @@ func (s *Server) streamActivity(
 	defer timer.Stop()
 	for {
 		now := time.Now()
-		decision, err := policy.Decide(live.trigger.Policy, sub.Observation(), now)
-		sub.SetWaiting(err != nil || !decision.Active)
-		if err == nil {
-			if told.update(decision.Active, now) {
-				if err := stream.Send(&pb.IsActiveResponse{Result: decision.Active}); err != nil {
-					return false, err
-				}
+		decision, err := live.decide(sub.Observation(), now)
+		sub.SetWaiting(!decision.Active)
+		// While a trigger settles after a start, it may become active and not inactive.
+		settling := errors.Is(err, policy.ErrSettling)
+		if (err == nil || settling && decision.Active) && told.update(decision.Active, now) {
+			if err := stream.Send(&pb.IsActiveResponse{Result: decision.Active}); err != nil {
+				return false, err
 			}
+		}
+		if err == nil || settling {
 			timer.Reset(told.next(decision, now))
 		}
 		select {
