@@ -3,8 +3,10 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -55,10 +57,30 @@ func usable(spec Spec, seen *backlog.Observation, now time.Time) error {
 		return fmt.Errorf("%w: never read: %w", ErrUnknown, seen.Err)
 	case seen.Err != nil && now.Sub(seen.Latest.At) > spec.MaxStaleness:
 		return fmt.Errorf("%w: last read %s ago: %w", ErrUnknown, now.Sub(seen.Latest.At).Round(time.Second), seen.Err)
-	case seen.Latest.Missing && spec.MissingIsError:
-		return ErrMissing
+	case spec.MissingIsError:
+		return exists(&seen.Latest)
 	}
 	return nil
+}
+
+// exists returns an error if a queue, or one of several that somebody named, is not there.
+func exists(r *backlog.Reading) error {
+	missing := r.Missing
+	about := r.Warning
+	for i := range r.Parts {
+		if part := &r.Parts[i]; part.Reading.Missing {
+			missing, about = true, cmp.Or(part.Reading.Warning, strconv.Quote(part.Queue))
+			break
+		}
+	}
+	switch {
+	case !missing:
+		return nil
+	case about == "":
+		return ErrMissing
+	default:
+		return fmt.Errorf("%w: %s", ErrMissing, about)
+	}
 }
 
 // steady keeps what was told last where the new value is the same but for noise.

@@ -31,6 +31,7 @@ func TestDecide(t *testing.T) {
 		now  time.Time
 		want policy.Decision
 		err  error
+		says string // the text of err, if that matters
 	}{
 		{
 			name: "an empty queue is inactive",
@@ -115,6 +116,22 @@ func TestDecide(t *testing.T) {
 			err:  policy.ErrMissing,
 		},
 		{
+			name: "and so is one of several that was named, by its name",
+			spec: func(s *policy.Spec) { s.MissingIsError = true },
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 3, Parts: []backlog.Part{
+				{Queue: "critical", Reading: backlog.Reading{Ready: 3}}, {Queue: "lwo", Reading: backlog.Reading{Missing: true}},
+			}}},
+			err:  policy.ErrMissing,
+			says: `queue does not exist: "lwo"`,
+		},
+		{
+			name: "with what the engine says about it",
+			spec: func(s *policy.Spec) { s.MissingIsError = true },
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Missing: true, Warning: `did you mean "low"?`}},
+			err:  policy.ErrMissing,
+			says: `queue does not exist: did you mean "low"?`,
+		},
+		{
 			name: "a server that restarted empty keeps what was last known for a while",
 			seen: backlog.Observation{
 				Past:   []backlog.Reading{{At: at(-12), Ready: 80, Epoch: "a"}, {At: at(-11), Ready: 50, Epoch: "a"}},
@@ -143,6 +160,9 @@ func TestDecide(t *testing.T) {
 			got, err := policy.Decide(spec, tc.seen, policy.Told{}, at(0))
 			if !errors.Is(err, tc.err) {
 				t.Fatalf("error %v, want %v", err, tc.err)
+			}
+			if tc.says != "" && err.Error() != tc.says {
+				t.Errorf("error %q, want %q", err, tc.says)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("decision (-want +got):\n%s", diff)

@@ -192,6 +192,7 @@ func TestParseFaults(t *testing.T) {
 		{"age where it is not known", map[string]string{"maxAge": "30s"}, "maxAge: of a list it is not known how long messages wait"},
 		{"bounds crossed", map[string]string{"minReplicas": "5", "maxReplicas": "4"}, "minReplicas: 5 is more than maxReplicas, which is 4"},
 		{"no bound", map[string]string{"maxReplicas": "0"}, `maxReplicas: "0": want a whole number from 1 to 1000000`},
+		{"a weight of another queue", map[string]string{"list": "", "many": "critical,low", "weights": "critcal=2,l*=3"}, `weights: "critcal" is none of the queues that many names, did you mean "critical"?`},
 		{"weights of one queue", map[string]string{"weights": "jobs=2"}, "weights: is for several queues, and list names one"},
 		{"the largest of one queue", map[string]string{"combine": "max"}, "combine: is for several queues, and list names one"},
 		{"a weight without a name", map[string]string{"weights": " = 2"}, `weights: "= 2": "= 2" is no weight, want NAME=NUMBER`},

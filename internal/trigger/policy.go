@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -102,7 +103,11 @@ func (p *parser) checkDrain(spec *policy.Spec, throughput float64, given map[str
 // checkSeveral reports what is meant for several queues where there is one.
 func (p *parser) checkSeveral(t Trigger, layout backlog.Layout) {
 	queues, err := backlog.ParseQueues(t.Query.Queue)
-	if err != nil || layout.Name == "" || layout.Patterns != "" && queues.Several() {
+	switch {
+	case err != nil || layout.Name == "":
+		return
+	case layout.Patterns != "" && queues.Several():
+		p.checkWeights(t.Policy.Weights, queues, layout.Name)
 		return
 	}
 	if len(t.Policy.Weights) > 0 {
@@ -110,6 +115,20 @@ func (p *parser) checkSeveral(t Trigger, layout backlog.Layout) {
 	}
 	if t.Policy.Largest {
 		p.faults.add(keyCombine, "is for several queues, and %s names one", layout.Name)
+	}
+}
+
+// checkWeights reports weights of queues that the trigger does not name.
+func (p *parser) checkWeights(weights []policy.Weight, queues backlog.Queues, layout string) {
+	for _, w := range weights {
+		named := slices.ContainsFunc(queues, func(queue string) bool {
+			// Of two patterns nobody can tell whether they have a queue in common.
+			return backlog.IsPattern(w.Queues) && backlog.IsPattern(queue) ||
+				backlog.Match(w.Queues, backlog.Unescape(queue)) || backlog.Match(queue, backlog.Unescape(w.Queues))
+		})
+		if !named {
+			p.faults.add(keyWeights, "%q is none of the queues that %s names%s", shorten(w.Queues), layout, suggest(w.Queues, queues))
+		}
 	}
 }
 
