@@ -111,3 +111,37 @@ func TestReadAndCheck(t *testing.T) {
 		t.Errorf("read --json: %+v", got)
 	}
 }
+
+func TestReadSeveralQueues(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	redis.Do("RPUSH", "tenant-1", "a", "b", "c")
+	redis.Do("RPUSH", "tenant-2", "a")
+	args := []string{"read", "--config", configFor(t, redis.Addr()), "--connection", "main", "--list", "tenant-*,other"}
+	code, out, errText := scaler(args...)
+	for _, want := range []string{
+		"list       tenant-*,other on main\nbacklog    4 (exact)\n",
+		"queue     ready  due  in flight  note\n",
+		"other     0      0    unknown    does not exist\n",
+		"tenant-1  3      0    unknown    \ntenant-2  1      0    unknown    \n",
+	} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("read: %d, no %q in\n%s%s", code, want, out, errText)
+		}
+	}
+	code, out, _ = scaler(append(args, "--json")...)
+	var got struct {
+		Ready  int64
+		Queues []struct {
+			Queue   string
+			Ready   int64
+			Missing bool
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &got); code != 0 || err != nil {
+		t.Fatalf("read --json: %d %v\n%s", code, err, out)
+	}
+	if got.Ready != 4 || len(got.Queues) != 3 || !got.Queues[0].Missing || got.Queues[1].Ready != 3 {
+		t.Errorf("read --json: %+v", got)
+	}
+}
