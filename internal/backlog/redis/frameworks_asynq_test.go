@@ -37,10 +37,11 @@ type asynqOptions struct {
 }
 
 // startAsynq opens a source whose user has the documented rights and no others.
-func startAsynq(t *testing.T) *asynqAtWork {
+func startAsynq(t testing.TB) *asynqAtWork {
 	t.Helper()
 	a := &asynqAtWork{server: redistest.Start(t)}
 	a.driver = a.start(t)
+	a.introduce("asynq", "0")
 	more := user(redistest.Version{Name: "redis-7"}, a.server, "%R~asynq:{*}:* %R~asynq:queues", redis.ACLRules, redis.ACLFrameworkRules)
 	a.source = openServer(t, a.server, more)
 	return a
@@ -141,6 +142,7 @@ func TestAsynqCounts(t *testing.T) {
 	}
 	a.do(nil, "resume", "emails")
 	a.agree(t, "resumed", "emails", 0)
+	a.prove(columnWaiting, columnAge, columnPaused)
 }
 
 // TestAsynqManyGroups: beyond 100 groups each counts as one task at least.
@@ -173,6 +175,7 @@ func TestAsynqDue(t *testing.T) {
 	if own.Scheduled != 1 || r.Oldest != (backlog.Age{Since: next, Kind: backlog.AgeExact}) || !r.NextDue.IsZero() {
 		t.Errorf("a task that is due: %+v, asynq tells %+v", r, own)
 	}
+	a.prove(columnDue)
 }
 
 // TestAsynqWorkers: active tasks stay work when their worker is killed, archived ones
@@ -206,6 +209,7 @@ func TestAsynqWorkers(t *testing.T) {
 	if r.Backlog() != 0 || r.Missing || !r.NextDue.Equal(due) {
 		t.Errorf("after a failure that is retried at %v: %+v", due, r)
 	}
+	a.prove(columnInFlight)
 }
 
 // TestAsynqAggregation: what a worker that was killed was aggregating stays work,
@@ -244,4 +248,5 @@ func TestAsynqWakes(t *testing.T) {
 	backlogtest.Arm(t, a.source, ear, q)
 	a.do(nil, "resume", "added")
 	ear.Await(t, q)
+	a.prove(columnWakeUp)
 }

@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,28 +23,20 @@ type beequeue struct {
 type beequeueCounts struct{ Waiting, Active, Succeeded, Failed, Delayed int64 }
 
 // startBeequeue opens a source whose user has the documented rights and no others.
-func startBeequeue(t *testing.T) *beequeue {
+func startBeequeue(t testing.TB) *beequeue {
 	t.Helper()
 	b := &beequeue{server: redistest.Start(t)}
 	b.driver = b.start(t)
 	more := user(redistest.Version{Name: "redis-7"}, b.server, "%R~bq:*", redis.ACLRules, redis.ACLFrameworkRules)
 	b.source = openServer(t, b.server, more)
-	var version string
-	b.do(&version, "version")
-	if version != "2.0.0" {
-		t.Fatalf("Bee-Queue is version %s", version)
-	}
+	b.introduce("beequeue", "2")
 	return b
 }
 
 // start starts a further process that uses Bee-Queue.
 func (b *beequeue) start(t testing.TB) *driver {
 	t.Helper()
-	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", "beequeue", "driver.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startDriver(t, []string{"NODE_PATH=" + framework(t, "beequeue", "node_modules")}, "node", script, b.server.Addr())
+	return startScript(t, []string{"NODE_PATH=" + framework(t, "beequeue", "node_modules")}, []string{"node"}, "beequeue/driver.js", b.server.Addr())
 }
 
 func (b *beequeue) query(queue string) backlog.Query {
@@ -115,6 +106,7 @@ func TestBeequeueCounts(t *testing.T) {
 	if own.Waiting != 4 || r.Oldest != (backlog.Age{Since: first, Kind: backlog.AgeExact}) {
 		t.Errorf("Bee-Queue counts %+v, oldest is %+v, want %v exactly", own, r.Oldest, first)
 	}
+	b.prove(columnWaiting, columnAge)
 }
 
 // TestBeequeueDue: at NextDue, with no worker alive, a delayed job is due.
@@ -131,6 +123,7 @@ func TestBeequeueDue(t *testing.T) {
 	if own.Delayed != 1 || r.Oldest != (backlog.Age{Since: due, Kind: backlog.AgeExact}) || !r.NextDue.IsZero() {
 		t.Errorf("a job that is due: %+v, Bee-Queue counts %+v", r, own)
 	}
+	b.prove(columnDue)
 }
 
 // TestBeequeueWorkers: active jobs stay work when their worker is killed, failed ones
@@ -169,6 +162,7 @@ func TestBeequeueWorkers(t *testing.T) {
 	if r, _ := b.agree(t, "drained", "done", 0); r.Missing || r.Warning != "" {
 		t.Errorf("a drained queue: %+v", r)
 	}
+	b.prove(columnInFlight)
 }
 
 // TestBeequeueWakes: whatever way a job comes to an idle queue wakes it.
@@ -187,4 +181,5 @@ func TestBeequeueWakes(t *testing.T) {
 			t.Errorf("%s: woken for %+v", name, r)
 		}
 	}
+	b.prove(columnWakeUp)
 }

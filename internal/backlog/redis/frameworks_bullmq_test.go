@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -37,37 +36,31 @@ type bullmqJob struct {
 // added is when the job was added.
 func (j bullmqJob) added() time.Time { return time.UnixMilli(j.Timestamp) }
 
-// eachBullMQ runs a test on each version of BullMQ. The scaler's user has the rights
-// that are documented, and no others.
+// bullmqVersions are the installations of BullMQ.
+func bullmqVersions() []string { return []string{"bullmq-4", "bullmq-5", "bullmq-6"} }
+
+// startBullMQ starts a version of BullMQ. The scaler's user has the rights that are
+// documented, and no others.
+func startBullMQ(t testing.TB, module string) *bullmq {
+	t.Helper()
+	server := redistest.Start(t)
+	b := &bullmq{module: module, server: server, prefix: "{shop}"}
+	b.driver = b.start(t)
+	b.introduce("bullmq", strings.TrimPrefix(module, "bullmq-"))
+	more := user(redistest.Version{Name: "redis-7"}, server, "%R~{shop}:*", redis.ACLRules, redis.ACLFrameworkRules)
+	b.source = openServer(t, server, more)
+	return b
+}
+
 func eachBullMQ(t *testing.T, test func(*testing.T, *bullmq)) {
 	t.Helper()
-	for _, module := range []string{"bullmq-4", "bullmq-5", "bullmq-6"} {
-		t.Run(module, func(t *testing.T) {
-			t.Parallel()
-			server := redistest.Start(t)
-			b := &bullmq{module: module, server: server, prefix: "{shop}"}
-			b.driver = b.start(t)
-			more := user(redistest.Version{Name: "redis-7"}, server, "%R~{shop}:*", redis.ACLRules, redis.ACLFrameworkRules)
-			b.source = openServer(t, server, more)
-			var version string
-			b.do(&version, "version")
-			if !strings.HasPrefix(version, strings.TrimPrefix(module, "bullmq-")+".") {
-				t.Fatalf("%s is version %s", module, version)
-			}
-			test(t, b)
-		})
-	}
+	eachVersionOf(t, bullmqVersions(), startBullMQ, test)
 }
 
 // start starts a further process that uses BullMQ.
 func (b *bullmq) start(t testing.TB) *driver {
 	t.Helper()
-	modules := framework(t, b.module, "node_modules")
-	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", "bullmq", "driver.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startDriver(t, []string{"NODE_PATH=" + modules}, "node", script, b.server.Addr())
+	return startScript(t, []string{"NODE_PATH=" + framework(t, b.module, "node_modules")}, []string{"node"}, "bullmq/driver.js", b.server.Addr())
 }
 
 func (b *bullmq) query(queue string) backlog.Query {
@@ -174,6 +167,7 @@ func TestBullMQCounts(t *testing.T) {
 		if r, _ = b.agree(t, "obliterated", "emails", 0); !r.Missing {
 			t.Errorf("an obliterated queue: %+v", r)
 		}
+		b.prove(columnWaiting, columnPrioritised, columnAge, columnPaused)
 	})
 }
 
@@ -200,6 +194,7 @@ func TestBullMQDue(t *testing.T) {
 				t.Errorf("BullMQ counts %d due jobs", due)
 			}
 		}
+		b.prove(columnDue)
 	})
 }
 
@@ -241,6 +236,7 @@ func TestBullMQWorkers(t *testing.T) {
 		if r, _ := b.agree(t, "child", "children", 0); r.Ready != 1 {
 			t.Errorf("the child: %+v", r)
 		}
+		b.prove(columnInFlight)
 	})
 }
 
@@ -267,6 +263,7 @@ func TestBullMQWakes(t *testing.T) {
 		backlogtest.Arm(t, b.source, ear, q)
 		b.do(nil, "resume", "added", b.prefix)
 		ear.Await(t, q)
+		b.prove(columnWakeUp)
 	})
 }
 

@@ -15,38 +15,35 @@ import (
 
 const laravelPrefix = "shop_database_"
 
-// eachLaravel runs a test with each version of Laravel's queues on a server of its own.
-func eachLaravel(t *testing.T, test func(t *testing.T, l *laravel)) {
+func eachLaravel(t *testing.T, test func(*testing.T, *laravel)) {
 	t.Helper()
-	for _, major := range []string{"10", "13"} {
-		t.Run("laravel-"+major, func(t *testing.T) {
-			t.Parallel()
-			l := &laravel{t: t, major: major, server: redistest.Start(t)}
-			l.driver = l.start()
-			var version string
-			l.do(&version, "version")
-			if !strings.HasPrefix(version, major+".") {
-				t.Fatalf("Laravel is %s", version)
-			}
-			t.Logf("Laravel %s", version)
-			test(t, l)
-		})
-	}
+	eachVersionOf(t, laravelVersions(), startLaravel, test)
 }
+
+// laravelVersions are the major versions of Laravel that are installed.
+func laravelVersions() []string { return []string{"10", "13"} }
 
 // A laravel is an application and its server.
 type laravel struct {
 	*driver
-	t      *testing.T
+	t      testing.TB
 	major  string
 	server *redistest.Server
 }
 
+func startLaravel(t testing.TB, major string) *laravel {
+	t.Helper()
+	l := &laravel{t: t, major: major, server: redistest.Start(t)}
+	l.driver = l.start()
+	l.introduceDebian("laravel", "laravel-"+major, major)
+	return l
+}
+
 func (l *laravel) start(args ...string) *driver {
 	l.t.Helper()
-	program := framework(l.t, "laravel-"+l.major, "run")
-	args = append([]string{"php", "testdata/frameworks/laravel/driver.php"}, args...)
-	return startDriver(l.t, []string{"REDIS_ADDRESS=" + l.server.Addr(), "LARAVEL_PREFIX=" + laravelPrefix}, program, args...)
+	env := []string{"REDIS_ADDRESS=" + l.server.Addr(), "LARAVEL_PREFIX=" + laravelPrefix}
+	program := []string{framework(l.t, "laravel-"+l.major, "run"), "php"}
+	return startScript(l.t, env, program, "laravel/driver.php", args...)
 }
 
 func (l *laravel) query(params ...string) backlog.Query {
@@ -100,6 +97,8 @@ func TestLaravelCounts(t *testing.T) {
 			}
 		} else if r.Oldest != (backlog.Age{Since: time.Unix(own.Created, 0), Kind: backlog.AgeExact}) {
 			t.Errorf("oldest is %+v, want %v", r.Oldest, time.Unix(own.Created, 0))
+		} else {
+			l.prove(columnAge)
 		}
 		l.do(nil, "later", "mail", 3600, "SleepJob")
 		l.agree("delayed", source, q, 1)
@@ -114,6 +113,7 @@ func TestLaravelCounts(t *testing.T) {
 		if refused, _ := l.server.Do("ACL", "LOG").([]any); len(refused) > 0 {
 			t.Errorf("refused were %v", refused)
 		}
+		l.prove(columnWaiting)
 	})
 }
 
@@ -159,6 +159,8 @@ func TestLaravelDue(t *testing.T) {
 			}
 			return r.Due == 1
 		})
+		l.prove(columnDue)
+		l.proveOf("due jobs", columnAge)
 	})
 }
 
@@ -187,6 +189,7 @@ func TestLaravelInFlight(t *testing.T) {
 		l.do(nil, "push", "mail", "SleepJob")
 		l.start("worker", "mail")
 		redistest.Eventually(t, "the job is done", func() bool { return backlogtest.MustRead(t, source, q).Missing })
+		l.prove(columnInFlight)
 	})
 }
 
@@ -205,5 +208,6 @@ func TestLaravelWakes(t *testing.T) {
 		l.do(nil, "later", "mail", 60, "SleepJob")
 		ear.Await(t, q)
 		l.agree("woken", source, q, 1)
+		l.prove(columnWakeUp)
 	})
 }

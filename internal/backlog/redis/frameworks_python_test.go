@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,31 +26,28 @@ type python struct {
 
 // startPython starts a server and the driver of a framework; args follow the address.
 // keys are those that the scaler may read.
-func startPython(t testing.TB, name, version, keys string, args ...string) *python {
+func startPython(t testing.TB, name, major, keys string, args ...string) *python {
 	t.Helper()
 	server := redistest.Start(t)
 	p := &python{name: name, server: server, args: args}
 	p.driver = p.process(t)
+	p.introduce(p.library(), major)
 	p.source = openServer(t, server, user(redistest.Version{Name: "redis-7"}, server, keys, redis.ACLRules, redis.ACLFrameworkRules, redis.ACLMessageRules))
-	var got string
-	p.do(&got, "version")
-	if !strings.HasPrefix(got, version) {
-		t.Fatalf("%s is version %s, want %s", name, got, version)
-	}
 	return p
 }
 
 // process starts a further process that uses the framework.
 func (p *python) process(t testing.TB) *driver {
 	t.Helper()
-	// Versions of one framework share a driver.
+	program := []string{framework(t, p.name, "venv", "bin", "python")}
+	args := append([]string{p.server.Addr()}, p.args...)
+	return startScript(t, []string{"PYTHONDONTWRITEBYTECODE=1"}, program, p.library()+"/driver.py", args...)
+}
+
+// library is what versions of one framework share: the driver, and the layout.
+func (p *python) library() string {
 	library, _, _ := strings.Cut(p.name, "-")
-	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", library, "driver.py"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := framework(t, p.name, "venv", "bin", "python")
-	return startDriver(t, []string{"PYTHONDONTWRITEBYTECODE=1"}, program, append([]string{script, p.server.Addr()}, p.args...)...)
+	return library
 }
 
 // work starts a worker; it ends when it is killed.

@@ -17,25 +17,23 @@ import (
 // resque-scheduler, and its server.
 type resque struct {
 	*driver
-	t         *testing.T
+	t         testing.TB
 	namespace string
 	server    *redistest.Server
 }
 
-func startResque(t *testing.T, namespace string) *resque {
+func startResque(t testing.TB, namespace string) *resque {
 	t.Helper()
 	r := &resque{t: t, namespace: namespace, server: redistest.Start(t)}
 	r.driver = r.start()
-	var version string
-	r.do(&version, "version")
-	t.Logf("node-resque %s", version)
+	r.introduce("resque", "9")
 	return r
 }
 
 func (r *resque) start(args ...string) *driver {
 	r.t.Helper()
 	env := []string{"REDIS_ADDRESS=" + r.server.Addr(), "NAMESPACE=" + r.namespace, "FRAMEWORK=" + framework(r.t, "resque")}
-	return startDriver(r.t, env, "node", append([]string{"testdata/frameworks/resque/driver.js"}, args...)...)
+	return startScript(r.t, env, []string{"node"}, "resque/driver.js", args...)
 }
 
 // resqueCounts is what node-resque itself tells of a queue; Next is in milliseconds.
@@ -105,6 +103,7 @@ func TestResqueCounts(t *testing.T) {
 	if refused, _ := r.server.Do("ACL", "LOG").([]any); len(refused) > 0 {
 		t.Errorf("refused were %v", refused)
 	}
+	r.prove(columnWaiting)
 }
 
 // TestResqueDue: delayed jobs and retries fall due with neither worker nor scheduler.
@@ -138,6 +137,8 @@ func TestResqueDue(t *testing.T) {
 	})
 	worker.kill()
 	await("retried", time.Now().Add(2*time.Second))
+	r.prove(columnDue)
+	r.proveOf("due jobs alone", columnAge)
 }
 
 // TestResqueInFlight: what a worker holds is work, also when the worker was killed.
@@ -166,6 +167,7 @@ func TestResqueInFlight(t *testing.T) {
 	r.do(nil, "push", "other", "sleep", 0)
 	r.start("worker", "other")
 	redistest.Eventually(t, "the job is done", func() bool { return backlogtest.MustRead(t, source, other).Backlog() == 0 })
+	r.prove(columnInFlight)
 }
 
 // TestResqueWakes: an idle queue wakes when a job is enqueued or delayed.
@@ -182,6 +184,7 @@ func TestResqueWakes(t *testing.T) {
 	r.do(nil, "in", "mail", 60000, "sleep", 0)
 	ear.Await(t, q)
 	r.agree("woken", source, q)
+	r.prove(columnWakeUp)
 }
 
 // TestResqueBounds: of more jobs than are looked at, a reading says that it knows not all.

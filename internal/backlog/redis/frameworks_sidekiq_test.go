@@ -14,38 +14,35 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// eachSidekiq runs a test with each version of Sidekiq on a server of its own.
-func eachSidekiq(t *testing.T, test func(t *testing.T, s *sidekiq)) {
+func eachSidekiq(t *testing.T, test func(*testing.T, *sidekiq)) {
 	t.Helper()
-	for _, major := range []string{"7", "8"} {
-		t.Run("sidekiq-"+major, func(t *testing.T) {
-			t.Parallel()
-			s := &sidekiq{t: t, major: major, server: redistest.Start(t)}
-			s.driver = s.start()
-			var version string
-			s.do(&version, "version")
-			if !strings.HasPrefix(version, major+".") {
-				t.Fatalf("Sidekiq is %s", version)
-			}
-			t.Logf("Sidekiq %s", version)
-			test(t, s)
-		})
-	}
+	eachVersionOf(t, sidekiqVersions(), startSidekiq, test)
 }
+
+// sidekiqVersions are the major versions of Sidekiq that are installed.
+func sidekiqVersions() []string { return []string{"7", "8"} }
 
 // A sidekiq is an application and its server.
 type sidekiq struct {
 	*driver
-	t      *testing.T
+	t      testing.TB
 	major  string
 	server *redistest.Server
 }
 
+func startSidekiq(t testing.TB, major string) *sidekiq {
+	t.Helper()
+	s := &sidekiq{t: t, major: major, server: redistest.Start(t)}
+	s.driver = s.start()
+	s.introduceDebian("sidekiq", "sidekiq-"+major, major)
+	return s
+}
+
 func (s *sidekiq) start(args ...string) *driver {
 	s.t.Helper()
-	program := framework(s.t, "sidekiq-"+s.major, "run")
-	args = append([]string{"ruby", "testdata/frameworks/sidekiq/driver.rb"}, args...)
-	return startDriver(s.t, []string{"REDIS_URL=redis://" + s.server.Addr()}, program, args...)
+	env := []string{"REDIS_URL=redis://" + s.server.Addr()}
+	program := []string{framework(s.t, "sidekiq-"+s.major, "run"), "ruby"}
+	return startScript(s.t, env, program, "sidekiq/driver.rb", args...)
 }
 
 // sidekiqCounts is what Sidekiq itself tells of a queue.
@@ -122,6 +119,7 @@ func TestSidekiqCounts(t *testing.T) {
 			if r := s.agree("paused", source, mail); !r.Paused {
 				t.Error("a paused queue is not paused")
 			}
+			s.prove(columnPaused)
 			s.server.Do("SREM", "paused", "mail")
 		}
 		s.do(nil, "clear", "mail")
@@ -129,6 +127,7 @@ func TestSidekiqCounts(t *testing.T) {
 		if refused, _ := s.server.Do("ACL", "LOG").([]any); len(refused) > 0 {
 			t.Errorf("refused were %v", refused)
 		}
+		s.prove(columnWaiting, columnAge)
 	})
 }
 
@@ -163,6 +162,7 @@ func TestSidekiqDue(t *testing.T) {
 		if r = s.agree("retry due", source, q); r.Due != 1 || !r.NextDue.IsZero() {
 			t.Errorf("when the retry is due: %+v", r)
 		}
+		s.prove(columnDue)
 	})
 }
 
@@ -196,6 +196,7 @@ func TestSidekiqInFlight(t *testing.T) {
 		if r := s.agree("killed", source, q); r.InFlight != backlog.Exactly(1) {
 			t.Errorf("after the worker was killed: %+v", r)
 		}
+		s.prove(columnInFlight)
 	})
 }
 
@@ -215,6 +216,7 @@ func TestSidekiqWakes(t *testing.T) {
 		s.do(nil, "in", "mail", 60, "SleepJob", 0)
 		ear.Await(t, q)
 		s.agree("scheduled", source, q)
+		s.prove(columnWakeUp)
 	})
 }
 

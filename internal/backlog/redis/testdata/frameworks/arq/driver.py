@@ -28,7 +28,9 @@ async def nothing(ctx):
 
 
 async def hold(ctx):
-    await asyncio.sleep(3600)
+    # The worker that gets it again does it at once.
+    if ctx["job_try"] == 1:
+        await asyncio.sleep(3600)
 
 
 async def again(ctx):
@@ -63,6 +65,8 @@ def work(queue, burst):
 
 serve(
     add=add,
+    # arq keeps a job here until it is done.
+    kept=lambda queue: loop.run_until_complete(redis.zcard(queue)),
     counts=lambda queue: loop.run_until_complete(statuses(queue)),
     work=work,
     version=lambda: VERSION,

@@ -32,11 +32,13 @@ const operations = {
     return job.options.timestamp;
   },
   counts: (name) => queueOf(name).checkHealth(),
-  work: async (name, concurrency) => {
-    const queue = new Queue(name, { redis, activateDelayedJobs: true });
+  // A worker that is to finish does so with every job, also with those of workers that are gone.
+  work: async (name, concurrency, { finish, ...options } = {}) => {
+    const queue = new Queue(name, { redis, activateDelayedJobs: true, ...options });
     queue.on('error', () => {});
-    queue.process(concurrency, handle);
+    queue.process(concurrency, finish ? async () => {} : handle);
     await queue.ready();
+    if (finish) queue.checkStalledJobs(options.stallInterval);
     return true;
   },
 };

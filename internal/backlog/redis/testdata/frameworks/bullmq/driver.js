@@ -42,8 +42,10 @@ const operations = {
   resume: async (name, prefix) => (await queueOf(name, prefix).resume(), true),
   setGlobalConcurrency: async (name, prefix, n) => (await queueOf(name, prefix).setGlobalConcurrency(n), true),
   obliterate: async (name, prefix) => (await queueOf(name, prefix).obliterate({ force: true }), true),
-  work: async (name, prefix, concurrency) => {
-    const worker = new Worker(name, handle, { connection, prefix, concurrency });
+  // A worker that is to finish does so with every job, whatever its name.
+  work: async (name, prefix, concurrency, { finish, ...options } = {}) => {
+    const process = finish ? async () => {} : handle;
+    const worker = new Worker(name, process, { connection, prefix, concurrency, ...options });
     worker.on('error', () => {});
     await worker.waitUntilReady();
     return true;

@@ -42,6 +42,7 @@ async function run(queue, [command, ...args]) {
     case "at": return queue.enqueueAt(args[1], args[0], args[2], args.slice(3), true);
     case "del": return queue.delDelayed(args[0], args[1], args.slice(2));
     case "pop": return queue.del(args[0], args[1], args.slice(2));
+    case "clean": return Object.keys(await queue.cleanOldWorkers(0)).length;
     case "counts": return counts(queue, args[0]);
     default: throw new Error(`no command ${command}`);
   }
