@@ -160,7 +160,7 @@ func TestLaravelDue(t *testing.T) {
 			return r.Due == 1
 		})
 		l.prove(columnDue)
-		l.proveOf("due jobs", columnAge)
+		l.proveOf("due jobs alone", columnAge)
 	})
 }
 

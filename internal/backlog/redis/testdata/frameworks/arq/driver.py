@@ -28,8 +28,7 @@ async def nothing(ctx):
 
 
 async def hold(ctx):
-    # The worker that gets it again does it at once.
-    if ctx["job_try"] == 1:
+    if not ctx["finishing"]:
         await asyncio.sleep(3600)
 
 
@@ -56,10 +55,11 @@ async def statuses(queue):
     return counts
 
 
-def work(queue, burst):
+def work(queue, burst, finish=False):
+    """Works; a worker that is to finish holds nothing."""
     Worker(
         functions=[nothing, hold, again], redis_settings=settings, queue_name=queue,
-        max_jobs=2, burst=burst, poll_delay=0.05, keep_result=0,
+        max_jobs=2, burst=burst, poll_delay=0.05, keep_result=0, ctx={"finishing": finish},
     ).run()
 
 
