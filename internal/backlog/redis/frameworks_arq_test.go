@@ -118,7 +118,7 @@ func TestArqDelayed(t *testing.T) {
 func TestArqWakes(t *testing.T) {
 	t.Parallel()
 	p := startArq(t)
-	p.wakes(t, layoutQuery("arq", arqQueue), func() { p.do(nil, "add", arqQueue, "nothing", map[string]any{}) })
-	p.wakes(t, layoutQuery("arq", "arq:later"), func() { p.do(nil, "add", "arq:later", "nothing", map[string]any{"delay": 3600}) })
+	wakes(t, p.source, layoutQuery("arq", arqQueue), func() { p.do(nil, "add", arqQueue, "nothing", map[string]any{}) })
+	wakes(t, p.source, layoutQuery("arq", "arq:later"), func() { p.do(nil, "add", "arq:later", "nothing", map[string]any{"delay": 3600}) })
 	p.prove(columnWakeUp)
 }

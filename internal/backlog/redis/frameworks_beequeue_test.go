@@ -4,10 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
@@ -65,22 +62,9 @@ func (b *beequeue) counts(queue string) beequeueCounts {
 // what Bee-Queue counts. due is how many delayed jobs are due.
 func (b *beequeue) agree(t testing.TB, step, queue string, due int64) (backlog.Reading, beequeueCounts) {
 	t.Helper()
-	own, r := b.counts(queue), backlogtest.MustRead(t, b.source, b.query(queue))
-	type seen struct {
-		Ready, Due int64
-		InFlight   backlog.Count
-		Quality    backlog.Quality
-	}
-	want := seen{Ready: own.Waiting, Due: due, InFlight: backlog.Exactly(own.Active)}
-	plain := backlogtest.MustRead(t, b.source, layoutQuery("beequeue", queue))
-	for _, r := range []backlog.Reading{r, plain} {
-		if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality}); diff != "" {
-			t.Errorf("%s: Bee-Queue counts %+v, the reading differs:\n%s", step, own, diff)
-		}
-	}
-	if !r.NextDue.Equal(plain.NextDue) || r.Missing != plain.Missing || plain.Ready > 0 && plain.Oldest.Kind == backlog.AgeExact {
-		t.Errorf("%s: %+v with the age, %+v without", step, r, plain)
-	}
+	own := b.counts(queue)
+	want := figures{Ready: own.Waiting, Due: due, InFlight: backlog.Exactly(own.Active)}
+	r := holdTo(t, step, b.source, b.query(queue), layoutQuery("beequeue", queue), own, want)
 	return r, own
 }
 
@@ -169,14 +153,11 @@ func TestBeequeueWorkers(t *testing.T) {
 func TestBeequeueWakes(t *testing.T) {
 	t.Parallel()
 	b := startBeequeue(t)
-	ear := backlogtest.Listen(t, b.source)
 	for name, options := range map[string]map[string]any{
 		"added": {}, "delayed": {"delayUntil": time.Now().Add(time.Hour).UnixMilli()},
 	} {
 		q := b.query(name)
-		backlogtest.Arm(t, b.source, ear, q)
-		b.add(name, "done", options)
-		ear.Await(t, q)
+		wakes(t, b.source, q, func() { b.add(name, "done", options) })
 		if r, _ := b.agree(t, name, name, 0); r.Backlog() == 0 && r.NextDue.IsZero() {
 			t.Errorf("%s: woken for %+v", name, r)
 		}

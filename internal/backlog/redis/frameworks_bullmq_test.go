@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
@@ -88,22 +86,9 @@ func (b *bullmq) counts(queue string) bullmqCounts {
 // what BullMQ counts. due is how many delayed jobs are due.
 func (b *bullmq) agree(t testing.TB, step, queue string, due int64) (backlog.Reading, bullmqCounts) {
 	t.Helper()
-	own, r := b.counts(queue), backlogtest.MustRead(t, b.source, b.query(queue))
-	type seen struct {
-		Ready, Due int64
-		InFlight   backlog.Count
-		Quality    backlog.Quality
-	}
-	want := seen{Ready: own.Wait + own.Paused + own.Prioritized, Due: due, InFlight: backlog.Exactly(own.Active)}
-	plain := backlogtest.MustRead(t, b.source, layoutQuery("bullmq", queue, "prefix", b.prefix))
-	for _, r := range []backlog.Reading{r, plain} {
-		if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality}); diff != "" {
-			t.Errorf("%s: BullMQ counts %+v, the reading differs:\n%s", step, own, diff)
-		}
-	}
-	if !r.NextDue.Equal(plain.NextDue) || r.Missing != plain.Missing || plain.Ready > 0 && plain.Oldest.Kind == backlog.AgeExact {
-		t.Errorf("%s: %+v with the age, %+v without", step, r, plain)
-	}
+	own := b.counts(queue)
+	want := figures{Ready: own.Wait + own.Paused + own.Prioritized, Due: due, InFlight: backlog.Exactly(own.Active)}
+	r := holdTo(t, step, b.source, b.query(queue), layoutQuery("bullmq", queue, "prefix", b.prefix), own, want)
 	return r, own
 }
 
@@ -245,24 +230,19 @@ func TestBullMQWakes(t *testing.T) {
 	t.Parallel()
 	eachBullMQ(t, func(t *testing.T, b *bullmq) {
 		t.Helper()
-		ear := backlogtest.Listen(t, b.source)
 		for name, options := range map[string]map[string]any{
 			"added": {}, "prioritized": {"priority": 2}, "delayed": {"delay": 3_600_000},
 		} {
 			q := b.query(name)
 			b.open(name)
-			backlogtest.Arm(t, b.source, ear, q)
-			b.add(name, "done", options)
-			ear.Await(t, q)
+			wakes(t, b.source, q, func() { b.add(name, "done", options) })
 			if r, _ := b.agree(t, name, name, 0); r.Backlog() == 0 && r.NextDue.IsZero() {
 				t.Errorf("%s: woken for %+v", name, r)
 			}
 		}
 		q := b.query("added")
 		b.do(nil, "pause", "added", b.prefix)
-		backlogtest.Arm(t, b.source, ear, q)
-		b.do(nil, "resume", "added", b.prefix)
-		ear.Await(t, q)
+		wakes(t, b.source, q, func() { b.do(nil, "resume", "added", b.prefix) })
 		b.prove(columnWakeUp)
 	})
 }

@@ -142,7 +142,7 @@ func TestCeleryDelayed(t *testing.T) {
 	t.Parallel()
 	p := startCelery(t, "", "{}")
 	q := layoutQuery("celery", "emails")
-	p.wakes(t, q, func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails", "countdown": 3}) })
+	wakes(t, p.source, q, func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails", "countdown": 3}) })
 	added := time.Now()
 	for time.Since(added) < 4*time.Second {
 		if r := backlogtest.MustRead(t, p.source, q); r.Ready != 1 || !r.NextDue.IsZero() {
@@ -156,7 +156,7 @@ func TestCeleryDelayed(t *testing.T) {
 func TestCeleryWakes(t *testing.T) {
 	t.Parallel()
 	p := startCelery(t, "", "{}")
-	p.wakes(t, layoutQuery("celery", "emails"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails"}) })
-	p.wakes(t, layoutQuery("celery", "urgent"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "urgent", "priority": 9}) })
+	wakes(t, p.source, layoutQuery("celery", "emails"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails"}) })
+	wakes(t, p.source, layoutQuery("celery", "urgent"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "urgent", "priority": 9}) })
 	p.prove(columnWakeUp)
 }

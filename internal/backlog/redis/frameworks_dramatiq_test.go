@@ -141,7 +141,7 @@ func TestDramatiqDelayed(t *testing.T) {
 func TestDramatiqWakes(t *testing.T) {
 	t.Parallel()
 	p := startDramatiq(t, "{}")
-	p.wakes(t, dramatiqQuery("emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
-	p.wakes(t, dramatiqQuery("later"), func() { p.do(nil, "add", "later", "nothing", map[string]any{"delay": 3_600_000}) })
+	wakes(t, p.source, dramatiqQuery("emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
+	wakes(t, p.source, dramatiqQuery("later"), func() { p.do(nil, "add", "later", "nothing", map[string]any{"delay": 3_600_000}) })
 	p.prove(columnWakeUp)
 }

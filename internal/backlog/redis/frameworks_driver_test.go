@@ -24,7 +24,7 @@ const frameworkPatience = 30 * time.Second
 // array of an operation and its arguments, a line of output {"result": ...} or
 // {"error": ...}. It ends with the test.
 type driver struct {
-	t       testing.TB
+	t testing.TB
 	// layout and version are those of what it drives, once it was introduced.
 	layout, version string
 
@@ -134,6 +134,24 @@ func eachVersionOf[F any](t *testing.T, versions []string, start func(testing.TB
 			test(t, start(t, version))
 		})
 	}
+}
+
+// byInstallation returns what starts each installation, of what starts each layout.
+func byInstallation[F any](starts map[string]F) map[string]F {
+	several := map[string][]string{
+		"bullmq": bullmqVersions(), "rq": rqVersions(), "sidekiq": sidekiqVersions(), "laravel": laravelVersions(),
+	}
+	all := map[string]F{}
+	for layout, start := range starts {
+		names := several[layout]
+		if names == nil {
+			names = []string{layout}
+		}
+		for _, name := range names {
+			all[name] = start
+		}
+	}
+	return all
 }
 
 // kill ends the process at once, as the kernel does when memory runs out.

@@ -26,31 +26,18 @@ type holder struct {
 	recover func()
 }
 
-// holders are all of them, by version. The list broker of Taskiq is not among them: a
-// worker takes the only copy of a task.
-func holders() map[string]func(testing.TB) holder {
-	all := map[string]func(testing.TB) holder{
-		"beequeue": holdBeequeue, "asynq": holdAsynq, "resque": holdResque,
-		"celery": holdCelery, "dramatiq": holdDramatiq, "arq": holdArq, "taskiq": holdTaskiq,
-	}
-	for _, version := range bullmqVersions() {
-		all[version] = func(t testing.TB) holder { return holdBullMQ(t, version) }
-	}
-	for _, version := range rqVersions() {
-		all[version] = func(t testing.TB) holder { return holdRQ(t, version) }
-	}
-	for _, major := range sidekiqVersions() {
-		all["sidekiq-"+major] = func(t testing.TB) holder { return holdSidekiq(t, major) }
-	}
-	for _, major := range laravelVersions() {
-		all["laravel-"+major] = func(t testing.TB) holder { return holdLaravel(t, major) }
-	}
-	return all
+// holders start all of them, by installation. The list broker of Taskiq is not among
+// them: a worker takes the only copy of a task.
+func holders() map[string]func(t testing.TB, name string) holder {
+	return byInstallation(map[string]func(testing.TB, string) holder{
+		"sidekiq": holdSidekiq, "resque": holdResque, "laravel": holdLaravel, "bullmq": holdBullMQ, "beequeue": holdBeequeue,
+		"asynq": holdAsynq, "celery": holdCelery, "rq": holdRQ, "dramatiq": holdDramatiq, "arq": holdArq, "taskiq": holdTaskiq,
+	})
 }
 
-func holdBullMQ(t testing.TB, version string) holder {
+func holdBullMQ(t testing.TB, name string) holder {
 	t.Helper()
-	b := startBullMQ(t, version)
+	b := startBullMQ(t, name)
 	work := func(options map[string]any) *driver {
 		worker := b.start(t)
 		worker.do(nil, "work", "mail", b.prefix, 1, options)
@@ -68,7 +55,7 @@ func holdBullMQ(t testing.TB, version string) holder {
 	}
 }
 
-func holdBeequeue(t testing.TB) holder {
+func holdBeequeue(t testing.TB, _ string) holder {
 	t.Helper()
 	b := startBeequeue(t)
 	work := func(finish bool) *driver {
@@ -90,7 +77,7 @@ func holdBeequeue(t testing.TB) holder {
 
 // holdAsynq: asynq gives a task to another worker a minute after it has heard of the
 // first one last.
-func holdAsynq(t testing.TB) holder {
+func holdAsynq(t testing.TB, _ string) holder {
 	t.Helper()
 	a := startAsynq(t)
 	return holder{
@@ -108,9 +95,9 @@ func holdAsynq(t testing.TB) holder {
 
 // holdSidekiq: without super_fetch Sidekiq loses the job with the process. It goes on to
 // count it until the process is silent for a minute, which is hastened here.
-func holdSidekiq(t testing.TB, major string) holder {
+func holdSidekiq(t testing.TB, name string) holder {
 	t.Helper()
-	s := startSidekiq(t, major)
+	s := startSidekiq(t, name)
 	return holder{
 		driver: s.driver, server: s.server, query: layoutQuery("sidekiq", "mail"),
 		take: func() *driver {
@@ -127,39 +114,37 @@ func holdSidekiq(t testing.TB, major string) holder {
 }
 
 // holdResque: Resque moves the job to the failed ones when somebody cleans up.
-func holdResque(t testing.TB) holder {
+func holdResque(t testing.TB, _ string) holder {
 	t.Helper()
 	r := startResque(t, "resque")
-	counts := func() (own resqueCounts) { r.do(&own, "counts", "mail"); return own }
 	return holder{
 		driver: r.driver, server: r.server, query: layoutQuery("resque", "mail"),
 		take: func() *driver {
 			r.do(nil, "push", "mail", "sleep", 3_600_000)
 			return r.start("worker", "mail")
 		},
-		held:    func() bool { return counts().Work == 1 },
-		kept:    func() bool { own := counts(); return own.Size+own.Work > 0 },
+		held:    func() bool { return r.counts("mail").Work == 1 },
+		kept:    func() bool { own := r.counts("mail"); return own.Size+own.Work > 0 },
 		recover: func() { r.do(nil, "clean") },
 	}
 }
 
-func holdLaravel(t testing.TB, major string) holder {
+func holdLaravel(t testing.TB, name string) holder {
 	t.Helper()
-	l := startLaravel(t, major)
-	counts := func() (own laravelCounts) { l.do(&own, "counts", "mail"); return own }
+	l := startLaravel(t, name)
 	return holder{
 		driver: l.driver, server: l.server, query: l.query(),
 		take: func() *driver {
 			l.do(nil, "push", "mail", "SleepJob", map[string]any{"seconds": 3600})
 			return l.start("worker", "mail")
 		},
-		held:    func() bool { return counts().Reserved == 1 },
-		kept:    func() bool { return counts().Size > 0 },
+		held:    func() bool { return l.counts("mail").Reserved == 1 },
+		kept:    func() bool { return l.counts("mail").Size > 0 },
 		recover: func() { l.start("worker", "mail") }, // It waits for retry_after, 3 s.
 	}
 }
 
-func holdCelery(t testing.TB) holder {
+func holdCelery(t testing.TB, _ string) holder {
 	t.Helper()
 	p := startCelery(t, "", `{"visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}`)
 	number := func(operation string, args ...any) (n int64) { p.do(&n, operation, args...); return n }
@@ -176,9 +161,9 @@ func holdCelery(t testing.TB) holder {
 }
 
 // holdRQ: RQ gives the job up a minute and a half after it has heard of the worker last.
-func holdRQ(t testing.TB, version string) holder {
+func holdRQ(t testing.TB, name string) holder {
 	t.Helper()
-	p := startRQ(t, version)
+	p := startRQ(t, name)
 	counts := func() (own rqCounts) { p.do(&own, "counts", "mail"); return own }
 	return holder{
 		driver: p.driver, server: p.server, query: layoutQuery("rq", "mail"),
@@ -191,7 +176,7 @@ func holdRQ(t testing.TB, version string) holder {
 	}
 }
 
-func holdDramatiq(t testing.TB) holder {
+func holdDramatiq(t testing.TB, _ string) holder {
 	t.Helper()
 	p := startDramatiq(t, `{"heartbeat_timeout": 1000, "maintenance_chance": 1000000}`)
 	start := func(finish bool) *driver {
@@ -223,7 +208,7 @@ func holdDramatiq(t testing.TB) holder {
 
 // holdArq: arq gives the job to another worker when a key of the first one expires, ten
 // seconds after the longest that the job may take, which is hastened here.
-func holdArq(t testing.TB) holder {
+func holdArq(t testing.TB, _ string) holder {
 	t.Helper()
 	p := startArq(t)
 	return holder{
@@ -248,7 +233,7 @@ func holdArq(t testing.TB) holder {
 
 // holdTaskiq: Taskiq counts nothing itself, so that what its group has not acknowledged
 // is asked of Redis. A worker looks after such tasks when it is served a further one.
-func holdTaskiq(t testing.TB) holder {
+func holdTaskiq(t testing.TB, _ string) holder {
 	t.Helper()
 	p := startTaskiq(t, "stream")
 	kept := func() bool {
@@ -283,4 +268,3 @@ func expire(t testing.TB, server *redistest.Server, keys ...any) {
 		server.Do("PEXPIRE", key, 500)
 	}
 }
-

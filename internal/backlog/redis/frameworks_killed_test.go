@@ -24,7 +24,7 @@ func TestKilledWorkers(t *testing.T) {
 	for name, start := range holders() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := start(t)
+			h := start(t, name)
 			s := startScaler(t, h.server)
 			messages := s.stream(t, h.query)
 			if m := next(t, messages); m.active {

@@ -225,7 +225,7 @@ func (l *ledger) tests(layout string, c column, versions []string, files map[str
 		if some := found[test].versions; len(some) < len(versions) {
 			limited = append(limited, slices.SortedFunc(maps.Keys(some), byNumbers)...)
 		}
-		link := fmt.Sprintf("[`%s`](../internal/backlog/redis/%s)", test, files[test])
+		link := "[`" + test + "`](../internal/backlog/redis/" + files[test] + ")"
 		if len(limited) > 0 {
 			link += " (" + strings.Join(limited, ", ") + ")"
 		}

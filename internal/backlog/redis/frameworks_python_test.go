@@ -58,17 +58,6 @@ func (p *python) work(t testing.TB, args ...any) *driver {
 	return worker
 }
 
-// figures are those of a reading that a framework can be asked for too.
-type figures struct {
-	Ready, Due int64
-	InFlight   backlog.Count
-	Quality    backlog.Quality
-}
-
-func figuresOf(r backlog.Reading) figures {
-	return figures{r.Ready, r.Due, r.InFlight, r.Quality}
-}
-
 // agrees waits until the reading of q is what own returns: workers move things meanwhile.
 func (p *python) agrees(t testing.TB, step string, q backlog.Query, own func() figures) backlog.Reading {
 	t.Helper()
@@ -85,15 +74,6 @@ func (p *python) agrees(t testing.TB, step string, q backlog.Query, own func() f
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-}
-
-// wakes checks that add wakes an idle queue.
-func (p *python) wakes(t testing.TB, q backlog.Query, add func()) {
-	t.Helper()
-	ear := backlogtest.Listen(t, p.source)
-	backlogtest.Arm(t, p.source, ear, q)
-	add()
-	ear.Await(t, q)
 }
 
 // fallsDue checks that the reading of q tells when its delayed work is due, to a

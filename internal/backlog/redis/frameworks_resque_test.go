@@ -42,18 +42,17 @@ type resqueCounts struct {
 	Known                 bool
 }
 
+func (r *resque) counts(queue string) resqueCounts {
+	r.t.Helper()
+	var own resqueCounts
+	r.do(&own, "counts", queue)
+	return own
+}
+
 // agree reads the queue and holds the reading against what node-resque itself tells.
 func (r *resque) agree(step string, source backlog.Source, q backlog.Query) backlog.Reading {
 	r.t.Helper()
-	var own resqueCounts
-	var reading backlog.Reading
-	redistest.Eventually(r.t, step+": Resque is at rest", func() bool {
-		var again resqueCounts
-		r.do(&own, "counts", q.Queue)
-		reading = backlogtest.MustRead(r.t, source, q)
-		r.do(&again, "counts", q.Queue)
-		return own == again
-	})
+	own, reading := atRest(r.t, step, source, q, r.counts)
 	// Resque notes a queue with its first job; it is known here with its first plan.
 	own.Known = own.Known || own.Due > 0 || own.Next > 0
 	got := resqueCounts{Size: reading.Ready, Due: reading.Due, Work: reading.InFlight.N, Known: !reading.Missing}
@@ -131,8 +130,7 @@ func TestResqueDue(t *testing.T) {
 	r.do(nil, "push", "mail", "fail")
 	worker := r.start("worker", "mail")
 	redistest.Eventually(t, "the job has failed", func() bool {
-		var own resqueCounts
-		r.do(&own, "counts", "mail")
+		own := r.counts("mail")
 		return own.Next > 0 && own.Work == 0
 	})
 	worker.kill()
@@ -175,14 +173,9 @@ func TestResqueWakes(t *testing.T) {
 	t.Parallel()
 	r := startResque(t, "resque")
 	source := openServer(t, r.server, nil)
-	ear := backlogtest.Listen(t, source)
 	q := layoutQuery("resque", "mail")
-	backlogtest.Arm(t, source, ear, q)
-	r.do(nil, "push", "mail", "sleep", 0)
-	ear.Await(t, q)
-	backlogtest.Arm(t, source, ear, q)
-	r.do(nil, "in", "mail", 60000, "sleep", 0)
-	ear.Await(t, q)
+	wakes(t, source, q, func() { r.do(nil, "push", "mail", "sleep", 0) })
+	wakes(t, source, q, func() { r.do(nil, "in", "mail", 60000, "sleep", 0) })
 	r.agree("woken", source, q)
 	r.prove(columnWakeUp)
 }

@@ -153,10 +153,10 @@ func TestRQWakes(t *testing.T) {
 	t.Parallel()
 	eachRQ(t, func(t *testing.T, p *python) {
 		t.Helper()
-		p.wakes(t, layoutQuery("rq", "emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
-		p.wakes(t, layoutQuery("rq", "later"), func() { p.do(nil, "addIn", "later", 3600) })
-		p.wakes(t, layoutQuery("rq", "front"), func() { p.do(nil, "add", "front", "nothing", map[string]any{"at_front": true}) })
-		p.wakes(t, layoutQuery("rq", "paused"), func() { p.do(nil, "suspend") })
+		wakes(t, p.source, layoutQuery("rq", "emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
+		wakes(t, p.source, layoutQuery("rq", "later"), func() { p.do(nil, "addIn", "later", 3600) })
+		wakes(t, p.source, layoutQuery("rq", "front"), func() { p.do(nil, "add", "front", "nothing", map[string]any{"at_front": true}) })
+		wakes(t, p.source, layoutQuery("rq", "paused"), func() { p.do(nil, "suspend") })
 		p.prove(columnWakeUp)
 	})
 }

@@ -19,8 +19,8 @@ func eachSidekiq(t *testing.T, test func(*testing.T, *sidekiq)) {
 	eachVersionOf(t, sidekiqVersions(), startSidekiq, test)
 }
 
-// sidekiqVersions are the major versions of Sidekiq that are installed.
-func sidekiqVersions() []string { return []string{"7", "8"} }
+// sidekiqVersions are the installations of Sidekiq.
+func sidekiqVersions() []string { return []string{"sidekiq-7", "sidekiq-8"} }
 
 // A sidekiq is an application and its server.
 type sidekiq struct {
@@ -30,11 +30,12 @@ type sidekiq struct {
 	server *redistest.Server
 }
 
-func startSidekiq(t testing.TB, major string) *sidekiq {
+func startSidekiq(t testing.TB, name string) *sidekiq {
 	t.Helper()
+	major := strings.TrimPrefix(name, "sidekiq-")
 	s := &sidekiq{t: t, major: major, server: redistest.Start(t)}
 	s.driver = s.start()
-	s.introduceDebian("sidekiq", "sidekiq-"+major, major)
+	s.introduceDebian("sidekiq", name, major)
 	return s
 }
 
@@ -62,15 +63,10 @@ func (s *sidekiq) counts(queue string) sidekiqCounts {
 // agree reads a queue and holds the reading against what Sidekiq itself tells.
 func (s *sidekiq) agree(step string, source backlog.Source, q backlog.Query) backlog.Reading {
 	s.t.Helper()
-	// What Sidekiq tells of itself must be the same before and after the reading.
-	var own sidekiqCounts
-	var r backlog.Reading
-	redistest.Eventually(s.t, step+": Sidekiq is at rest", func() bool {
-		own = s.counts(q.Queue)
-		r = backlogtest.MustRead(s.t, source, q)
-		again := s.counts(q.Queue)
-		own.Latency, again.Latency = 0, 0
-		return own == again
+	own, r := atRest(s.t, step, source, q, func(queue string) sidekiqCounts {
+		c := s.counts(queue)
+		c.Latency = 0
+		return c
 	})
 	got := sidekiqCounts{
 		Size: r.Ready, Due: r.Due, Work: r.InFlight.N, Processes: r.Consumers.N,
@@ -206,15 +202,10 @@ func TestSidekiqWakes(t *testing.T) {
 	eachSidekiq(t, func(t *testing.T, s *sidekiq) {
 		t.Helper()
 		source := openServer(t, s.server, nil)
-		ear := backlogtest.Listen(t, source)
 		q := layoutQuery("sidekiq", "mail")
-		backlogtest.Arm(t, source, ear, q)
-		s.do(nil, "push", "mail", "SleepJob", 0)
-		ear.Await(t, q)
+		wakes(t, source, q, func() { s.do(nil, "push", "mail", "SleepJob", 0) })
 		s.agree("enqueued", source, q)
-		backlogtest.Arm(t, source, ear, q)
-		s.do(nil, "in", "mail", 60, "SleepJob", 0)
-		ear.Await(t, q)
+		wakes(t, source, q, func() { s.do(nil, "in", "mail", 60, "SleepJob", 0) })
 		s.agree("scheduled", source, q)
 		s.prove(columnWakeUp)
 	})

@@ -87,9 +87,9 @@ func TestTaskiqWakes(t *testing.T) {
 		t.Run(broker, func(t *testing.T) {
 			t.Parallel()
 			p := startTaskiq(t, broker)
-			p.wakes(t, layoutQuery("taskiq", "taskiq", "broker", broker), func() { p.do(nil, "add", "taskiq", "nothing", map[string]any{}) })
+			wakes(t, p.source, layoutQuery("taskiq", "taskiq", "broker", broker), func() { p.do(nil, "add", "taskiq", "nothing", map[string]any{}) })
 			p.do(nil, "startup", "taskiq:idle")
-			p.wakes(t, layoutQuery("taskiq", "taskiq:idle", "broker", broker), func() { p.do(nil, "add", "taskiq:idle", "nothing", map[string]any{}) })
+			wakes(t, p.source, layoutQuery("taskiq", "taskiq:idle", "broker", broker), func() { p.do(nil, "add", "taskiq:idle", "nothing", map[string]any{}) })
 			p.proveOf(broker+" broker", columnWakeUp)
 		})
 	}

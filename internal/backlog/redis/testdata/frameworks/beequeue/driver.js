@@ -1,10 +1,9 @@
-// Drives Bee-Queue for the test of its layout: each line of the input is a JSON array
-// of an operation and its arguments, each line of the output its result. The argument
-// is the host:port of the server.
+// Drives Bee-Queue for the test of its layout. The argument is the host:port of the server.
 'use strict';
 
-const readline = require('node:readline');
 const Queue = require('bee-queue');
+
+const { serve } = require('../driver.js');
 
 const [host, port] = process.argv[2].split(':');
 const redis = { host, port: Number(port) };
@@ -43,18 +42,4 @@ const operations = {
   },
 };
 
-async function main() {
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const [operation, ...args] = JSON.parse(line);
-    let answer;
-    try {
-      answer = { result: await operations[operation](...args) };
-    } catch (error) {
-      answer = { error: String(error.stack) };
-    }
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
-  }
-  process.exit(0);
-}
-
-main();
+serve(operations);
