@@ -215,13 +215,14 @@ func (l *ledger) tests(layout string, c column, versions []string, files map[str
 			found[p.test] = limits{map[string]bool{}, map[string]bool{}}
 		}
 		found[p.test].versions[p.version] = true
-		if p.note != "" {
-			found[p.test].notes[p.note] = true
-		}
+		found[p.test].notes[p.note] = true
 	}
 	var links []string
 	for _, test := range slices.Sorted(maps.Keys(found)) {
-		limited := slices.Sorted(maps.Keys(found[test].notes))
+		var limited []string
+		if notes := found[test].notes; !notes[""] {
+			limited = slices.Sorted(maps.Keys(notes))
+		}
 		if some := found[test].versions; len(some) < len(versions) {
 			limited = append(limited, slices.SortedFunc(maps.Keys(some), byNumbers)...)
 		}
