@@ -97,6 +97,10 @@ servers: # Install the servers that tests and the demo run against; quick when t
 frameworks: # Install the job frameworks that tests drive; quick when they are there
 	@hack/install-frameworks.sh
 
+.PHONY: frameworks-table
+frameworks-table: servers frameworks # Write the table of docs/frameworks.md anew, as the tests of frameworks prove it
+	$(GO) test -count=1 -timeout 15m ./internal/backlog/redis -update-docs
+
 .PHONY: clean
 clean: ## Remove what was built here
 	rm -rf bin .tools e2e/.bin e2e/.out

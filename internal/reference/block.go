@@ -9,7 +9,7 @@ import (
 
 // The lines between which a generated part of a document stands.
 const (
-	blockBegin = "<!-- generated: %s; make generate -->\n"
+	blockBegin = "<!-- generated: %s; make %s -->\n"
 	blockEnd   = "<!-- end of %s -->\n"
 )
 
@@ -23,10 +23,16 @@ type Block struct {
 
 var errNoPlace = errors.New("the document has no place for the block")
 
-// Fill puts blocks in their places in a document. The error says which of them has none.
+// Fill puts blocks, which "make generate" writes, in their places in a document. The
+// error says which of them has none.
 func Fill(document string, blocks ...Block) (string, error) {
+	return FillBy("generate", document, blocks...)
+}
+
+// FillBy is Fill for blocks that another target of the Makefile writes.
+func FillBy(target, document string, blocks ...Block) (string, error) {
 	for _, block := range blocks {
-		begin, end := fmt.Sprintf(blockBegin, block.Name), fmt.Sprintf(blockEnd, block.Name)
+		begin, end := fmt.Sprintf(blockBegin, block.Name, target), fmt.Sprintf(blockEnd, block.Name)
 		before, rest, begins := strings.Cut(document, begin)
 		_, after, ends := strings.Cut(rest, end)
 		if !begins || !ends {
@@ -36,6 +42,9 @@ func Fill(document string, blocks ...Block) (string, error) {
 	}
 	return document, nil
 }
+
+// Table returns a table of Markdown, of which the first row is the head.
+func Table(rows [][]string) string { return table(rows).String() }
 
 // A table is a table of Markdown: its first row is the head.
 type table [][]string
