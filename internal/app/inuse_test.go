@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -113,17 +114,22 @@ func TestWorkInFlightStaysActive(t *testing.T) {
 		settle  []any
 	}{
 		{
-			"list", map[string]string{"list": "mails", "inFlightList": "mails:taken"},
-			[][]any{{"RPUSH", "mails", "one"}, {"LMOVE", "mails", "mails:taken", "LEFT", "RIGHT"}}, []any{"LREM", "mails:taken", 1, "one"},
+			"list",
+			map[string]string{"list": "mails", "inFlightList": "mails:taken"},
+			[][]any{{"RPUSH", "mails", "one"}, {"LMOVE", "mails", "mails:taken", "LEFT", "RIGHT"}},
+			[]any{"LREM", "mails:taken", 1, "one"},
 		},
 		{
-			"stream", map[string]string{"stream": "orders", "consumerGroup": "billing"},
+			"stream",
+			map[string]string{"stream": "orders", "consumerGroup": "billing"},
 			[][]any{{"XGROUP", "CREATE", "orders", "billing", "0", "MKSTREAM"}, {"XADD", "orders", "1-1", "n", "1"}, {"XREADGROUP", "GROUP", "billing", "w", "STREAMS", "orders", ">"}},
 			[]any{"XACK", "orders", "billing", "1-1"},
 		},
 		{
-			"bullmq", map[string]string{"bullmq": "videos"},
-			[][]any{{"HSET", "bull:videos:meta", "opts.maxLenEvents", "10000"}, {"LPUSH", "bull:videos:active", "1"}}, []any{"LREM", "bull:videos:active", 1, "1"},
+			"bullmq",
+			map[string]string{"bullmq": "videos"},
+			[][]any{{"HSET", "bull:videos:meta", "opts.maxLenEvents", "10000"}, {"LPUSH", "bull:videos:active", "1"}},
+			[]any{"LREM", "bull:videos:active", 1, "1"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -133,9 +139,7 @@ func TestWorkInFlightStaysActive(t *testing.T) {
 			}
 			for _, count := range []string{"ready,due,inFlight", "ready"} {
 				r := &pb.ScaledObjectRef{Namespace: "shop", Name: tc.name, ScalerMetadata: map[string]string{"connection": "main", "count": count}}
-				for key, value := range tc.trigger {
-					r.ScalerMetadata[key] = value
-				}
+				maps.Copy(r.ScalerMetadata, tc.trigger)
 				for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 					if answer, err := s.client.IsActive(t.Context(), r); err != nil || !answer.GetResult() {
 						t.Fatalf("count %s: active is %v while a job is in flight, error %v", count, answer.GetResult(), status.Convert(err).Message())

@@ -117,7 +117,9 @@ func TestBoundsAndNoise(t *testing.T) {
 		{"a ceiling", policy.Spec{MaxReplicas: 4}, ready(0, 99), 0, 20, []policy.Step{{policy.Limited, 99, 20}}},
 		{"both, and between them", policy.Spec{MinReplicas: 3, MaxReplicas: 4}, ready(0, 17), 0, 17, nil},
 		{
-			"what more workers cannot help with comes last", policy.Spec{MinReplicas: 3, MaxReplicas: 4}, limited(1, 2), 0, 10,
+			"what more workers cannot help with comes last",
+			policy.Spec{MinReplicas: 3, MaxReplicas: 4},
+			limited(1, 2), 0, 10,
 			[]policy.Step{{policy.Floored, 1, 15}, {policy.Capped, 15, 10}},
 		},
 		{"noise", policy.Spec{Target: 50}, ready(0, 104), 100, 100, []policy.Step{{policy.Steadied, 104, 100}}},
@@ -127,7 +129,9 @@ func TestBoundsAndNoise(t *testing.T) {
 		{"something is not noise", policy.Spec{Target: 50}, ready(0, 3), 0, 3, nil},
 		{"the activation is between", policy.Spec{Target: 50, Activation: 101}, ready(0, 102), 100, 102, nil},
 		{
-			"bounds come after noise", policy.Spec{Target: 50, MaxReplicas: 2}, ready(0, 104), 101, 100,
+			"bounds come after noise",
+			policy.Spec{Target: 50, MaxReplicas: 2},
+			ready(0, 104), 101, 100,
 			[]policy.Step{{policy.Steadied, 104, 101}, {policy.Limited, 101, 100}},
 		},
 	} {
@@ -170,7 +174,9 @@ func TestSettling(t *testing.T) {
 		{"asked for later", held, later(seen(-20, ready(0, 12))), 12, true, time.Time{}, ""},
 		{"no hold", policy.Spec{}, seen(-20, ready(0, 0)), 0, false, time.Time{}, ""},
 		{
-			"no work yet", policy.Spec{HoldActive: time.Minute}, seen(-20, ready(0, 0)), 0, false, at(40),
+			"no work yet",
+			policy.Spec{HoldActive: time.Minute},
+			seen(-20, ready(0, 0)), 0, false, at(40),
 			"settling after a start: for 40s more there is no full window for a holdActive of 1m0s, and no work was seen",
 		},
 		{"a hold for activity alone tells every value", policy.Spec{HoldActive: time.Minute}, seen(-20, ready(-19, 12), ready(0, 5)), 5, true, time.Time{}, ""},

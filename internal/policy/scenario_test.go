@@ -148,7 +148,7 @@ func (s *simulation) set(t *testing.T, key, value string) {
 		case "workers max":
 			var most int
 			most, err = strconv.Atoi(value)
-			s.object.Max = int32(most) //nolint:gosec // a few hundred
+			s.object.Max = int32(most)
 		case "workers cooldown":
 			s.object.Cooldown, err = time.ParseDuration(value)
 		case "queue counter":

@@ -186,7 +186,7 @@ func (s *simulation) sync() {
 	s.scaleTo(s.autoscaler.Sync(s.now, hpa.Steady(s.replicas()), []hpa.Metric{metric}).Replicas)
 }
 
-func (s *simulation) replicas() int32 { return int32(len(s.workers)) } //nolint:gosec // a few hundred
+func (s *simulation) replicas() int32 { return int32(len(s.workers)) }
 
 // scaleTo starts workers, or stops the youngest ones: what they worked on begins anew.
 func (s *simulation) scaleTo(replicas int32) {

@@ -86,7 +86,7 @@ func (d *Decision) several(spec Spec, seen *backlog.Observation) {
 		weighted += part.Weight * part.Count
 		urgency := spec.urgency(latest, r)
 		for s := range upTo {
-			part.Value = part.Weight * spec.work(r, urgency, part.Arrivals, stage(s)) //nolint:gosec // there are four stages
+			part.Value = part.Weight * spec.work(r, urgency, part.Arrivals, stage(s))
 			upTo[s] = spec.join(upTo[s], part.Value)
 		}
 		share := spec.limit(part.Value, r)

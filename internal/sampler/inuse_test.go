@@ -111,6 +111,7 @@ func TestCountersStir(t *testing.T) {
 // TestPastIsKeptAsFarAsSomebodyWants keeps readings that differ in counters or parts
 // alone only where they are asked for.
 func TestPastIsKeptAsFarAsSomebodyWants(t *testing.T) {
+	t.Parallel()
 	parts := func(a, b int64) backlog.Reading {
 		return backlog.Together([]backlog.Part{
 			{Queue: "a", Reading: backlog.Reading{Ready: a, Enqueued: backlog.Exactly(10 * a)}},
