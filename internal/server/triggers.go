@@ -53,7 +53,8 @@ func (t *liveTrigger) decide(seen backlog.Observation, now time.Time) (policy.De
 	before := t.lastTold()
 	decision, err := policy.Decide(t.trigger.Policy, seen, before, now)
 	if told := (policy.Told{Value: decision.Value, Active: decision.Active}); err == nil && told != before {
-		t.told.Store(&told)
+		news := told // told itself would be allocated at every call
+		t.told.Store(&news)
 	}
 	return decision, err
 }
