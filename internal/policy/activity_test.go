@@ -58,6 +58,10 @@ func TestActivity(t *testing.T) {
 			want: policy.Decision{Active: true, Until: at(40), Steps: note(policy.Receiving, 0)},
 		},
 		{
+			name: "unless what stirs it may be another queue's",
+			spec: policy.Spec{HoldActive: time.Minute, SharesKeys: true}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)}, told: policy.Told{Active: true},
+		},
+		{
 			name: "but does not become so",
 			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
 		},

@@ -52,7 +52,7 @@ func (d *Decision) hold(spec Spec, seen *backlog.Observation, now time.Time) {
 //
 // Work in flight keeps its worker whatever counts and whatever the activation is. A
 // queue that stirs without ever showing work keeps a trigger active that is active;
-// it does not make it so, for of a stir nobody knows whose it was.
+// it does not make it so, for what stirred it may have been somebody else's.
 func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64, told Told, now time.Time) {
 	d.Active = alone > spec.Activation
 	if d.Active {
@@ -73,7 +73,7 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64,
 	}
 	known := told.Active || seen.AfterStart && now.Before(seen.Since.Add(spec.HoldActive))
 	until := seen.Stirred.Add(spec.HoldActive)
-	if known && spec.Activation == 0 && !seen.Latest.Paused && until.After(now) {
+	if known && !spec.SharesKeys && spec.Activation == 0 && !seen.Latest.Paused && until.After(now) {
 		d.Active = true
 		d.note(Receiving)
 		d.changesAt(until)
