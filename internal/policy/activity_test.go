@@ -19,7 +19,6 @@ func TestActivity(t *testing.T) {
 		name string
 		spec policy.Spec
 		seen backlog.Observation
-		told policy.Told
 		want policy.Decision
 	}{
 		{
@@ -54,33 +53,29 @@ func TestActivity(t *testing.T) {
 		},
 		{
 			name: "a drained queue that stirs stays active",
-			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)}, told: policy.Told{Active: true},
+			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
 			want: policy.Decision{Active: true, Until: at(40), Steps: note(policy.Receiving, 0)},
 		},
 		{
 			name: "unless what stirs it may be another queue's",
-			spec: policy.Spec{HoldActive: time.Minute, SharesKeys: true}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)}, told: policy.Told{Active: true},
-		},
-		{
-			name: "but does not become so",
-			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
+			spec: policy.Spec{HoldActive: time.Minute, SharesKeys: true}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
 		},
 		{
 			name: "until it stirs no more",
-			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-60)}, told: policy.Told{Active: true},
+			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-60)},
 		},
 		{
 			name: "nobody asked for that",
-			seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(0)}, told: policy.Told{Active: true},
+			seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(0)},
 		},
 		{
 			name: "some work may wait here without a worker",
-			spec: policy.Spec{HoldActive: time.Minute, Activation: 5}, seen: backlog.Observation{Latest: ready(0, 2), Stirred: at(0)}, told: policy.Told{Active: true},
+			spec: policy.Spec{HoldActive: time.Minute, Activation: 5}, seen: backlog.Observation{Latest: ready(0, 2), Stirred: at(0)},
 			want: policy.Decision{Value: 2},
 		},
 		{
 			name: "a paused queue hands out nothing",
-			spec: policy.Spec{HoldActive: time.Minute}, told: policy.Told{Active: true},
+			spec: policy.Spec{HoldActive: time.Minute},
 			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 2, Paused: true}, Stirred: at(0)},
 			want: policy.Decision{Steps: []policy.Step{{policy.Paused, 2, 0}}},
 		},
@@ -97,7 +92,7 @@ func TestActivity(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.spec.Target, tc.want.Target, tc.spec.MaxStaleness = 5, 5, 30*time.Second
-			got, err := policy.Decide(tc.spec, tc.seen, tc.told, at(0))
+			got, err := policy.Decide(tc.spec, tc.seen, policy.Told{}, at(0))
 			if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
 				t.Errorf("decision (-want +got):\n%s\n%v", diff, err)
 			}

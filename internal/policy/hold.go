@@ -51,9 +51,10 @@ func (d *Decision) hold(spec Spec, seen *backlog.Observation, now time.Time) {
 // hold, which has a window of its own.
 //
 // Work in flight keeps its worker whatever counts and whatever the activation is. A
-// queue that stirs without ever showing work keeps a trigger active that is active;
-// it does not make it so, for what stirred it may have been somebody else's.
-func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64, told Told, now time.Time) {
+// queue that stirs without ever showing work is in use: somebody takes each message at
+// once. With an activation above zero that says nothing, for there some work may wait
+// without a worker, and stir.
+func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64, now time.Time) {
 	d.Active = alone > spec.Activation
 	if d.Active {
 		return
@@ -71,9 +72,8 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64,
 		d.changesAt(until)
 		return
 	}
-	known := told.Active || seen.AfterStart && now.Before(seen.Since.Add(spec.HoldActive))
 	until := seen.Stirred.Add(spec.HoldActive)
-	if known && !spec.SharesKeys && spec.Activation == 0 && !seen.Latest.Paused && until.After(now) {
+	if !spec.SharesKeys && spec.Activation == 0 && !seen.Latest.Paused && until.After(now) {
 		d.Active = true
 		d.note(Receiving)
 		d.changesAt(until)

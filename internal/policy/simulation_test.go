@@ -170,10 +170,10 @@ func (s *simulation) read() {
 
 // decide does what the server does, and pushes as it does.
 func (s *simulation) decide() {
-	wasActive := s.told.Active
+	wasActive := s.err == nil && s.decision.Active
 	s.decision, s.err = policy.Decide(s.spec, s.seen, s.told, s.now)
 	if s.err == nil {
-		s.told = policy.Told{Value: s.decision.Value, Active: s.decision.Active}
+		s.told = policy.Told{Value: s.decision.Value}
 	}
 	if s.decision.Active && !wasActive {
 		s.scaleTo(s.activation.Push(s.now, s.replicas(), true).Replicas)

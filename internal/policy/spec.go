@@ -61,7 +61,12 @@ func (s Spec) Window() time.Duration {
 }
 
 // InUse is for how long after a queue stirred it matters how it goes on.
-func (s Spec) InUse() time.Duration { return max(s.HoldActive, s.RateWindow) }
+func (s Spec) InUse() time.Duration {
+	if s.SharesKeys {
+		return 0
+	}
+	return max(s.HoldActive, s.RateWindow)
+}
 
 // Counters tells whether Decide looks at the counters of past readings.
 func (s Spec) Counters() bool { return s.DrainTime > 0 }

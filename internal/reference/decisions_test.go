@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ func examplesOfDecisions() []decided {
 		{what: "paused", keys: "target=5", known: "40 ready, 2 in flight, paused", seen: one(paused)},
 		{what: "weights", keys: "target=5 weights=critical=3", known: "20 ready in critical, 10 in low", seen: two},
 		{what: "the largest queue", keys: "target=5 weights=critical=3 combine=max", known: "20 ready in critical, 10 in low", seen: two},
-		{what: "noise", keys: "target=50", known: "104 ready, 100 were told", seen: one(waits(0, 104)), told: policy.Told{Value: 100, Active: true}},
+		{what: "noise", keys: "target=50", known: "104 ready, 100 were told", seen: one(waits(0, 104)), told: policy.Told{Value: 100}},
 		{what: "a floor", keys: "target=5 minReplicas=3", known: "1 ready", seen: one(waits(0, 1))},
 		{what: "a ceiling", keys: "target=5 maxReplicas=4", known: "99 ready", seen: one(waits(0, 99))},
 	}
@@ -149,7 +150,7 @@ func tolerance(t *testing.T) string {
 		metric := hpa.Metric{Name: "queue", Value: hpa.Thousandths(5 * float64(c.asked)), Target: hpa.Thousandths(5)}
 		wanted := autoscaler.Sync(noon(), hpa.Steady(c.now), []hpa.Metric{metric}).Wanted
 		rows = append(rows, []string{
-			fmt.Sprint(c.now), fmt.Sprint(c.asked), fmt.Sprintf("%.2f", float64(c.asked)/float64(c.now)), fmt.Sprint(wanted),
+			strconv.Itoa(int(c.now)), strconv.Itoa(int(c.asked)), fmt.Sprintf("%.2f", float64(c.asked)/float64(c.now)), strconv.Itoa(int(wanted)),
 		})
 	}
 	return rows.String()
@@ -160,7 +161,7 @@ func stories(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	for _, name := range []string{"keep-up", "keep-up-target", "trickle", "long-jobs", "outage", "restart"} {
-		text, err := os.ReadFile(filepath.Join(root, "internal/policy/testdata/scenarios", name+".golden"))
+		text, err := os.ReadFile(filepath.Join(root, "internal", "policy", "testdata", "scenarios", name+".golden"))
 		if err != nil {
 			t.Fatal(err)
 		}

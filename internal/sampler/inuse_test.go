@@ -37,6 +37,8 @@ func TestDrainedQueueInUse(t *testing.T) {
 			w.Errorf("a queue that was only read has stirred: %+v", seen)
 		}
 		_, before, _ := w.fake.Reads()
+		w.fake.SetReady("jobs", 0)
+		<-sub.Changed()
 		w.stir("jobs", 10*time.Second)
 		_, after, _ := w.fake.Reads()
 		if reads := after - before; reads < 9 || reads > 12 {

@@ -39,8 +39,11 @@ func TestSettlingAfterAStart(t *testing.T) {
 		}
 		time.Sleep(25 * time.Second)
 		cancel()
-		<-busyEnded
-		<-idleEnded
+		for _, ended := range []<-chan error{busyEnded, idleEnded} {
+			if err := <-ended; status.Code(err) != codes.Canceled {
+				t.Errorf("ended with %v", err)
+			}
+		}
 		if got := busyEvents(); len(got) == 0 || got[0].After > 100*time.Millisecond || !got[0].Active {
 			t.Errorf("events of a busy queue: %v", got)
 		}
