@@ -64,7 +64,7 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64,
 		d.note(Working)
 		return
 	}
-	if until := d.lastWork(spec, seen).Add(spec.HoldActive); until.After(now) {
+	if until := d.lastWork(spec, seen, now); until.After(now) {
 		d.Active = true
 		if d.Value <= spec.Activation {
 			d.note(HeldActive)
@@ -80,12 +80,17 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64,
 	}
 }
 
-// lastWork is when there was enough work last for the trigger to be active.
-func (d *Decision) lastWork(spec Spec, seen *backlog.Observation) time.Time {
+// lastWork is until when the trigger stays active because of work in the past; zero if
+// there was not enough.
+func (d *Decision) lastWork(spec Spec, seen *backlog.Observation, now time.Time) time.Time {
 	for i := len(seen.Past) - 1; i >= 0; i-- {
 		past := &seen.Past[i]
+		end := past.At.Add(spec.HoldActive)
+		if !end.After(now) {
+			break
+		}
 		if inFlight(past) > 0 || d.past(spec, &seen.Latest, past) > spec.Activation {
-			return past.At
+			return end
 		}
 	}
 	return time.Time{}
@@ -103,7 +108,7 @@ func (d *Decision) settle(spec Spec, seen *backlog.Observation, now time.Time) e
 			first = d.past(spec, &seen.Latest, &seen.Past[0])
 		}
 		if d.Value <= first {
-			return d.settling(end, now, fmt.Sprintf("a hold of %s, and nothing above the first %g messages was seen", spec.Hold, first))
+			return d.settling(end, now, fmt.Sprintf("a hold of %s, and nothing above the first %v messages was seen", spec.Hold, first))
 		}
 	}
 	if end := seen.Since.Add(spec.HoldActive); end.After(now) && !d.Active {
