@@ -19,7 +19,6 @@ func TestActivity(t *testing.T) {
 		name string
 		spec policy.Spec
 		seen backlog.Observation
-		told policy.Told
 		want policy.Decision
 	}{
 		{
@@ -54,29 +53,29 @@ func TestActivity(t *testing.T) {
 		},
 		{
 			name: "a drained queue that stirs stays active",
-			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)}, told: policy.Told{Active: true},
+			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
 			want: policy.Decision{Active: true, Until: at(40), Steps: note(policy.Receiving, 0)},
 		},
 		{
-			name: "but does not become so",
-			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
+			name: "unless what stirs it may be another queue's",
+			spec: policy.Spec{HoldActive: time.Minute, SharesKeys: true}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
 		},
 		{
 			name: "until it stirs no more",
-			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-60)}, told: policy.Told{Active: true},
+			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-60)},
 		},
 		{
 			name: "nobody asked for that",
-			seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(0)}, told: policy.Told{Active: true},
+			seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(0)},
 		},
 		{
 			name: "some work may wait here without a worker",
-			spec: policy.Spec{HoldActive: time.Minute, Activation: 5}, seen: backlog.Observation{Latest: ready(0, 2), Stirred: at(0)}, told: policy.Told{Active: true},
+			spec: policy.Spec{HoldActive: time.Minute, Activation: 5}, seen: backlog.Observation{Latest: ready(0, 2), Stirred: at(0)},
 			want: policy.Decision{Value: 2},
 		},
 		{
 			name: "a paused queue hands out nothing",
-			spec: policy.Spec{HoldActive: time.Minute}, told: policy.Told{Active: true},
+			spec: policy.Spec{HoldActive: time.Minute},
 			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 2, Paused: true}, Stirred: at(0)},
 			want: policy.Decision{Steps: []policy.Step{{policy.Paused, 2, 0}}},
 		},
@@ -93,7 +92,7 @@ func TestActivity(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.spec.Target, tc.want.Target, tc.spec.MaxStaleness = 5, 5, 30*time.Second
-			got, err := policy.Decide(tc.spec, tc.seen, tc.told, at(0))
+			got, err := policy.Decide(tc.spec, tc.seen, policy.Told{}, at(0))
 			if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
 				t.Errorf("decision (-want +got):\n%s\n%v", diff, err)
 			}
@@ -117,7 +116,9 @@ func TestBoundsAndNoise(t *testing.T) {
 		{"a ceiling", policy.Spec{MaxReplicas: 4}, ready(0, 99), 0, 20, []policy.Step{{policy.Limited, 99, 20}}},
 		{"both, and between them", policy.Spec{MinReplicas: 3, MaxReplicas: 4}, ready(0, 17), 0, 17, nil},
 		{
-			"what more workers cannot help with comes last", policy.Spec{MinReplicas: 3, MaxReplicas: 4}, limited(1, 2), 0, 10,
+			"what more workers cannot help with comes last",
+			policy.Spec{MinReplicas: 3, MaxReplicas: 4},
+			limited(1, 2), 0, 10,
 			[]policy.Step{{policy.Floored, 1, 15}, {policy.Capped, 15, 10}},
 		},
 		{"noise", policy.Spec{Target: 50}, ready(0, 104), 100, 100, []policy.Step{{policy.Steadied, 104, 100}}},
@@ -127,7 +128,9 @@ func TestBoundsAndNoise(t *testing.T) {
 		{"something is not noise", policy.Spec{Target: 50}, ready(0, 3), 0, 3, nil},
 		{"the activation is between", policy.Spec{Target: 50, Activation: 101}, ready(0, 102), 100, 102, nil},
 		{
-			"bounds come after noise", policy.Spec{Target: 50, MaxReplicas: 2}, ready(0, 104), 101, 100,
+			"bounds come after noise",
+			policy.Spec{Target: 50, MaxReplicas: 2},
+			ready(0, 104), 101, 100,
 			[]policy.Step{{policy.Steadied, 104, 101}, {policy.Limited, 101, 100}},
 		},
 	} {
@@ -170,7 +173,9 @@ func TestSettling(t *testing.T) {
 		{"asked for later", held, later(seen(-20, ready(0, 12))), 12, true, time.Time{}, ""},
 		{"no hold", policy.Spec{}, seen(-20, ready(0, 0)), 0, false, time.Time{}, ""},
 		{
-			"no work yet", policy.Spec{HoldActive: time.Minute}, seen(-20, ready(0, 0)), 0, false, at(40),
+			"no work yet",
+			policy.Spec{HoldActive: time.Minute},
+			seen(-20, ready(0, 0)), 0, false, at(40),
 			"settling after a start: for 40s more there is no full window for a holdActive of 1m0s, and no work was seen",
 		},
 		{"a hold for activity alone tells every value", policy.Spec{HoldActive: time.Minute}, seen(-20, ready(-19, 12), ready(0, 5)), 5, true, time.Time{}, ""},

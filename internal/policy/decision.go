@@ -66,8 +66,7 @@ type Step struct {
 
 // Told is what KEDA was told last about a trigger; zero if nothing was.
 type Told struct {
-	Value  float64
-	Active bool
+	Value float64
 }
 
 // The reasons why there is no decision.

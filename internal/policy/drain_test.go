@@ -96,21 +96,24 @@ func TestArrivals(t *testing.T) {
 			backlog.Observation{
 				Past:   []backlog.Reading{{At: at(0).Add(-20 * time.Millisecond), Enqueued: backlog.Exactly(0)}},
 				Latest: backlog.Reading{At: at(0), Enqueued: backlog.Exactly(600)},
-			}, 10, 0, false,
+			},
+			10, 0, false,
 		},
 		{
 			"without a counter what the backlog grows by is seen, and what shrinks it is not",
 			backlog.Observation{
 				Past:   []backlog.Reading{ready(-50, 0), ready(-40, 300), ready(-30, 100), ready(-20, 400)},
 				Latest: ready(0, 0),
-			}, 10, 0, true,
+			},
+			10, 0, true,
 		},
 		{
 			"work that moves from waiting to in flight has not arrived",
 			backlog.Observation{
 				Past:   []backlog.Reading{ready(-50, 300)},
 				Latest: backlog.Reading{At: at(0), Ready: 100, InFlight: backlog.Exactly(200)},
-			}, 0, 0, true,
+			},
+			0, 0, true,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -150,17 +153,20 @@ func TestDrainTime(t *testing.T) {
 		{"ten arrive each second", 0, arriving(-60, steadily(10)), 1800, 15, []policy.Step{{policy.Arriving, 1200, 1800}}},
 		{
 			"the oldest waits for half as long again as it should", 30 * time.Second, old(45*time.Second, backlog.AgeExact),
-			2400, 20, []policy.Step{{policy.Aged, 1200, 1800}, {policy.Arriving, 1800, 2400}},
+			2400, 20,
+			[]policy.Step{{policy.Aged, 1200, 1800}, {policy.Arriving, 1800, 2400}},
 		},
 		{"it may wait that long", time.Minute, old(45*time.Second, backlog.AgeExact), 1800, 15, []policy.Step{{policy.Arriving, 1200, 1800}}},
 		{
 			"at least that old", 30 * time.Second, old(45*time.Second, backlog.AgeLowerBound),
-			2400, 20, []policy.Step{{policy.Aged, 1200, 1800}, {policy.Arriving, 1800, 2400}},
+			2400, 20,
+			[]policy.Step{{policy.Aged, 1200, 1800}, {policy.Arriving, 1800, 2400}},
 		},
 		{"an age that is not known", 30 * time.Second, old(45*time.Second, backlog.AgeUnknown), 1800, 15, []policy.Step{{policy.Arriving, 1200, 1800}}},
 		{
 			"a message that nobody can take", 30 * time.Second, old(24*time.Hour, backlog.AgeExact),
-			5400, 45, []policy.Step{{policy.Aged, 1200, 4800}, {policy.Arriving, 4800, 5400}},
+			5400, 45,
+			[]policy.Step{{policy.Aged, 1200, 4800}, {policy.Arriving, 4800, 5400}},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

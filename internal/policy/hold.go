@@ -51,9 +51,10 @@ func (d *Decision) hold(spec Spec, seen *backlog.Observation, now time.Time) {
 // hold, which has a window of its own.
 //
 // Work in flight keeps its worker whatever counts and whatever the activation is. A
-// queue that stirs without ever showing work keeps a trigger active that is active;
-// it does not make it so, for of a stir nobody knows whose it was.
-func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64, told Told, now time.Time) {
+// queue that stirs without ever showing work is in use: somebody takes each message at
+// once. With an activation above zero that says nothing, for there some work may wait
+// without a worker, and stir.
+func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64, now time.Time) {
 	d.Active = alone > spec.Activation
 	if d.Active {
 		return
@@ -63,7 +64,7 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64,
 		d.note(Working)
 		return
 	}
-	if until := d.lastWork(spec, seen).Add(spec.HoldActive); until.After(now) {
+	if until := d.lastWork(spec, seen, now); until.After(now) {
 		d.Active = true
 		if d.Value <= spec.Activation {
 			d.note(HeldActive)
@@ -71,21 +72,25 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64,
 		d.changesAt(until)
 		return
 	}
-	known := told.Active || seen.AfterStart && now.Before(seen.Since.Add(spec.HoldActive))
 	until := seen.Stirred.Add(spec.HoldActive)
-	if known && spec.Activation == 0 && !seen.Latest.Paused && until.After(now) {
+	if !spec.SharesKeys && spec.Activation == 0 && !seen.Latest.Paused && until.After(now) {
 		d.Active = true
 		d.note(Receiving)
 		d.changesAt(until)
 	}
 }
 
-// lastWork is when there was enough work last for the trigger to be active.
-func (d *Decision) lastWork(spec Spec, seen *backlog.Observation) time.Time {
+// lastWork is until when the trigger stays active because of work in the past; zero if
+// there was not enough.
+func (d *Decision) lastWork(spec Spec, seen *backlog.Observation, now time.Time) time.Time {
 	for i := len(seen.Past) - 1; i >= 0; i-- {
 		past := &seen.Past[i]
+		end := past.At.Add(spec.HoldActive)
+		if !end.After(now) {
+			break
+		}
 		if inFlight(past) > 0 || d.past(spec, &seen.Latest, past) > spec.Activation {
-			return past.At
+			return end
 		}
 	}
 	return time.Time{}
@@ -103,7 +108,7 @@ func (d *Decision) settle(spec Spec, seen *backlog.Observation, now time.Time) e
 			first = d.past(spec, &seen.Latest, &seen.Past[0])
 		}
 		if d.Value <= first {
-			return d.settling(end, now, fmt.Sprintf("a hold of %s, and nothing above the first %g messages was seen", spec.Hold, first))
+			return d.settling(end, now, fmt.Sprintf("a hold of %s, and nothing above the first %v messages was seen", spec.Hold, first))
 		}
 	}
 	if end := seen.Since.Add(spec.HoldActive); end.After(now) && !d.Active {

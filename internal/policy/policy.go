@@ -38,7 +38,7 @@ func Decide(spec Spec, seen backlog.Observation, told Told, now time.Time) (Deci
 	d.raiseAfterRestart(spec, &seen, now)
 	alone := d.Value
 	d.hold(spec, &seen, now)
-	d.activate(spec, &seen, alone, told, now)
+	d.activate(spec, &seen, alone, now)
 	err := d.settle(spec, &seen, now)
 	d.steady(spec, told)
 	d.bound(spec, &seen.Latest)

@@ -115,7 +115,7 @@ func observations() *rapid.Generator[backlog.Observation] {
 
 func tolds() *rapid.Generator[policy.Told] {
 	return rapid.Custom(func(t *rapid.T) policy.Told {
-		return policy.Told{Value: rapid.Float64Range(0, 1e9).Draw(t, "told"), Active: rapid.Bool().Draw(t, "told active")}
+		return policy.Told{Value: rapid.Float64Range(0, 1e9).Draw(t, "told")}
 	})
 }
 
@@ -248,7 +248,7 @@ func TestDecisionIsSteady(t *testing.T) {
 			if (d.Value == 0) != (n == 0) {
 				t.Fatalf("%v told of %d messages", d.Value, n)
 			}
-			told = policy.Told{Value: d.Value, Active: d.Active}
+			told = policy.Told{Value: d.Value}
 		}
 	})
 }

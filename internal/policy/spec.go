@@ -20,6 +20,8 @@ type Spec struct {
 	// HoldActive is for how long the trigger stays active after there was work, or a
 	// sign of it.
 	HoldActive time.Duration
+	// SharesKeys says that what stirs the queue may be a change of another one.
+	SharesKeys bool
 	// Count says which parts of the backlog count. Zero is CountAll.
 	Count Counts
 	// Largest makes the largest of several queues count in place of their sum.
@@ -59,10 +61,18 @@ func (s Spec) Window() time.Duration {
 }
 
 // InUse is for how long after a queue stirred it matters how it goes on.
-func (s Spec) InUse() time.Duration { return max(s.HoldActive, s.RateWindow) }
+func (s Spec) InUse() time.Duration {
+	if s.SharesKeys {
+		return 0
+	}
+	return max(s.HoldActive, s.RateWindow)
+}
 
 // Counters tells whether Decide looks at the counters of past readings.
 func (s Spec) Counters() bool { return s.DrainTime > 0 }
 
-// Parts tells whether Decide looks at the parts of past readings.
-func (s Spec) Parts() bool { return s.Largest || len(s.Weights) > 0 || s.DrainTime > 0 }
+// Parts tells whether Decide looks at the parts of past readings. Without them it
+// takes their sums.
+func (s Spec) Parts() bool {
+	return s.Largest || len(s.Weights) > 0 || s.DrainTime > 0 || s.Hold > 0 || s.HoldActive > 0
+}

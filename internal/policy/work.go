@@ -86,7 +86,7 @@ func (d *Decision) several(spec Spec, seen *backlog.Observation) {
 		weighted += part.Weight * part.Count
 		urgency := spec.urgency(latest, r)
 		for s := range upTo {
-			part.Value = part.Weight * spec.work(r, urgency, part.Arrivals, stage(s)) //nolint:gosec // there are four stages
+			part.Value = part.Weight * spec.work(r, urgency, part.Arrivals, stage(s))
 			upTo[s] = spec.join(upTo[s], part.Value)
 		}
 		share := spec.limit(part.Value, r)
@@ -111,13 +111,14 @@ func (d *Decision) past(spec Spec, latest, earlier *backlog.Reading) float64 {
 	place := 0
 	for i := range earlier.Parts {
 		queue, r := earlier.Parts[i].Queue, &earlier.Parts[i].Reading
-		now := r
-		var arrivals float64
-		if found, at := reading(latest, queue, place); found != nil {
-			now, place = found, at+1
-			arrivals = d.Parts[at].Arrivals
+		found, at := reading(latest, queue, place)
+		if found == nil {
+			total = spec.join(total, spec.limit(spec.weight(queue)*spec.work(r, 1, 0, complete), r))
+			continue
 		}
-		total = spec.join(total, spec.limit(spec.weight(queue)*spec.work(r, 1, arrivals, complete), now))
+		place = at + 1
+		now := &d.Parts[at]
+		total = spec.join(total, spec.limit(now.Weight*spec.work(r, 1, now.Arrivals, complete), found))
 	}
 	return total
 }

@@ -108,11 +108,12 @@ func (w *watch) absorb(result backlog.Result, now time.Time) bool {
 		}
 	}
 	after.Stirred = w.stirred
-	news := w.seen.Swap(&after) == nil
-	if news {
+	first := w.seen.Swap(&after) == nil
+	if first {
 		close(w.first)
 	}
-	return news || backlog.Reason(before.Err) != backlog.Reason(after.Err) || !sameCounts(before.Latest, after.Latest)
+	begins := w.used(now) && !before.Stirred.Add(w.inUse).After(now)
+	return first || begins || backlog.Reason(before.Err) != backlog.Reason(after.Err) || !sameCounts(before.Latest, after.Latest)
 }
 
 // remember returns the past of a new reading: what is still within the window,

@@ -150,6 +150,11 @@ func TestCalls(t *testing.T) {
 				&pb.MetricSpec{MetricName: "queue-jobs", TargetSize: 5, TargetSizeFloat: 5},
 			},
 			{
+				"a drain time", ref("jobs", "drainTime", "60s", "throughput", "2"), true,
+				&pb.MetricValue{MetricName: "asked", MetricValue: 14, MetricValueFloat: 14},
+				&pb.MetricSpec{MetricName: "queue-jobs", TargetSize: 120, TargetSizeFloat: 120},
+			},
+			{
 				"nothing", ref("empty"), false,
 				&pb.MetricValue{MetricName: "asked"},
 				&pb.MetricSpec{MetricName: "queue-empty", TargetSize: 5, TargetSizeFloat: 5},

@@ -52,8 +52,9 @@ func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
 func (t *liveTrigger) decide(seen backlog.Observation, now time.Time) (policy.Decision, error) {
 	before := t.lastTold()
 	decision, err := policy.Decide(t.trigger.Policy, seen, before, now)
-	if told := (policy.Told{Value: decision.Value, Active: decision.Active}); err == nil && told != before {
-		t.told.Store(&told)
+	if told := (policy.Told{Value: decision.Value}); err == nil && told != before {
+		news := told // told itself would be allocated at every call
+		t.told.Store(&news)
 	}
 	return decision, err
 }

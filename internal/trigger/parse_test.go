@@ -31,7 +31,7 @@ func catalog() *trigger.Catalog {
 				},
 			},
 			{
-				Name: "pair", Queue: "name",
+				Name: "pair", Queue: "name", SharesKeys: true,
 				Parameters: []backlog.Parameter{{Name: "other", Kind: backlog.KindText, Required: true}},
 				Check: func(q backlog.Query) error {
 					if q.Params.Get("other") == q.Queue {
@@ -135,6 +135,15 @@ func TestParse(t *testing.T) {
 					Weights: []policy.Weight{{Queues: "critical", Value: 3}, {Queues: `tenant-a\=b`, Value: 0.5}, {Queues: "*", Value: 2}},
 				},
 				MetricName: "many-critical-tenant-28c0fcb3",
+			},
+		},
+		{
+			name:      "a layout whose queues share keys",
+			namespace: "shop",
+			metadata:  map[string]string{"connection": "orders", "pair": "a", "other": "b"},
+			want: trigger.Trigger{
+				Connection: "orders", Query: backlog.Query{Layout: "pair", Queue: "a", Params: "other=b"},
+				Policy: policy.Spec{Target: 5, Count: policy.CountAll, SharesKeys: true}, MetricName: "pair-a-b",
 			},
 		},
 		{

@@ -35,7 +35,10 @@ const (
 
 // policy reads the common parameters.
 func (p *parser) policy(layout backlog.Layout) policy.Spec {
-	spec := policy.Spec{Target: DefaultTarget, Count: policy.CountAll, MissingIsError: layout.MissingIsError}
+	spec := policy.Spec{
+		Target: DefaultTarget, Count: policy.CountAll,
+		MissingIsError: layout.MissingIsError, SharesKeys: layout.SharesKeys,
+	}
 	var throughput float64
 	given := map[string]bool{}
 	for _, parameter := range policyParameters() {
