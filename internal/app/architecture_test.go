@@ -19,6 +19,7 @@ const module = "github.com/backlog-scaler/backlog-scaler/"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler":                   {"*"},
+		"gen/*":                        {},
 		"internal/app":                 {"internal/backlog", "internal/config", "internal/sampler", "internal/server", "internal/telemetry", "internal/trigger"},
 		"internal/backlog":             {"internal/spelling"},
 		"internal/backlog/backlogtest": {"internal/backlog"},
