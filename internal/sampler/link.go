@@ -86,7 +86,7 @@ func (l *link) start(source backlog.Source) {
 	l.mu.Lock()
 	l.retry, l.failures = time.Time{}, 0
 	for _, w := range l.watches {
-		l.schedule.set(w, time.Now())
+		l.schedule.set(w, time.Now(), backlog.CauseReopened)
 	}
 	l.mu.Unlock()
 	l.stopped.Go(func() { l.run(ctx, source) })
@@ -141,7 +141,7 @@ func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 	if !ok {
 		w = &watch{query: want.Query, first: make(chan struct{}), position: -1, subscribers: map[*Subscription]struct{}{}}
 		l.watches[want.Query] = w
-		l.schedule.set(w, now)
+		l.schedule.set(w, now, backlog.CauseFirst)
 		l.pokeLoop()
 	}
 	w.asked.Store(now.UnixNano())
@@ -167,12 +167,12 @@ func (l *link) wake(wake backlog.Wake) {
 	defer l.mu.Unlock()
 	if wake.Everything {
 		for _, w := range l.watches {
-			l.hasten(w, now)
+			l.hasten(w, now, backlog.CauseEverything)
 		}
 	}
 	for _, query := range wake.Queries {
 		if w, ok := l.watches[query]; ok && w.eager() {
-			l.hasten(w, now)
+			l.hasten(w, now, backlog.CauseWakeUp)
 		}
 	}
 	l.pokeLoop()
@@ -180,9 +180,9 @@ func (l *link) wake(wake backlog.Wake) {
 
 // hasten makes w due as soon as WakeInterval allows, but no later than it is. mu
 // is held.
-func (l *link) hasten(w *watch, now time.Time) {
+func (l *link) hasten(w *watch, now time.Time, cause backlog.Cause) {
 	if w.position < 0 {
-		w.changed = true
+		w.changed = cause
 		return
 	}
 	soonest := w.read.Add(l.options.WakeInterval)
@@ -190,7 +190,7 @@ func (l *link) hasten(w *watch, now time.Time) {
 		soonest = now
 	}
 	if soonest.Before(w.due) {
-		l.schedule.set(w, soonest)
+		l.schedule.set(w, soonest, cause)
 	}
 }
 

@@ -30,10 +30,12 @@ type watch struct {
 	// -1 while a read is under way.
 	due      time.Time
 	position int
+	// cause is why it is due, or why it is being read.
+	cause backlog.Cause
 	// read is when the last read began.
 	read time.Time
-	// changed notes a wake-up that came while a read was under way.
-	changed bool
+	// changed notes what came while a read was under way and asks for another.
+	changed backlog.Cause
 }
 
 // known returns what is known, or nothing.
@@ -64,6 +66,7 @@ func (w *watch) absorb(result backlog.Result, now time.Time) bool {
 	before := w.known()
 	after := before
 	after.Armed = result.Armed
+	after.Last = backlog.Look{At: now, Cause: w.cause}
 	if result.Err != nil {
 		after.Err = result.Err
 		if before.Err == nil {
@@ -73,6 +76,9 @@ func (w *watch) absorb(result backlog.Result, now time.Time) bool {
 		after.Err, after.FailingSince = nil, time.Time{}
 		after.Latest = result.Reading
 		after.Past = w.remember(before, result.Reading)
+		if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
+			after.Woke = after.Last
+		}
 	}
 	news := w.seen.Swap(&after) == nil
 	if news {
