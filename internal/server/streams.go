@@ -37,7 +37,7 @@ func (s *Server) streamActivity(
 	ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse], told *activity, lifetime <-chan time.Time,
 ) (again bool, err error) {
 	current := s.epoch.Load()
-	live, err := s.resolve(ref)
+	live, err := s.resolve(ref, methodStreamIsActive)
 	if err != nil {
 		return false, toStatus(err)
 	}
@@ -59,6 +59,7 @@ func (s *Server) streamActivity(
 				if err := stream.Send(&pb.IsActiveResponse{Result: decision.Active}); err != nil {
 					return false, err
 				}
+				live.told.note(methodStreamIsActive, answer{active: decision.Active}, now)
 			}
 			timer.Reset(told.next(decision, now))
 		}
@@ -94,7 +95,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 	var target float64
 	for {
 		current := s.epoch.Load()
-		live, err := s.resolve(ref)
+		live, err := s.resolve(ref, methodStreamMetricSpec)
 		if err != nil {
 			return toStatus(err)
 		}
@@ -106,6 +107,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 			if err := stream.Send(live.metricSpec()); err != nil {
 				return err
 			}
+			live.told.note(methodStreamMetricSpec, answer{target: t.Policy.Target}, time.Now())
 		}
 		select {
 		case <-current.over:

@@ -23,8 +23,12 @@ type liveTrigger struct {
 
 	// asked is when KEDA asked last, in nanoseconds since 1970.
 	asked atomic.Int64
+	// askedBy is the method of that call.
+	askedBy atomic.Uint32
 	// streams is how many streams hold the trigger.
 	streams atomic.Int32
+	// told is what KEDA was answered.
+	told conversation
 }
 
 func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
@@ -40,6 +44,11 @@ func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
 // is tells whether ref describes this trigger.
 func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
 	return t.namespace == ref.GetNamespace() && t.scaledObject == ref.GetName() && maps.Equal(t.metadata, ref.GetScalerMetadata())
+}
+
+// ref describes this trigger.
+func (t *liveTrigger) ref() *pb.ScaledObjectRef {
+	return &pb.ScaledObjectRef{Namespace: t.namespace, Name: t.scaledObject, ScalerMetadata: t.metadata}
 }
 
 // wanted tells whether KEDA still asks about the trigger.
@@ -79,18 +88,20 @@ func (t *triggers) find(ref *pb.ScaledObjectRef, now time.Time) *liveTrigger {
 	return live
 }
 
-// add keeps a trigger, and forgets those that nobody asked for in a while.
-func (t *triggers) add(live *liveTrigger, now time.Time) {
+// add keeps a trigger, forgets those that nobody asked for in a while, and returns
+// the trigger's hash.
+func (t *triggers) add(live *liveTrigger, now time.Time) uint64 {
 	live.asked.Store(now.UnixNano())
-	key := t.hash(&pb.ScaledObjectRef{Namespace: live.namespace, Name: live.scaledObject, ScalerMetadata: live.metadata})
+	key := t.hash(live.ref())
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.live[key] = live
 	if now.Sub(t.swept) < t.ttl/4 {
-		return
+		return key
 	}
 	t.swept = now
 	maps.DeleteFunc(t.live, func(_ uint64, live *liveTrigger) bool { return !live.wanted(now, t.ttl) })
+	return key
 }
 
 // clear forgets all triggers. Streams keep theirs until they ask again.
