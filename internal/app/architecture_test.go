@@ -20,7 +20,7 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler":                   {"*"},
 		"gen/*":                        {},
-		"internal/app":                 {"internal/backlog", "internal/config", "internal/sampler", "internal/server", "internal/telemetry", "internal/trigger"},
+		"internal/app":                 {"internal/backlog", "internal/config", "internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger"},
 		"internal/backlog":             {"internal/spelling"},
 		"internal/backlog/backlogtest": {"internal/backlog"},
 		"internal/backlog/engines":     {"internal/backlog", "internal/backlog/*"},
@@ -34,6 +34,7 @@ func mayImport() map[string][]string {
 		"internal/reference/*":         {"*"},
 		"internal/sampler":             {"internal/backlog"},
 		"internal/server":              {"internal/backlog", "internal/policy", "internal/trigger"},
+		"internal/server/inspector":    {"gen/*", "internal/backlog", "internal/policy", "internal/server", "internal/spelling"},
 		"internal/spelling":            {},
 		"internal/telemetry":           {},
 		"internal/trigger":             {"internal/backlog", "internal/policy", "internal/spelling"},
@@ -47,8 +48,8 @@ func homes() map[string][]string {
 	return map[string][]string{
 		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis", "internal/backlog/redis/redistest", "internal/demo", "internal/demo/*"},
 		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/demo", "internal/demo/*"},
-		"google.golang.org/grpc/codes":                              {"internal/server", "internal/demo/*"},
-		"google.golang.org/grpc/status":                             {"internal/server", "internal/demo/*"},
+		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*"},
+		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/reference", "internal/reference/*"},
 		"github.com/alecthomas/kong":                                {"cmd/scaler", "internal/reference", "internal/reference/*"},
 		"github.com/prometheus/client_golang/prometheus/promhttp":   {"internal/server"},

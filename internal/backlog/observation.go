@@ -10,6 +10,10 @@ type Observation struct {
 	// Past are earlier readings that differ from the next one, oldest first, as far
 	// back as somebody asked for. At of each is when it was last seen.
 	Past []Reading
+	// Last is the last attempt to read, whether it failed or not.
+	Last Look
+	// Woke is the read that found work after there was none; zero if none did.
+	Woke Look
 	// Err is why the last attempt failed; nil if it succeeded. It wraps one of this
 	// package's errors.
 	Err error
@@ -17,10 +21,6 @@ type Observation struct {
 	FailingSince time.Time
 	// Armed says that a change of the queue will be noticed by itself.
 	Armed bool
-	// Last is the last attempt to read, whether it failed or not.
-	Last Look
-	// Woke is the read that found work after there was none; zero if none did.
-	Woke Look
 }
 
 // Known tells whether there ever was a good reading.

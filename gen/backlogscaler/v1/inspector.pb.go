@@ -584,7 +584,9 @@ type Decision struct {
 	// The value must exceed this for the trigger to be active.
 	Activation float64 `protobuf:"fixed64,7,opt,name=activation,proto3" json:"activation,omitempty"`
 	// The parts of the backlog that count, such as "ready".
-	Counted       []string `protobuf:"bytes,8,rep,name=counted,proto3" json:"counted,omitempty"`
+	Counted []string `protobuf:"bytes,8,rep,name=counted,proto3" json:"counted,omitempty"`
+	// What a drain time was computed from; absent without one.
+	Drain         *Drain `protobuf:"bytes,9,opt,name=drain,proto3" json:"drain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -675,6 +677,114 @@ func (x *Decision) GetCounted() []string {
 	return nil
 }
 
+func (x *Decision) GetDrain() *Drain {
+	if x != nil {
+		return x.Drain
+	}
+	return nil
+}
+
+// Drain is what the value of a trigger with a drain time was computed from. Rates
+// are in messages per second.
+type Drain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Within which time the backlog is to be gone, in seconds.
+	DrainSeconds float64 `protobuf:"fixed64,1,opt,name=drain_seconds,json=drainSeconds,proto3" json:"drain_seconds,omitempty"`
+	// What one replica finishes.
+	Throughput float64 `protobuf:"fixed64,2,opt,name=throughput,proto3" json:"throughput,omitempty"`
+	// The arrivals that count: the larger of slow and fast.
+	Arrivals float64 `protobuf:"fixed64,3,opt,name=arrivals,proto3" json:"arrivals,omitempty"`
+	// The arrivals over the whole window.
+	Slow float64 `protobuf:"fixed64,4,opt,name=slow,proto3" json:"slow,omitempty"`
+	// The arrivals over the last part of the window.
+	Fast float64 `protobuf:"fixed64,5,opt,name=fast,proto3" json:"fast,omitempty"`
+	// The window, in seconds.
+	WindowSeconds float64 `protobuf:"fixed64,6,opt,name=window_seconds,json=windowSeconds,proto3" json:"window_seconds,omitempty"`
+	// Whether more may have arrived, because the engine does not count arrivals.
+	LowerBound    bool `protobuf:"varint,7,opt,name=lower_bound,json=lowerBound,proto3" json:"lower_bound,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drain) Reset() {
+	*x = Drain{}
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drain) ProtoMessage() {}
+
+func (x *Drain) ProtoReflect() protoreflect.Message {
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drain.ProtoReflect.Descriptor instead.
+func (*Drain) Descriptor() ([]byte, []int) {
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Drain) GetDrainSeconds() float64 {
+	if x != nil {
+		return x.DrainSeconds
+	}
+	return 0
+}
+
+func (x *Drain) GetThroughput() float64 {
+	if x != nil {
+		return x.Throughput
+	}
+	return 0
+}
+
+func (x *Drain) GetArrivals() float64 {
+	if x != nil {
+		return x.Arrivals
+	}
+	return 0
+}
+
+func (x *Drain) GetSlow() float64 {
+	if x != nil {
+		return x.Slow
+	}
+	return 0
+}
+
+func (x *Drain) GetFast() float64 {
+	if x != nil {
+		return x.Fast
+	}
+	return 0
+}
+
+func (x *Drain) GetWindowSeconds() float64 {
+	if x != nil {
+		return x.WindowSeconds
+	}
+	return 0
+}
+
+func (x *Drain) GetLowerBound() bool {
+	if x != nil {
+		return x.LowerBound
+	}
+	return false
+}
+
 // Step is one thing that changed the value, or that says how much to trust it.
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -692,7 +802,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[9]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +814,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[9]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +827,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{9}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Step) GetReason() string {
@@ -771,7 +881,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[10]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -783,7 +893,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[10]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -796,7 +906,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{10}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Problem) GetReason() string {
@@ -888,7 +998,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[11]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1010,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[11]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1023,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{11}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Reading) GetAt() *timestamppb.Timestamp {
@@ -1062,19 +1172,23 @@ type Part struct {
 	InFlight *int64 `protobuf:"varint,4,opt,name=in_flight,json=inFlight,proto3,oneof" json:"in_flight,omitempty"`
 	// How much a message of this queue counts; absent if the trigger gives no weights.
 	Weight *float64 `protobuf:"fixed64,5,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
-	// What the queue adds to the value; absent if there is no decision.
+	// What the queue asks for, weighted; absent if there is no decision.
 	Value *float64 `protobuf:"fixed64,6,opt,name=value,proto3,oneof" json:"value,omitempty"`
 	// The queue does not exist.
 	Missing bool `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
 	// The engine hands out nothing of this queue for now.
-	Paused        bool `protobuf:"varint,8,opt,name=paused,proto3" json:"paused,omitempty"`
+	Paused bool `protobuf:"varint,8,opt,name=paused,proto3" json:"paused,omitempty"`
+	// More workers cannot help this queue, so it asks for less than it has.
+	Capped bool `protobuf:"varint,9,opt,name=capped,proto3" json:"capped,omitempty"`
+	// The arrivals that count, in messages per second; absent without a drain time.
+	Arrivals      *float64 `protobuf:"fixed64,10,opt,name=arrivals,proto3,oneof" json:"arrivals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[12]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1086,7 +1200,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[12]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1099,7 +1213,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{12}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Part) GetQueue() string {
@@ -1158,6 +1272,20 @@ func (x *Part) GetPaused() bool {
 	return false
 }
 
+func (x *Part) GetCapped() bool {
+	if x != nil {
+		return x.Capped
+	}
+	return false
+}
+
+func (x *Part) GetArrivals() float64 {
+	if x != nil && x.Arrivals != nil {
+		return *x.Arrivals
+	}
+	return 0
+}
+
 // Watching is how a queue is read.
 type Watching struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1172,14 +1300,16 @@ type Watching struct {
 	// The last attempt to read.
 	Last *Look `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
 	// The read that found work after there was none; absent if there never was one.
-	Woke          *Look `protobuf:"bytes,6,opt,name=woke,proto3" json:"woke,omitempty"`
+	Woke *Look `protobuf:"bytes,6,opt,name=woke,proto3" json:"woke,omitempty"`
+	// When the engine last said that the queue changed; absent if it never did.
+	StirredAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=stirred_at,json=stirredAt,proto3" json:"stirred_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Watching) Reset() {
 	*x = Watching{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[13]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1321,7 @@ func (x *Watching) String() string {
 func (*Watching) ProtoMessage() {}
 
 func (x *Watching) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[13]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1334,7 @@ func (x *Watching) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watching.ProtoReflect.Descriptor instead.
 func (*Watching) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{13}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Watching) GetArmed() bool {
@@ -1249,6 +1379,13 @@ func (x *Watching) GetWoke() *Look {
 	return nil
 }
 
+func (x *Watching) GetStirredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StirredAt
+	}
+	return nil
+}
+
 // Look is one attempt to read a queue.
 type Look struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1263,7 +1400,7 @@ type Look struct {
 
 func (x *Look) Reset() {
 	*x = Look{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1412,7 @@ func (x *Look) String() string {
 func (*Look) ProtoMessage() {}
 
 func (x *Look) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1425,7 @@ func (x *Look) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Look.ProtoReflect.Descriptor instead.
 func (*Look) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{14}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Look) GetAt() *timestamppb.Timestamp {
@@ -1322,7 +1459,7 @@ type Conversation struct {
 
 func (x *Conversation) Reset() {
 	*x = Conversation{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1471,7 @@ func (x *Conversation) String() string {
 func (*Conversation) ProtoMessage() {}
 
 func (x *Conversation) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1484,7 @@ func (x *Conversation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Conversation.ProtoReflect.Descriptor instead.
 func (*Conversation) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{15}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Conversation) GetAskedAt() *timestamppb.Timestamp {
@@ -1403,7 +1540,7 @@ type Told struct {
 
 func (x *Told) Reset() {
 	*x = Told{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1552,7 @@ func (x *Told) String() string {
 func (*Told) ProtoMessage() {}
 
 func (x *Told) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1565,7 @@ func (x *Told) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Told.ProtoReflect.Descriptor instead.
 func (*Told) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{16}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Told) GetMethod() string {
@@ -1531,7 +1668,7 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\aproblem\x18\x03 \x01(\v2\x19.backlogscaler.v1.ProblemR\aproblem\x123\n" +
 	"\areading\x18\x04 \x01(\v2\x19.backlogscaler.v1.ReadingR\areading\x126\n" +
 	"\bwatching\x18\x05 \x01(\v2\x1a.backlogscaler.v1.WatchingR\bwatching\x12B\n" +
-	"\fconversation\x18\x06 \x01(\v2\x1e.backlogscaler.v1.ConversationR\fconversation\"\x93\x02\n" +
+	"\fconversation\x18\x06 \x01(\v2\x1e.backlogscaler.v1.ConversationR\fconversation\"\xc2\x02\n" +
 	"\bDecision\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x01R\x05value\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\x01R\x06target\x12\x16\n" +
@@ -1542,7 +1679,19 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\n" +
 	"activation\x18\a \x01(\x01R\n" +
 	"activation\x12\x18\n" +
-	"\acounted\x18\b \x03(\tR\acounted\"h\n" +
+	"\acounted\x18\b \x03(\tR\acounted\x12-\n" +
+	"\x05drain\x18\t \x01(\v2\x17.backlogscaler.v1.DrainR\x05drain\"\xd8\x01\n" +
+	"\x05Drain\x12#\n" +
+	"\rdrain_seconds\x18\x01 \x01(\x01R\fdrainSeconds\x12\x1e\n" +
+	"\n" +
+	"throughput\x18\x02 \x01(\x01R\n" +
+	"throughput\x12\x1a\n" +
+	"\barrivals\x18\x03 \x01(\x01R\barrivals\x12\x12\n" +
+	"\x04slow\x18\x04 \x01(\x01R\x04slow\x12\x12\n" +
+	"\x04fast\x18\x05 \x01(\x01R\x04fast\x12%\n" +
+	"\x0ewindow_seconds\x18\x06 \x01(\x01R\rwindowSeconds\x12\x1f\n" +
+	"\vlower_bound\x18\a \x01(\bR\n" +
+	"lowerBound\"h\n" +
 	"\x04Step\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\x01R\x06before\x12\x14\n" +
@@ -1585,7 +1734,7 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"_consumersB\v\n" +
 	"\t_enqueuedB\v\n" +
 	"\t_dequeuedB\x15\n" +
-	"\x13_oldest_age_seconds\"\xf3\x01\n" +
+	"\x13_oldest_age_seconds\"\xb9\x02\n" +
 	"\x04Part\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\x03R\x05ready\x12\x10\n" +
@@ -1594,18 +1743,24 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\x06weight\x18\x05 \x01(\x01H\x01R\x06weight\x88\x01\x01\x12\x19\n" +
 	"\x05value\x18\x06 \x01(\x01H\x02R\x05value\x88\x01\x01\x12\x18\n" +
 	"\amissing\x18\a \x01(\bR\amissing\x12\x16\n" +
-	"\x06paused\x18\b \x01(\bR\x06pausedB\f\n" +
+	"\x06paused\x18\b \x01(\bR\x06paused\x12\x16\n" +
+	"\x06capped\x18\t \x01(\bR\x06capped\x12\x1f\n" +
+	"\barrivals\x18\n" +
+	" \x01(\x01H\x03R\barrivals\x88\x01\x01B\f\n" +
 	"\n" +
 	"_in_flightB\t\n" +
 	"\a_weightB\b\n" +
-	"\x06_value\"\xcf\x01\n" +
+	"\x06_valueB\v\n" +
+	"\t_arrivals\"\x8a\x02\n" +
 	"\bWatching\x12\x14\n" +
 	"\x05armed\x18\x01 \x01(\bR\x05armed\x12\x16\n" +
 	"\x06server\x18\x02 \x01(\tR\x06server\x12\x17\n" +
 	"\awake_up\x18\x03 \x01(\tR\x06wakeUp\x12$\n" +
 	"\x0ewake_up_reason\x18\x04 \x01(\tR\fwakeUpReason\x12*\n" +
 	"\x04last\x18\x05 \x01(\v2\x16.backlogscaler.v1.LookR\x04last\x12*\n" +
-	"\x04woke\x18\x06 \x01(\v2\x16.backlogscaler.v1.LookR\x04woke\"H\n" +
+	"\x04woke\x18\x06 \x01(\v2\x16.backlogscaler.v1.LookR\x04woke\x129\n" +
+	"\n" +
+	"stirred_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstirredAt\"H\n" +
 	"\x04Look\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\"\xaf\x01\n" +
@@ -1643,7 +1798,7 @@ func file_backlogscaler_v1_inspector_proto_rawDescGZIP() []byte {
 	return file_backlogscaler_v1_inspector_proto_rawDescData
 }
 
-var file_backlogscaler_v1_inspector_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_backlogscaler_v1_inspector_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_backlogscaler_v1_inspector_proto_goTypes = []any{
 	(*ListTriggersRequest)(nil),    // 0: backlogscaler.v1.ListTriggersRequest
 	(*ListTriggersResponse)(nil),   // 1: backlogscaler.v1.ListTriggersResponse
@@ -1654,56 +1809,59 @@ var file_backlogscaler_v1_inspector_proto_goTypes = []any{
 	(*Trigger)(nil),                // 6: backlogscaler.v1.Trigger
 	(*Explanation)(nil),            // 7: backlogscaler.v1.Explanation
 	(*Decision)(nil),               // 8: backlogscaler.v1.Decision
-	(*Step)(nil),                   // 9: backlogscaler.v1.Step
-	(*Problem)(nil),                // 10: backlogscaler.v1.Problem
-	(*Reading)(nil),                // 11: backlogscaler.v1.Reading
-	(*Part)(nil),                   // 12: backlogscaler.v1.Part
-	(*Watching)(nil),               // 13: backlogscaler.v1.Watching
-	(*Look)(nil),                   // 14: backlogscaler.v1.Look
-	(*Conversation)(nil),           // 15: backlogscaler.v1.Conversation
-	(*Told)(nil),                   // 16: backlogscaler.v1.Told
-	nil,                            // 17: backlogscaler.v1.Trigger.MetadataEntry
-	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
+	(*Drain)(nil),                  // 9: backlogscaler.v1.Drain
+	(*Step)(nil),                   // 10: backlogscaler.v1.Step
+	(*Problem)(nil),                // 11: backlogscaler.v1.Problem
+	(*Reading)(nil),                // 12: backlogscaler.v1.Reading
+	(*Part)(nil),                   // 13: backlogscaler.v1.Part
+	(*Watching)(nil),               // 14: backlogscaler.v1.Watching
+	(*Look)(nil),                   // 15: backlogscaler.v1.Look
+	(*Conversation)(nil),           // 16: backlogscaler.v1.Conversation
+	(*Told)(nil),                   // 17: backlogscaler.v1.Told
+	nil,                            // 18: backlogscaler.v1.Trigger.MetadataEntry
+	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
 }
 var file_backlogscaler_v1_inspector_proto_depIdxs = []int32{
 	6,  // 0: backlogscaler.v1.ListTriggersResponse.triggers:type_name -> backlogscaler.v1.Trigger
-	18, // 1: backlogscaler.v1.ExplainResponse.at:type_name -> google.protobuf.Timestamp
+	19, // 1: backlogscaler.v1.ExplainResponse.at:type_name -> google.protobuf.Timestamp
 	7,  // 2: backlogscaler.v1.ExplainResponse.explanations:type_name -> backlogscaler.v1.Explanation
-	18, // 3: backlogscaler.v1.WatchDecisionsResponse.at:type_name -> google.protobuf.Timestamp
+	19, // 3: backlogscaler.v1.WatchDecisionsResponse.at:type_name -> google.protobuf.Timestamp
 	7,  // 4: backlogscaler.v1.WatchDecisionsResponse.changed:type_name -> backlogscaler.v1.Explanation
 	6,  // 5: backlogscaler.v1.WatchDecisionsResponse.gone:type_name -> backlogscaler.v1.Trigger
-	17, // 6: backlogscaler.v1.Trigger.metadata:type_name -> backlogscaler.v1.Trigger.MetadataEntry
+	18, // 6: backlogscaler.v1.Trigger.metadata:type_name -> backlogscaler.v1.Trigger.MetadataEntry
 	6,  // 7: backlogscaler.v1.Explanation.trigger:type_name -> backlogscaler.v1.Trigger
 	8,  // 8: backlogscaler.v1.Explanation.decision:type_name -> backlogscaler.v1.Decision
-	10, // 9: backlogscaler.v1.Explanation.problem:type_name -> backlogscaler.v1.Problem
-	11, // 10: backlogscaler.v1.Explanation.reading:type_name -> backlogscaler.v1.Reading
-	13, // 11: backlogscaler.v1.Explanation.watching:type_name -> backlogscaler.v1.Watching
-	15, // 12: backlogscaler.v1.Explanation.conversation:type_name -> backlogscaler.v1.Conversation
-	18, // 13: backlogscaler.v1.Decision.until:type_name -> google.protobuf.Timestamp
-	9,  // 14: backlogscaler.v1.Decision.steps:type_name -> backlogscaler.v1.Step
-	18, // 15: backlogscaler.v1.Problem.since:type_name -> google.protobuf.Timestamp
-	18, // 16: backlogscaler.v1.Problem.bridged_until:type_name -> google.protobuf.Timestamp
-	18, // 17: backlogscaler.v1.Reading.at:type_name -> google.protobuf.Timestamp
-	18, // 18: backlogscaler.v1.Reading.next_due:type_name -> google.protobuf.Timestamp
-	12, // 19: backlogscaler.v1.Reading.parts:type_name -> backlogscaler.v1.Part
-	14, // 20: backlogscaler.v1.Watching.last:type_name -> backlogscaler.v1.Look
-	14, // 21: backlogscaler.v1.Watching.woke:type_name -> backlogscaler.v1.Look
-	18, // 22: backlogscaler.v1.Look.at:type_name -> google.protobuf.Timestamp
-	18, // 23: backlogscaler.v1.Conversation.asked_at:type_name -> google.protobuf.Timestamp
-	16, // 24: backlogscaler.v1.Conversation.told:type_name -> backlogscaler.v1.Told
-	18, // 25: backlogscaler.v1.Told.at:type_name -> google.protobuf.Timestamp
-	18, // 26: backlogscaler.v1.Told.since:type_name -> google.protobuf.Timestamp
-	0,  // 27: backlogscaler.v1.InspectorService.ListTriggers:input_type -> backlogscaler.v1.ListTriggersRequest
-	2,  // 28: backlogscaler.v1.InspectorService.Explain:input_type -> backlogscaler.v1.ExplainRequest
-	4,  // 29: backlogscaler.v1.InspectorService.WatchDecisions:input_type -> backlogscaler.v1.WatchDecisionsRequest
-	1,  // 30: backlogscaler.v1.InspectorService.ListTriggers:output_type -> backlogscaler.v1.ListTriggersResponse
-	3,  // 31: backlogscaler.v1.InspectorService.Explain:output_type -> backlogscaler.v1.ExplainResponse
-	5,  // 32: backlogscaler.v1.InspectorService.WatchDecisions:output_type -> backlogscaler.v1.WatchDecisionsResponse
-	30, // [30:33] is the sub-list for method output_type
-	27, // [27:30] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	11, // 9: backlogscaler.v1.Explanation.problem:type_name -> backlogscaler.v1.Problem
+	12, // 10: backlogscaler.v1.Explanation.reading:type_name -> backlogscaler.v1.Reading
+	14, // 11: backlogscaler.v1.Explanation.watching:type_name -> backlogscaler.v1.Watching
+	16, // 12: backlogscaler.v1.Explanation.conversation:type_name -> backlogscaler.v1.Conversation
+	19, // 13: backlogscaler.v1.Decision.until:type_name -> google.protobuf.Timestamp
+	10, // 14: backlogscaler.v1.Decision.steps:type_name -> backlogscaler.v1.Step
+	9,  // 15: backlogscaler.v1.Decision.drain:type_name -> backlogscaler.v1.Drain
+	19, // 16: backlogscaler.v1.Problem.since:type_name -> google.protobuf.Timestamp
+	19, // 17: backlogscaler.v1.Problem.bridged_until:type_name -> google.protobuf.Timestamp
+	19, // 18: backlogscaler.v1.Reading.at:type_name -> google.protobuf.Timestamp
+	19, // 19: backlogscaler.v1.Reading.next_due:type_name -> google.protobuf.Timestamp
+	13, // 20: backlogscaler.v1.Reading.parts:type_name -> backlogscaler.v1.Part
+	15, // 21: backlogscaler.v1.Watching.last:type_name -> backlogscaler.v1.Look
+	15, // 22: backlogscaler.v1.Watching.woke:type_name -> backlogscaler.v1.Look
+	19, // 23: backlogscaler.v1.Watching.stirred_at:type_name -> google.protobuf.Timestamp
+	19, // 24: backlogscaler.v1.Look.at:type_name -> google.protobuf.Timestamp
+	19, // 25: backlogscaler.v1.Conversation.asked_at:type_name -> google.protobuf.Timestamp
+	17, // 26: backlogscaler.v1.Conversation.told:type_name -> backlogscaler.v1.Told
+	19, // 27: backlogscaler.v1.Told.at:type_name -> google.protobuf.Timestamp
+	19, // 28: backlogscaler.v1.Told.since:type_name -> google.protobuf.Timestamp
+	0,  // 29: backlogscaler.v1.InspectorService.ListTriggers:input_type -> backlogscaler.v1.ListTriggersRequest
+	2,  // 30: backlogscaler.v1.InspectorService.Explain:input_type -> backlogscaler.v1.ExplainRequest
+	4,  // 31: backlogscaler.v1.InspectorService.WatchDecisions:input_type -> backlogscaler.v1.WatchDecisionsRequest
+	1,  // 32: backlogscaler.v1.InspectorService.ListTriggers:output_type -> backlogscaler.v1.ListTriggersResponse
+	3,  // 33: backlogscaler.v1.InspectorService.Explain:output_type -> backlogscaler.v1.ExplainResponse
+	5,  // 34: backlogscaler.v1.InspectorService.WatchDecisions:output_type -> backlogscaler.v1.WatchDecisionsResponse
+	32, // [32:35] is the sub-list for method output_type
+	29, // [29:32] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_backlogscaler_v1_inspector_proto_init() }
@@ -1711,16 +1869,16 @@ func file_backlogscaler_v1_inspector_proto_init() {
 	if File_backlogscaler_v1_inspector_proto != nil {
 		return
 	}
-	file_backlogscaler_v1_inspector_proto_msgTypes[11].OneofWrappers = []any{}
 	file_backlogscaler_v1_inspector_proto_msgTypes[12].OneofWrappers = []any{}
-	file_backlogscaler_v1_inspector_proto_msgTypes[16].OneofWrappers = []any{}
+	file_backlogscaler_v1_inspector_proto_msgTypes[13].OneofWrappers = []any{}
+	file_backlogscaler_v1_inspector_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlogscaler_v1_inspector_proto_rawDesc), len(file_backlogscaler_v1_inspector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,131 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+
+	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+)
+
+// queue says what was read, and when.
+func (p *page) queue(t *pb.Trigger, r *pb.Reading) {
+	p.add("queue", "%s %q on connection %s, read %s ago", t.GetLayout(), t.GetQueue(), t.GetConnection(), age(r.GetAgeSeconds()))
+	text := fmt.Sprintf("%d ready, %d due, %s in flight (%s)", r.GetReady(), r.GetDue(), optional(r.InFlight), r.GetQuality())
+	if r.OldestAgeSeconds != nil {
+		text += "; the oldest waits " + age(r.GetOldestAgeSeconds()) + kind(r.GetOldestKind())
+	}
+	p.add("queue", text)
+	for _, part := range r.GetParts() {
+		p.add("queue", partText(part))
+	}
+	if r.GetMissing() {
+		p.add("queue", "it does not exist, which in many engines is what an empty queue is")
+	}
+	if r.GetPaused() {
+		p.add("queue", "it is paused: the engine hands out nothing")
+	}
+	if r.GetMaxUseful() > 0 {
+		p.add("queue", "more than %s cannot help", plural(r.GetMaxUseful(), "worker"))
+	}
+	if r.GetNextDue() != nil {
+		p.add("queue", "the next delayed message falls due in %s", until(r.GetNextDue(), p.now))
+	}
+}
+
+// kind says how an age is known, where that is not exactly.
+func kind(text string) string {
+	if text == "exact" {
+		return ""
+	}
+	return " (" + text + ")"
+}
+
+func partText(part *pb.Part) string {
+	text := fmt.Sprintf("%s: %d ready, %d due, %s in flight", part.GetQueue(), part.GetReady(), part.GetDue(), optional(part.InFlight))
+	if part.Value != nil {
+		text += ", asks for " + number(part.GetValue())
+	}
+	if part.Weight != nil && part.GetWeight() != 1 {
+		text += ", weight " + number(part.GetWeight())
+	}
+	for _, is := range []struct {
+		so   bool
+		word string
+	}{{part.GetMissing(), "missing"}, {part.GetPaused(), "paused"}, {part.GetCapped(), "capped"}} {
+		if is.so {
+			text += ", " + is.word
+		}
+	}
+	return text
+}
+
+// watching says how changes are noticed, and what woke the queue.
+func (p *page) watching(w *pb.Watching) {
+	var parts []string
+	if last := w.GetLast(); last != nil {
+		parts = append(parts, fmt.Sprintf("looked at %s ago (%s)", since(last.GetAt(), p.now), last.GetCause()))
+	}
+	if mode := w.GetWakeUp(); mode != "" {
+		text := "changes are noticed by " + mode
+		if w.GetServer() != "" {
+			text += " (" + w.GetServer() + ")"
+		}
+		parts = append(parts, text)
+	}
+	if w.GetArmed() {
+		parts = append(parts, "armed")
+	}
+	p.add("watching", strings.Join(parts, "; "))
+	if w.GetWakeUpReason() != "" {
+		p.add("watching", "not better because: %s", w.GetWakeUpReason())
+	}
+	if woke := w.GetWoke(); woke != nil {
+		p.add("woken", "%s ago: work was found after there was none (%s)", since(woke.GetAt(), p.now), woke.GetCause())
+	}
+}
+
+// conversation says what KEDA asked and was told.
+func (p *page) conversation(c *pb.Conversation) {
+	if c.GetAskedAt() == nil {
+		p.add("KEDA", "does not ask: the configuration watches this queue")
+		return
+	}
+	p.add("KEDA", "asked %s %s ago; it holds %s", c.GetAskedBy(), since(c.GetAskedAt(), p.now), plural(int64(c.GetOpenStreams()), "stream"))
+	for _, t := range c.GetTold() {
+		p.add("KEDA", "%s told %s %s ago, the same for %s", t.GetMethod(), answer(t), since(t.GetAt(), p.now), since(t.GetSince(), p.now))
+	}
+}
+
+// answer is what a method told.
+func answer(t *pb.Told) string {
+	switch {
+	case t.GetCode() != "":
+		return t.GetCode()
+	case t.Value != nil:
+		return messages(t.GetValue())
+	case t.Active != nil:
+		return activity(t.GetActive())
+	default:
+		return number(t.GetTarget()) + " per replica"
+	}
+}
+
+// problem says what is wrong, what comes of it, and what to do.
+func (p *page) problem(e *pb.Explanation) {
+	problem := e.GetProblem()
+	text := problem.GetReason()
+	if problem.GetSince() != nil {
+		text += " for " + since(problem.GetSince(), p.now)
+	}
+	p.add("problem", "%s: %s", text, problem.GetMessage())
+	switch end := problem.GetBridgedUntil(); {
+	case end == nil:
+	case e.GetDecision() != nil:
+		p.add("problem", "the last reading stands in for another %s; then KEDA gets an error and holds the replicas", until(end, p.now))
+	default:
+		p.add("problem", "the last reading stood in until %s ago", since(end, p.now))
+	}
+	if problem.GetAdvice() != "" {
+		p.add("what to do", problem.GetAdvice())
+	}
+}

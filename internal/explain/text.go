@@ -1,0 +1,207 @@
+// Package explain prints what the inspector tells, for people and for programs.
+package explain
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+)
+
+// Text writes an explanation for people: for each trigger the verdict first, then
+// why, what was read, what KEDA was told, and what to do if something is wrong.
+func Text(w io.Writer, r *pb.ExplainResponse) error {
+	now := r.GetAt().AsTime()
+	var b strings.Builder
+	for n, e := range r.GetExplanations() {
+		if n > 0 {
+			b.WriteString("\n")
+		}
+		p := page{now: now, several: len(r.GetExplanations()) > 1}
+		p.explain(e)
+		p.write(&b)
+	}
+	if text := r.GetConfigurationError(); text != "" {
+		p := page{}
+		p.add("warning", "The configuration file is broken, so an older one is in force:")
+		for line := range strings.Lines(text) {
+			p.add("warning", strings.TrimRight(line, "\n"))
+		}
+		b.WriteString("\n")
+		p.write(&b)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// A page is the explanation of one trigger: lines below labels, after the verdict.
+type page struct {
+	now time.Time
+	// several says that the ScaledObject has other triggers.
+	several bool
+	verdict string
+	lines   [][2]string
+}
+
+// labelWidth is enough for the labels.
+const labelWidth = 12
+
+func (p *page) add(label, format string, args ...any) {
+	text := format
+	if len(args) > 0 {
+		text = fmt.Sprintf(format, args...)
+	}
+	p.lines = append(p.lines, [2]string{label, text})
+}
+
+func (p *page) write(b *strings.Builder) {
+	if p.verdict != "" {
+		b.WriteString(p.verdict + "\n")
+	}
+	last := ""
+	for _, line := range p.lines {
+		label := line[0]
+		if label == last {
+			label = ""
+		}
+		last = line[0]
+		b.WriteString(pad(label, labelWidth) + line[1] + "\n")
+	}
+}
+
+func (p *page) explain(e *pb.Explanation) {
+	p.verdict = verdict(e, p.now, p.several)
+	if d := e.GetDecision(); d != nil {
+		p.why(d, e.GetReading())
+	}
+	if r := e.GetReading(); r != nil {
+		p.queue(e.GetTrigger(), r)
+	}
+	if e.GetWatching() != nil {
+		p.watching(e.GetWatching())
+	}
+	if e.GetDecision() == nil && e.GetWatching() == nil {
+		p.sent(e.GetTrigger())
+	}
+	p.conversation(e.GetConversation())
+	if text := e.GetReading().GetWarning(); text != "" {
+		p.add("warning", text)
+	}
+	if e.GetProblem() != nil {
+		p.problem(e)
+	}
+}
+
+// verdict is the one line that says it all.
+func verdict(e *pb.Explanation, now time.Time, several bool) string {
+	name := e.GetTrigger().GetNamespace() + "/" + e.GetTrigger().GetScaledObject()
+	if several && e.GetTrigger().GetName() != "" {
+		name += ", trigger " + e.GetTrigger().GetName() + ","
+	}
+	d := e.GetDecision()
+	if d == nil {
+		state := "is unknown"
+		if e.GetWatching() == nil {
+			state = "is refused"
+		}
+		return fmt.Sprintf("%s %s: KEDA gets %s and holds the replicas%s", name, state, e.GetProblem().GetCode(), toldError(e, now))
+	}
+	activity := "inactive"
+	if d.GetActive() {
+		activity = "active"
+	}
+	return fmt.Sprintf("%s wants %s (%s / %s per replica), %s; %s", name, plural(d.GetWantedReplicas(), "replica"),
+		messages(d.GetValue()), number(d.GetTarget()), activity, told(e, now))
+}
+
+// told says whether KEDA knows the decision.
+func told(e *pb.Explanation, now time.Time) string {
+	d := e.GetDecision()
+	for _, t := range e.GetConversation().GetTold() {
+		ago := since(t.GetAt(), now) + " ago"
+		switch {
+		case t.GetCode() != "":
+			return fmt.Sprintf("KEDA was told %s %s", t.GetCode(), ago)
+		case t.Value != nil && t.GetValue() != d.GetValue():
+			return fmt.Sprintf("KEDA was told %s %s", messages(t.GetValue()), ago)
+		case t.Active != nil && t.GetActive() != d.GetActive():
+			return fmt.Sprintf("KEDA was told %s %s", activity(t.GetActive()), ago)
+		case t.Value != nil || t.Active != nil:
+			return "KEDA was told " + ago
+		}
+	}
+	return "KEDA was not told yet"
+}
+
+// toldError says when KEDA got the error.
+func toldError(e *pb.Explanation, now time.Time) string {
+	for _, t := range e.GetConversation().GetTold() {
+		switch {
+		case t.GetCode() != "":
+			return "; it was told " + since(t.GetAt(), now) + " ago"
+		case t.Value != nil || t.Active != nil:
+			return "; it was not told yet"
+		}
+	}
+	if at := e.GetConversation().GetAskedAt(); at != nil {
+		return "; it asked " + since(at, now) + " ago"
+	}
+	return ""
+}
+
+// why says what the value is made of, step by step.
+func (p *page) why(d *pb.Decision, r *pb.Reading) {
+	value := d.GetValue()
+	if len(d.GetSteps()) > 0 {
+		value = d.GetSteps()[0].GetBefore()
+	}
+	p.add("why", "%s: %s", messages(value), counted(d, r))
+	for _, step := range d.GetSteps() {
+		change := "stays " + number(step.GetAfter())
+		if step.GetAfter() != step.GetBefore() {
+			change = number(step.GetBefore()) + " becomes " + number(step.GetAfter())
+		}
+		text := step.GetReason() + ": " + change
+		if step.GetSentence() != "" {
+			text += ". " + strings.ReplaceAll(step.GetSentence(), "`", "")
+		}
+		p.add("why", text)
+	}
+	switch {
+	case !d.GetActive() && d.GetValue() > 0:
+		p.add("why", "inactive: that is not above the activation of %s", number(d.GetActivation()))
+	case d.GetActivation() > 0:
+		p.add("why", "%s; the activation is %s", activity(d.GetActive()), number(d.GetActivation()))
+	}
+	if d.GetUntil() != nil {
+		p.add("why", "this may change in %s although nothing else is read", until(d.GetUntil(), p.now))
+	}
+}
+
+// counted names the parts of the backlog that count.
+func counted(d *pb.Decision, r *pb.Reading) string {
+	var parts []string
+	for _, part := range d.GetCounted() {
+		switch part {
+		case "ready":
+			parts = append(parts, integer(r.GetReady())+" ready")
+		case "due":
+			parts = append(parts, integer(r.GetDue())+" due")
+		default:
+			parts = append(parts, optional(r.InFlight)+" in flight")
+		}
+	}
+	return strings.Join(parts, " + ")
+}
+
+// sent is what KEDA sent, for a trigger that is refused.
+func (p *page) sent(t *pb.Trigger) {
+	for _, key := range slices.Sorted(maps.Keys(t.GetMetadata())) {
+		p.add("KEDA sent", "%s: %s", key, strconv.Quote(t.GetMetadata()[key]))
+	}
+}
