@@ -18,20 +18,16 @@ import (
 
 // inspected are the flags of what asks a running scaler.
 type inspected struct {
-	Address string `default:"127.0.0.1:9091" placeholder:"HOST:PORT" help:"Where the scaler listens for this: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
+	Address string `default:"127.0.0.1:9091" help:"Where the scaler listens for this: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
 	Output  string `short:"o" enum:"text,json" default:"text" help:"Format: ${enum}."`
 }
 
-// hint says what to do if the error is that there is no scaler.
-func (i inspected) hint(err error) error {
-	switch {
-	case errors.Is(err, inspector.ErrUnreachable):
-		return fmt.Errorf("%w\nTo reach one in a cluster:\n  kubectl --namespace backlog-scaler port-forward deployment/backlog-scaler 9091", err)
-	case errors.Is(err, inspector.ErrOther):
-		return fmt.Errorf("%w\nThe port for KEDA is another one; see the log line \"serving\" of the scaler, and its --admin-address", err)
-	default:
-		return err
+// advise adds to an error what to do about it.
+func advise(err error) error {
+	if advice := inspector.Advice(err); advice != "" {
+		return fmt.Errorf("%w\n%s", err, advice)
 	}
+	return err
 }
 
 // explainCommand tells why a ScaledObject is scaled as it is.
@@ -62,7 +58,7 @@ func (c explainCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	namespace, name, _ := strings.Cut(c.ScaledObject, "/")
 	response, err := client.Explain(ctx, &pb.ExplainRequest{Namespace: namespace, ScaledObject: name, Trigger: c.Trigger})
 	if err != nil {
-		return c.hint(err)
+		return advise(err)
 	}
 	if c.Output == "json" {
 		return explain.JSON(stdout, response)
@@ -86,13 +82,13 @@ func (c watchCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	defer func() { err = errors.Join(err, client.Close()) }()
 	show := func(r *pb.WatchDecisionsResponse) error { return explain.Lines(stdout, r) }
 	if c.Output == "json" {
-		show = func(r *pb.WatchDecisionsResponse) error { return explain.JSONLine(stdout, r) }
+		show = func(r *pb.WatchDecisionsResponse) error { return explain.JSONLines(stdout, r) }
 	} else if size := terminalSize(stdout); size != nil {
 		screen := explain.NewScreen(stdout, size)
 		defer screen.Close()
 		show = screen.Show
 	}
-	return c.hint(client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: c.Namespace}, show))
+	return advise(client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: c.Namespace}, show))
 }
 
 // terminalSize tells how large a terminal is, in columns and rows; nil if out is none.

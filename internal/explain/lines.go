@@ -59,24 +59,32 @@ func partText(part *pb.Part) string {
 	return text
 }
 
+// polling is the mode in which no engine tells of changes.
+const polling = "poll"
+
 // watching says how changes are noticed, and what woke the queue.
-func (p *page) watching(w *pb.Watching) {
+func (p *page) watching(w *pb.Watching, failing bool) {
 	var parts []string
 	if last := w.GetLast(); last != nil {
 		parts = append(parts, fmt.Sprintf("looked at %s ago (%s)", since(last.GetAt(), p.now), last.GetCause()))
 	}
-	if mode := w.GetWakeUp(); mode != "" {
+	// While reading fails there is nothing to be noticed.
+	if mode := w.GetWakeUp(); mode != "" && !failing {
 		text := "changes are noticed by " + mode
 		if w.GetServer() != "" {
 			text += " (" + w.GetServer() + ")"
 		}
 		parts = append(parts, text)
 	}
-	if w.GetArmed() {
+	switch {
+	case failing:
+	case w.GetArmed():
 		parts = append(parts, "armed")
+	case w.GetWakeUp() != "" && w.GetWakeUp() != polling:
+		parts = append(parts, "not armed")
 	}
 	p.add("watching", strings.Join(parts, "; "))
-	if w.GetWakeUpReason() != "" {
+	if w.GetWakeUpReason() != "" && !failing {
 		p.add("watching", "not better because: %s", w.GetWakeUpReason())
 	}
 	if woke := w.GetWoke(); woke != nil {
@@ -90,7 +98,11 @@ func (p *page) conversation(c *pb.Conversation) {
 		p.add("KEDA", "does not ask: the configuration watches this queue")
 		return
 	}
-	p.add("KEDA", "asked %s %s ago; it holds %s", c.GetAskedBy(), since(c.GetAskedAt(), p.now), plural(int64(c.GetOpenStreams()), "stream"))
+	streams := "it holds " + plural(int64(c.GetOpenStreams()), "stream")
+	if c.GetOpenStreams() == 0 {
+		streams = "it holds no stream, so new work shows at its next poll (is the type external-push?)"
+	}
+	p.add("KEDA", "asked %s %s ago; %s", c.GetAskedBy(), since(c.GetAskedAt(), p.now), streams)
 	for _, t := range c.GetTold() {
 		p.add("KEDA", "%s told %s %s ago, the same for %s", t.GetMethod(), answer(t), since(t.GetAt(), p.now), since(t.GetSince(), p.now))
 	}

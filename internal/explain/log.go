@@ -48,8 +48,11 @@ func JSON(w io.Writer, m proto.Message) error {
 	return err
 }
 
-// JSONLine writes a message as JSON on a line of its own.
-func JSONLine(w io.Writer, m proto.Message) error {
+// JSONLines writes what is new of a watch as JSON on a line of its own.
+func JSONLines(w io.Writer, m *pb.WatchDecisionsResponse) error {
+	if len(m.GetChanged()) == 0 && len(m.GetGone()) == 0 {
+		return nil
+	}
 	data, err := protojson.Marshal(m)
 	if err != nil {
 		return err

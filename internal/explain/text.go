@@ -83,7 +83,7 @@ func (p *page) explain(e *pb.Explanation) {
 		p.queue(e.GetTrigger(), r)
 	}
 	if e.GetWatching() != nil {
-		p.watching(e.GetWatching())
+		p.watching(e.GetWatching(), e.GetProblem() != nil)
 	}
 	if e.GetDecision() == nil && e.GetWatching() == nil {
 		p.sent(e.GetTrigger())
@@ -183,18 +183,19 @@ func (p *page) why(d *pb.Decision, r *pb.Reading) {
 	}
 }
 
-// counted names the parts of the backlog that count.
+// counted names the parts of the backlog that count and are there.
 func counted(d *pb.Decision, r *pb.Reading) string {
 	var parts []string
-	for _, part := range d.GetCounted() {
-		switch part {
-		case "ready":
-			parts = append(parts, integer(r.GetReady())+" ready")
-		case "due":
-			parts = append(parts, integer(r.GetDue())+" due")
-		default:
-			parts = append(parts, optional(r.InFlight)+" in flight")
+	for _, part := range []struct {
+		name, text string
+		n          int64
+	}{{"ready", " ready", r.GetReady()}, {"due", " due", r.GetDue()}, {"inFlight", " in flight", r.GetInFlight()}} {
+		if part.n > 0 && slices.Contains(d.GetCounted(), part.name) {
+			parts = append(parts, integer(part.n)+part.text)
 		}
+	}
+	if len(parts) == 0 {
+		return "there is nothing that counts (" + strings.Join(d.GetCounted(), ", ") + ")"
 	}
 	return strings.Join(parts, " + ")
 }

@@ -41,7 +41,7 @@ type InspectorServiceClient interface {
 	// if KEDA has not asked about it, and names the ScaledObjects that may be meant.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 	// WatchDecisions sends all triggers at first, and then those whose decision has
-	// changed.
+	// changed; every two seconds also that none has.
 	WatchDecisions(ctx context.Context, in *WatchDecisionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDecisionsResponse], error)
 }
 
@@ -106,7 +106,7 @@ type InspectorServiceServer interface {
 	// if KEDA has not asked about it, and names the ScaledObjects that may be meant.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	// WatchDecisions sends all triggers at first, and then those whose decision has
-	// changed.
+	// changed; every two seconds also that none has.
 	WatchDecisions(*WatchDecisionsRequest, grpc.ServerStreamingServer[WatchDecisionsResponse]) error
 	mustEmbedUnimplementedInspectorServiceServer()
 }

@@ -29,6 +29,18 @@ var (
 	ErrOther = errors.New("not the admin address of a scaler")
 )
 
+// Advice is what to do about an error of a Client; empty if its text says it all.
+func Advice(err error) string {
+	switch {
+	case errors.Is(err, ErrUnreachable):
+		return "To reach one in a cluster:\n  kubectl --namespace backlog-scaler port-forward deployment/backlog-scaler 9091"
+	case errors.Is(err, ErrOther):
+		return "The port for KEDA is another one: see --admin-address of the scaler, or \"admin\" in its first log line."
+	default:
+		return ""
+	}
+}
+
 // A Client asks the Inspector of a scaler.
 type Client struct {
 	address string

@@ -59,6 +59,8 @@ const (
 	maxRequest = 1 << 16
 	// watchInterval is how often the triggers are looked at while somebody watches.
 	watchInterval = 500 * time.Millisecond
+	// heartbeat is after how long whoever watches is told that nothing has changed.
+	heartbeat = 2 * time.Second
 	// batch is how many triggers go into one message of a stream, to keep it far below
 	// the 4 MiB that gRPC clients take by default.
 	batch = 200
@@ -114,11 +116,15 @@ func (i *Inspector) WatchDecisions(request *pb.WatchDecisionsRequest, stream grp
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	told := map[string]sight{}
-	for first := true; ; first = false {
+	var sent time.Time
+	for {
 		now := time.Now()
 		changed, gone := i.changes(told, i.server.Accounts(now, of(request.GetNamespace())), now)
-		if err := send(stream, now, changed, gone, first); err != nil {
-			return err
+		if len(changed) > 0 || len(gone) > 0 || now.Sub(sent) >= heartbeat {
+			sent = now
+			if err := send(stream, now, changed, gone); err != nil {
+				return err
+			}
 		}
 		select {
 		case <-ticker.C:
@@ -129,13 +135,10 @@ func (i *Inspector) WatchDecisions(request *pb.WatchDecisionsRequest, stream grp
 }
 
 // send sends what is new, in messages of at most batch triggers. The last one says
-// that it is complete. At first there is one even if there is nothing to tell.
+// that it is complete.
 func send(
-	stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse], now time.Time, changed []*pb.Explanation, gone []*pb.Trigger, first bool,
+	stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse], now time.Time, changed []*pb.Explanation, gone []*pb.Trigger,
 ) error {
-	if len(changed) == 0 && len(gone) == 0 && !first {
-		return nil
-	}
 	for {
 		n := min(batch, len(changed))
 		response := &pb.WatchDecisionsResponse{At: timestamppb.New(now), Changed: changed[:n], Complete: n == len(changed)}
