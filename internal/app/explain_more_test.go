@@ -78,7 +78,8 @@ func TestExplain(t *testing.T) {
 			awaitGolden(t, "two", func() string {
 				s.polled(ref("other"))()
 				return s.polled(ref("jobs"))()
-			}, "trigger list-other", "trigger list-jobs", "(poll)")
+			}, "trigger list-other", "trigger list-jobs",
+				"(poll); changes are noticed by tracking (redis VERSION); armed\nKEDA", "(poll); changes are noticed by tracking (redis VERSION); armed\nwoken")
 		},
 		"misspelt": func(t *testing.T, _ *redistest.Server, s *scaler) {
 			t.Helper()

@@ -129,7 +129,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "woken", func() string {
 				_, text := s.explanation()
 				return text
-			}, "after there was none (wake-up)", "looked at T ago (poll)", "StreamIsActive told active")
+			}, "there was work after there was none (wake-up)", "looked at T ago (poll)", "StreamIsActive told active")
 		},
 		"Redis forgets what it was asked to tell (lost connection, restart, `FLUSHALL`)": func(t *testing.T) {
 			server := redistest.Start(t)

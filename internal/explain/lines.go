@@ -87,22 +87,30 @@ func (p *page) watching(w *pb.Watching, failing bool) {
 	if w.GetWakeUpReason() != "" && !failing {
 		p.add("watching", "not better because: %s", w.GetWakeUpReason())
 	}
-	if woke := w.GetWoke(); woke != nil {
-		p.add("woken", "%s ago: work was found after there was none (%s)", since(woke.GetAt(), p.now), woke.GetCause())
+	switch woke := w.GetWoke(); {
+	case woke == nil:
+	case woke.GetCause() == "first":
+		p.add("woken", "%s ago: there was work at the first look", since(woke.GetAt(), p.now))
+	default:
+		p.add("woken", "%s ago: there was work after there was none (%s)", since(woke.GetAt(), p.now), woke.GetCause())
 	}
 }
 
-// conversation says what KEDA asked and was told.
-func (p *page) conversation(c *pb.Conversation) {
+// conversation says what KEDA asked and was told. A trigger that is not accepted has
+// no streams.
+func (p *page) conversation(c *pb.Conversation, accepted bool) {
 	if c.GetAskedAt() == nil {
 		p.add("KEDA", "does not ask: the configuration watches this queue")
 		return
 	}
-	streams := "it holds " + plural(int64(c.GetOpenStreams()), "stream")
-	if c.GetOpenStreams() == 0 {
-		streams = "it holds no stream, so new work shows at its next poll (is the type external-push?)"
+	streams := ""
+	switch n := int64(c.GetOpenStreams()); {
+	case n > 0:
+		streams = "; it holds " + plural(n, "stream")
+	case accepted:
+		streams = "; it holds no stream, so new work shows at its next poll (is the type external-push?)"
 	}
-	p.add("KEDA", "asked %s %s ago; %s", c.GetAskedBy(), since(c.GetAskedAt(), p.now), streams)
+	p.add("KEDA", "asked %s %s ago%s", c.GetAskedBy(), since(c.GetAskedAt(), p.now), streams)
 	for _, t := range c.GetTold() {
 		p.add("KEDA", "%s told %s %s ago, the same for %s", t.GetMethod(), answer(t), since(t.GetAt(), p.now), since(t.GetSince(), p.now))
 	}

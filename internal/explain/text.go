@@ -83,12 +83,12 @@ func (p *page) explain(e *pb.Explanation) {
 		p.queue(e.GetTrigger(), r)
 	}
 	if e.GetWatching() != nil {
-		p.watching(e.GetWatching(), e.GetProblem() != nil)
+		p.watching(e.GetWatching(), e.GetProblem().GetSince() != nil)
 	}
 	if e.GetDecision() == nil && e.GetWatching() == nil {
 		p.sent(e.GetTrigger())
 	}
-	p.conversation(e.GetConversation())
+	p.conversation(e.GetConversation(), e.GetWatching() != nil)
 	if text := e.GetReading().GetWarning(); text != "" {
 		p.add("warning", text)
 	}
@@ -174,7 +174,7 @@ func (p *page) why(d *pb.Decision, r *pb.Reading) {
 	}
 	switch {
 	case !d.GetActive() && d.GetValue() > 0:
-		p.add("why", "inactive: that is not above the activation of %s", number(d.GetActivation()))
+		p.add("why", "inactive: not above the activation of %s, so no first replica starts", number(d.GetActivation()))
 	case d.GetActivation() > 0:
 		p.add("why", "%s; the activation is %s", activity(d.GetActive()), number(d.GetActivation()))
 	}
