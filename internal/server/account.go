@@ -92,7 +92,7 @@ func (s *Server) account(live *liveTrigger, now time.Time) Account {
 		Metadata: shown(s.epoch.Load().catalog, live.metadata),
 		Trigger:  live.trigger,
 		Streams:  int(live.streams.Load()),
-		Told:     live.told.all(),
+		Told:     live.calls.all(),
 	}
 	if by := method(live.askedBy.Load()); by != methodNone {
 		a.Asked, a.AskedBy = time.Unix(0, live.asked.Load()), by.String()

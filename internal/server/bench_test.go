@@ -40,7 +40,7 @@ func (emptyServer) GetMetricSpec(context.Context, *pb.ScaledObjectRef) (*pb.GetM
 }
 
 // newBenchServer returns a server that knows all live triggers, without gRPC.
-func newBenchServer(b *testing.B) (*server.Server, []*pb.ScaledObjectRef) {
+func newBenchServer(b testing.TB) (*server.Server, []*pb.ScaledObjectRef) {
 	b.Helper()
 	fake := backlogtest.NewFake()
 	engines := []backlog.Engine{fake.Engine()}

@@ -28,7 +28,7 @@ func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.
 	if err != nil {
 		return refusedSpec(), nil //nolint:nilerr // GetMetrics tells it where it is read
 	}
-	live.told.note(methodGetMetricSpec, answer{target: live.trigger.Policy.Target}, time.Now())
+	live.calls.note(methodGetMetricSpec, answer{target: live.trigger.Policy.Target}, time.Now())
 	return live.metricSpec(), nil
 }
 

@@ -147,12 +147,12 @@ func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method)
 	seen, err := s.observer.Observe(ctx, live.interest)
 	now := time.Now()
 	if err != nil {
-		return policy.Decision{}, live.told.refuse(by, toStatus(live.explain(err)), now)
+		return policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
 	decision, err := policy.Decide(live.trigger.Policy, seen, now)
 	if err != nil {
-		return policy.Decision{}, live.told.refuse(by, toStatus(live.explain(err)), now)
+		return policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
-	live.told.note(by, answer{value: decision.Value, active: decision.Active}, now)
+	live.calls.note(by, answer{value: decision.Value, active: decision.Active}, now)
 	return decision, nil
 }

@@ -59,7 +59,7 @@ func (s *Server) streamActivity(
 				if err := stream.Send(&pb.IsActiveResponse{Result: decision.Active}); err != nil {
 					return false, err
 				}
-				live.told.note(methodStreamIsActive, answer{active: decision.Active}, now)
+				live.calls.note(methodStreamIsActive, answer{active: decision.Active}, now)
 			}
 			timer.Reset(told.next(decision, now))
 		}
@@ -107,7 +107,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 			if err := stream.Send(live.metricSpec()); err != nil {
 				return err
 			}
-			live.told.note(methodStreamMetricSpec, answer{target: t.Policy.Target}, time.Now())
+			live.calls.note(methodStreamMetricSpec, answer{target: t.Policy.Target}, time.Now())
 		}
 		select {
 		case <-current.over:

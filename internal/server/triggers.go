@@ -27,8 +27,8 @@ type liveTrigger struct {
 	askedBy atomic.Uint32
 	// streams is how many streams hold the trigger.
 	streams atomic.Int32
-	// told is what KEDA was answered.
-	told conversation
+	// calls are what KEDA was answered.
+	calls conversation
 }
 
 func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
@@ -44,11 +44,6 @@ func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
 // is tells whether ref describes this trigger.
 func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
 	return t.namespace == ref.GetNamespace() && t.scaledObject == ref.GetName() && maps.Equal(t.metadata, ref.GetScalerMetadata())
-}
-
-// ref describes this trigger.
-func (t *liveTrigger) ref() *pb.ScaledObjectRef {
-	return &pb.ScaledObjectRef{Namespace: t.namespace, Name: t.scaledObject, ScalerMetadata: t.metadata}
 }
 
 // wanted tells whether KEDA still asks about the trigger.
@@ -102,6 +97,11 @@ func (t *triggers) add(live *liveTrigger, now time.Time) uint64 {
 	t.swept = now
 	maps.DeleteFunc(t.live, func(_ uint64, live *liveTrigger) bool { return !live.wanted(now, t.ttl) })
 	return key
+}
+
+// ref describes this trigger.
+func (t *liveTrigger) ref() *pb.ScaledObjectRef {
+	return &pb.ScaledObjectRef{Namespace: t.namespace, Name: t.scaledObject, ScalerMetadata: t.metadata}
 }
 
 // clear forgets all triggers. Streams keep theirs until they ask again.
