@@ -28,6 +28,7 @@ func mayImport() map[string][]string {
 		"internal/config":              {"internal/backlog", "internal/spelling"},
 		"internal/demo":                {"*"},
 		"internal/demo/*":              {"*"},
+		"internal/explain":             {"gen/*"},
 		"internal/hpa":                 {},
 		"internal/policy":              {"internal/backlog"},
 		"internal/reference":           {"*"},

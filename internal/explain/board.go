@@ -60,7 +60,8 @@ func rank(e *pb.Explanation) int {
 }
 
 func title(e *pb.Explanation) string {
-	return e.GetTrigger().GetNamespace() + "/" + e.GetTrigger().GetScaledObject() + " " + e.GetTrigger().GetName()
+	name := e.GetTrigger().GetNamespace() + "/" + e.GetTrigger().GetScaledObject()
+	return strings.TrimSpace(name + " " + e.GetTrigger().GetName())
 }
 
 // lines is the table, for a terminal of the size in columns and rows.

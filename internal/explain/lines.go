@@ -9,7 +9,7 @@ import (
 
 // queue says what was read, and when.
 func (p *page) queue(t *pb.Trigger, r *pb.Reading) {
-	p.add("queue", "%s %q on connection %s, read %s ago", t.GetLayout(), t.GetQueue(), t.GetConnection(), age(r.GetAgeSeconds()))
+	p.addf("queue", "%s %q on connection %s, read %s ago", t.GetLayout(), t.GetQueue(), t.GetConnection(), age(r.GetAgeSeconds()))
 	text := fmt.Sprintf("%d ready, %d due, %s in flight (%s)", r.GetReady(), r.GetDue(), optional(r.InFlight), r.GetQuality())
 	if r.OldestAgeSeconds != nil {
 		text += "; the oldest waits " + age(r.GetOldestAgeSeconds()) + kind(r.GetOldestKind())
@@ -25,10 +25,10 @@ func (p *page) queue(t *pb.Trigger, r *pb.Reading) {
 		p.add("queue", "it is paused: the engine hands out nothing")
 	}
 	if r.GetMaxUseful() > 0 {
-		p.add("queue", "more than %s cannot help", plural(r.GetMaxUseful(), "worker"))
+		p.addf("queue", "more than %s cannot help", plural(r.GetMaxUseful(), "worker"))
 	}
 	if r.GetNextDue() != nil {
-		p.add("queue", "the next delayed message falls due in %s", until(r.GetNextDue(), p.now))
+		p.addf("queue", "the next delayed message falls due in %s", until(r.GetNextDue(), p.now))
 	}
 }
 
@@ -85,14 +85,14 @@ func (p *page) watching(w *pb.Watching, failing bool) {
 	}
 	p.add("watching", strings.Join(parts, "; "))
 	if w.GetWakeUpReason() != "" && !failing {
-		p.add("watching", "not better because: %s", w.GetWakeUpReason())
+		p.addf("watching", "not better because: %s", w.GetWakeUpReason())
 	}
 	switch woke := w.GetWoke(); {
 	case woke == nil:
 	case woke.GetCause() == "first":
-		p.add("woken", "%s ago: there was work at the first look", since(woke.GetAt(), p.now))
+		p.addf("woken", "%s ago: there was work at the first look", since(woke.GetAt(), p.now))
 	default:
-		p.add("woken", "%s ago: there was work after there was none (%s)", since(woke.GetAt(), p.now), woke.GetCause())
+		p.addf("woken", "%s ago: there was work after there was none (%s)", since(woke.GetAt(), p.now), woke.GetCause())
 	}
 }
 
@@ -110,9 +110,9 @@ func (p *page) conversation(c *pb.Conversation, accepted bool) {
 	case accepted:
 		streams = "; it holds no stream, so new work shows at its next poll (is the type external-push?)"
 	}
-	p.add("KEDA", "asked %s %s ago%s", c.GetAskedBy(), since(c.GetAskedAt(), p.now), streams)
+	p.addf("KEDA", "asked %s %s ago%s", c.GetAskedBy(), since(c.GetAskedAt(), p.now), streams)
 	for _, t := range c.GetTold() {
-		p.add("KEDA", "%s told %s %s ago, the same for %s", t.GetMethod(), answer(t), since(t.GetAt(), p.now), since(t.GetSince(), p.now))
+		p.addf("KEDA", "%s told %s %s ago, the same for %s", t.GetMethod(), answer(t), since(t.GetAt(), p.now), since(t.GetSince(), p.now))
 	}
 }
 
@@ -137,13 +137,13 @@ func (p *page) problem(e *pb.Explanation) {
 	if problem.GetSince() != nil {
 		text += " for " + since(problem.GetSince(), p.now)
 	}
-	p.add("problem", "%s: %s", text, problem.GetMessage())
+	p.addf("problem", "%s: %s", text, problem.GetMessage())
 	switch end := problem.GetBridgedUntil(); {
 	case end == nil:
 	case e.GetDecision() != nil:
-		p.add("problem", "the last reading stands in for another %s; then KEDA gets an error and holds the replicas", until(end, p.now))
+		p.addf("problem", "the last reading stands in for another %s; then KEDA gets an error and holds the replicas", until(end, p.now))
 	default:
-		p.add("problem", "the last reading stood in until %s ago", since(end, p.now))
+		p.addf("problem", "the last reading stood in until %s ago", since(end, p.now))
 	}
 	if problem.GetAdvice() != "" {
 		p.add("what to do", problem.GetAdvice())

@@ -51,13 +51,9 @@ type page struct {
 // labelWidth is enough for the labels.
 const labelWidth = 12
 
-func (p *page) add(label, format string, args ...any) {
-	text := format
-	if len(args) > 0 {
-		text = fmt.Sprintf(format, args...)
-	}
-	p.lines = append(p.lines, [2]string{label, text})
-}
+func (p *page) add(label, text string) { p.lines = append(p.lines, [2]string{label, text}) }
+
+func (p *page) addf(label, format string, args ...any) { p.add(label, fmt.Sprintf(format, args...)) }
 
 func (p *page) write(b *strings.Builder) {
 	if p.verdict != "" {
@@ -160,7 +156,7 @@ func (p *page) why(d *pb.Decision, r *pb.Reading) {
 	if len(d.GetSteps()) > 0 {
 		value = d.GetSteps()[0].GetBefore()
 	}
-	p.add("why", "%s: %s", messages(value), counted(d, r))
+	p.addf("why", "%s: %s", messages(value), counted(d, r))
 	for _, step := range d.GetSteps() {
 		change := "stays " + number(step.GetAfter())
 		if step.GetAfter() != step.GetBefore() {
@@ -174,12 +170,12 @@ func (p *page) why(d *pb.Decision, r *pb.Reading) {
 	}
 	switch {
 	case !d.GetActive() && d.GetValue() > 0:
-		p.add("why", "inactive: not above the activation of %s, so no first replica starts", number(d.GetActivation()))
+		p.addf("why", "inactive: not above the activation of %s, so no first replica starts", number(d.GetActivation()))
 	case d.GetActivation() > 0:
-		p.add("why", "%s; the activation is %s", activity(d.GetActive()), number(d.GetActivation()))
+		p.addf("why", "%s; the activation is %s", activity(d.GetActive()), number(d.GetActivation()))
 	}
 	if d.GetUntil() != nil {
-		p.add("why", "this may change in %s although nothing else is read", until(d.GetUntil(), p.now))
+		p.addf("why", "this may change in %s although nothing else is read", until(d.GetUntil(), p.now))
 	}
 }
 
@@ -203,6 +199,6 @@ func counted(d *pb.Decision, r *pb.Reading) string {
 // sent is what KEDA sent, for a trigger that is refused.
 func (p *page) sent(t *pb.Trigger) {
 	for _, key := range slices.Sorted(maps.Keys(t.GetMetadata())) {
-		p.add("KEDA sent", "%s: %s", key, strconv.Quote(t.GetMetadata()[key]))
+		p.addf("KEDA sent", "%s: %s", key, strconv.Quote(t.GetMetadata()[key]))
 	}
 }

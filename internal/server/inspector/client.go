@@ -33,7 +33,8 @@ var (
 func Advice(err error) string {
 	switch {
 	case errors.Is(err, ErrUnreachable):
-		return "To reach one in a cluster:\n  kubectl --namespace backlog-scaler port-forward deployment/backlog-scaler 9091"
+		return "To reach one in a cluster:\n  kubectl --namespace backlog-scaler port-forward deployment/backlog-scaler 9091\n" +
+			"or ask where it runs:\n  kubectl --namespace backlog-scaler exec deployment/backlog-scaler -- /scaler ..."
 	case errors.Is(err, ErrOther):
 		return "The port for KEDA is another one: see --admin-address of the scaler, or \"admin\" in its first log line."
 	default:
