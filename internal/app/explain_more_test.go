@@ -3,9 +3,12 @@ package app_test
 import (
 	"encoding/json"
 	"log/slog"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -95,6 +98,32 @@ func TestExplain(t *testing.T) {
 			server := redistest.Start(t)
 			show(t, server, start(t, standalone(server.Addr()), setup{}))
 		})
+	}
+}
+
+// TestExplainAsDocumented: the example of docs/operations.md is what is printed.
+func TestExplainAsDocumented(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := start(t, standalone(server.Addr()), setup{})
+	r := ref("jobs", "hold", "10m")
+	s.stream(r)
+	server.Do(append([]any{"RPUSH", "jobs"}, slices.Repeat([]any{"job"}, 27)...)...)
+	s.awaitValue(r, 27)
+	server.Do("LTRIM", "jobs", "0", "11")
+	awaitGolden(t, "documented", s.polled(r), "12 messages", "there was none (wake-up)", "(poll)", "1 stream")
+	golden, err := os.ReadFile("testdata/explain/documented.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(document), "```text\nshop/billing wants")
+	example, _, _ = strings.Cut("shop/worker wants"+example, "```")
+	if diff := cmp.Diff(strings.Split(string(golden), "\n"), strings.Split(normal(example), "\n")); diff != "" {
+		t.Errorf("the example of docs/operations.md (-printed +document):\n%s", diff)
 	}
 }
 
