@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,29 +26,34 @@ import (
 func breakages() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
 		"Redis is killed": func(t *testing.T) {
+			t.Helper()
 			server, s := filled(t, "maxStaleness", "8s")
 			server.Kill()
 			awaitGolden(t, "killed", s.polled(ref("jobs", "maxStaleness", "8s")), "bridged", "connection refused", "(retry)")
 			awaitGolden(t, "killed-later", s.polled(ref("jobs", "maxStaleness", "8s")), "GetMetrics told Unavailable", "connection refused", "(retry)")
 		},
 		"Redis freezes: connected and silent": func(t *testing.T) {
+			t.Helper()
 			server, s := filled(t)
 			server.Freeze()
 			t.Cleanup(server.Thaw)
 			awaitGolden(t, "frozen", s.polled(ref("jobs")), "bridged", "(retry)")
 		},
 		"Redis comes back empty": func(t *testing.T) {
+			t.Helper()
 			server, s := filled(t)
 			server.RestartEmpty()
 			awaitGolden(t, "back-empty", s.polled(ref("jobs")), "restarted", "(poll)")
 		},
 		"Redis is loading, or a replica has no data yet": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t)
 			server.Do("REPLICAOF", "127.0.0.1", "1")
 			s := start(t, standalone(server.Addr()), setup{})
 			awaitGolden(t, "without-data", s.polled(ref("jobs")), "Unavailable", "lost its master")
 		},
 		"Sentinel promotes another master": func(t *testing.T) {
+			t.Helper()
 			group := redistest.StartSentinel(t)
 			master := group.Master(t)
 			fill(master.Do)
@@ -60,6 +66,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "failover", s.polled(ref("jobs")), "51 messages", "armed", "(poll)")
 		},
 		"A node of a Cluster fails over": func(t *testing.T) {
+			t.Helper()
 			cluster := redistest.StartCluster(t, 3, 1)
 			owner := cluster.Owner(t, "jobs")
 			fill(cluster.Masters[owner].Do)
@@ -72,6 +79,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "node-failed-over", s.polled(ref("jobs")), "51 messages", "armed", "(poll)")
 		},
 		"A slot of a Cluster moves to another node": func(t *testing.T) {
+			t.Helper()
 			cluster := redistest.StartCluster(t, 2, 0)
 			owner := cluster.Owner(t, "jobs")
 			s := start(t, several(cluster.Addrs(), "mode: cluster"), setup{options: slowly})
@@ -80,6 +88,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "slot-moved", s.polled(ref("jobs")), "(everything)", "armed")
 		},
 		"The password is rotated": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t, redistest.WithConfig("user scaler on >first ~* &* +@all"))
 			server.Do("RPUSH", "jobs", "a")
 			secret := filepath.Join(t.TempDir(), "password")
@@ -94,6 +103,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "password-rotated", s.polled(ref("jobs")), "GetMetrics told 2 messages", "armed", "(poll)")
 		},
 		"The credentials are revoked": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t, redistest.WithConfig("user scaler on >secret ~* &* +@all"))
 			fill(server.Do)
 			s := start(t, standalone(server.Addr(), user(t)...), setup{})
@@ -102,26 +112,31 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "revoked", s.polled(ref("jobs")), "bridged", "denied", "(retry)")
 		},
 		"The configuration file is broken by an edit": func(t *testing.T) {
+			t.Helper()
 			server, s := filled(t)
 			s.configure(standalone(server.Addr()) + "    usrname: x\n")
 			awaitGolden(t, "configuration-broken", s.polled(ref("jobs")), "usrname", "(poll)")
 		},
 		"A key is not what the trigger says": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t)
 			server.Do("SET", "jobs", "not a list")
 			s := start(t, standalone(server.Addr()), setup{})
 			awaitGolden(t, "mismatch", s.polled(ref("jobs")), "FailedPrecondition", "(retry)")
 		},
 		"A trigger has a typo": func(t *testing.T) {
+			t.Helper()
 			_, s := filled(t)
 			awaitGolden(t, "typo", s.polled(ref("jobs", "tagret", "20", "passwordFromEnv", "secret")), "InvalidArgument", "(poll)")
 		},
 		"A namespace names a connection that is not for it": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t)
 			s := start(t, strings.Replace(standalone(server.Addr()), "['*']", "['team-*']", 1), setup{})
 			awaitGolden(t, "namespace", s.polled(ref("jobs")), "PermissionDenied")
 		},
 		"A message arrives while nobody polls": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t)
 			s := start(t, standalone(server.Addr()), setup{})
 			s.stream(ref("jobs"))
@@ -132,6 +147,7 @@ func breakages() map[string]func(*testing.T) {
 			}, "there was work after there was none (wake-up)", "looked at T ago (poll)", "StreamIsActive told active")
 		},
 		"Redis forgets what it was asked to tell (lost connection, restart, `FLUSHALL`)": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t)
 			s := start(t, standalone(server.Addr()), setup{options: slowly})
 			s.stream(ref("jobs"))
@@ -139,6 +155,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "forgotten", s.polled(ref("jobs")), "(everything)", "armed")
 		},
 		"Redis refuses client tracking": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t)
 			server.Do("ACL", "SETUSER", "scaler", "on", ">secret", "~*")
 			server.Do(append([]any{"ACL", "SETUSER", "scaler"}, rules(redis.ACLRules+" resetchannels")...)...)
@@ -146,6 +163,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "no-tracking", s.polled(ref("jobs")), "not better because", "(poll)")
 		},
 		"Redis cannot tell the lag of a consumer group": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t)
 			for i := range 9 {
 				server.Do("XADD", "orders", fmt.Sprintf("%d-1", i+1), "k", "v")
@@ -160,6 +178,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "lag-unknown", s.polled(stream), "upper bound", "(poll)")
 		},
 		"KEDA drops an activation": func(t *testing.T) {
+			t.Helper()
 			server := redistest.Start(t)
 			s := start(t, standalone(server.Addr()), setup{})
 			s.stream(ref("jobs"))
@@ -175,6 +194,7 @@ func breakages() map[string]func(*testing.T) {
 			}, "looked at T ago (poll)")
 		},
 		"The scaler is stopped, or crashes": func(t *testing.T) {
+			t.Helper()
 			_, s := filled(t)
 			s.stop()
 			awaitGolden(t, "stopped", func() string {
@@ -183,6 +203,7 @@ func breakages() map[string]func(*testing.T) {
 			})
 		},
 		"The scaler is upgraded, one replica at a time": func(t *testing.T) {
+			t.Helper()
 			server, before := filled(t)
 			after := start(t, standalone(server.Addr()), setup{})
 			awaitGolden(t, "upgraded", func() string {
@@ -193,9 +214,10 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "upgraded-later", after.polled(ref("jobs")), "(poll)")
 		},
 		"A thousand triggers point at one Redis": func(t *testing.T) {
+			t.Helper()
 			_, s := filled(t)
 			for i := range 1000 {
-				r := ref("jobs", "target", fmt.Sprint(i+1))
+				r := ref("jobs", "target", strconv.Itoa(i+1))
 				r.Name = fmt.Sprint("worker-", i)
 				if _, err := s.client.IsActive(t.Context(), r); err != nil {
 					t.Fatal(err)

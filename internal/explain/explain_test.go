@@ -45,7 +45,7 @@ func explanation() *pb.Explanation {
 		Conversation: &pb.Conversation{AskedAt: ago(2 * time.Second), AskedBy: "GetMetrics", OpenStreams: 2, Told: []*pb.Told{
 			{Method: "GetMetrics", At: ago(2 * time.Second), Since: ago(9 * time.Minute), Value: proto.Float64(25)},
 			{Method: "GetMetricSpec", At: ago(3 * time.Second), Since: ago(3 * time.Second), Target: proto.Float64(5)},
-			{Method: "StreamIsActive", At: ago(4 * time.Second), Since: ago(4 * time.Second), Active: proto.Bool(true)},
+			{Method: "StreamIsActive", At: ago(4 * time.Second), Since: ago(4 * time.Second), Active: new(true)},
 		}},
 		Problem: &pb.Problem{Reason: "unavailable", Message: "refused", BridgedUntil: ago(-18 * time.Second), Advice: "Start it."},
 	}
@@ -97,10 +97,10 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"nothing", nil, "KEDA was not told yet"},
 		{"another value", []*pb.Told{{At: ago(12 * time.Second), Value: proto.Float64(20)}}, "KEDA was told 20 messages 12 s ago"},
-		{"another activity", []*pb.Told{{At: ago(12 * time.Second), Active: proto.Bool(false)}}, "KEDA was told inactive 12 s ago"},
+		{"another activity", []*pb.Told{{At: ago(12 * time.Second), Active: new(false)}}, "KEDA was told inactive 12 s ago"},
 		{"an error", []*pb.Told{{At: ago(12 * time.Second), Code: "Unavailable"}}, "KEDA was told Unavailable 12 s ago"},
 		{"the target alone", []*pb.Told{{At: ago(12 * time.Second), Target: proto.Float64(5)}}, "KEDA was not told yet"},
-		{"the same", []*pb.Told{{At: ago(3 * time.Minute), Active: proto.Bool(true)}}, "KEDA was told 3 min ago"},
+		{"the same", []*pb.Told{{At: ago(3 * time.Minute), Active: new(true)}}, "KEDA was told 3 min ago"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

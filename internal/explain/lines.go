@@ -48,13 +48,14 @@ func partText(part *pb.Part) string {
 	if part.Weight != nil && part.GetWeight() != 1 {
 		text += ", weight " + number(part.GetWeight())
 	}
-	for _, is := range []struct {
-		so   bool
-		word string
-	}{{part.GetMissing(), "missing"}, {part.GetPaused(), "paused"}, {part.GetCapped(), "capped"}} {
-		if is.so {
-			text += ", " + is.word
-		}
+	if part.GetMissing() {
+		text += ", missing"
+	}
+	if part.GetPaused() {
+		text += ", paused"
+	}
+	if part.GetCapped() {
+		text += ", capped"
 	}
 	return text
 }

@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func (w world) told(a server.Account) []told {
 		case t.Target != nil:
 			answer = fmt.Sprint("target ", *t.Target)
 		case t.Active != nil:
-			answer = fmt.Sprint(*t.Active)
+			answer = strconv.FormatBool(*t.Active)
 		}
 		all = append(all, told{t.Method, answer, time.Since(t.At), time.Since(t.Since)})
 	}

@@ -1,6 +1,9 @@
 package trigger
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Knows tells whether key is one that some trigger of the catalog may have and
 // whose value stands in the ScaledObject itself. KEDA resolves "xFromEnv" to what
@@ -9,10 +12,8 @@ func (c *Catalog) Knows(key string) bool {
 	if strings.HasSuffix(key, fromEnv) {
 		return false
 	}
-	for _, known := range kedaKeys() {
-		if key == known {
-			return true
-		}
+	if slices.Contains(kedaKeys(), key) {
+		return true
 	}
 	for _, parameter := range Common() {
 		if key == parameter.Name {

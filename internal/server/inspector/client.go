@@ -84,7 +84,7 @@ func (c *Client) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, s
 		response, err := stream.Recv()
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // whoever ended the watch knows
 		case errors.Is(err, io.EOF):
 			return fmt.Errorf("%w at %s any more", ErrUnreachable, c.address)
 		case err != nil:

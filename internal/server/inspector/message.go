@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
@@ -59,7 +58,7 @@ func reading(r backlog.Reading, now time.Time) *pb.Reading {
 		Quality: r.Quality.String(), Epoch: r.Epoch, Warning: r.Warning,
 	}
 	if r.Oldest.Kind != backlog.AgeUnknown {
-		message.OldestAgeSeconds = proto.Float64(seconds(now.Sub(r.Oldest.Since)))
+		message.OldestAgeSeconds = new(seconds(now.Sub(r.Oldest.Since)))
 		message.OldestKind = r.Oldest.Kind.String()
 	}
 	return message
