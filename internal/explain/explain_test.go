@@ -29,6 +29,7 @@ func explanation() *pb.Explanation {
 				{Reason: "capped", Before: 27, After: 25, Sentence: "More workers than this cannot help (`maxUseful`)."},
 				{Reason: "bridged", Before: 25, After: 25},
 			},
+			Drain: &pb.Drain{DrainSeconds: 60, Throughput: 2, Arrivals: 10, Slow: 8.125, Fast: 10, WindowSeconds: 300, LowerBound: true},
 		},
 		Reading: &pb.Reading{
 			At: ago(1200 * time.Millisecond), AgeSeconds: 1.2, Backlog: 27, Ready: 23, InFlight: proto.Int64(4), Quality: "exact",
@@ -39,7 +40,7 @@ func explanation() *pb.Explanation {
 			},
 		},
 		Watching: &pb.Watching{
-			Armed: true, Server: "redis 8.0.0", WakeUp: "keyspace", WakeUpReason: "tracking is refused",
+			Armed: true, Server: "redis 8.0.0", WakeUp: "keyspace", WakeUpReason: "tracking is refused", StirredAt: ago(3 * time.Second),
 			Last: &pb.Look{At: ago(time.Second), Cause: "wake-up"}, Woke: &pb.Look{At: ago(5 * time.Hour), Cause: "due"},
 		},
 		Conversation: &pb.Conversation{AskedAt: ago(2 * time.Second), AskedBy: "GetMetrics", OpenStreams: 2, Told: []*pb.Told{
@@ -61,6 +62,7 @@ func TestText(t *testing.T) {
 why         27 messages: 23 ready + 4 in flight
             capped: 27 becomes 25. More workers than this cannot help (maxUseful).
             bridged: stays 25
+            to be drained within 60 s by replicas that finish 2/s each, while at least 10/s arrive (8.13/s over 5 min, 10/s of late)
             active; the activation is 2
             this may change in 40 s although nothing else is read
 queue       list "a,b" on connection orders, read 1.2 s ago
@@ -72,6 +74,7 @@ queue       list "a,b" on connection orders, read 1.2 s ago
             the next delayed message falls due in 90 min
 watching    looked at 1.0 s ago (wake-up); changes are noticed by keyspace (redis 8.0.0); armed
             not better because: tracking is refused
+            the engine last told of a change 3.0 s ago
 woken       5 h ago: there was work after there was none (due)
 KEDA        asked GetMetrics 2.0 s ago; it holds 2 streams
             GetMetrics told 25 messages 2.0 s ago, the same for 9 min

@@ -88,6 +88,9 @@ func (p *page) watching(w *pb.Watching, failing bool) {
 	if w.GetWakeUpReason() != "" && !failing {
 		p.addf("watching", "not better because: %s", w.GetWakeUpReason())
 	}
+	if w.GetStirredAt() != nil {
+		p.addf("watching", "the engine last told of a change %s ago", since(w.GetStirredAt(), p.now))
+	}
 	switch woke := w.GetWoke(); {
 	case woke == nil:
 	case woke.GetCause() == "first":

@@ -168,6 +168,9 @@ func (p *page) why(d *pb.Decision, r *pb.Reading) {
 		}
 		p.add("why", text)
 	}
+	if drain := d.GetDrain(); drain != nil {
+		p.add("why", drainText(drain))
+	}
 	switch {
 	case !d.GetActive() && d.GetValue() > 0:
 		p.addf("why", "inactive: not above the activation of %s, so no first replica starts", number(d.GetActivation()))
@@ -177,6 +180,16 @@ func (p *page) why(d *pb.Decision, r *pb.Reading) {
 	if d.GetUntil() != nil {
 		p.addf("why", "this may change in %s although nothing else is read", until(d.GetUntil(), p.now))
 	}
+}
+
+// drainText says what a drain time was computed from.
+func drainText(d *pb.Drain) string {
+	least := ""
+	if d.GetLowerBound() {
+		least = "at least "
+	}
+	return fmt.Sprintf("to be drained within %s by replicas that finish %s/s each, while %s%s/s arrive (%s/s over %s, %s/s of late)",
+		age(d.GetDrainSeconds()), number(d.GetThroughput()), least, number(d.GetArrivals()), number(d.GetSlow()), age(d.GetWindowSeconds()), number(d.GetFast()))
 }
 
 // counted names the parts of the backlog that count and are there.
