@@ -58,7 +58,7 @@ var (
 	aSpan     = regexp.MustCompile(`\b\d+(\.\d+)? (s|min|h)\b`)
 	anAddress = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	aServer   = regexp.MustCompile(`\((redis|valkey) \d[\d.]*\)`)
-	aTimeout  = regexp.MustCompile(`i/o timeout|context deadline exceeded`)
+	aTimeout  = regexp.MustCompile(`i/o timeout|context deadline exceeded|use of closed network connection`)
 	aFile     = regexp.MustCompile(`/\S*/scaler\.yaml`)
 )
 
