@@ -56,6 +56,7 @@ func explained(t *testing.T, address, name string) (*inspectorpb.ExplainResponse
 // that a time is up.
 var (
 	aSpan     = regexp.MustCompile(`\b\d+(\.\d+)? (s|min|h)\b`)
+	aDuration = regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?m?s\b`)
 	anAddress = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 	aServer   = regexp.MustCompile(`\((redis|valkey) \d[\d.]*\)`)
 	aTimeout  = regexp.MustCompile(`i/o timeout|context deadline exceeded|use of closed network connection`)
@@ -64,6 +65,7 @@ var (
 
 func normal(text string) string {
 	text = aSpan.ReplaceAllString(text, "T")
+	text = aDuration.ReplaceAllString(text, "T")
 	text = anAddress.ReplaceAllString(text, "ADDRESS")
 	text = aServer.ReplaceAllString(text, "(redis VERSION)")
 	text = aTimeout.ReplaceAllString(text, "TIMEOUT")
