@@ -10,6 +10,7 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 GO ?= go
 # Tools are pinned in modules of their own, each with the versions that it needs.
 GOLANGCI = $(GO) tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+BUF = $(GO) tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 IMAGE ?= ghcr.io/backlog-scaler/backlog-scaler:$(VERSION)
 # Further arguments of "make run", "make test" and "make bench", such as TESTFLAGS='-run TestParse'.
@@ -53,20 +54,23 @@ bench: servers ## Run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem $(BENCHFLAGS) $$packages
 
 .PHONY: lint
-lint: ## Check the code of all modules with every linter of .golangci.yml
+lint: ## Check the messages, and the code of all modules with every linter of .golangci.yml
+	@echo 'buf lint'; $(BUF) lint && $(BUF) format --diff --exit-code && hack/breaking $(BUF)
 	@status=0; for module in $(MODULES); do \
 		echo "golangci-lint run ($$module)"; \
 		(cd $$module && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || status=1; \
 	done; exit $$status
 
 .PHONY: format
-format: ## Format the code of all modules
+format: ## Format the messages and the code of all modules
+	@$(BUF) format --write
 	@set -e; for module in $(MODULES); do \
 		(cd $$module && $(GOLANGCI) fmt --config $(CURDIR)/.golangci.yml); \
 	done
 
 .PHONY: generate
 generate: servers ## Generate all that is generated: documentation, examples, code
+	$(BUF) generate
 	$(GO) generate ./...
 	cd deploy && $(GO) generate ./...
 

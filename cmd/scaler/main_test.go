@@ -41,7 +41,7 @@ func TestVersion(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	code, out, _ := scaler("--help")
-	for _, command := range []string{"serve", "demo", "read", "check", "version"} {
+	for _, command := range []string{"serve", "demo", "read", "check", "explain", "watch", "version"} {
 		if code != 0 || !strings.Contains(out, "\n  "+command) {
 			t.Errorf("code %d, and the help does not name %q:\n%s", code, command, out)
 		}
@@ -69,6 +69,11 @@ func TestMistakes(t *testing.T) {
 		{"unknown connection", []string{"read", "--config", config, "--connection", "mian", "--list", "jobs"}, 1, `did you mean "main"`},
 		{"no queue", []string{"read", "--config", config, "--connection", "main"}, 1, "no key names the queue"},
 		{"nothing there", []string{"read", "--config", config, "--connection", "main", "--list", "jobs"}, 1, "connection refused"},
+		{"a ScaledObject without its namespace", []string{"explain", "billing"}, 2, "such as shop/billing"},
+		{"no ScaledObject", []string{"explain"}, 2, "such as shop/billing"},
+		{"another format", []string{"watch", "--output", "yaml"}, 2, "--output"},
+		{"no scaler to ask", []string{"explain", "shop/billing", "--address", "127.0.0.1:1"}, 1, "port-forward deployment/backlog-scaler 9091"},
+		{"no scaler to watch", []string{"watch", "--address", "127.0.0.1:1"}, 1, "no scaler answers at 127.0.0.1:1"},
 		{"nothing to check", []string{"check", "--config", config}, 1, "not every connection works"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -90,7 +90,7 @@ func (l *link) start(source backlog.Source) {
 	l.mu.Lock()
 	l.retry, l.failures = time.Time{}, 0
 	for _, w := range l.watches {
-		l.schedule.set(w, time.Now())
+		l.schedule.set(w, time.Now(), backlog.CauseReopened)
 	}
 	l.mu.Unlock()
 	l.stopped.Go(func() { l.run(ctx, source) })
@@ -146,7 +146,7 @@ func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 		w = &watch{query: want.Query, first: make(chan struct{}), position: -1, subscribers: map[*Subscription]struct{}{}}
 		w.afterStart = now.Sub(l.options.started) < startup
 		l.watches[want.Query] = w
-		l.schedule.set(w, now)
+		l.schedule.set(w, now, backlog.CauseFirst)
 		l.pokeLoop()
 	}
 	w.asked.Store(now.UnixNano())
@@ -172,7 +172,7 @@ func (l *link) wake(wake backlog.Wake) {
 	defer l.mu.Unlock()
 	if wake.Everything {
 		for _, w := range l.watches {
-			l.hasten(w, now)
+			l.hasten(w, now, backlog.CauseEverything)
 		}
 	}
 	for _, query := range wake.Queries {
@@ -181,7 +181,7 @@ func (l *link) wake(wake backlog.Wake) {
 			continue
 		}
 		if w.eager(now) {
-			l.hasten(w, now)
+			l.hasten(w, now, backlog.CauseWakeUp)
 		}
 		// What was not armed is woken for other reasons, such as to be armed.
 		if w.known().Armed {
@@ -193,9 +193,9 @@ func (l *link) wake(wake backlog.Wake) {
 
 // hasten makes w due as soon as WakeInterval allows, but no later than it is. mu
 // is held.
-func (l *link) hasten(w *watch, now time.Time) {
+func (l *link) hasten(w *watch, now time.Time, cause backlog.Cause) {
 	if w.position < 0 {
-		w.changed = true
+		w.changed = cause
 		return
 	}
 	soonest := w.read.Add(l.options.WakeInterval)
@@ -203,7 +203,7 @@ func (l *link) hasten(w *watch, now time.Time) {
 		soonest = now
 	}
 	if soonest.Before(w.due) {
-		l.schedule.set(w, soonest)
+		l.schedule.set(w, soonest, cause)
 	}
 }
 

@@ -163,6 +163,15 @@ func (s *Sampler) Subscribe(want backlog.Interest) (*Subscription, error) {
 	return sub, nil
 }
 
+// Status tells how a connection is, from memory, and whether it is configured.
+func (s *Sampler) Status(connection string) (backlog.Status, bool) {
+	l, err := s.link(connection)
+	if err != nil {
+		return backlog.Status{}, false
+	}
+	return l.source.Load().Status(), true
+}
+
 // Stuck returns an error if a connection's loop makes no progress.
 func (s *Sampler) Stuck() error {
 	for _, l := range s.all() {

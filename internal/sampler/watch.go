@@ -38,10 +38,12 @@ type watch struct {
 	// -1 while a read is under way.
 	due      time.Time
 	position int
+	// cause is why it is due, or why it is being read.
+	cause backlog.Cause
 	// read is when the last read began.
 	read time.Time
-	// changed notes a wake-up that came while a read was under way.
-	changed bool
+	// changed notes what came while a read was under way and asks for another.
+	changed backlog.Cause
 }
 
 // known returns what is known, or nothing.
@@ -92,6 +94,7 @@ func (w *watch) absorb(result backlog.Result, now time.Time) bool {
 	before := w.known()
 	after := before
 	after.Armed = result.Armed
+	after.Last = backlog.Look{At: now, Cause: w.cause}
 	if result.Err != nil {
 		after.Err = result.Err
 		if before.Err == nil {
@@ -105,6 +108,9 @@ func (w *watch) absorb(result backlog.Result, now time.Time) bool {
 			after.Since, after.AfterStart = result.Reading.At, w.afterStart
 		} else if counted(before.Latest, result.Reading) {
 			w.stirred = now
+		}
+		if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
+			after.Woke = after.Last
 		}
 	}
 	after.Stirred = w.stirred

@@ -86,7 +86,7 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, l
 	}
 	gauge(c.age, now.Sub(seen.Latest.At).Seconds())
 	gauge(c.warning, number(seen.Latest.Warning != ""))
-	decision, err := policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
+	decision, err := t.decide(seen, now)
 	c.reportReasons(ch, decision.Steps, labels)
 	if err != nil {
 		return

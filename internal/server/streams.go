@@ -37,7 +37,7 @@ func (s *Server) streamActivity(
 	ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse], told *activity, lifetime <-chan time.Time,
 ) (again bool, err error) {
 	current := s.epoch.Load()
-	live, err := s.resolve(ref)
+	live, err := s.resolve(ref, methodStreamIsActive)
 	if err != nil {
 		return false, toStatus(err)
 	}
@@ -55,8 +55,12 @@ func (s *Server) streamActivity(
 		decision, err := live.decide(sub.Observation(), now)
 		sub.SetWaiting(!decision.Active)
 		if settling := errors.Is(err, policy.ErrSettling); err == nil || settling {
-			if err := told.tell(stream, decision, settling, now); err != nil {
+			sent, err := told.tell(stream, decision, settling, now)
+			if err != nil {
 				return false, err
+			}
+			if sent {
+				live.calls.note(methodStreamIsActive, answer{active: decision.Active}, now)
 			}
 			timer.Reset(told.next(decision, now))
 		}
@@ -92,7 +96,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 	var target float64
 	for {
 		current := s.epoch.Load()
-		live, err := s.resolve(ref)
+		live, err := s.resolve(ref, methodStreamMetricSpec)
 		if err != nil {
 			return toStatus(err)
 		}
@@ -104,6 +108,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 			if err := stream.Send(live.metricSpec()); err != nil {
 				return err
 			}
+			live.calls.note(methodStreamMetricSpec, answer{target: t.Policy.Target}, time.Now())
 		}
 		select {
 		case <-current.over:
@@ -151,11 +156,11 @@ type activity struct {
 // may become active, and not inactive.
 func (a *activity) tell(
 	stream grpc.ServerStreamingServer[pb.IsActiveResponse], decision policy.Decision, settling bool, now time.Time,
-) error {
+) (sent bool, err error) {
 	if settling && !decision.Active || !a.update(decision.Active, now) {
-		return nil
+		return false, nil
 	}
-	return stream.Send(&pb.IsActiveResponse{Result: decision.Active})
+	return true, stream.Send(&pb.IsActiveResponse{Result: decision.Active})
 }
 
 // update takes in the present state and tells whether to send it.
