@@ -23,7 +23,6 @@ func TestDelayedJobsWakeAtZero(t *testing.T) { //nolint:tparallel // the test ha
 			t.Parallel()
 			d := start(t, name)
 			s := startScaler(t, d.server)
-			var late time.Duration
 			for round := range dueRounds {
 				queue := fmt.Sprintf("later-%d", round)
 				messages := s.stream(t, d.query(queue))
@@ -31,21 +30,20 @@ func TestDelayedJobsWakeAtZero(t *testing.T) { //nolint:tparallel // the test ha
 					t.Fatal("a queue without jobs is active")
 				}
 				due := d.delay(queue)
-				if left := time.Until(due); left < dueLateness {
-					t.Fatalf("the job is due in %s, which is too soon to tell", left)
-				}
+				left := time.Until(due)
 				m := next(t, messages)
-				late = m.at.Sub(due)
+				late := m.at.Sub(due)
 				t.Logf("%s %s, round %d: due at %s, KEDA told %s later", d.layout, d.version, round+1, due.Format("15:04:05.000000"), late)
 				if !m.active || late < 0 {
 					t.Fatalf("KEDA was told active=%t %s before the job was due", m.active, -late)
 				}
-				if late <= dueLateness {
+				// A job that was all but due when it was added proves nothing.
+				if late <= dueLateness && left > dueLateness {
 					d.prove(columnDue)
 					return
 				}
 			}
-			t.Errorf("KEDA was told %s after the job was due, more than %s", late, dueLateness)
+			t.Errorf("KEDA was never told within %s", dueLateness)
 		})
 	}
 }
