@@ -34,7 +34,8 @@ func celeryLayout() layout {
 		Layout: backlog.Layout{
 			Name: "celery",
 			Summary: "A queue of Celery with Redis as its broker (kombu). A task with a countdown or an ETA, a retry among them, is no different from others until a worker takes it and holds it, so it is ready first and in flight then. " +
-				"Workers take more tasks than they run (worker_prefetch_multiplier), and with Redis these too are in flight.",
+				"Workers take more tasks than they run (worker_prefetch_multiplier), and with Redis these too are in flight. " +
+				"Without task_acks_late a task is acknowledged when it begins, so while it runs it is not in flight: then hold keeps its worker.",
 			Queue: "name of the queue, by default celery",
 			Patterns: registered("set _kombu.binding.celery, that of the default exchange") +
 				", and " + scanned("other sets _kombu.binding.*") + "; of an exchange of another name than its queue only the default one is looked into",

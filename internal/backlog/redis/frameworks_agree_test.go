@@ -53,6 +53,22 @@ func atRest[C comparable](
 	return own, r
 }
 
+// matched checks that a pattern finds a queue in which there is work, by what the real
+// library leaves of it, and reads the same of it.
+func matched(t testing.TB, server *redistest.Server, q backlog.Query) {
+	t.Helper()
+	pattern := q
+	pattern.Queue = q.Queue[:len(q.Queue)-1] + "?"
+	source := openServer(t, server, nil)
+	r := backlogtest.MustRead(t, source, pattern)
+	for _, part := range r.Parts {
+		if part.Queue == q.Queue && part.Reading.Backlog() > 0 {
+			return
+		}
+	}
+	t.Errorf("the pattern %q reads as %+v, and the queue %q alone as %+v", pattern.Queue, r, q.Queue, backlogtest.MustRead(t, source, q))
+}
+
 // wakes checks that add wakes an idle queue.
 func wakes(t testing.TB, source backlog.Source, q backlog.Query, add func()) {
 	t.Helper()

@@ -40,6 +40,7 @@ func TestDelayedJobsWakeAtZero(t *testing.T) { //nolint:tparallel // the test ha
 				// A job that was all but due when it was added proves nothing.
 				if late <= dueLateness && left > dueLateness {
 					d.prove(columnDue)
+					matched(t, d.server, d.query(queue))
 					return
 				}
 			}

@@ -35,6 +35,7 @@ func TestKilledWorkers(t *testing.T) {
 				t.Fatal("a queue with a job is not active")
 			}
 			h.awaitHeld()
+			matched(t, h.server, h.query)
 
 			w := s.watch(t, h.query, messages)
 			worker.kill()
