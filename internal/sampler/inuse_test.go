@@ -179,3 +179,26 @@ func TestObservationsSayWhetherTheProgramJustStarted(t *testing.T) {
 		}
 	})
 }
+
+// TestPartsAreNews also where their sums stay the same.
+func TestPartsAreNews(t *testing.T) {
+	inWorld(t, sampler.Options{}, func(w world) {
+		two := func(a, b int64) backlog.Reading {
+			return backlog.Together([]backlog.Part{{Queue: "a", Reading: backlog.Reading{Ready: a}}, {Queue: "b", Reading: backlog.Reading{Ready: b}}})
+		}
+		w.fake.Set("jobs", two(1, 2))
+		want := interest("jobs")
+		want.Parts = true
+		sub, err := w.sampler.Subscribe(want)
+		if err != nil {
+			w.Fatal(err)
+		}
+		defer sub.Close()
+		<-sub.Changed()
+		w.fake.Set("jobs", two(2, 1))
+		<-sub.Changed()
+		if got := sub.Observation().Latest.Parts[0].Reading.Ready; got != 2 {
+			w.Errorf("%d ready in the first part, want 2", got)
+		}
+	})
+}

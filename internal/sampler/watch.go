@@ -119,7 +119,8 @@ func (w *watch) absorb(result backlog.Result, now time.Time) bool {
 		close(w.first)
 	}
 	begins := w.used(now) && !before.Stirred.Add(w.inUse).After(now)
-	return first || begins || backlog.Reason(before.Err) != backlog.Reason(after.Err) || !sameCounts(before.Latest, after.Latest)
+	same := sameCounts(before.Latest, after.Latest) && (!w.parts || sameParts(before.Latest.Parts, after.Latest.Parts, false))
+	return first || begins || !same || backlog.Reason(before.Err) != backlog.Reason(after.Err)
 }
 
 // remember returns the past of a new reading: what is still within the window,
