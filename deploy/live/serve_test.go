@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +99,11 @@ func callExamples(t *testing.T, conn *grpc.ClientConn) {
 			t.Errorf("%s: %v", tr.scaledObject, err)
 		}
 		is, err := isActive(ctx, conn, tr)
+		// Right after a start a trigger with a hold settles: nothing is told that might be a shrink.
+		holds := tr.metadata["hold"]+tr.metadata["holdActive"] != ""
+		if err != nil && holds && strings.Contains(err.Error(), "settling after a start") {
+			continue
+		}
 		if err != nil {
 			t.Errorf("%s: %v", tr.scaledObject, err)
 		}
@@ -155,8 +161,6 @@ func examples(t *testing.T) []trigger {
 				if one.Type != "external-push" {
 					t.Errorf("%s: the trigger is of type %s", file, one.Type)
 				}
-				// Right after a start a trigger with a hold settles: nothing is told that might be a shrink.
-				delete(one.Metadata, "hold")
 				triggers = append(triggers, trigger{parsed.Metadata.Namespace, parsed.Metadata.Name, one.Metadata})
 			}
 		}

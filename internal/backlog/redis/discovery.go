@@ -10,6 +10,10 @@ import (
 type discovery struct {
 	// registry is where the framework keeps their names; nil if nowhere.
 	registry *registry
+	// work returns the first step of looking for names in work that is not on any queue
+	// yet, such as delayed jobs, for its queue may not be in the registry; nil if all
+	// queues are. The parts of its reading are the queues.
+	work func() step
 	// traces are kinds of keys that queues leave, for those that are in no registry.
 	traces []trace
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,6 +46,9 @@ type finder struct {
 	// mu guards searches and what is in them.
 	mu       sync.Mutex
 	searches map[search]*findings
+	// refused says that the server does not allow SCAN, so that nobody is helped by more
+	// attempts.
+	refused bool
 }
 
 // findings are what a search found last.
@@ -147,6 +151,9 @@ func (f *finder) run(ctx context.Context) {
 		}
 		begin := time.Now()
 		for _, s := range f.wanted(begin) {
+			if !f.worthwhile(s) {
+				continue
+			}
 			keys, more, err := f.sweep(ctx, s)
 			if ctx.Err() != nil {
 				return
@@ -178,6 +185,14 @@ func (f *finder) wanted(now time.Time) []search {
 	return all
 }
 
+// worthwhile tells whether a search is allowed, or needed although it is not.
+func (f *finder) worthwhile(s search) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found := f.searches[s]
+	return found != nil && !(found.hint && f.refused)
+}
+
 // settle keeps what a search found, and wakes its queries if there is something new.
 func (f *finder) settle(s search, keys map[string]struct{}, more bool, err error) {
 	f.mu.Lock()
@@ -186,6 +201,7 @@ func (f *finder) settle(s search, keys map[string]struct{}, more bool, err error
 	if found == nil {
 		return
 	}
+	f.refused = err != nil && errors.Is(reason(err), backlog.ErrDenied)
 	first := !found.complete && found.err == nil
 	news := first || !found.complete && err == nil
 	if err == nil {

@@ -38,7 +38,11 @@ func resqueLayout() layout {
 		},
 		shared: true,
 		discover: func(p backlog.Params) discovery {
-			return discovery{registry: resqueRegistry(resqueNamespace(p), "")}
+			namespace := resqueNamespace(p)
+			return discovery{
+				registry: resqueRegistry(namespace, ""),
+				work:     func() step { return &resqueFindStep{namespace: namespace} },
+			}
 		},
 		prepare: func(q backlog.Query) step {
 			namespace := resqueNamespace(q.Params)

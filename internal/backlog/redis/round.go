@@ -12,7 +12,7 @@ import (
 type round struct {
 	several *several
 	turns   []turn
-	// known are the names that the framework's registry holds.
+	// known are the names that the framework knows, as far as they were looked for.
 	known []string
 	// places are those of the commands that several queues may send, by their text.
 	places map[string]int
@@ -24,8 +24,8 @@ type turn struct {
 	step    step
 	reading backlog.Reading
 	done    bool
-	// late says that the queue was found in this very round, so that it begins in the next.
-	late bool
+	// finds says that it is no queue that is read, but names of queues that are found.
+	finds bool
 	// replies are the places of the replies to its commands.
 	replies []int
 }
@@ -74,9 +74,7 @@ func (r *round) outcome(replies []reply, now time.Time) outcome {
 	var own []reply
 	for i := range r.turns {
 		t := &r.turns[i]
-		if t.done || t.late {
-			waiting = waiting || t.late
-			t.late = false
+		if t.done {
 			continue
 		}
 		own = own[:0]
@@ -93,17 +91,43 @@ func (r *round) outcome(replies []reply, now time.Time) outcome {
 			t.reading, t.done = o.reading, true
 		}
 	}
-	if waiting {
+	if r.include(now) || waiting {
 		return outcome{next: r}
 	}
 	return done(r.reading(now))
 }
 
+// include gives queues that were found just now their turns, and tells whether there
+// are any.
+func (r *round) include(now time.Time) bool {
+	s := r.several
+	before := len(s.order)
+	for _, t := range r.turns {
+		if t.finds && t.done {
+			for _, part := range t.reading.Parts {
+				r.known = append(r.known, part.Queue)
+			}
+		}
+	}
+	for _, name := range r.known {
+		if s.matches(name) {
+			s.add(name, now)
+		}
+	}
+	for _, one := range s.order[before:] {
+		r.turns = append(r.turns, turn{oneOf: one, step: one.first})
+	}
+	return len(s.order) > before
+}
+
 // reading puts the readings of all queues together.
 func (r *round) reading(now time.Time) backlog.Reading {
-	parts := make([]backlog.Part, len(r.turns))
+	parts := make([]backlog.Part, 0, len(r.turns))
 	for i := range r.turns {
 		t := &r.turns[i]
+		if t.finds {
+			continue
+		}
 		if t.reading.Backlog() > 0 || !t.reading.NextDue.IsZero() {
 			t.seen = now
 		}
@@ -111,7 +135,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 			// It was found, so it exists; its keys may go while there is nothing in it.
 			t.reading.Missing, t.reading.Warning = false, ""
 		}
-		parts[i] = backlog.Part{Queue: t.queue, Reading: t.reading}
+		parts = append(parts, backlog.Part{Queue: t.queue, Reading: t.reading})
 	}
 	whole := backlog.Together(parts)
 	if len(r.several.patterns) == 0 {

@@ -149,6 +149,9 @@ func (s *several) commands(dst []command, now time.Time) []command {
 		}
 	}
 	s.round = &round{several: s}
+	if s.work != nil {
+		s.round.turns = append(s.round.turns, turn{oneOf: &oneOf{queue: s.query.Queue}, step: s.work(), finds: true})
+	}
 	for _, one := range s.order {
 		s.round.turns = append(s.round.turns, turn{oneOf: one, step: one.first})
 	}
@@ -161,7 +164,6 @@ func (s *several) outcome(replies []reply, now time.Time) outcome {
 	}
 	if s.registry != nil {
 		c := &counts{replies: replies}
-		before := len(s.order)
 		for range s.registry.sets {
 			names := s.registry.queues(c)
 			s.more = s.more || len(names) >= severalMost
@@ -169,14 +171,6 @@ func (s *several) outcome(replies []reply, now time.Time) outcome {
 		}
 		if c.err != nil {
 			return fail(c.err)
-		}
-		for _, name := range s.round.known {
-			if s.matches(name) {
-				s.add(name, now)
-			}
-		}
-		for _, one := range s.order[before:] {
-			s.round.turns = append(s.round.turns, turn{oneOf: one, step: one.first, late: true})
 		}
 		replies = c.replies
 	}

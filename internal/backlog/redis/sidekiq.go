@@ -43,8 +43,10 @@ func sidekiqLayout() layout {
 			InFlight: "the jobs that processes said they work on; those of a killed process for the minute until Sidekiq forgets them",
 			Oldest:   "with age payload, exact: when the oldest job was enqueued or fell due; else since when the first scheduled job or retry has been due, a lower bound while there are jobs on the queue",
 		},
-		shared:   true,
-		discover: func(backlog.Params) discovery { return discovery{registry: sidekiqRegistry("")} },
+		shared: true,
+		discover: func(backlog.Params) discovery {
+			return discovery{registry: sidekiqRegistry(""), work: func() step { return sidekiqFindStep{} }}
+		},
 		prepare: func(q backlog.Query) step {
 			return &sidekiqStep{
 				name:     q.Queue,
@@ -78,13 +80,7 @@ type sidekiqStep struct {
 }
 
 func (s *sidekiqStep) commands(dst []command, now time.Time) []command {
-	limit := clockSeconds.due(now)
-	for _, set := range []string{"schedule", "retry"} {
-		dst = append(dst,
-			command{key: set, class: 'z', args: []any{"ZRANGE", set, "-inf", limit, "BYSCORE", "LIMIT", 0, sidekiqDue, "WITHSCORES"}},
-			command{key: set, class: 'z', args: []any{"ZRANGE", set, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, sidekiqFuture, "WITHSCORES"}},
-		)
-	}
+	dst = sidekiqLater(dst, now)
 	dst = append(dst,
 		command{key: s.queue, class: 'l', args: []any{"LLEN", s.queue}},
 		command{key: "paused", class: 's', args: []any{"SISMEMBER", "paused", s.name}},
@@ -94,6 +90,44 @@ func (s *sidekiqStep) commands(dst []command, now time.Time) []command {
 		dst = append(dst, command{key: s.queue, class: 'l', args: []any{"LINDEX", s.queue, -1}})
 	}
 	return dst
+}
+
+// sidekiqLater appends the commands that tell of the scheduled jobs and retries of all
+// queues: for each set those that are due, and those that are not.
+func sidekiqLater(dst []command, now time.Time) []command {
+	limit := clockSeconds.due(now)
+	for _, set := range []string{"schedule", "retry"} {
+		dst = append(dst,
+			command{key: set, class: 'z', args: []any{"ZRANGE", set, "-inf", limit, "BYSCORE", "LIMIT", 0, sidekiqDue, "WITHSCORES"}},
+			command{key: set, class: 'z', args: []any{"ZRANGE", set, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, sidekiqFuture, "WITHSCORES"}},
+		)
+	}
+	return dst
+}
+
+// A sidekiqFindStep finds the queues of scheduled jobs and retries: one that never had
+// another job is not in the registry.
+type sidekiqFindStep struct{}
+
+func (sidekiqFindStep) commands(dst []command, now time.Time) []command {
+	return sidekiqLater(dst, now)
+}
+
+func (sidekiqFindStep) outcome(replies []reply, _ time.Time) outcome {
+	c := &counts{replies: replies}
+	var found backlog.Reading
+	for range replies {
+		jobs := c.texts(-1)
+		for i := 0; i+1 < len(jobs); i += 2 {
+			if queue, known := namedQueue(jobs[i]); known {
+				found.Parts = append(found.Parts, backlog.Part{Queue: queue})
+			}
+		}
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	return done(found)
 }
 
 func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
