@@ -43,7 +43,8 @@ func TestProblem(t *testing.T) {
 		{"mismatch", server.Account{Seen: failing(backlog.ErrMismatch), Err: policy.ErrUnknown}, shown{"mismatch", "read it: mismatch", now, time.Time{}, true}},
 		{"partial", server.Account{Seen: failing(backlog.ErrPartial), Err: policy.ErrUnknown}, shown{"partial", "read it: partial", now, time.Time{}, true}},
 		{
-			"bridged", server.Account{Seen: bridged, Trigger: trigger.Trigger{Policy: policy.Spec{MaxStaleness: 90 * time.Second}}},
+			"bridged",
+			server.Account{Seen: bridged, Trigger: trigger.Trigger{Policy: policy.Spec{MaxStaleness: 90 * time.Second}}},
 			shown{"unavailable", "read it: unavailable", now, now.Add(30 * time.Second), true},
 		},
 	} {
