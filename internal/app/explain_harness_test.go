@@ -107,8 +107,11 @@ func awaitGolden(t *testing.T, name string, get func() string, marks ...string) 
 func (s *scaler) polled(r *pb.ScaledObjectRef) func() string {
 	return func() string {
 		s.Helper()
+		ctx, cancel := context.WithTimeout(s.Context(), patience)
+		defer cancel()
 		// An error is part of what is explained.
-		_, _, _ = s.ask(r)
+		_, _ = s.client.GetMetrics(ctx, &pb.GetMetricsRequest{ScaledObjectRef: r})
+		_, _ = s.client.IsActive(ctx, r)
 		_, text := s.explanation()
 		return text
 	}

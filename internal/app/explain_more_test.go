@@ -138,6 +138,10 @@ func TestExplainWatch(t *testing.T) {
 		_, text := s.explanation()
 		return text
 	}, "1 message", "(poll)")
+	response, _ := s.explanation()
+	if c := response.GetExplanations()[0].GetConversation(); c.GetOpenStreams() != 0 || c.GetAskedAt() != nil {
+		t.Errorf("KEDA has not asked, and yet: %v", c)
+	}
 }
 
 // TestExplainJSON parses what "scaler explain --output json" prints, by the names

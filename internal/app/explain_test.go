@@ -30,7 +30,7 @@ func breakages() map[string]func(*testing.T) {
 			server, s := filled(t, "maxStaleness", "8s")
 			server.Kill()
 			awaitGolden(t, "killed", s.polled(ref("jobs", "maxStaleness", "8s")), "bridged", "connection refused", "(retry)")
-			awaitGolden(t, "killed-later", s.polled(ref("jobs", "maxStaleness", "8s")), "GetMetrics told Unavailable", "connection refused", "(retry)")
+			awaitGolden(t, "killed-later", s.polled(ref("jobs", "maxStaleness", "8s")), "GetMetrics told Unavailable", "IsActive told Unavailable", "connection refused", "(retry)")
 		},
 		"Redis freezes: connected and silent": func(t *testing.T) {
 			t.Helper()

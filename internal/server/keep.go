@@ -34,7 +34,7 @@ func (s *Server) Keep(watches []Watch) error {
 		}
 	}
 	for _, k := range before {
-		k.live.streams.Add(-1)
+		k.live.kept.Add(-1)
 		k.sub.Close()
 	}
 	return errors.Join(faults...)
@@ -50,7 +50,7 @@ func (s *Server) keep(w Watch) error {
 		return err
 	}
 	sub.SetWaiting(false)
-	live.streams.Add(1)
+	live.kept.Add(1)
 	s.kept = append(s.kept, keptTrigger{live: live, sub: sub})
 	return nil
 }

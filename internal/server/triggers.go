@@ -29,6 +29,8 @@ type liveTrigger struct {
 	askedBy atomic.Uint32
 	// streams is how many streams hold the trigger.
 	streams atomic.Int32
+	// kept is how many watches of the configuration hold it.
+	kept atomic.Int32
 	// calls are what KEDA was answered.
 	calls conversation
 }
@@ -67,7 +69,7 @@ func (t *liveTrigger) lastTold() policy.Told {
 
 // wanted tells whether KEDA still asks about the trigger.
 func (t *liveTrigger) wanted(now time.Time, ttl time.Duration) bool {
-	return t.streams.Load() > 0 || now.Sub(time.Unix(0, t.asked.Load())) <= ttl
+	return t.streams.Load() > 0 || t.kept.Load() > 0 || now.Sub(time.Unix(0, t.asked.Load())) <= ttl
 }
 
 // explain names the queue in an error.
