@@ -64,6 +64,22 @@ func TestExplain(t *testing.T) {
 			server.Do("LTRIM", "jobs", "0", "1")
 			awaitGolden(t, "held", s.polled(held), "held", "2 messages", "(wake-up)", "(poll)")
 		},
+		"settling": func(t *testing.T, server *redistest.Server, s *scaler) {
+			t.Helper()
+			server.Do("RPUSH", "jobs", "a", "b", "c")
+			awaitGolden(t, "settling", s.polled(ref("jobs", "hold", "10m")), "Unavailable", "(poll)")
+		},
+		"several queues": func(t *testing.T, server *redistest.Server, s *scaler) {
+			t.Helper()
+			server.Do("RPUSH", "critical", "a", "b", "c")
+			server.Do("RPUSH", "low", "a", "b")
+			awaitGolden(t, "several", s.polled(ref("critical, low, later", "weights", "critical=4,low=0.5")), "weighted", "(poll)")
+		},
+		"drain time": func(t *testing.T, server *redistest.Server, s *scaler) {
+			t.Helper()
+			server.Do(append([]any{"RPUSH", "jobs"}, slices.Repeat([]any{"job"}, 600)...)...)
+			awaitGolden(t, "drain", s.polled(ref("jobs", "drainTime", "1m", "throughput", "2")), "drained within", "(poll)")
+		},
 		"not above the activation": func(t *testing.T, server *redistest.Server, s *scaler) {
 			t.Helper()
 			server.Do("RPUSH", "jobs", "a", "b", "c")

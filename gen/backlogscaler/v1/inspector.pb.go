@@ -861,8 +861,8 @@ func (x *Step) GetSentence() string {
 // Problem is why there is no decision, or why there soon may be none.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A stable word: "invalid", "not_available", "missing", or why the queue cannot be
-	// read: "unavailable", "denied", "mismatch", "partial".
+	// A stable word: "invalid", "not_available", "missing", "settling", "unknown", or why the
+	// queue cannot be read: "unavailable", "denied", "mismatch", "partial".
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The gRPC code that KEDA gets, such as "Unavailable"; empty while the last good
 	// reading stands in.

@@ -9,6 +9,7 @@ import (
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 )
 
@@ -22,7 +23,7 @@ func (i *Inspector) explain(a server.Account, now time.Time) *pb.Explanation {
 		e.Decision = decision(a)
 	}
 	if a.Seen.Known() {
-		e.Reading = reading(a.Seen.Latest, now)
+		e.Reading = reading(a, now)
 	}
 	e.Watching = i.watching(a)
 	return e
@@ -44,12 +45,31 @@ func decision(a server.Account) *pb.Decision {
 		WantedReplicas: int64(math.Ceil(min(d.Value/d.Target, math.MaxInt32))),
 	}
 	for _, step := range d.Steps {
-		message.Steps = append(message.Steps, &pb.Step{Reason: string(step.Reason), Before: step.Before, After: step.After})
+		message.Steps = append(message.Steps, &pb.Step{
+			Reason: string(step.Reason), Before: step.Before, After: step.After, Sentence: sentence(step.Reason),
+		})
+	}
+	if drain := d.Drain; drain != (policy.Drain{}) {
+		message.Drain = &pb.Drain{
+			DrainSeconds: drain.Time.Seconds(), Throughput: drain.Throughput, WindowSeconds: drain.Window.Seconds(),
+			Arrivals: drain.Arrivals, Slow: drain.Slow, Fast: drain.Fast, LowerBound: drain.LowerBound,
+		}
 	}
 	return message
 }
 
-func reading(r backlog.Reading, now time.Time) *pb.Reading {
+// sentence says what a reason means; empty for one that policy does not list.
+func sentence(reason policy.Reason) string {
+	for _, listed := range policy.Reasons() {
+		if listed.Reason == reason {
+			return listed.Doc
+		}
+	}
+	return ""
+}
+
+func reading(a server.Account, now time.Time) *pb.Reading {
+	r := a.Seen.Latest
 	message := &pb.Reading{
 		At: moment(r.At), AgeSeconds: seconds(now.Sub(r.At)),
 		Backlog: r.Backlog(), Ready: r.Ready, Due: r.Due,
@@ -61,11 +81,38 @@ func reading(r backlog.Reading, now time.Time) *pb.Reading {
 		message.OldestAgeSeconds = new(seconds(now.Sub(r.Oldest.Since)))
 		message.OldestKind = r.Oldest.Kind.String()
 	}
+	for _, part := range r.Parts {
+		message.Parts = append(message.Parts, partMessage(part, a))
+	}
+	return message
+}
+
+// partMessage is one queue of several, with what it asks for if there is a decision.
+func partMessage(part backlog.Part, a server.Account) *pb.Part {
+	message := &pb.Part{
+		Queue: part.Queue, Ready: part.Reading.Ready, Due: part.Reading.Due, InFlight: count(part.Reading.InFlight),
+		Missing: part.Reading.Missing, Paused: part.Reading.Paused,
+	}
+	if a.Err != nil {
+		return message
+	}
+	for _, decided := range a.Decision.Parts {
+		if decided.Queue != part.Queue {
+			continue
+		}
+		message.Value, message.Capped = &decided.Value, decided.Capped
+		if len(a.Trigger.Policy.Weights) > 0 {
+			message.Weight = &decided.Weight
+		}
+		if a.Trigger.Policy.DrainTime > 0 {
+			message.Arrivals = &decided.Arrivals
+		}
+	}
 	return message
 }
 
 func (i *Inspector) watching(a server.Account) *pb.Watching {
-	message := &pb.Watching{Armed: a.Seen.Armed, Last: attempt(a.Seen.Last), Woke: attempt(a.Seen.Woke)}
+	message := &pb.Watching{Armed: a.Seen.Armed, Last: attempt(a.Seen.Last), Woke: attempt(a.Seen.Woke), StirredAt: moment(a.Seen.Stirred)}
 	if connection, ok := i.connections.Status(a.Trigger.Connection); ok {
 		message.Server, message.WakeUp, message.WakeUpReason = connection.Server, connection.WakeUp, connection.WakeUpReason
 	}

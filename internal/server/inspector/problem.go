@@ -16,6 +16,7 @@ const (
 	reasonInvalid      = "invalid"
 	reasonNotAvailable = "not_available"
 	reasonMissing      = "missing"
+	reasonSettling     = "settling"
 	reasonUnknown      = "unknown"
 )
 
@@ -51,6 +52,8 @@ func reason(a server.Account) string {
 		return reasonInvalid
 	case errors.Is(a.Err, policy.ErrMissing):
 		return reasonMissing
+	case errors.Is(a.Err, policy.ErrSettling):
+		return reasonSettling
 	case a.Seen.Err != nil:
 		return backlog.Reason(a.Seen.Err)
 	default:
@@ -67,6 +70,8 @@ func advice(reason string) string {
 		return "Correct the name of the connection, or add the namespace to its namespaces in the configuration of the scaler."
 	case reasonMissing:
 		return "Create the queue or correct its name; with \"missing: zero\" in the trigger a queue that does not exist counts as empty."
+	case reasonSettling:
+		return "Nothing: it ends by itself. Until then growth is told and nothing less, for what was needed before the start is not known."
 	case backlog.Reason(backlog.ErrMismatch):
 		return "Name the layout that the queue really is, or the right queue."
 	case backlog.Reason(backlog.ErrDenied):

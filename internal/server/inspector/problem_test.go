@@ -37,6 +37,7 @@ func TestProblem(t *testing.T) {
 		{"a typo", server.Account{Refused: true, RefusedSince: now, Code: codes.InvalidArgument.String(), Err: errors.New("tagret")}, shown{"invalid", "tagret", now, time.Time{}, true}},
 		{"another's connection", server.Account{Refused: true, RefusedSince: now, Code: codes.PermissionDenied.String(), Err: errors.New("no")}, shown{"not_available", "no", now, time.Time{}, true}},
 		{"missing", server.Account{Seen: read, Err: policy.ErrMissing}, shown{"missing", "queue does not exist", time.Time{}, time.Time{}, true}},
+		{"settling", server.Account{Seen: read, Err: policy.ErrSettling}, shown{"settling", "settling after a start", time.Time{}, time.Time{}, true}},
 		{"not read yet", server.Account{Err: policy.ErrUnknown}, shown{"unknown", "backlog unknown", time.Time{}, time.Time{}, false}},
 		{"unavailable", server.Account{Seen: failing(backlog.ErrUnavailable), Err: policy.ErrUnknown}, shown{"unavailable", "read it: unavailable", now, time.Time{}, true}},
 		{"denied", server.Account{Seen: failing(backlog.ErrDenied), Err: policy.ErrUnknown}, shown{"denied", "read it: denied", now, time.Time{}, true}},
