@@ -8,7 +8,9 @@ func TestDecisions(t *testing.T) {
 	t.Parallel() // with its subtests alone: the others have ended
 	s := newSuite(t, "-decisions")
 	for name, scenario := range map[string]func(*testing.T){
-		"arithmetic": s.arithmetic,
+		"arithmetic":   s.arithmetic,
+		"busy workers": s.busyWorkers,
+		"delayed jobs": s.delayedJobs,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
