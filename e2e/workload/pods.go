@@ -37,15 +37,15 @@ func (w *Workload) MakeReady(ctx context.Context, n int32) error {
 		return fmt.Errorf("make %d pods of %s ready: there are %d", n, w.key, len(pods.Items))
 	}
 	for _, pod := range pods.Items[:n] {
-		if err := runPod(ctx, w.clients.Kubernetes, types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}); err != nil {
+		if err := RunPod(ctx, w.clients.Kubernetes, types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// runPod writes the status of a pod that runs and is ready. A pod that is gone is an error, as of client-go.
-func runPod(ctx context.Context, client kubernetes.Interface, pod types.NamespacedName) error {
+// RunPod writes the status of a pod that runs and is ready. A pod that is gone is an error, as of client-go.
+func RunPod(ctx context.Context, client kubernetes.Interface, pod types.NamespacedName) error {
 	now := time.Now().UTC().Format(time.RFC3339)
 	patch := fmt.Appendf(nil, `{"status":{"phase":%q,"startTime":%q,"conditions":[{"type":%q,"status":"True","lastTransitionTime":%q}]}}`,
 		corev1.PodRunning, now, corev1.PodReady, now)

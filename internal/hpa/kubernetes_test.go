@@ -2,8 +2,10 @@ package hpa
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,20 +109,29 @@ func (c recorded) metric(t *testing.T) Metric {
 	return Metric{Name: "backlog", Type: kind, Value: Thousandths(value), Target: Thousandths(target)}
 }
 
-// TestAsKubernetes holds the model to what the real HorizontalPodAutoscaler did.
-func TestAsKubernetes(t *testing.T) {
-	t.Parallel()
+// A recording is the file.
+type recording struct {
+	Behaviors map[string]struct{ ScaleUp, ScaleDown *recordedRules }
+	Cases     []recorded
+}
+
+func readRecording(t *testing.T) recording {
+	t.Helper()
 	contents, err := os.ReadFile("testdata/kubernetes.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file struct {
-		Behaviors map[string]struct{ ScaleUp, ScaleDown *recordedRules }
-		Cases     []recorded
-	}
+	var file recording
 	if err := json.Unmarshal(contents, &file); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+// TestAsKubernetes holds the model to what the real HorizontalPodAutoscaler did.
+func TestAsKubernetes(t *testing.T) {
+	t.Parallel()
+	file := readRecording(t)
 	if least := 50; len(file.Cases) < least {
 		t.Errorf("there are %d cases, want at least %d", len(file.Cases), least)
 	}
@@ -145,5 +156,44 @@ func TestAsKubernetes(t *testing.T) {
 				t.Errorf("replicas after %d (-want +got):\n%s", c.Running, diff)
 			}
 		})
+	}
+}
+
+// TestDocumentedCaps: the documentation shows what was recorded of counts that must be
+// exact, and nothing else.
+func TestDocumentedCaps(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../../docs/comparison.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "| asked for | running | `tolerance` | `maxReplicaCount` | becomes |\n| --- | --- | --- | --- | --- |\n"
+	_, rest, found := strings.Cut(string(document), head)
+	got, _, ended := strings.Cut(rest, "\n\n")
+	if !found || !ended {
+		t.Fatalf("the document has no table that begins with\n%s", head)
+	}
+	var want []string
+	for _, c := range readRecording(t).Cases {
+		if !strings.HasPrefix(c.Name, "cap ") && !strings.HasPrefix(c.Name, "no cap") || c.Target != "5" {
+			continue
+		}
+		asked, tolerance, limit, becomes := strconv.Itoa(int(c.Cap)), "10 %", "", c.Running
+		if c.Cap == 0 {
+			asked = strconv.FormatFloat(c.Messages/5, 'f', -1, 64)
+		}
+		if c.Behavior == "exact" {
+			tolerance = `"0"`
+		}
+		if c.Max < 100 {
+			limit = strconv.Itoa(int(c.Max))
+		}
+		for _, n := range c.Want {
+			becomes = n
+		}
+		want = append(want, fmt.Sprintf("| %s | %d | %s | %s | %d |", asked, c.Running, tolerance, limit, becomes))
+	}
+	if diff := cmp.Diff(strings.Join(want, "\n"), got); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
 	}
 }
