@@ -44,11 +44,18 @@ type Layout struct {
 	Summary string
 	// Queue says what the value of the key names, such as "key of the list".
 	Queue string
+	// Patterns says, for the documentation, where the queues are found that match a
+	// pattern. Empty where the key names one queue, as it is written; else it names
+	// Queues.
+	Patterns string
 	// Parameters are the further metadata keys that this layout understands.
 	Parameters []Parameter
 	// MissingIsError is the default of the trigger's "missing" for this layout:
 	// true where a queue that does not exist is more likely a mistake than empty.
 	MissingIsError bool
+	// SharesKeys says that a change of other queues wakes this one too, so that a
+	// wake-up does not say that this one is in use.
+	SharesKeys bool
 	// Ready, Due, InFlight and Oldest say, for the documentation, what is counted
 	// here and how; empty where the layout cannot tell.
 	Ready, Due, InFlight, Oldest string
@@ -61,7 +68,8 @@ type Layout struct {
 type Query struct {
 	// Layout is the layout's name.
 	Layout string
-	// Queue names the queue within the engine.
+	// Queue names the queue within the engine, or is the text of Queues where the
+	// layout knows Patterns.
 	Queue string
 	// Params holds the layout's parameters.
 	Params Params

@@ -17,6 +17,14 @@ type Observation struct {
 	FailingSince time.Time
 	// Armed says that a change of the queue will be noticed by itself.
 	Armed bool
+	// Since is when the first good reading was taken; zero if there was none.
+	Since time.Time
+	// AfterStart says that the queue was asked for right after the program started, so
+	// that what was known and told before is lost.
+	AfterStart bool
+	// Stirred is when the engine last said that the queue changed, by an event or by its
+	// counters; zero if it never did.
+	Stirred time.Time
 }
 
 // Known tells whether there ever was a good reading.
@@ -29,4 +37,10 @@ type Interest struct {
 	Query      Query
 	// Window is how far back past readings are wanted.
 	Window time.Duration
+	// InUse is for how long after it stirred a queue is read as often as one with work.
+	InUse time.Duration
+	// Counters asks for past readings that differ in their counters alone too.
+	Counters bool
+	// Parts asks for the parts of past readings too.
+	Parts bool
 }

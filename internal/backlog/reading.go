@@ -40,6 +40,9 @@ type Reading struct {
 	// Warning is a remark for people about a reading that is valid but may not be
 	// what they meant, such as a consumer group that does not exist yet.
 	Warning string
+	// Parts are the queues of which this is the reading, where a query asks for several
+	// (or for a pattern, and found one or none); nil for one queue.
+	Parts []Part
 }
 
 // Backlog is all work there is to do now: ready, due and in flight. Messages
@@ -49,7 +52,7 @@ func (r Reading) Backlog() int64 {
 }
 
 // A Count is a number that an engine may not be able to tell. The zero value is
-// unknown; N of an unknown count is zero.
+// unknown; N of an unknown count is as much of it as is known, as a rule zero.
 type Count struct {
 	N     int64
 	Known bool

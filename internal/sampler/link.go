@@ -15,6 +15,10 @@ import (
 // an idle one.
 const heartbeat = 5 * time.Second
 
+// startup is how long after the start of the program a queue that is asked for was
+// most likely asked for before: KEDA polls each 30 s.
+const startup = time.Minute
+
 // stuckAfter is how long a loop may take between two beats.
 func (o Options) stuckAfter() time.Duration { return 2*heartbeat + 2*o.ReadTimeout }
 
@@ -140,12 +144,13 @@ func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 	w, ok := l.watches[want.Query]
 	if !ok {
 		w = &watch{query: want.Query, first: make(chan struct{}), position: -1, subscribers: map[*Subscription]struct{}{}}
+		w.afterStart = now.Sub(l.options.started) < startup
 		l.watches[want.Query] = w
 		l.schedule.set(w, now)
 		l.pokeLoop()
 	}
 	w.asked.Store(now.UnixNano())
-	w.window = max(w.window, want.Window)
+	w.want(want)
 	if sub != nil {
 		w.subscribers[sub] = struct{}{}
 	}
@@ -171,8 +176,16 @@ func (l *link) wake(wake backlog.Wake) {
 		}
 	}
 	for _, query := range wake.Queries {
-		if w, ok := l.watches[query]; ok && w.eager() {
+		w, ok := l.watches[query]
+		if !ok {
+			continue
+		}
+		if w.eager(now) {
 			l.hasten(w, now)
+		}
+		// What was not armed is woken for other reasons, such as to be armed.
+		if w.known().Armed {
+			w.stirred = now
 		}
 	}
 	l.pokeLoop()

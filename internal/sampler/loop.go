@@ -121,8 +121,8 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 				sub.notify()
 			}
 		}
-		l.schedule.set(w, l.nextRead(results[i], now, backoff, idlePoll))
-		if w.changed && w.eager() {
+		l.schedule.set(w, l.nextRead(results[i], w.used(now), now, backoff, idlePoll))
+		if w.changed && w.eager(now) {
 			l.hasten(w, now)
 		}
 	}
@@ -170,8 +170,9 @@ func (l *link) backoff() time.Duration {
 	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter is no secret
 }
 
-// nextRead says when to read a queue again after result.
-func (l *link) nextRead(result backlog.Result, now time.Time, backoff, idlePoll time.Duration) time.Time {
+// nextRead says when to read a queue again after result. used tells whether it is in
+// use although nothing may wait there.
+func (l *link) nextRead(result backlog.Result, used bool, now time.Time, backoff, idlePoll time.Duration) time.Time {
 	switch {
 	case isUnavailable(result.Err):
 		return now.Add(backoff)
@@ -179,6 +180,8 @@ func (l *link) nextRead(result backlog.Result, now time.Time, backoff, idlePoll 
 		return l.tick(now, l.options.SafetyInterval)
 	case result.Reading.Backlog() > 0:
 		return l.tick(now, l.options.ActiveInterval)
+	case result.Armed && used:
+		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.ActiveInterval), now)
 	case result.Armed:
 		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.SafetyInterval), now)
 	default:

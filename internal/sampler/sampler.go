@@ -36,6 +36,7 @@ type Sampler struct {
 // New returns a Sampler without connections. Close stops it.
 func New(engines []backlog.Engine, options Options) *Sampler {
 	options = options.withDefaults()
+	options.started = time.Now()
 	s := &Sampler{
 		options: options,
 		engines: map[string]backlog.Engine{},

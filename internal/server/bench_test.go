@@ -54,7 +54,7 @@ func newBenchServer(b *testing.B) (*server.Server, []*pb.ScaledObjectRef) {
 	for i := range refs {
 		queue := fmt.Sprint("team-orders-", i)
 		fake.SetReady(queue, int64(i%100))
-		refs[i] = ref(queue, "target", "10", "activation", "2", "hold", "30s", "consumerGroup", "billing")
+		refs[i] = ref(queue, "target", "10", "activation", "2", "maxStaleness", "1m", "consumerGroup", "billing")
 		refs[i].Name = fmt.Sprint("worker-", i)
 		if _, err := srv.IsActive(b.Context(), refs[i]); err != nil {
 			b.Fatal(err)

@@ -25,12 +25,13 @@ type triggerCollector struct {
 	server                       *Server
 	ready, due, inFlight, oldest *prometheus.Desc
 	value, target, active, age   *prometheus.Desc
+	reason                       *prometheus.Desc
 }
 
 func newTriggerCollector(s *Server) *triggerCollector {
 	labels := []string{"namespace", "scaledobject", "connection", "queue", "trigger"}
-	desc := func(subsystem, name, help string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, subsystem, name), help, labels, nil)
+	desc := func(subsystem, name, help string, more ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, subsystem, name), help, slices.Concat(labels, more), nil)
 	}
 	return &triggerCollector{
 		server:   s,
@@ -42,12 +43,13 @@ func newTriggerCollector(s *Server) *triggerCollector {
 		target:   desc("trigger", "target", "Messages per replica."),
 		active:   desc("trigger", "active", "1 if KEDA is told that there is work, else 0. Absent while unknown."),
 		age:      desc("trigger", "reading_age_seconds", "Age of the reading that the value comes from."),
+		reason:   desc("trigger", "decision_reason", "1 for each reason why the value is not just the backlog, or the trigger is active without one.", "reason"),
 	}
 }
 
 // Describe tells all metrics.
 func (c *triggerCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{c.ready, c.due, c.inFlight, c.oldest, c.value, c.target, c.active, c.age} {
+	for _, desc := range []*prometheus.Desc{c.ready, c.due, c.inFlight, c.oldest, c.value, c.target, c.active, c.age, c.reason} {
 		ch <- desc
 	}
 }
@@ -82,7 +84,8 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, l
 		return
 	}
 	gauge(c.age, now.Sub(seen.Latest.At).Seconds())
-	decision, err := policy.Decide(t.trigger.Policy, seen, now)
+	decision, err := policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
+	c.reportReasons(ch, decision.Steps, labels)
 	if err != nil {
 		return
 	}
@@ -93,6 +96,18 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, l
 		active = 1
 	}
 	gauge(c.active, active)
+}
+
+// reportReasons sends a series for each reason of a decision, also of one that is not
+// told because the trigger settles.
+func (c *triggerCollector) reportReasons(ch chan<- prometheus.Metric, steps []policy.Step, labels []string) {
+	reported := map[policy.Reason]bool{}
+	for _, step := range steps {
+		if !reported[step.Reason] {
+			reported[step.Reason] = true
+			ch <- prometheus.MustNewConstMetric(c.reason, prometheus.GaugeValue, 1, slices.Concat(labels, []string{string(step.Reason)})...)
+		}
+	}
 }
 
 func (c *triggerCollector) reportReading(gauge func(*prometheus.Desc, float64), r backlog.Reading, now time.Time) {

@@ -143,7 +143,7 @@ func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef) (policy.De
 	if err != nil {
 		return policy.Decision{}, toStatus(live.explain(err))
 	}
-	decision, err := policy.Decide(live.trigger.Policy, seen, time.Now())
+	decision, err := live.decide(seen, time.Now())
 	if err != nil {
 		return policy.Decision{}, toStatus(live.explain(err))
 	}

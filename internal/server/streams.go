@@ -52,13 +52,11 @@ func (s *Server) streamActivity(
 	defer timer.Stop()
 	for {
 		now := time.Now()
-		decision, err := policy.Decide(live.trigger.Policy, sub.Observation(), now)
-		sub.SetWaiting(err != nil || !decision.Active)
-		if err == nil {
-			if told.update(decision.Active, now) {
-				if err := stream.Send(&pb.IsActiveResponse{Result: decision.Active}); err != nil {
-					return false, err
-				}
+		decision, err := live.decide(sub.Observation(), now)
+		sub.SetWaiting(!decision.Active)
+		if settling := errors.Is(err, policy.ErrSettling); err == nil || settling {
+			if err := told.tell(stream, decision, settling, now); err != nil {
+				return false, err
 			}
 			timer.Reset(told.next(decision, now))
 		}
@@ -147,6 +145,17 @@ type activity struct {
 	lastActive time.Time
 	// repeat is how long after said "active" is said again.
 	repeat time.Duration
+}
+
+// tell sends the present state if it is news. While a trigger settles after a start it
+// may become active, and not inactive.
+func (a *activity) tell(
+	stream grpc.ServerStreamingServer[pb.IsActiveResponse], decision policy.Decision, settling bool, now time.Time,
+) error {
+	if settling && !decision.Active || !a.update(decision.Active, now) {
+		return nil
+	}
+	return stream.Send(&pb.IsActiveResponse{Result: decision.Active})
 }
 
 // update takes in the present state and tells whether to send it.

@@ -11,6 +11,7 @@ import (
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -25,6 +26,8 @@ type liveTrigger struct {
 	asked atomic.Int64
 	// streams is how many streams hold the trigger.
 	streams atomic.Int32
+	// told is what was told last; nil if nothing was. Written and read by every call.
+	told atomic.Pointer[policy.Told]
 }
 
 func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
@@ -33,13 +36,35 @@ func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
 		scaledObject: ref.GetName(),
 		metadata:     ref.GetScalerMetadata(),
 		trigger:      t,
-		interest:     backlog.Interest{Connection: t.Connection, Query: t.Query, Window: t.Policy.Window()},
+		interest: backlog.Interest{
+			Connection: t.Connection, Query: t.Query, Window: t.Policy.Window(),
+			InUse: t.Policy.InUse(), Counters: t.Policy.Counters(), Parts: t.Policy.Parts(),
+		},
 	}
 }
 
 // is tells whether ref describes this trigger.
 func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
 	return t.namespace == ref.GetNamespace() && t.scaledObject == ref.GetName() && maps.Equal(t.metadata, ref.GetScalerMetadata())
+}
+
+// decide decides about the trigger and remembers what is told.
+func (t *liveTrigger) decide(seen backlog.Observation, now time.Time) (policy.Decision, error) {
+	before := t.lastTold()
+	decision, err := policy.Decide(t.trigger.Policy, seen, before, now)
+	if told := (policy.Told{Value: decision.Value}); err == nil && told != before {
+		news := told // told itself would be allocated at every call
+		t.told.Store(&news)
+	}
+	return decision, err
+}
+
+// lastTold is what was told last.
+func (t *liveTrigger) lastTold() policy.Told {
+	if told := t.told.Load(); told != nil {
+		return *told
+	}
+	return policy.Told{}
 }
 
 // wanted tells whether KEDA still asks about the trigger.

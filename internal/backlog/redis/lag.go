@@ -24,6 +24,15 @@ type groupFacts struct {
 	entriesAdded backlog.Count
 }
 
+// added is how many entries were ever added: what the stream says, or what the group
+// was served and what is left.
+func (f groupFacts) added() backlog.Count {
+	if f.entriesAdded.Known || !f.lag.Known || !f.entriesRead.Known {
+		return f.entriesAdded
+	}
+	return backlog.Exactly(f.entriesRead.N + f.lag.N)
+}
+
 // undelivered returns how many entries were never delivered to the group, and how
 // good that number is. It is false if only the edges can tell.
 //

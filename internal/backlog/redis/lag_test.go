@@ -137,3 +137,24 @@ func FuzzParseStreamID(f *testing.F) {
 		}
 	})
 }
+
+func TestAddedEntries(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		facts groupFacts
+		want  backlog.Count
+	}{
+		{"the stream says it", groupFacts{entriesAdded: backlog.Exactly(9), entriesRead: backlog.Exactly(5), lag: backlog.Exactly(3)}, backlog.Exactly(9)},
+		{"what was served and what is left", groupFacts{entriesRead: backlog.Exactly(5), lag: backlog.Exactly(3)}, backlog.Exactly(8)},
+		{"no lag", groupFacts{entriesRead: backlog.Exactly(5)}, backlog.Count{}},
+		{"nobody knows what was served", groupFacts{lag: backlog.Exactly(3)}, backlog.Count{}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if got := tc.facts.added(); got != tc.want {
+				t.Errorf("got %+v, want %+v", got, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,62 @@
+package app_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// TestArrivalsOfDrainedStreamCount: a consumer takes and acknowledges each entry at
+// once, so there is no backlog, and yet as many replicas are asked for as keep up.
+func TestArrivalsOfDrainedStreamCount(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Do("XGROUP", "CREATE", "orders", "billing", "0", "MKSTREAM")
+	s := start(t, standalone(server.Addr()), setup{})
+	ctx, cancel := context.WithCancel(t.Context())
+	consumer := server.NewClient(func(*redis.Options) {})
+	consumed := make(chan struct{})
+	go func() {
+		defer close(consumed)
+		read := &redis.XReadGroupArgs{Group: "billing", Consumer: "one", Streams: []string{"orders", ">"}, Block: time.Second}
+		for ctx.Err() == nil {
+			for _, stream := range consumer.XReadGroup(ctx, read).Val() {
+				for _, message := range stream.Messages {
+					consumer.XAck(ctx, "orders", "billing", message.ID)
+				}
+			}
+		}
+	}()
+	produced := make(chan struct{})
+	go func() {
+		defer close(produced)
+		ticker := time.NewTicker(20 * time.Millisecond)
+		defer ticker.Stop()
+		for ; ctx.Err() == nil; <-ticker.C {
+			server.Client().XAdd(ctx, &redis.XAddArgs{Stream: "orders", Values: []string{"n", "1"}})
+		}
+	}()
+	r := &pb.ScaledObjectRef{Namespace: "shop", Name: "billing", ScalerMetadata: map[string]string{
+		"connection": "main", "stream": "orders", "consumerGroup": "billing", "drainTime": "10s", "throughput": "5", "rateWindow": "10s",
+	}}
+	// 50 a second and 10 s are 500. A machine that stalls adds fewer.
+	redistest.Eventually(t, "what arrives is told", func() bool {
+		value, active, err := s.ask(r)
+		return err == nil && active && value > 300 && value < 600
+	})
+	cancel()
+	<-consumed
+	<-produced
+	// What the consumer left behind when it ended is nobody's.
+	server.Do("XGROUP", "DESTROY", "orders", "billing")
+	server.Do("XGROUP", "CREATE", "orders", "billing", "$")
+	redistest.Eventually(t, "nothing arrives any more", func() bool {
+		value, active, err := s.ask(r)
+		return err == nil && !active && value == 0
+	})
+}

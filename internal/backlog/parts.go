@@ -1,0 +1,78 @@
+package backlog
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// partWarnings is how many warnings of parts a reading tells.
+const partWarnings = 3
+
+// A Part is one queue of a reading of several.
+type Part struct {
+	Queue string
+	// Reading has no parts of its own; At and Epoch are those of the whole.
+	Reading Reading
+}
+
+// Together is the reading of several queues: their sums. It is missing, paused or
+// limited only if all of them are, and as good as the worst of them.
+func Together(parts []Part) Reading {
+	whole := Reading{Parts: parts, Missing: true, Paused: len(parts) > 0, InFlight: Exactly(0)}
+	if len(parts) > 0 {
+		whole.Enqueued, whole.Dequeued = Exactly(0), Exactly(0)
+	}
+	limited, aged := true, true
+	var warnings []string
+	for i := range parts {
+		r := &parts[i].Reading
+		whole.Ready += r.Ready
+		whole.Due += r.Due
+		whole.MaxUseful += r.MaxUseful
+		limited = limited && r.MaxUseful > 0
+		whole.InFlight = whole.InFlight.plus(r.InFlight)
+		whole.Enqueued = whole.Enqueued.plus(r.Enqueued)
+		whole.Dequeued = whole.Dequeued.plus(r.Dequeued)
+		// The same workers may serve them all.
+		whole.Consumers = Count{N: max(whole.Consumers.N, r.Consumers.N), Known: whole.Consumers.Known || r.Consumers.Known}
+		whole.Missing = whole.Missing && r.Missing
+		whole.Paused = whole.Paused && r.Paused
+		whole.Quality = max(whole.Quality, r.Quality)
+		whole.NextDue = earlier(whole.NextDue, r.NextDue)
+		whole.Oldest = whole.Oldest.or(r.Oldest)
+		aged = aged && (r.Oldest.Kind != AgeUnknown || r.Ready+r.Due == 0)
+		if r.Warning != "" && !slices.Contains(warnings, r.Warning) {
+			warnings = append(warnings, r.Warning)
+		}
+	}
+	if !limited {
+		whole.MaxUseful = 0
+	}
+	if !aged && whole.Oldest.Kind != AgeUnknown {
+		whole.Oldest.Kind = AgeLowerBound
+	}
+	whole.Warning = strings.Join(warnings[:min(len(warnings), partWarnings)], "; ")
+	return whole
+}
+
+// plus is known only if both are; what one of two is known to be is kept.
+func (c Count) plus(other Count) Count {
+	return Count{N: c.N + other.N, Known: c.Known && other.Known}
+}
+
+// or is the older of two ages, of which either may be unknown.
+func (a Age) or(b Age) Age {
+	if a.Kind == AgeUnknown || b.Kind != AgeUnknown && b.Since.Before(a.Since) {
+		return b
+	}
+	return a
+}
+
+// earlier returns the earlier of two moments, of which zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

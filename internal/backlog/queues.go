@@ -1,0 +1,135 @@
+package backlog
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// MaxQueues is how many queues one trigger may name.
+const MaxQueues = 1000
+
+// Queues are what one trigger names: queues, and patterns of their names, each as a
+// person writes it. In a name a backslash makes a comma, a star, a question mark or a
+// backslash an ordinary character.
+type Queues []string
+
+// ParseQueues splits text at its commas. Blanks around a name do not count, nor does
+// a name that is there twice. The error says what is wrong with text.
+func ParseQueues(text string) (Queues, error) {
+	var all Queues
+	start, escaped := 0, false
+	for i := 0; i <= len(text); i++ {
+		switch {
+		case i == len(text) && escaped:
+			return nil, errors.New(`ends with a single \, want \\ for a backslash`)
+		case i == len(text), text[i] == ',' && !escaped:
+			name := trimBlanks(text[start:i])
+			if name == "" && (len(all) > 0 || i < len(text)) {
+				return nil, errors.New("a name is empty, want names separated by single commas")
+			}
+			if name != "" && !slices.Contains(all, name) {
+				all = append(all, name)
+			}
+			start = i + 1
+		default:
+			escaped = !escaped && text[i] == '\\'
+			continue
+		}
+		escaped = false
+	}
+	if len(all) > MaxQueues {
+		return nil, fmt.Errorf("names %d queues, want at most %d", len(all), MaxQueues)
+	}
+	return all, nil
+}
+
+// trimBlanks takes the blanks off both ends, but for one behind a backslash.
+func trimBlanks(s string) string {
+	s = strings.TrimLeft(s, " \t")
+	t := strings.TrimRight(s, " \t")
+	if strings.HasSuffix(t, `\`) && !strings.HasSuffix(t, `\\`) && len(t) < len(s) {
+		return s[:len(t)+1]
+	}
+	return t
+}
+
+// String is the text that ParseQueues makes q of.
+func (q Queues) String() string { return strings.Join(q, ",") }
+
+// Several tells whether q may be more than one queue.
+func (q Queues) Several() bool { return len(q) > 1 || len(q) == 1 && IsPattern(q[0]) }
+
+// IsPattern tells whether a name of Queues stands for all queues that match it.
+func IsPattern(name string) bool {
+	escaped := false
+	for _, r := range name {
+		if !escaped && (r == '*' || r == '?') {
+			return true
+		}
+		escaped = !escaped && r == '\\'
+	}
+	return false
+}
+
+// Unescape returns the queue that a name of Queues means which is no pattern.
+func Unescape(name string) string {
+	if !strings.Contains(name, `\`) {
+		return name
+	}
+	var plain strings.Builder
+	escaped := false
+	for _, r := range name {
+		if escaped = !escaped && r == '\\'; !escaped {
+			plain.WriteRune(r)
+		}
+	}
+	return plain.String()
+}
+
+// Match tells whether a queue is one that pattern, a name of Queues, stands for:
+// a star is any characters, also none, and a question mark is one.
+func Match(pattern, queue string) bool {
+	want, have := []rune(pattern), []rune(queue)
+	// star is the place behind the last star, and tried how much it stands for so far.
+	star, tried := -1, 0
+	i, j := 0, 0
+	for j < len(have) {
+		size, any1, fits := matchOne(want, i, have[j])
+		switch {
+		case any1:
+			star, tried = i+1, j
+			i = star
+		case fits:
+			i += size
+			j++
+		case star >= 0:
+			tried++
+			i, j = star, tried
+		default:
+			return false
+		}
+	}
+	for i < len(want) && want[i] == '*' {
+		i++
+	}
+	return i == len(want)
+}
+
+// matchOne tells of the element of a pattern at i how many runes it has, whether it
+// is a star, and else whether r fits it.
+func matchOne(pattern []rune, i int, r rune) (size int, star, fits bool) {
+	switch {
+	case i >= len(pattern):
+		return 0, false, false
+	case pattern[i] == '*':
+		return 1, true, false
+	case pattern[i] == '?':
+		return 1, false, true
+	case pattern[i] == '\\' && i+1 < len(pattern):
+		return 2, false, pattern[i+1] == r
+	default:
+		return 1, false, pattern[i] == r
+	}
+}
