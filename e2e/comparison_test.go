@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,11 +24,24 @@ import (
 // wholeComparison makes the comparison that docs/comparison.md shows, in place of the short one.
 var wholeComparison = flag.Bool("comparison", false, "compare the triggers on the long trace and write docs/comparison.*")
 
-// A competitor is one way to scale with what it is compared by.
+// A competitor is one way to scale.
 type competitor struct {
-	name, trigger string
-	metadata      map[string]string // of this project's trigger; empty for the built-in one
-	polling       time.Duration
+	name     string
+	metadata map[string]string // of this project's trigger, besides the queue; nil for the built-in one
+	polling  time.Duration
+}
+
+// trigger is what sets the competitor apart in a ScaledObject.
+func (k competitor) trigger() string {
+	metadata := k.metadata
+	if metadata == nil {
+		metadata = map[string]string{"listLength": "5"}
+	}
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		keys = append(keys, fmt.Sprintf("%s: %q", key, metadata[key]))
+	}
+	return strings.Join(append(keys, fmt.Sprintf("pollingInterval: %.0f", k.polling.Seconds())), ", ")
 }
 
 // A round is one Deployment of a competitor on the trace.
@@ -62,12 +77,22 @@ func (s *suite) comparison(t *testing.T) {
 		c.trace, c.cooldown = bursts(3), 10*time.Second
 	}
 	c.apart = polling / time.Duration(c.copies)
+	const drain, throughput = 20 * time.Second, 2 // with half a second for each message
+	target := map[string]string{"target": "5"}
+	drained := map[string]string{"drainTime": drain.String(), "throughput": strconv.Itoa(throughput)}
+	if !*wholeComparison {
+		drained["rateWindow"] = "10s" // the least: what arrived holds the workload up for so long
+	}
 	c.competitors = []competitor{
-		{name: "external-push", trigger: `target: "5"`, polling: polling, metadata: map[string]string{"target": "5"}},
-		{name: "built-in redis", trigger: fmt.Sprintf(`listLength: "5", pollingInterval: %.0f`, polling.Seconds()), polling: polling},
+		{name: "external-push", polling: polling, metadata: target},
+		{name: "drain time", polling: polling, metadata: drained},
+		{name: "built-in redis", polling: polling},
 	}
 	if *wholeComparison {
-		c.competitors = append(c.competitors, competitor{name: "built-in redis, polling each second", trigger: `listLength: "5", pollingInterval: 1`, polling: time.Second})
+		c.competitors = append(c.competitors,
+			competitor{name: "external-push, 1 s", polling: time.Second, metadata: target},
+			competitor{name: "built-in redis, 1 s", polling: time.Second},
+		)
 	}
 	result := s.compete(t, c)
 	theirs := result.Contenders[slices.IndexFunc(c.competitors, func(k competitor) bool { return k.metadata == nil })]

@@ -8,9 +8,10 @@ func TestDecisions(t *testing.T) {
 	s := newSuite(t, "-decisions")
 	t.Run("together", func(t *testing.T) {
 		for name, scenario := range map[string]func(*testing.T){
-			"busy workers": s.busyWorkers,
-			"delayed jobs": s.delayedJobs,
-			"comparison":   s.comparison,
+			"busy workers":      s.busyWorkers,
+			"receiving workers": s.receivingWorkers,
+			"delayed jobs":      s.delayedJobs,
+			"comparison":        s.comparison,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -5,8 +5,9 @@ package e2e_test
 // milliseconds, LEASE in a minute and a half.
 type job struct {
 	metadata map[string]string // of the trigger, besides the queue
-	// setup is what is there before any message; add brings one, take gives it to a worker, and settle ends it.
-	setup, add, take, settle []string
+	// setup is what is there before any message; add brings one, boot is what a worker says of itself, take gives it the
+	// message, and settle ends it.
+	setup, add, boot, take, settle []string
 	// beat is what a process says every ten seconds while it works.
 	beat []string
 }
@@ -46,14 +47,16 @@ func jobs() map[string]job {
 		"sidekiq": {
 			setup:  []string{"SADD queues QUEUE"},
 			add:    []string{`LPUSH queue:QUEUE {"queue":"QUEUE","jid":"1"}`},
-			take:   []string{`HSET WORKER info {"queues":["QUEUE"]} beat NOW`, "SADD processes WORKER", "RPOP queue:QUEUE"},
+			boot:   []string{`HSET WORKER info {"queues":["QUEUE"]} beat NOW`, "SADD processes WORKER"},
+			take:   []string{"RPOP queue:QUEUE"},
 			beat:   []string{"HSET WORKER beat NOW", `HSET WORKER:work thread {"queue":"QUEUE","run_at":NOW}`},
 			settle: []string{"DEL WORKER:work", "HSET WORKER beat NOW"},
 		},
 		"resque": {
 			setup:  []string{"SADD resque:queues QUEUE"},
 			add:    []string{`RPUSH resque:queue:QUEUE {"class":"Job","args":[]}`},
-			take:   []string{"SADD resque:workers WORKER", "LPOP resque:queue:QUEUE", `SET resque:worker:WORKER {"queue":"QUEUE","payload":{}}`},
+			boot:   []string{"SADD resque:workers WORKER"},
+			take:   []string{"LPOP resque:queue:QUEUE", `SET resque:worker:WORKER {"queue":"QUEUE","payload":{}}`},
 			settle: []string{"DEL resque:worker:WORKER"},
 		},
 		"laravel": {
