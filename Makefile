@@ -43,6 +43,10 @@ test: servers frameworks ## Test the scaler (with the race detector), the Helm c
 e2e: servers ## Test it all together: control plane, KEDA, Redis and the scaler; prints the figures
 	cd e2e && $(GO) test -count=1 -p 1 -parallel 16 -vet=off -timeout 60m -v $(TESTFLAGS) ./...
 
+.PHONY: comparison
+comparison: servers ## Compare the triggers on one trace, with KEDA, and write docs/comparison.* (six minutes)
+	cd e2e && $(GO) test -count=1 -vet=off -timeout 60m -v -run TestDecisions/together/comparison . -comparison
+
 .PHONY: cluster
 cluster: servers ## Start that control plane for people: prints the kubeconfig and stays until Ctrl-C
 	cd e2e && $(GO) run ./cmd/cluster

@@ -36,7 +36,7 @@ type suite struct {
 }
 
 func TestEndToEnd(t *testing.T) {
-	s := newSuite(t)
+	s := newSuite(t, "")
 	// Latency is measured while nothing else runs.
 	t.Run("activation", s.activation)
 	// The others may share the machine: what they assert is what happens, with generous times.
@@ -61,8 +61,9 @@ func TestEndToEnd(t *testing.T) {
 	})
 }
 
-// newSuite starts everything and has it stopped, last started first, when the test ends however it ends.
-func newSuite(t *testing.T) *suite {
+// newSuite starts everything and has it stopped, last started first, when the test ends however it ends. The suffix keeps
+// its logs and figures apart from those of other suites.
+func newSuite(t *testing.T, suffix string) *suite {
 	t.Helper()
 	root, err := toolchain.Root()
 	check(t, err)
@@ -74,7 +75,7 @@ func newSuite(t *testing.T) *suite {
 	check(t, err)
 	built := time.Now()
 
-	logs := filepath.Join(root, ".out", "logs")
+	logs := filepath.Join(root, ".out", "logs"+suffix)
 	check(t, os.RemoveAll(logs))
 	interruptible, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	t.Cleanup(stop)
@@ -97,7 +98,7 @@ func newSuite(t *testing.T) *suite {
 			check(t, s.cluster.Close())
 		}
 		check(t, s.figures.Print(os.Stdout))
-		check(t, s.figures.WriteJSON(filepath.Join(root, ".out", "figures.json")))
+		check(t, s.figures.WriteJSON(filepath.Join(root, ".out", "figures"+suffix+".json")))
 	})
 
 	s.cluster, err = cluster.Start(ctx, supervisor, cache)

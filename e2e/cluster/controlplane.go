@@ -117,6 +117,9 @@ func (c *Cluster) startControllerManager(binary string) error {
 			"--secure-port=0",
 			"--controllers=deployment-controller,replicaset-controller,horizontal-pod-autoscaler-controller," +
 				"namespace-controller,endpointslice-controller",
+			// As KEDA's below: with the defaults scenarios would wait for each other's pods.
+			"--kube-api-qps=200",
+			"--kube-api-burst=400",
 		},
 	})
 	return err

@@ -49,16 +49,21 @@ func NewClients(ctx context.Context, config *rest.Config) (*Clients, error) {
 type Trigger struct {
 	Type     string
 	Metadata map[string]string
+	// MetricType is how the HPA relates the value to the target; empty is KEDA's default, AverageValue.
+	MetricType autoscalingv2.MetricTargetType
 }
 
 // Options describe a Deployment and the ScaledObject of the same name that scales it.
 type Options struct {
 	Namespace, Name string
 	Triggers        []Trigger
+	MinReplicas     int32
 	MaxReplicas     int32 // zero is KEDA's default of 100
 	Replicas        int32 // of the Deployment when it is made
 	PollingInterval time.Duration
 	Cooldown        time.Duration
+	// Behavior goes to the HPA as it is; nil leaves the HPA without one.
+	Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior
 }
 
 // A Workload is a Deployment that KEDA scales.
@@ -69,6 +74,18 @@ type Workload struct {
 
 // New makes the Deployment and the ScaledObject.
 func New(ctx context.Context, clients *Clients, options Options) (*Workload, error) {
+	w, err := Deploy(ctx, clients, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.Autoscale(ctx, options); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Deploy makes the Deployment alone.
+func Deploy(ctx context.Context, clients *Clients, options Options) (*Workload, error) {
 	w := &Workload{clients: clients, key: types.NamespacedName{Namespace: options.Namespace, Name: options.Name}}
 	deployment := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: options.Name},
@@ -84,6 +101,11 @@ func New(ctx context.Context, clients *Clients, options Options) (*Workload, err
 	if _, err := clients.Kubernetes.AppsV1().Deployments(options.Namespace).Create(ctx, deployment, metav1.CreateOptions{}); err != nil {
 		return nil, fmt.Errorf("create deployment %s: %w", w.key, err)
 	}
+	return w, nil
+}
+
+// Autoscale makes the ScaledObject of a Deployment.
+func (w *Workload) Autoscale(ctx context.Context, options Options) error {
 	object := &kedav1alpha1.ScaledObject{
 		ObjectMeta: metav1.ObjectMeta{Name: options.Name, Namespace: options.Namespace},
 		Spec: kedav1alpha1.ScaledObjectSpec{
@@ -93,19 +115,27 @@ func New(ctx context.Context, clients *Clients, options Options) (*Workload, err
 			Triggers:        triggers(options.Triggers),
 		},
 	}
+	if options.MinReplicas > 0 {
+		object.Spec.MinReplicaCount = &options.MinReplicas
+	}
 	if options.MaxReplicas > 0 {
 		object.Spec.MaxReplicaCount = &options.MaxReplicas
 	}
-	if _, err := clients.KEDA.KedaV1alpha1().ScaledObjects(options.Namespace).Create(ctx, object, metav1.CreateOptions{}); err != nil {
-		return nil, fmt.Errorf("create scaledobject %s: %w", w.key, err)
+	if options.Behavior != nil {
+		object.Spec.Advanced = &kedav1alpha1.AdvancedConfig{
+			HorizontalPodAutoscalerConfig: &kedav1alpha1.HorizontalPodAutoscalerConfig{Behavior: options.Behavior},
+		}
 	}
-	return w, nil
+	if _, err := w.clients.KEDA.KedaV1alpha1().ScaledObjects(w.key.Namespace).Create(ctx, object, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create scaledobject %s: %w", w.key, err)
+	}
+	return nil
 }
 
 func triggers(list []Trigger) []kedav1alpha1.ScaleTriggers {
 	out := make([]kedav1alpha1.ScaleTriggers, 0, len(list))
 	for _, t := range list {
-		out = append(out, kedav1alpha1.ScaleTriggers{Type: t.Type, Metadata: t.Metadata})
+		out = append(out, kedav1alpha1.ScaleTriggers{Type: t.Type, Metadata: t.Metadata, MetricType: t.MetricType})
 	}
 	return out
 }

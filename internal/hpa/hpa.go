@@ -4,7 +4,8 @@
 // says what time it is and what the workload looks like.
 //
 // Line numbers are those of Kubernetes v1.35.0, pkg/controller/podautoscaler, and
-// of KEDA v2.21.0. The arithmetic is the same in Kubernetes v1.36.
+// of KEDA v2.21.0. The arithmetic is the same in Kubernetes v1.36: the package is
+// held to what that was seen to do, which testdata/kubernetes.json records.
 package hpa
 
 import (
