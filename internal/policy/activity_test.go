@@ -80,11 +80,23 @@ func TestActivity(t *testing.T) {
 			want: policy.Decision{Steps: []policy.Step{{policy.Paused, 2, 0}}},
 		},
 		{
-			name: "what arrives keeps a trigger with a drain time active",
+			name: "what goes on arriving keeps a trigger with a drain time active",
+			spec: policy.Spec{DrainTime: 10 * time.Second, RateWindow: time.Minute},
+			seen: backlog.Observation{
+				Past:   []backlog.Reading{{At: at(-10), Enqueued: backlog.Exactly(0)}, {At: at(-5), Enqueued: backlog.Exactly(30)}},
+				Latest: backlog.Reading{At: at(0), Enqueued: backlog.Exactly(60)},
+			},
+			want: policy.Decision{
+				Value: 60, Active: true, Until: at(1), Steps: []policy.Step{{policy.Arriving, 0, 60}},
+				Drain: policy.Drain{Time: 10 * time.Second, Throughput: 0.5, Arrivals: 6, Slow: 1, Fast: 6, Window: time.Minute},
+			},
+		},
+		{
+			name: "what arrived all at once and is gone does not",
 			spec: policy.Spec{DrainTime: 10 * time.Second, RateWindow: time.Minute},
 			seen: backlog.Observation{Past: []backlog.Reading{{At: at(-50), Enqueued: backlog.Exactly(0)}}, Latest: backlog.Reading{At: at(0), Enqueued: backlog.Exactly(60)}},
 			want: policy.Decision{
-				Value: 10, Active: true, Steps: []policy.Step{{policy.Arriving, 0, 10}},
+				Value: 10, Steps: []policy.Step{{policy.Arriving, 0, 10}},
 				Drain: policy.Drain{Time: 10 * time.Second, Throughput: 0.5, Arrivals: 1, Slow: 1, Window: time.Minute},
 			},
 		},

@@ -54,9 +54,16 @@ func (d *Decision) hold(spec Spec, seen *backlog.Observation, now time.Time) {
 // queue that stirs without ever showing work is in use: somebody takes each message at
 // once. With an activation above zero that says nothing, for there some work may wait
 // without a worker, and stir.
+//
+// What arrives keeps a trigger with a drain time active while it goes on arriving, which
+// the fast estimate tells: the slow one remembers a burst for a whole window.
 func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64, now time.Time) {
-	d.Active = alone > spec.Activation
+	d.Active = d.ongoing(alone) > spec.Activation
 	if d.Active {
+		if alone-d.arriving() <= spec.Activation {
+			// The rate falls although nothing else is read.
+			d.changesAt(now.Add(rateStep))
+		}
 		return
 	}
 	if inFlight(&seen.Latest) > 0 {
@@ -80,6 +87,27 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64,
 	}
 }
 
+// rateStep is how often a rate is worth looking at.
+const rateStep = time.Second
+
+// ongoing is a value without what arrives, unless something still does.
+func (d *Decision) ongoing(value float64) float64 {
+	if d.Drain.Fast > 0 {
+		return value
+	}
+	return value - d.arriving()
+}
+
+// arriving is how much of the value is not there yet.
+func (d *Decision) arriving() float64 {
+	for _, step := range d.Steps {
+		if step.Reason == Arriving {
+			return step.After - step.Before
+		}
+	}
+	return 0
+}
+
 // lastWork is until when the trigger stays active because of work in the past; zero if
 // there was not enough.
 func (d *Decision) lastWork(spec Spec, seen *backlog.Observation, now time.Time) time.Time {
@@ -89,7 +117,7 @@ func (d *Decision) lastWork(spec Spec, seen *backlog.Observation, now time.Time)
 		if !end.After(now) {
 			break
 		}
-		if inFlight(past) > 0 || d.past(spec, &seen.Latest, past) > spec.Activation {
+		if inFlight(past) > 0 || d.ongoing(d.past(spec, &seen.Latest, past)) > spec.Activation {
 			return end
 		}
 	}

@@ -190,7 +190,7 @@ func (f *finder) worthwhile(s search) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found := f.searches[s]
-	return found != nil && !(found.hint && f.refused)
+	return found != nil && (!found.hint || !f.refused)
 }
 
 // settle keeps what a search found, and wakes its queries if there is something new.

@@ -234,7 +234,8 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		j.armed, j.epoch = true, ""
 		return j.hasMoved(), true
 	}
-	o := j.step.outcome(replies, now)
+	// By the moment of the answer: what was seen is no older than that.
+	o := j.step.outcome(replies, at)
 	switch {
 	case o.next != nil:
 		j.step = o.next
