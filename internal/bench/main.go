@@ -11,11 +11,14 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/floor"
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/measure"
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/report"
 )
 
 // floorCommand makes this program the server that the scaler is compared with.
@@ -53,6 +56,7 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 	flags.SetOutput(stderr)
 	scaler := flags.String("scaler", "bin/scaler", "the scaler to measure")
 	only := flags.String("run", "", "measure only what this regular expression matches")
+	write := flags.Bool("write", false, "write the figures and the plots of docs/performance.md")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
@@ -71,6 +75,7 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	programs := measure.Programs{Scaler: *scaler, Floor: []string{self, floorCommand}, Dir: dir}
 	short := false
+	results := make(map[string]measure.Result)
 	for _, scenario := range measure.All() {
 		if !wanted.MatchString(scenario.Name) {
 			continue
@@ -79,6 +84,7 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", scenario.Name, err)
 		}
+		results[scenario.Name] = result
 		for _, f := range result.Figures {
 			short = short || f.Short()
 			if err := f.Print(stdout); err != nil {
@@ -86,10 +92,26 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 			}
 		}
 	}
+	if *write {
+		if err := report.Write(".", machine(), results); err != nil {
+			return err
+		}
+	}
 	if short {
 		return errShort
 	}
 	return nil
+}
+
+// machine says on what was measured.
+func machine() string {
+	model := runtime.GOARCH
+	if cpu, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if _, rest, found := strings.Cut(string(cpu), "model name\t: "); found {
+			model, _, _ = strings.Cut(rest, "\n")
+		}
+	}
+	return fmt.Sprintf("%d cores of %s, %s, %s.", runtime.NumCPU(), model, runtime.GOOS, runtime.Version())
 }
 
 // patience bounds one scenario. The longest takes about two minutes.

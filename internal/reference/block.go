@@ -7,9 +7,11 @@ import (
 	"strings"
 )
 
-// The lines between which a generated part of a document stands.
+// The lines between which a generated part of a document stands. The first one tells
+// the command that writes it, such as "make generate".
 const (
-	blockBegin = "<!-- generated: %s; make generate -->\n"
+	blockBegin = "<!-- generated: %s; "
+	lineEnd    = " -->\n"
 	blockEnd   = "<!-- end of %s -->\n"
 )
 
@@ -28,11 +30,12 @@ func Fill(document string, blocks ...Block) (string, error) {
 	for _, block := range blocks {
 		begin, end := fmt.Sprintf(blockBegin, block.Name), fmt.Sprintf(blockEnd, block.Name)
 		before, rest, begins := strings.Cut(document, begin)
+		command, rest, told := strings.Cut(rest, lineEnd)
 		_, after, ends := strings.Cut(rest, end)
-		if !begins || !ends {
+		if !begins || !told || !ends {
 			return "", fmt.Errorf("fill %q: %w", block.Name, errNoPlace)
 		}
-		document = before + begin + "\n" + strings.TrimSpace(block.Text) + "\n\n" + end + after
+		document = before + begin + command + lineEnd + "\n" + strings.TrimSpace(block.Text) + "\n\n" + end + after
 	}
 	return document, nil
 }

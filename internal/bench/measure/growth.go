@@ -38,6 +38,7 @@ func Growth(ctx context.Context, programs Programs) (result Result, err error) {
 		{Name: "redis_commands_active", Unit: "1/s"},
 		{Name: "wake_p50", Unit: "ms"},
 		{Name: "getmetrics_p99", Unit: "ms"},
+		{Name: "getmetrics_cpu", Unit: "us"},
 	}
 	for _, n := range sizes() {
 		values, err := s.grow(ctx, n)
@@ -137,7 +138,7 @@ func (s *stage) grow(ctx context.Context, n int) (values map[string]float64, err
 	if err != nil {
 		return nil, err
 	}
-	values["getmetrics_p99"] = score.p99
+	values["getmetrics_p99"], values["getmetrics_cpu"] = score.p99, score.cpu
 	return values, nil
 }
 
