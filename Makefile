@@ -10,6 +10,7 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 GO ?= go
 # Tools are pinned in modules of their own, each with the versions that it needs.
 GOLANGCI = $(GO) tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+BUF = $(GO) tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 IMAGE ?= ghcr.io/backlog-scaler/backlog-scaler:$(VERSION)
 # Further arguments of "make run", "make test" and "make bench", such as TESTFLAGS='-run TestParse' and
@@ -56,20 +57,23 @@ performance: servers build ## The same, and write the figures and plots of docs/
 	@$(GO) run ./internal/bench -write $(BENCHFLAGS)
 
 .PHONY: lint
-lint: ## Check the code of all modules with every linter of .golangci.yml
+lint: ## Check the messages, and the code of all modules with every linter of .golangci.yml
+	@echo 'buf lint'; $(BUF) lint && $(BUF) format --diff --exit-code && hack/breaking $(BUF)
 	@status=0; for module in $(MODULES); do \
 		echo "golangci-lint run ($$module)"; \
 		(cd $$module && $(GOLANGCI) run --config $(CURDIR)/.golangci.yml ./...) || status=1; \
 	done; exit $$status
 
 .PHONY: format
-format: ## Format the code of all modules
+format: ## Format the messages and the code of all modules
+	@$(BUF) format --write
 	@set -e; for module in $(MODULES); do \
 		(cd $$module && $(GOLANGCI) fmt --config $(CURDIR)/.golangci.yml); \
 	done
 
 .PHONY: generate
 generate: servers ## Generate all that is generated: documentation, examples, code
+	$(BUF) generate
 	$(GO) generate ./...
 	cd deploy && $(GO) generate ./...
 
@@ -99,6 +103,10 @@ servers: # Install the servers that tests and the demo run against; quick when t
 .PHONY: frameworks
 frameworks: # Install the job frameworks that tests drive; quick when they are there
 	@hack/install-frameworks.sh
+
+.PHONY: frameworks-table
+frameworks-table: servers frameworks # Write the table of docs/frameworks.md anew, as the tests of frameworks prove it
+	$(GO) test -count=1 -timeout 15m ./internal/backlog/redis -update-docs
 
 .PHONY: clean
 clean: ## Remove what was built here

@@ -7,6 +7,8 @@
 # install; without any it installs all.
 set -eu
 cd "$(dirname "$0")/.."
+# shellcheck source=hack/lib.sh
+. hack/lib.sh
 frameworks=.tools/frameworks
 drivers=internal/backlog/redis/testdata/frameworks
 missing=
@@ -15,30 +17,6 @@ missing=
 mkdir -p "$frameworks"
 exec 9>"$frameworks/lock"
 if command -v flock >/dev/null 2>&1; then flock 9; fi
-
-as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"
-	elif command -v sudo >/dev/null 2>&1; then sudo "$@"
-	else
-		echo "install-frameworks: this needs root or sudo: $*" >&2
-		return 1
-	fi
-}
-
-# system PROGRAM DEB RPM APK BREW installs packages of the system unless PROGRAM is there.
-system() {
-	if command -v "$1" >/dev/null 2>&1; then return 0; fi
-	echo "install-frameworks: installing $1"
-	if command -v apt-get >/dev/null 2>&1; then
-		as_root apt-get -qq update && as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $2 >/dev/null
-	elif command -v dnf >/dev/null 2>&1; then as_root dnf -q install -y $3
-	elif command -v apk >/dev/null 2>&1; then as_root apk add -q $4
-	elif command -v brew >/dev/null 2>&1; then brew install -q $5
-	else
-		echo "install-frameworks: no apt-get, dnf, apk or brew to install $1 with" >&2
-		return 1
-	fi
-}
 
 # current NAME FILE tells whether NAME was installed from FILE as it is now.
 current() { cmp -s "$drivers/$1/$2" "$frameworks/$1/installed"; }
@@ -117,6 +95,7 @@ debian_root() {
 
 # debian_mirror tells from where apt-get has Debian itself.
 debian_mirror() {
+	# shellcheck disable=SC2016 # apt-get fills these in
 	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
 		sed -n 's/^Debian Debian //p' | head -n 1
 }
@@ -154,6 +133,7 @@ install() {
 	esac
 }
 
+# shellcheck disable=SC2048 # names are words
 for name in ${*:-$all}; do
 	if ! install "$name"; then
 		echo "install-frameworks: $name is not to be had here" >&2

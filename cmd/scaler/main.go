@@ -26,6 +26,8 @@ type cli struct {
 	Demo    demoCommand    `cmd:"" help:"Show the scaler at work on this machine, with a Redis, workloads and what KEDA does."`
 	Read    readCommand    `cmd:"" help:"Read one queue once and print what is there."`
 	Check   checkCommand   `cmd:"" help:"Validate a configuration and try each of its connections."`
+	Explain explainCommand `cmd:"" help:"Tell why a ScaledObject is scaled as it is, from a running scaler."`
+	Watch   watchCommand   `cmd:"" help:"Show all triggers of a running scaler, live."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -41,7 +41,7 @@ func TestVersion(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	code, out, _ := scaler("--help")
-	for _, command := range []string{"serve", "demo", "read", "check", "version"} {
+	for _, command := range []string{"serve", "demo", "read", "check", "explain", "watch", "version"} {
 		if code != 0 || !strings.Contains(out, "\n  "+command) {
 			t.Errorf("code %d, and the help does not name %q:\n%s", code, command, out)
 		}
@@ -69,6 +69,11 @@ func TestMistakes(t *testing.T) {
 		{"unknown connection", []string{"read", "--config", config, "--connection", "mian", "--list", "jobs"}, 1, `did you mean "main"`},
 		{"no queue", []string{"read", "--config", config, "--connection", "main"}, 1, "no key names the queue"},
 		{"nothing there", []string{"read", "--config", config, "--connection", "main", "--list", "jobs"}, 1, "connection refused"},
+		{"a ScaledObject without its namespace", []string{"explain", "billing"}, 2, "such as shop/billing"},
+		{"no ScaledObject", []string{"explain"}, 2, "such as shop/billing"},
+		{"another format", []string{"watch", "--output", "yaml"}, 2, "--output"},
+		{"no scaler to ask", []string{"explain", "shop/billing", "--address", "127.0.0.1:1"}, 1, "port-forward deployment/backlog-scaler 9091"},
+		{"no scaler to watch", []string{"watch", "--address", "127.0.0.1:1"}, 1, "no scaler answers at 127.0.0.1:1"},
 		{"nothing to check", []string{"check", "--config", config}, 1, "not every connection works"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -108,6 +113,40 @@ func TestReadAndCheck(t *testing.T) {
 		t.Fatalf("read --json: %d %v\n%s", code, err, out)
 	}
 	if got.Backlog != 2 || got.Ready != 1 || got.InFlight != 1 {
+		t.Errorf("read --json: %+v", got)
+	}
+}
+
+func TestReadSeveralQueues(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	redis.Do("RPUSH", "tenant-1", "a", "b", "c")
+	redis.Do("RPUSH", "tenant-2", "a")
+	args := []string{"read", "--config", configFor(t, redis.Addr()), "--connection", "main", "--list", "tenant-*,other"}
+	code, out, errText := scaler(args...)
+	for _, want := range []string{
+		"list       tenant-*,other on main\nbacklog    4 (exact)\n",
+		"queue     ready  due  in flight  note\n",
+		"other     0      0    unknown    does not exist\n",
+		"tenant-1  3      0    unknown    \ntenant-2  1      0    unknown    \n",
+	} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("read: %d, no %q in\n%s%s", code, want, out, errText)
+		}
+	}
+	code, out, _ = scaler(append(args, "--json")...)
+	var got struct {
+		Ready  int64
+		Queues []struct {
+			Queue   string
+			Ready   int64
+			Missing bool
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &got); code != 0 || err != nil {
+		t.Fatalf("read --json: %d %v\n%s", code, err, out)
+	}
+	if got.Ready != 4 || len(got.Queues) != 3 || !got.Queues[0].Missing || got.Queues[1].Ready != 3 {
 		t.Errorf("read --json: %+v", got)
 	}
 }

@@ -3,15 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"reflect"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 
@@ -86,93 +83,6 @@ func open(ctx context.Context, engines []backlog.Engine, connection backlog.Conn
 		}
 	}
 	return nil, fmt.Errorf("connection %q: unknown engine %q", connection.Name, connection.Engine)
-}
-
-// A readingReport is a reading for people and programs. What is unknown is absent.
-type readingReport struct {
-	Connection string     `json:"connection"`
-	Layout     string     `json:"layout"`
-	Queue      string     `json:"queue"`
-	At         time.Time  `json:"at"`
-	Backlog    int64      `json:"backlog"`
-	Ready      int64      `json:"ready"`
-	Due        int64      `json:"due"`
-	InFlight   *int64     `json:"inFlight,omitempty"`
-	Consumers  *int64     `json:"consumers,omitempty"`
-	NextDue    *time.Time `json:"nextDue,omitempty"`
-	Oldest     *time.Time `json:"oldestSince,omitempty"`
-	OldestKind string     `json:"oldestKind,omitempty"`
-	Missing    bool       `json:"missing"`
-	Paused     bool       `json:"paused"`
-	MaxUseful  int64      `json:"maxUseful,omitempty"`
-	Quality    string     `json:"quality"`
-	Warning    string     `json:"warning,omitempty"`
-}
-
-func report(t trigger.Trigger, r backlog.Reading) readingReport {
-	out := readingReport{
-		Connection: t.Connection, Layout: t.Query.Layout, Queue: t.Query.Queue,
-		At: r.At, Backlog: r.Backlog(), Ready: r.Ready, Due: r.Due,
-		Missing: r.Missing, Paused: r.Paused, MaxUseful: r.MaxUseful,
-		Quality: r.Quality.String(), Warning: r.Warning,
-	}
-	if r.InFlight.Known {
-		out.InFlight = &r.InFlight.N
-	}
-	if r.Consumers.Known {
-		out.Consumers = &r.Consumers.N
-	}
-	if !r.NextDue.IsZero() {
-		out.NextDue = &r.NextDue
-	}
-	if r.Oldest.Kind != backlog.AgeUnknown {
-		out.Oldest, out.OldestKind = &r.Oldest.Since, r.Oldest.Kind.String()
-	}
-	return out
-}
-
-func printJSON(stdout io.Writer, t trigger.Trigger, result backlog.Result) error {
-	encoder := json.NewEncoder(stdout)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report(t, result.Reading))
-}
-
-func printReading(stdout io.Writer, t trigger.Trigger, result backlog.Result) error {
-	r := report(t, result.Reading)
-	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-	line := func(name, value string) { _, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) }
-	line(r.Layout, r.Queue+" on "+r.Connection)
-	line("backlog", strconv.FormatInt(r.Backlog, 10)+" ("+r.Quality+")")
-	line("ready", strconv.FormatInt(r.Ready, 10))
-	line("due", strconv.FormatInt(r.Due, 10))
-	line("in flight", count(r.InFlight))
-	line("consumers", count(r.Consumers))
-	if r.Oldest != nil {
-		line("oldest waits", r.At.Sub(*r.Oldest).Round(time.Millisecond).String()+" ("+r.OldestKind+")")
-	}
-	if r.NextDue != nil {
-		line("next due in", r.NextDue.Sub(r.At).Round(time.Millisecond).String())
-	}
-	if r.MaxUseful > 0 {
-		line("useful workers", "at most "+strconv.FormatInt(r.MaxUseful, 10))
-	}
-	if r.Missing {
-		line("note", "the queue does not exist")
-	}
-	if r.Paused {
-		line("note", "the queue is paused")
-	}
-	if r.Warning != "" {
-		line("warning", r.Warning)
-	}
-	return table.Flush()
-}
-
-func count(n *int64) string {
-	if n == nil {
-		return "unknown"
-	}
-	return strconv.FormatInt(*n, 10)
 }
 
 // metadataFlags makes a struct with one text flag for each layout and parameter

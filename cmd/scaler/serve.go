@@ -19,6 +19,8 @@ type serveCommand struct {
 	Config      string `required:"" type:"path" placeholder:"FILE" help:"Configuration file with the connections." env:"SCALER_CONFIG"`
 	GRPCAddress string `name:"grpc-address" default:":9090" help:"Where KEDA calls." env:"SCALER_GRPC_ADDRESS"`
 	HTTPAddress string `name:"http-address" default:":8080" help:"Where probes, metrics and the version are served." env:"SCALER_HTTP_ADDRESS"`
+	// People reach this one by kubectl port-forward; it is not for the network.
+	AdminAddress string `default:"127.0.0.1:9091" help:"Where scaler explain and scaler watch ask; shows the queues of all namespaces. Empty is nowhere." env:"SCALER_ADMIN_ADDRESS"`
 
 	TLSCertFile     string `name:"tls-cert-file" type:"path" placeholder:"FILE" help:"Certificate of the gRPC server, in PEM. Followed when it changes." env:"SCALER_TLS_CERT_FILE"`
 	TLSKeyFile      string `name:"tls-key-file" type:"path" placeholder:"FILE" help:"Its private key." env:"SCALER_TLS_KEY_FILE"`
@@ -79,6 +81,7 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 		Config:          c.Config,
 		GRPCAddress:     c.GRPCAddress,
 		HTTPAddress:     c.HTTPAddress,
+		AdminAddress:    c.AdminAddress,
 		TLS:             server.TLSFiles{Cert: c.TLSCertFile, Key: c.TLSKeyFile, ClientCA: c.TLSClientCAFile},
 		DrainDelay:      c.DrainDelay,
 		ShutdownTimeout: c.ShutdownTimeout,

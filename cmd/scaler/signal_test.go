@@ -28,7 +28,7 @@ func serve(t *testing.T, flags ...string) *exec.Cmd {
 	t.Helper()
 	redis := redistest.Start(t)
 	args := append([]string{
-		"serve", "--config", configFor(t, redis.Addr()), "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0",
+		"serve", "--config", configFor(t, redis.Addr()), "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0",
 	}, flags...)
 	program := exec.CommandContext(t.Context(), os.Args[0], args...)
 	program.Env = append(os.Environ(), asProgram+"=1")

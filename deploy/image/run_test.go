@@ -37,7 +37,7 @@ func checkHealth(t *testing.T, folder string) {
 		t.Fatal("the health check succeeds with no scaler there")
 	}
 	scaler := process.Start(t, filepath.Join(folder, "scaler"), "serve",
-		"--config="+config, "--grpc-address="+grpcAddress, "--http-address="+httpAddress, "--drain-delay=0s")
+		"--config="+config, "--grpc-address="+grpcAddress, "--http-address="+httpAddress, "--admin-address=127.0.0.1:0", "--drain-delay=0s")
 	if err := process.Poll(t.Context(), 20*time.Second, healthy); err != nil {
 		t.Fatalf("%v\nlog of the scaler:\n%s", err, scaler.Log())
 	}

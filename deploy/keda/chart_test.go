@@ -153,6 +153,7 @@ func TestBadValues(t *testing.T) {
 		"wrong type":                  {"replicaCount: two", []string{"/replicaCount", "got string, want integer"}},
 		"log level":                   {"scaler: {logLevel: loud}", []string{"/scaler/logLevel", "debug", "warn"}},
 		"duration without unit":       {"scaler: {maxStaleness: '30'}", []string{"/scaler/maxStaleness", "does not match pattern"}},
+		"admin address without port":  {"scaler: {adminAddress: 127.0.0.1}", []string{"/scaler/adminAddress", "does not match pattern"}},
 		"negative drain":              {"scaler: {drainDelaySeconds: -1}", []string{"/scaler/drainDelaySeconds", "minimum"}},
 		"no engine":                   {"connections: {orders: {namespaces: [shop]}}", []string{"/connections/orders", "engine"}},
 		"unknown engine":              {"connections: {orders: {engine: redsi, namespaces: [shop]}}", []string{"/connections/orders/engine", "redis"}},

@@ -68,7 +68,7 @@ connections:
     addresses: [%q]
     password: {file: %s/secrets/orders/password}
 secrets: [{name: orders, secretName: redis-orders}]
-scaler: {drainDelaySeconds: 0}
+scaler: {drainDelaySeconds: 0, adminAddress: "127.0.0.1:0"}
 service: {grpcPort: %d, httpPort: %d}
 %s`, redis, etc, p.grpcPort, p.httpPort, extra)
 	var values map[string]any

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
@@ -35,6 +35,9 @@ type Options struct {
 	Config string
 	// GRPCAddress and HTTPAddress are where to listen, as in net.Listen.
 	GRPCAddress, HTTPAddress string
+	// AdminAddress is where to listen for people who ask why; empty is nowhere. Who
+	// reaches it sees the queues of all namespaces.
+	AdminAddress string
 	// TLS makes gRPC speak TLS if its Cert is set.
 	TLS server.TLSFiles
 	// DrainDelay is how long a scaler that is told to stop goes on as before, so that
@@ -63,9 +66,12 @@ type App struct {
 	grpc     *grpc.Server
 	http     *http.Server
 	watcher  *config.Watcher
-	reloads  reloads
+	reloads  *reloads
 	grpcPort net.Listener
 	httpPort net.Listener
+	// admin and adminPort are nil without an AdminAddress.
+	admin     *grpc.Server
+	adminPort net.Listener
 	// built is how to undo what New did, last first, if Run never runs.
 	built []io.Closer
 }
@@ -100,6 +106,11 @@ func (a *App) build(ctx context.Context) error {
 	if a.httpPort, err = listen(ctx, o.HTTPAddress, &a.built); err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
+	if o.AdminAddress != "" {
+		if a.adminPort, err = listen(ctx, o.AdminAddress, &a.built); err != nil {
+			return fmt.Errorf("listen for the inspector: %w", err)
+		}
+	}
 	registry := telemetry.NewRegistry(o.Build)
 	o.Sampling.Logger, o.Sampling.Registerer = o.Logger, registry
 	a.sampler = sampler.New(o.Engines, o.Sampling)
@@ -121,6 +132,9 @@ func (a *App) build(ctx context.Context) error {
 	a.grpc = server.NewGRPC(a.server, a.health, creds, registry)
 	a.http = server.NewHTTP(a.health, registry, o.Build, o.Profiles)
 	a.reloads = newReloads(registry)
+	if a.adminPort != nil {
+		a.admin = inspector.NewGRPC(inspector.New(a.server, a.sampler, a.reloads.Fault))
+	}
 	a.watcher = config.NewWatcher(o.Config, o.Engines, loaded, reloadInterval, a.reloads, o.Logger)
 	return nil
 }
@@ -137,7 +151,7 @@ func (a *App) HTTPAddr() net.Addr { return a.httpPort.Addr() }
 func (a *App) Run(ctx context.Context) error {
 	log := a.options.Logger
 	var parts sync.WaitGroup
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
 	parts.Go(func() {
 		if err := a.grpc.Serve(a.grpcPort); err != nil {
 			failed <- fmt.Errorf("serve gRPC: %w", err)
@@ -148,11 +162,19 @@ func (a *App) Run(ctx context.Context) error {
 			failed <- fmt.Errorf("serve HTTP: %w", err)
 		}
 	})
+	if a.admin != nil {
+		a.warnOfAdmin()
+		parts.Go(func() {
+			if err := a.admin.Serve(a.adminPort); err != nil {
+				failed <- fmt.Errorf("serve the inspector: %w", err)
+			}
+		})
+	}
 	reloading, stopReloading := context.WithCancel(ctx)
 	parts.Go(func() { a.watcher.Run(reloading) })
 	parts.Go(func() { a.reload(reloading) })
 	a.health.Serving()
-	log.Info("serving", "version", a.options.Build.Version, "grpc", a.GRPCAddr().String(), "http", a.HTTPAddr().String())
+	log.Info("serving", "version", a.options.Build.Version, "grpc", a.GRPCAddr().String(), "http", a.HTTPAddr().String(), "admin", a.adminText())
 
 	var err error
 	select {
@@ -190,6 +212,9 @@ func (a *App) shutdown(ctx context.Context) {
 		a.options.Logger.Warn("calls did not end in time and were cut off", "timeout", a.options.ShutdownTimeout)
 		a.grpc.Stop()
 		<-graceful
+	}
+	if a.admin != nil {
+		a.admin.Stop()
 	}
 	if err := a.http.Shutdown(ctx); err != nil {
 		// It ran out of time; what is left is cut off, and there is nothing to save.
@@ -251,32 +276,6 @@ func (o observer) Subscribe(want backlog.Interest) (server.Subscription, error) 
 		return nil, err
 	}
 	return sub, nil
-}
-
-// reloads counts attempts to reload the configuration.
-type reloads struct{ successful, timestamp prometheus.Gauge }
-
-func newReloads(registerer prometheus.Registerer) reloads {
-	gauge := func(name, help string) prometheus.Gauge {
-		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "backlog_scaler", Subsystem: "config", Name: name, Help: help})
-	}
-	r := reloads{
-		successful: gauge("last_reload_successful", "1 if the configuration in force is the file's, 0 if the file is broken."),
-		timestamp:  gauge("last_reload_success_timestamp_seconds", "When the configuration in force was read."),
-	}
-	registerer.MustRegister(r.successful, r.timestamp)
-	r.Reloaded(nil)
-	return r
-}
-
-// Reloaded takes in the outcome of an attempt.
-func (r reloads) Reloaded(err error) {
-	if err != nil {
-		r.successful.Set(0)
-		return
-	}
-	r.successful.Set(1)
-	r.timestamp.SetToCurrentTime()
 }
 
 func listen(ctx context.Context, address string, built *[]io.Closer) (net.Listener, error) {

@@ -63,6 +63,7 @@ func start(t *testing.T, configuration string, with setup) *scaler {
 		Config:          s.config,
 		GRPCAddress:     "127.0.0.1:0",
 		HTTPAddress:     "127.0.0.1:0",
+		AdminAddress:    "127.0.0.1:0",
 		ShutdownTimeout: 5 * time.Second,
 		Sampling:        sampler.Options{SafetyInterval: time.Second, ActiveInterval: 200 * time.Millisecond, ReadTimeout: time.Second},
 		Engines:         engines.All(),
@@ -112,6 +113,21 @@ func (s *scaler) dial(config *tls.Config) *scaler {
 		}
 	})
 	return &scaler{T: s.T, app: s.app, conn: conn, client: pb.NewExternalScalerClient(conn)}
+}
+
+// dialAt returns a connection to another port of the scaler, in plain text.
+func (s *scaler) dialAt(address string) *grpc.ClientConn {
+	s.Helper()
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			s.Error(err)
+		}
+	})
+	return conn
 }
 
 // configure replaces the configuration file, as an editor would.

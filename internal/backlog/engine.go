@@ -53,6 +53,9 @@ type Layout struct {
 	// MissingIsError is the default of the trigger's "missing" for this layout:
 	// true where a queue that does not exist is more likely a mistake than empty.
 	MissingIsError bool
+	// SharesKeys says that a change of other queues wakes this one too, so that a
+	// wake-up does not say that this one is in use.
+	SharesKeys bool
 	// Ready, Due, InFlight and Oldest say, for the documentation, what is counted
 	// here and how; empty where the layout cannot tell.
 	Ready, Due, InFlight, Oldest string

@@ -10,6 +10,10 @@ type Observation struct {
 	// Past are earlier readings that differ from the next one, oldest first, as far
 	// back as somebody asked for. At of each is when it was last seen.
 	Past []Reading
+	// Last is the last attempt to read, whether it failed or not.
+	Last Look
+	// Woke is the read that found work after there was none; zero if none did.
+	Woke Look
 	// Err is why the last attempt failed; nil if it succeeded. It wraps one of this
 	// package's errors.
 	Err error
@@ -17,10 +21,46 @@ type Observation struct {
 	FailingSince time.Time
 	// Armed says that a change of the queue will be noticed by itself.
 	Armed bool
+	// Since is when the first good reading was taken; zero if there was none.
+	Since time.Time
+	// AfterStart says that the queue was asked for right after the program started, so
+	// that what was known and told before is lost.
+	AfterStart bool
+	// Stirred is when the engine last said that the queue changed, by an event or by its
+	// counters; zero if it never did.
+	Stirred time.Time
 }
 
 // Known tells whether there ever was a good reading.
 func (o Observation) Known() bool { return !o.Latest.At.IsZero() }
+
+// A Look is one attempt to read a queue.
+type Look struct {
+	// At is when it ended.
+	At    time.Time
+	Cause Cause
+}
+
+// A Cause is one of a closed set of words for why a queue was read.
+type Cause string
+
+// The causes.
+const (
+	// CauseFirst: somebody asked for the queue for the first time.
+	CauseFirst Cause = "first"
+	// CausePoll: it was time for the regular read.
+	CausePoll Cause = "poll"
+	// CauseWakeUp: the engine told that the queue may have changed.
+	CauseWakeUp Cause = "wake-up"
+	// CauseEverything: anything may have changed unnoticed, as after a lost connection.
+	CauseEverything Cause = "everything"
+	// CauseDue: a delayed message fell due.
+	CauseDue Cause = "due"
+	// CauseRetry: the read before had failed.
+	CauseRetry Cause = "retry"
+	// CauseReopened: the connection was opened anew, with other settings.
+	CauseReopened Cause = "reopened"
+)
 
 // An Interest is a queue that somebody wants to know about.
 type Interest struct {
@@ -29,4 +69,10 @@ type Interest struct {
 	Query      Query
 	// Window is how far back past readings are wanted.
 	Window time.Duration
+	// InUse is for how long after it stirred a queue is read as often as one with work.
+	InUse time.Duration
+	// Counters asks for past readings that differ in their counters alone too.
+	Counters bool
+	// Parts asks for the parts of past readings too.
+	Parts bool
 }

@@ -18,8 +18,44 @@ type Decision struct {
 	// instance because a hold ends. Zero if time alone changes nothing.
 	Until time.Time
 	// Steps tell how the value came about, in order. A step is here only if it
-	// changed the value or says how much to trust it.
+	// changed the value, keeps the trigger active or says how much to trust the value.
 	Steps []Step
+	// Drain is what a drain time was computed from; zero without one.
+	Drain Drain
+	// Parts are the queues of a trigger that has several; nil for one queue.
+	Parts []Part
+}
+
+// A Drain is what the value of a trigger with a drain time was computed from.
+type Drain struct {
+	// Time is the drain time, and Throughput the messages that one replica finishes in
+	// a second.
+	Time       time.Duration
+	Throughput float64
+	// Arrivals is the rate that counts, in messages per second: the larger of Slow, over
+	// Window, and Fast, over a part of it. Of several queues it is the sum.
+	Arrivals, Slow, Fast float64
+	Window               time.Duration
+	// LowerBound says that more may have arrived: the engine has no counter, and what
+	// came and went between two readings was not seen.
+	LowerBound bool
+}
+
+// A Part is one queue of a trigger that has several.
+type Part struct {
+	Queue string
+	// Count is how much work there is by the parts of the backlog that count.
+	Count float64
+	// Weight is what one message of this queue is worth.
+	Weight float64
+	// Arrivals is the rate that counts, in messages per second; zero without a drain time.
+	Arrivals float64
+	// Value is what the queue asks for, weighted, before the steps that concern the
+	// trigger as a whole.
+	Value float64
+	// Paused says that only work in flight counts, and Capped that more workers cannot
+	// help this queue.
+	Paused, Capped bool
 }
 
 // A Step is one thing that changed the value on its way.
@@ -28,23 +64,10 @@ type Step struct {
 	Before, After float64
 }
 
-// A Reason is one of a closed set of words for what changed a decision.
-type Reason string
-
-// The reasons.
-const (
-	// Paused: the engine hands out nothing, so waiting messages need no worker.
-	Paused Reason = "paused"
-	// Restarted: the server's data was replaced moments ago; what was known before
-	// still counts, for MaxStaleness.
-	Restarted Reason = "restarted"
-	// Held: a larger value within the hold window still counts.
-	Held Reason = "held"
-	// Capped: more workers than this cannot help.
-	Capped Reason = "capped"
-	// Bridged: the queue cannot be read now; the last good reading stands in.
-	Bridged Reason = "bridged"
-)
+// Told is what KEDA was told last about a trigger; zero if nothing was.
+type Told struct {
+	Value float64
+}
 
 // The reasons why there is no decision.
 var (
@@ -54,4 +77,8 @@ var (
 	// ErrMissing is a queue that does not exist where the trigger says that this is
 	// an error.
 	ErrMissing = errors.New("queue does not exist")
+	// ErrSettling is a trigger with a hold whose window is not filled yet since the
+	// program started: there is nothing to say that more was not needed a moment ago.
+	// KEDA then holds the replicas. The decision that comes with it is what would be told.
+	ErrSettling = errors.New("settling after a start")
 )

@@ -3,74 +3,53 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// Counts says which parts of a reading count as work.
-type Counts uint8
+// noise is the part of a replica by which a value must change to be told.
+const noise = 0.1
 
-// The parts of a reading. All of them count by default.
-const (
-	CountReady Counts = 1 << iota
-	CountDue
-	CountInFlight
-
-	CountAll = CountReady | CountDue | CountInFlight
-)
-
-// A Spec is what a trigger asks for.
-type Spec struct {
-	// Target is the number of messages per replica; positive.
-	Target float64
-	// Activation is the backlog that must be exceeded for the trigger to be active.
-	Activation float64
-	// Hold is for how long a larger value keeps counting after it was last seen.
-	Hold time.Duration
-	// Count says which parts of the backlog count. Zero is CountAll.
-	Count Counts
-	// MissingIsError makes a queue that does not exist an error instead of empty.
-	MissingIsError bool
-	// MaxStaleness is for how long the last good reading stands in for one that
-	// fails; positive.
-	MaxStaleness time.Duration
-}
-
-// Window is how far back Decide looks at past readings.
-func (s Spec) Window() time.Duration { return max(s.Hold, s.MaxStaleness) }
-
-// Decide turns an observation into a decision. The error wraps ErrUnknown or
-// ErrMissing and says why there is none; unknown is never zero.
+// Decide turns an observation into a decision. told is what was told last. The
+// error wraps ErrUnknown, ErrMissing or ErrSettling and says why there is none; with
+// ErrSettling the decision is what would be told. Unknown is never zero.
 //
 // Worked example: target 5, 23 ready, 4 in flight and a queue whose engine
 // allows 5 workers give 27 messages, capped at 25: the HPA wants 5 replicas.
-func Decide(spec Spec, seen backlog.Observation, now time.Time) (Decision, error) {
-	if err := usable(spec, seen, now); err != nil {
+//
+// With a drain time of 60 s and replicas that finish 2 messages a second the target
+// is 120. 1,200 waiting and 10 arriving each second give 1,200 + 10*60 = 1,800: the
+// HPA wants 15 replicas. They finish 30 a second, 10 arrive, and 1,200 are gone in 60 s.
+func Decide(spec Spec, seen backlog.Observation, told Told, now time.Time) (Decision, error) {
+	if err := usable(spec, &seen, now); err != nil {
 		return Decision{}, err
 	}
-	d := Decision{Target: spec.Target, Value: spec.count(seen.Latest)}
-	if seen.Latest.Paused {
-		d.change(Paused, float64(seen.Latest.InFlight.N))
+	d := Decision{Target: spec.Target}
+	if len(seen.Latest.Parts) > 0 {
+		d.several(spec, &seen)
+	} else {
+		d.one(spec, &seen)
 	}
-	d.raiseAfterRestart(spec, seen, now)
-	d.hold(spec, seen, now)
-	d.Active = d.Value > spec.Activation
-	if limit := seen.Latest.MaxUseful; limit > 0 {
-		d.change(Capped, min(d.Value, float64(limit)*spec.Target))
-	}
+	d.raiseAfterRestart(spec, &seen, now)
+	alone := d.Value
+	d.hold(spec, &seen, now)
+	d.activate(spec, &seen, alone, now)
+	err := d.settle(spec, &seen, now)
+	d.steady(spec, told)
+	d.bound(spec, &seen.Latest)
 	if seen.Err != nil {
-		d.Steps = append(d.Steps, Step{Bridged, d.Value, d.Value})
+		d.note(Bridged)
 	}
-	return d, nil
+	return d, err
 }
 
 // usable tells whether the observation is good enough for a decision.
-func usable(spec Spec, seen backlog.Observation, now time.Time) error {
+func usable(spec Spec, seen *backlog.Observation, now time.Time) error {
 	switch {
 	case !seen.Known() && seen.Err == nil:
 		return fmt.Errorf("%w: not read yet", ErrUnknown)
@@ -78,54 +57,68 @@ func usable(spec Spec, seen backlog.Observation, now time.Time) error {
 		return fmt.Errorf("%w: never read: %w", ErrUnknown, seen.Err)
 	case seen.Err != nil && now.Sub(seen.Latest.At) > spec.MaxStaleness:
 		return fmt.Errorf("%w: last read %s ago: %w", ErrUnknown, now.Sub(seen.Latest.At).Round(time.Second), seen.Err)
-	case seen.Latest.Missing && spec.MissingIsError:
-		return ErrMissing
+	case spec.MissingIsError:
+		return exists(&seen.Latest)
 	}
 	return nil
 }
 
-// raiseAfterRestart keeps what was last known of an earlier incarnation of the
-// server: one that came back empty, or a replica that lags behind, would
-// otherwise answer a truthful zero in the middle of an outage.
-func (d *Decision) raiseAfterRestart(spec Spec, seen backlog.Observation, now time.Time) {
-	next := seen.Latest
-	for _, past := range slices.Backward(seen.Past) {
-		end := past.At.Add(spec.MaxStaleness)
-		if !end.After(now) {
-			return
+// exists returns an error if a queue, or one of several that somebody named, is not there.
+func exists(r *backlog.Reading) error {
+	missing := r.Missing
+	about := r.Warning
+	for i := range r.Parts {
+		if part := &r.Parts[i]; part.Reading.Missing {
+			missing, about = true, cmp.Or(part.Reading.Warning, strconv.Quote(part.Queue))
+			break
 		}
-		if v := spec.count(past); past.Epoch != next.Epoch && v > d.Value {
-			d.change(Restarted, v)
-			d.changesAt(end)
-		}
-		next = past
+	}
+	switch {
+	case !missing:
+		return nil
+	case about == "":
+		return ErrMissing
+	default:
+		return fmt.Errorf("%w: %s", ErrMissing, about)
 	}
 }
 
-// hold applies the largest value that was seen within the hold window.
-func (d *Decision) hold(spec Spec, seen backlog.Observation, now time.Time) {
-	largest, until := d.Value, time.Time{}
-	for _, past := range slices.Backward(seen.Past) {
-		end := past.At.Add(spec.Hold)
-		if !end.After(now) {
-			break
-		}
-		if v := spec.count(past); v > largest {
-			largest, until = v, end
-		}
+// steady keeps what was told last where the new value is the same but for noise.
+func (d *Decision) steady(spec Spec, told Told) {
+	sameSide := (told.Value > spec.Activation) == (d.Value > spec.Activation)
+	if told.Value > 0 && d.Value > 0 && sameSide && math.Abs(d.Value-told.Value) < noise*spec.Target {
+		d.change(Steadied, told.Value)
 	}
-	if largest > d.Value {
-		d.change(Held, largest)
-		d.changesAt(until)
+}
+
+// bound keeps the value between the trigger's bounds, and below what more workers
+// could help with. It comes last, so the bounds are exact.
+func (d *Decision) bound(spec Spec, latest *backlog.Reading) {
+	if d.Active && spec.MinReplicas > 0 {
+		d.change(Floored, max(d.Value, float64(spec.MinReplicas)*spec.Target))
 	}
+	if spec.MaxReplicas > 0 {
+		d.change(Limited, min(d.Value, float64(spec.MaxReplicas)*spec.Target))
+	}
+	d.change(Capped, spec.limit(d.Value, latest))
 }
 
 // change sets the value and notes the step if that changes anything.
 func (d *Decision) change(why Reason, value float64) {
 	if value != d.Value {
-		d.Steps = append(d.Steps, Step{why, d.Value, value})
+		d.step(Step{why, d.Value, value})
 		d.Value = value
 	}
+}
+
+// note notes a step that leaves the value as it is.
+func (d *Decision) note(why Reason) { d.step(Step{why, d.Value, d.Value}) }
+
+func (d *Decision) step(step Step) {
+	if d.Steps == nil {
+		d.Steps = make([]Step, 0, 4)
+	}
+	d.Steps = append(d.Steps, step)
 }
 
 // changesAt notes that the decision may change at t.
@@ -133,50 +126,4 @@ func (d *Decision) changesAt(t time.Time) {
 	if d.Until.IsZero() || t.Before(d.Until) {
 		d.Until = t
 	}
-}
-
-// count adds up the parts of a reading that count. Engines never report negative
-// numbers; should one do so, it must not hide the others.
-func (s Spec) count(r backlog.Reading) float64 {
-	parts := s.Count
-	if parts == 0 {
-		parts = CountAll
-	}
-	var n float64
-	if parts&CountReady != 0 {
-		n += math.Max(0, float64(r.Ready))
-	}
-	if parts&CountDue != 0 {
-		n += math.Max(0, float64(r.Due))
-	}
-	if parts&CountInFlight != 0 {
-		n += math.Max(0, float64(r.InFlight.N))
-	}
-	return n
-}
-
-// countNames are the names of the parts, in the order of their bits.
-func countNames() []string { return []string{"ready", "due", "inFlight"} }
-
-// ParseCounts reads the names of the parts that count.
-func ParseCounts(names []string) (Counts, error) {
-	var c Counts
-	for _, name := range names {
-		i := slices.Index(countNames(), name)
-		if i < 0 {
-			return 0, fmt.Errorf("%q is not one of %s", name, strings.Join(countNames(), ", "))
-		}
-		c |= 1 << i
-	}
-	return c, nil
-}
-
-func (c Counts) String() string {
-	var names []string
-	for i, name := range countNames() {
-		if c&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, ",")
 }

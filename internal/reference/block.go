@@ -7,11 +7,9 @@ import (
 	"strings"
 )
 
-// The lines between which a generated part of a document stands. The first one tells
-// the command that writes it, such as "make generate".
+// The lines between which a generated part of a document stands.
 const (
-	blockBegin = "<!-- generated: %s; "
-	lineEnd    = " -->\n"
+	blockBegin = "<!-- generated: %s; make %s -->\n"
 	blockEnd   = "<!-- end of %s -->\n"
 )
 
@@ -25,20 +23,28 @@ type Block struct {
 
 var errNoPlace = errors.New("the document has no place for the block")
 
-// Fill puts blocks in their places in a document. The error says which of them has none.
+// Fill puts blocks, which "make generate" writes, in their places in a document. The
+// error says which of them has none.
 func Fill(document string, blocks ...Block) (string, error) {
+	return FillBy("generate", document, blocks...)
+}
+
+// FillBy is Fill for blocks that another target of the Makefile writes.
+func FillBy(target, document string, blocks ...Block) (string, error) {
 	for _, block := range blocks {
-		begin, end := fmt.Sprintf(blockBegin, block.Name), fmt.Sprintf(blockEnd, block.Name)
+		begin, end := fmt.Sprintf(blockBegin, block.Name, target), fmt.Sprintf(blockEnd, block.Name)
 		before, rest, begins := strings.Cut(document, begin)
-		command, rest, told := strings.Cut(rest, lineEnd)
 		_, after, ends := strings.Cut(rest, end)
-		if !begins || !told || !ends {
+		if !begins || !ends {
 			return "", fmt.Errorf("fill %q: %w", block.Name, errNoPlace)
 		}
-		document = before + begin + command + lineEnd + "\n" + strings.TrimSpace(block.Text) + "\n\n" + end + after
+		document = before + begin + "\n" + strings.TrimSpace(block.Text) + "\n\n" + end + after
 	}
 	return document, nil
 }
+
+// Table returns a table of Markdown, of which the first row is the head.
+func Table(rows [][]string) string { return table(rows).String() }
 
 // A table is a table of Markdown: its first row is the head.
 type table [][]string

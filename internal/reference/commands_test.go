@@ -162,7 +162,7 @@ func (b sandbox) works(t *testing.T, place string, args []string) {
 	switch args[0] {
 	case "serve":
 		b.serves(t, place, args)
-	case "demo":
+	case "demo", "explain", "watch":
 		b.parses(t, place, args)
 	default:
 		if out, err := b.command(t.Context(), args).CombinedOutput(); err != nil {
@@ -178,7 +178,7 @@ func (b sandbox) serves(t *testing.T, place string, args []string) {
 	defer cancel()
 	cmd := b.command(ctx, args)
 	// Ports of the test, unless the line names some.
-	cmd.Env = append(cmd.Env, "SCALER_GRPC_ADDRESS=127.0.0.1:0", "SCALER_HTTP_ADDRESS=127.0.0.1:0", "SCALER_DRAIN_DELAY=0s")
+	cmd.Env = append(cmd.Env, "SCALER_GRPC_ADDRESS=127.0.0.1:0", "SCALER_HTTP_ADDRESS=127.0.0.1:0", "SCALER_ADMIN_ADDRESS=127.0.0.1:0", "SCALER_DRAIN_DELAY=0s")
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,12 @@ func TestGenerated(t *testing.T) {
 			{"common", Parameters(trigger.Common())},
 			{"layouts", layouts(t)},
 		}},
+		{"docs/decisions.md", []Block{
+			{"worked examples", decisions(t)},
+			{"tolerance", tolerance(t)},
+			{"stories", stories(t)},
+		}},
+		{"docs/operations.md", []Block{{"reasons", reasons()}}},
 		{"docs/configuration.md", []Block{
 			{"flags", Flags(help(t, "serve"))},
 			{"settings", settings()},

@@ -21,7 +21,7 @@ import (
 )
 
 // scrape returns the metrics of a scaler that KEDA has asked about a stream with
-// work in flight, which has every number that there is.
+// work in flight, which has every number that there is, and more of it than maxReplicas.
 func scrape(t *testing.T) []Metric {
 	t.Helper()
 	server := redistest.Start(t)
@@ -52,7 +52,7 @@ func scrape(t *testing.T) []Metric {
 	defer conn.Close()
 	ref := &pb.ScaledObjectRef{
 		Namespace: "shop", Name: "billing",
-		ScalerMetadata: map[string]string{"connection": "orders", "stream": "orders", "consumerGroup": "billing"},
+		ScalerMetadata: map[string]string{"connection": "orders", "stream": "orders", "consumerGroup": "billing", "target": "1", "maxReplicas": "2"},
 	}
 	if _, err := pb.NewExternalScalerClient(conn).IsActive(t.Context(), ref); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,10 @@ import (
 // an idle one.
 const heartbeat = 5 * time.Second
 
+// startup is how long after the start of the program a queue that is asked for was
+// most likely asked for before: KEDA polls each 30 s.
+const startup = time.Minute
+
 // stuckAfter is how long a loop may take between two beats.
 func (o Options) stuckAfter() time.Duration { return 2*heartbeat + 2*o.ReadTimeout }
 
@@ -86,7 +90,7 @@ func (l *link) start(source backlog.Source) {
 	l.mu.Lock()
 	l.retry, l.failures = time.Time{}, 0
 	for _, w := range l.watches {
-		l.schedule.set(w, time.Now())
+		l.schedule.set(w, time.Now(), backlog.CauseReopened)
 	}
 	l.mu.Unlock()
 	l.stopped.Go(func() { l.run(ctx, source) })
@@ -140,12 +144,13 @@ func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 	w, ok := l.watches[want.Query]
 	if !ok {
 		w = &watch{query: want.Query, first: make(chan struct{}), position: -1, subscribers: map[*Subscription]struct{}{}}
+		w.afterStart = now.Sub(l.options.started) < startup
 		l.watches[want.Query] = w
-		l.schedule.set(w, now)
+		l.schedule.set(w, now, backlog.CauseFirst)
 		l.pokeLoop()
 	}
 	w.asked.Store(now.UnixNano())
-	w.window = max(w.window, want.Window)
+	w.want(want)
 	if sub != nil {
 		w.subscribers[sub] = struct{}{}
 	}
@@ -167,12 +172,20 @@ func (l *link) wake(wake backlog.Wake) {
 	defer l.mu.Unlock()
 	if wake.Everything {
 		for _, w := range l.watches {
-			l.hasten(w, now)
+			l.hasten(w, now, backlog.CauseEverything)
 		}
 	}
 	for _, query := range wake.Queries {
-		if w, ok := l.watches[query]; ok && w.eager() {
-			l.hasten(w, now)
+		w, ok := l.watches[query]
+		if !ok {
+			continue
+		}
+		if w.eager(now) {
+			l.hasten(w, now, backlog.CauseWakeUp)
+		}
+		// What was not armed is woken for other reasons, such as to be armed.
+		if w.known().Armed {
+			w.stirred = now
 		}
 	}
 	l.pokeLoop()
@@ -180,9 +193,9 @@ func (l *link) wake(wake backlog.Wake) {
 
 // hasten makes w due as soon as WakeInterval allows, but no later than it is. mu
 // is held.
-func (l *link) hasten(w *watch, now time.Time) {
+func (l *link) hasten(w *watch, now time.Time, cause backlog.Cause) {
 	if w.position < 0 {
-		w.changed = true
+		w.changed = cause
 		return
 	}
 	soonest := w.read.Add(l.options.WakeInterval)
@@ -190,7 +203,7 @@ func (l *link) hasten(w *watch, now time.Time) {
 		soonest = now
 	}
 	if soonest.Before(w.due) {
-		l.schedule.set(w, soonest)
+		l.schedule.set(w, soonest, cause)
 	}
 }
 

@@ -49,7 +49,7 @@ func (l *link) take(now time.Time) (batch []*watch, next time.Time) {
 			l.drop(w)
 			continue
 		}
-		w.read, w.changed = now, false
+		w.read, w.changed = now, ""
 		batch = append(batch, w)
 	}
 	if len(l.schedule) > 0 && l.schedule[0].due.Before(next) {
@@ -94,7 +94,7 @@ func (l *link) putBack(w *watch, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !w.gone.Load() {
-		l.schedule.set(w, now)
+		l.schedule.set(w, now, w.cause)
 	}
 }
 
@@ -124,9 +124,10 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 				sub.notify()
 			}
 		}
-		l.schedule.set(w, l.nextRead(results[i], now, backoff, idlePoll))
-		if w.changed && w.eager() {
-			l.hasten(w, now)
+		next, cause := l.nextRead(results[i], w.used(now), now, backoff, idlePoll)
+		l.schedule.set(w, next, cause)
+		if w.changed != "" && w.eager(now) {
+			l.hasten(w, now, w.changed)
 		}
 	}
 }
@@ -173,15 +174,18 @@ func (l *link) backoff() time.Duration {
 	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter is no secret
 }
 
-// nextRead says when to read a queue again after result.
-func (l *link) nextRead(result backlog.Result, now time.Time, backoff, idlePoll time.Duration) time.Time {
+// nextRead says when to read a queue again after result, and why. used tells whether
+// it is in use although nothing may wait there.
+func (l *link) nextRead(result backlog.Result, used bool, now time.Time, backoff, idlePoll time.Duration) (time.Time, backlog.Cause) {
 	switch {
 	case isUnavailable(result.Err):
-		return now.Add(backoff)
+		return now.Add(backoff), backlog.CauseRetry
 	case result.Err != nil:
-		return l.tick(now, l.options.SafetyInterval)
+		return l.tick(now, l.options.SafetyInterval), backlog.CauseRetry
 	case result.Reading.Backlog() > 0:
-		return l.tick(now, l.options.ActiveInterval)
+		return l.tick(now, l.options.ActiveInterval), backlog.CausePoll
+	case result.Armed && used:
+		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.ActiveInterval), now)
 	case result.Armed:
 		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.SafetyInterval), now)
 	default:
@@ -192,14 +196,14 @@ func (l *link) nextRead(result backlog.Result, now time.Time, backoff, idlePoll 
 // noLaterThan returns regular, or nextDue if that is set and comes before. Where
 // the engine's clock is behind ours, what is due does not count as due yet: then
 // WakeInterval keeps the reads apart.
-func (l *link) noLaterThan(nextDue, regular, now time.Time) time.Time {
+func (l *link) noLaterThan(nextDue, regular, now time.Time) (time.Time, backlog.Cause) {
 	if nextDue.IsZero() || !nextDue.Before(regular) {
-		return regular
+		return regular, backlog.CausePoll
 	}
 	if soonest := now.Add(l.options.WakeInterval); nextDue.Before(soonest) {
-		return soonest
+		return soonest, backlog.CauseDue
 	}
-	return nextDue
+	return nextDue, backlog.CauseDue
 }
 
 // tick returns the next moment of a fixed beat of interval, so that all queues of

@@ -35,6 +35,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Registerer gets the metrics. Default: none.
 	Registerer prometheus.Registerer
+
+	// started is when the Sampler was made.
+	started time.Time
 }
 
 func (o Options) withDefaults() Options {

@@ -36,6 +36,7 @@ type Sampler struct {
 // New returns a Sampler without connections. Close stops it.
 func New(engines []backlog.Engine, options Options) *Sampler {
 	options = options.withDefaults()
+	options.started = time.Now()
 	s := &Sampler{
 		options: options,
 		engines: map[string]backlog.Engine{},
@@ -160,6 +161,15 @@ func (s *Sampler) Subscribe(want backlog.Interest) (*Subscription, error) {
 	sub.waiting.Store(true)
 	sub.watch = l.watch(want, sub)
 	return sub, nil
+}
+
+// Status tells how a connection is, from memory, and whether it is configured.
+func (s *Sampler) Status(connection string) (backlog.Status, bool) {
+	l, err := s.link(connection)
+	if err != nil {
+		return backlog.Status{}, false
+	}
+	return l.source.Load().Status(), true
 }
 
 // Stuck returns an error if a connection's loop makes no progress.

@@ -3,14 +3,16 @@ package sampler
 import (
 	"container/heap"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // A schedule is a heap of watches, the one due first on top.
 type schedule []*watch
 
-// set makes w due at t.
-func (s *schedule) set(w *watch, t time.Time) {
-	w.due = t
+// set makes w due at t, because of cause.
+func (s *schedule) set(w *watch, t time.Time, cause backlog.Cause) {
+	w.due, w.cause = t, cause
 	if w.position >= 0 {
 		heap.Fix(s, w.position)
 		return

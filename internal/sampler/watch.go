@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,16 +25,25 @@ type watch struct {
 	// The fields below are guarded by the link's mu.
 
 	subscribers map[*Subscription]struct{}
-	// window is how far back somebody wants to see.
-	window time.Duration
+	// window is how far back somebody wants to see, and inUse for how long the queue is
+	// read often after it stirred.
+	window, inUse time.Duration
+	// counters and parts say that somebody wants these of past readings too.
+	counters, parts bool
+	// afterStart says that the watch began right after the program did.
+	afterStart bool
+	// stirred is when the engine last said that the queue changed.
+	stirred time.Time
 	// due is when to read next; position is where in the schedule that stands, and
 	// -1 while a read is under way.
 	due      time.Time
 	position int
+	// cause is why it is due, or why it is being read.
+	cause backlog.Cause
 	// read is when the last read began.
 	read time.Time
-	// changed notes a wake-up that came while a read was under way.
-	changed bool
+	// changed notes what came while a read was under way and asks for another.
+	changed backlog.Cause
 }
 
 // known returns what is known, or nothing.
@@ -44,11 +54,23 @@ func (w *watch) known() backlog.Observation {
 	return backlog.Observation{}
 }
 
-// eager tells whether a change should be read at once: nothing waits there, or
-// somebody waits for more.
-func (w *watch) eager() bool {
+// want takes in what somebody asks for.
+func (w *watch) want(want backlog.Interest) {
+	w.window = max(w.window, want.Window)
+	w.inUse = max(w.inUse, want.InUse)
+	w.counters = w.counters || want.Counters
+	w.parts = w.parts || want.Parts
+}
+
+// used tells whether the queue stirred so lately that it counts as in use.
+func (w *watch) used(now time.Time) bool { return w.stirred.Add(w.inUse).After(now) }
+
+// eager tells whether a change should be read at once: nothing waits there and the
+// queue was not in use before, or somebody waits for more.
+func (w *watch) eager(now time.Time) bool {
 	seen := w.known()
-	if !seen.Known() || seen.Err != nil || seen.Latest.Ready+seen.Latest.Due == 0 {
+	idle := seen.Latest.Ready+seen.Latest.Due == 0 && !w.used(now)
+	if !seen.Known() || seen.Err != nil || idle {
 		return true
 	}
 	for sub := range w.subscribers {
@@ -72,6 +94,7 @@ func (w *watch) absorb(result backlog.Result, now time.Time) bool {
 	before := w.known()
 	after := before
 	after.Armed = result.Armed
+	after.Last = backlog.Look{At: now, Cause: w.cause}
 	if result.Err != nil {
 		after.Err = result.Err
 		if before.Err == nil {
@@ -81,12 +104,22 @@ func (w *watch) absorb(result backlog.Result, now time.Time) bool {
 		after.Err, after.FailingSince = nil, time.Time{}
 		after.Latest = result.Reading
 		after.Past = w.remember(before, result.Reading)
+		if !before.Known() {
+			after.Since, after.AfterStart = result.Reading.At, w.afterStart
+		} else if counted(before.Latest, result.Reading) {
+			w.stirred = now
+		}
+		if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
+			after.Woke = after.Last
+		}
 	}
-	news := w.seen.Swap(&after) == nil
-	if news {
+	after.Stirred = w.stirred
+	first := w.seen.Swap(&after) == nil
+	if first {
 		close(w.first)
 	}
-	return news || backlog.Reason(before.Err) != backlog.Reason(after.Err) || !sameCounts(before.Latest, after.Latest)
+	begins := w.used(now) && !before.Stirred.Add(w.inUse).After(now)
+	return first || begins || backlog.Reason(before.Err) != backlog.Reason(after.Err) || !sameCounts(before.Latest, after.Latest)
 }
 
 // remember returns the past of a new reading: what is still within the window,
@@ -97,13 +130,41 @@ func (w *watch) remember(before backlog.Observation, latest backlog.Reading) []b
 	for len(past) > 0 && latest.At.Sub(past[0].At) > w.window {
 		past = past[1:]
 	}
-	if before.Known() && w.window > 0 && !sameCounts(before.Latest, latest) {
-		past = append(past, before.Latest)
+	replaced := before.Latest
+	same := sameCounts(replaced, latest)
+	if w.counters {
+		same = same && replaced.Enqueued == latest.Enqueued
+	}
+	if w.parts {
+		same = same && sameParts(replaced.Parts, latest.Parts, w.counters)
+	} else {
+		replaced.Parts = nil
+	}
+	if before.Known() && w.window > 0 && !same {
+		past = append(past, replaced)
 	}
 	return past
 }
 
-// sameCounts tells whether two readings differ in nothing that a decision sees.
+// counted tells whether a counter of the engine says that something came or went.
+func counted(before, after backlog.Reading) bool {
+	return before.Epoch == after.Epoch && (moved(before.Enqueued, after.Enqueued) || moved(before.Dequeued, after.Dequeued))
+}
+
+func moved(before, after backlog.Count) bool {
+	return before.Known && after.Known && before.N != after.N
+}
+
+// sameParts tells whether the parts of two readings differ in nothing that a decision
+// sees.
+func sameParts(a, b []backlog.Part, counters bool) bool {
+	return slices.EqualFunc(a, b, func(a, b backlog.Part) bool {
+		return a.Queue == b.Queue && sameCounts(a.Reading, b.Reading) && (!counters || a.Reading.Enqueued == b.Reading.Enqueued)
+	})
+}
+
+// sameCounts tells whether two readings differ in nothing that a decision sees, apart
+// from counters and parts.
 func sameCounts(a, b backlog.Reading) bool {
 	return a.Ready == b.Ready && a.Due == b.Due && a.InFlight == b.InFlight &&
 		a.Missing == b.Missing && a.Paused == b.Paused && a.MaxUseful == b.MaxUseful && a.Epoch == b.Epoch

@@ -18,7 +18,7 @@ import (
 const liveTriggers = 10_000
 
 // newBenchServer returns a server that knows all live triggers, without gRPC.
-func newBenchServer(b *testing.B) (*server.Server, []*pb.ScaledObjectRef) {
+func newBenchServer(b testing.TB) (*server.Server, []*pb.ScaledObjectRef) {
 	b.Helper()
 	fake := backlogtest.NewFake()
 	engines := []backlog.Engine{fake.Engine()}
@@ -32,7 +32,7 @@ func newBenchServer(b *testing.B) (*server.Server, []*pb.ScaledObjectRef) {
 	for i := range refs {
 		queue := fmt.Sprint("team-orders-", i)
 		fake.SetReady(queue, int64(i%100))
-		refs[i] = ref(queue, "target", "10", "activation", "2", "hold", "30s", "consumerGroup", "billing")
+		refs[i] = ref(queue, "target", "10", "activation", "2", "maxStaleness", "30s", "consumerGroup", "billing")
 		refs[i].Name = fmt.Sprint("worker-", i)
 		if _, err := srv.IsActive(b.Context(), refs[i]); err != nil {
 			b.Fatal(err)

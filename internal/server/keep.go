@@ -41,7 +41,7 @@ func (s *Server) Keep(watches []Watch) error {
 }
 
 func (s *Server) keep(w Watch) error {
-	live, err := s.resolve(&pb.ScaledObjectRef{Namespace: w.Namespace, Name: w.Name, ScalerMetadata: w.Metadata})
+	live, err := s.resolve(&pb.ScaledObjectRef{Namespace: w.Namespace, Name: w.Name, ScalerMetadata: w.Metadata}, methodNone)
 	if err != nil {
 		return err
 	}

@@ -25,13 +25,13 @@ type triggerCollector struct {
 	server                       *Server
 	ready, due, inFlight, oldest *prometheus.Desc
 	value, target, active, age   *prometheus.Desc
-	warning                      *prometheus.Desc
+	warning, reason              *prometheus.Desc
 }
 
 func newTriggerCollector(s *Server) *triggerCollector {
 	labels := []string{"namespace", "scaledobject", "connection", "queue", "trigger"}
-	desc := func(subsystem, name, help string) *prometheus.Desc {
-		return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, subsystem, name), help, labels, nil)
+	desc := func(subsystem, name, help string, more ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, subsystem, name), help, slices.Concat(labels, more), nil)
 	}
 	return &triggerCollector{
 		server:   s,
@@ -44,12 +44,13 @@ func newTriggerCollector(s *Server) *triggerCollector {
 		active:   desc("trigger", "active", "1 if KEDA is told that there is work, else 0. Absent while unknown."),
 		warning:  desc("trigger", "warning", "1 if the reading carries a warning, which the log tells, such as a queue that the framework does not know; else 0."),
 		age:      desc("trigger", "reading_age_seconds", "Age of the reading that the value comes from."),
+		reason:   desc("trigger", "decision_reason", "1 for each reason why the value is not just the backlog, or the trigger is active without one.", "reason"),
 	}
 }
 
 // Describe tells all metrics.
 func (c *triggerCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{c.ready, c.due, c.inFlight, c.oldest, c.value, c.target, c.active, c.age, c.warning} {
+	for _, desc := range []*prometheus.Desc{c.ready, c.due, c.inFlight, c.oldest, c.value, c.target, c.active, c.age, c.warning, c.reason} {
 		ch <- desc
 	}
 }
@@ -85,7 +86,8 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, l
 	}
 	gauge(c.age, now.Sub(seen.Latest.At).Seconds())
 	gauge(c.warning, number(seen.Latest.Warning != ""))
-	decision, err := policy.Decide(t.trigger.Policy, seen, now)
+	decision, err := t.decide(seen, now)
+	c.reportReasons(ch, decision.Steps, labels)
 	if err != nil {
 		return
 	}
@@ -126,6 +128,18 @@ func queues(t *liveTrigger, r backlog.Reading) []backlog.Part {
 		// A slice of its own: the reading is everybody's.
 		parts := slices.Clone(r.Parts[:maxParts])
 		return append(parts, backlog.Part{Queue: otherQueues, Reading: backlog.Together(r.Parts[maxParts:])})
+	}
+}
+
+// reportReasons sends a series for each reason of a decision, also of one that is not
+// told because the trigger settles.
+func (c *triggerCollector) reportReasons(ch chan<- prometheus.Metric, steps []policy.Step, labels []string) {
+	reported := map[policy.Reason]bool{}
+	for _, step := range steps {
+		if !reported[step.Reason] {
+			reported[step.Reason] = true
+			ch <- prometheus.MustNewConstMetric(c.reason, prometheus.GaugeValue, 1, slices.Concat(labels, []string{string(step.Reason)})...)
+		}
 	}
 }
 

@@ -3,13 +3,14 @@ package server
 import (
 	"context"
 	"math"
+	"time"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 )
 
 // IsActive tells whether the workload should run at all.
 func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
-	decision, err := s.decide(ctx, ref)
+	decision, err := s.decide(ctx, ref, methodIsActive)
 	if err != nil {
 		return nil, err
 	}
@@ -23,10 +24,11 @@ func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsA
 // events of the ScaledObject:
 // https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L1198
 func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
-	live, err := s.resolve(ref)
+	live, err := s.resolve(ref, methodGetMetricSpec)
 	if err != nil {
 		return refusedSpec(), nil //nolint:nilerr // GetMetrics tells it where it is read
 	}
+	live.calls.note(methodGetMetricSpec, answer{target: live.trigger.Policy.Target}, time.Now())
 	return live.metricSpec(), nil
 }
 
@@ -43,7 +45,7 @@ func refusedSpec() *pb.GetMetricSpecResponse {
 // current is no error:
 // https://github.com/kedacore/keda/blob/v2.21.0/pkg/scalers/external_scaler.go#L243
 func (s *Server) GetMetrics(ctx context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
-	decision, err := s.decide(ctx, request.GetScaledObjectRef())
+	decision, err := s.decide(ctx, request.GetScaledObjectRef(), methodGetMetrics)
 	if err != nil {
 		return nil, err
 	}

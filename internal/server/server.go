@@ -63,6 +63,7 @@ type Server struct {
 	triggers *triggers
 	streams  *prometheus.GaugeVec
 	refusals *refusals
+	refused  *refused
 
 	// epoch is the configuration in force; replaced by SetCatalog.
 	epoch atomic.Pointer[epoch]
@@ -94,6 +95,7 @@ func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 			Namespace: metricsNamespace, Name: "open_streams", Help: "Streams that KEDA holds open.",
 		}, []string{"method"}),
 		refusals: newRefusals(options.Logger),
+		refused:  newRefused(options.TriggerTTL),
 		draining: make(chan struct{}),
 	}
 	s.epoch.Store(&epoch{catalog: catalog, over: make(chan struct{})})
@@ -111,20 +113,23 @@ func (s *Server) SetCatalog(catalog *trigger.Catalog) {
 // comes back without a growing delay. It is idempotent.
 func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }
 
-// resolve returns the trigger that a reference describes.
-func (s *Server) resolve(ref *pb.ScaledObjectRef) (*liveTrigger, error) {
+// resolve returns the trigger that a reference describes, for a call of method.
+func (s *Server) resolve(ref *pb.ScaledObjectRef, by method) (*liveTrigger, error) {
 	now := time.Now()
 	if live := s.triggers.find(ref, now); live != nil {
+		live.askedBy.Store(uint32(by))
 		return live, nil
 	}
 	current := s.epoch.Load()
 	parsed, err := current.catalog.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
 	if err != nil {
+		s.refused.add(s.triggers.hash(ref), newRefusedTrigger(current.catalog, ref, by, err, now))
 		return nil, err
 	}
 	parsed.Policy.MaxStaleness = cmp.Or(parsed.Policy.MaxStaleness, s.options.MaxStaleness)
 	live := newLiveTrigger(ref, parsed)
-	s.triggers.add(live, now)
+	live.askedBy.Store(uint32(by))
+	s.refused.remove(s.triggers.add(live, now))
 	if s.epoch.Load() != current {
 		// The configuration changed meanwhile: what was parsed by the old one must
 		// not stay.
@@ -134,18 +139,20 @@ func (s *Server) resolve(ref *pb.ScaledObjectRef) (*liveTrigger, error) {
 }
 
 // decide answers a trigger from what is known of its queue.
-func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef) (policy.Decision, error) {
-	live, err := s.resolve(ref)
+func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method) (policy.Decision, error) {
+	live, err := s.resolve(ref, by)
 	if err != nil {
 		return policy.Decision{}, toStatus(err)
 	}
 	seen, err := s.observer.Observe(ctx, live.interest)
+	now := time.Now()
 	if err != nil {
-		return policy.Decision{}, toStatus(live.explain(err))
+		return policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
-	decision, err := policy.Decide(live.trigger.Policy, seen, time.Now())
+	decision, err := live.decide(seen, now)
 	if err != nil {
-		return policy.Decision{}, toStatus(live.explain(err))
+		return policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
+	live.calls.note(by, answer{value: decision.Value, active: decision.Active}, now)
 	return decision, nil
 }

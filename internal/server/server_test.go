@@ -120,6 +120,7 @@ func (w world) value(r *pb.ScaledObjectRef) *pb.MetricValue {
 func TestCalls(t *testing.T) {
 	inWorld(t, server.Options{}, func(w world) {
 		w.fake.Set("jobs", backlog.Reading{Ready: 11, Due: 2, InFlight: backlog.Exactly(1)})
+		w.fake.Set("waiting", backlog.Reading{Ready: 14})
 		w.fake.Set("huge", backlog.Reading{Ready: math.MaxInt64})
 		for _, tc := range []struct {
 			name   string
@@ -139,9 +140,19 @@ func TestCalls(t *testing.T) {
 				&pb.MetricSpec{MetricName: "queue-jobs", TargetSize: 1, TargetSizeFloat: 0.5},
 			},
 			{
-				"not more than the activation", ref("jobs", "activation", "14"), false,
+				"not more than the activation", ref("waiting", "activation", "14"), false,
+				&pb.MetricValue{MetricName: "asked", MetricValue: 14, MetricValueFloat: 14},
+				&pb.MetricSpec{MetricName: "queue-waiting", TargetSize: 5, TargetSizeFloat: 5},
+			},
+			{
+				"not more than the activation, but in flight", ref("jobs", "activation", "14"), true,
 				&pb.MetricValue{MetricName: "asked", MetricValue: 14, MetricValueFloat: 14},
 				&pb.MetricSpec{MetricName: "queue-jobs", TargetSize: 5, TargetSizeFloat: 5},
+			},
+			{
+				"a drain time", ref("jobs", "drainTime", "60s", "throughput", "2"), true,
+				&pb.MetricValue{MetricName: "asked", MetricValue: 14, MetricValueFloat: 14},
+				&pb.MetricSpec{MetricName: "queue-jobs", TargetSize: 120, TargetSizeFloat: 120},
 			},
 			{
 				"nothing", ref("empty"), false,

@@ -37,7 +37,7 @@ func (s *Server) streamActivity(
 	ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse], told *activity, lifetime <-chan time.Time,
 ) (again bool, err error) {
 	current := s.epoch.Load()
-	live, err := s.resolve(ref)
+	live, err := s.resolve(ref, methodStreamIsActive)
 	if err != nil {
 		return false, toStatus(err)
 	}
@@ -52,13 +52,15 @@ func (s *Server) streamActivity(
 	defer timer.Stop()
 	for {
 		now := time.Now()
-		decision, err := policy.Decide(live.trigger.Policy, sub.Observation(), now)
-		sub.SetWaiting(err != nil || !decision.Active)
-		if err == nil {
-			if told.update(decision.Active, now) {
-				if err := stream.Send(&pb.IsActiveResponse{Result: decision.Active}); err != nil {
-					return false, err
-				}
+		decision, err := live.decide(sub.Observation(), now)
+		sub.SetWaiting(!decision.Active)
+		if settling := errors.Is(err, policy.ErrSettling); err == nil || settling {
+			sent, err := told.tell(stream, decision, settling, now)
+			if err != nil {
+				return false, err
+			}
+			if sent {
+				live.calls.note(methodStreamIsActive, answer{active: decision.Active}, now)
 			}
 			timer.Reset(told.next(decision, now))
 		}
@@ -94,7 +96,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 	var target float64
 	for {
 		current := s.epoch.Load()
-		live, err := s.resolve(ref)
+		live, err := s.resolve(ref, methodStreamMetricSpec)
 		if err != nil {
 			return toStatus(err)
 		}
@@ -106,6 +108,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 			if err := stream.Send(live.metricSpec()); err != nil {
 				return err
 			}
+			live.calls.note(methodStreamMetricSpec, answer{target: t.Policy.Target}, time.Now())
 		}
 		select {
 		case <-current.over:
@@ -147,6 +150,17 @@ type activity struct {
 	lastActive time.Time
 	// repeat is how long after said "active" is said again.
 	repeat time.Duration
+}
+
+// tell sends the present state if it is news. While a trigger settles after a start it
+// may become active, and not inactive.
+func (a *activity) tell(
+	stream grpc.ServerStreamingServer[pb.IsActiveResponse], decision policy.Decision, settling bool, now time.Time,
+) (sent bool, err error) {
+	if settling && !decision.Active || !a.update(decision.Active, now) {
+		return false, nil
+	}
+	return true, stream.Send(&pb.IsActiveResponse{Result: decision.Active})
 }
 
 // update takes in the present state and tells whether to send it.

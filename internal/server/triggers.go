@@ -9,8 +9,10 @@ import (
 	"time"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"google.golang.org/grpc/codes"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -23,8 +25,12 @@ type liveTrigger struct {
 
 	// asked is when KEDA asked last, in nanoseconds since 1970.
 	asked atomic.Int64
+	// askedBy is the method of that call.
+	askedBy atomic.Uint32
 	// streams is how many streams hold the trigger.
 	streams atomic.Int32
+	// calls are what KEDA was answered.
+	calls conversation
 }
 
 func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
@@ -33,13 +39,30 @@ func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
 		scaledObject: ref.GetName(),
 		metadata:     ref.GetScalerMetadata(),
 		trigger:      t,
-		interest:     backlog.Interest{Connection: t.Connection, Query: t.Query, Window: t.Policy.Window()},
+		interest: backlog.Interest{
+			Connection: t.Connection, Query: t.Query, Window: t.Policy.Window(),
+			InUse: t.Policy.InUse(), Counters: t.Policy.Counters(), Parts: t.Policy.Parts(),
+		},
 	}
 }
 
 // is tells whether ref describes this trigger.
 func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
 	return t.namespace == ref.GetNamespace() && t.scaledObject == ref.GetName() && maps.Equal(t.metadata, ref.GetScalerMetadata())
+}
+
+// decide decides about the trigger.
+func (t *liveTrigger) decide(seen backlog.Observation, now time.Time) (policy.Decision, error) {
+	return policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
+}
+
+// lastTold is the value that KEDA was told last; zero if its last call got an error.
+func (t *liveTrigger) lastTold() policy.Told {
+	last := t.calls[methodGetMetrics].last.Load()
+	if last == nil || last.code != codes.OK {
+		return policy.Told{}
+	}
+	return policy.Told{Value: last.value}
 }
 
 // wanted tells whether KEDA still asks about the trigger.
@@ -79,18 +102,25 @@ func (t *triggers) find(ref *pb.ScaledObjectRef, now time.Time) *liveTrigger {
 	return live
 }
 
-// add keeps a trigger, and forgets those that nobody asked for in a while.
-func (t *triggers) add(live *liveTrigger, now time.Time) {
+// add keeps a trigger, forgets those that nobody asked for in a while, and returns
+// the trigger's hash.
+func (t *triggers) add(live *liveTrigger, now time.Time) uint64 {
 	live.asked.Store(now.UnixNano())
-	key := t.hash(&pb.ScaledObjectRef{Namespace: live.namespace, Name: live.scaledObject, ScalerMetadata: live.metadata})
+	key := t.hash(live.ref())
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.live[key] = live
 	if now.Sub(t.swept) < t.ttl/4 {
-		return
+		return key
 	}
 	t.swept = now
 	maps.DeleteFunc(t.live, func(_ uint64, live *liveTrigger) bool { return !live.wanted(now, t.ttl) })
+	return key
+}
+
+// ref describes this trigger.
+func (t *liveTrigger) ref() *pb.ScaledObjectRef {
+	return &pb.ScaledObjectRef{Namespace: t.namespace, Name: t.scaledObject, ScalerMetadata: t.metadata}
 }
 
 // clear forgets all triggers. Streams keep theirs until they ask again.

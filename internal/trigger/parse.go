@@ -2,16 +2,13 @@ package trigger
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
 	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
 )
 
@@ -44,6 +41,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	}
 	layout := p.layout(c.engines[connection.Engine])
 	t := Trigger{Connection: name, Policy: p.policy(layout), Query: p.query(layout)}
+	p.checkSeveral(t, layout)
 	p.rejectRest(c.engines[connection.Engine], layout)
 	if len(p.faults) == 0 && layout.Check != nil {
 		if err := layout.Check(t.Query); err != nil {
@@ -147,55 +145,6 @@ func (p *parser) query(layout backlog.Layout) backlog.Query {
 	}
 	q.Params = backlog.NewParams(params)
 	return q
-}
-
-// policy reads the common parameters.
-func (p *parser) policy(layout backlog.Layout) policy.Spec {
-	spec := policy.Spec{Target: DefaultTarget, Count: policy.CountAll, MissingIsError: layout.MissingIsError}
-	for _, parameter := range policyParameters() {
-		text := p.text(parameter)
-		if text == "" {
-			continue
-		}
-		value, _ := parameter.Parse(text) // text has reported the fault already
-		if err := apply(&spec, parameter.Name, value); err != nil {
-			p.faults.add(parameter.Name, "%q: %s", shorten(text), err)
-		}
-	}
-	return spec
-}
-
-// apply sets one common parameter in spec.
-func apply(spec *policy.Spec, name string, value any) (err error) {
-	switch v := value.(type) {
-	case float64:
-		switch {
-		case name == keyTarget && v <= 0:
-			return errors.New("want a number greater than 0")
-		case v < 0:
-			return errors.New("want a number that is not negative")
-		case name == keyTarget:
-			spec.Target = v
-		default:
-			spec.Activation = v
-		}
-	case []string:
-		spec.Count, err = policy.ParseCounts(v)
-	case string:
-		spec.MissingIsError = v == missingError
-	case time.Duration:
-		switch {
-		case name == keyHold && v > maxHold:
-			return fmt.Errorf("want at most %s", maxHold)
-		case name == keyHold:
-			spec.Hold = v
-		case v < minStaleness || v > maxStaleness:
-			return fmt.Errorf("want a duration from %s to %s", minStaleness, maxStaleness)
-		default:
-			spec.MaxStaleness = v
-		}
-	}
-	return err
 }
 
 // text takes the text of a parameter, after checking that it parses. It returns

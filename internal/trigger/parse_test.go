@@ -31,7 +31,7 @@ func catalog() *trigger.Catalog {
 				},
 			},
 			{
-				Name: "pair", Queue: "name",
+				Name: "pair", Queue: "name", SharesKeys: true,
 				Parameters: []backlog.Parameter{{Name: "other", Kind: backlog.KindText, Required: true}},
 				Check: func(q backlog.Query) error {
 					if q.Params.Get("other") == q.Queue {
@@ -40,6 +40,7 @@ func catalog() *trigger.Catalog {
 					return nil
 				},
 			},
+			{Name: "many", Queue: "names of lists", Patterns: "everywhere", Oldest: "exact"},
 		}}},
 	)
 }
@@ -98,10 +99,60 @@ func TestParse(t *testing.T) {
 					"consumerGroup": "billing", "groupStart": "first",
 				})},
 				Policy: policy.Spec{
-					Target: 2.5, Activation: 10, Hold: 90 * time.Second,
+					Target: 2.5, Activation: 10, Hold: 90 * time.Second, HoldActive: 90 * time.Second,
 					Count: policy.CountReady | policy.CountInFlight, MaxStaleness: time.Minute,
 				},
 				MetricName: "stream-orders-billing-ready-inflight-bc9deac5",
+			},
+		},
+		{
+			name:      "a drain time, with all that goes with it",
+			namespace: "shop",
+			metadata: map[string]string{
+				"connection": "orders", "many": "jobs", "drainTime": "60s", "throughput": "0.3333", "rateWindow": "30s",
+				"maxAge": "45s", "hold": "1m", "holdActive": "5m", "minReplicas": "2", "maxReplicas": "20",
+			},
+			want: trigger.Trigger{
+				Connection: "orders", Query: backlog.Query{Layout: "many", Queue: "jobs"},
+				Policy: policy.Spec{
+					Target: 19.998, DrainTime: time.Minute, RateWindow: 30 * time.Second, MaxAge: 45 * time.Second,
+					Hold: time.Minute, HoldActive: 5 * time.Minute, MinReplicas: 2, MaxReplicas: 20, Count: policy.CountAll,
+				},
+				MetricName: "many-jobs",
+			},
+		},
+		{
+			name:      "several queues, and a window that nobody named",
+			namespace: "shop",
+			metadata: map[string]string{
+				"connection": "orders", "many": "critical, tenant-*", "combine": "max", "weights": `critical = 3, tenant-a\=b=0.5,*=2`,
+				"drainTime": "10s", "throughput": "2",
+			},
+			want: trigger.Trigger{
+				Connection: "orders", Query: backlog.Query{Layout: "many", Queue: "critical,tenant-*"},
+				Policy: policy.Spec{
+					Target: 20, DrainTime: 10 * time.Second, RateWindow: time.Minute, Count: policy.CountAll, Largest: true,
+					Weights: []policy.Weight{{Queues: "critical", Value: 3}, {Queues: `tenant-a\=b`, Value: 0.5}, {Queues: "*", Value: 2}},
+				},
+				MetricName: "many-critical-tenant-28c0fcb3",
+			},
+		},
+		{
+			name:      "a layout whose queues share keys",
+			namespace: "shop",
+			metadata:  map[string]string{"connection": "orders", "pair": "a", "other": "b"},
+			want: trigger.Trigger{
+				Connection: "orders", Query: backlog.Query{Layout: "pair", Queue: "a", Params: "other=b"},
+				Policy: policy.Spec{Target: 5, Count: policy.CountAll, SharesKeys: true}, MetricName: "pair-a-b",
+			},
+		},
+		{
+			name:      "a target finer than Kubernetes can tell",
+			namespace: "shop",
+			metadata:  map[string]string{"connection": "orders", "list": "jobs", "target": "0.0004"},
+			want: trigger.Trigger{
+				Connection: "orders", Query: backlog.Query{Layout: "list", Queue: "jobs"},
+				Policy: policy.Spec{Target: 0.001, Count: policy.CountAll}, MetricName: "list-jobs",
 			},
 		},
 	} {
@@ -128,10 +179,10 @@ func TestParseFaults(t *testing.T) {
 		{"no connection", map[string]string{"connection": ""}, "connection: required: the name of a connection of the scaler's configuration (there are: orders)"},
 		{"unknown connection", map[string]string{"connection": "order"}, `connection: not available: namespace "shop" has no connection "order", did you mean "orders"? (there are: orders)`},
 		{"another tenant's connection", map[string]string{"connection": "vault"}, `connection: not available: namespace "shop" has no connection "vault" (there are: orders)`},
-		{"no queue", map[string]string{"list": ""}, "no key names the queue, want one of list, stream, pair"},
-		{"no queue, but a layout's parameter", map[string]string{"list": "", "consumerGroup": "g"}, "no key names the queue, want one of list, stream, pair"},
-		{"misspelt layout", map[string]string{"list": "", "lisst": "jobs"}, `no key names the queue, want one of list, stream, pair; lisst: unknown key, did you mean "list"?`},
-		{"two queues", map[string]string{"stream": "s"}, "stream: the queue is named by list already, want one of list, stream, pair"},
+		{"no queue", map[string]string{"list": ""}, "no key names the queue, want one of list, stream, pair, many"},
+		{"no queue, but a layout's parameter", map[string]string{"list": "", "consumerGroup": "g"}, "no key names the queue, want one of list, stream, pair, many"},
+		{"misspelt layout", map[string]string{"list": "", "lisst": "jobs"}, `no key names the queue, want one of list, stream, pair, many; lisst: unknown key, did you mean "list"?`},
+		{"two queues", map[string]string{"stream": "s"}, "stream: the queue is named by list already, want one of list, stream, pair, many"},
 		{"a name between commas is empty", map[string]string{"list": "a,,b"}, `list: "a,,b": a name is empty, want names separated by single commas`},
 		{"a backslash at the end", map[string]string{"list": `a\`}, `list: "a\\": ends with a single \, want \\ for a backslash`},
 		{"blank queue", map[string]string{"list": " "}, "list: is empty, want the key of the list"},
@@ -139,6 +190,25 @@ func TestParseFaults(t *testing.T) {
 		{"a parameter of another layout", map[string]string{"consumerGroup": "g"}, "consumerGroup: unknown key"},
 		{"target is no number", map[string]string{"target": "five"}, `target: "five": want a number`},
 		{"target is zero", map[string]string{"target": "0"}, `target: "0": want a number greater than 0`},
+		{"throughput alone", map[string]string{"throughput": "2"}, "throughput: needs drainTime as well: within which time the backlog is to be gone"},
+		{"drain time alone", map[string]string{"drainTime": "60s"}, "drainTime: needs throughput as well: the messages that one replica finishes in a second"},
+		{"drain time and target", map[string]string{"drainTime": "60s", "throughput": "2", "target": "5"}, "target: does not go with drainTime, for which the target is throughput times drainTime"},
+		{"drain time too short", map[string]string{"drainTime": "10ms", "throughput": "2"}, `drainTime: "10ms": want a duration from 1s to 24h0m0s`},
+		{"throughput is zero", map[string]string{"drainTime": "60s", "throughput": "0"}, `throughput: "0": want a number greater than 0`},
+		{"less than Kubernetes can tell", map[string]string{"drainTime": "1s", "throughput": "0.0001"}, "throughput: times drainTime is 0.0001 messages per replica, want a number from 0.001"},
+		{"rate window alone", map[string]string{"rateWindow": "60s"}, "rateWindow: is for drainTime, which is not set"},
+		{"rate window too short", map[string]string{"drainTime": "60s", "throughput": "2", "rateWindow": "5s"}, `rateWindow: "5s": want a duration from 10s to 1h0m0s`},
+		{"age where it is not known", map[string]string{"maxAge": "30s"}, "maxAge: of a list it is not known how long messages wait"},
+		{"bounds crossed", map[string]string{"minReplicas": "5", "maxReplicas": "4"}, "minReplicas: 5 is more than maxReplicas, which is 4"},
+		{"no bound", map[string]string{"maxReplicas": "0"}, `maxReplicas: "0": want a whole number from 1 to 1000000`},
+		{"a weight of another queue", map[string]string{"list": "", "many": "critical,low", "weights": "critcal=2,l*=3"}, `weights: "critcal" is none of the queues that many names, did you mean "critical"?`},
+		{"weights of one queue", map[string]string{"weights": "jobs=2"}, "weights: is for several queues, and list names one"},
+		{"the largest of one queue", map[string]string{"combine": "max"}, "combine: is for several queues, and list names one"},
+		{"a weight without a name", map[string]string{"weights": " = 2"}, `weights: "= 2": "= 2" is no weight, want NAME=NUMBER`},
+		{"a weight of nothing", map[string]string{"weights": "a=0"}, `weights: "a=0": "0" is no weight, want a number above 0, at most 1000`},
+		{"a weight that is no number", map[string]string{"weights": "a=NaN"}, `weights: "a=NaN": "NaN" is no weight, want a number above 0, at most 1000`},
+		{"a weight twice", map[string]string{"weights": "a=1,b=2,a=3"}, `weights: "a=1,b=2,a=3": "a" is there twice`},
+		{"active hold too long", map[string]string{"holdActive": "2h"}, `holdActive: "2h": want at most 1h0m0s`},
 		{"target is not finite", map[string]string{"target": "NaN"}, `target: "NaN": want a number`},
 		{"negative activation", map[string]string{"activation": "-1"}, `activation: "-1": want a number that is not negative`},
 		{"unknown part", map[string]string{"count": "ready,delayed"}, `count: "ready,delayed": "delayed" is not one of ready, due, inFlight`},

@@ -3,8 +3,6 @@
 package trigger
 
 import (
-	"time"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/policy"
 )
@@ -35,24 +33,88 @@ func Common() []backlog.Parameter {
 	}}, policyParameters()...)
 }
 
+// The names of the common keys.
+const (
+	keyConnection   = "connection"
+	keyTarget       = "target"
+	keyDrainTime    = "drainTime"
+	keyThroughput   = "throughput"
+	keyRateWindow   = "rateWindow"
+	keyMaxAge       = "maxAge"
+	keyActivation   = "activation"
+	keyCount        = "count"
+	keyCombine      = "combine"
+	keyWeights      = "weights"
+	keyHold         = "hold"
+	keyHoldActive   = "holdActive"
+	keyMinReplicas  = "minReplicas"
+	keyMaxReplicas  = "maxReplicas"
+	keyMissing      = "missing"
+	keyMaxStaleness = "maxStaleness"
+)
+
+// The choices of the common keys.
+const (
+	combineSum   = "sum"
+	combineMax   = "max"
+	missingZero  = "zero"
+	missingError = "error"
+)
+
 // policyParameters are the common parameters that say how to decide.
 func policyParameters() []backlog.Parameter {
 	return []backlog.Parameter{
 		{
 			Name: keyTarget, Kind: backlog.KindNumber, Default: "5",
-			Doc: "Messages per replica: the HPA wants the backlog divided by this, rounded up. Greater than zero.",
+			Doc: "Messages per replica: the HPA wants the backlog divided by this, rounded up. Greater than zero; Kubernetes knows thousandths.",
+		},
+		{
+			Name: keyDrainTime, Kind: backlog.KindDuration,
+			Doc: "In place of `target`: as many replicas as get the backlog done within this time, with what arrives meanwhile. Needs `throughput`. From 1s to 24h.",
+		},
+		{
+			Name: keyThroughput, Kind: backlog.KindNumber,
+			Doc: "Messages that one replica finishes in a second, for `drainTime`. Greater than zero.",
+		},
+		{
+			Name: keyRateWindow, Kind: backlog.KindDuration,
+			Doc: "With `drainTime`: over which time arrivals are measured, 1m where nothing is said. From 10s to 1h.",
+		},
+		{
+			Name: keyMaxAge, Kind: backlog.KindDuration,
+			Doc: "When the oldest message waits for longer than this, what waits counts age / maxAge times, at most 4 times. From 1s to 24h.",
 		},
 		{
 			Name: keyActivation, Kind: backlog.KindNumber, Default: "0",
-			Doc: "The backlog must exceed this for the first replica to start.",
+			Doc: "The value must exceed this for the first replica to start.",
 		},
 		{
 			Name: keyCount, Kind: backlog.KindList, Default: "ready,due,inFlight",
-			Doc: "Which parts of the backlog count: any of ready, due, inFlight.",
+			Doc: "Which parts of the backlog count: any of ready, due, inFlight. Work in flight keeps the trigger active even if it does not count.",
+		},
+		{
+			Name: keyCombine, Kind: backlog.KindChoice, Allowed: []string{combineSum, combineMax}, Default: combineSum,
+			Doc: "Of several queues: their sum counts, or the largest alone.",
+		},
+		{
+			Name: keyWeights, Kind: backlog.KindText,
+			Doc: "Of several queues: what a message counts, such as `critical=3,low=0.5`. Names or patterns, as in the key that names the queues; the first that matches counts, and 1 if none does. Up to 1000.",
 		},
 		{
 			Name: keyHold, Kind: backlog.KindDuration, Default: "0s",
 			Doc: "The largest backlog of this last while counts. At most 1h.",
+		},
+		{
+			Name: keyHoldActive, Kind: backlog.KindDuration,
+			Doc: "For how long the trigger stays active after there was work, or the queue changed although no look found any. As `hold` where nothing is said. At most 1h.",
+		},
+		{
+			Name: keyMinReplicas, Kind: backlog.KindInteger, Default: "0", Min: 0, Max: maxReplicas,
+			Doc: "While it is active, the trigger asks for no fewer replicas than this.",
+		},
+		{
+			Name: keyMaxReplicas, Kind: backlog.KindInteger, Min: 1, Max: maxReplicas,
+			Doc: "The trigger asks for no more replicas than this. No bound where nothing is said.",
 		},
 		{
 			Name: keyMissing, Kind: backlog.KindChoice, Allowed: []string{missingZero, missingError},
@@ -64,21 +126,3 @@ func policyParameters() []backlog.Parameter {
 		},
 	}
 }
-
-// The names of the common keys and the bounds of their values.
-const (
-	keyConnection   = "connection"
-	keyTarget       = "target"
-	keyActivation   = "activation"
-	keyCount        = "count"
-	keyHold         = "hold"
-	keyMissing      = "missing"
-	keyMaxStaleness = "maxStaleness"
-
-	missingZero  = "zero"
-	missingError = "error"
-
-	maxHold      = time.Hour
-	minStaleness = time.Second
-	maxStaleness = time.Hour
-)

@@ -23,7 +23,7 @@ type arqCounts struct {
 
 func startArq(t testing.TB) *python {
 	t.Helper()
-	return startPython(t, "arq", "0.", "%R~arq:*")
+	return startPython(t, "arq", "0", "%R~arq:*")
 }
 
 func arqOwn(p *python) arqCounts {
@@ -74,6 +74,7 @@ func TestArqCounts(t *testing.T) {
 	if !r.NextDue.Equal(time.UnixMilli(later.Score)) || r.Oldest.Kind != backlog.AgeUnknown {
 		t.Errorf("three jobs for later read as %+v", r)
 	}
+	p.prove(columnWaiting, columnAge)
 }
 
 // TestArqKilledWorker: jobs of a worker that was killed are still work.
@@ -99,6 +100,7 @@ func TestArqKilledWorker(t *testing.T) {
 	if r = backlogtest.MustRead(t, p.source, q); r.Ready != 5 || r.InFlight != backlog.Exactly(0) {
 		t.Errorf("jobs that were given up read as %+v", r)
 	}
+	p.prove(columnInFlight)
 }
 
 // TestArqDelayed: a job for later falls due while there is no worker.
@@ -109,12 +111,14 @@ func TestArqDelayed(t *testing.T) {
 	p.do(&job, "add", arqQueue, "nothing", map[string]any{"delay": 2})
 	p.fallsDue(t, layoutQuery("arq", arqQueue), time.UnixMilli(job.Score))
 	p.agrees(t, "due", layoutQuery("arq", arqQueue), arqFigures(p, 0))
+	p.prove(columnDue)
 }
 
 // TestArqWakes: an idle queue wakes with arq's own enqueueing, at once and for later.
 func TestArqWakes(t *testing.T) {
 	t.Parallel()
 	p := startArq(t)
-	p.wakes(t, layoutQuery("arq", arqQueue), func() { p.do(nil, "add", arqQueue, "nothing", map[string]any{}) })
-	p.wakes(t, layoutQuery("arq", "arq:later"), func() { p.do(nil, "add", "arq:later", "nothing", map[string]any{"delay": 3600}) })
+	wakes(t, p.source, layoutQuery("arq", arqQueue), func() { p.do(nil, "add", arqQueue, "nothing", map[string]any{}) })
+	wakes(t, p.source, layoutQuery("arq", "arq:later"), func() { p.do(nil, "add", "arq:later", "nothing", map[string]any{"delay": 3600}) })
+	p.prove(columnWakeUp)
 }

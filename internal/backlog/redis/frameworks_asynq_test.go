@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
@@ -37,10 +35,11 @@ type asynqOptions struct {
 }
 
 // startAsynq opens a source whose user has the documented rights and no others.
-func startAsynq(t *testing.T) *asynqAtWork {
+func startAsynq(t testing.TB) *asynqAtWork {
 	t.Helper()
 	a := &asynqAtWork{server: redistest.Start(t)}
 	a.driver = a.start(t)
+	a.introduce("asynq", "0")
 	more := user(redistest.Version{Name: "redis-7"}, a.server, "%R~asynq:{*}:* %R~asynq:queues", redis.ACLRules, redis.ACLFrameworkRules)
 	a.source = openServer(t, a.server, more)
 	return a
@@ -75,22 +74,11 @@ func (a *asynqAtWork) info(queue string) asynqInfo {
 // what the Inspector tells. due is how many scheduled and retried tasks are due.
 func (a *asynqAtWork) agree(t testing.TB, step, queue string, due int64) (backlog.Reading, asynqInfo) {
 	t.Helper()
-	own, r := a.info(queue), backlogtest.MustRead(t, a.source, a.query(queue))
-	type seen struct {
-		Ready, Due int64
-		InFlight   backlog.Count
-		Quality    backlog.Quality
-		Paused     bool
-	}
-	want := seen{Ready: own.Pending, Due: due + own.Aggregating, InFlight: backlog.Exactly(own.Active), Paused: own.Paused}
-	plain := backlogtest.MustRead(t, a.source, layoutQuery("asynq", queue))
-	for _, r := range []backlog.Reading{r, plain} {
-		if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality, r.Paused}); diff != "" {
-			t.Errorf("%s: asynq tells %+v, the reading differs:\n%s", step, own, diff)
-		}
-	}
-	if !r.NextDue.Equal(plain.NextDue) || r.Missing != plain.Missing || plain.Ready > 0 && plain.Oldest.Kind == backlog.AgeExact {
-		t.Errorf("%s: %+v with the age, %+v without", step, r, plain)
+	own := a.info(queue)
+	want := figures{Ready: own.Pending, Due: due + own.Aggregating, InFlight: backlog.Exactly(own.Active)}
+	r := holdTo(t, step, a.source, a.query(queue), layoutQuery("asynq", queue), own, want)
+	if r.Paused != own.Paused {
+		t.Errorf("%s: paused is %t, asynq tells %+v", step, r.Paused, own)
 	}
 	return r, own
 }
@@ -141,6 +129,7 @@ func TestAsynqCounts(t *testing.T) {
 	}
 	a.do(nil, "resume", "emails")
 	a.agree(t, "resumed", "emails", 0)
+	a.prove(columnWaiting, columnAge, columnPaused)
 }
 
 // TestAsynqManyGroups: beyond 100 groups each counts as one task at least.
@@ -173,6 +162,7 @@ func TestAsynqDue(t *testing.T) {
 	if own.Scheduled != 1 || r.Oldest != (backlog.Age{Since: next, Kind: backlog.AgeExact}) || !r.NextDue.IsZero() {
 		t.Errorf("a task that is due: %+v, asynq tells %+v", r, own)
 	}
+	a.prove(columnDue)
 }
 
 // TestAsynqWorkers: active tasks stay work when their worker is killed, archived ones
@@ -206,6 +196,7 @@ func TestAsynqWorkers(t *testing.T) {
 	if r.Backlog() != 0 || r.Missing || !r.NextDue.Equal(due) {
 		t.Errorf("after a failure that is retried at %v: %+v", due, r)
 	}
+	a.prove(columnInFlight)
 }
 
 // TestAsynqAggregation: what a worker that was killed was aggregating stays work,
@@ -229,19 +220,15 @@ func TestAsynqAggregation(t *testing.T) {
 func TestAsynqWakes(t *testing.T) {
 	t.Parallel()
 	a := startAsynq(t)
-	ear := backlogtest.Listen(t, a.source)
 	for name, o := range map[string]asynqOptions{"added": {}, "scheduled": {In: "1h"}, "grouped": {Group: "one"}} {
 		q := a.query(name)
-		backlogtest.Arm(t, a.source, ear, q)
-		a.add(name, "done", o)
-		ear.Await(t, q)
+		wakes(t, a.source, q, func() { a.add(name, "done", o) })
 		if r, _ := a.agree(t, name, name, 0); r.Backlog() == 0 && r.NextDue.IsZero() {
 			t.Errorf("%s: woken for %+v", name, r)
 		}
 	}
 	q := a.query("added")
 	a.do(nil, "pause", "added")
-	backlogtest.Arm(t, a.source, ear, q)
-	a.do(nil, "resume", "added")
-	ear.Await(t, q)
+	wakes(t, a.source, q, func() { a.do(nil, "resume", "added") })
+	a.prove(columnWakeUp)
 }

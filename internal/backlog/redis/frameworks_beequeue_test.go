@@ -1,14 +1,10 @@
 package redis_test
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
@@ -24,28 +20,20 @@ type beequeue struct {
 type beequeueCounts struct{ Waiting, Active, Succeeded, Failed, Delayed int64 }
 
 // startBeequeue opens a source whose user has the documented rights and no others.
-func startBeequeue(t *testing.T) *beequeue {
+func startBeequeue(t testing.TB) *beequeue {
 	t.Helper()
 	b := &beequeue{server: redistest.Start(t)}
 	b.driver = b.start(t)
 	more := user(redistest.Version{Name: "redis-7"}, b.server, "%R~bq:*", redis.ACLRules, redis.ACLFrameworkRules)
 	b.source = openServer(t, b.server, more)
-	var version string
-	b.do(&version, "version")
-	if version != "2.0.0" {
-		t.Fatalf("Bee-Queue is version %s", version)
-	}
+	b.introduce("beequeue", "2")
 	return b
 }
 
 // start starts a further process that uses Bee-Queue.
 func (b *beequeue) start(t testing.TB) *driver {
 	t.Helper()
-	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", "beequeue", "driver.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startDriver(t, []string{"NODE_PATH=" + framework(t, "beequeue", "node_modules")}, "node", script, b.server.Addr())
+	return startScript(t, []string{"NODE_PATH=" + framework(t, "beequeue", "node_modules")}, []string{"node"}, "beequeue/driver.js", b.server.Addr())
 }
 
 func (b *beequeue) query(queue string) backlog.Query {
@@ -74,22 +62,9 @@ func (b *beequeue) counts(queue string) beequeueCounts {
 // what Bee-Queue counts. due is how many delayed jobs are due.
 func (b *beequeue) agree(t testing.TB, step, queue string, due int64) (backlog.Reading, beequeueCounts) {
 	t.Helper()
-	own, r := b.counts(queue), backlogtest.MustRead(t, b.source, b.query(queue))
-	type seen struct {
-		Ready, Due int64
-		InFlight   backlog.Count
-		Quality    backlog.Quality
-	}
-	want := seen{Ready: own.Waiting, Due: due, InFlight: backlog.Exactly(own.Active)}
-	plain := backlogtest.MustRead(t, b.source, layoutQuery("beequeue", queue))
-	for _, r := range []backlog.Reading{r, plain} {
-		if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality}); diff != "" {
-			t.Errorf("%s: Bee-Queue counts %+v, the reading differs:\n%s", step, own, diff)
-		}
-	}
-	if !r.NextDue.Equal(plain.NextDue) || r.Missing != plain.Missing || plain.Ready > 0 && plain.Oldest.Kind == backlog.AgeExact {
-		t.Errorf("%s: %+v with the age, %+v without", step, r, plain)
-	}
+	own := b.counts(queue)
+	want := figures{Ready: own.Waiting, Due: due, InFlight: backlog.Exactly(own.Active)}
+	r := holdTo(t, step, b.source, b.query(queue), layoutQuery("beequeue", queue), own, want)
 	return r, own
 }
 
@@ -115,6 +90,7 @@ func TestBeequeueCounts(t *testing.T) {
 	if own.Waiting != 4 || r.Oldest != (backlog.Age{Since: first, Kind: backlog.AgeExact}) {
 		t.Errorf("Bee-Queue counts %+v, oldest is %+v, want %v exactly", own, r.Oldest, first)
 	}
+	b.prove(columnWaiting, columnAge)
 }
 
 // TestBeequeueDue: at NextDue, with no worker alive, a delayed job is due.
@@ -131,6 +107,7 @@ func TestBeequeueDue(t *testing.T) {
 	if own.Delayed != 1 || r.Oldest != (backlog.Age{Since: due, Kind: backlog.AgeExact}) || !r.NextDue.IsZero() {
 		t.Errorf("a job that is due: %+v, Bee-Queue counts %+v", r, own)
 	}
+	b.prove(columnDue)
 }
 
 // TestBeequeueWorkers: active jobs stay work when their worker is killed, failed ones
@@ -169,22 +146,21 @@ func TestBeequeueWorkers(t *testing.T) {
 	if r, _ := b.agree(t, "drained", "done", 0); r.Missing || r.Warning != "" {
 		t.Errorf("a drained queue: %+v", r)
 	}
+	b.prove(columnInFlight)
 }
 
 // TestBeequeueWakes: whatever way a job comes to an idle queue wakes it.
 func TestBeequeueWakes(t *testing.T) {
 	t.Parallel()
 	b := startBeequeue(t)
-	ear := backlogtest.Listen(t, b.source)
 	for name, options := range map[string]map[string]any{
 		"added": {}, "delayed": {"delayUntil": time.Now().Add(time.Hour).UnixMilli()},
 	} {
 		q := b.query(name)
-		backlogtest.Arm(t, b.source, ear, q)
-		b.add(name, "done", options)
-		ear.Await(t, q)
+		wakes(t, b.source, q, func() { b.add(name, "done", options) })
 		if r, _ := b.agree(t, name, name, 0); r.Backlog() == 0 && r.NextDue.IsZero() {
 			t.Errorf("%s: woken for %+v", name, r)
 		}
 	}
+	b.prove(columnWakeUp)
 }

@@ -1,12 +1,9 @@
 package redis_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
@@ -37,37 +34,31 @@ type bullmqJob struct {
 // added is when the job was added.
 func (j bullmqJob) added() time.Time { return time.UnixMilli(j.Timestamp) }
 
-// eachBullMQ runs a test on each version of BullMQ. The scaler's user has the rights
-// that are documented, and no others.
+// bullmqVersions are the installations of BullMQ.
+func bullmqVersions() []string { return []string{"bullmq-4", "bullmq-5", "bullmq-6"} }
+
+// startBullMQ starts a version of BullMQ. The scaler's user has the rights that are
+// documented, and no others.
+func startBullMQ(t testing.TB, module string) *bullmq {
+	t.Helper()
+	server := redistest.Start(t)
+	b := &bullmq{module: module, server: server, prefix: "{shop}"}
+	b.driver = b.start(t)
+	b.introduce("bullmq", strings.TrimPrefix(module, "bullmq-"))
+	more := user(redistest.Version{Name: "redis-7"}, server, "%R~{shop}:*", redis.ACLRules, redis.ACLFrameworkRules)
+	b.source = openServer(t, server, more)
+	return b
+}
+
 func eachBullMQ(t *testing.T, test func(*testing.T, *bullmq)) {
 	t.Helper()
-	for _, module := range []string{"bullmq-4", "bullmq-5", "bullmq-6"} {
-		t.Run(module, func(t *testing.T) {
-			t.Parallel()
-			server := redistest.Start(t)
-			b := &bullmq{module: module, server: server, prefix: "{shop}"}
-			b.driver = b.start(t)
-			more := user(redistest.Version{Name: "redis-7"}, server, "%R~{shop}:*", redis.ACLRules, redis.ACLFrameworkRules)
-			b.source = openServer(t, server, more)
-			var version string
-			b.do(&version, "version")
-			if !strings.HasPrefix(version, strings.TrimPrefix(module, "bullmq-")+".") {
-				t.Fatalf("%s is version %s", module, version)
-			}
-			test(t, b)
-		})
-	}
+	eachVersionOf(t, bullmqVersions(), startBullMQ, test)
 }
 
 // start starts a further process that uses BullMQ.
 func (b *bullmq) start(t testing.TB) *driver {
 	t.Helper()
-	modules := framework(t, b.module, "node_modules")
-	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", "bullmq", "driver.js"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return startDriver(t, []string{"NODE_PATH=" + modules}, "node", script, b.server.Addr())
+	return startScript(t, []string{"NODE_PATH=" + framework(t, b.module, "node_modules")}, []string{"node"}, "bullmq/driver.js", b.server.Addr())
 }
 
 func (b *bullmq) query(queue string) backlog.Query {
@@ -95,22 +86,9 @@ func (b *bullmq) counts(queue string) bullmqCounts {
 // what BullMQ counts. due is how many delayed jobs are due.
 func (b *bullmq) agree(t testing.TB, step, queue string, due int64) (backlog.Reading, bullmqCounts) {
 	t.Helper()
-	own, r := b.counts(queue), backlogtest.MustRead(t, b.source, b.query(queue))
-	type seen struct {
-		Ready, Due int64
-		InFlight   backlog.Count
-		Quality    backlog.Quality
-	}
-	want := seen{Ready: own.Wait + own.Paused + own.Prioritized, Due: due, InFlight: backlog.Exactly(own.Active)}
-	plain := backlogtest.MustRead(t, b.source, layoutQuery("bullmq", queue, "prefix", b.prefix))
-	for _, r := range []backlog.Reading{r, plain} {
-		if diff := cmp.Diff(want, seen{r.Ready, r.Due, r.InFlight, r.Quality}); diff != "" {
-			t.Errorf("%s: BullMQ counts %+v, the reading differs:\n%s", step, own, diff)
-		}
-	}
-	if !r.NextDue.Equal(plain.NextDue) || r.Missing != plain.Missing || plain.Ready > 0 && plain.Oldest.Kind == backlog.AgeExact {
-		t.Errorf("%s: %+v with the age, %+v without", step, r, plain)
-	}
+	own := b.counts(queue)
+	want := figures{Ready: own.Wait + own.Paused + own.Prioritized, Due: due, InFlight: backlog.Exactly(own.Active)}
+	r := holdTo(t, step, b.source, b.query(queue), layoutQuery("bullmq", queue, "prefix", b.prefix), own, want)
 	return r, own
 }
 
@@ -174,6 +152,7 @@ func TestBullMQCounts(t *testing.T) {
 		if r, _ = b.agree(t, "obliterated", "emails", 0); !r.Missing {
 			t.Errorf("an obliterated queue: %+v", r)
 		}
+		b.prove(columnWaiting, columnPrioritised, columnAge, columnPaused)
 	})
 }
 
@@ -200,6 +179,7 @@ func TestBullMQDue(t *testing.T) {
 				t.Errorf("BullMQ counts %d due jobs", due)
 			}
 		}
+		b.prove(columnDue)
 	})
 }
 
@@ -241,6 +221,7 @@ func TestBullMQWorkers(t *testing.T) {
 		if r, _ := b.agree(t, "child", "children", 0); r.Ready != 1 {
 			t.Errorf("the child: %+v", r)
 		}
+		b.prove(columnInFlight)
 	})
 }
 
@@ -249,24 +230,20 @@ func TestBullMQWakes(t *testing.T) {
 	t.Parallel()
 	eachBullMQ(t, func(t *testing.T, b *bullmq) {
 		t.Helper()
-		ear := backlogtest.Listen(t, b.source)
 		for name, options := range map[string]map[string]any{
 			"added": {}, "prioritized": {"priority": 2}, "delayed": {"delay": 3_600_000},
 		} {
 			q := b.query(name)
 			b.open(name)
-			backlogtest.Arm(t, b.source, ear, q)
-			b.add(name, "done", options)
-			ear.Await(t, q)
+			wakes(t, b.source, q, func() { b.add(name, "done", options) })
 			if r, _ := b.agree(t, name, name, 0); r.Backlog() == 0 && r.NextDue.IsZero() {
 				t.Errorf("%s: woken for %+v", name, r)
 			}
 		}
 		q := b.query("added")
 		b.do(nil, "pause", "added", b.prefix)
-		backlogtest.Arm(t, b.source, ear, q)
-		b.do(nil, "resume", "added", b.prefix)
-		ear.Await(t, q)
+		wakes(t, b.source, q, func() { b.do(nil, "resume", "added", b.prefix) })
+		b.prove(columnWakeUp)
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 // startCelery starts Celery with a global_keyprefix and further transport options in JSON.
 func startCelery(t testing.TB, prefix, options string) *python {
 	t.Helper()
-	return startPython(t, "celery", "5.", "%R~"+prefix+"*", prefix, options)
+	return startPython(t, "celery", "5", "%R~"+prefix+"*", prefix, options)
 }
 
 // celeryFigures are what Celery itself counts: kombu's size of the queue, and what its
@@ -66,6 +66,7 @@ func TestCeleryCounts(t *testing.T) {
 			p.agrees(t, "another queue", query("celery", row.prefix), celeryFigures(p, "celery", "celery", 0))
 			p.unacquainted(t, query("email", row.prefix), `"email"`, "celery")
 			p.unacquainted(t, query("email", row.prefix+"other:"), `"email"`)
+			p.prove(columnWaiting, columnPrioritised)
 		})
 	}
 }
@@ -113,6 +114,7 @@ func TestCeleryInFlight(t *testing.T) {
 	if r.InFlight != backlog.Exactly(6) || r.Quality != backlog.UpperBound || r.Warning == "" {
 		t.Errorf("without the right to look at messages it reads as %+v", r)
 	}
+	p.prove(columnInFlight)
 }
 
 // TestCeleryTopicExchange: what came through an exchange counts for the queue that is
@@ -140,7 +142,7 @@ func TestCeleryDelayed(t *testing.T) {
 	t.Parallel()
 	p := startCelery(t, "", "{}")
 	q := layoutQuery("celery", "emails")
-	p.wakes(t, q, func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails", "countdown": 3}) })
+	wakes(t, p.source, q, func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails", "countdown": 3}) })
 	added := time.Now()
 	for time.Since(added) < 4*time.Second {
 		if r := backlogtest.MustRead(t, p.source, q); r.Ready != 1 || !r.NextDue.IsZero() {
@@ -154,6 +156,7 @@ func TestCeleryDelayed(t *testing.T) {
 func TestCeleryWakes(t *testing.T) {
 	t.Parallel()
 	p := startCelery(t, "", "{}")
-	p.wakes(t, layoutQuery("celery", "emails"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails"}) })
-	p.wakes(t, layoutQuery("celery", "urgent"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "urgent", "priority": 9}) })
+	wakes(t, p.source, layoutQuery("celery", "emails"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "emails"}) })
+	wakes(t, p.source, layoutQuery("celery", "urgent"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "urgent", "priority": 9}) })
+	p.prove(columnWakeUp)
 }

@@ -14,9 +14,10 @@ type dramatiqMessage struct {
 	Timestamp, ETA int64 // Unix times in milliseconds
 }
 
-func startDramatiq(t testing.TB) *python {
+// startDramatiq starts Dramatiq with options of its broker in JSON.
+func startDramatiq(t testing.TB, options string) *python {
 	t.Helper()
-	return startPython(t, "dramatiq", "2.", "%R~shop:*", "shop")
+	return startPython(t, "dramatiq", "2", "%R~shop:*", "shop", options)
 }
 
 func dramatiqQuery(queue string, more ...string) backlog.Query {
@@ -41,7 +42,7 @@ func dramatiqFigures(p *python, queue string, worker *driver, delayed, due int64
 // delayed ones, few and many.
 func TestDramatiqCounts(t *testing.T) {
 	t.Parallel()
-	p := startDramatiq(t)
+	p := startDramatiq(t, "{}")
 	q := dramatiqQuery("emails", "age", "payload")
 	p.unacquainted(t, q)
 	var later, first dramatiqMessage
@@ -80,13 +81,14 @@ func TestDramatiqCounts(t *testing.T) {
 	if r.Due != 1 || r.Quality != backlog.UpperBound || r.Warning == "" {
 		t.Errorf("a message that is not in JSON reads as %+v", r)
 	}
+	p.prove(columnWaiting, columnPrioritised, columnAge)
 }
 
 // TestDramatiqInFlight: what a worker has fetched is in flight, also after it was killed,
 // and a message that failed is tried again later.
 func TestDramatiqInFlight(t *testing.T) {
 	t.Parallel()
-	p := startDramatiq(t)
+	p := startDramatiq(t, "{}")
 	q := dramatiqQuery("emails")
 	for range 7 {
 		p.do(nil, "add", "emails", "hold", map[string]any{})
@@ -118,12 +120,13 @@ func TestDramatiqInFlight(t *testing.T) {
 	})
 	worker.kill()
 	p.agrees(t, "the worker that waits to try again is killed", failing, dramatiqFigures(p, "failing", nil, 1, 0))
+	p.prove(columnInFlight)
 }
 
 // TestDramatiqDelayed: a delayed message falls due while there is no worker.
 func TestDramatiqDelayed(t *testing.T) {
 	t.Parallel()
-	p := startDramatiq(t)
+	p := startDramatiq(t, "{}")
 	var sent dramatiqMessage
 	p.do(&sent, "add", "emails", "nothing", map[string]any{"delay": 2000})
 	p.fallsDue(t, dramatiqQuery("emails"), time.UnixMilli(sent.ETA))
@@ -131,12 +134,14 @@ func TestDramatiqDelayed(t *testing.T) {
 	if want := (backlog.Age{Since: time.UnixMilli(sent.ETA), Kind: backlog.AgeExact}); r.Oldest != want {
 		t.Errorf("the oldest waits since %+v, want %+v", r.Oldest, want)
 	}
+	p.prove(columnDue)
 }
 
 // TestDramatiqWakes: an idle queue wakes with Dramatiq's own enqueueing.
 func TestDramatiqWakes(t *testing.T) {
 	t.Parallel()
-	p := startDramatiq(t)
-	p.wakes(t, dramatiqQuery("emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
-	p.wakes(t, dramatiqQuery("later"), func() { p.do(nil, "add", "later", "nothing", map[string]any{"delay": 3_600_000}) })
+	p := startDramatiq(t, "{}")
+	wakes(t, p.source, dramatiqQuery("emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
+	wakes(t, p.source, dramatiqQuery("later"), func() { p.do(nil, "add", "later", "nothing", map[string]any{"delay": 3_600_000}) })
+	p.prove(columnWakeUp)
 }

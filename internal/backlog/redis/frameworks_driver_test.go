@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +24,10 @@ const frameworkPatience = 30 * time.Second
 // array of an operation and its arguments, a line of output {"result": ...} or
 // {"error": ...}. It ends with the test.
 type driver struct {
-	t       testing.TB
+	t testing.TB
+	// layout and version are those of what it drives, once it was introduced.
+	layout, version string
+
 	process *exec.Cmd
 	input   io.WriteCloser
 	output  *bufio.Scanner
@@ -50,6 +55,7 @@ func framework(t testing.TB, elements ...string) string {
 // the installer has said why it could not be had.
 func missing(t testing.TB, err error) {
 	t.Helper()
+	proofs.miss()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("find a job framework: %v; install it with hack/install-frameworks.sh", err)
 	}
@@ -79,6 +85,73 @@ func startDriver(t testing.TB, env []string, program string, args ...string) *dr
 	}
 	t.Cleanup(d.kill)
 	return d
+}
+
+// startScript starts a driver that is a script of testdata/frameworks, which a program
+// with its first arguments runs. The environment is that of the test and env.
+func startScript(t testing.TB, env, program []string, script string, args ...string) *driver {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("testdata", "frameworks", script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startDriver(t, env, program[0], slices.Concat(program[1:], []string{path}, args)...)
+}
+
+// introduce asks the library of a layout which version it is, which must be one of major.
+func (d *driver) introduce(layout, major string) {
+	d.t.Helper()
+	d.do(&d.version, "version")
+	if !strings.HasPrefix(d.version, major+".") {
+		d.t.Fatalf("the library of %s is version %s, want %s", layout, d.version, major)
+	}
+	d.layout = layout
+}
+
+// introduceDebian is introduce for a library that comes from Debian's packages. Its
+// version is told as closely as it is pinned, since Debian moves on.
+func (d *driver) introduceDebian(layout, name, major string) {
+	d.t.Helper()
+	d.introduce(layout, major)
+	packages, err := os.ReadFile(filepath.Join("testdata", "frameworks", name, "packages"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_, pin, _ := strings.Cut(string(packages), "=")
+	pin, _, pinned := strings.Cut(pin, ".*")
+	if !pinned || !strings.HasPrefix(d.version, pin+".") {
+		d.t.Fatalf("%s is version %s, pinned is %q", name, d.version, pin)
+	}
+	d.version = pin
+}
+
+// eachVersionOf runs a test on each version of a framework, side by side.
+func eachVersionOf[F any](t *testing.T, versions []string, start func(testing.TB, string) F, test func(*testing.T, F)) {
+	t.Helper()
+	for _, version := range versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t, version))
+		})
+	}
+}
+
+// byInstallation returns what starts each installation, of what starts each layout.
+func byInstallation[F any](starts map[string]F) map[string]F {
+	several := map[string][]string{
+		"bullmq": bullmqVersions(), "rq": rqVersions(), "sidekiq": sidekiqVersions(), "laravel": laravelVersions(),
+	}
+	all := map[string]F{}
+	for layout, start := range starts {
+		names := several[layout]
+		if names == nil {
+			names = []string{layout}
+		}
+		for _, name := range names {
+			all[name] = start
+		}
+	}
+	return all
 }
 
 // kill ends the process at once, as the kernel does when memory runs out.

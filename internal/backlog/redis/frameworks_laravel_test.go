@@ -15,38 +15,36 @@ import (
 
 const laravelPrefix = "shop_database_"
 
-// eachLaravel runs a test with each version of Laravel's queues on a server of its own.
-func eachLaravel(t *testing.T, test func(t *testing.T, l *laravel)) {
+func eachLaravel(t *testing.T, test func(*testing.T, *laravel)) {
 	t.Helper()
-	for _, major := range []string{"10", "13"} {
-		t.Run("laravel-"+major, func(t *testing.T) {
-			t.Parallel()
-			l := &laravel{t: t, major: major, server: redistest.Start(t)}
-			l.driver = l.start()
-			var version string
-			l.do(&version, "version")
-			if !strings.HasPrefix(version, major+".") {
-				t.Fatalf("Laravel is %s", version)
-			}
-			t.Logf("Laravel %s", version)
-			test(t, l)
-		})
-	}
+	eachVersionOf(t, laravelVersions(), startLaravel, test)
 }
+
+// laravelVersions are the installations of Laravel.
+func laravelVersions() []string { return []string{"laravel-10", "laravel-13"} }
 
 // A laravel is an application and its server.
 type laravel struct {
 	*driver
-	t      *testing.T
+	t      testing.TB
 	major  string
 	server *redistest.Server
 }
 
+func startLaravel(t testing.TB, name string) *laravel {
+	t.Helper()
+	major := strings.TrimPrefix(name, "laravel-")
+	l := &laravel{t: t, major: major, server: redistest.Start(t)}
+	l.driver = l.start()
+	l.introduceDebian("laravel", name, major)
+	return l
+}
+
 func (l *laravel) start(args ...string) *driver {
 	l.t.Helper()
-	program := framework(l.t, "laravel-"+l.major, "run")
-	args = append([]string{"php", "testdata/frameworks/laravel/driver.php"}, args...)
-	return startDriver(l.t, []string{"REDIS_ADDRESS=" + l.server.Addr(), "LARAVEL_PREFIX=" + laravelPrefix}, program, args...)
+	env := []string{"REDIS_ADDRESS=" + l.server.Addr(), "LARAVEL_PREFIX=" + laravelPrefix}
+	program := []string{framework(l.t, "laravel-"+l.major, "run"), "php"}
+	return startScript(l.t, env, program, "laravel/driver.php", args...)
 }
 
 func (l *laravel) query(params ...string) backlog.Query {
@@ -56,19 +54,18 @@ func (l *laravel) query(params ...string) backlog.Query {
 // laravelCounts is what Laravel itself tells of a queue. Created is 0 if it does not.
 type laravelCounts struct{ Size, Pending, Delayed, Reserved, Created int64 }
 
+func (l *laravel) counts(queue string) laravelCounts {
+	l.t.Helper()
+	var own laravelCounts
+	l.do(&own, "counts", queue)
+	return own
+}
+
 // agree reads the queue, of whose jobs some are due in the future, and holds the reading
 // against what Laravel itself tells.
 func (l *laravel) agree(step string, source backlog.Source, q backlog.Query, future int64) (backlog.Reading, laravelCounts) {
 	l.t.Helper()
-	var own laravelCounts
-	var r backlog.Reading
-	redistest.Eventually(l.t, step+": Laravel is at rest", func() bool {
-		var again laravelCounts
-		l.do(&own, "counts", q.Queue)
-		r = backlogtest.MustRead(l.t, source, q)
-		l.do(&again, "counts", q.Queue)
-		return own == again
-	})
+	own, r := atRest(l.t, step, source, q, l.counts)
 	expired := r.Due - (own.Delayed - future)
 	got := laravelCounts{Size: r.Backlog() + future, Pending: r.Ready, Delayed: r.Due - expired + future, Reserved: r.InFlight.N + expired, Created: own.Created}
 	if diff := cmp.Diff(own, got); diff != "" {
@@ -94,12 +91,15 @@ func TestLaravelCounts(t *testing.T) {
 			l.do(nil, "push", "mail", "SleepJob")
 		}
 		r, own := l.agree("pushed", source, q, 0)
-		if l.major == "10" {
+		switch since := time.Unix(own.Created, 0); {
+		case l.major == "10":
 			if r.Oldest.Kind != backlog.AgeUnknown {
 				t.Errorf("oldest is %+v, which Laravel 10 does not write", r.Oldest)
 			}
-		} else if r.Oldest != (backlog.Age{Since: time.Unix(own.Created, 0), Kind: backlog.AgeExact}) {
-			t.Errorf("oldest is %+v, want %v", r.Oldest, time.Unix(own.Created, 0))
+		case r.Oldest != (backlog.Age{Since: since, Kind: backlog.AgeExact}):
+			t.Errorf("oldest is %+v, want %v", r.Oldest, since)
+		default:
+			l.prove(columnAge)
 		}
 		l.do(nil, "later", "mail", 3600, "SleepJob")
 		l.agree("delayed", source, q, 1)
@@ -114,6 +114,7 @@ func TestLaravelCounts(t *testing.T) {
 		if refused, _ := l.server.Do("ACL", "LOG").([]any); len(refused) > 0 {
 			t.Errorf("refused were %v", refused)
 		}
+		l.prove(columnWaiting)
 	})
 }
 
@@ -142,11 +143,7 @@ func TestLaravelDue(t *testing.T) {
 
 		l.do(nil, "push", "mail", "FailJob")
 		worker := l.start("worker", "mail")
-		redistest.Eventually(t, "the job has failed", func() bool {
-			var own laravelCounts
-			l.do(&own, "counts", "mail")
-			return own.Delayed == 1
-		})
+		redistest.Eventually(t, "the job has failed", func() bool { return l.counts("mail").Delayed == 1 })
 		worker.kill()
 		await("retried", time.Now().Add(2*time.Second))
 
@@ -159,6 +156,8 @@ func TestLaravelDue(t *testing.T) {
 			}
 			return r.Due == 1
 		})
+		l.prove(columnDue)
+		l.proveOf("due jobs alone", columnAge)
 	})
 }
 
@@ -187,6 +186,7 @@ func TestLaravelInFlight(t *testing.T) {
 		l.do(nil, "push", "mail", "SleepJob")
 		l.start("worker", "mail")
 		redistest.Eventually(t, "the job is done", func() bool { return backlogtest.MustRead(t, source, q).Missing })
+		l.prove(columnInFlight)
 	})
 }
 
@@ -196,14 +196,10 @@ func TestLaravelWakes(t *testing.T) {
 	eachLaravel(t, func(t *testing.T, l *laravel) {
 		t.Helper()
 		source := openServer(t, l.server, nil)
-		ear := backlogtest.Listen(t, source)
 		q := l.query()
-		backlogtest.Arm(t, source, ear, q)
-		l.do(nil, "push", "mail", "SleepJob")
-		ear.Await(t, q)
-		backlogtest.Arm(t, source, ear, q)
-		l.do(nil, "later", "mail", 60, "SleepJob")
-		ear.Await(t, q)
+		wakes(t, source, q, func() { l.do(nil, "push", "mail", "SleepJob") })
+		wakes(t, source, q, func() { l.do(nil, "later", "mail", 60, "SleepJob") })
 		l.agree("woken", source, q, 1)
+		l.prove(columnWakeUp)
 	})
 }

@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,31 +26,28 @@ type python struct {
 
 // startPython starts a server and the driver of a framework; args follow the address.
 // keys are those that the scaler may read.
-func startPython(t testing.TB, name, version, keys string, args ...string) *python {
+func startPython(t testing.TB, name, major, keys string, args ...string) *python {
 	t.Helper()
 	server := redistest.Start(t)
 	p := &python{name: name, server: server, args: args}
 	p.driver = p.process(t)
+	p.introduce(p.library(), major)
 	p.source = openServer(t, server, user(redistest.Version{Name: "redis-7"}, server, keys, redis.ACLRules, redis.ACLFrameworkRules, redis.ACLMessageRules))
-	var got string
-	p.do(&got, "version")
-	if !strings.HasPrefix(got, version) {
-		t.Fatalf("%s is version %s, want %s", name, got, version)
-	}
 	return p
 }
 
 // process starts a further process that uses the framework.
 func (p *python) process(t testing.TB) *driver {
 	t.Helper()
-	// Versions of one framework share a driver.
+	program := []string{framework(t, p.name, "venv", "bin", "python")}
+	args := append([]string{p.server.Addr()}, p.args...)
+	return startScript(t, []string{"PYTHONDONTWRITEBYTECODE=1"}, program, p.library()+"/driver.py", args...)
+}
+
+// library is what versions of one framework share: the driver, and the layout.
+func (p *python) library() string {
 	library, _, _ := strings.Cut(p.name, "-")
-	script, err := filepath.Abs(filepath.Join("testdata", "frameworks", library, "driver.py"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	program := framework(t, p.name, "venv", "bin", "python")
-	return startDriver(t, []string{"PYTHONDONTWRITEBYTECODE=1"}, program, append([]string{script, p.server.Addr()}, p.args...)...)
+	return library
 }
 
 // work starts a worker; it ends when it is killed.
@@ -60,17 +56,6 @@ func (p *python) work(t testing.TB, args ...any) *driver {
 	worker := p.process(t)
 	worker.do(nil, "work", args...)
 	return worker
-}
-
-// figures are those of a reading that a framework can be asked for too.
-type figures struct {
-	Ready, Due int64
-	InFlight   backlog.Count
-	Quality    backlog.Quality
-}
-
-func figuresOf(r backlog.Reading) figures {
-	return figures{r.Ready, r.Due, r.InFlight, r.Quality}
 }
 
 // agrees waits until the reading of q is what own returns: workers move things meanwhile.
@@ -89,15 +74,6 @@ func (p *python) agrees(t testing.TB, step string, q backlog.Query, own func() f
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-}
-
-// wakes checks that add wakes an idle queue.
-func (p *python) wakes(t testing.TB, q backlog.Query, add func()) {
-	t.Helper()
-	ear := backlogtest.Listen(t, p.source)
-	backlogtest.Arm(t, p.source, ear, q)
-	add()
-	ear.Await(t, q)
 }
 
 // fallsDue checks that the reading of q tells when its delayed work is due, to a

@@ -17,25 +17,23 @@ import (
 // resque-scheduler, and its server.
 type resque struct {
 	*driver
-	t         *testing.T
+	t         testing.TB
 	namespace string
 	server    *redistest.Server
 }
 
-func startResque(t *testing.T, namespace string) *resque {
+func startResque(t testing.TB, namespace string) *resque {
 	t.Helper()
 	r := &resque{t: t, namespace: namespace, server: redistest.Start(t)}
 	r.driver = r.start()
-	var version string
-	r.do(&version, "version")
-	t.Logf("node-resque %s", version)
+	r.introduce("resque", "9")
 	return r
 }
 
 func (r *resque) start(args ...string) *driver {
 	r.t.Helper()
 	env := []string{"REDIS_ADDRESS=" + r.server.Addr(), "NAMESPACE=" + r.namespace, "FRAMEWORK=" + framework(r.t, "resque")}
-	return startDriver(r.t, env, "node", append([]string{"testdata/frameworks/resque/driver.js"}, args...)...)
+	return startScript(r.t, env, []string{"node"}, "resque/driver.js", args...)
 }
 
 // resqueCounts is what node-resque itself tells of a queue; Next is in milliseconds.
@@ -44,18 +42,17 @@ type resqueCounts struct {
 	Known                 bool
 }
 
+func (r *resque) counts(queue string) resqueCounts {
+	r.t.Helper()
+	var own resqueCounts
+	r.do(&own, "counts", queue)
+	return own
+}
+
 // agree reads the queue and holds the reading against what node-resque itself tells.
 func (r *resque) agree(step string, source backlog.Source, q backlog.Query) backlog.Reading {
 	r.t.Helper()
-	var own resqueCounts
-	var reading backlog.Reading
-	redistest.Eventually(r.t, step+": Resque is at rest", func() bool {
-		var again resqueCounts
-		r.do(&own, "counts", q.Queue)
-		reading = backlogtest.MustRead(r.t, source, q)
-		r.do(&again, "counts", q.Queue)
-		return own == again
-	})
+	own, reading := atRest(r.t, step, source, q, r.counts)
 	// Resque notes a queue with its first job; it is known here with its first plan.
 	own.Known = own.Known || own.Due > 0 || own.Next > 0
 	got := resqueCounts{Size: reading.Ready, Due: reading.Due, Work: reading.InFlight.N, Known: !reading.Missing}
@@ -105,6 +102,7 @@ func TestResqueCounts(t *testing.T) {
 	if refused, _ := r.server.Do("ACL", "LOG").([]any); len(refused) > 0 {
 		t.Errorf("refused were %v", refused)
 	}
+	r.prove(columnWaiting)
 }
 
 // TestResqueDue: delayed jobs and retries fall due with neither worker nor scheduler.
@@ -132,12 +130,13 @@ func TestResqueDue(t *testing.T) {
 	r.do(nil, "push", "mail", "fail")
 	worker := r.start("worker", "mail")
 	redistest.Eventually(t, "the job has failed", func() bool {
-		var own resqueCounts
-		r.do(&own, "counts", "mail")
+		own := r.counts("mail")
 		return own.Next > 0 && own.Work == 0
 	})
 	worker.kill()
 	await("retried", time.Now().Add(2*time.Second))
+	r.prove(columnDue)
+	r.proveOf("due jobs alone", columnAge)
 }
 
 // TestResqueInFlight: what a worker holds is work, also when the worker was killed.
@@ -166,6 +165,7 @@ func TestResqueInFlight(t *testing.T) {
 	r.do(nil, "push", "other", "sleep", 0)
 	r.start("worker", "other")
 	redistest.Eventually(t, "the job is done", func() bool { return backlogtest.MustRead(t, source, other).Backlog() == 0 })
+	r.prove(columnInFlight)
 }
 
 // TestResqueWakes: an idle queue wakes when a job is enqueued or delayed.
@@ -173,15 +173,11 @@ func TestResqueWakes(t *testing.T) {
 	t.Parallel()
 	r := startResque(t, "resque")
 	source := openServer(t, r.server, nil)
-	ear := backlogtest.Listen(t, source)
 	q := layoutQuery("resque", "mail")
-	backlogtest.Arm(t, source, ear, q)
-	r.do(nil, "push", "mail", "sleep", 0)
-	ear.Await(t, q)
-	backlogtest.Arm(t, source, ear, q)
-	r.do(nil, "in", "mail", 60000, "sleep", 0)
-	ear.Await(t, q)
+	wakes(t, source, q, func() { r.do(nil, "push", "mail", "sleep", 0) })
+	wakes(t, source, q, func() { r.do(nil, "in", "mail", 60000, "sleep", 0) })
 	r.agree("woken", source, q)
+	r.prove(columnWakeUp)
 }
 
 // TestResqueBounds: of more jobs than are looked at, a reading says that it knows not all.

@@ -18,15 +18,18 @@ type rqJob struct {
 	At float64 // enqueued, Unix time in seconds
 }
 
-// eachRQ runs a test on each version of RQ.
+// rqVersions are the installations of RQ.
+func rqVersions() []string { return []string{"rq-2", "rq"} }
+
+func startRQ(t testing.TB, name string) *python {
+	t.Helper()
+	major := map[string]string{"rq-2": "2", "rq": "3"}[name]
+	return startPython(t, name, major, "%R~rq:*")
+}
+
 func eachRQ(t *testing.T, test func(*testing.T, *python)) {
 	t.Helper()
-	for name, version := range map[string]string{"rq-2": "2.", "rq": "3."} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, startPython(t, name, version, "%R~rq:*"))
-		})
-	}
+	eachVersionOf(t, rqVersions(), startRQ, test)
 }
 
 // rqFigures are the figures of RQ's own registries.
@@ -100,6 +103,7 @@ func TestRQCounts(t *testing.T) {
 		if r = p.agrees(t, "drained", drained, func() figures { return figures{InFlight: backlog.Exactly(0)} }); r.Missing || r.Warning != "" {
 			t.Errorf("an empty queue that RQ knows reads as %+v", r)
 		}
+		p.prove(columnWaiting, columnAge, columnPaused)
 	})
 }
 
@@ -123,6 +127,7 @@ func TestRQKilledWorker(t *testing.T) {
 		p.agrees(t, "one runs", q, running)
 		worker.kill()
 		p.agrees(t, "its worker is killed", q, running)
+		p.prove(columnInFlight)
 	})
 }
 
@@ -139,6 +144,7 @@ func TestRQDelayed(t *testing.T) {
 		if r.Due != 1 || r.Oldest.Kind != backlog.AgeExact || r.Oldest.Since.Sub(time.UnixMicro(int64(due*1e6))).Abs() > time.Second {
 			t.Errorf("a job that fell due at %v reads as %+v", due, r)
 		}
+		p.prove(columnDue)
 	})
 }
 
@@ -147,9 +153,10 @@ func TestRQWakes(t *testing.T) {
 	t.Parallel()
 	eachRQ(t, func(t *testing.T, p *python) {
 		t.Helper()
-		p.wakes(t, layoutQuery("rq", "emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
-		p.wakes(t, layoutQuery("rq", "later"), func() { p.do(nil, "addIn", "later", 3600) })
-		p.wakes(t, layoutQuery("rq", "front"), func() { p.do(nil, "add", "front", "nothing", map[string]any{"at_front": true}) })
-		p.wakes(t, layoutQuery("rq", "paused"), func() { p.do(nil, "suspend") })
+		wakes(t, p.source, layoutQuery("rq", "emails"), func() { p.do(nil, "add", "emails", "nothing", map[string]any{}) })
+		wakes(t, p.source, layoutQuery("rq", "later"), func() { p.do(nil, "addIn", "later", 3600) })
+		wakes(t, p.source, layoutQuery("rq", "front"), func() { p.do(nil, "add", "front", "nothing", map[string]any{"at_front": true}) })
+		wakes(t, p.source, layoutQuery("rq", "paused"), func() { p.do(nil, "suspend") })
+		p.prove(columnWakeUp)
 	})
 }

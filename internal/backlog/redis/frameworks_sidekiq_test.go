@@ -14,38 +14,36 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// eachSidekiq runs a test with each version of Sidekiq on a server of its own.
-func eachSidekiq(t *testing.T, test func(t *testing.T, s *sidekiq)) {
+func eachSidekiq(t *testing.T, test func(*testing.T, *sidekiq)) {
 	t.Helper()
-	for _, major := range []string{"7", "8"} {
-		t.Run("sidekiq-"+major, func(t *testing.T) {
-			t.Parallel()
-			s := &sidekiq{t: t, major: major, server: redistest.Start(t)}
-			s.driver = s.start()
-			var version string
-			s.do(&version, "version")
-			if !strings.HasPrefix(version, major+".") {
-				t.Fatalf("Sidekiq is %s", version)
-			}
-			t.Logf("Sidekiq %s", version)
-			test(t, s)
-		})
-	}
+	eachVersionOf(t, sidekiqVersions(), startSidekiq, test)
 }
+
+// sidekiqVersions are the installations of Sidekiq.
+func sidekiqVersions() []string { return []string{"sidekiq-7", "sidekiq-8"} }
 
 // A sidekiq is an application and its server.
 type sidekiq struct {
 	*driver
-	t      *testing.T
+	t      testing.TB
 	major  string
 	server *redistest.Server
 }
 
+func startSidekiq(t testing.TB, name string) *sidekiq {
+	t.Helper()
+	major := strings.TrimPrefix(name, "sidekiq-")
+	s := &sidekiq{t: t, major: major, server: redistest.Start(t)}
+	s.driver = s.start()
+	s.introduceDebian("sidekiq", name, major)
+	return s
+}
+
 func (s *sidekiq) start(args ...string) *driver {
 	s.t.Helper()
-	program := framework(s.t, "sidekiq-"+s.major, "run")
-	args = append([]string{"ruby", "testdata/frameworks/sidekiq/driver.rb"}, args...)
-	return startDriver(s.t, []string{"REDIS_URL=redis://" + s.server.Addr()}, program, args...)
+	env := []string{"REDIS_URL=redis://" + s.server.Addr()}
+	program := []string{framework(s.t, "sidekiq-"+s.major, "run"), "ruby"}
+	return startScript(s.t, env, program, "sidekiq/driver.rb", args...)
 }
 
 // sidekiqCounts is what Sidekiq itself tells of a queue.
@@ -65,15 +63,10 @@ func (s *sidekiq) counts(queue string) sidekiqCounts {
 // agree reads a queue and holds the reading against what Sidekiq itself tells.
 func (s *sidekiq) agree(step string, source backlog.Source, q backlog.Query) backlog.Reading {
 	s.t.Helper()
-	// What Sidekiq tells of itself must be the same before and after the reading.
-	var own sidekiqCounts
-	var r backlog.Reading
-	redistest.Eventually(s.t, step+": Sidekiq is at rest", func() bool {
-		own = s.counts(q.Queue)
-		r = backlogtest.MustRead(s.t, source, q)
-		again := s.counts(q.Queue)
-		own.Latency, again.Latency = 0, 0
-		return own == again
+	own, r := atRest(s.t, step, source, q, func(queue string) sidekiqCounts {
+		c := s.counts(queue)
+		c.Latency = 0
+		return c
 	})
 	got := sidekiqCounts{
 		Size: r.Ready, Due: r.Due, Work: r.InFlight.N, Processes: r.Consumers.N,
@@ -122,6 +115,7 @@ func TestSidekiqCounts(t *testing.T) {
 			if r := s.agree("paused", source, mail); !r.Paused {
 				t.Error("a paused queue is not paused")
 			}
+			s.prove(columnPaused)
 			s.server.Do("SREM", "paused", "mail")
 		}
 		s.do(nil, "clear", "mail")
@@ -129,6 +123,7 @@ func TestSidekiqCounts(t *testing.T) {
 		if refused, _ := s.server.Do("ACL", "LOG").([]any); len(refused) > 0 {
 			t.Errorf("refused were %v", refused)
 		}
+		s.prove(columnWaiting, columnAge)
 	})
 }
 
@@ -163,6 +158,7 @@ func TestSidekiqDue(t *testing.T) {
 		if r = s.agree("retry due", source, q); r.Due != 1 || !r.NextDue.IsZero() {
 			t.Errorf("when the retry is due: %+v", r)
 		}
+		s.prove(columnDue)
 	})
 }
 
@@ -196,6 +192,7 @@ func TestSidekiqInFlight(t *testing.T) {
 		if r := s.agree("killed", source, q); r.InFlight != backlog.Exactly(1) {
 			t.Errorf("after the worker was killed: %+v", r)
 		}
+		s.prove(columnInFlight)
 	})
 }
 
@@ -205,16 +202,12 @@ func TestSidekiqWakes(t *testing.T) {
 	eachSidekiq(t, func(t *testing.T, s *sidekiq) {
 		t.Helper()
 		source := openServer(t, s.server, nil)
-		ear := backlogtest.Listen(t, source)
 		q := layoutQuery("sidekiq", "mail")
-		backlogtest.Arm(t, source, ear, q)
-		s.do(nil, "push", "mail", "SleepJob", 0)
-		ear.Await(t, q)
+		wakes(t, source, q, func() { s.do(nil, "push", "mail", "SleepJob", 0) })
 		s.agree("enqueued", source, q)
-		backlogtest.Arm(t, source, ear, q)
-		s.do(nil, "in", "mail", 60, "SleepJob", 0)
-		ear.Await(t, q)
+		wakes(t, source, q, func() { s.do(nil, "in", "mail", 60, "SleepJob", 0) })
 		s.agree("scheduled", source, q)
+		s.prove(columnWakeUp)
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 
 func startTaskiq(t testing.TB, broker string) *python {
 	t.Helper()
-	return startPython(t, "taskiq", "1.", "%R~taskiq*", broker)
+	return startPython(t, "taskiq", "1", "%R~taskiq*", broker)
 }
 
 // taskiqFigures are those of tasks that wait and tasks that a worker was served. How
@@ -60,6 +60,7 @@ func TestTaskiqStream(t *testing.T) {
 	if r = backlogtest.MustRead(t, p.source, early); r.Ready != 1 || r.Warning == "" {
 		t.Errorf("a task before there is a group reads as %+v", r)
 	}
+	p.proveOf("stream broker", columnWaiting, columnInFlight, columnAge)
 }
 
 // TestTaskiqList: tasks on a list, until a worker has taken them.
@@ -76,6 +77,7 @@ func TestTaskiqList(t *testing.T) {
 	p.agrees(t, "one sent elsewhere", layoutQuery("taskiq", "taskiq:urgent", "broker", "list"), func() figures { return figures{Ready: 1} })
 	p.work(t, "taskiq")
 	p.agrees(t, "a worker took some", q, func() figures { return figures{Ready: 4} })
+	p.proveOf("list broker", columnWaiting)
 }
 
 // TestTaskiqWakes: an idle queue wakes with Taskiq's own sending.
@@ -85,9 +87,10 @@ func TestTaskiqWakes(t *testing.T) {
 		t.Run(broker, func(t *testing.T) {
 			t.Parallel()
 			p := startTaskiq(t, broker)
-			p.wakes(t, layoutQuery("taskiq", "taskiq", "broker", broker), func() { p.do(nil, "add", "taskiq", "nothing", map[string]any{}) })
+			wakes(t, p.source, layoutQuery("taskiq", "taskiq", "broker", broker), func() { p.do(nil, "add", "taskiq", "nothing", map[string]any{}) })
 			p.do(nil, "startup", "taskiq:idle")
-			p.wakes(t, layoutQuery("taskiq", "taskiq:idle", "broker", broker), func() { p.do(nil, "add", "taskiq:idle", "nothing", map[string]any{}) })
+			wakes(t, p.source, layoutQuery("taskiq", "taskiq:idle", "broker", broker), func() { p.do(nil, "add", "taskiq:idle", "nothing", map[string]any{}) })
+			p.proveOf(broker+" broker", columnWakeUp)
 		})
 	}
 }

@@ -22,7 +22,7 @@ const (
 func resqueLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
-			Name: "resque",
+			Name: "resque", SharesKeys: true,
 			Summary: "A queue of Resque (Ruby, or node-resque), with the delayed jobs of resque-scheduler, which a running scheduler alone moves to the queue: they count as due here when their time has come. " +
 				"They lie in lists for all queues and say only in themselves which one is theirs: the first 100 due moments with 100 jobs each are looked at. " +
 				"Keys: NAMESPACE:queue:NAME, NAMESPACE:queues, NAMESPACE:workers, NAMESPACE:worker:*, NAMESPACE:delayed_queue_schedule, NAMESPACE:delayed:*. It needs the rights +get +lrange +sismember +sscan +srandmember.",

@@ -28,7 +28,7 @@ const (
 func sidekiqLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
-			Name: "sidekiq",
+			Name: "sidekiq", SharesKeys: true,
 			Summary: "A queue of Sidekiq (Ruby). Scheduled jobs and retries are moved to their queue by a running process alone, so at zero replicas they count as due here when their time has come. " +
 				"They lie in two sets for all queues and say only in themselves which one is theirs: the first 1,000 due and 100 future ones of each set are looked at. " +
 				"What workers hold is told by the heartbeats of their processes, every 10 s; in between, a queue that shrank counts as one job in flight. Jobs that Sidekiq Pro's super_fetch keeps for a dead process do not count. " +

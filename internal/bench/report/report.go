@@ -42,7 +42,7 @@ func Write(root, machine string, results map[string]measure.Result) error {
 	if err != nil {
 		return fmt.Errorf("read the page: %w", err)
 	}
-	after, err := reference.Fill(string(before), blocks...)
+	after, err := reference.FillBy("performance", string(before), blocks...)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", document, err)
 	}

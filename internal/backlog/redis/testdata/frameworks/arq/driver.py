@@ -28,7 +28,8 @@ async def nothing(ctx):
 
 
 async def hold(ctx):
-    await asyncio.sleep(3600)
+    if not ctx["finishing"]:
+        await asyncio.sleep(3600)
 
 
 async def again(ctx):
@@ -54,15 +55,18 @@ async def statuses(queue):
     return counts
 
 
-def work(queue, burst):
+def work(queue, burst, finish=False):
+    """Works; a worker that is to finish holds nothing."""
     Worker(
         functions=[nothing, hold, again], redis_settings=settings, queue_name=queue,
-        max_jobs=2, burst=burst, poll_delay=0.05, keep_result=0,
+        max_jobs=2, burst=burst, poll_delay=0.05, keep_result=0, ctx={"finishing": finish},
     ).run()
 
 
 serve(
     add=add,
+    # arq keeps a job here until it is done.
+    kept=lambda queue: loop.run_until_complete(redis.zcard(queue)),
     counts=lambda queue: loop.run_until_complete(statuses(queue)),
     work=work,
     version=lambda: VERSION,

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -66,6 +68,8 @@ func (d *driver) run(operation string, args []json.RawMessage) (any, error) {
 		}
 	}
 	switch operation {
+	case "version":
+		return version()
 	case "add":
 		return d.add(queue, args)
 	case "info":
@@ -85,6 +89,19 @@ func (d *driver) run(operation string, args []json.RawMessage) (any, error) {
 	default:
 		return nil, fmt.Errorf("no operation %q", operation)
 	}
+}
+
+// version returns that of asynq, which this program is built with.
+func version() (any, error) {
+	info, ok := debug.ReadBuildInfo()
+	if ok {
+		for _, dependency := range info.Deps {
+			if dependency.Path == "github.com/hibiken/asynq" {
+				return strings.TrimPrefix(dependency.Version, "v"), nil
+			}
+		}
+	}
+	return nil, errors.New("the program does not know its modules")
 }
 
 // add enqueues a task. What becomes of it is its type.

@@ -1,10 +1,9 @@
-// Drives Bee-Queue for the test of its layout: each line of the input is a JSON array
-// of an operation and its arguments, each line of the output its result. The argument
-// is the host:port of the server.
+// Drives Bee-Queue for the test of its layout. The argument is the host:port of the server.
 'use strict';
 
-const readline = require('node:readline');
 const Queue = require('bee-queue');
+
+const { serve } = require('../driver.js');
 
 const [host, port] = process.argv[2].split(':');
 const redis = { host, port: Number(port) };
@@ -32,27 +31,15 @@ const operations = {
     return job.options.timestamp;
   },
   counts: (name) => queueOf(name).checkHealth(),
-  work: async (name, concurrency) => {
-    const queue = new Queue(name, { redis, activateDelayedJobs: true });
+  // A worker that is to finish does so with every job, also with those of workers that are gone.
+  work: async (name, concurrency, { finish, ...options } = {}) => {
+    const queue = new Queue(name, { redis, activateDelayedJobs: true, ...options });
     queue.on('error', () => {});
-    queue.process(concurrency, handle);
+    queue.process(concurrency, finish ? async () => {} : handle);
     await queue.ready();
+    if (finish) queue.checkStalledJobs(options.stallInterval);
     return true;
   },
 };
 
-async function main() {
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const [operation, ...args] = JSON.parse(line);
-    let answer;
-    try {
-      answer = { result: await operations[operation](...args) };
-    } catch (error) {
-      answer = { error: String(error.stack) };
-    }
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
-  }
-  process.exit(0);
-}
-
-main();
+serve(operations);

@@ -1,10 +1,9 @@
-// Drives BullMQ for the test of its layout: each line of the input is a JSON array of
-// an operation and its arguments, each line of the output its result. The argument is
-// the host:port of the server.
+// Drives BullMQ for the test of its layout. The argument is the host:port of the server.
 'use strict';
 
-const readline = require('node:readline');
 const { FlowProducer, Queue, Worker } = require('bullmq');
+
+const { serve } = require('../driver.js');
 
 const [host, port] = process.argv[2].split(':');
 const connection = { host, port: Number(port), maxRetriesPerRequest: null };
@@ -42,26 +41,14 @@ const operations = {
   resume: async (name, prefix) => (await queueOf(name, prefix).resume(), true),
   setGlobalConcurrency: async (name, prefix, n) => (await queueOf(name, prefix).setGlobalConcurrency(n), true),
   obliterate: async (name, prefix) => (await queueOf(name, prefix).obliterate({ force: true }), true),
-  work: async (name, prefix, concurrency) => {
-    const worker = new Worker(name, handle, { connection, prefix, concurrency });
+  // A worker that is to finish does so with every job, whatever its name.
+  work: async (name, prefix, concurrency, { finish, ...options } = {}) => {
+    const process = finish ? async () => {} : handle;
+    const worker = new Worker(name, process, { connection, prefix, concurrency, ...options });
     worker.on('error', () => {});
     await worker.waitUntilReady();
     return true;
   },
 };
 
-async function main() {
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const [operation, ...args] = JSON.parse(line);
-    let answer;
-    try {
-      answer = { result: await operations[operation](...args) };
-    } catch (error) {
-      answer = { error: String(error.stack) };
-    }
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
-  }
-  process.exit(0);
-}
-
-main();
+serve(operations);

@@ -23,9 +23,11 @@ app.conf.update(
 )
 
 
-@app.task(name="hold")
-def hold():
-    time.sleep(3600)
+@app.task(name="hold", bind=True)
+def hold(self):
+    # The worker that gets it again does it at once.
+    if not self.request.delivery_info.get("redelivered"):
+        time.sleep(3600)
 
 
 @app.task(name="again", bind=True, max_retries=None)
@@ -50,6 +52,13 @@ def size(queue):
         return connection.default_channel._size(queue)
 
 
+def kept(queue):
+    """How many tasks wait on the queue, or were taken and not acknowledged."""
+    with app.connection_for_read() as connection:
+        channel = connection.default_channel
+        return channel.client.hlen(channel.unacked_key) + channel._size(queue) + channel.client.hlen(channel.unacked_key)
+
+
 def held():
     """How many tasks the workers say they hold, by the routing key of each."""
     inspect = app.control.inspect(timeout=1)
@@ -68,4 +77,4 @@ def work(queue):
     app.worker_main(["worker", "--pool=threads", "--concurrency=1", "--without-mingle", "--without-gossip", f"--hostname={queue}@test", "-Q", queue])
 
 
-serve(add=add, size=size, held=held, work=work, version=lambda: celery.__version__)
+serve(add=add, size=size, kept=kept, held=held, work=work, version=lambda: celery.__version__)

@@ -1,6 +1,7 @@
 """Drives Dramatiq for the test of its layout. The arguments are the host:port of the
-server and the namespace."""
+server, the namespace, and further options of the broker in JSON."""
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -12,9 +13,10 @@ from dramatiq.brokers.redis import RedisBroker  # noqa: E402
 from driver import serve  # noqa: E402
 
 address, namespace = sys.argv[1], sys.argv[2]
-broker = RedisBroker(url=f"redis://{address}/0", namespace=namespace)
+broker = RedisBroker(url=f"redis://{address}/0", namespace=namespace, **json.loads(sys.argv[3]))
 dramatiq.set_broker(broker)
 workers = []
+finishing = False
 
 
 @dramatiq.actor
@@ -24,7 +26,8 @@ def nothing():
 
 @dramatiq.actor
 def hold():
-    time.sleep(3600)
+    if not finishing:
+        time.sleep(3600)
 
 
 @dramatiq.actor(min_backoff=3_600_000, max_backoff=7_200_000)
@@ -40,7 +43,10 @@ def add(queue, actor, options):
     return {"timestamp": sent.message_timestamp, "eta": sent.options.get("eta", 0)}
 
 
-def start(queue):
+def start(queue, finish=False):
+    """Starts a worker; one that is to finish holds nothing."""
+    global finishing
+    finishing = finish
     broker.declare_queue(queue)
     worker = dramatiq.Worker(broker, queues={queue}, worker_threads=1)
     workers.append(worker)

@@ -23,7 +23,10 @@ class SleepJob
 {
     public function fire($job, $data)
     {
-        usleep((int) ($data['seconds'] * 1e6));
+        // Only the first worker that has it takes so long.
+        if ($job->attempts() === 1) {
+            usleep((int) ($data['seconds'] * 1e6));
+        }
         $job->delete();
     }
 }
@@ -76,6 +79,12 @@ function version()
     return $found[1];
 }
 
+// due returns when the first delayed job is due.
+function due($redis, $name)
+{
+    return (int) array_values($redis->connection()->zrange("queues:$name:delayed", 0, 0, ['withscores' => true]))[0];
+}
+
 function counts(RedisQueue $queue, $redis, $name)
 {
     $delayed = $redis->connection()->zrange("queues:$name:delayed", 0, -1, ['withscores' => true]);
@@ -99,6 +108,7 @@ while (($line = fgets(STDIN)) !== false) {
             'later' => $queue->later($arguments[2], $arguments[3], ['seconds' => 0], $arguments[1]),
             'take' => $queue->pop($arguments[1])->getJobId(),
             'clear' => $queue->clear($arguments[1]),
+            'due' => due($redis, $arguments[1]),
             'counts' => counts($queue, $redis, $arguments[1]),
         };
         echo json_encode(['result' => $result]), "\n";

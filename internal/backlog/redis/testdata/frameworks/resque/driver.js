@@ -1,9 +1,7 @@
-// Drives Resque for the tests: each line of the input is a JSON array, a command with its
-// arguments, and is answered by {"result": ...} or {"error": ...}. "driver.js worker QUEUE"
-// is a worker.
+// Drives Resque for the tests. "driver.js worker QUEUE" is a worker.
 const path = require("node:path");
-const readline = require("node:readline");
 const { createRequire } = require("node:module");
+const { serve } = require("../driver.js");
 
 const installed = createRequire(path.join(process.env.FRAMEWORK, "package.json"));
 const { Queue, Worker, Plugins } = installed("node-resque");
@@ -34,17 +32,16 @@ async function counts(queue, name) {
   };
 }
 
-async function run(queue, [command, ...args]) {
-  switch (command) {
-    case "version": return installed("node-resque/package.json").version;
-    case "push": return queue.enqueue(args[0], args[1], args.slice(2));
-    case "in": return queue.enqueueIn(args[1], args[0], args[2], args.slice(3));
-    case "at": return queue.enqueueAt(args[1], args[0], args[2], args.slice(3), true);
-    case "del": return queue.delDelayed(args[0], args[1], args.slice(2));
-    case "pop": return queue.del(args[0], args[1], args.slice(2));
-    case "counts": return counts(queue, args[0]);
-    default: throw new Error(`no command ${command}`);
-  }
+function operations(queue) {
+  return {
+    version: () => installed("node-resque/package.json").version,
+    push: (name, job, ...args) => queue.enqueue(name, job, args),
+    in: (name, ms, job, ...args) => queue.enqueueIn(ms, name, job, args),
+    at: (name, at, job, ...args) => queue.enqueueAt(at, name, job, args, true),
+    del: (name, job, ...args) => queue.delDelayed(name, job, args),
+    clean: async () => Object.keys(await queue.cleanOldWorkers(0)).length,
+    counts: (name) => counts(queue, name),
+  };
 }
 
 async function main() {
@@ -58,11 +55,7 @@ async function main() {
   }
   const queue = new Queue({ connection }, jobs);
   await queue.connect();
-  for await (const line of readline.createInterface({ input: process.stdin })) {
-    const answer = await run(queue, JSON.parse(line)).then((result) => ({ result: result ?? null }), (e) => ({ error: e.stack }));
-    process.stdout.write(JSON.stringify(answer) + "\n");
-  }
-  process.exit();
+  await serve(operations(queue));
 }
 
 main();

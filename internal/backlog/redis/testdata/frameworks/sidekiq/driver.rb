@@ -27,8 +27,8 @@ if ARGV[0] == "worker"
   cli.run
   exit
 end
-# Sidekiq loads this file again to know the jobs.
-return unless $PROGRAM_NAME == __FILE__
+# A worker loads this file again to know the jobs.
+return if defined?(Sidekiq::CLI)
 
 def entry(set, jid) = set.find { |job| job.jid == jid }
 

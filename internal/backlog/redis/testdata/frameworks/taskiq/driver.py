@@ -16,6 +16,7 @@ address, kind = sys.argv[1], sys.argv[2]
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 brokers = {}
+finishing = False
 
 
 async def nothing():
@@ -23,7 +24,8 @@ async def nothing():
 
 
 async def hold():
-    await asyncio.sleep(3600)
+    if not finishing:
+        await asyncio.sleep(3600)
 
 
 async def fail():
@@ -33,7 +35,7 @@ async def fail():
 def broker_of(queue):
     if queue not in brokers:
         make = ListQueueBroker if kind == "list" else RedisStreamBroker
-        options = {} if kind == "list" else {"xread_count": 1, "xread_block": 100}
+        options = {} if kind == "list" else {"xread_count": 1, "xread_block": 100, "idle_timeout": 500 if finishing else 600_000}
         broker = make(f"redis://{address}/0", queue_name=queue, **options)
         # Taskiq renames a function that it registers.
         for name, task in {"nothing": nothing, "hold": hold, "fail": fail}.items():
@@ -47,7 +49,10 @@ def add(queue, task, labels):
     return loop.run_until_complete(kicker.kiq()).task_id
 
 
-def work(queue):
+def work(queue, finish=False):
+    """Works; a worker that is to finish holds nothing and takes over what others left."""
+    global finishing
+    finishing = finish
     loop.run_until_complete(run_receiver_task(broker_of(queue), max_async_tasks=2, run_startup=True))
 
 

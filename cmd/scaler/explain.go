@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/explain"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
+)
+
+// inspected are the flags of what asks a running scaler.
+type inspected struct {
+	Address string `default:"127.0.0.1:9091" help:"Where the scaler listens for this: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
+	Output  string `short:"o" enum:"text,json" default:"text" help:"Format: ${enum}."`
+}
+
+// advise adds to an error what to do about it.
+func advise(err error) error {
+	if advice := inspector.Advice(err); advice != "" {
+		return fmt.Errorf("%w\n%s", err, advice)
+	}
+	return err
+}
+
+// explainCommand tells why a ScaledObject is scaled as it is.
+type explainCommand struct {
+	ScaledObject string `arg:"" name:"namespace/name" help:"The ScaledObject, or a watch of the configuration."`
+	Trigger      string `placeholder:"NAME" help:"Only the trigger with this name of the metric."`
+	inspected
+	Timeout time.Duration `default:"5s" help:"How long to wait for the answer."`
+}
+
+// Validate reports a ScaledObject without a namespace; kong calls it.
+func (c explainCommand) Validate() error {
+	if namespace, name, ok := strings.Cut(c.ScaledObject, "/"); !ok || namespace == "" || name == "" {
+		return fmt.Errorf("%q: want the namespace and the name of a ScaledObject, such as shop/billing", c.ScaledObject)
+	}
+	return nil
+}
+
+// Run asks the scaler and prints the answer.
+func (c explainCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
+	client, err := inspector.NewClient(c.Address)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	namespace, name, _ := strings.Cut(c.ScaledObject, "/")
+	response, err := client.Explain(ctx, &pb.ExplainRequest{Namespace: namespace, ScaledObject: name, Trigger: c.Trigger})
+	if err != nil {
+		return advise(err)
+	}
+	if c.Output == "json" {
+		return explain.JSON(stdout, response)
+	}
+	return explain.Text(stdout, response)
+}
+
+// watchCommand shows all triggers.
+type watchCommand struct {
+	Namespace string `short:"n" help:"Only this namespace."`
+	inspected
+}
+
+// Run shows the triggers until ctx ends: as a table if stdout is a terminal, else a
+// line for each change.
+func (c watchCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
+	client, err := inspector.NewClient(c.Address)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	show := func(r *pb.WatchDecisionsResponse) error { return explain.Lines(stdout, r) }
+	if c.Output == "json" {
+		show = func(r *pb.WatchDecisionsResponse) error { return explain.JSONLines(stdout, r) }
+	} else if size := terminalSize(stdout); size != nil {
+		screen := explain.NewScreen(stdout, size)
+		defer screen.Close()
+		show = screen.Show
+	}
+	return advise(client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: c.Namespace}, show))
+}
+
+// terminalSize tells how large a terminal is, in columns and rows; nil if out is none.
+func terminalSize(out io.Writer) func() (width, height int) {
+	file, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	return func() (width, height int) {
+		width, height, err := term.GetSize(int(file.Fd()))
+		if err != nil || width <= 0 || height <= 0 {
+			return 80, 24
+		}
+		return width, height
+	}
+}

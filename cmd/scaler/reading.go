@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
+)
+
+// A readingReport is a reading for people and programs. What is unknown is absent.
+type readingReport struct {
+	Connection string     `json:"connection"`
+	Layout     string     `json:"layout"`
+	Queue      string     `json:"queue"`
+	At         time.Time  `json:"at"`
+	Backlog    int64      `json:"backlog"`
+	Ready      int64      `json:"ready"`
+	Due        int64      `json:"due"`
+	InFlight   *int64     `json:"inFlight,omitempty"`
+	Consumers  *int64     `json:"consumers,omitempty"`
+	NextDue    *time.Time `json:"nextDue,omitempty"`
+	Oldest     *time.Time `json:"oldestSince,omitempty"`
+	OldestKind string     `json:"oldestKind,omitempty"`
+	Missing    bool       `json:"missing"`
+	Paused     bool       `json:"paused"`
+	MaxUseful  int64      `json:"maxUseful,omitempty"`
+	Quality    string     `json:"quality"`
+	Warning    string     `json:"warning,omitempty"`
+	// Queues are those of a reading of several.
+	Queues []partReport `json:"queues,omitempty"`
+}
+
+// A partReport is one queue of several.
+type partReport struct {
+	Queue    string `json:"queue"`
+	Ready    int64  `json:"ready"`
+	Due      int64  `json:"due"`
+	InFlight *int64 `json:"inFlight,omitempty"`
+	Missing  bool   `json:"missing"`
+	Paused   bool   `json:"paused"`
+}
+
+func report(t trigger.Trigger, r backlog.Reading) readingReport {
+	out := readingReport{
+		Connection: t.Connection, Layout: t.Query.Layout, Queue: t.Query.Queue,
+		At: r.At, Backlog: r.Backlog(), Ready: r.Ready, Due: r.Due,
+		Missing: r.Missing, Paused: r.Paused, MaxUseful: r.MaxUseful,
+		Quality: r.Quality.String(), Warning: r.Warning,
+	}
+	out.InFlight = known(r.InFlight)
+	out.Consumers = known(r.Consumers)
+	if !r.NextDue.IsZero() {
+		out.NextDue = &r.NextDue
+	}
+	if r.Oldest.Kind != backlog.AgeUnknown {
+		out.Oldest, out.OldestKind = &r.Oldest.Since, r.Oldest.Kind.String()
+	}
+	for _, part := range r.Parts {
+		p := part.Reading
+		out.Queues = append(out.Queues, partReport{part.Queue, p.Ready, p.Due, known(p.InFlight), p.Missing, p.Paused})
+	}
+	return out
+}
+
+// known returns the number of a count that is known, nil of one that is not.
+func known(c backlog.Count) *int64 {
+	if !c.Known {
+		return nil
+	}
+	return &c.N
+}
+
+func printJSON(stdout io.Writer, t trigger.Trigger, result backlog.Result) error {
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(report(t, result.Reading))
+}
+
+func printReading(stdout io.Writer, t trigger.Trigger, result backlog.Result) error {
+	r := report(t, result.Reading)
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	line := func(name, value string) { _, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) }
+	line(r.Layout, r.Queue+" on "+r.Connection)
+	line("backlog", strconv.FormatInt(r.Backlog, 10)+" ("+r.Quality+")")
+	line("ready", strconv.FormatInt(r.Ready, 10))
+	line("due", strconv.FormatInt(r.Due, 10))
+	line("in flight", count(r.InFlight))
+	line("consumers", count(r.Consumers))
+	if r.Oldest != nil {
+		line("oldest waits", r.At.Sub(*r.Oldest).Round(time.Millisecond).String()+" ("+r.OldestKind+")")
+	}
+	if r.NextDue != nil {
+		line("next due in", r.NextDue.Sub(r.At).Round(time.Millisecond).String())
+	}
+	if r.MaxUseful > 0 {
+		line("useful workers", "at most "+strconv.FormatInt(r.MaxUseful, 10))
+	}
+	if r.Missing {
+		line("note", "the queue does not exist")
+	}
+	if r.Paused {
+		line("note", "the queue is paused")
+	}
+	if r.Warning != "" {
+		line("warning", r.Warning)
+	}
+	if err := table.Flush(); err != nil || len(r.Queues) == 0 {
+		return err
+	}
+	return printQueues(stdout, r.Queues)
+}
+
+func printQueues(stdout io.Writer, queues []partReport) error {
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "\nqueue\tready\tdue\tin flight\tnote")
+	for _, q := range queues {
+		note := ""
+		switch {
+		case q.Missing:
+			note = "does not exist"
+		case q.Paused:
+			note = "paused"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\n", q.Queue, q.Ready, q.Due, count(q.InFlight), note)
+	}
+	return table.Flush()
+}
+
+func count(n *int64) string {
+	if n == nil {
+		return "unknown"
+	}
+	return strconv.FormatInt(*n, 10)
+}

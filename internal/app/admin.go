@@ -1,0 +1,28 @@
+package app
+
+import "net"
+
+// AdminAddr is where the App answers people who ask why; nil if nowhere.
+func (a *App) AdminAddr() net.Addr {
+	if a.adminPort == nil {
+		return nil
+	}
+	return a.adminPort.Addr()
+}
+
+// warnOfAdmin says so if others than this host, or pod, can reach the inspector.
+func (a *App) warnOfAdmin() {
+	address := a.adminPort.Addr()
+	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return
+	}
+	a.options.Logger.Warn("the admin address is not loopback: who reaches it sees the queues of all namespaces", "admin", address.String())
+}
+
+// adminText is where the inspector is, for the log.
+func (a *App) adminText() string {
+	if a.adminPort == nil {
+		return "off"
+	}
+	return a.adminPort.Addr().String()
+}

@@ -1,0 +1,41 @@
+package app
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// reloads counts attempts to reload the configuration, and keeps what was wrong
+// with the last one.
+type reloads struct {
+	successful, timestamp prometheus.Gauge
+	fault                 atomic.Pointer[error]
+}
+
+func newReloads(registerer prometheus.Registerer) *reloads {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "backlog_scaler", Subsystem: "config", Name: name, Help: help})
+	}
+	r := &reloads{
+		successful: gauge("last_reload_successful", "1 if the configuration in force is the file's, 0 if the file is broken."),
+		timestamp:  gauge("last_reload_success_timestamp_seconds", "When the configuration in force was read."),
+	}
+	registerer.MustRegister(r.successful, r.timestamp)
+	r.Reloaded(nil)
+	return r
+}
+
+// Reloaded takes in the outcome of an attempt.
+func (r *reloads) Reloaded(err error) {
+	r.fault.Store(&err)
+	if err != nil {
+		r.successful.Set(0)
+		return
+	}
+	r.successful.Set(1)
+	r.timestamp.SetToCurrentTime()
+}
+
+// Fault is what was wrong with the last attempt; nil if the file is in force.
+func (r *reloads) Fault() error { return *r.fault.Load() }

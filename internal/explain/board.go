@@ -1,0 +1,211 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+)
+
+// A Board is a table of all triggers, made of what a watch tells.
+type Board struct {
+	rows map[string]*pb.Explanation
+	// at is the time of the scaler when it told something last.
+	at time.Time
+}
+
+// NewBoard returns a Board without triggers.
+func NewBoard() *Board { return &Board{rows: map[string]*pb.Explanation{}} }
+
+// Update takes in what is new.
+func (b *Board) Update(r *pb.WatchDecisionsResponse) {
+	b.at = r.GetAt().AsTime()
+	for _, e := range r.GetChanged() {
+		b.rows[e.GetTrigger().GetId()] = e
+	}
+	for _, t := range r.GetGone() {
+		delete(b.rows, t.GetId())
+	}
+}
+
+// sorted are the rows, those that want attention first and then by name.
+func (b *Board) sorted() []*pb.Explanation {
+	rows := make([]*pb.Explanation, 0, len(b.rows))
+	for _, e := range b.rows {
+		rows = append(rows, e)
+	}
+	slices.SortFunc(rows, func(x, y *pb.Explanation) int {
+		return cmp.Or(cmp.Compare(rank(x), rank(y)), cmp.Compare(title(x), title(y)), cmp.Compare(x.GetTrigger().GetId(), y.GetTrigger().GetId()))
+	})
+	return rows
+}
+
+// rank puts errors before work and work before rest.
+func rank(e *pb.Explanation) int {
+	switch {
+	case e.GetDecision() == nil:
+		return 0
+	case e.GetProblem() != nil:
+		return 1
+	case e.GetDecision().GetActive():
+		return 2
+	default:
+		return 3
+	}
+}
+
+func title(e *pb.Explanation) string {
+	name := e.GetTrigger().GetNamespace() + "/" + e.GetTrigger().GetScaledObject()
+	return strings.TrimSpace(name + " " + e.GetTrigger().GetName())
+}
+
+// lines is the table, for a terminal of the size in columns and rows.
+func (b *Board) lines(width, height int) []string {
+	cells := [][]string{{"SCALEDOBJECT", "TRIGGER", "VALUE", "TARGET", "WANTS", "IN FLIGHT", "STREAMS", "STATE"}}
+	rows := b.sorted()
+	room := max(height-4, 1)
+	for _, e := range rows[:min(room, len(rows))] {
+		cells = append(cells, row(e))
+	}
+	active := 0
+	for _, e := range rows {
+		if e.GetDecision().GetActive() {
+			active++
+		}
+	}
+	lines := []string{fmt.Sprintf("%s, %d active, as of %s", plural(int64(len(rows)), "trigger"), active, b.at.UTC().Format("15:04:05")), ""}
+	lines = append(lines, align(cells)...)
+	if more := len(rows) - room; more > 0 {
+		lines = append(lines, fmt.Sprintf("(and %d more in a larger window, or with --namespace)", more))
+	}
+	for i := range lines {
+		lines[i] = cut(lines[i], width)
+	}
+	return lines
+}
+
+// row is a trigger in the columns of the table. What is unknown is a dash.
+func row(e *pb.Explanation) []string {
+	t, d := e.GetTrigger(), e.GetDecision()
+	cells := []string{t.GetNamespace() + "/" + t.GetScaledObject(), dash(t.GetName()), "-", "-", "-", "-", integer(int64(e.GetConversation().GetOpenStreams())), state(e)}
+	if d != nil {
+		cells[2], cells[3], cells[4] = number(d.GetValue()), number(d.GetTarget()), integer(d.GetWantedReplicas())
+	}
+	if e.GetReading() != nil && e.GetReading().InFlight != nil {
+		cells[5] = integer(e.GetReading().GetInFlight())
+	}
+	return cells
+}
+
+// state is the last column: active or not, and what changed the value or is wrong.
+func state(e *pb.Explanation) string {
+	var words []string
+	d := e.GetDecision()
+	if d != nil {
+		words = append(words, activity(d.GetActive()))
+		for _, step := range d.GetSteps() {
+			words = append(words, step.GetReason())
+		}
+	}
+	text := strings.Join(words, ", ")
+	if p := e.GetProblem(); p != nil {
+		if text != "" {
+			text += "; "
+		}
+		text += p.GetReason() + ": " + p.GetMessage()
+	}
+	return text
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// gap is between two columns.
+const gap = "  "
+
+// align makes a line of each row: names to the left, numbers to the right, and the
+// last column as long as it is.
+func align(cells [][]string) []string {
+	widths := make([]int, len(cells[0]))
+	for _, row := range cells {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	lines := make([]string, len(cells))
+	for n, row := range cells {
+		for i, cell := range row {
+			switch {
+			case i < 2:
+				row[i] = pad(cell, widths[i])
+			case i < len(row)-1:
+				row[i] = leftPad(cell, widths[i])
+			}
+		}
+		lines[n] = strings.Join(row, gap)
+	}
+	return lines
+}
+
+// The sequences of a terminal (ECMA-48, and xterm's private modes).
+const (
+	enter     = "\x1b[?1049h\x1b[?25l" // its own screen, without a cursor
+	leave     = "\x1b[?25h\x1b[?1049l"
+	home      = "\x1b[H"
+	clearLine = "\x1b[K"
+	clearRest = "\x1b[J"
+)
+
+// A Screen shows a Board in one place of a terminal, on a screen of its own.
+type Screen struct {
+	out   io.Writer
+	size  func() (width, height int)
+	board *Board
+	began bool
+}
+
+// NewScreen returns a Screen that draws on out. size tells how large it is, in
+// columns and rows.
+func NewScreen(out io.Writer, size func() (width, height int)) *Screen {
+	return &Screen{out: out, size: size, board: NewBoard()}
+}
+
+// Show takes in what is new, and draws.
+func (s *Screen) Show(r *pb.WatchDecisionsResponse) error {
+	s.board.Update(r)
+	if !r.GetComplete() {
+		return nil
+	}
+	var b strings.Builder
+	if !s.began {
+		s.began = true
+		b.WriteString(enter)
+	}
+	b.WriteString(home)
+	for _, line := range s.board.lines(s.size()) {
+		b.WriteString(line + clearLine + "\r\n")
+	}
+	b.WriteString(clearRest)
+	_, err := io.WriteString(s.out, b.String())
+	return err
+}
+
+// Close gives the terminal back and leaves the last table on it.
+func (s *Screen) Close() {
+	if !s.began {
+		return
+	}
+	s.began = false
+	width, height := s.size()
+	// A terminal that is gone has nobody who could be told.
+	_, _ = io.WriteString(s.out, leave+strings.Join(s.board.lines(width, height), "\n")+"\n")
+}

@@ -1,0 +1,67 @@
+package explain
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+)
+
+// Lines writes what is new of a watch, one line for each trigger.
+func Lines(w io.Writer, r *pb.WatchDecisionsResponse) error {
+	at := r.GetAt().AsTime().UTC().Format("15:04:05.000")
+	for _, e := range r.GetChanged() {
+		text := state(e)
+		if d := e.GetDecision(); d != nil {
+			text = fmt.Sprintf("wants %s (%s / %s), %s", plural(d.GetWantedReplicas(), "replica"), number(d.GetValue()), number(d.GetTarget()), text)
+		}
+		if _, err := fmt.Fprintf(w, "%s  %s  %s\n", at, title(e), text); err != nil {
+			return err
+		}
+	}
+	for _, t := range r.GetGone() {
+		if _, err := fmt.Fprintf(w, "%s  %s  KEDA does not ask any more\n", at, title(&pb.Explanation{Trigger: t})); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// JSON writes a message as indented JSON, with the names of protojson.
+func JSON(w io.Writer, m proto.Message) error {
+	// protojson varies the space between tokens on purpose.
+	data, err := protojson.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, data, "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err = w.Write(b.Bytes())
+	return err
+}
+
+// JSONLines writes what is new of a watch as JSON on a line of its own.
+func JSONLines(w io.Writer, m *pb.WatchDecisionsResponse) error {
+	if len(m.GetChanged()) == 0 && len(m.GetGone()) == 0 {
+		return nil
+	}
+	data, err := protojson.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, data); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err = w.Write(b.Bytes())
+	return err
+}

@@ -1,0 +1,196 @@
+package policy_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+)
+
+func TestActivity(t *testing.T) {
+	t.Parallel()
+	working := backlog.Reading{At: at(0), InFlight: backlog.Exactly(1)}
+	note := func(why policy.Reason, value float64) []policy.Step { return []policy.Step{{why, value, value}} }
+	for _, tc := range []struct {
+		name string
+		spec policy.Spec
+		seen backlog.Observation
+		want policy.Decision
+	}{
+		{
+			name: "work in flight that does not count",
+			spec: policy.Spec{Count: policy.CountReady}, seen: backlog.Observation{Latest: working},
+			want: policy.Decision{Active: true, Steps: note(policy.Working, 0)},
+		},
+		{
+			name: "work in flight below the activation",
+			spec: policy.Spec{Activation: 5}, seen: backlog.Observation{Latest: working},
+			want: policy.Decision{Value: 1, Active: true, Steps: note(policy.Working, 1)},
+		},
+		{
+			name: "work a moment ago",
+			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Past: []backlog.Reading{ready(-20, 3)}, Latest: ready(0, 0)},
+			want: policy.Decision{Active: true, Until: at(40), Steps: note(policy.HeldActive, 0)},
+		},
+		{
+			name: "work that did not count a moment ago",
+			spec: policy.Spec{HoldActive: time.Minute, Count: policy.CountReady},
+			seen: backlog.Observation{Past: []backlog.Reading{{At: at(-20), InFlight: backlog.Exactly(1)}}, Latest: ready(0, 0)},
+			want: policy.Decision{Active: true, Until: at(40), Steps: note(policy.HeldActive, 0)},
+		},
+		{
+			name: "work longer ago",
+			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Past: []backlog.Reading{ready(-60, 3)}, Latest: ready(0, 0)},
+		},
+		{
+			name: "a value is held and the trigger is not",
+			spec: policy.Spec{Hold: time.Minute}, seen: backlog.Observation{Past: []backlog.Reading{ready(-20, 3)}, Latest: ready(0, 0)},
+			want: policy.Decision{Value: 3, Until: at(40), Steps: []policy.Step{{policy.Held, 0, 3}}},
+		},
+		{
+			name: "a drained queue that stirs stays active",
+			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
+			want: policy.Decision{Active: true, Until: at(40), Steps: note(policy.Receiving, 0)},
+		},
+		{
+			name: "unless what stirs it may be another queue's",
+			spec: policy.Spec{HoldActive: time.Minute, SharesKeys: true}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
+		},
+		{
+			name: "until it stirs no more",
+			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-60)},
+		},
+		{
+			name: "nobody asked for that",
+			seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(0)},
+		},
+		{
+			name: "some work may wait here without a worker",
+			spec: policy.Spec{HoldActive: time.Minute, Activation: 5}, seen: backlog.Observation{Latest: ready(0, 2), Stirred: at(0)},
+			want: policy.Decision{Value: 2},
+		},
+		{
+			name: "a paused queue hands out nothing",
+			spec: policy.Spec{HoldActive: time.Minute},
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 2, Paused: true}, Stirred: at(0)},
+			want: policy.Decision{Steps: []policy.Step{{policy.Paused, 2, 0}}},
+		},
+		{
+			name: "what arrives keeps a trigger with a drain time active",
+			spec: policy.Spec{DrainTime: 10 * time.Second, RateWindow: time.Minute},
+			seen: backlog.Observation{Past: []backlog.Reading{{At: at(-50), Enqueued: backlog.Exactly(0)}}, Latest: backlog.Reading{At: at(0), Enqueued: backlog.Exactly(60)}},
+			want: policy.Decision{
+				Value: 10, Active: true, Steps: []policy.Step{{policy.Arriving, 0, 10}},
+				Drain: policy.Drain{Time: 10 * time.Second, Throughput: 0.5, Arrivals: 1, Slow: 1, Window: time.Minute},
+			},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.spec.Target, tc.want.Target, tc.spec.MaxStaleness = 5, 5, 30*time.Second
+			got, err := policy.Decide(tc.spec, tc.seen, policy.Told{}, at(0))
+			if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
+				t.Errorf("decision (-want +got):\n%s\n%v", diff, err)
+			}
+		})
+	}
+}
+
+func TestBoundsAndNoise(t *testing.T) {
+	t.Parallel()
+	limited := func(n, most int64) backlog.Reading { return backlog.Reading{At: at(0), Ready: n, MaxUseful: most} }
+	for _, tc := range []struct {
+		name  string
+		spec  policy.Spec
+		now   backlog.Reading
+		told  float64
+		value float64
+		steps []policy.Step
+	}{
+		{"a floor", policy.Spec{MinReplicas: 3}, ready(0, 1), 0, 15, []policy.Step{{policy.Floored, 1, 15}}},
+		{"a floor of an idle trigger", policy.Spec{MinReplicas: 3}, ready(0, 0), 0, 0, nil},
+		{"a ceiling", policy.Spec{MaxReplicas: 4}, ready(0, 99), 0, 20, []policy.Step{{policy.Limited, 99, 20}}},
+		{"both, and between them", policy.Spec{MinReplicas: 3, MaxReplicas: 4}, ready(0, 17), 0, 17, nil},
+		{
+			"what more workers cannot help with comes last",
+			policy.Spec{MinReplicas: 3, MaxReplicas: 4},
+			limited(1, 2), 0, 10,
+			[]policy.Step{{policy.Floored, 1, 15}, {policy.Capped, 15, 10}},
+		},
+		{"noise", policy.Spec{Target: 50}, ready(0, 104), 100, 100, []policy.Step{{policy.Steadied, 104, 100}}},
+		{"noise downward", policy.Spec{Target: 50}, ready(0, 96), 100, 100, []policy.Step{{policy.Steadied, 96, 100}}},
+		{"a tenth of a replica", policy.Spec{Target: 50}, ready(0, 105), 100, 105, nil},
+		{"nothing is not noise", policy.Spec{Target: 50}, ready(0, 0), 3, 0, nil},
+		{"something is not noise", policy.Spec{Target: 50}, ready(0, 3), 0, 3, nil},
+		{"the activation is between", policy.Spec{Target: 50, Activation: 101}, ready(0, 102), 100, 102, nil},
+		{
+			"bounds come after noise",
+			policy.Spec{Target: 50, MaxReplicas: 2},
+			ready(0, 104), 101, 100,
+			[]policy.Step{{policy.Steadied, 104, 101}, {policy.Limited, 101, 100}},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.spec.Target, tc.spec.MaxStaleness = max(tc.spec.Target, 5), 30*time.Second
+			d, err := policy.Decide(tc.spec, backlog.Observation{Latest: tc.now}, policy.Told{Value: tc.told}, at(0))
+			if err != nil || d.Value != tc.value {
+				t.Errorf("value %v, error %v, want %v", d.Value, err, tc.value)
+			}
+			if diff := cmp.Diff(tc.steps, d.Steps); diff != "" {
+				t.Errorf("steps (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSettling(t *testing.T) {
+	t.Parallel()
+	seen := func(since int, all ...backlog.Reading) backlog.Observation {
+		return backlog.Observation{Past: all[:len(all)-1], Latest: all[len(all)-1], Since: at(since), AfterStart: true}
+	}
+	later := func(o backlog.Observation) backlog.Observation { o.AfterStart = false; return o }
+	stirred := func(o backlog.Observation) backlog.Observation { o.Stirred = at(-1); return o }
+	held := policy.Spec{Hold: time.Minute, HoldActive: time.Minute}
+	for _, tc := range []struct {
+		name   string
+		spec   policy.Spec
+		seen   backlog.Observation
+		value  float64
+		active bool
+		until  time.Time
+		err    string
+	}{
+		{"as much as at first", held, seen(-20, ready(0, 12)), 12, true, at(40), "settling after a start: for 40s more there is no full window for a hold of 1m0s, and nothing above the first 12 messages was seen"},
+		{"less", held, seen(-20, ready(-19, 12), ready(0, 5)), 12, true, at(40), "settling after a start: for 40s more there is no full window for a hold of 1m0s, and nothing above the first 12 messages was seen"},
+		{"growth", held, seen(-20, ready(-19, 12), ready(0, 13)), 13, true, time.Time{}, ""},
+		{"growth that is held", held, seen(-20, ready(-19, 12), ready(-10, 13), ready(0, 1)), 13, true, at(50), ""},
+		{"the window is full", held, seen(-60, ready(0, 12)), 12, true, time.Time{}, ""},
+		{"asked for later", held, later(seen(-20, ready(0, 12))), 12, true, time.Time{}, ""},
+		{"no hold", policy.Spec{}, seen(-20, ready(0, 0)), 0, false, time.Time{}, ""},
+		{
+			"no work yet",
+			policy.Spec{HoldActive: time.Minute},
+			seen(-20, ready(0, 0)), 0, false, at(40),
+			"settling after a start: for 40s more there is no full window for a holdActive of 1m0s, and no work was seen",
+		},
+		{"a hold for activity alone tells every value", policy.Spec{HoldActive: time.Minute}, seen(-20, ready(-19, 12), ready(0, 5)), 5, true, time.Time{}, ""},
+		{"a queue that stirs may have been in use", policy.Spec{HoldActive: time.Minute}, stirred(seen(-20, ready(0, 0))), 0, true, at(59), ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			tc.spec.Target, tc.spec.MaxStaleness = 5, 30*time.Second
+			d, err := policy.Decide(tc.spec, tc.seen, policy.Told{}, at(0))
+			if d.Value != tc.value || d.Active != tc.active || !d.Until.Equal(tc.until) {
+				t.Errorf("%+v, want value %v, active %t, until %v", d, tc.value, tc.active, tc.until)
+			}
+			if tc.err == "" && err != nil || tc.err != "" && (!errors.Is(err, policy.ErrSettling) || err.Error() != tc.err) {
+				t.Errorf("error\n%v, want\n%s", err, tc.err)
+			}
+		})
+	}
+}

@@ -1,0 +1,150 @@
+package policy
+
+import (
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// maxUrgency bounds how much more a waiting message counts because of its age.
+const maxUrgency = 4
+
+// A stage says how far the value of a queue is worked out.
+type stage uint8
+
+const (
+	counted stage = iota
+	unpaused
+	aged
+	complete // with what arrives
+)
+
+// work is what one queue asks for, without its weight. at is when it was read.
+//
+// Worked: drain time 60 s, 1,200 waiting, 3 in flight, 10 more each second and, with
+// a MaxAge of 30 s, the oldest waiting for 45 s: 1,203 counted, 1,803 because each of
+// the 1,200 counts 1.5 times, and 2,403 with what arrives in 60 s.
+func (s Spec) work(r *backlog.Reading, urgency, arrivals float64, upTo stage) float64 {
+	if r.Paused && upTo >= unpaused {
+		return inFlight(r)
+	}
+	value := s.Count.of(r)
+	if upTo >= aged {
+		value += s.Count.waiting(r) * (urgency - 1)
+	}
+	if upTo >= complete {
+		value += arrivals * s.DrainTime.Seconds()
+	}
+	return value
+}
+
+// urgency is how many times a waiting message counts: age / MaxAge of the oldest,
+// from 1 to 4. With a drain time D the HPA then wants as many replicas as get what
+// waits done within D * MaxAge / age.
+func (s Spec) urgency(whole, r *backlog.Reading) float64 {
+	if s.MaxAge == 0 || r.Oldest.Kind == backlog.AgeUnknown {
+		return 1
+	}
+	age := whole.At.Sub(r.Oldest.Since).Seconds() / s.MaxAge.Seconds()
+	return min(max(age, 1), maxUrgency)
+}
+
+// one works out the value of a trigger with one queue.
+func (d *Decision) one(spec Spec, seen *backlog.Observation) {
+	latest := &seen.Latest
+	var arrivals float64
+	if spec.DrainTime > 0 {
+		r := spec.rate(seen, "")
+		d.drain(spec, r)
+		arrivals = r.value()
+	}
+	urgency := spec.urgency(latest, latest)
+	d.Value = spec.work(latest, urgency, arrivals, counted)
+	d.change(Paused, spec.work(latest, urgency, arrivals, unpaused))
+	d.change(Aged, spec.work(latest, urgency, arrivals, aged))
+	d.change(Arriving, spec.work(latest, urgency, arrivals, complete))
+}
+
+// several works out the value of a trigger with several queues, and those of the
+// queues.
+//
+// Worked: target 5 and weights critical=3. 20 messages wait in critical and 10 in
+// low: 30 counted, 70 weighted. With the largest in place of the sum it is 60.
+func (d *Decision) several(spec Spec, seen *backlog.Observation) {
+	latest := &seen.Latest
+	d.Parts = make([]Part, len(latest.Parts))
+	var weighted, limited float64
+	var upTo [complete + 1]float64
+	for i := range latest.Parts {
+		r := &latest.Parts[i].Reading
+		part := Part{Queue: latest.Parts[i].Queue, Count: spec.Count.of(r), Paused: r.Paused}
+		part.Weight = spec.weight(part.Queue)
+		if spec.DrainTime > 0 {
+			arrivals := spec.rate(seen, part.Queue)
+			d.drain(spec, arrivals)
+			part.Arrivals = arrivals.value()
+		}
+		d.Value += part.Count
+		weighted += part.Weight * part.Count
+		urgency := spec.urgency(latest, r)
+		for s := range upTo {
+			part.Value = part.Weight * spec.work(r, urgency, part.Arrivals, stage(s))
+			upTo[s] = spec.join(upTo[s], part.Value)
+		}
+		share := spec.limit(part.Value, r)
+		part.Capped, part.Value = share < part.Value, share
+		limited = spec.join(limited, share)
+		d.Parts[i] = part
+	}
+	d.change(Weighted, weighted)
+	d.change(Largest, upTo[counted])
+	d.change(Paused, upTo[unpaused])
+	d.change(Aged, upTo[aged])
+	d.change(Arriving, upTo[complete])
+	d.change(Capped, limited)
+}
+
+// past is what an earlier reading asked for, with the arrivals and limits of now.
+func (d *Decision) past(spec Spec, latest, earlier *backlog.Reading) float64 {
+	if len(earlier.Parts) == 0 {
+		return spec.work(earlier, 1, d.Drain.Arrivals, complete)
+	}
+	var total float64
+	place := 0
+	for i := range earlier.Parts {
+		queue, r := earlier.Parts[i].Queue, &earlier.Parts[i].Reading
+		found, at := reading(latest, queue, place)
+		if found == nil {
+			total = spec.join(total, spec.limit(spec.weight(queue)*spec.work(r, 1, 0, complete), r))
+			continue
+		}
+		place = at + 1
+		now := &d.Parts[at]
+		total = spec.join(total, spec.limit(now.Weight*spec.work(r, 1, now.Arrivals, complete), found))
+	}
+	return total
+}
+
+// join adds the value of one more queue to that of others.
+func (s Spec) join(others, value float64) float64 {
+	if s.Largest {
+		return max(others, value)
+	}
+	return others + value
+}
+
+// weight is that of a queue.
+func (s Spec) weight(queue string) float64 {
+	for _, w := range s.Weights {
+		if backlog.Match(w.Queues, queue) {
+			return w.Value
+		}
+	}
+	return 1
+}
+
+// limit is a value, or what as many workers as can help a queue would get.
+func (s Spec) limit(value float64, r *backlog.Reading) float64 {
+	if r.MaxUseful <= 0 {
+		return value
+	}
+	return min(value, float64(r.MaxUseful)*s.Target)
+}

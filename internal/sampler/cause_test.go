@@ -1,0 +1,60 @@
+package sampler_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
+)
+
+// TestCauses has one queue live through everything that can have it read.
+func TestCauses(t *testing.T) {
+	inWorld(t, sampler.Options{}, func(w world) {
+		w.subscribe("jobs")
+		synctest.Wait()
+		began := time.Now()
+		for _, step := range []struct {
+			do   func()
+			wait time.Duration
+			want backlog.Cause
+			woke bool
+		}{
+			{func() {}, 0, backlog.CauseFirst, false},
+			{func() { // from here on half a second away from the regular reads
+				time.Sleep(10 * time.Second)
+				time.Sleep(time.Until(w.observe("jobs").Last.At.Add(10*time.Second + 500*time.Millisecond)))
+			}, 0, backlog.CausePoll, false},
+			{func() { w.fake.SetReady("jobs", 3) }, 20 * time.Millisecond, backlog.CauseWakeUp, true},
+			{func() {}, time.Second, backlog.CausePoll, false},
+			{func() { w.fake.SetReady("jobs", 4) }, 20 * time.Millisecond, backlog.CauseWakeUp, false},
+			{func() { w.fake.Set("jobs", backlog.Reading{NextDue: time.Now().Add(2500 * time.Millisecond)}) }, 2 * time.Second, backlog.CauseWakeUp, false},
+			{func() { w.fake.SetReady("other", 1) }, 520 * time.Millisecond, backlog.CauseDue, false},
+			{func() { w.fake.Fail(fmt.Errorf("refused: %w", backlog.ErrUnavailable)) }, 11 * time.Second, backlog.CauseRetry, false},
+			{func() {
+				w.fake.Fail(nil)
+				if err := w.sampler.Apply(w.Context(), []backlog.Connection{{Name: "main", Engine: "fake", Settings: backlog.NewSettings(map[string]any{"password": backlog.NewSecret("new")})}}); err != nil {
+					w.Fatal(err)
+				}
+			}, 0, backlog.CauseReopened, false},
+		} {
+			step.do()
+			time.Sleep(step.wait)
+			synctest.Wait()
+			seen := w.observe("jobs")
+			if diff := cmp.Diff(step.want, seen.Last.Cause); diff != "" {
+				w.Errorf("%s: cause (-want +got):\n%s", time.Since(began), diff)
+			}
+			if step.woke && seen.Woke != seen.Last {
+				w.Errorf("%s: woken at %+v, want %+v", time.Since(began), seen.Woke, seen.Last)
+			}
+			if !step.woke && seen.Woke == seen.Last {
+				w.Errorf("%s: a read that found no work after none counts as waking: %+v", time.Since(began), seen.Woke)
+			}
+		}
+	})
+}

@@ -1,0 +1,145 @@
+package inspector
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/server"
+)
+
+// explain is an account as a message.
+func (i *Inspector) explain(a server.Account, now time.Time) *pb.Explanation {
+	e := &pb.Explanation{Trigger: triggerMessage(a), Problem: problem(a), Conversation: conversation(a)}
+	if a.Refused {
+		return e
+	}
+	if a.Err == nil {
+		e.Decision = decision(a)
+	}
+	if a.Seen.Known() {
+		e.Reading = reading(a.Seen.Latest, now)
+	}
+	e.Watching = i.watching(a)
+	return e
+}
+
+func triggerMessage(a server.Account) *pb.Trigger {
+	return &pb.Trigger{
+		Id: a.ID, Namespace: a.Namespace, ScaledObject: a.ScaledObject, Name: a.Trigger.MetricName,
+		Connection: a.Trigger.Connection, Layout: a.Trigger.Query.Layout, Queue: a.Trigger.Query.Queue,
+		Metadata: a.Metadata,
+	}
+}
+
+func decision(a server.Account) *pb.Decision {
+	d, spec := a.Decision, a.Trigger.Policy
+	message := &pb.Decision{
+		Value: d.Value, Target: d.Target, Active: d.Active, Until: moment(d.Until),
+		Activation: spec.Activation, Counted: strings.Split(spec.Count.String(), ","),
+		WantedReplicas: int64(math.Ceil(min(d.Value/d.Target, math.MaxInt32))),
+	}
+	for _, step := range d.Steps {
+		message.Steps = append(message.Steps, &pb.Step{Reason: string(step.Reason), Before: step.Before, After: step.After})
+	}
+	return message
+}
+
+func reading(r backlog.Reading, now time.Time) *pb.Reading {
+	message := &pb.Reading{
+		At: moment(r.At), AgeSeconds: seconds(now.Sub(r.At)),
+		Backlog: r.Backlog(), Ready: r.Ready, Due: r.Due,
+		InFlight: count(r.InFlight), Consumers: count(r.Consumers), Enqueued: count(r.Enqueued), Dequeued: count(r.Dequeued),
+		NextDue: moment(r.NextDue), Missing: r.Missing, Paused: r.Paused, MaxUseful: r.MaxUseful,
+		Quality: r.Quality.String(), Epoch: r.Epoch, Warning: r.Warning,
+	}
+	if r.Oldest.Kind != backlog.AgeUnknown {
+		message.OldestAgeSeconds = new(seconds(now.Sub(r.Oldest.Since)))
+		message.OldestKind = r.Oldest.Kind.String()
+	}
+	return message
+}
+
+func (i *Inspector) watching(a server.Account) *pb.Watching {
+	message := &pb.Watching{Armed: a.Seen.Armed, Last: attempt(a.Seen.Last), Woke: attempt(a.Seen.Woke)}
+	if connection, ok := i.connections.Status(a.Trigger.Connection); ok {
+		message.Server, message.WakeUp, message.WakeUpReason = connection.Server, connection.WakeUp, connection.WakeUpReason
+	}
+	return message
+}
+
+func attempt(l backlog.Look) *pb.Look {
+	if l.At.IsZero() {
+		return nil
+	}
+	return &pb.Look{At: moment(l.At), Cause: string(l.Cause)}
+}
+
+func conversation(a server.Account) *pb.Conversation {
+	message := &pb.Conversation{
+		AskedAt: moment(a.Asked), AskedBy: a.AskedBy,
+		OpenStreams: int32(min(a.Streams, math.MaxInt32)), //nolint:gosec // bounded
+	}
+	for _, t := range a.Told {
+		message.Told = append(message.Told, &pb.Told{
+			Method: t.Method, At: moment(t.At), Since: moment(t.Since),
+			Value: t.Value, Target: t.Target, Active: t.Active, Code: t.Code, Error: t.Error,
+		})
+	}
+	return message
+}
+
+// moment is absent for no time.
+func moment(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+// count is absent for what is unknown.
+func count(c backlog.Count) *int64 {
+	if !c.Known {
+		return nil
+	}
+	return &c.N
+}
+
+// seconds is an age. Clocks of engines may be ahead of ours.
+func seconds(d time.Duration) float64 { return max(0, d.Seconds()) }
+
+// A sight is what somebody who watches was told of a trigger.
+type sight struct {
+	trigger *pb.Trigger
+	state   state
+}
+
+// A state is what counts as a change: everything but ages.
+type state struct {
+	value, target        float64
+	active, armed        bool
+	ready, due           int64
+	inFlight             backlog.Count
+	reasons, trouble     string
+	streams              int
+	refused, unavailable bool
+}
+
+func look(a server.Account) sight {
+	s := state{
+		value: a.Decision.Value, target: a.Decision.Target, active: a.Decision.Active, armed: a.Seen.Armed,
+		ready: a.Seen.Latest.Ready, due: a.Seen.Latest.Due, inFlight: a.Seen.Latest.InFlight,
+		streams: a.Streams, refused: a.Refused, unavailable: a.Err != nil,
+	}
+	for _, step := range a.Decision.Steps {
+		s.reasons += string(step.Reason) + " "
+	}
+	if p := problem(a); p != nil {
+		s.trouble = p.GetReason() + p.GetCode()
+	}
+	return sight{trigger: triggerMessage(a), state: s}
+}

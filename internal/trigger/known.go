@@ -1,0 +1,36 @@
+package trigger
+
+import (
+	"slices"
+	"strings"
+)
+
+// Knows tells whether key is one that some trigger of the catalog may have and
+// whose value stands in the ScaledObject itself. KEDA resolves "xFromEnv" to what
+// the scaled container's environment has, which may be anything.
+func (c *Catalog) Knows(key string) bool {
+	if strings.HasSuffix(key, fromEnv) {
+		return false
+	}
+	if slices.Contains(kedaKeys(), key) {
+		return true
+	}
+	for _, parameter := range Common() {
+		if key == parameter.Name {
+			return true
+		}
+	}
+	for _, engine := range c.engines {
+		for _, layout := range engine.Layouts {
+			if key == layout.Name {
+				return true
+			}
+			for _, parameter := range layout.Parameters {
+				if key == parameter.Name {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}

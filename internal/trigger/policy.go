@@ -1,0 +1,237 @@
+package trigger
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+)
+
+// The bounds of the common keys.
+const (
+	maxHold           = time.Hour
+	minStaleness      = time.Second
+	maxStaleness      = time.Hour
+	minDrainTime      = time.Second
+	maxDrainTime      = 24 * time.Hour
+	minAge            = time.Second
+	maxAge            = 24 * time.Hour
+	minRateWindow     = 10 * time.Second
+	defaultRateWindow = time.Minute
+	maxRateWindow     = time.Hour
+	maxReplicas       = 1_000_000
+	maxWeight         = 1000
+
+	// minTarget is the smallest target: KEDA writes values and targets with three
+	// decimals.
+	minTarget = 0.001
+)
+
+// policy reads the common parameters.
+func (p *parser) policy(layout backlog.Layout) policy.Spec {
+	spec := policy.Spec{
+		Target: DefaultTarget, Count: policy.CountAll,
+		MissingIsError: layout.MissingIsError, SharesKeys: layout.SharesKeys,
+	}
+	var throughput float64
+	given := map[string]bool{}
+	for _, parameter := range policyParameters() {
+		text := p.text(parameter)
+		if text == "" {
+			continue
+		}
+		given[parameter.Name] = true
+		value, _ := parameter.Parse(text) // text has reported the fault already
+		var err error
+		switch v := value.(type) {
+		case float64:
+			err = applyNumber(&spec, &throughput, parameter.Name, v)
+		case time.Duration:
+			err = applyDuration(&spec, parameter.Name, v)
+		case int64:
+			applyReplicas(&spec, parameter.Name, v)
+		case []string:
+			spec.Count, err = policy.ParseCounts(v)
+		case string:
+			err = applyText(&spec, parameter.Name, v)
+		}
+		if err != nil {
+			p.faults.add(parameter.Name, "%q: %s", shorten(text), err)
+		}
+	}
+	if !given[keyHoldActive] {
+		spec.HoldActive = spec.Hold
+	}
+	p.checkDrain(&spec, throughput, given)
+	if given[keyMaxAge] && layout.Name != "" && layout.Oldest == "" {
+		p.faults.add(keyMaxAge, "of a %s it is not known how long messages wait", layout.Name)
+	}
+	if spec.MaxReplicas > 0 && spec.MinReplicas > spec.MaxReplicas {
+		p.faults.add(keyMinReplicas, "%d is more than maxReplicas, which is %d", spec.MinReplicas, spec.MaxReplicas)
+	}
+	return spec
+}
+
+// checkDrain makes a target of the drain time, if there is one, and reports what does
+// not go together.
+func (p *parser) checkDrain(spec *policy.Spec, throughput float64, given map[string]bool) {
+	switch {
+	case given[keyDrainTime] && !given[keyThroughput]:
+		p.faults.add(keyDrainTime, "needs throughput as well: the messages that one replica finishes in a second")
+	case given[keyThroughput] && !given[keyDrainTime]:
+		p.faults.add(keyThroughput, "needs drainTime as well: within which time the backlog is to be gone")
+	case given[keyRateWindow] && !given[keyDrainTime]:
+		p.faults.add(keyRateWindow, "is for drainTime, which is not set")
+	case given[keyDrainTime]:
+		if given[keyTarget] {
+			p.faults.add(keyTarget, "does not go with drainTime, for which the target is throughput times drainTime")
+		}
+		target := throughput * spec.DrainTime.Seconds()
+		if throughput > 0 && spec.DrainTime > 0 && (target < minTarget || math.IsInf(target, 0)) {
+			p.faults.add(keyThroughput, "times drainTime is %g messages per replica, want a number from %g", target, minTarget)
+		}
+		spec.Target = thousandths(target)
+		if !given[keyRateWindow] {
+			spec.RateWindow = defaultRateWindow
+		}
+	}
+}
+
+// checkSeveral reports what is meant for several queues where there is one.
+func (p *parser) checkSeveral(t Trigger, layout backlog.Layout) {
+	queues, err := backlog.ParseQueues(t.Query.Queue)
+	switch {
+	case err != nil || layout.Name == "":
+		return
+	case layout.Patterns != "" && queues.Several():
+		p.checkWeights(t.Policy.Weights, queues, layout.Name)
+		return
+	}
+	if len(t.Policy.Weights) > 0 {
+		p.faults.add(keyWeights, "is for several queues, and %s names one", layout.Name)
+	}
+	if t.Policy.Largest {
+		p.faults.add(keyCombine, "is for several queues, and %s names one", layout.Name)
+	}
+}
+
+// checkWeights reports weights of queues that the trigger does not name.
+func (p *parser) checkWeights(weights []policy.Weight, queues backlog.Queues, layout string) {
+	for _, w := range weights {
+		named := slices.ContainsFunc(queues, func(queue string) bool {
+			// Of two patterns nobody can tell whether they have a queue in common.
+			return backlog.IsPattern(w.Queues) && backlog.IsPattern(queue) ||
+				backlog.Match(w.Queues, backlog.Unescape(queue)) || backlog.Match(queue, backlog.Unescape(w.Queues))
+		})
+		if !named {
+			p.faults.add(keyWeights, "%q is none of the queues that %s names%s", shorten(w.Queues), layout, suggest(w.Queues, queues))
+		}
+	}
+}
+
+func applyNumber(spec *policy.Spec, throughput *float64, name string, v float64) error {
+	switch {
+	case v <= 0 && name != keyActivation:
+		return errors.New("want a number greater than 0")
+	case v < 0:
+		return errors.New("want a number that is not negative")
+	case name == keyTarget:
+		spec.Target = thousandths(v)
+	case name == keyThroughput:
+		*throughput = v
+	default:
+		spec.Activation = v
+	}
+	return nil
+}
+
+// thousandths rounds a target to what KEDA makes of it, so that a number of replicas
+// times the target is exactly that number of replicas.
+func thousandths(target float64) float64 {
+	if target > math.MaxInt64/1000 {
+		return target
+	}
+	return max(minTarget, math.Round(target*1000)/1000)
+}
+
+func applyDuration(spec *policy.Spec, name string, v time.Duration) error {
+	within := func(place *time.Duration, least, most time.Duration) error {
+		if v < least || v > most {
+			return fmt.Errorf("want a duration from %s to %s", least, most)
+		}
+		*place = v
+		return nil
+	}
+	switch name {
+	case keyDrainTime:
+		return within(&spec.DrainTime, minDrainTime, maxDrainTime)
+	case keyRateWindow:
+		return within(&spec.RateWindow, minRateWindow, maxRateWindow)
+	case keyMaxAge:
+		return within(&spec.MaxAge, minAge, maxAge)
+	case keyMaxStaleness:
+		return within(&spec.MaxStaleness, minStaleness, maxStaleness)
+	}
+	if v > maxHold {
+		return fmt.Errorf("want at most %s", maxHold)
+	}
+	if name == keyHold {
+		spec.Hold = v
+	} else {
+		spec.HoldActive = v
+	}
+	return nil
+}
+
+func applyReplicas(spec *policy.Spec, name string, v int64) {
+	if name == keyMinReplicas {
+		spec.MinReplicas = v
+	} else {
+		spec.MaxReplicas = v
+	}
+}
+
+func applyText(spec *policy.Spec, name, v string) (err error) {
+	switch name {
+	case keyMissing:
+		spec.MissingIsError = v == missingError
+	case keyCombine:
+		spec.Largest = v == combineMax
+	case keyWeights:
+		spec.Weights, err = parseWeights(v)
+	}
+	return err
+}
+
+// parseWeights reads weights such as "critical=3,low-*=0.5".
+func parseWeights(text string) ([]policy.Weight, error) {
+	entries, err := backlog.ParseQueues(text)
+	if err != nil {
+		return nil, err
+	}
+	var weights []policy.Weight
+	for _, entry := range entries {
+		i := max(0, strings.LastIndex(entry, "="))
+		name, number := strings.TrimSpace(entry[:i]), strings.TrimSpace(strings.TrimPrefix(entry[i:], "="))
+		if name == "" {
+			return nil, fmt.Errorf("%q is no weight, want NAME=NUMBER", shorten(entry))
+		}
+		value, err := strconv.ParseFloat(number, 64)
+		if err != nil || !(value > 0 && value <= maxWeight) {
+			return nil, fmt.Errorf("%q is no weight, want a number above 0, at most %d", shorten(number), maxWeight)
+		}
+		for _, w := range weights {
+			if w.Queues == name {
+				return nil, fmt.Errorf("%q is there twice", shorten(name))
+			}
+		}
+		weights = append(weights, policy.Weight{Queues: name, Value: value})
+	}
+	return weights, nil
+}
