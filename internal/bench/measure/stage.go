@@ -83,7 +83,7 @@ func (s *stage) ours(ctx context.Context, r *redis, flags ...string) (*side, err
 	if err != nil {
 		return nil, err
 	}
-	serve := []string{"serve", "--config", file, "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--pprof"}
+	serve := []string{"serve", "--config", file, "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--pprof"}
 	return s.side(ctx, s.programs.Scaler, append(serve, flags...)...)
 }
 
