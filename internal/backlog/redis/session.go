@@ -33,8 +33,8 @@ type reply struct {
 	err error
 	// armed says that the next change of the key will be heard.
 	armed bool
-	// server tells who answered.
-	server identity
+	// server tells who answered. It never changes.
+	server *identity
 }
 
 // A session is one connection to one server, and ends with it: it never reconnects.
@@ -42,8 +42,8 @@ type reply struct {
 type session struct {
 	client *redis.Client
 	conn   *conn
-	// server is who is at the other end.
-	server identity
+	// server is who is at the other end; it is replaced as a whole.
+	server *identity
 	// tracked is the id of the connection that is told when a key changes that was
 	// read in this session; 0 if the server does not track.
 	tracked int64
@@ -61,7 +61,7 @@ func openSession(ctx context.Context, cfg *config, who login, database int, addr
 	if err != nil {
 		return nil, err
 	}
-	s := &session{}
+	s := &session{server: &identity{}}
 	s.conn = newConn(inner, func() {
 		if s.inUse.Load() {
 			onEnd()
@@ -114,13 +114,13 @@ func (s *session) greet(ctx context.Context, cfg *config, wantMaster bool) error
 	refused := errors.Join(server.Err(), replication.Err())
 	switch {
 	case refused == nil:
-		s.server = newIdentity(text(server.Val()))
+		s.server = new(newIdentity(text(server.Val())))
 		return checkRole(text(replication.Val()), wantMaster)
 	case !errors.Is(reason(refused), backlog.ErrDenied) || hasCode(server.Err(), "NOAUTH"):
 		return refused
 	default:
 		// Every connection may have met another life of the data.
-		s.server = unknownIdentity()
+		s.server = new(unknownIdentity())
 		return nil
 	}
 }

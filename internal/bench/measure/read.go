@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"syscall"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -46,21 +47,51 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 	}
 	bare := goredis.NewClient(&goredis.Options{Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1})
 	s.endings = append(s.endings, bare.Close)
-	var rounds figure.Rounds
+	var wall, cpu figure.Rounds
 	for range readRounds {
-		began := time.Now()
-		if _, err := read(ctx, source, queries); err != nil {
+		ownWall, ownCPU, err := timed(func() error {
+			_, err := read(ctx, source, queries)
+			return err
+		})
+		if err != nil {
 			return result, err
 		}
-		own := time.Since(began)
-		began = time.Now()
-		if err := readBare(ctx, bare, lists); err != nil {
+		bareWall, bareCPU, err := timed(func() error { return readBare(ctx, bare, lists) })
+		if err != nil {
 			return result, err
 		}
-		rounds.Add(milliseconds(own), milliseconds(time.Since(began)))
+		wall.Add(milliseconds(ownWall), milliseconds(bareWall))
+		cpu.Add(milliseconds(ownCPU), milliseconds(bareCPU))
 	}
-	result.Figures = []figure.Figure{rounds.Figure("read_batch", "ms", figure.RatioAtMost(1.3))}
+	result.Figures = []figure.Figure{
+		wall.Figure("read_batch", "ms", figure.RatioAtMost(1.3)),
+		cpu.Figure("read_batch_cpu", "ms", figure.Bound{}),
+	}
 	return result, nil
+}
+
+// timed returns how long do takes, and how much of this program's processor time.
+func timed(do func() error) (wall, cpu time.Duration, err error) {
+	before, err := used()
+	if err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	if err := do(); err != nil {
+		return 0, 0, err
+	}
+	wall = time.Since(began)
+	after, err := used()
+	return wall, after - before, err
+}
+
+// used is the processor time that this program has used so far.
+func used() (time.Duration, error) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0, fmt.Errorf("read the time of this program: %w", err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), nil
 }
 
 // source opens the engine's source of r, whose wake-ups go nowhere.
