@@ -2,7 +2,6 @@ package measure
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -39,25 +38,26 @@ func newObjects(n int) objects {
 // error, after which no more are called.
 func each(n, callers int, do func(i int) error) error {
 	var next atomic.Int64
-	var failed atomic.Bool
-	errs := make([]error, callers)
+	var first atomic.Pointer[error]
 	var running sync.WaitGroup
-	for c := range callers {
+	for range callers {
 		running.Go(func() {
-			for !failed.Load() {
+			for first.Load() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= n {
 					return
 				}
-				if errs[c] = do(i); errs[c] != nil {
-					failed.Store(true)
-					return
+				if err := do(i); err != nil {
+					first.CompareAndSwap(nil, &err)
 				}
 			}
 		})
 	}
 	running.Wait()
-	return errors.Join(errs...)
+	if err := first.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // An activity is an open StreamIsActive.

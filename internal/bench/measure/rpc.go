@@ -15,7 +15,7 @@ const (
 	// triggers is how many ScaledObjects there are where nothing else is said.
 	triggers = 10_000
 	// rpcRounds and rpcCalls are the rounds of each method and the calls of each.
-	rpcRounds, rpcCalls = 9, 16_000
+	rpcRounds, rpcCalls = 9, 8_000
 )
 
 // A call is one of the calls that KEDA polls with.
