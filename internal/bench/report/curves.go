@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/measure"
@@ -41,12 +42,12 @@ func (c curves) line(name, shown string) plot.Curve {
 
 // table has a column for each number of triggers.
 func (c curves) table() string {
-	head, rule := "| |", "| --- |"
+	head, rule := []string{""}, []string{"---"}
 	for _, p := range c["memory"].Points {
-		head += fmt.Sprintf(" %d |", p.Triggers)
-		rule += " --- |"
+		head = append(head, strconv.Itoa(p.Triggers))
+		rule = append(rule, "---")
 	}
-	rows := []string{head, rule}
+	rows := []string{tableRow(head), tableRow(rule)}
 	for _, row := range []struct{ name, title string }{
 		{"memory", "memory of the scaler"},
 		{"cpu_idle", "processor time of the scaler, idle"},
@@ -59,14 +60,16 @@ func (c curves) table() string {
 		{"getmetrics_p99", "GetMetrics by 64 callers without a pause, p99"},
 		{"getmetrics_cpu", "processor time of the scaler for a GetMetrics"},
 	} {
-		line := fmt.Sprintf("| %s, %s |", row.title, c[row.name].Unit)
+		line := []string{row.title + ", " + c[row.name].Unit}
 		for _, p := range c[row.name].Points {
-			line += fmt.Sprintf(" %.3g |", p.Value)
+			line = append(line, fmt.Sprintf("%.3g", p.Value))
 		}
-		rows = append(rows, line)
+		rows = append(rows, tableRow(line))
 	}
 	return strings.Join(rows, "\n")
 }
+
+func tableRow(cells []string) string { return "| " + strings.Join(cells, " | ") + " |" }
 
 // largest is the number of triggers at which a curve ends.
 func (c curves) largest() float64 {
