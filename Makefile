@@ -13,10 +13,11 @@ GOLANGCI = $(GO) tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 BUF = $(GO) tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 IMAGE ?= ghcr.io/backlog-scaler/backlog-scaler:$(VERSION)
-# Further arguments of "make run", "make test" and "make bench", such as TESTFLAGS='-run TestParse'.
+# Further arguments of "make run", "make test" and "make bench", such as TESTFLAGS='-run TestParse' and
+# BENCHFLAGS='-run rpc'.
 RUNFLAGS ?=
 TESTFLAGS ?=
-BENCHFLAGS ?= -benchtime=1s -count=1
+BENCHFLAGS ?=
 
 # The modules with code, and those with tools.
 MODULES := . deploy e2e
@@ -27,7 +28,7 @@ LDFLAGS += -X main.version=$(VERSION)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
 run: build ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
@@ -52,10 +53,12 @@ cluster: servers ## Start that control plane for people: prints the kubeconfig a
 	cd e2e && $(GO) run ./cmd/cluster
 
 .PHONY: bench
-bench: servers ## Run the benchmarks
-	@packages=$$(grep -rlE --include='*_test.go' '^func Benchmark' cmd internal | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
-	if [ -z "$$packages" ]; then echo 'There are no benchmarks.' >&2; exit 1; fi; \
-	$(GO) test -run '^$$' -bench . -benchmem $(BENCHFLAGS) $$packages
+bench: servers build ## Measure the scaler beside the least that its work can cost; fails if it is short of a bound
+	@$(GO) run ./internal/bench $(BENCHFLAGS)
+
+.PHONY: performance
+performance: servers build ## The same, and write the figures and plots of docs/performance.md
+	@$(GO) run ./internal/bench -write $(BENCHFLAGS)
 
 .PHONY: lint
 lint: ## Check the messages, and the code of all modules with every linter of .golangci.yml

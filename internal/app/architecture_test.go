@@ -25,6 +25,8 @@ func mayImport() map[string][]string {
 		"internal/backlog/backlogtest": {"internal/backlog"},
 		"internal/backlog/engines":     {"internal/backlog", "internal/backlog/*"},
 		"internal/backlog/*":           {"internal/backlog", "internal/spelling"},
+		"internal/bench":               {"*"},
+		"internal/bench/*":             {"*"},
 		"internal/config":              {"internal/backlog", "internal/spelling"},
 		"internal/demo":                {"*"},
 		"internal/demo/*":              {"*"},
@@ -47,8 +49,8 @@ func mayImport() map[string][]string {
 // library, may appear.
 func homes() map[string][]string {
 	return map[string][]string{
-		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis", "internal/backlog/redis/redistest", "internal/demo", "internal/demo/*"},
-		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/demo", "internal/demo/*"},
+		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis", "internal/backlog/redis/redistest", "internal/bench/*", "internal/demo", "internal/demo/*"},
+		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/bench/*", "internal/demo", "internal/demo/*"},
 		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*"},
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/reference", "internal/reference/*"},

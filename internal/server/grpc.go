@@ -1,23 +1,15 @@
 package server
 
 import (
-	"context"
-	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"time"
 
-	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
-	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/grpc/status"
 )
 
 // The bounds of a connection.
@@ -39,16 +31,10 @@ const (
 // NewGRPC returns a gRPC server that serves KEDA, probes and reflection. creds
 // may be nil: then it speaks plain text. Its metrics go to registerer.
 func NewGRPC(s *Server, health *Health, creds credentials.TransportCredentials, registerer prometheus.Registerer) *grpc.Server {
-	metrics := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
-		grpcprom.WithHistogramBuckets(prometheus.ExponentialBuckets(0.00002, 4, 10)),
-	))
-	recoverPanic := recovery.WithRecoveryHandlerContext(func(ctx context.Context, p any) error {
-		s.options.Logger.LogAttrs(ctx, slog.LevelError, "panic in a call", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-		return status.Error(codes.Internal, fmt.Sprintf("internal error: %v", p))
-	})
+	around := newCalls(s.refusals, s.options.Logger)
 	options := []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(metrics.UnaryServerInterceptor(), s.refusals.unary, recovery.UnaryServerInterceptor(recoverPanic)),
-		grpc.ChainStreamInterceptor(metrics.StreamServerInterceptor(), recovery.StreamServerInterceptor(recoverPanic)),
+		grpc.UnaryInterceptor(around.unary),
+		grpc.StreamInterceptor(around.stream),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
@@ -67,7 +53,7 @@ func NewGRPC(s *Server, health *Health, creds credentials.TransportCredentials, 
 	pb.RegisterExternalScalerServer(g, s)
 	healthpb.RegisterHealthServer(g, health)
 	reflection.Register(g)
-	metrics.InitializeMetrics(g)
-	registerer.MustRegister(metrics)
+	around.learn(g)
+	registerer.MustRegister(around)
 	return g
 }

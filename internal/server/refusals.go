@@ -4,9 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -19,6 +19,8 @@ const maxRefusals = 10_000
 type refusals struct {
 	logger *slog.Logger
 
+	// count is how many are in last, so that calls need not look while there are none.
+	count atomic.Int64
 	// mu guards last.
 	mu   sync.Mutex
 	last map[scaledObject]codes.Code
@@ -33,7 +35,7 @@ func newRefusals(logger *slog.Logger) *refusals {
 // note logs err if that is news for the ScaledObject.
 func (r *refusals) note(ctx context.Context, method string, ref *pb.ScaledObjectRef, err error) {
 	code := status.Code(err)
-	if code == codes.Canceled {
+	if code == codes.Canceled || code == codes.OK && r.count.Load() == 0 {
 		return
 	}
 	key := scaledObject{ref.GetNamespace(), ref.GetName()}
@@ -44,6 +46,7 @@ func (r *refusals) note(ctx context.Context, method string, ref *pb.ScaledObject
 	} else if known || len(r.last) < maxRefusals {
 		r.last[key] = code
 	}
+	r.count.Store(int64(len(r.last)))
 	r.mu.Unlock()
 	if code != codes.OK && before != code {
 		r.logger.LogAttrs(ctx, slog.LevelWarn, "call refused", slog.String("method", method),
@@ -52,14 +55,12 @@ func (r *refusals) note(ctx context.Context, method string, ref *pb.ScaledObject
 	}
 }
 
-// unary is the interceptor of single calls.
-func (r *refusals) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	reply, err := handler(ctx, request)
+// noteCall is note for a single call, if it is about a ScaledObject.
+func (r *refusals) noteCall(ctx context.Context, method string, request any, err error) {
 	switch request := request.(type) {
 	case *pb.ScaledObjectRef:
-		r.note(ctx, info.FullMethod, request, err)
+		r.note(ctx, method, request, err)
 	case *pb.GetMetricsRequest:
-		r.note(ctx, info.FullMethod, request.GetScaledObjectRef(), err)
+		r.note(ctx, method, request.GetScaledObjectRef(), err)
 	}
-	return reply, err
 }

@@ -10,11 +10,14 @@ import (
 
 // IsActive tells whether the workload should run at all.
 func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
-	decision, err := s.decide(ctx, ref, methodIsActive)
+	_, decision, err := s.decide(ctx, ref, methodIsActive)
 	if err != nil {
 		return nil, err
 	}
-	return &pb.IsActiveResponse{Result: decision.Active}, nil
+	if decision.Active {
+		return s.active, nil
+	}
+	return s.inactive, nil
 }
 
 // GetMetricSpec tells the HPA's target. It does no I/O, so it answers in an
@@ -45,24 +48,41 @@ func refusedSpec() *pb.GetMetricSpecResponse {
 // current is no error:
 // https://github.com/kedacore/keda/blob/v2.21.0/pkg/scalers/external_scaler.go#L243
 func (s *Server) GetMetrics(ctx context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
-	decision, err := s.decide(ctx, request.GetScaledObjectRef(), methodGetMetrics)
+	live, decision, err := s.decide(ctx, request.GetScaledObjectRef(), methodGetMetrics)
 	if err != nil {
 		return nil, err
 	}
-	return &pb.GetMetricsResponse{MetricValues: []*pb.MetricValue{{
-		MetricName:       request.GetMetricName(),
-		MetricValue:      roundUp(decision.Value),
-		MetricValueFloat: decision.Value,
-	}}}, nil
+	return live.metrics(request.GetMetricName(), decision.Value), nil
 }
 
-// metricSpec is the trigger's target, in both of KEDA's fields.
+// metrics is the reply to GetMetrics. As long as it stays the same, it is made once;
+// whoever gets it must not change it.
+func (t *liveTrigger) metrics(name string, value float64) *pb.GetMetricsResponse {
+	if reply := t.reply.Load(); reply != nil && reply.MetricValues[0].MetricValueFloat == value && reply.MetricValues[0].MetricName == name {
+		return reply
+	}
+	reply := &pb.GetMetricsResponse{MetricValues: []*pb.MetricValue{{
+		MetricName:       name,
+		MetricValue:      roundUp(value),
+		MetricValueFloat: value,
+	}}}
+	t.reply.Store(reply)
+	return reply
+}
+
+// metricSpec is the trigger's target, in both of KEDA's fields. It is made once;
+// whoever gets it must not change it.
 func (t *liveTrigger) metricSpec() *pb.GetMetricSpecResponse {
-	return &pb.GetMetricSpecResponse{MetricSpecs: []*pb.MetricSpec{{
+	if spec := t.spec.Load(); spec != nil {
+		return spec
+	}
+	spec := &pb.GetMetricSpecResponse{MetricSpecs: []*pb.MetricSpec{{
 		MetricName:      t.trigger.MetricName,
 		TargetSize:      max(1, roundUp(t.trigger.Policy.Target)),
 		TargetSizeFloat: t.trigger.Policy.Target,
 	}}}
+	t.spec.Store(spec)
+	return spec
 }
 
 // roundUp is for KEDA's integer fields, which older versions read: what is more

@@ -64,6 +64,8 @@ type Server struct {
 	streams  *prometheus.GaugeVec
 	refusals *refusals
 	refused  *refused
+	// active and inactive are the answers of IsActive; nobody changes them.
+	active, inactive *pb.IsActiveResponse
 
 	// epoch is the configuration in force; replaced by SetCatalog.
 	epoch atomic.Pointer[epoch]
@@ -96,6 +98,8 @@ func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 		}, []string{"method"}),
 		refusals: newRefusals(options.Logger),
 		refused:  newRefused(options.TriggerTTL),
+		active:   &pb.IsActiveResponse{Result: true},
+		inactive: &pb.IsActiveResponse{},
 		draining: make(chan struct{}),
 	}
 	s.epoch.Store(&epoch{catalog: catalog, over: make(chan struct{})})
@@ -139,20 +143,20 @@ func (s *Server) resolve(ref *pb.ScaledObjectRef, by method) (*liveTrigger, erro
 }
 
 // decide answers a trigger from what is known of its queue.
-func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method) (policy.Decision, error) {
+func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method) (*liveTrigger, policy.Decision, error) {
 	live, err := s.resolve(ref, by)
 	if err != nil {
-		return policy.Decision{}, toStatus(err)
+		return nil, policy.Decision{}, toStatus(err)
 	}
 	seen, err := s.observer.Observe(ctx, live.interest)
 	now := time.Now()
 	if err != nil {
-		return policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
+		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
 	decision, err := live.decide(seen, now)
 	if err != nil {
-		return policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
+		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
 	live.calls.note(by, answer{value: decision.Value, active: decision.Active}, now)
-	return decision, nil
+	return live, decision, nil
 }

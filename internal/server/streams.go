@@ -20,6 +20,7 @@ func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStrea
 	defer s.streams.WithLabelValues("StreamIsActive").Dec()
 	lifetime := time.NewTimer(s.lifetime())
 	defer lifetime.Stop()
+	ref = s.shared(ref)
 	var told activity
 	for {
 		again, err := s.streamActivity(ref, stream, &told, lifetime.C)
@@ -92,6 +93,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 	defer s.streams.WithLabelValues("StreamMetricSpec").Dec()
 	lifetime := time.NewTimer(s.lifetime())
 	defer lifetime.Stop()
+	ref = s.shared(ref)
 	var name string
 	var target float64
 	for {
@@ -103,7 +105,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 		// KEDA reconciles the ScaledObject at every message, so an unchanged one is
 		// not sent again:
 		// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L149
-		if t := live.trigger; t.MetricName != name || t.Policy.Target != target {
+		if t := &live.trigger; t.MetricName != name || t.Policy.Target != target {
 			name, target = t.MetricName, t.Policy.Target
 			if err := stream.Send(live.metricSpec()); err != nil {
 				return err
@@ -120,6 +122,15 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 			return toStatus(stream.Context().Err())
 		}
 	}
+}
+
+// shared is ref as another stream of the same trigger holds it already, so that the
+// metadata, about a kilobyte, is there once.
+func (s *Server) shared(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
+	if live := s.triggers.find(ref, time.Now()); live != nil {
+		return live.ref()
+	}
+	return ref
 }
 
 // lifetime is StreamLifetime with a jitter of a tenth either way, so that

@@ -33,6 +33,9 @@ type liveTrigger struct {
 	kept atomic.Int32
 	// calls are what KEDA was answered.
 	calls conversation
+	// reply and spec are the last replies to GetMetrics and GetMetricSpec.
+	reply atomic.Pointer[pb.GetMetricsResponse]
+	spec  atomic.Pointer[pb.GetMetricSpecResponse]
 }
 
 func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {

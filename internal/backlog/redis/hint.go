@@ -15,8 +15,11 @@ import (
 // usual mistake, or others with the same. It is looked for in the background, so the
 // first reading does without; where the server does not allow SCAN all do.
 func (s *source) hint(q backlog.Query, r *backlog.Reading, now time.Time) {
+	if !r.Missing || r.Warning == "" || len(r.Parts) > 0 {
+		return
+	}
 	l := s.layouts[q.Layout]
-	if !r.Missing || r.Warning == "" || len(r.Parts) > 0 || l.discover == nil {
+	if l.discover == nil {
 		return
 	}
 	d := l.discover(q.Params)

@@ -113,7 +113,7 @@ func (n *node) use(ctx context.Context) (*session, error) {
 	s.inUse.Store(true)
 	n.session = s
 	n.mu.Lock()
-	n.server = s.server
+	n.server = *s.server
 	n.mu.Unlock()
 	n.retryListening()
 	return s, nil

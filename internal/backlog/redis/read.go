@@ -64,7 +64,7 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 // prepare returns a job for each query, and the error of those that cannot be read.
 func (s *source) prepare(queries []backlog.Query, results []backlog.Result) []job {
 	now := time.Now()
-	jobs := make([]job, 0, len(queries))
+	jobs := slices.Grow(s.jobs[:0], len(queries))
 	for i, q := range queries {
 		p, err := s.watch.plan(q, now, s.prepareQuery)
 		if err != nil {
@@ -73,6 +73,7 @@ func (s *source) prepare(queries []backlog.Query, results []backlog.Result) []jo
 		}
 		jobs = append(jobs, job{plan: p, index: i, step: p.first, armed: true})
 	}
+	s.jobs = jobs
 	if unused := s.watch.sweep(now); len(unused) > 0 {
 		s.topology.forget(unused)
 	}

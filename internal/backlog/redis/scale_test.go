@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -134,26 +133,6 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkBarePipeline is what BenchmarkRead is to be compared with.
-func BenchmarkBarePipeline(b *testing.B) {
-	for _, n := range []int{1, 100, 10000} {
-		b.Run(fmt.Sprintf("lists=%d", n), func(b *testing.B) {
-			server := redistest.Start(b)
-			client := server.NewClient(func(*goredis.Options) {})
-			b.ReportAllocs()
-			for b.Loop() {
-				pipe := client.Pipeline()
-				for i := range n {
-					pipe.LLen(b.Context(), fmt.Sprintf("jobs:%d", i))
-				}
-				if _, err := pipe.Exec(b.Context()); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkWake measures from a write to the wake-up.
 func BenchmarkWake(b *testing.B) {
 	server := redistest.Start(b)
@@ -169,28 +148,6 @@ func BenchmarkWake(b *testing.B) {
 			b.Fatal(err)
 		}
 		<-wakes
-		return time.Since(begin)
-	})
-}
-
-// BenchmarkBareWake measures from a write to the notification that a subscriber of
-// the same server gets: the floor of BenchmarkWake.
-func BenchmarkBareWake(b *testing.B) {
-	server := redistest.Start(b)
-	client := server.NewClient(func(*goredis.Options) {})
-	pubsub := client.Subscribe(b.Context(), "channel")
-	defer func() { _ = pubsub.Close() }()
-	if _, err := pubsub.Receive(b.Context()); err != nil {
-		b.Fatal(err)
-	}
-	measure(b, func() time.Duration {
-		begin := time.Now()
-		if err := client.Publish(b.Context(), "channel", "a").Err(); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := pubsub.ReceiveMessage(context.Background()); err != nil {
-			b.Fatal(err)
-		}
 		return time.Since(begin)
 	})
 }

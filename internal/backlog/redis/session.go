@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -33,17 +34,23 @@ type reply struct {
 	err error
 	// armed says that the next change of the key will be heard.
 	armed bool
-	// server tells who answered.
-	server identity
+	// server tells who answered. It never changes.
+	server *identity
 }
 
 // A session is one connection to one server, and ends with it: it never reconnects.
 // It is used by one goroutine at a time, apart from ended and abort.
 type session struct {
+	cfg *config
+	// client logs in and switches tracking on; everything else goes over wire. Both
+	// use conn, never at the same time.
 	client *redis.Client
 	conn   *conn
-	// server is who is at the other end.
-	server identity
+	wire   *wire
+	// loggedIn says that client has logged in.
+	loggedIn bool
+	// server is who is at the other end; it is replaced as a whole.
+	server *identity
 	// tracked is the id of the connection that is told when a key changes that was
 	// read in this session; 0 if the server does not track.
 	tracked int64
@@ -61,13 +68,14 @@ func openSession(ctx context.Context, cfg *config, who login, database int, addr
 	if err != nil {
 		return nil, err
 	}
-	s := &session{}
+	s := &session{cfg: cfg, server: &identity{}}
 	s.conn = newConn(inner, func() {
 		if s.inUse.Load() {
 			onEnd()
 		}
 	})
 	s.client = newClient(cfg, who, database, address, s.conn, nil)
+	s.wire = newWire(s.conn)
 	return s, nil
 }
 
@@ -111,16 +119,17 @@ func (s *session) greet(ctx context.Context, cfg *config, wantMaster bool) error
 	if err := exec(ctx, pipe); err != nil {
 		return err
 	}
+	s.loggedIn = true
 	refused := errors.Join(server.Err(), replication.Err())
 	switch {
 	case refused == nil:
-		s.server = newIdentity(text(server.Val()))
+		s.server = new(newIdentity(text(server.Val())))
 		return checkRole(text(replication.Val()), wantMaster)
 	case !errors.Is(reason(refused), backlog.ErrDenied) || hasCode(server.Err(), "NOAUTH"):
 		return refused
 	default:
 		// Every connection may have met another life of the data.
-		s.server = unknownIdentity()
+		s.server = new(unknownIdentity())
 		return nil
 	}
 }
@@ -155,30 +164,39 @@ func (s *session) track(ctx context.Context, listener int64) error {
 func (s *session) do(ctx context.Context, commands []command) ([]reply, error) {
 	stop := context.AfterFunc(ctx, s.abort)
 	defer stop()
-	pipe := s.client.Pipeline()
-	pending := make([]*redis.Cmd, len(commands))
-	for i, c := range commands {
-		if c.asking {
-			pipe.Do(ctx, "ASKING")
+	replies := make([]reply, len(commands))
+	err := s.logIn(ctx)
+	if err == nil {
+		deadline := time.Now().Add(s.cfg.answerTimeout)
+		if end, bounded := ctx.Deadline(); bounded && end.Before(deadline) {
+			deadline = end
 		}
-		pending[i] = redis.NewCmd(ctx, c.args...)
-		_ = pipe.Process(ctx, pending[i])
+		err = s.wire.run(deadline, commands, replies)
 	}
-	if err := exec(ctx, pipe); err != nil {
+	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
 		return nil, err
 	}
-	replies := make([]reply, len(commands))
-	for i, cmd := range pending {
-		value, err := cmd.Result()
-		if err != nil && !isServerError(err) {
-			return nil, err
-		}
-		replies[i] = reply{value: value, err: err, server: s.server}
+	for i := range replies {
+		replies[i].server = s.server
 	}
 	return replies, nil
+}
+
+// logIn has go-redis log in, if it has not yet.
+func (s *session) logIn(ctx context.Context) error {
+	if s.loggedIn {
+		return nil
+	}
+	pipe := s.client.Pipeline()
+	pipe.Do(ctx, "CLIENT", "SETNAME", s.cfg.clientName)
+	if err := exec(ctx, pipe); err != nil {
+		return err
+	}
+	s.loggedIn = true
+	return nil
 }
 
 // exec runs a pipeline. The error is that of the connection, among them a login that

@@ -21,8 +21,10 @@ type source struct {
 	topology *topology
 	finder   *finder
 	scout    *scout // nil for a single server
-	// buffer holds the commands of a read; it belongs to the goroutine that reads.
+	// buffer and jobs hold the commands and the jobs of a read; they belong to the
+	// goroutine that reads.
 	buffer []command
+	jobs   []job
 
 	// end stops the goroutines of tasks.
 	end     context.CancelFunc

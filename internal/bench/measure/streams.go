@@ -1,0 +1,93 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
+)
+
+// streamRounds is how often each side is started anew.
+const streamRounds = 5
+
+// Streams starts both sides anew again and again, lets all streams come back, as
+// after a restart, and looks at the memory that they take.
+func Streams(ctx context.Context, programs Programs) (result Result, err error) {
+	s := &stage{programs: programs}
+	defer func() { err = errors.Join(err, s.close()) }()
+	r, err := s.redis(ctx)
+	if err != nil {
+		return result, err
+	}
+	all := newObjects(triggers)
+	var ready, live, each figure.Rounds
+	var whole []float64
+	for range streamRounds {
+		own, err := s.restart(ctx, all, func(s *stage) (*side, error) { return s.ours(ctx, r) })
+		if err != nil {
+			return result, err
+		}
+		least, err := s.restart(ctx, all, func(s *stage) (*side, error) { return s.floor(ctx) })
+		if err != nil {
+			return result, err
+		}
+		ready.Add(own.ready, least.ready)
+		live.Add(own.live, least.live)
+		each.Add(own.each, least.each)
+		whole = append(whole, own.whole)
+	}
+	result.Figures = []figure.Figure{
+		each.Figure("streams_memory_each", "kB", figure.RatioAtMost(1.3)),
+		figure.Alone("streams_memory_process", "MB", figure.AtMost(400), whole...),
+		ready.Figure("start_ready", "ms", figure.Bound{}),
+		live.Figure("start_live", "ms", figure.Bound{}),
+	}
+	return result, nil
+}
+
+// A restarted is how one side did.
+type restarted struct {
+	// ready and live are the milliseconds from the start of the program until it is
+	// ready, and until the last stream has its first message.
+	ready, live float64
+	// each is the kilobytes that a ScaledObject with both streams takes, whole the
+	// megabytes of the program.
+	each, whole float64
+}
+
+func (s *stage) restart(ctx context.Context, all objects, start func(*stage) (*side, error)) (result restarted, err error) {
+	own := &stage{programs: s.programs}
+	defer func() { err = errors.Join(err, own.close()) }()
+	streams, cancel := context.WithCancel(ctx)
+	defer cancel()
+	began := time.Now()
+	server, err := start(own)
+	if err != nil {
+		return result, err
+	}
+	result.ready = milliseconds(server.process.Ready)
+	before, err := server.process.Resident()
+	if err != nil {
+		return result, err
+	}
+	if _, err := hold(streams, server, all); err != nil {
+		return result, err
+	}
+	result.live = milliseconds(time.Since(began))
+	after, err := server.settled(ctx)
+	if err != nil {
+		return result, err
+	}
+	result.each = (after - before) / 1e3 / float64(len(all.refs))
+	result.whole = after / 1e6
+	return result, nil
+}
+
+// settled is the memory of the server, in bytes, once it has collected its garbage.
+func (s *side) settled(ctx context.Context) (float64, error) {
+	if err := s.process.Collect(ctx); err != nil {
+		return 0, err
+	}
+	return s.process.Resident()
+}

@@ -1,0 +1,211 @@
+// Package process starts the programs that are measured, each as a process of its
+// own, and looks at them from outside as the operating system does.
+package process
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// patience bounds the wait for a program to become ready.
+	patience = 20 * time.Second
+	// probeInterval is how often it is asked whether it is. A start takes tens of
+	// milliseconds.
+	probeInterval = time.Millisecond
+)
+
+// A Process is a program that serves gRPC and HTTP and says where, by a line with
+// "grpc=ADDRESS" and "http=ADDRESS" on its standard error.
+type Process struct {
+	// GRPC and HTTP are where it listens.
+	GRPC, HTTP string
+	// Ready is how long it took from the start to the first "ready".
+	Ready time.Duration
+
+	command *exec.Cmd
+	http    *http.Client
+	// ended delivers what the program ended with.
+	ended chan error
+	last  string // line of its standard error before it said where it listens
+}
+
+// Start starts a program and waits until it is ready. It is killed when ctx ends.
+func Start(ctx context.Context, program string, arguments ...string) (*Process, error) {
+	p := &Process{http: &http.Client{Timeout: patience}, ended: make(chan error, 1)}
+	p.command = exec.CommandContext(ctx, program, arguments...)
+	p.command.SysProcAttr = attributes()
+	output, err := p.command.StderrPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	began := time.Now()
+	if err := p.command.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	said := make(chan bool, 1)
+	go func() {
+		said <- p.listen(output)
+		// What it says later goes nowhere, but it must be able to say it.
+		_, _ = io.Copy(io.Discard, output)
+		p.ended <- p.command.Wait()
+	}()
+	if err := p.await(ctx, said); err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("start %s: %w: %s", program, err, p.last)
+	}
+	p.Ready = time.Since(began)
+	return p, nil
+}
+
+// listen reads until the program says where it listens, and tells whether it did.
+func (p *Process) listen(output io.Reader) bool {
+	lines := bufio.NewReader(output)
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		p.last = strings.TrimSpace(line)
+		for word := range strings.FieldsSeq(line) {
+			if address, found := strings.CutPrefix(word, "grpc="); found {
+				p.GRPC = address
+			}
+			if address, found := strings.CutPrefix(word, "http="); found {
+				p.HTTP = address
+			}
+		}
+		if p.GRPC != "" && p.HTTP != "" {
+			return true
+		}
+	}
+}
+
+// await waits until the program is ready.
+func (p *Process) await(ctx context.Context, said <-chan bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case listens := <-said:
+		if !listens {
+			return errors.New("it ended before it listened")
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	probe := time.NewTicker(probeInterval)
+	defer probe.Stop()
+	for {
+		_, err := p.Get(ctx, "/readyz")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-probe.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait until it is ready: %w", err)
+		}
+	}
+}
+
+// Get returns what the program serves at a path of its HTTP port.
+func (p *Process) Get(ctx context.Context, path string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.HTTP+path, http.NoBody)
+	if err != nil {
+		return "", fmt.Errorf("get %s: %w", path, err)
+	}
+	response, err := p.http.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("get %s: %w", path, err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err = errors.Join(err, response.Body.Close()); err != nil {
+		return "", fmt.Errorf("get %s: %w", path, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("get %s: %s", path, response.Status)
+	}
+	return string(body), nil
+}
+
+// Kill ends the program at once and waits for it. It is idempotent.
+func (p *Process) Kill() {
+	// It may have ended before.
+	_ = p.command.Process.Kill()
+	err := <-p.ended
+	p.ended <- err
+	p.http.CloseIdleConnections()
+}
+
+// Resident is how much memory the program occupies, in bytes: VmRSS.
+func (p *Process) Resident() (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("look at process %d: %w", p.command.Process.Pid, err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if size, found := strings.CutPrefix(line, "VmRSS:"); found {
+			kilobytes, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(size), " kB"), 64)
+			if err != nil {
+				return 0, fmt.Errorf("read the memory of process %d: %w", p.command.Process.Pid, err)
+			}
+			return kilobytes * 1024, nil
+		}
+	}
+	return 0, fmt.Errorf("read the memory of process %d: it has none", p.command.Process.Pid)
+}
+
+// CPU is how much processor time the program has used so far, in its threads that are
+// still there, which are all of a Go program.
+func (p *Process) CPU() (time.Duration, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.command.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		return 0, fmt.Errorf("look at process %d: it has no threads (%w)", p.command.Process.Pid, err)
+	}
+	var sum time.Duration
+	for _, thread := range threads {
+		data, err := os.ReadFile(thread)
+		if err != nil {
+			return 0, fmt.Errorf("look at process %d: %w", p.command.Process.Pid, err)
+		}
+		// The first number is the time on a processor, in nanoseconds:
+		// https://docs.kernel.org/scheduler/sched-stats.html
+		first, _, _ := strings.Cut(string(data), " ")
+		n, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the time of process %d: %w", p.command.Process.Pid, err)
+		}
+		sum += time.Duration(n)
+	}
+	return sum, nil
+}
+
+// Collect makes the program collect its garbage. It needs its profiles.
+func (p *Process) Collect(ctx context.Context) error {
+	_, err := p.Get(ctx, "/debug/pprof/heap?gc=1")
+	return err
+}
+
+// Allocations is how many objects the program has allocated so far. It needs its profiles.
+func (p *Process) Allocations(ctx context.Context) (float64, error) {
+	profile, err := p.Get(ctx, "/debug/pprof/allocs?debug=1")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(profile) {
+		if count, found := strings.CutPrefix(line, "# Mallocs = "); found {
+			return strconv.ParseFloat(strings.TrimSpace(count), 64)
+		}
+	}
+	return 0, errors.New("count allocations: the profile does not tell")
+}
