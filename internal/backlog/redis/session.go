@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -41,14 +40,8 @@ type reply struct {
 // A session is one connection to one server, and ends with it: it never reconnects.
 // It is used by one goroutine at a time, apart from ended and abort.
 type session struct {
-	cfg *config
-	// client logs in and switches tracking on; everything else goes over wire. Both
-	// use conn, never at the same time.
 	client *redis.Client
 	conn   *conn
-	wire   *wire
-	// loggedIn says that client has logged in.
-	loggedIn bool
 	// server is who is at the other end; it is replaced as a whole.
 	server *identity
 	// tracked is the id of the connection that is told when a key changes that was
@@ -68,14 +61,13 @@ func openSession(ctx context.Context, cfg *config, who login, database int, addr
 	if err != nil {
 		return nil, err
 	}
-	s := &session{cfg: cfg, server: &identity{}}
+	s := &session{server: &identity{}}
 	s.conn = newConn(inner, func() {
 		if s.inUse.Load() {
 			onEnd()
 		}
 	})
 	s.client = newClient(cfg, who, database, address, s.conn, nil)
-	s.wire = newWire(s.conn)
 	return s, nil
 }
 
@@ -119,7 +111,6 @@ func (s *session) greet(ctx context.Context, cfg *config, wantMaster bool) error
 	if err := exec(ctx, pipe); err != nil {
 		return err
 	}
-	s.loggedIn = true
 	refused := errors.Join(server.Err(), replication.Err())
 	switch {
 	case refused == nil:
@@ -164,39 +155,30 @@ func (s *session) track(ctx context.Context, listener int64) error {
 func (s *session) do(ctx context.Context, commands []command) ([]reply, error) {
 	stop := context.AfterFunc(ctx, s.abort)
 	defer stop()
-	replies := make([]reply, len(commands))
-	err := s.logIn(ctx)
-	if err == nil {
-		deadline := time.Now().Add(s.cfg.answerTimeout)
-		if end, bounded := ctx.Deadline(); bounded && end.Before(deadline) {
-			deadline = end
+	pipe := s.client.Pipeline()
+	pending := make([]*redis.Cmd, len(commands))
+	for i, c := range commands {
+		if c.asking {
+			pipe.Do(ctx, "ASKING")
 		}
-		err = s.wire.run(deadline, commands, replies)
+		pending[i] = redis.NewCmd(ctx, c.args...)
+		_ = pipe.Process(ctx, pending[i])
 	}
-	if err != nil {
+	if err := exec(ctx, pipe); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
 		return nil, err
 	}
-	for i := range replies {
-		replies[i].server = s.server
+	replies := make([]reply, len(commands))
+	for i, cmd := range pending {
+		value, err := cmd.Result()
+		if err != nil && !isServerError(err) {
+			return nil, err
+		}
+		replies[i] = reply{value: value, err: err, server: s.server}
 	}
 	return replies, nil
-}
-
-// logIn has go-redis log in, if it has not yet.
-func (s *session) logIn(ctx context.Context) error {
-	if s.loggedIn {
-		return nil
-	}
-	pipe := s.client.Pipeline()
-	pipe.Do(ctx, "CLIENT", "SETNAME", s.cfg.clientName)
-	if err := exec(ctx, pipe); err != nil {
-		return err
-	}
-	s.loggedIn = true
-	return nil
 }
 
 // exec runs a pipeline. The error is that of the connection, among them a login that
