@@ -10,22 +10,26 @@ import (
 // raiseAfterRestart keeps what was last known of an earlier incarnation of the
 // server: one that came back empty, or a replica that lags behind, would
 // otherwise answer a truthful zero in the middle of an outage.
-func (d *Decision) raiseAfterRestart(spec Spec, seen *backlog.Observation, now time.Time) {
+//
+// It returns there, the value without what arrives, raised in the same way.
+func (d *Decision) raiseAfterRestart(spec Spec, seen *backlog.Observation, there float64, now time.Time) float64 {
 	next := &seen.Latest
 	for i := len(seen.Past) - 1; i >= 0; i-- {
 		past := &seen.Past[i]
 		end := past.At.Add(spec.MaxStaleness)
 		if !end.After(now) {
-			return
+			break
 		}
 		if past.Epoch != next.Epoch {
-			if v := d.past(spec, &seen.Latest, past); v > d.Value {
+			if v := d.past(spec, &seen.Latest, past, complete); v > d.Value {
 				d.change(Restarted, v)
 				d.changesAt(end)
 			}
+			there = max(there, d.past(spec, &seen.Latest, past, aged))
 		}
 		next = past
 	}
+	return there
 }
 
 // hold applies the largest value that was seen within the hold window.
@@ -37,7 +41,7 @@ func (d *Decision) hold(spec Spec, seen *backlog.Observation, now time.Time) {
 		if !end.After(now) {
 			break
 		}
-		if v := d.past(spec, &seen.Latest, past); v > largest {
+		if v := d.past(spec, &seen.Latest, past, complete); v > largest {
 			largest, until = v, end
 		}
 	}
@@ -47,23 +51,19 @@ func (d *Decision) hold(spec Spec, seen *backlog.Observation, now time.Time) {
 	}
 }
 
-// activate says whether there should be any replica. alone is the value before the
-// hold, which has a window of its own.
+// activate says whether there should be any replica.
 //
 // Work in flight keeps its worker whatever counts and whatever the activation is. A
 // queue that stirs without ever showing work is in use: somebody takes each message at
 // once. With an activation above zero that says nothing, for there some work may wait
 // without a worker, and stir.
 //
-// What arrives keeps a trigger with a drain time active while it goes on arriving, which
-// the fast estimate tells: the slow one remembers a burst for a whole window.
-func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64, now time.Time) {
-	d.Active = d.ongoing(alone) > spec.Activation
+// there is the value before the hold, which has a window of its own. What arrives is
+// part of it while it goes on arriving, which the fast estimate tells: the slow one
+// remembers a burst for a whole window.
+func (d *Decision) activate(spec Spec, seen *backlog.Observation, there float64, now time.Time) {
+	d.Active = there > spec.Activation
 	if d.Active {
-		if alone-d.arriving() <= spec.Activation {
-			// The rate falls although nothing else is read.
-			d.changesAt(now.Add(rateStep))
-		}
 		return
 	}
 	if inFlight(&seen.Latest) > 0 {
@@ -90,22 +90,12 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, alone float64,
 // rateStep is how often a rate is worth looking at.
 const rateStep = time.Second
 
-// ongoing is a value without what arrives, unless something still does.
-func (d *Decision) ongoing(value float64) float64 {
+// lasting is the stage up to which a value keeps a trigger active.
+func (d *Decision) lasting() stage {
 	if d.Drain.Fast > 0 {
-		return value
+		return complete
 	}
-	return value - d.arriving()
-}
-
-// arriving is how much of the value is not there yet.
-func (d *Decision) arriving() float64 {
-	for _, step := range d.Steps {
-		if step.Reason == Arriving {
-			return step.After - step.Before
-		}
-	}
-	return 0
+	return aged
 }
 
 // lastWork is until when the trigger stays active because of work in the past; zero if
@@ -117,7 +107,7 @@ func (d *Decision) lastWork(spec Spec, seen *backlog.Observation, now time.Time)
 		if !end.After(now) {
 			break
 		}
-		if inFlight(past) > 0 || d.ongoing(d.past(spec, &seen.Latest, past)) > spec.Activation {
+		if inFlight(past) > 0 || d.past(spec, &seen.Latest, past, d.lasting()) > spec.Activation {
 			return end
 		}
 	}
@@ -133,7 +123,7 @@ func (d *Decision) settle(spec Spec, seen *backlog.Observation, now time.Time) e
 	if end := seen.Since.Add(spec.Hold); end.After(now) {
 		first := d.Value
 		if len(seen.Past) > 0 {
-			first = d.past(spec, &seen.Latest, &seen.Past[0])
+			first = d.past(spec, &seen.Latest, &seen.Past[0], complete)
 		}
 		if d.Value <= first {
 			return d.settling(end, now, fmt.Sprintf("a hold of %s, and nothing above the first %v messages was seen", spec.Hold, first))

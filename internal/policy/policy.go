@@ -30,15 +30,23 @@ func Decide(spec Spec, seen backlog.Observation, told Told, now time.Time) (Deci
 		return Decision{}, err
 	}
 	d := Decision{Target: spec.Target}
+	var there float64
 	if len(seen.Latest.Parts) > 0 {
-		d.several(spec, &seen)
+		there = d.several(spec, &seen)
 	} else {
-		d.one(spec, &seen)
+		there = d.one(spec, &seen)
 	}
-	d.raiseAfterRestart(spec, &seen, now)
+	there = d.raiseAfterRestart(spec, &seen, there, now)
+	if d.Drain.Fast > 0 {
+		there = d.Value
+	}
 	alone := d.Value
 	d.hold(spec, &seen, now)
-	d.activate(spec, &seen, alone, now)
+	d.activate(spec, &seen, there, now)
+	if d.Active && alone > spec.Activation && d.Drain.Fast > 0 {
+		// The rate falls although nothing else is read.
+		d.changesAt(now.Add(rateStep))
+	}
 	err := d.settle(spec, &seen, now)
 	d.steady(spec, told)
 	d.bound(spec, &seen.Latest)

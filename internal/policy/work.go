@@ -47,8 +47,9 @@ func (s Spec) urgency(whole, r *backlog.Reading) float64 {
 	return min(max(age, 1), maxUrgency)
 }
 
-// one works out the value of a trigger with one queue.
-func (d *Decision) one(spec Spec, seen *backlog.Observation) {
+// one works out the value of a trigger with one queue, and returns it without what
+// arrives.
+func (d *Decision) one(spec Spec, seen *backlog.Observation) (there float64) {
 	latest := &seen.Latest
 	var arrivals float64
 	if spec.DrainTime > 0 {
@@ -59,16 +60,18 @@ func (d *Decision) one(spec Spec, seen *backlog.Observation) {
 	urgency := spec.urgency(latest, latest)
 	d.Value = spec.work(latest, urgency, arrivals, counted)
 	d.change(Paused, spec.work(latest, urgency, arrivals, unpaused))
-	d.change(Aged, spec.work(latest, urgency, arrivals, aged))
+	there = spec.work(latest, urgency, arrivals, aged)
+	d.change(Aged, there)
 	d.change(Arriving, spec.work(latest, urgency, arrivals, complete))
+	return there
 }
 
 // several works out the value of a trigger with several queues, and those of the
-// queues.
+// queues. It returns the value without what arrives.
 //
 // Worked: target 5 and weights critical=3. 20 messages wait in critical and 10 in
 // low: 30 counted, 70 weighted. With the largest in place of the sum it is 60.
-func (d *Decision) several(spec Spec, seen *backlog.Observation) {
+func (d *Decision) several(spec Spec, seen *backlog.Observation) (there float64) {
 	latest := &seen.Latest
 	d.Parts = make([]Part, len(latest.Parts))
 	var weighted, limited float64
@@ -88,6 +91,9 @@ func (d *Decision) several(spec Spec, seen *backlog.Observation) {
 		for s := range upTo {
 			part.Value = part.Weight * spec.work(r, urgency, part.Arrivals, stage(s))
 			upTo[s] = spec.join(upTo[s], part.Value)
+			if stage(s) == aged {
+				there = spec.join(there, spec.limit(part.Value, r))
+			}
 		}
 		share := spec.limit(part.Value, r)
 		part.Capped, part.Value = share < part.Value, share
@@ -100,12 +106,14 @@ func (d *Decision) several(spec Spec, seen *backlog.Observation) {
 	d.change(Aged, upTo[aged])
 	d.change(Arriving, upTo[complete])
 	d.change(Capped, limited)
+	return there
 }
 
-// past is what an earlier reading asked for, with the arrivals and limits of now.
-func (d *Decision) past(spec Spec, latest, earlier *backlog.Reading) float64 {
+// past is what an earlier reading asked for up to a stage, with the arrivals and limits
+// of now.
+func (d *Decision) past(spec Spec, latest, earlier *backlog.Reading, upTo stage) float64 {
 	if len(earlier.Parts) == 0 {
-		return spec.work(earlier, 1, d.Drain.Arrivals, complete)
+		return spec.work(earlier, 1, d.Drain.Arrivals, upTo)
 	}
 	var total float64
 	place := 0
@@ -113,12 +121,12 @@ func (d *Decision) past(spec Spec, latest, earlier *backlog.Reading) float64 {
 		queue, r := earlier.Parts[i].Queue, &earlier.Parts[i].Reading
 		found, at := reading(latest, queue, place)
 		if found == nil {
-			total = spec.join(total, spec.limit(spec.weight(queue)*spec.work(r, 1, 0, complete), r))
+			total = spec.join(total, spec.limit(spec.weight(queue)*spec.work(r, 1, 0, upTo), r))
 			continue
 		}
 		place = at + 1
 		now := &d.Parts[at]
-		total = spec.join(total, spec.limit(now.Weight*spec.work(r, 1, now.Arrivals, complete), found))
+		total = spec.join(total, spec.limit(now.Weight*spec.work(r, 1, now.Arrivals, upTo), found))
 	}
 	return total
 }

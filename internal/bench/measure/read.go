@@ -47,27 +47,39 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 	}
 	bare := goredis.NewClient(&goredis.Options{Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1})
 	s.endings = append(s.endings, bare.Close)
-	var wall, cpu figure.Rounds
-	for range readRounds {
-		ownWall, ownCPU, err := timed(func() error {
-			_, err := read(ctx, source, queries)
-			return err
-		})
-		if err != nil {
-			return result, err
-		}
-		bareWall, bareCPU, err := timed(func() error { return readBare(ctx, bare, lists) })
-		if err != nil {
-			return result, err
-		}
-		wall.Add(milliseconds(ownWall), milliseconds(bareWall))
-		cpu.Add(milliseconds(ownCPU), milliseconds(bareCPU))
+	wall, cpu, err := beside(
+		func() error { _, err := read(ctx, source, queries); return err },
+		func() error { return readBare(ctx, bare, lists) },
+	)
+	if err != nil {
+		return result, err
 	}
-	result.Figures = []figure.Figure{
+	jobs, err := bullmq(ctx, source, bare)
+	if err != nil {
+		return result, err
+	}
+	result.Figures = append([]figure.Figure{
 		wall.Figure("read_batch", "ms", figure.RatioAtMost(1.3)),
 		cpu.Figure("read_batch_cpu", "ms", figure.Bound{}),
-	}
+	}, jobs...)
 	return result, nil
+}
+
+// beside has both sides read in turns.
+func beside(own, floor func() error) (wall, cpu figure.Rounds, err error) {
+	for range readRounds {
+		ownWall, ownCPU, err := timed(own)
+		if err != nil {
+			return wall, cpu, err
+		}
+		floorWall, floorCPU, err := timed(floor)
+		if err != nil {
+			return wall, cpu, err
+		}
+		wall.Add(milliseconds(ownWall), milliseconds(floorWall))
+		cpu.Add(milliseconds(ownCPU), milliseconds(floorCPU))
+	}
+	return wall, cpu, nil
 }
 
 // timed returns how long do takes, and how much of this program's processor time.

@@ -1,0 +1,78 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
+)
+
+// bullmqQueues is how many queues of BullMQ are read in one batch.
+const bullmqQueues = 2000
+
+// bullmq reads queues of BullMQ that exist and are empty: named one by one, and found
+// by a pattern in one trigger. Beside both the bare client sends the same commands,
+// eleven for each queue, in one pipeline.
+func bullmq(ctx context.Context, source backlog.Source, bare *goredis.Client) ([]figure.Figure, error) {
+	names := make([]string, bullmqQueues)
+	queries := make([]backlog.Query, bullmqQueues)
+	pipe := bare.Pipeline()
+	for i := range names {
+		names[i] = fmt.Sprintf("tenant-%d", i)
+		queries[i] = backlog.Query{Layout: "bullmq", Queue: names[i]}
+		pipe.HSet(ctx, "bull:"+names[i]+":meta", "opts.maxLenEvents", 10000)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("make queues: %w", err)
+	}
+	pattern := []backlog.Query{{Layout: "bullmq", Queue: "tenant-*"}}
+	var figures []figure.Figure
+	for _, own := range []struct {
+		name    string
+		queries []backlog.Query
+	}{{"read_bullmq_2000", queries}, {"read_bullmq_pattern_2000", pattern}} {
+		if err := armed(ctx, source, own.queries); err != nil {
+			return nil, err
+		}
+		wall, _, err := beside(
+			func() error { _, err := read(ctx, source, own.queries); return err },
+			func() error { return bullmqBare(ctx, bare, names) },
+		)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, wall.Figure(own.name, "ms", figure.Bound{}))
+	}
+	return figures, nil
+}
+
+// bullmqBare sends what the layout sends.
+func bullmqBare(ctx context.Context, client *goredis.Client, names []string) error {
+	pipe := client.Pipeline()
+	now := strconv.FormatInt(time.Now().UnixMilli()*4096, 10)
+	for _, name := range names {
+		key := func(part string) string { return "bull:" + name + ":" + part }
+		pipe.ZCount(ctx, key("delayed"), "-inf", now)
+		pipe.ZRangeWithScores(ctx, key("delayed"), 0, 0)
+		pipe.Do(ctx, "ZRANGE", key("delayed"), "("+now, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES")
+		for _, list := range []string{"wait", "paused"} {
+			pipe.LLen(ctx, key(list))
+			pipe.LIndex(ctx, key(list), -1)
+		}
+		pipe.ZCard(ctx, key("prioritized"))
+		pipe.LLen(ctx, key("active"))
+		pipe.HMGet(ctx, key("meta"), "paused", "concurrency")
+		pipe.Exists(ctx, key("meta"))
+	}
+	// An empty list has no element.
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, goredis.Nil) {
+		return fmt.Errorf("read %d queues of BullMQ: %w", len(names), err)
+	}
+	return nil
+}
