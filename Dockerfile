@@ -14,13 +14,13 @@ ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=devel
 ARG REVISION=unknown
-ENV CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS="-trimpath -buildvcs=false"
+ENV GOCACHE=/var/cache/go-build CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS="-trimpath -buildvcs=false"
 WORKDIR /src
 COPY . .
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/var/cache/go-build \
     GOOS=$TARGETOS GOARCH=$TARGETARCH go build -ldflags "-s -w -buildid= -X main.version=$VERSION -X main.revision=$REVISION" -o /out/scaler ./cmd/scaler
 # For the health check below and for clusters whose kubelet has no gRPC probes.
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/var/cache/go-build \
     cd tools/healthprobe && GOOS=$TARGETOS GOARCH=$TARGETARCH go build -ldflags "-s -w -buildid=" -o /out/grpc-health-probe github.com/grpc-ecosystem/grpc-health-probe
 
 FROM scratch

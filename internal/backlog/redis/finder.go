@@ -18,6 +18,8 @@ const (
 	findInterval = 5 * time.Second
 	// hintInterval is the same of what is looked for only to help people.
 	hintInterval = time.Minute
+	// findStale is for how long what was found stands in while searching fails.
+	findStale = time.Minute
 	// findShare is how much longer the finder rests than it works, so that a server
 	// with millions of keys is not kept busy by it.
 	findShare = 9
@@ -58,8 +60,10 @@ type findings struct {
 	complete bool
 	// more says that there were more than findMost.
 	more bool
-	// err is why the last attempt failed; nil if it did not.
-	err error
+	// err is why the last attempt failed; nil if it did not. failing is since when
+	// attempts fail.
+	err     error
+	failing time.Time
 	// tried is closed after the first attempt.
 	tried chan struct{}
 	// created is when somebody was first interested, and begun when the last attempt began.
@@ -101,6 +105,18 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 	}
 	found.queries[q] = now
 	return *found
+}
+
+// problem is why a finding is not good enough to say which queues there are; nil if it is.
+func (found findings) problem(now time.Time) error {
+	switch {
+	case !found.complete && found.err == nil:
+		return errNotSearched
+	case found.err != nil && (!found.complete || now.Sub(found.failing) > findStale):
+		return found.err
+	default:
+		return nil
+	}
 }
 
 // hurry makes the finder search now.
@@ -207,6 +223,8 @@ func (f *finder) settle(s search, keys map[string]struct{}, more bool, err error
 	if err == nil {
 		news = news || !covers(found.keys, keys)
 		found.keys, found.more, found.complete = keys, more, true
+	} else if found.err == nil {
+		found.failing = time.Now()
 	}
 	found.err = err
 	if first {

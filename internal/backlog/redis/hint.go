@@ -15,7 +15,7 @@ import (
 // usual mistake, or others with the same. It is looked for in the background, so the
 // first reading does without; where the server does not allow SCAN all do.
 func (s *source) hint(q backlog.Query, r *backlog.Reading, now time.Time) {
-	if !r.Missing || r.Warning == "" || len(r.Parts) > 0 {
+	if !r.Missing || r.Warning == "" || r.Parts != nil {
 		return
 	}
 	l := s.layouts[q.Layout]

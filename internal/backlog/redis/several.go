@@ -106,9 +106,7 @@ func (s *several) look(now time.Time) {
 		for _, pattern := range s.patterns {
 			found := s.finder.ask(t.search(pattern), s.query, now)
 			s.more = s.more || found.more
-			if !found.complete {
-				s.problem = cmp.Or(found.err, errNotSearched)
-			}
+			s.problem = cmp.Or(s.problem, found.problem(now))
 			for key := range found.keys {
 				if queue, is := t.queue(key); is && backlog.Match(pattern, queue) {
 					s.add(queue, now)
