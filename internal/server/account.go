@@ -63,7 +63,7 @@ type Told struct {
 func (s *Server) Accounts(now time.Time, wanted func(namespace, scaledObject string) bool) []Account {
 	var accounts []Account
 	for _, live := range s.triggers.wanted(now) {
-		if wanted(live.namespace, live.scaledObject) {
+		if wanted(live.ref.GetNamespace(), live.ref.GetName()) {
 			accounts = append(accounts, s.account(live, now))
 		}
 	}
@@ -87,9 +87,9 @@ func (s *Server) Accounts(now time.Time, wanted func(namespace, scaledObject str
 // account tells of a live trigger, from memory.
 func (s *Server) account(live *liveTrigger, now time.Time) Account {
 	a := Account{
-		ID:        id(s.triggers.hash(live.ref())),
-		Namespace: live.namespace, ScaledObject: live.scaledObject,
-		Metadata: shown(s.epoch.Load().catalog, live.metadata),
+		ID:        id(s.triggers.hash(live.ref)),
+		Namespace: live.ref.GetNamespace(), ScaledObject: live.ref.GetName(),
+		Metadata: shown(s.epoch.Load().catalog, live.ref.GetScalerMetadata()),
 		Trigger:  live.trigger,
 		Streams:  int(live.streams.Load()),
 		Told:     live.calls.all(),
@@ -100,7 +100,7 @@ func (s *Server) account(live *liveTrigger, now time.Time) Account {
 	// An account must not wait for an engine, so it asks with no time to wait.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	seen, err := s.observer.Observe(ctx, live.interest)
+	seen, err := s.observer.Observe(ctx, live.interest())
 	if err != nil && !errors.Is(err, context.Canceled) {
 		seen.Err = err
 	}

@@ -33,6 +33,7 @@ const (
 func NewGRPC(s *Server, health *Health, creds credentials.TransportCredentials, registerer prometheus.Registerer) *grpc.Server {
 	around := newCalls(s.refusals, s.options.Logger)
 	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec(s.triggers)),
 		grpc.UnaryInterceptor(around.unary),
 		grpc.StreamInterceptor(around.stream),
 		grpc.MaxRecvMsgSize(maxMessage),

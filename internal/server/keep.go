@@ -45,7 +45,7 @@ func (s *Server) keep(w Watch) error {
 	if err != nil {
 		return err
 	}
-	sub, err := s.observer.Subscribe(live.interest)
+	sub, err := s.observer.Subscribe(live.interest())
 	if err != nil {
 		return err
 	}

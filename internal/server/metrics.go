@@ -63,7 +63,7 @@ func (c *triggerCollector) Collect(ch chan<- prometheus.Metric) {
 	slices.SortFunc(live, func(a, b *liveTrigger) int { return cmp.Compare(b.asked.Load(), a.asked.Load()) })
 	reported := map[[5]string]bool{}
 	for _, t := range live {
-		labels := [5]string{t.namespace, t.scaledObject, t.trigger.Connection, t.trigger.Query.Queue, t.trigger.MetricName}
+		labels := [5]string{t.ref.GetNamespace(), t.ref.GetName(), t.trigger.Connection, t.trigger.Query.Queue, t.trigger.MetricName}
 		if !reported[labels] {
 			reported[labels] = true
 			c.report(ch, t, labels[:], now)
@@ -80,7 +80,7 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, l
 	// A scrape must not wait for an engine, so it asks with no time to wait.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	seen, err := c.server.observer.Observe(ctx, t.interest)
+	seen, err := c.server.observer.Observe(ctx, t.interest())
 	if err != nil || !seen.Known() {
 		return
 	}

@@ -124,6 +124,7 @@ func (s *Server) resolve(ref *pb.ScaledObjectRef, by method) (*liveTrigger, erro
 		live.askedBy.Store(uint32(by))
 		return live, nil
 	}
+	ref = s.triggers.adopt(ref)
 	current := s.epoch.Load()
 	parsed, err := current.catalog.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
 	if err != nil {
@@ -148,7 +149,7 @@ func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method)
 	if err != nil {
 		return nil, policy.Decision{}, toStatus(err)
 	}
-	seen, err := s.observer.Observe(ctx, live.interest)
+	seen, err := s.observer.Observe(ctx, live.interest())
 	now := time.Now()
 	if err != nil {
 		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)

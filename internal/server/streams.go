@@ -18,12 +18,10 @@ import (
 func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
 	s.streams.WithLabelValues("StreamIsActive").Inc()
 	defer s.streams.WithLabelValues("StreamIsActive").Dec()
-	lifetime := time.NewTimer(s.lifetime())
-	defer lifetime.Stop()
 	ref = s.shared(ref)
-	var told activity
+	told := activity{ends: time.Now().Add(s.lifetime())}
 	for {
-		again, err := s.streamActivity(ref, stream, &told, lifetime.C)
+		again, err := s.streamActivity(ref, stream, &told)
 		if err != nil {
 			s.refusals.note(stream.Context(), "StreamIsActive", ref, err)
 		}
@@ -35,14 +33,14 @@ func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStrea
 
 // streamActivity serves a stream for as long as one configuration is in force.
 func (s *Server) streamActivity(
-	ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse], told *activity, lifetime <-chan time.Time,
+	ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse], told *activity,
 ) (again bool, err error) {
 	current := s.epoch.Load()
 	live, err := s.resolve(ref, methodStreamIsActive)
 	if err != nil {
 		return false, toStatus(err)
 	}
-	sub, err := s.observer.Subscribe(live.interest)
+	sub, err := s.observer.Subscribe(live.interest())
 	if err != nil {
 		return false, toStatus(live.explain(err))
 	}
@@ -53,6 +51,10 @@ func (s *Server) streamActivity(
 	defer timer.Stop()
 	for {
 		now := time.Now()
+		if !now.Before(told.ends) {
+			return false, nil
+		}
+		wait := told.ends.Sub(now)
 		decision, err := live.decide(sub.Observation(), now)
 		sub.SetWaiting(!decision.Active)
 		if settling := errors.Is(err, policy.ErrSettling); err == nil || settling {
@@ -63,8 +65,9 @@ func (s *Server) streamActivity(
 			if sent {
 				live.calls.note(methodStreamIsActive, answer{active: decision.Active}, now)
 			}
-			timer.Reset(told.next(decision, now))
+			wait = min(wait, told.next(decision, now))
 		}
+		timer.Reset(wait)
 		select {
 		case <-sub.Changed():
 			if sub.Gone() {
@@ -74,8 +77,6 @@ func (s *Server) streamActivity(
 		case <-current.over:
 			return true, nil
 		case <-s.draining:
-			return false, nil
-		case <-lifetime:
 			return false, nil
 		case <-stream.Context().Done():
 			return false, toStatus(stream.Context().Err())
@@ -128,7 +129,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 // metadata, about a kilobyte, is there once.
 func (s *Server) shared(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
 	if live := s.triggers.find(ref, time.Now()); live != nil {
-		return live.ref()
+		return live.ref
 	}
 	return ref
 }
@@ -154,6 +155,8 @@ const (
 
 // An activity is what a stream has told KEDA so far.
 type activity struct {
+	// ends is when the stream has lived long enough.
+	ends time.Time
 	// said is when the last message was sent; zero before the first.
 	said   time.Time
 	active bool

@@ -10,6 +10,7 @@ import (
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/policy"
@@ -18,10 +19,9 @@ import (
 
 // A liveTrigger is a trigger of a ScaledObject that KEDA asks about.
 type liveTrigger struct {
-	namespace, scaledObject string
-	metadata                map[string]string
-	trigger                 trigger.Trigger
-	interest                backlog.Interest
+	// ref is what KEDA says of it. Requests share it; nobody changes it.
+	ref     *pb.ScaledObjectRef
+	trigger trigger.Trigger
 
 	// asked is when KEDA asked last, in nanoseconds since 1970.
 	asked atomic.Int64
@@ -40,20 +40,43 @@ type liveTrigger struct {
 
 func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
 	return &liveTrigger{
-		namespace:    ref.GetNamespace(),
-		scaledObject: ref.GetName(),
-		metadata:     ref.GetScalerMetadata(),
-		trigger:      t,
-		interest: backlog.Interest{
-			Connection: t.Connection, Query: t.Query, Window: t.Policy.Window(),
-			InUse: t.Policy.InUse(), Counters: t.Policy.Counters(), Parts: t.Policy.Parts(),
-		},
+		ref:     ref,
+		trigger: t,
+	}
+}
+
+// interest is what the trigger wants to know.
+func (t *liveTrigger) interest() backlog.Interest {
+	p := &t.trigger.Policy
+	return backlog.Interest{
+		Connection: t.trigger.Connection, Query: t.trigger.Query, Window: p.Window(),
+		InUse: p.InUse(), Counters: p.Counters(), Parts: p.Parts(),
 	}
 }
 
 // is tells whether ref describes this trigger.
 func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
-	return t.namespace == ref.GetNamespace() && t.scaledObject == ref.GetName() && maps.Equal(t.metadata, ref.GetScalerMetadata())
+	return t.ref == ref || t.ref.GetNamespace() == ref.GetNamespace() && t.ref.GetName() == ref.GetName() &&
+		maps.Equal(t.ref.GetScalerMetadata(), ref.GetScalerMetadata())
+}
+
+// isEncoded tells whether an encoded reference of the same hash describes this trigger.
+// A key that is there twice has made another hash.
+func (t *liveTrigger) isEncoded(encoded []byte) bool {
+	var name, namespace []byte
+	pairs := 0
+	same := eachPair(encoded, func(number protowire.Number, value []byte) {
+		if number == refName {
+			name = value
+		} else {
+			namespace = value
+		}
+	}, func(key, value []byte) bool {
+		pairs++
+		known, ok := t.ref.GetScalerMetadata()[string(key)]
+		return ok && known == string(value)
+	})
+	return same && pairs == len(t.ref.GetScalerMetadata()) && t.ref.GetName() == string(name) && t.ref.GetNamespace() == string(namespace)
 }
 
 // decide decides about the trigger.
@@ -82,8 +105,9 @@ func (t *liveTrigger) explain(err error) error {
 
 // triggers are the live triggers. A trigger is parsed once, not once a call.
 type triggers struct {
-	ttl  time.Duration
-	seed maphash.Seed
+	ttl   time.Duration
+	seed  maphash.Seed
+	texts texts
 
 	// mu guards what follows.
 	mu    sync.RWMutex
@@ -92,7 +116,7 @@ type triggers struct {
 }
 
 func newTriggers(ttl time.Duration) *triggers {
-	return &triggers{ttl: ttl, seed: maphash.MakeSeed(), live: map[uint64]*liveTrigger{}}
+	return &triggers{ttl: ttl, seed: maphash.MakeSeed(), texts: texts{known: map[string]string{}}, live: map[uint64]*liveTrigger{}}
 }
 
 // find returns the trigger that ref describes, or nil, and notes that it was asked for.
@@ -107,11 +131,19 @@ func (t *triggers) find(ref *pb.ScaledObjectRef, now time.Time) *liveTrigger {
 	return live
 }
 
+// adopt returns ref in a form that can be kept: it holds nothing of the call, and
+// shares texts with other triggers.
+func (t *triggers) adopt(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
+	return &pb.ScaledObjectRef{
+		Name: ref.GetName(), Namespace: ref.GetNamespace(), ScalerMetadata: t.texts.share(ref.GetScalerMetadata()),
+	}
+}
+
 // add keeps a trigger, forgets those that nobody asked for in a while, and returns
 // the trigger's hash.
 func (t *triggers) add(live *liveTrigger, now time.Time) uint64 {
 	live.asked.Store(now.UnixNano())
-	key := t.hash(live.ref())
+	key := t.hash(live.ref)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.live[key] = live
@@ -119,13 +151,9 @@ func (t *triggers) add(live *liveTrigger, now time.Time) uint64 {
 		return key
 	}
 	t.swept = now
+	t.texts.forget()
 	maps.DeleteFunc(t.live, func(_ uint64, live *liveTrigger) bool { return !live.wanted(now, t.ttl) })
 	return key
-}
-
-// ref describes this trigger.
-func (t *liveTrigger) ref() *pb.ScaledObjectRef {
-	return &pb.ScaledObjectRef{Namespace: t.namespace, Name: t.scaledObject, ScalerMetadata: t.metadata}
 }
 
 // clear forgets all triggers. Streams keep theirs until they ask again.
@@ -148,12 +176,49 @@ func (t *triggers) wanted(now time.Time) []*liveTrigger {
 	return live
 }
 
+// recognise returns the trigger that an encoded reference describes, or nil.
+func (t *triggers) recognise(encoded []byte) *liveTrigger {
+	key, ok := t.hashEncoded(encoded)
+	if !ok {
+		return nil
+	}
+	t.mu.RLock()
+	live := t.live[key]
+	t.mu.RUnlock()
+	if live == nil || !live.isEncoded(encoded) {
+		return nil
+	}
+	return live
+}
+
 // hash does not depend on the order of the metadata, which a map has not.
 func (t *triggers) hash(ref *pb.ScaledObjectRef) uint64 {
-	sum := maphash.String(t.seed, ref.GetNamespace()) + 3*maphash.String(t.seed, ref.GetName())
+	sum := hashTexts(maphash.String(t.seed, ref.GetNamespace()), maphash.String(t.seed, ref.GetName()))
 	for key, value := range ref.GetScalerMetadata() {
-		pair := maphash.String(t.seed, key)*31 + maphash.String(t.seed, value)
-		sum += pair * (pair | 1)
+		sum += hashPair(maphash.String(t.seed, key), maphash.String(t.seed, value))
 	}
 	return sum
+}
+
+// hashEncoded is hash of an encoded reference, which may hold its pairs in any order.
+func (t *triggers) hashEncoded(encoded []byte) (sum uint64, ok bool) {
+	var name, namespace []byte
+	ok = eachPair(encoded, func(number protowire.Number, value []byte) {
+		if number == refName {
+			name = value
+		} else {
+			namespace = value
+		}
+	}, func(key, value []byte) bool {
+		sum += hashPair(maphash.Bytes(t.seed, key), maphash.Bytes(t.seed, value))
+		return true
+	})
+	return sum + hashTexts(maphash.Bytes(t.seed, namespace), maphash.Bytes(t.seed, name)), ok
+}
+
+func hashTexts(namespace, name uint64) uint64 { return namespace + 3*name }
+
+func hashPair(key, value uint64) uint64 {
+	pair := key*31 + value
+	return pair * (pair | 1)
 }
