@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +53,8 @@ type link struct {
 	mu       sync.Mutex
 	watches  map[backlog.Query]*watch
 	schedule schedule
+	// made is how many watches there ever were.
+	made uint64
 	// failing are the watches whose last read found the engine unavailable; failures
 	// counts the batches since there are any.
 	failing  map[*watch]struct{}
@@ -130,7 +133,7 @@ func (l *link) drop(w *watch) {
 	if w.seen.CompareAndSwap(nil, &backlog.Observation{Err: ErrNoConnection, FailingSince: time.Now()}) {
 		close(w.first)
 	}
-	for sub := range w.subscribers {
+	for _, sub := range w.subscribers {
 		sub.notify()
 	}
 }
@@ -143,7 +146,8 @@ func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 	defer l.mu.Unlock()
 	w, ok := l.watches[want.Query]
 	if !ok {
-		w = &watch{query: want.Query, first: make(chan struct{}), position: -1, subscribers: map[*Subscription]struct{}{}}
+		w = &watch{query: want.Query, first: make(chan struct{}), position: -1, number: l.made}
+		l.made++
 		w.afterStart = now.Sub(l.options.started) < startup
 		l.watches[want.Query] = w
 		l.schedule.set(w, now, backlog.CauseFirst)
@@ -152,7 +156,7 @@ func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 	w.asked.Store(now.UnixNano())
 	w.want(want)
 	if sub != nil {
-		w.subscribers[sub] = struct{}{}
+		w.subscribers = append(w.subscribers, sub)
 	}
 	return w
 }
@@ -160,7 +164,9 @@ func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 func (l *link) unsubscribe(sub *Subscription) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(sub.watch.subscribers, sub)
+	if at := slices.Index(sub.watch.subscribers, sub); at >= 0 {
+		sub.watch.subscribers = slices.Delete(sub.watch.subscribers, at, at+1)
+	}
 	sub.watch.asked.Store(time.Now().UnixNano())
 }
 
@@ -172,7 +178,7 @@ func (l *link) wake(wake backlog.Wake) {
 	defer l.mu.Unlock()
 	if wake.Everything {
 		for _, w := range l.watches {
-			l.hasten(w, now, backlog.CauseEverything)
+			l.hasten(w, backlog.CauseEverything)
 		}
 	}
 	for _, query := range wake.Queries {
@@ -181,7 +187,7 @@ func (l *link) wake(wake backlog.Wake) {
 			continue
 		}
 		if w.eager(now) {
-			l.hasten(w, now, backlog.CauseWakeUp)
+			l.hasten(w, backlog.CauseWakeUp)
 		}
 		// What was not armed is woken for other reasons, such as to be armed.
 		if w.known().Armed {
@@ -193,15 +199,16 @@ func (l *link) wake(wake backlog.Wake) {
 
 // hasten makes w due as soon as WakeInterval allows, but no later than it is. mu
 // is held.
-func (l *link) hasten(w *watch, now time.Time, cause backlog.Cause) {
+func (l *link) hasten(w *watch, cause backlog.Cause) {
 	if w.position < 0 {
 		w.changed = cause
 		return
 	}
-	soonest := w.read.Add(l.options.WakeInterval)
-	if soonest.Before(now) {
-		soonest = now
+	if w.read.IsZero() {
+		return
 	}
+	// This may be long past, and comes before what has just fallen due.
+	soonest := w.read.Add(l.options.WakeInterval)
 	if soonest.Before(w.due) {
 		l.schedule.set(w, soonest, cause)
 	}

@@ -33,6 +33,9 @@ func (l *link) run(ctx context.Context, source backlog.Source) {
 	}
 }
 
+// maxBatch is how many queues are read at a time: more would keep a wake-up waiting.
+const maxBatch = 1000
+
 // take returns what is due, and when to look again if that is nothing.
 func (l *link) take(now time.Time) (batch []*watch, next time.Time) {
 	l.mu.Lock()
@@ -44,7 +47,7 @@ func (l *link) take(now time.Time) (batch []*watch, next time.Time) {
 		}
 		return nil, next
 	}
-	for _, w := range l.schedule.takeDue(now) {
+	for _, w := range l.schedule.takeDue(now, maxBatch) {
 		if l.expired(w, now) {
 			l.drop(w)
 			continue
@@ -120,14 +123,14 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.Queue, "warning", text)
 		}
 		if w.absorb(results[i], now) {
-			for sub := range w.subscribers {
+			for _, sub := range w.subscribers {
 				sub.notify()
 			}
 		}
 		next, cause := l.nextRead(results[i], w.used(now), now, backoff, idlePoll)
 		l.schedule.set(w, next, cause)
 		if w.changed != "" && w.eager(now) {
-			l.hasten(w, now, w.changed)
+			l.hasten(w, w.changed)
 		}
 	}
 }

@@ -27,10 +27,10 @@ func (s *schedule) remove(w *watch) {
 	}
 }
 
-// takeDue removes and returns the watches that are due at now.
-func (s *schedule) takeDue(now time.Time) []*watch {
+// takeDue removes and returns the watches that are due at now, but no more than most.
+func (s *schedule) takeDue(now time.Time, most int) []*watch {
 	var due []*watch
-	for len(*s) > 0 && !(*s)[0].due.After(now) {
+	for len(*s) > 0 && len(due) < most && !(*s)[0].due.After(now) {
 		due = append(due, heap.Pop(s).(*watch)) //nolint:errcheck // Push takes nothing else
 	}
 	return due
@@ -40,7 +40,13 @@ func (s *schedule) takeDue(now time.Time) []*watch {
 
 func (s schedule) Len() int { return len(s) }
 
-func (s schedule) Less(i, j int) bool { return s[i].due.Before(s[j].due) }
+// Less keeps what falls due together in one order, in which memory is read best.
+func (s schedule) Less(i, j int) bool {
+	if order := s[i].due.Compare(s[j].due); order != 0 {
+		return order < 0
+	}
+	return s[i].number < s[j].number
+}
 
 func (s schedule) Swap(i, j int) {
 	s[i], s[j] = s[j], s[i]

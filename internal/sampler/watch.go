@@ -11,6 +11,8 @@ import (
 // A watch is one queue that is read, however many ask for it.
 type watch struct {
 	query backlog.Query
+	// number counts the watches of a link.
+	number uint64
 
 	// seen is what is known; nil before the first read ended. Written by the link's
 	// loop, read by everyone.
@@ -24,7 +26,7 @@ type watch struct {
 
 	// The fields below are guarded by the link's mu.
 
-	subscribers map[*Subscription]struct{}
+	subscribers []*Subscription
 	// window is how far back somebody wants to see, and inUse for how long the queue is
 	// read often after it stirred.
 	window, inUse time.Duration
@@ -73,7 +75,7 @@ func (w *watch) eager(now time.Time) bool {
 	if !seen.Known() || seen.Err != nil || idle {
 		return true
 	}
-	for sub := range w.subscribers {
+	for _, sub := range w.subscribers {
 		if sub.waiting.Load() {
 			return true
 		}
