@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// chunkSize is the size of each of the two receive buffers of a conn, in bytes. A
-// pipeline of 10,000 counts is answered with about 50 kB.
-const chunkSize = 32 << 10
+// chunkSize is the size of the receive buffer of a conn, in bytes. A pipeline of 10,000
+// counts is answered with about 50 kB.
+const chunkSize = 64 << 10
 
 // A conn is a network connection that notices its end at once, even while nobody
 // waits for a reply. It matters because a server forgets which keys a connection
@@ -24,9 +24,11 @@ const chunkSize = 32 << 10
 type conn struct {
 	net.Conn
 
-	// full and spare pass the two buffers between the pump and Read.
+	// full and spare pass the buffer between the pump and Read. There is only one: while
+	// a pipeline is written, the first answers wait in it and the others in the system,
+	// to be received together.
 	full, spare chan []byte
-	// chunk is the buffer that Read empties, rest what is left of it. Read owns both.
+	// chunk is what Read empties, rest what is left of it. Read owns both.
 	chunk, rest []byte
 	// deadline is that of Read, owned by the goroutine that reads.
 	deadline time.Time
@@ -45,13 +47,12 @@ type conn struct {
 func newConn(inner net.Conn, onEnd func()) *conn {
 	c := &conn{
 		Conn:   inner,
-		full:   make(chan []byte, 2),
-		spare:  make(chan []byte, 2),
+		full:   make(chan []byte, 1),
+		spare:  make(chan []byte, 1),
 		closed: make(chan struct{}),
 		ended:  make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	c.spare <- make([]byte, chunkSize)
 	c.spare <- make([]byte, chunkSize)
 	go func() {
 		defer close(c.done)
@@ -87,10 +88,6 @@ func (c *conn) pump() error {
 // Read returns what the pump has received, waiting until the read deadline.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.rest) == 0 {
-		if c.chunk != nil {
-			c.spare <- c.chunk[:chunkSize]
-			c.chunk = nil
-		}
 		chunk, err := c.next()
 		if err != nil {
 			return 0, err
@@ -98,7 +95,10 @@ func (c *conn) Read(p []byte) (int, error) {
 		c.chunk, c.rest = chunk, chunk
 	}
 	n := copy(p, c.rest)
-	c.rest = c.rest[n:]
+	if c.rest = c.rest[n:]; len(c.rest) == 0 {
+		c.spare <- c.chunk[:chunkSize]
+		c.chunk = nil
+	}
 	return n, nil
 }
 

@@ -37,16 +37,29 @@ type redirect struct {
 	asking bool
 }
 
+// readLength is how many queries are read at a time: as many as the processor's cache
+// can hold what is known of.
+const readLength = 1000
+
 // Read implements backlog.Source.
 func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
 	results := make([]backlog.Result, len(queries))
-	jobs := s.prepare(queries, results)
+	for from := 0; from < len(queries); from += readLength {
+		to := min(from+readLength, len(queries))
+		s.read(ctx, from, queries[from:to], results[from:to])
+	}
+	return results
+}
+
+// read reads some of the queries of a Read: those from place on.
+func (s *source) read(ctx context.Context, place int, queries []backlog.Query, results []backlog.Result) {
+	jobs := s.prepare(place, queries, results)
 	s.finder.await(ctx)
 	s.watch.arm(jobs)
 	var err error
 	for range maxTrips {
 		if len(jobs) == 0 {
-			return results
+			return
 		}
 		if jobs, err = s.trip(ctx, jobs, results); err != nil {
 			break
@@ -58,15 +71,14 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 	for i := range jobs {
 		s.fail(&jobs[i], err, results)
 	}
-	return results
 }
 
 // prepare returns a job for each query, and the error of those that cannot be read.
-func (s *source) prepare(queries []backlog.Query, results []backlog.Result) []job {
+func (s *source) prepare(place int, queries []backlog.Query, results []backlog.Result) []job {
 	now := time.Now()
 	jobs := slices.Grow(s.jobs[:0], len(queries))
 	for i, q := range queries {
-		p, err := s.watch.plan(q, now, s.prepareQuery)
+		p, err := s.watch.plan(place+i, q, now, s.prepareQuery)
 		if err != nil {
 			results[i].Err = err
 			continue
@@ -219,13 +231,15 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 	}
 	replies := b.replies[j.from:j.to]
 	for i, r := range replies {
-		c := b.commands[j.from+i]
-		if j.redirect(i, r.err) {
-			continue
-		}
-		if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) {
-			j.step, j.redirects = &typeStep{key: c.key, layout: j.plan.query.Layout}, nil
-			return false, true
+		c := &b.commands[j.from+i]
+		if r.err != nil {
+			if j.redirect(i, r.err) {
+				continue
+			}
+			if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) {
+				j.step, j.redirects = &typeStep{key: c.key, layout: j.plan.query.Layout}, nil
+				return false, true
+			}
 		}
 		j.armed = j.armed && (r.armed || c.class == 0)
 		j.noteEpoch(r.server.epoch)

@@ -51,7 +51,15 @@ type session struct {
 	fresh bool
 	// inUse says that the session has been read from; only then is its end news.
 	inUse atomic.Bool
+	// pending are the commands that are under way, and sent the same as go-redis takes
+	// them; both are used again and again.
+	pending []redis.Cmd
+	sent    []redis.Cmder
 }
+
+// pipelineLength is how many commands are sent before their answers are read. More
+// would save no time: the server works on the first ones before the last are sent.
+const pipelineLength = 1000
 
 var errDialled = errors.New("the connection is lost")
 
@@ -150,35 +158,53 @@ func (s *session) track(ctx context.Context, listener int64) error {
 	return nil
 }
 
-// do runs commands as one pipeline. The error is that of the connection, which is
+// do runs commands in pipelines. The error is that of the connection, which is
 // of no use afterwards; what the server answers to a command is in its reply.
 func (s *session) do(ctx context.Context, commands []command) ([]reply, error) {
 	stop := context.AfterFunc(ctx, s.abort)
 	defer stop()
-	pipe := s.client.Pipeline()
-	pending := make([]*redis.Cmd, len(commands))
-	for i, c := range commands {
-		if c.asking {
-			pipe.Do(ctx, "ASKING")
-		}
-		pending[i] = redis.NewCmd(ctx, c.args...)
-		_ = pipe.Process(ctx, pending[i])
-	}
-	if err := exec(ctx, pipe); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			err = cause
-		}
-		return nil, err
-	}
-	replies := make([]reply, len(commands))
-	for i, cmd := range pending {
-		value, err := cmd.Result()
-		if err != nil && !isServerError(err) {
+	replies := make([]reply, 0, len(commands))
+	for some := range slices.Chunk(commands, pipelineLength) {
+		var err error
+		if replies, err = s.pipeline(ctx, some, replies); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				err = cause
+			}
 			return nil, err
 		}
-		replies[i] = reply{value: value, err: err, server: s.server}
 	}
 	return replies, nil
+}
+
+// pipeline runs commands as one pipeline and appends their replies to dst.
+func (s *session) pipeline(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
+	if s.pending == nil {
+		s.pending = make([]redis.Cmd, pipelineLength)
+	}
+	pending := s.pending[:len(commands)]
+	// What was answered is not held until the next time.
+	defer clear(pending)
+	s.sent = s.sent[:0]
+	for i := range commands {
+		if commands[i].asking {
+			s.sent = append(s.sent, redis.NewCmd(ctx, "ASKING"))
+		}
+		pending[i] = *redis.NewCmd(ctx, commands[i].args...)
+		s.sent = append(s.sent, &pending[i])
+	}
+	pipe := s.client.Pipeline()
+	_ = pipe.BatchProcess(ctx, s.sent...)
+	if err := exec(ctx, pipe); err != nil {
+		return dst, err
+	}
+	for i := range pending {
+		value, err := pending[i].Result()
+		if err != nil && !isServerError(err) {
+			return dst, err
+		}
+		dst = append(dst, reply{value: value, err: err, server: s.server})
+	}
+	return dst, nil
 }
 
 // exec runs a pipeline. The error is that of the connection, among them a login that

@@ -16,8 +16,9 @@ type plan struct {
 	first step
 	// keys are those whose change may change the reading.
 	keys []string
-	// lastRead is owned by the goroutine that reads.
-	lastRead time.Time
+	// lastRead and forgotten are owned by the goroutine that reads.
+	lastRead  time.Time
+	forgotten bool
 
 	// armed says that no change was heard of since the last read began. It is
 	// guarded by the watchlist's mutex.
@@ -27,8 +28,11 @@ type plan struct {
 // A watchlist knows which queries a key belongs to, and which of them are waiting to
 // be told of a change.
 type watchlist struct {
-	// plans is owned by the goroutine that reads.
+	// plans, order and swept are owned by the goroutine that reads.
 	plans map[backlog.Query]*plan
+	// order is where in a read each plan was wanted last: most often it will be there
+	// again, and is found sooner than by its name.
+	order []*plan
 	swept time.Time
 
 	// mu guards byKey and the plans' armed: the reader arms, the listeners disarm.
@@ -87,19 +91,32 @@ func (w *watchlist) queries(key string) []backlog.Query {
 	return queries
 }
 
-// plan returns the plan for a query, made by prepare if there is none yet.
-func (w *watchlist) plan(q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
-	if p, found := w.plans[q]; found {
-		p.lastRead = now
-		return p, nil
+// plan returns the plan for the query at a place of a read, made by prepare if there
+// is none yet.
+func (w *watchlist) plan(place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
+	if place < len(w.order) {
+		if p := w.order[place]; !p.forgotten && p.query == q {
+			p.lastRead = now
+			return p, nil
+		}
 	}
-	first, err := prepare(q)
-	if err != nil {
-		return nil, err
+	p, found := w.plans[q]
+	if !found {
+		first, err := prepare(q)
+		if err != nil {
+			return nil, err
+		}
+		p = &plan{query: q, first: first}
+		w.plans[q] = p
+		w.cover(p, now)
 	}
-	p := &plan{query: q, first: first, lastRead: now}
-	w.plans[q] = p
-	w.cover(p, now)
+	p.lastRead = now
+	switch {
+	case place < len(w.order):
+		w.order[place] = p
+	case place == len(w.order):
+		w.order = append(w.order, p)
+	}
 	return p, nil
 }
 
@@ -156,6 +173,7 @@ func (w *watchlist) sweep(now time.Time) (unused []string) {
 			continue
 		}
 		delete(w.plans, q)
+		p.forgotten = true
 		for _, key := range p.keys {
 			if w.leave(p, key) {
 				unused = append(unused, key)
