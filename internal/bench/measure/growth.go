@@ -171,3 +171,12 @@ func bills(ctx context.Context, r *redis, ours *side, kind string, values map[st
 	values["redis_commands_"+kind] = spent.commands / seconds
 	return nil
 }
+
+// settled is the memory that the server occupies, in bytes, once it has collected its
+// garbage.
+func (s *side) settled(ctx context.Context) (float64, error) {
+	if err := s.process.Collect(ctx); err != nil {
+		return 0, err
+	}
+	return s.process.Resident()
+}

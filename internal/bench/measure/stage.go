@@ -30,7 +30,9 @@ type Programs struct {
 // A stage is what one scenario runs on. Its close ends all of it.
 type stage struct {
 	programs Programs
-	endings  []func() error
+	// memoryLimit is that of the scaler's pod, in bytes; zero for none.
+	memoryLimit int64
+	endings     []func() error
 }
 
 // close ends everything, last first.
@@ -84,16 +86,21 @@ func (s *stage) ours(ctx context.Context, r *redis, flags ...string) (*side, err
 		return nil, err
 	}
 	serve := []string{"serve", "--config", file, "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--pprof"}
-	return s.side(ctx, s.programs.Scaler, append(serve, flags...)...)
+	var environment []string
+	if s.memoryLimit > 0 {
+		// As the Helm chart has it.
+		environment = append(environment, fmt.Sprintf("GOMEMLIMIT=%d", s.memoryLimit*9/10))
+	}
+	return s.side(ctx, environment, s.programs.Scaler, append(serve, flags...)...)
 }
 
 // floor starts the server to compare with.
 func (s *stage) floor(ctx context.Context) (*side, error) {
-	return s.side(ctx, s.programs.Floor[0], s.programs.Floor[1:]...)
+	return s.side(ctx, nil, s.programs.Floor[0], s.programs.Floor[1:]...)
 }
 
-func (s *stage) side(ctx context.Context, program string, arguments ...string) (*side, error) {
-	p, err := process.Start(ctx, program, arguments...)
+func (s *stage) side(ctx context.Context, environment []string, program string, arguments ...string) (*side, error) {
+	p, err := process.Start(ctx, environment, program, arguments...)
 	if err != nil {
 		return nil, err
 	}

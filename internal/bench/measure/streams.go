@@ -8,8 +8,12 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
-// streamRounds is how often each side is started anew.
-const streamRounds = 5
+const (
+	// streamRounds is how often each side is started anew.
+	streamRounds = 5
+	// podMemory is what the whole program may take, in bytes.
+	podMemory = 400_000_000
+)
 
 // Streams starts both sides anew again and again, lets all streams come back, as
 // after a restart, and looks at the memory that they take.
@@ -39,7 +43,7 @@ func Streams(ctx context.Context, programs Programs) (result Result, err error) 
 	}
 	result.Figures = []figure.Figure{
 		each.Figure("streams_memory_each", "kB", figure.RatioAtMost(1.3)),
-		figure.Alone("streams_memory_process", "MB", figure.AtMost(400), whole...),
+		figure.Alone("streams_memory_process", "MB", figure.AtMost(podMemory/1e6), whole...),
 		ready.Figure("start_ready", "ms", figure.Bound{}),
 		live.Figure("start_live", "ms", figure.Bound{}),
 	}
@@ -51,43 +55,36 @@ type restarted struct {
 	// ready and live are the milliseconds from the start of the program until it is
 	// ready, and until the last stream has its first message.
 	ready, live float64
-	// each is the kilobytes that a ScaledObject with both streams takes, whole the
-	// megabytes of the program.
+	// each is the kilobytes that a ScaledObject with both streams holds, whole the
+	// megabytes that the program occupies.
 	each, whole float64
 }
 
 func (s *stage) restart(ctx context.Context, all objects, start func(*stage) (*side, error)) (result restarted, err error) {
-	own := &stage{programs: s.programs}
+	own := &stage{programs: s.programs, memoryLimit: podMemory}
 	defer func() { err = errors.Join(err, own.close()) }()
 	streams, cancel := context.WithCancel(ctx)
 	defer cancel()
-	began := time.Now()
 	server, err := start(own)
 	if err != nil {
 		return result, err
 	}
 	result.ready = milliseconds(server.process.Ready)
-	before, err := server.process.Resident()
+	before, err := server.process.Held(ctx)
 	if err != nil {
 		return result, err
 	}
+	opening := time.Now()
 	if _, err := hold(streams, server, all); err != nil {
 		return result, err
 	}
-	result.live = milliseconds(time.Since(began))
-	after, err := server.settled(ctx)
+	result.live = result.ready + milliseconds(time.Since(opening))
+	after, err := server.process.Held(ctx)
 	if err != nil {
 		return result, err
 	}
 	result.each = (after - before) / 1e3 / float64(len(all.refs))
-	result.whole = after / 1e6
-	return result, nil
-}
-
-// settled is the memory of the server, in bytes, once it has collected its garbage.
-func (s *side) settled(ctx context.Context) (float64, error) {
-	if err := s.process.Collect(ctx); err != nil {
-		return 0, err
-	}
-	return s.process.Resident()
+	whole, err := server.process.Resident()
+	result.whole = whole / 1e6
+	return result, err
 }

@@ -40,11 +40,13 @@ type Process struct {
 	last  string // line of its standard error before it said where it listens
 }
 
-// Start starts a program and waits until it is ready. It is killed when ctx ends.
-func Start(ctx context.Context, program string, arguments ...string) (*Process, error) {
+// Start starts a program, with environment beside that of this one, and waits until it
+// is ready. It is killed when ctx ends.
+func Start(ctx context.Context, environment []string, program string, arguments ...string) (*Process, error) {
 	p := &Process{http: &http.Client{Timeout: patience}, ended: make(chan error, 1)}
 	p.command = exec.CommandContext(ctx, program, arguments...)
 	p.command.SysProcAttr = attributes()
+	p.command.Env = append(os.Environ(), environment...)
 	output, err := p.command.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
@@ -196,16 +198,36 @@ func (p *Process) Collect(ctx context.Context) error {
 	return err
 }
 
+// Held is the memory that the program holds once it has collected its garbage, by its
+// own account, in bytes: without what it has ready for growth. It needs its profiles.
+func (p *Process) Held(ctx context.Context) (float64, error) {
+	profile, err := p.Get(ctx, "/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		return 0, err
+	}
+	all, err := statistic(profile, "Sys")
+	if err != nil {
+		return 0, err
+	}
+	idle, err := statistic(profile, "HeapIdle")
+	return all - idle, err
+}
+
 // Allocations is how many objects the program has allocated so far. It needs its profiles.
 func (p *Process) Allocations(ctx context.Context) (float64, error) {
 	profile, err := p.Get(ctx, "/debug/pprof/allocs?debug=1")
 	if err != nil {
 		return 0, err
 	}
+	return statistic(profile, "Mallocs")
+}
+
+// statistic is one of runtime.MemStats, as a profile tells them.
+func statistic(profile, name string) (float64, error) {
 	for line := range strings.Lines(profile) {
-		if count, found := strings.CutPrefix(line, "# Mallocs = "); found {
-			return strconv.ParseFloat(strings.TrimSpace(count), 64)
+		if value, found := strings.CutPrefix(line, "# "+name+" = "); found {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	return 0, errors.New("count allocations: the profile does not tell")
+	return 0, fmt.Errorf("look at the memory: the profile does not tell %s", name)
 }
