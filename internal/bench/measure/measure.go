@@ -32,6 +32,18 @@ type Scenario struct {
 	Run  func(context.Context, Programs) (Result, error)
 }
 
+// inTurns calls both; which of them goes first alternates with n.
+func inTurns(n int, own, floor func() error) error {
+	first, second := own, floor
+	if n%2 == 1 {
+		first, second = floor, own
+	}
+	if err := first(); err != nil {
+		return err
+	}
+	return second()
+}
+
 // All are the scenarios, in the order in which they run.
 func All() []Scenario {
 	return []Scenario{

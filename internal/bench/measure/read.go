@@ -18,7 +18,7 @@ import (
 )
 
 // readRounds is how often each side reads all queues.
-const readRounds = 41
+const readRounds = 101
 
 // Read reads as many queues as there are triggers in one batch, and beside it sends
 // the same commands with the bare client in one pipeline. Both are parts of this
@@ -67,12 +67,12 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 
 // beside has both sides read in turns.
 func beside(own, floor func() error) (wall, cpu figure.Rounds, err error) {
-	for range readRounds {
-		ownWall, ownCPU, err := timed(own)
-		if err != nil {
-			return wall, cpu, err
-		}
-		floorWall, floorCPU, err := timed(floor)
+	for n := range readRounds {
+		var ownWall, ownCPU, floorWall, floorCPU time.Duration
+		err := inTurns(n,
+			func() (err error) { ownWall, ownCPU, err = timed(own); return err },
+			func() (err error) { floorWall, floorCPU, err = timed(floor); return err },
+		)
 		if err != nil {
 			return wall, cpu, err
 		}

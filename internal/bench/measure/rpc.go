@@ -14,8 +14,9 @@ import (
 const (
 	// triggers is how many ScaledObjects there are where nothing else is said.
 	triggers = 10_000
-	// rpcRounds and rpcCalls are the rounds of each method and the calls of each.
-	rpcRounds, rpcCalls = 9, 8_000
+	// rpcRounds and rpcCalls are the rounds of each method and the calls of each. Many
+	// short rounds say more than a few long ones: what disturbs one disturbs the next.
+	rpcRounds, rpcCalls = 31, 2_500
 )
 
 // A call is one of the calls that KEDA polls with.
@@ -77,18 +78,17 @@ func RPC(ctx context.Context, programs Programs) (result Result, err error) {
 // compareCalls lets both sides answer in turns.
 func compareCalls(ctx context.Context, c call, all objects, ours, floor *side) ([]figure.Figure, error) {
 	var throughput, p99, cpu figure.Rounds
-	for n := range rpcRounds + 1 {
-		own, err := burst(ctx, c, all, ours)
+	if err := errors.Join(warmUp(ctx, c, all, ours), warmUp(ctx, c, all, floor)); err != nil {
+		return nil, err
+	}
+	for n := range rpcRounds {
+		var own, least score
+		err := inTurns(n,
+			func() (err error) { own, err = burst(ctx, c, all, ours); return err },
+			func() (err error) { least, err = burst(ctx, c, all, floor); return err },
+		)
 		if err != nil {
 			return nil, err
-		}
-		least, err := burst(ctx, c, all, floor)
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			// Before it triggers were unknown and connections cold.
-			continue
 		}
 		throughput.Add(own.throughput, least.throughput)
 		p99.Add(own.p99, least.p99)
@@ -102,6 +102,16 @@ func compareCalls(ctx context.Context, c call, all objects, ours, floor *side) (
 	}, nil
 }
 
+// warmUp asks about every trigger: before, they are unknown and connections cold.
+func warmUp(ctx context.Context, c call, all objects, s *side) error {
+	for range len(all.refs) / rpcCalls {
+		if _, err := burst(ctx, c, all, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // A score is what one side did in one round.
 type score struct {
 	throughput float64 // calls a second
@@ -112,6 +122,8 @@ type score struct {
 // burst makes as many calls as a round has, of ever other triggers.
 func burst(ctx context.Context, c call, all objects, s *side) (score, error) {
 	took := make([]float64, rpcCalls)
+	from := s.calls
+	s.calls += rpcCalls
 	before, err := s.process.CPU()
 	if err != nil {
 		return score{}, err
@@ -119,7 +131,7 @@ func burst(ctx context.Context, c call, all objects, s *side) (score, error) {
 	began := time.Now()
 	err = each(rpcCalls, callers, func(i int) error {
 		start := time.Now()
-		err := c.do(ctx, s, all.refs[i*61%len(all.refs)])
+		err := c.do(ctx, s, all.refs[(from+i)*61%len(all.refs)])
 		took[i] = milliseconds(time.Since(start))
 		return err
 	})
@@ -151,8 +163,11 @@ func (s *stage) allocations(ctx context.Context, r *redis, all objects) ([]figur
 	}
 	var figures []figure.Figure
 	for _, c := range calls() {
+		if err := errors.Join(warmUp(ctx, c, all, ours), warmUp(ctx, c, all, floor)); err != nil {
+			return nil, err
+		}
 		var own []float64
-		for n := range 4 {
+		for range 3 {
 			o, err := allocated(ctx, c, all, ours)
 			if err != nil {
 				return nil, err
@@ -161,9 +176,7 @@ func (s *stage) allocations(ctx context.Context, r *redis, all objects) ([]figur
 			if err != nil {
 				return nil, err
 			}
-			if n > 0 {
-				own = append(own, o-f)
-			}
+			own = append(own, o-f)
 		}
 		figures = append(figures, figure.Alone("rpc_"+c.name+"_allocations", "objects/call", figure.AtMost(3), own...))
 	}

@@ -67,6 +67,8 @@ type side struct {
 	pb.ExternalScalerClient
 
 	process *process.Process
+	// calls is how many were made by burst.
+	calls int
 }
 
 // configuration writes that of a scaler with one connection, to r.
