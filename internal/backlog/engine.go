@@ -90,6 +90,7 @@ type Result struct {
 type Source interface {
 	// Read answers all queries in as few round trips as the engine allows: one
 	// Result per query, in order, each with its own error. ctx bounds the whole read.
+	// The slice is the Source's own and lasts until the next Read.
 	Read(ctx context.Context, queries []Query) []Result
 	// Status tells how the connection is, from memory.
 	Status() Status

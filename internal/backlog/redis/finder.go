@@ -276,7 +276,7 @@ func (f *finder) sweep(ctx context.Context, s search) (keys map[string]struct{},
 func (f *finder) page(ctx context.Context, n *node, s search, cursor string, keys map[string]struct{}) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, findPageTimeout)
 	defer cancel()
-	replies, err := n.do(ctx, []command{{args: []any{"SCAN", cursor, "MATCH", s.match, "COUNT", findPage, "TYPE", s.kind}}})
+	replies, err := n.do(ctx, []command{{args: []any{"SCAN", cursor, "MATCH", s.match, "COUNT", findPage, "TYPE", s.kind}}}, nil)
 	if err != nil {
 		return "", err
 	}

@@ -166,7 +166,7 @@ func (n *node) hearKeyspace(ctx context.Context, reason string) error {
 func (n *node) keyspaceFlags(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)
 	defer cancel()
-	replies, err := n.do(ctx, []command{{args: []any{"CONFIG", "GET", "notify-keyspace-events"}}})
+	replies, err := n.do(ctx, []command{{args: []any{"CONFIG", "GET", "notify-keyspace-events"}}}, nil)
 	if err != nil {
 		return "", err
 	}

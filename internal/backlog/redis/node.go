@@ -52,9 +52,10 @@ func newNode(cfg *config, address string, wakes *wakes, watch *watchlist, log *s
 	return n
 }
 
-// do runs commands as one pipeline. The error is that of the connection; what the
-// server answered to a command is in its reply.
-func (n *node) do(ctx context.Context, commands []command) ([]reply, error) {
+// do runs commands in pipelines and returns their replies, in the array of dst if it is
+// large enough. The error is that of the connection; what the server answered to a
+// command is in its reply.
+func (n *node) do(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
 	if err := n.take(ctx); err != nil {
 		return nil, err
 	}
@@ -62,10 +63,10 @@ func (n *node) do(ctx context.Context, commands []command) ([]reply, error) {
 	ctx, cancel := n.bind(ctx)
 	defer cancel()
 	hearing := n.prepareToHear(ctx, commands)
-	replies, err := n.attempt(ctx, commands)
+	replies, err := n.attempt(ctx, commands, dst[:0])
 	if err != nil && errors.Is(err, errLost) && ctx.Err() == nil {
 		// The connection had ended before, for instance with a restart of the server.
-		replies, err = n.attempt(ctx, commands)
+		replies, err = n.attempt(ctx, commands, dst[:0])
 	}
 	if err != nil {
 		return nil, err
@@ -78,14 +79,14 @@ func (n *node) do(ctx context.Context, commands []command) ([]reply, error) {
 var errLost = errors.New("the connection to the server was lost")
 
 // attempt runs commands once, on a new session if there is none. The caller holds turn.
-func (n *node) attempt(ctx context.Context, commands []command) ([]reply, error) {
+func (n *node) attempt(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
 	s, err := n.use(ctx)
 	if err != nil {
 		return nil, err
 	}
 	fresh := s.fresh
 	s.fresh = false
-	replies, err := s.do(ctx, commands)
+	replies, err := s.do(ctx, commands, dst)
 	if err != nil {
 		n.drop()
 		if !fresh && ctx.Err() == nil && !isTimeout(err) {

@@ -43,7 +43,9 @@ const readLength = 1000
 
 // Read implements backlog.Source.
 func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
-	results := make([]backlog.Result, len(queries))
+	results := slices.Grow(s.results[:0], len(queries))[:len(queries)]
+	clear(results)
+	s.results = results
 	for from := 0; from < len(queries); from += readLength {
 		to := min(from+readLength, len(queries))
 		s.read(ctx, from, queries[from:to], results[from:to])
@@ -145,6 +147,8 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 	s.buffer = b.commands
 	s.run(ctx, routing, jobs, &b)
 	at := time.Now()
+	// What was answered is not held until the next read.
+	defer clear(b.replies)
 	again := jobs[:0]
 	stale := false
 	for i := range jobs {
@@ -171,7 +175,9 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 // run sends each command to the server that owns its key, all servers at once.
 func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
 	if only := r.only(); only != nil && !slices.ContainsFunc(jobs, func(j job) bool { return j.redirects != nil }) {
-		b.replies, b.err = only.do(ctx, b.commands)
+		if b.replies, b.err = only.do(ctx, b.commands, s.replies); b.err == nil {
+			s.replies = b.replies
+		}
 		return
 	}
 	b.replies = make([]reply, len(b.commands))
@@ -204,7 +210,7 @@ func (b *batch) runPart(ctx context.Context, n *node, places []int) {
 	for i, at := range places {
 		commands[i] = b.commands[at]
 	}
-	replies, err := n.do(ctx, commands)
+	replies, err := n.do(ctx, commands, nil)
 	for i, at := range places {
 		if err != nil {
 			b.errs[at] = err

@@ -158,22 +158,23 @@ func (s *session) track(ctx context.Context, listener int64) error {
 	return nil
 }
 
-// do runs commands in pipelines. The error is that of the connection, which is
-// of no use afterwards; what the server answers to a command is in its reply.
-func (s *session) do(ctx context.Context, commands []command) ([]reply, error) {
+// do runs commands in pipelines and appends their replies to dst. The error is that of
+// the connection, which is of no use afterwards; what the server answers to a command
+// is in its reply.
+func (s *session) do(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
 	stop := context.AfterFunc(ctx, s.abort)
 	defer stop()
-	replies := make([]reply, 0, len(commands))
+	dst = slices.Grow(dst, len(commands))
 	for some := range slices.Chunk(commands, pipelineLength) {
 		var err error
-		if replies, err = s.pipeline(ctx, some, replies); err != nil {
+		if dst, err = s.pipeline(ctx, some, dst); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				err = cause
 			}
 			return nil, err
 		}
 	}
-	return replies, nil
+	return dst, nil
 }
 
 // pipeline runs commands as one pipeline and appends their replies to dst.

@@ -21,10 +21,12 @@ type source struct {
 	topology *topology
 	finder   *finder
 	scout    *scout // nil for a single server
-	// buffer and jobs hold the commands and the jobs of a read; they belong to the
-	// goroutine that reads.
-	buffer []command
-	jobs   []job
+	// buffer, replies, jobs and results hold those of a read; they belong to the goroutine
+	// that reads.
+	buffer  []command
+	replies []reply
+	jobs    []job
+	results []backlog.Result
 
 	// end stops the goroutines of tasks.
 	end     context.CancelFunc

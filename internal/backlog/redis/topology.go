@@ -243,7 +243,7 @@ func (s *scout) askOne(ctx context.Context, address string, args []any) (any, er
 		}
 		s.session = opened
 	}
-	replies, err := s.session.do(ctx, []command{{args: args}})
+	replies, err := s.session.do(ctx, []command{{args: args}}, nil)
 	if err != nil {
 		return nil, err
 	}
