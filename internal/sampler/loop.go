@@ -34,7 +34,7 @@ func (l *link) run(ctx context.Context, source backlog.Source) {
 }
 
 // maxBatch is how many queues are read at a time: more would keep a wake-up waiting.
-const maxBatch = 1000
+const maxBatch = 5000
 
 // take returns what is due, and when to look again if that is nothing.
 func (l *link) take(now time.Time) (batch []*watch, next time.Time) {

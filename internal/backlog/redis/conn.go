@@ -6,40 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"time"
 )
 
-// chunkSize is the size of the receive buffer of a conn, in bytes. A pipeline of 10,000
-// counts is answered with about 50 kB.
-const chunkSize = 64 << 10
-
 // A conn is a network connection that notices its end at once, even while nobody
 // waits for a reply. It matters because a server forgets which keys a connection
 // has armed when the connection ends: nothing else would tell before the next read.
 //
-// Read, Write and the deadlines are used by one goroutine at a time; Close by any.
+// It is used by one goroutine at a time, between begin and end; Close by any.
 type conn struct {
 	net.Conn
 
-	// full and spare pass the buffer between the pump and Read. There is only one: while
-	// a pipeline is written, the first answers wait in it and the others in the system,
-	// to be received together.
-	full, spare chan []byte
-	// chunk is what Read empties, rest what is left of it. Read owns both.
-	chunk, rest []byte
-	// deadline is that of Read, owned by the goroutine that reads.
-	deadline time.Time
+	// watched says that end was called and begin was not, so that a goroutine waits for
+	// the end of the connection. It belongs to the goroutine that uses the connection.
+	watched bool
+	// resume tells that goroutine to wait, aside tells that it does not any more. Both
+	// have room for one.
+	resume, aside chan struct{}
 
 	closing sync.Once
 	closed  chan struct{}
-	// ended is closed when the pump has returned; err is written before.
-	ended chan struct{}
 	// done is closed when onEnd has returned.
 	done chan struct{}
-	err  error
 }
 
 // newConn takes over inner. onEnd is called once, on a goroutine of its own, when
@@ -47,94 +37,68 @@ type conn struct {
 func newConn(inner net.Conn, onEnd func()) *conn {
 	c := &conn{
 		Conn:   inner,
-		full:   make(chan []byte, 1),
-		spare:  make(chan []byte, 1),
+		resume: make(chan struct{}, 1),
+		aside:  make(chan struct{}, 1),
 		closed: make(chan struct{}),
-		ended:  make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	c.spare <- make([]byte, chunkSize)
 	go func() {
 		defer close(c.done)
-		c.err = c.pump()
-		close(c.ended)
+		c.watch()
 		_ = c.Close()
 		onEnd()
 	}()
 	return c
 }
 
-// pump receives until the connection ends.
-func (c *conn) pump() error {
+// watch returns when the connection has ended.
+func (c *conn) watch() {
 	for {
-		var buffer []byte
 		select {
-		case buffer = <-c.spare:
+		case <-c.resume:
 		case <-c.closed:
-			return net.ErrClosed
+			return
 		}
-		n, err := c.Conn.Read(buffer)
-		if n > 0 {
-			c.full <- buffer[:n]
-		} else {
-			c.spare <- buffer
+		// Nothing was asked, so nothing can be received but the end. What is
+		// received all the same means that both ends are out of step.
+		if _, err := c.Conn.Read(make([]byte, 1)); !isTimeout(err) {
+			return
 		}
-		if err != nil {
-			return err
-		}
+		c.aside <- struct{}{}
 	}
 }
 
-// Read returns what the pump has received, waiting until the read deadline.
+// begin lets the caller use the connection. If it has ended, using it fails.
+func (c *conn) begin() {
+	if !c.watched {
+		return
+	}
+	c.watched = false
+	_ = c.SetReadDeadline(time.Unix(1, 0))
+	select {
+	case <-c.aside:
+	case <-c.closed:
+	}
+	_ = c.SetReadDeadline(time.Time{})
+}
+
+// end watches the connection until it is used again.
+func (c *conn) end() {
+	c.watched = true
+	_ = c.SetReadDeadline(time.Time{})
+	select {
+	case c.resume <- struct{}{}:
+	case <-c.closed:
+	}
+}
+
+// Read receives. A connection that fails is closed.
 func (c *conn) Read(p []byte) (int, error) {
-	if len(c.rest) == 0 {
-		chunk, err := c.next()
-		if err != nil {
-			return 0, err
-		}
-		c.chunk, c.rest = chunk, chunk
+	n, err := c.Conn.Read(p)
+	if err != nil && !isTimeout(err) {
+		_ = c.Close()
 	}
-	n := copy(p, c.rest)
-	if c.rest = c.rest[n:]; len(c.rest) == 0 {
-		c.spare <- c.chunk[:chunkSize]
-		c.chunk = nil
-	}
-	return n, nil
-}
-
-func (c *conn) next() ([]byte, error) {
-	var expired <-chan time.Time
-	if !c.deadline.IsZero() {
-		timer := time.NewTimer(time.Until(c.deadline))
-		defer timer.Stop()
-		expired = timer.C
-	}
-	select {
-	case chunk := <-c.full:
-		return chunk, nil
-	case <-expired:
-		return nil, os.ErrDeadlineExceeded
-	case <-c.ended:
-	}
-	// The pump may have received something before the connection ended.
-	select {
-	case chunk := <-c.full:
-		return chunk, nil
-	default:
-		return nil, c.err
-	}
-}
-
-// SetDeadline sets both deadlines. It does not touch a Read that already waits.
-func (c *conn) SetDeadline(t time.Time) error {
-	c.deadline = t
-	return c.SetWriteDeadline(t)
-}
-
-// SetReadDeadline does not touch a Read that already waits.
-func (c *conn) SetReadDeadline(t time.Time) error {
-	c.deadline = t
-	return nil
+	return n, err
 }
 
 // Close ends the connection. It is idempotent.

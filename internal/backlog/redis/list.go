@@ -60,20 +60,18 @@ type listStep []command
 
 func (s *listStep) commands(dst []command, _ time.Time) []command { return append(dst, *s...) }
 
-func (s *listStep) outcome(replies []reply, _ time.Time) outcome {
-	ready, err := replies[0].count()
-	if err != nil {
-		return fail(err)
+func (s *listStep) outcome(replies []reply, _ time.Time) (o outcome) {
+	if o.reading.Ready, o.err = replies[0].count(); o.err != nil {
+		return o
 	}
-	reading := backlog.Reading{Ready: ready}
 	if len(replies) > 1 {
 		inFlight, err := replies[1].count()
 		if err != nil {
 			return fail(err)
 		}
-		reading.InFlight = backlog.Exactly(inFlight)
+		o.reading.InFlight = backlog.Exactly(inFlight)
 	}
 	// Redis has no empty lists: the last pop deletes the key.
-	reading.Missing = reading.Backlog() == 0
-	return done(reading)
+	o.reading.Missing = o.reading.Backlog() == 0
+	return o
 }

@@ -37,31 +37,19 @@ type redirect struct {
 	asking bool
 }
 
-// readLength is how many queries are read at a time: as many as the processor's cache
-// can hold what is known of.
-const readLength = 1000
-
 // Read implements backlog.Source.
 func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
 	results := slices.Grow(s.results[:0], len(queries))[:len(queries)]
-	clear(results)
 	s.results = results
-	for from := 0; from < len(queries); from += readLength {
-		to := min(from+readLength, len(queries))
-		s.read(ctx, from, queries[from:to], results[from:to])
-	}
-	return results
-}
-
-// read reads some of the queries of a Read: those from place on.
-func (s *source) read(ctx context.Context, place int, queries []backlog.Query, results []backlog.Result) {
-	jobs := s.prepare(place, queries, results)
+	jobs := s.prepare(queries, results)
 	s.finder.await(ctx)
-	s.watch.arm(jobs)
+	for i := range jobs {
+		jobs[i].plan.arm()
+	}
 	var err error
 	for range maxTrips {
 		if len(jobs) == 0 {
-			return
+			return results
 		}
 		if jobs, err = s.trip(ctx, jobs, results); err != nil {
 			break
@@ -73,18 +61,21 @@ func (s *source) read(ctx context.Context, place int, queries []backlog.Query, r
 	for i := range jobs {
 		s.fail(&jobs[i], err, results)
 	}
+	return results
 }
 
 // prepare returns a job for each query, and the error of those that cannot be read.
-func (s *source) prepare(place int, queries []backlog.Query, results []backlog.Result) []job {
+func (s *source) prepare(queries []backlog.Query, results []backlog.Result) []job {
 	now := time.Now()
 	jobs := slices.Grow(s.jobs[:0], len(queries))
 	for i, q := range queries {
-		p, err := s.watch.plan(place+i, q, now, s.prepareQuery)
+		p, err := s.watch.plan(i, q, now, s.prepareQuery)
 		if err != nil {
-			results[i].Err = err
+			results[i] = backlog.Result{Err: err}
 			continue
 		}
+		// Of an earlier read; the rest is overwritten.
+		results[i].Err = nil
 		jobs = append(jobs, job{plan: p, index: i, step: p.first, armed: true})
 	}
 	s.jobs = jobs
@@ -152,11 +143,10 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 	again := jobs[:0]
 	stale := false
 	for i := range jobs {
-		j := jobs[i]
-		moved, more := s.settle(&j, &b, now, at, results)
+		moved, more := s.settle(&jobs[i], &b, now, at, results)
 		stale = stale || moved
 		if more {
-			again = append(again, j)
+			again = append(again, jobs[i])
 		}
 	}
 	if !stale {
@@ -267,7 +257,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		s.hint(j.plan.query, &o.reading, now)
 		o.reading.At = at
 		o.reading.Epoch = j.epoch
-		results[j.index] = backlog.Result{Reading: o.reading, Armed: s.watch.stillArmed(j.plan, j.armed)}
+		results[j.index] = backlog.Result{Reading: o.reading, Armed: j.plan.stillArmed(j.armed)}
 	}
 	return false, false
 }
@@ -315,7 +305,7 @@ func (s *source) fail(j *job, err error, results []backlog.Result) {
 	if known := results[j.index].Err; known != nil && errors.Is(err, errFindServers) {
 		err = known
 	}
-	s.watch.stillArmed(j.plan, false)
+	j.plan.stillArmed(false)
 	q := j.plan.query
 	results[j.index] = backlog.Result{Err: fmt.Errorf("read %s %q of connection %q: %w", q.Layout, q.Queue, s.cfg.connection, wrap(err))}
 }

@@ -59,7 +59,7 @@ type session struct {
 
 // pipelineLength is how many commands are sent before their answers are read. More
 // would save no time: the server works on the first ones before the last are sent.
-const pipelineLength = 1000
+const pipelineLength = 5000
 
 var errDialled = errors.New("the connection is lost")
 
@@ -112,6 +112,8 @@ func newClient(cfg *config, who login, database int, address string, c net.Conn,
 // should be a master and is not, or a replica that has not got its data yet, is
 // unavailable: its counts would be too small.
 func (s *session) greet(ctx context.Context, cfg *config, wantMaster bool) error {
+	s.conn.begin()
+	defer s.conn.end()
 	pipe := s.client.Pipeline()
 	server := pipe.Do(ctx, "INFO", "server")
 	replication := pipe.Do(ctx, "INFO", "replication")
@@ -150,6 +152,8 @@ func checkRole(info string, wantMaster bool) error {
 // track asks the server to tell the connection with the given id when a key changes
 // that is read in this session. The error may be the server's refusal.
 func (s *session) track(ctx context.Context, listener int64) error {
+	s.conn.begin()
+	defer s.conn.end()
 	s.tracked = 0
 	if err := s.client.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", listener).Err(); err != nil {
 		return err
@@ -164,6 +168,8 @@ func (s *session) track(ctx context.Context, listener int64) error {
 func (s *session) do(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
 	stop := context.AfterFunc(ctx, s.abort)
 	defer stop()
+	s.conn.begin()
+	defer s.conn.end()
 	dst = slices.Grow(dst, len(commands))
 	for some := range slices.Chunk(commands, pipelineLength) {
 		var err error

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -20,9 +21,9 @@ type plan struct {
 	lastRead  time.Time
 	forgotten bool
 
-	// armed says that no change was heard of since the last read began. It is
-	// guarded by the watchlist's mutex.
-	armed bool
+	// armed says that no change was heard of since the last read began: the reader arms,
+	// the listeners disarm.
+	armed atomic.Bool
 }
 
 // A watchlist knows which queries a key belongs to, and which of them are waiting to
@@ -35,7 +36,7 @@ type watchlist struct {
 	order []*plan
 	swept time.Time
 
-	// mu guards byKey and the plans' armed: the reader arms, the listeners disarm.
+	// mu guards byKey.
 	mu    sync.Mutex
 	byKey map[string][]*plan
 }
@@ -44,23 +45,17 @@ func newWatchlist() *watchlist {
 	return &watchlist{plans: make(map[backlog.Query]*plan), byKey: make(map[string][]*plan)}
 }
 
-// arm makes the plans wait for a change. It comes before the read: a change that is
+// arm makes the plan wait for a change. It comes before the read: a change that is
 // heard of while the read is under way must not be forgotten.
-func (w *watchlist) arm(jobs []job) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i := range jobs {
-		jobs[i].plan.armed = true
-	}
-}
+func (p *plan) arm() { p.armed.Store(true) }
 
-// stillArmed returns whether no change of the plan was heard of since arm, and
-// disarms it if the read could not arm it.
-func (w *watchlist) stillArmed(p *plan, armed bool) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	p.armed = p.armed && armed
-	return p.armed
+// stillArmed returns whether no change was heard of since arm, and disarms the plan if
+// the read could not arm it.
+func (p *plan) stillArmed(armed bool) bool {
+	if !armed {
+		p.armed.Store(false)
+	}
+	return armed && p.armed.Load()
 }
 
 // changed returns the queries to wake when keys have changed. Each is returned once
@@ -71,8 +66,7 @@ func (w *watchlist) changed(keys []string) []backlog.Query {
 	var queries []backlog.Query
 	for _, key := range keys {
 		for _, p := range w.byKey[key] {
-			if p.armed {
-				p.armed = false
+			if p.armed.CompareAndSwap(true, false) {
 				queries = append(queries, p.query)
 			}
 		}

@@ -22,7 +22,7 @@ const readRounds = 101
 
 // Read reads as many queues as there are triggers in one batch, and beside it sends
 // the same commands with the bare client in one pipeline. Both are parts of this
-// program. The queues are tracked, as they are at work; the bare client's are not.
+// program. Redis tracks what either reads, as it does at work.
 func Read(ctx context.Context, programs Programs) (result Result, err error) {
 	s := &stage{programs: programs}
 	defer func() { err = errors.Join(err, s.close()) }()
@@ -45,8 +45,10 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 	if err := armed(ctx, source, queries); err != nil {
 		return result, err
 	}
-	bare := goredis.NewClient(&goredis.Options{Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1})
-	s.endings = append(s.endings, bare.Close)
+	bare, err := s.bareClient(ctx, r)
+	if err != nil {
+		return result, err
+	}
 	wall, cpu, err := beside(
 		func() error { _, err := read(ctx, source, queries); return err },
 		func() error { return readBare(ctx, bare, lists) },
@@ -63,6 +65,23 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 		cpu.Figure("read_batch_cpu", "ms", figure.Bound{}),
 	}, jobs...)
 	return result, nil
+}
+
+// bareClient is go-redis alone, on connections whose reads Redis tracks for another one.
+func (s *stage) bareClient(ctx context.Context, r *redis) (*goredis.Client, error) {
+	ear := goredis.NewClient(&goredis.Options{Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1})
+	id, err := ear.ClientID(ctx).Result()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("ask who is told of changes: %w", err), ear.Close())
+	}
+	bare := goredis.NewClient(&goredis.Options{
+		Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1,
+		OnConnect: func(ctx context.Context, conn *goredis.Conn) error {
+			return conn.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", id).Err()
+		},
+	})
+	s.endings = append(s.endings, ear.Close, bare.Close)
+	return bare, nil
 }
 
 // beside has both sides read in turns.
