@@ -84,7 +84,7 @@ func newSuite(t *testing.T, suffix string) *suite {
 			}
 		}
 		check(t, s.stage.Close())
-		check(t, s.figures.print())
+		check(t, s.figures.write(os.Stdout))
 	})
 	check(t, err)
 	s.redis = s.startRedis(t, "redis")

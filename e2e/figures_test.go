@@ -2,12 +2,13 @@ package e2e_test
 
 import (
 	"cmp"
-	"os"
+	"io"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
@@ -43,13 +44,13 @@ func (s *suite) took(t *testing.T, scenario, name string, d time.Duration) {
 	s.note(t, figure.Alone(underscores(scenario+" "+name), "ms", figure.Bound{}, milliseconds(d)))
 }
 
-// print writes a line for each figure, in the order of their names.
-func (f *figures) print() error {
+// write writes a line for each figure, in the order of their names.
+func (f *figures) write(w io.Writer) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	slices.SortStableFunc(f.list, func(a, b figure.Figure) int { return cmp.Compare(a.Name, b.Name) })
 	for _, line := range f.list {
-		if err := line.Print(os.Stdout); err != nil {
+		if err := line.Print(w); err != nil {
 			return err
 		}
 	}
@@ -58,7 +59,7 @@ func (f *figures) print() error {
 
 // underscores makes the name of a figure of words.
 func underscores(words string) string {
-	return strings.Join(strings.FieldsFunc(strings.ToLower(words), func(r rune) bool { return !('a' <= r && r <= 'z' || '0' <= r && r <= '9') }), "_")
+	return strings.Join(strings.FieldsFunc(strings.ToLower(words), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), "_")
 }
 
 // milliseconds is d as a number.
