@@ -54,11 +54,14 @@ cluster: servers ## Start that control plane for people: prints the kubeconfig a
 
 .PHONY: bench
 bench: servers build ## Measure the scaler beside the least that its work can cost; fails if it is short of a bound
-	@$(GO) run ./internal/bench $(BENCHFLAGS)
+	@status=0; \
+	$(GO) run ./internal/bench $(BENCHFLAGS) || status=1; \
+	(cd e2e && $(GO) run ./cmd/bench $(BENCHFLAGS)) || status=1; \
+	exit $$status
 
 .PHONY: performance
-performance: servers build ## The same, and write the figures and plots of docs/performance.md
-	@$(GO) run ./internal/bench -write $(BENCHFLAGS)
+performance: override BENCHFLAGS += -write
+performance: bench ## The same, and write the figures and plots of docs/performance.md
 
 .PHONY: lint
 lint: ## Check the messages, and the code of all modules with every linter of .golangci.yml

@@ -18,10 +18,10 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/figures"
 	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 // A sum is one combination of value, target and running replicas, and what Kubernetes makes of it.
@@ -70,7 +70,7 @@ func (s *suite) arithmetic(t *testing.T) {
 	options := make([]workload.Options, len(all.Cases))
 	for i, c := range all.Cases {
 		options[i] = s.sumOptions(t, namespace, "sum-"+strconv.Itoa(i), c, all.Behaviors)
-		objects[i], err = workload.Deploy(s.ctx, s.clients, options[i])
+		objects[i], err = workload.Deploy(s.ctx, s.stage.Clients, options[i])
 		check(t, err)
 	}
 	began := time.Now()
@@ -92,7 +92,7 @@ func (s *suite) arithmetic(t *testing.T) {
 			}
 		})
 	}
-	s.figures.Add(figures.Figure{Scenario: "9 arithmetic of the HPA", Name: "combinations as recorded", Value: float64(len(all.Cases)), Unit: "cases", Bound: "all"})
+	s.note(t, figure.Figure{Name: "arithmetic_combinations", Value: float64(len(all.Cases)), Unit: "cases"})
 	if *updateSums && !t.Failed() {
 		check(t, all.write(file))
 	}

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/figures"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
 )
 
@@ -15,7 +14,7 @@ import (
 // interval far shorter than the job, it is not scaled away before the job is settled, and then it is.
 func (s *suite) busyWorkers(t *testing.T) {
 	const (
-		scenario = "10 a worker with one long job"
+		scenario = "busy"
 		lasts    = 30 * time.Second // of the job
 		beats    = 10 * time.Second
 	)
@@ -28,7 +27,7 @@ func (s *suite) busyWorkers(t *testing.T) {
 		for key, value := range j.metadata {
 			metadata[key] = strings.ReplaceAll(value, "QUEUE", name)
 		}
-		w, err := workload.New(s.ctx, s.clients, workload.Options{
+		w, err := workload.New(s.ctx, s.stage.Clients, workload.Options{
 			Namespace: namespace, Name: name, Triggers: []workload.Trigger{{Type: "external-push", Metadata: metadata}},
 			PollingInterval: time.Second, Cooldown: 2 * time.Second,
 		})
@@ -65,11 +64,11 @@ func (s *suite) busyWorkers(t *testing.T) {
 	if least := blind.Least(taken); least != 0 {
 		t.Errorf("the worker of a list without inFlightList was not scaled away within %s: the check proves nothing", lasts)
 	}
-	s.figures.Duration(scenario, fmt.Sprintf("%d layouts, cooldown 2 s: none scaled away", len(objects)), time.Since(taken), "least replicas 1")
+	s.took(t, scenario, fmt.Sprintf("%d layouts none scaled away", len(objects)), time.Since(taken))
 	settled := time.Now()
 	each(func(_ string, j job, w *workload.Workload) { s.commands(t, w.Key().Name, j.settle) })
 	each(func(layout string, _ job, w *workload.Workload) {
-		s.within(t, scenario, layout+": from settled to zero", s.reach(t, w, settled, time.Minute, 0), 20*time.Second)
+		s.within(t, scenario, layout+" from settled to zero", s.reach(t, w, settled, time.Minute, 0), 20*time.Second)
 	})
 }
 
@@ -96,7 +95,7 @@ func (s *suite) commands(t *testing.T, queue string, lines []string) {
 // look at again only minutes later.
 func (s *suite) delayedJobs(t *testing.T) {
 	const (
-		scenario = "11 a delayed job of BullMQ"
+		scenario = "delayed"
 		objects  = 5
 		apart    = 2 * time.Second
 	)
@@ -132,6 +131,6 @@ func (s *suite) delayedJobs(t *testing.T) {
 		late = append(late, at.Sub(due[i]))
 	}
 	t.Logf("late by %v", late)
-	s.within(t, scenario, "from due to the first replica, p50 of 5", figures.Quantile(late, 0.50), time.Second)
-	s.within(t, scenario, "from due to the first replica, largest of 5", figures.Quantile(late, 1), 5*time.Second)
+	s.within(t, scenario, "from due to first replica p50", quantile(late, 0.50), time.Second)
+	s.within(t, scenario, "from due to first replica max", quantile(late, 1), 5*time.Second)
 }

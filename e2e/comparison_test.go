@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/crew"
-	"github.com/backlog-scaler/backlog-scaler/e2e/figures"
 	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/report"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 // wholeComparison makes the comparison that docs/comparison.md shows, in place of the short one.
@@ -66,7 +66,7 @@ type contest struct {
 
 // comparison runs all triggers on the same trace, with workers that really take the messages.
 func (s *suite) comparison(t *testing.T) {
-	const scenario = "12 bursts, waiting for a worker"
+	const scenario = "bursts"
 	c := contest{
 		namespace: s.namespace(t, "comparison"), copies: 3, startup: 2 * time.Second, perMessage: 500 * time.Millisecond,
 		trace: []report.Push{{Messages: 10}}, cooldown: 3 * time.Second,
@@ -97,9 +97,9 @@ func (s *suite) comparison(t *testing.T) {
 	result := s.compete(t, c)
 	theirs := result.Contenders[slices.IndexFunc(c.competitors, func(k competitor) bool { return k.metadata == nil })]
 	for i, k := range result.Contenders {
-		s.figures.Duration(scenario, k.Name+": p50", k.P50, "")
-		s.figures.Duration(scenario, k.Name+": p99", k.P99, "")
-		s.figures.Add(figures.Figure{Scenario: scenario, Name: k.Name, Value: k.ReplicaSeconds, Unit: "replica-seconds"})
+		s.took(t, scenario, k.Name+" p50", k.P50)
+		s.took(t, scenario, k.Name+" p99", k.P99)
+		s.note(t, figure.Figure{Name: underscores(scenario + " " + k.Name + " cost"), Value: k.ReplicaSeconds, Unit: "replica-seconds"})
 		if c.competitors[i].metadata != nil && k.P50 >= theirs.P50 {
 			t.Errorf("messages of %s (%s) waited %s at the median, not less than the %s of %s", k.Name, k.Trigger, k.P50, theirs.P50, theirs.Name)
 		}
@@ -179,12 +179,12 @@ func (s *suite) enter(t *testing.T, c contest, k competitor, name string) *round
 		}}
 		maps.Copy(trigger.Metadata, k.metadata)
 	}
-	w, err := workload.New(s.ctx, s.clients, workload.Options{
+	w, err := workload.New(s.ctx, s.stage.Clients, workload.Options{
 		Namespace: c.namespace, Name: name, Triggers: []workload.Trigger{trigger},
 		PollingInterval: k.polling, Cooldown: c.cooldown, MaxReplicas: 30,
 	})
 	check(t, err)
-	workers, err := crew.Start(s.ctx, s.clients.Kubernetes, crew.Options{
+	workers, err := crew.Start(s.ctx, s.stage.Clients.Kubernetes, crew.Options{
 		Deployment: w.Key(), Startup: c.startup, PerMessage: c.perMessage,
 		Redis: s.redis.Address(), List: name, InFlight: name + ":processing",
 	})

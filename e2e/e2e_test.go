@@ -13,11 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/cluster"
-	"github.com/backlog-scaler/backlog-scaler/e2e/figures"
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
+	"github.com/backlog-scaler/backlog-scaler/e2e/stage"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
 )
@@ -25,14 +23,11 @@ import (
 // A suite is what all scenarios share: one cluster, one Redis, one scaler. Scenarios that break something start their own.
 type suite struct {
 	// ctx ends with the run, on Ctrl-C and when a server dies that nobody stopped; its cause says which.
-	ctx        context.Context //nolint:containedctx // the life of the suite, which has no caller to pass it
-	supervisor *process.Supervisor
-	cluster    *cluster.Cluster
-	clients    *workload.Clients
-	binary     string // of the scaler
-	redis      *redisserver.Server
-	scaler     *scaler.Scaler
-	figures    *figures.Table
+	ctx     context.Context //nolint:containedctx // the life of the suite, which has no caller to pass it
+	stage   *stage.Stage
+	redis   *redisserver.Server
+	scaler  *scaler.Scaler
+	figures figures
 }
 
 func TestEndToEnd(t *testing.T) {
@@ -62,7 +57,7 @@ func TestEndToEnd(t *testing.T) {
 }
 
 // newSuite starts everything and has it stopped, last started first, when the test ends however it ends. The suffix keeps
-// its logs and figures apart from those of other suites.
+// its logs apart from those of other suites.
 func newSuite(t *testing.T, suffix string) *suite {
 	t.Helper()
 	root, err := toolchain.Root()
@@ -79,38 +74,25 @@ func newSuite(t *testing.T, suffix string) *suite {
 	check(t, os.RemoveAll(logs))
 	interruptible, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
 	t.Cleanup(stop)
-	supervisor, ctx, err := process.NewSupervisor(interruptible, logs)
-	check(t, err)
-
-	s := &suite{ctx: ctx, supervisor: supervisor, binary: binary, figures: &figures.Table{}}
+	s := &suite{}
+	s.stage, s.ctx, err = stage.Start(interruptible, stage.Options{Toolchain: cache, Scaler: binary, Logs: logs})
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the log of every server is in %s", logs)
-			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) { // the death of a server, of which the failures are the consequence
+			if cause := context.Cause(s.ctx); cause != nil && !errors.Is(cause, context.Canceled) { // the death of a server, of which the failures are the consequence
 				t.Log(cause)
 			}
 		}
-		s.supervisor.Close()
-		if s.clients != nil {
-			s.clients.Tracker.Close()
-		}
-		if s.cluster != nil {
-			check(t, s.cluster.Close())
-		}
-		check(t, s.figures.Print(os.Stdout))
-		check(t, s.figures.WriteJSON(filepath.Join(root, ".out", "figures"+suffix+".json")))
+		check(t, s.stage.Close())
+		check(t, s.figures.write(os.Stdout))
 	})
-
-	s.cluster, err = cluster.Start(ctx, supervisor, cache)
-	check(t, err)
-	s.clients, err = workload.NewClients(ctx, s.cluster.Config())
 	check(t, err)
 	s.redis = s.startRedis(t, "redis")
 	s.scaler = s.startScaler(t, scaler.Options{Name: "scaler", Connections: map[string]scaler.Connection{
 		"main":    s.connection(s.redis, "*"),
 		"private": s.connection(s.redis, "somebody-else"),
 	}})
-	s.figures.Duration("start", "control plane, KEDA, Redis and scaler, from their programs", time.Since(built), "")
+	s.took(t, "start", "all from their programs", time.Since(built))
 	t.Logf("built in %s, started in %s", built.Sub(began).Round(time.Millisecond), time.Since(built).Round(time.Millisecond))
 	return s
 }
@@ -119,14 +101,14 @@ func newSuite(t *testing.T, suffix string) *suite {
 func (s *suite) namespace(t *testing.T, name string) string {
 	t.Helper()
 	name = "e2e-" + name
-	check(t, s.cluster.CreateNamespace(s.ctx, name))
+	check(t, s.stage.Cluster.CreateNamespace(s.ctx, name))
 	return name
 }
 
 // startRedis starts a Redis that lives as long as the test.
 func (s *suite) startRedis(t *testing.T, name string) *redisserver.Server {
 	t.Helper()
-	server, err := redisserver.Start(s.ctx, s.supervisor, s.cluster.Dir(), name)
+	server, err := s.stage.StartRedis(s.ctx, name)
 	check(t, err)
 	t.Cleanup(func() { check(t, server.Close()) })
 	return server
@@ -135,8 +117,7 @@ func (s *suite) startRedis(t *testing.T, name string) *redisserver.Server {
 // startScaler starts a scaler that lives as long as the suite.
 func (s *suite) startScaler(t *testing.T, options scaler.Options) *scaler.Scaler {
 	t.Helper()
-	options.Binary, options.Dir = s.binary, s.cluster.Dir()
-	started, err := scaler.Start(s.ctx, s.supervisor, options)
+	started, err := s.stage.StartScaler(s.ctx, options)
 	check(t, err)
 	return started
 }
@@ -149,7 +130,7 @@ func (s *suite) connection(server *redisserver.Server, namespaces ...string) sca
 // workload makes a Deployment at zero with a ScaledObject and waits until KEDA is ready to scale it.
 func (s *suite) workload(t *testing.T, options workload.Options) *workload.Workload {
 	t.Helper()
-	w, err := workload.New(s.ctx, s.clients, options)
+	w, err := workload.New(s.ctx, s.stage.Clients, options)
 	check(t, err)
 	check(t, w.WaitReady(s.ctx, time.Minute))
 	return w
@@ -200,15 +181,6 @@ func (s *suite) pause(t *testing.T, d time.Duration) {
 	case <-timer.C:
 	case <-s.ctx.Done():
 		t.Fatal(context.Cause(s.ctx))
-	}
-}
-
-// within fails when d is above bound, and notes it as a figure either way.
-func (s *suite) within(t *testing.T, scenario, name string, d, bound time.Duration) {
-	t.Helper()
-	s.figures.Duration(scenario, name, d, "at most "+bound.String())
-	if d > bound {
-		t.Errorf("%s took %s, want at most %s", name, d.Round(time.Millisecond), bound)
 	}
 }
 

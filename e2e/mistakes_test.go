@@ -17,7 +17,7 @@ import (
 // events of "kubectl describe scaledobject", and the ScaledObject must not be ready. (KEDA writes the text of the Ready
 // condition itself; a scaler's words never get there.) Corrected in place, each works without further help.
 func (s *suite) mistakes(t *testing.T) {
-	const scenario = "6 mistakes"
+	const scenario = "mistakes"
 	namespace := s.namespace(t, "mistakes")
 	for name, mistake := range map[string]struct {
 		metadata map[string]string // added to a good trigger
@@ -34,11 +34,11 @@ func (s *suite) mistakes(t *testing.T) {
 			good, trigger := s.pushed("mistakes-"+name), s.pushed("mistakes-"+name)
 			maps.Copy(trigger.Metadata, mistake.metadata)
 			delete(trigger.Metadata, mistake.remove)
-			w, err := workload.New(s.ctx, s.clients, workload.Options{
+			w, err := workload.New(s.ctx, s.stage.Clients, workload.Options{
 				Namespace: namespace, Name: name, Triggers: []workload.Trigger{trigger}, PollingInterval: 2 * time.Second,
 			})
 			check(t, err)
-			s.within(t, scenario, name+": from the mistake to the event that explains it", s.explained(t, w, mistake.want...), 30*time.Second)
+			s.within(t, scenario, name+" from mistake to event", s.explained(t, w, mistake.want...), 30*time.Second)
 
 			check(t, w.SetTriggers(s.ctx, good))
 			check(t, w.WaitReady(s.ctx, time.Minute))
@@ -52,7 +52,7 @@ func (s *suite) mistakes(t *testing.T) {
 		own := s.startScaler(t, scaler.Options{Name: "scaler-later", Connections: map[string]scaler.Connection{
 			"main": s.connection(s.redis, "*"),
 		}})
-		w, err := workload.New(s.ctx, s.clients, workload.Options{
+		w, err := workload.New(s.ctx, s.stage.Clients, workload.Options{
 			Namespace: namespace, Name: "later", PollingInterval: 2 * time.Second,
 			Triggers: []workload.Trigger{s.pushedBy(own.Address(), "later", "mistakes-later")},
 		})
@@ -63,7 +63,7 @@ func (s *suite) mistakes(t *testing.T) {
 			"main": s.connection(s.redis, "*"), "later": s.connection(s.redis, namespace),
 		}))
 		check(t, s.redis.Push(s.ctx, "mistakes-later", 10))
-		s.within(t, scenario, "later: from the new configuration to 2 replicas, nobody touching the ScaledObject", s.reach(t, w, written, 2*time.Minute, 2), time.Minute)
+		s.within(t, scenario, "from new configuration to 2 replicas", s.reach(t, w, written, 2*time.Minute, 2), time.Minute)
 	})
 }
 

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +43,7 @@ func (s *suite) sharedQueue(t *testing.T) {
 	for _, w := range objects {
 		s.reach(t, w, drained, time.Minute, 0)
 	}
-	s.figures.Duration("5 shared queue", "three ScaledObjects, from the write to all as wanted and back", time.Since(written), "each as its target says")
+	s.took(t, "shared queue", "from write to all as wanted and back", time.Since(written))
 }
 
 // twoTriggers has one ScaledObject wait for two lists: either wakes it, and the larger demand decides.
@@ -57,7 +56,7 @@ func (s *suite) twoTriggers(t *testing.T) {
 	for _, queue := range []string{"two-a", "two-b"} {
 		written := time.Now()
 		check(t, s.redis.Push(s.ctx, queue, 1))
-		s.within(t, "5 two triggers", "0 to 1 by "+queue, s.reach(t, w, written, time.Minute, 1), time.Second)
+		s.within(t, "two triggers", "0 to 1 by "+queue, s.reach(t, w, written, time.Minute, 1), time.Second)
 		check(t, s.redis.Drain(s.ctx, queue))
 		s.reach(t, w, time.Now(), time.Minute, 0)
 		// A push in the very moment in which KEDA scales to zero meets a conflict there.
@@ -66,7 +65,7 @@ func (s *suite) twoTriggers(t *testing.T) {
 	written := time.Now()
 	check(t, s.redis.Push(s.ctx, "two-a", 5))
 	check(t, s.redis.Push(s.ctx, "two-b", 20))
-	s.within(t, "5 two triggers", "to the larger demand of both", s.reach(t, w, written, 2*time.Minute, 4), time.Minute)
+	s.within(t, "two triggers", "to the larger demand of both", s.reach(t, w, written, 2*time.Minute, 4), time.Minute)
 	check(t, s.redis.Drain(s.ctx, "two-a"))
 	check(t, s.redis.Drain(s.ctx, "two-b"))
 	s.reach(t, w, time.Now(), time.Minute, 0)
@@ -98,8 +97,5 @@ func (s *suite) editInPlace(t *testing.T) {
 	}
 	written := time.Now()
 	check(t, s.redis.Push(s.ctx, "edit-new", 6))
-	s.within(t, "5 edit in place", "0 to 3 on the new queue with the new target", s.reach(t, w, written, 2*time.Minute, 3), time.Minute)
+	s.within(t, "edit in place", "0 to 3", s.reach(t, w, written, 2*time.Minute, 3), time.Minute)
 }
-
-// dashes makes a name of words.
-func dashes(name string) string { return strings.ReplaceAll(name, " ", "-") }

@@ -12,14 +12,14 @@ import (
 
 // redisKilled ends Redis as a power cut would and starts it again with its data.
 func (s *suite) redisKilled(t *testing.T) {
-	s.outage(t, "3 redis killed", "killed",
+	s.outage(t, "redis killed", "killed",
 		func(r *redisserver.Server) error { r.Kill(); return nil },
 		func(r *redisserver.Server) error { return r.Restart(s.ctx) })
 }
 
 // redisFrozen leaves Redis connected and silent, as a swapping or paused machine is.
 func (s *suite) redisFrozen(t *testing.T) {
-	s.outage(t, "3 redis frozen", "frozen", (*redisserver.Server).Freeze, (*redisserver.Server).Thaw)
+	s.outage(t, "redis frozen", "frozen", (*redisserver.Server).Freeze, (*redisserver.Server).Thaw)
 }
 
 // outage takes Redis away while five replicas run, for much longer than maxStaleness, cooldown, polling interval and
@@ -48,7 +48,7 @@ func (s *suite) outage(t *testing.T, scenario, name string, take, giveBack func(
 	broken := time.Now()
 	check(t, take(server))
 	s.hold(t, w, broken, lasts, 5)
-	s.figures.Duration(scenario, "outage with 5 replicas, none lost", time.Since(broken), "least replicas 5")
+	s.took(t, scenario, "none of 5 replicas lost", time.Since(broken))
 	notes, err := w.Events(s.ctx)
 	check(t, err)
 	if !strings.Contains(strings.Join(notes, "\n"), "Unavailable") {
@@ -58,7 +58,7 @@ func (s *suite) outage(t *testing.T, scenario, name string, take, giveBack func(
 	back := time.Now()
 	check(t, giveBack(server))
 	check(t, server.Push(s.ctx, queue, 25))
-	s.within(t, scenario, "from the return of redis to 10 replicas", s.reach(t, w, back, 3*time.Minute, 10), 90*time.Second)
+	s.within(t, scenario, "from return to 10 replicas", s.reach(t, w, back, 3*time.Minute, 10), 90*time.Second)
 	if got := w.Least(broken); got < 5 {
 		t.Errorf("replicas fell below 5: %v", w.Since(broken))
 	}

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/figures"
 	"github.com/backlog-scaler/backlog-scaler/e2e/headless"
 	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
@@ -18,7 +17,7 @@ const hpaSync = 20 * time.Second
 // scalerRestarts stops the only scaler while five replicas run and starts it again, first as an upgrade does, then as a crash
 // does: no replica is lost, and work that arrives afterwards wakes an idle Deployment long before KEDA's poll.
 func (s *suite) scalerRestarts(t *testing.T) {
-	const scenario = "4 scaler restarts"
+	const scenario = "scaler restarts"
 	namespace := s.namespace(t, "restarts")
 	own := s.startScaler(t, scaler.Options{Name: "scaler-restarts", Connections: map[string]scaler.Connection{
 		"main": s.connection(s.redis, "*"),
@@ -56,11 +55,11 @@ func (s *suite) scalerRestarts(t *testing.T) {
 		// At once, while KEDA still waits to reconnect: the state that is sent first on a new stream must wake it.
 		ready := time.Now()
 		check(t, s.redis.Push(s.ctx, idle[2*i].Key().Name, 1))
-		s.within(t, scenario, way.name+": from ready again to a wake-up by push, KEDA reconnecting", s.reach(t, idle[2*i], ready, 2*time.Minute, 1), 30*time.Second)
+		s.within(t, scenario, way.name+" from ready to wake-up", s.reach(t, idle[2*i], ready, 2*time.Minute, 1), 30*time.Second)
 		s.hold(t, busy, began, hpaSync, 5)
 		written := time.Now()
 		check(t, s.redis.Push(s.ctx, idle[2*i+1].Key().Name, 1))
-		s.within(t, scenario, way.name+": 0 to 1 once reconnected", s.reach(t, idle[2*i+1], written, 2*time.Minute, 1), time.Second)
+		s.within(t, scenario, way.name+" 0 to 1 once reconnected", s.reach(t, idle[2*i+1], written, 2*time.Minute, 1), time.Second)
 	}
 }
 
@@ -68,7 +67,7 @@ func (s *suite) scalerRestarts(t *testing.T) {
 // one is ready and in the name service before the old one leaves it and is stopped. KEDA's gRPC client resolves
 // the name with DNS and goes round robin over the addresses; nothing stands between it and the scalers.
 func (s *suite) rollingRestart(t *testing.T) {
-	const scenario = "4 rolling restart"
+	const scenario = "rolling restart"
 	namespace := s.namespace(t, "rolling")
 	service, err := headless.Start("backlog-scaler.e2e.svc.cluster.local")
 	check(t, err)
@@ -104,7 +103,6 @@ func (s *suite) rollingRestart(t *testing.T) {
 		// Of any method: KEDA asks GetMetrics and IsActive in turns, so with two replicas each may get only one of them.
 		calls, err := r.Metric(s.ctx, "grpc_server_handled_total", map[string]string{"grpc_service": "externalscaler.ExternalScaler", "grpc_code": "OK"})
 		check(t, err)
-		s.figures.Add(figures.Figure{Scenario: scenario, Name: "calls answered by " + r.Host() + " before it", Value: calls, Unit: "calls", Bound: "at least 1"})
 		if calls == 0 {
 			t.Errorf("the scaler at %s was never asked: calls do not go round robin", r.Host())
 		}
@@ -137,10 +135,9 @@ func (s *suite) rollingRestart(t *testing.T) {
 	stopped = stop(second)
 	wake(3)
 	<-stopped
-	s.figures.Duration(scenario, "both replicas replaced", time.Since(began), "")
-	s.within(t, scenario, "slowest wake-up during it (5 min polling)", worst, 15*time.Second)
+	s.took(t, scenario, "both replicas replaced", time.Since(began))
+	s.within(t, scenario, "slowest wake-up", worst, 15*time.Second)
 	s.hold(t, busy, began, hpaSync, 5)
-	s.figures.Add(figures.Figure{Scenario: scenario, Name: "least replicas of 5", Value: float64(busy.Least(began)), Unit: "replicas", Bound: "5"})
 	written := time.Now()
 	check(t, s.redis.Push(s.ctx, idle[4].Key().Name, 1))
 	s.within(t, scenario, "0 to 1 afterwards", s.reach(t, idle[4], written, 2*time.Minute, 1), time.Second)

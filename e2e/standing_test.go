@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/crew"
-	"github.com/backlog-scaler/backlog-scaler/e2e/figures"
 	"github.com/backlog-scaler/backlog-scaler/e2e/report"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
 )
@@ -44,7 +43,7 @@ func standing(t *testing.T, k competitor, rounds []*round, began, ended time.Tim
 	round(result.Waiting)
 	round(result.Replicas)
 	result.Messages = len(waits)
-	result.P50, result.P99, result.Longest = figures.Quantile(waits, 0.50), figures.Quantile(waits, 0.99), slices.Max(waits)
+	result.P50, result.P99, result.Longest = quantile(waits, 0.50), quantile(waits, 0.99), slices.Max(waits)
 	return result
 }
 

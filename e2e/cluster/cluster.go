@@ -34,7 +34,9 @@ type Cluster struct {
 
 	ca             *authority
 	serviceAccount keyPair
-	operator       *process.Process
+
+	controllers, operator, adapter *process.Process
+	metrics                        string // URL of those of the operator
 }
 
 // Start starts everything and returns when KEDA serves metrics. Stop the supervisor's processes first, then call Close.
@@ -93,6 +95,15 @@ func (c *Cluster) Kubeconfig() string { return c.kubeconfig }
 
 // Dir is the folder of the run's data, for further servers of the run.
 func (c *Cluster) Dir() string { return c.dir }
+
+// Operator is KEDA's operator.
+func (c *Cluster) Operator() *process.Process { return c.operator }
+
+// Adapter is KEDA's metrics adapter.
+func (c *Cluster) Adapter() *process.Process { return c.adapter }
+
+// Controllers is kube-controller-manager, of which the HPA is a part.
+func (c *Cluster) Controllers() *process.Process { return c.controllers }
 
 // CreateNamespace makes a namespace; one that is there already is no error.
 func (c *Cluster) CreateNamespace(ctx context.Context, name string) error {

@@ -77,6 +77,7 @@ func (c *Cluster) startKEDA(ctx context.Context, operator, adapter string) error
 		"WATCH_NAMESPACE=",
 	}
 	metricsService, health := address(ports[0]), address(ports[1])
+	c.metrics = "http://" + address(ports[2]) + "/metrics"
 	c.operator, err = c.supervisor.Start(process.Command{
 		Name: "keda-operator", Path: operator, Env: env, Args: []string{
 			"--kubeconfig=" + c.kubeconfig,
@@ -95,7 +96,7 @@ func (c *Cluster) startKEDA(ctx context.Context, operator, adapter string) error
 	if err != nil {
 		return err
 	}
-	if _, err := c.supervisor.Start(process.Command{
+	if c.adapter, err = c.supervisor.Start(process.Command{
 		Name: "keda-adapter", Path: adapter, Env: env, Args: []string{
 			"--kubeconfig=" + c.kubeconfig,
 			"--lister-kubeconfig=" + c.kubeconfig,
@@ -162,9 +163,6 @@ func (c *Cluster) waitForKEDA(ctx context.Context, health string) error {
 		return getOK(ctx, client, c.config.Host+"/apis/external.metrics.k8s.io/v1beta1")
 	})
 }
-
-// OperatorPID is the process id of KEDA's operator.
-func (c *Cluster) OperatorPID() int { return c.operator.PID() }
 
 // getOK fails unless url answers 200.
 func getOK(ctx context.Context, client *http.Client, url string) error {

@@ -132,22 +132,37 @@ func (s *Server) Connections(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// Commands is how many commands the server has processed since it started.
-func (s *Server) Commands(ctx context.Context) (int64, error) {
-	info, err := s.client.Info(ctx, "stats").Result()
+// A Bill is what a server has done since it started.
+type Bill struct {
+	// Commands are those that it has processed. The one that asks for a bill counts in the next.
+	Commands int64
+	// CPU is processor time of all its threads.
+	CPU time.Duration
+}
+
+// Bill asks the server, by one command.
+func (s *Server) Bill(ctx context.Context) (Bill, error) {
+	info, err := s.client.Info(ctx).Result()
 	if err != nil {
-		return 0, fmt.Errorf("read the statistics of %s: %w", s.name, err)
+		return Bill{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
 	}
+	commands, err := number(info, "total_commands_processed")
+	user, userErr := number(info, "used_cpu_user")
+	system, systemErr := number(info, "used_cpu_sys")
+	if err := errors.Join(err, userErr, systemErr); err != nil {
+		return Bill{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
+	}
+	return Bill{Commands: int64(commands), CPU: time.Duration((user + system) * float64(time.Second))}, nil
+}
+
+// number finds a field of INFO.
+func number(info, name string) (float64, error) {
 	for line := range strings.Lines(info) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "total_commands_processed:"); ok {
-			n, err := strconv.ParseInt(value, 10, 64)
-			if err != nil {
-				return 0, fmt.Errorf("read the statistics of %s: %w", s.name, err)
-			}
-			return n, nil
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			return strconv.ParseFloat(value, 64)
 		}
 	}
-	return 0, errors.New("read the statistics: INFO has no total_commands_processed")
+	return 0, fmt.Errorf("INFO has no %s", name)
 }
 
 // Close closes the tests' client. The server itself belongs to the supervisor.

@@ -159,11 +159,7 @@ func (w *Workload) WaitReady(ctx context.Context, within time.Duration) error {
 		if err != nil {
 			return err
 		}
-		ready := object.Status.Conditions.GetReadyCondition()
-		if !ready.IsTrue() || len(object.Status.ExternalMetricNames) == 0 {
-			return fmt.Errorf("ready is %q (%s), metrics are %v", ready.Status, ready.Message, object.Status.ExternalMetricNames)
-		}
-		return nil
+		return accepted(object)
 	})
 }
 

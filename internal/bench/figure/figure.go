@@ -120,6 +120,16 @@ func (f Figure) Print(w io.Writer) error {
 	return nil
 }
 
+// Table shows figures as Markdown does.
+func Table(figures []Figure) string {
+	var b strings.Builder
+	b.WriteString("| figure | value | ratio to the floor | bound | | rounds |\n| --- | --- | --- | --- | --- | --- |\n")
+	for _, f := range figures {
+		fmt.Fprintf(&b, "| `%s` | %s %s | %s | %s | %s | %s |\n", f.Name, f.ShownValue(), f.Unit, f.ShownRatio(), f.Bound, f.Verdict(), f.Note)
+	}
+	return b.String()
+}
+
 // number shows about four digits: nobody measures more.
 func number(v float64) string {
 	if math.Abs(v) >= 1000 {

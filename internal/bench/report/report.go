@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/measure"
@@ -22,7 +21,7 @@ const document = "docs/performance.md"
 func Write(root, machine string, results map[string]measure.Result) error {
 	blocks := []reference.Block{{Name: "machine", Text: machine}}
 	for name, result := range results {
-		blocks = append(blocks, reference.Block{Name: name, Text: Table(result.Figures)})
+		blocks = append(blocks, reference.Block{Name: name, Text: figure.Table(result.Figures)})
 		if len(result.Curves) == 0 {
 			continue
 		}
@@ -50,16 +49,6 @@ func Write(root, machine string, results map[string]measure.Result) error {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	return nil
-}
-
-// Table shows figures as Markdown does.
-func Table(figures []figure.Figure) string {
-	var b strings.Builder
-	b.WriteString("| figure | value | ratio to the floor | bound | | rounds |\n| --- | --- | --- | --- | --- | --- |\n")
-	for _, f := range figures {
-		fmt.Fprintf(&b, "| `%s` | %s %s | %s | %s | %s | %s |\n", f.Name, f.ShownValue(), f.Unit, f.ShownRatio(), f.Bound, f.Verdict(), f.Note)
-	}
-	return b.String()
 }
 
 // plots are the pictures of the curves, by their files.

@@ -1,0 +1,180 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
+)
+
+const (
+	// activationRounds is how many writes are timed of each side, each to a workload of its own: KEDA takes up to a polling
+	// interval to scale one back to zero.
+	activationRounds             = 30
+	activationP50, activationP99 = 20.0, 60.0 // milliseconds
+	// activationRatio is a twentieth of what the built-in trigger needs that polls every second.
+	activationRatio = 0.05
+	// activationSets is how often a set of rounds that a stall of the machine has spoilt is measured again.
+	activationSets = 3
+	// activationWithin bounds each step.
+	activationWithin = 90 * time.Second
+)
+
+// A contender is one way to scale the same kind of workload.
+type contender struct {
+	*Side
+	workloads []*workload.Workload
+	// samples are milliseconds.
+	samples []float64
+}
+
+// Activation measures from just before the write to the moment a watch shows spec.replicas at one or more. The rounds of both
+// sides take turns, each at a random moment of the polling of the built-in trigger, which polls every second; ours does so
+// every 30 s. Both sides share a control plane and a Redis. It says on progress what each set was.
+func Activation(ctx context.Context, ours, theirs *Side, progress func(format string, arguments ...any)) ([]figure.Figure, error) {
+	const namespace = "activation"
+	if err := ours.Stage.Cluster.CreateNamespace(ctx, namespace); err != nil {
+		return nil, err
+	}
+	contenders := []*contender{{Side: ours}, {Side: theirs}}
+	for i, interval := range []time.Duration{polling, time.Second} {
+		c := contenders[i]
+		options := make([]workload.Options, activationRounds)
+		for j := range options {
+			name := list(c.name(), j)
+			options[j] = workload.Options{
+				Namespace: namespace, Name: name, Triggers: []workload.Trigger{c.Trigger(name)}, PollingInterval: interval, Cooldown: time.Second,
+			}
+		}
+		var err error
+		if c.workloads, err = workload.NewFleet(ctx, ours.Stage.Clients, time.Minute, options); err != nil {
+			return nil, err
+		}
+	}
+	own, builtin := contenders[0], contenders[1]
+	set := 0
+	for {
+		set++
+		if err := activate(ctx, contenders); err != nil {
+			return nil, err
+		}
+		for _, c := range contenders {
+			progress("activation, set %d, %s: %.1f ms", set, c.name(), c.samples)
+		}
+		if set == activationSets || figure.Quantile(own.samples, 0.5) <= activationP50 && figure.Quantile(own.samples, 0.99) <= activationP99 {
+			break
+		}
+	}
+	quantile := func(name string, q float64, bound figure.Bound) figure.Figure {
+		value, floor := figure.Quantile(own.samples, q), figure.Quantile(builtin.samples, q)
+		return figure.Figure{
+			Name: name, Value: value, Unit: "ms", Ratio: new(value / floor), Bound: bound,
+			Note: fmt.Sprintf("floor %.0f, %d samples, %.1f to %.1f, set %d", floor, len(own.samples), slices.Min(own.samples), slices.Max(own.samples), set),
+		}
+	}
+	return []figure.Figure{
+		quantile("activation_p50", 0.5, figure.AtMost(activationP50)),
+		quantile("activation_p99", 0.99, figure.AtMost(activationP99)),
+		quantile("activation_by_builtin", 0.5, figure.RatioAtMost(activationRatio)),
+	}, nil
+}
+
+// name is that of the side's workloads.
+func (s *Side) name() string {
+	if s.Scaler == nil {
+		return "builtin"
+	}
+	return "ours"
+}
+
+// activate makes one set of rounds.
+func activate(ctx context.Context, contenders []*contender) error {
+	for _, c := range contenders {
+		c.samples = nil
+	}
+	for round := range activationRounds {
+		for _, c := range contenders {
+			if _, err := c.workloads[round].WaitReplicas(ctx, time.Now(), activationWithin, none); err != nil {
+				return err
+			}
+		}
+		// Anywhere in the polling interval. A write in the very moment in which KEDA scales to zero meets a conflict there.
+		if err := pause(ctx, time.Second/2+rand.N(time.Second)); err != nil {
+			return err
+		}
+		for _, c := range contenders {
+			took, err := c.first(ctx, c.workloads[round])
+			if err != nil {
+				return err
+			}
+			c.samples = append(c.samples, took)
+		}
+	}
+	return nil
+}
+
+// first writes one message to the empty list of a workload, waits for the first replica, empties the list and returns how
+// many milliseconds it took.
+func (s *Side) first(ctx context.Context, w *workload.Workload) (float64, error) {
+	queue := w.Key().Name
+	written := time.Now()
+	if err := s.Redis.Push(ctx, queue, 1); err != nil {
+		return 0, err
+	}
+	at, err := w.WaitReplicas(ctx, written, activationWithin, some)
+	if err != nil {
+		return 0, err
+	}
+	return milliseconds(at.Sub(written)), s.Redis.Drain(ctx, queue)
+}
+
+// none and some are numbers of replicas.
+func none(n int32) bool { return n == 0 }
+func some(n int32) bool { return n >= 1 }
+
+// defaultSamples is how many writes are timed with the built-in trigger at KEDA's default interval.
+const defaultSamples = 10
+
+// AtDefault compares our median, in milliseconds, with that of the built-in trigger when it polls as often as ours does, every
+// 30 s. Each of its workloads is written to once, at a random moment of the interval.
+func AtDefault(ctx context.Context, theirs *Side, ours figure.Figure) (figure.Figure, error) {
+	const namespace = "at-default"
+	if err := theirs.Stage.Cluster.CreateNamespace(ctx, namespace); err != nil {
+		return figure.Figure{}, err
+	}
+	options := make([]workload.Options, defaultSamples)
+	for i := range options {
+		name := list(namespace, i)
+		options[i] = workload.Options{Namespace: namespace, Name: name, Triggers: []workload.Trigger{theirs.Trigger(name)}, PollingInterval: polling}
+	}
+	workloads, err := workload.NewFleet(ctx, theirs.Stage.Clients, time.Minute, options)
+	if err != nil {
+		return figure.Figure{}, err
+	}
+	samples := make([]float64, len(workloads))
+	group, writing := errgroup.WithContext(ctx)
+	for i, w := range workloads {
+		group.Go(func() error {
+			err := pause(writing, rand.N(polling))
+			if err != nil {
+				return err
+			}
+			samples[i], err = theirs.first(writing, w)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return figure.Figure{}, err
+	}
+	floor := figure.Median(samples)
+	return figure.Figure{
+		Name: "activation_default", Value: ours.Value, Unit: "ms", Ratio: new(ours.Value / floor), Bound: figure.RatioAtMost(activationRatio),
+		Note: fmt.Sprintf("floor %.0f, %d samples, %.0f to %.0f", floor, len(samples), slices.Min(samples), slices.Max(samples)),
+	}, nil
+}
