@@ -16,9 +16,14 @@ const (
 	// brokerObjects is how many ScaledObjects each side has, brokerActive how many of their queues hold work in the end.
 	brokerObjects = 1000
 	brokerActive  = brokerObjects / 10
-	// brokerWindows is how often both sides are looked at, idle and active, for one polling interval each: KEDA's default.
-	brokerWindows = 5
+	// brokerWindows is how often both sides are looked at, idle and active, and brokerWindow for how long. Together they are
+	// whole polling intervals of either side.
+	brokerWindows = 6
+	brokerWindow  = 20 * time.Second
+	// polling is KEDA's default, which the built-in trigger needs to notice anything. pushedPolling is what the README
+	// advises where a push wakes the workload.
 	polling       = 30 * time.Second
+	pushedPolling = 120 * time.Second
 	// patience bounds the making of all ScaledObjects, and the wait for the replicas.
 	patience = 5 * time.Minute
 )
@@ -84,11 +89,15 @@ func (f *fleet) fill(ctx context.Context) error {
 	if err := f.Stage.Cluster.CreateNamespace(ctx, namespace); err != nil {
 		return err
 	}
+	interval := polling
+	if f.Scaler != nil {
+		interval = pushedPolling
+	}
 	options := make([]workload.Options, brokerObjects)
 	for i := range options {
 		name := list(namespace, i)
 		f.lists = append(f.lists, name)
-		options[i] = workload.Options{Namespace: namespace, Name: name, Triggers: []workload.Trigger{f.Trigger(name)}, PollingInterval: polling}
+		options[i] = workload.Options{Namespace: namespace, Name: name, Triggers: []workload.Trigger{f.Trigger(name)}, PollingInterval: interval}
 	}
 	var err error
 	f.workloads, err = workload.NewFleet(ctx, f.Stage.Clients, patience, options)
@@ -130,7 +139,7 @@ func windows(ctx context.Context, fleets []*fleet, kind string) ([]figure.Figure
 				return nil, err
 			}
 		}
-		if err := pause(ctx, polling); err != nil {
+		if err := pause(ctx, brokerWindow); err != nil {
 			return nil, err
 		}
 		for i, f := range fleets {
@@ -163,7 +172,7 @@ func windows(ctx context.Context, fleets []*fleet, kind string) ([]figure.Figure
 		bound      figure.Bound
 	}{ // in the order of the values
 		{"broker_connections", "connections", figure.AtMost(3)},
-		{"broker_commands", "1/s", notWorse},
+		{"broker_commands", "1/s", unbound},
 		{"broker_cpu", "ms/s", notWorse},
 		{"keda_cpu", "ms/s", notWorse},
 		{"keda_memory", "MB", notWorse},

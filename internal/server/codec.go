@@ -1,12 +1,11 @@
 package server
 
 import (
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
-
-	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 )
 
 // A codec is gRPC's own, but for the triggers that are known already: KEDA sends the

@@ -39,7 +39,8 @@ func encoded(t interface{ Fatal(args ...any) }, message proto.Message) []byte {
 func compare(t interface {
 	Helper()
 	Errorf(format string, args ...any)
-}, c codec, message []byte, kind proto.Message) {
+}, c codec, message []byte, kind proto.Message,
+) {
 	t.Helper()
 	want, got := kind.ProtoReflect().New().Interface(), kind.ProtoReflect().New().Interface()
 	data := mem.BufferSlice{mem.SliceBuffer(message)}

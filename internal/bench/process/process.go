@@ -46,7 +46,7 @@ func Start(ctx context.Context, environment []string, program string, arguments 
 	p := &Process{http: &http.Client{Timeout: patience}, ended: make(chan error, 1)}
 	p.command = exec.CommandContext(ctx, program, arguments...)
 	p.command.SysProcAttr = attributes()
-	p.command.Env = append(os.Environ(), environment...)
+	p.command.Env = append(p.command.Environ(), environment...)
 	output, err := p.command.StderrPipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
