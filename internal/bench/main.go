@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"regexp"
 	"runtime"
@@ -93,7 +94,7 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 		}
 	}
 	if *write {
-		if err := report.Write(".", machine(), results); err != nil {
+		if err := report.Write(".", machine(ctx), results); err != nil {
 			return err
 		}
 	}
@@ -104,14 +105,25 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 }
 
 // machine says on what was measured.
-func machine() string {
+func machine(ctx context.Context) string {
 	model := runtime.GOARCH
 	if cpu, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if _, rest, found := strings.Cut(string(cpu), "model name\t: "); found {
 			model, _, _ = strings.Cut(rest, "\n")
 		}
 	}
-	return fmt.Sprintf("%d cores of %s, %s, %s.", runtime.NumCPU(), model, runtime.GOOS, runtime.Version())
+	return fmt.Sprintf("%d cores of %s, %s, %s, %s.", runtime.NumCPU(), model, runtime.GOOS, runtime.Version(), server(ctx))
+}
+
+// server is the version of Redis.
+func server(ctx context.Context) string {
+	said, err := exec.CommandContext(ctx, "redis-server", "--version").Output()
+	if err != nil {
+		return "redis-server"
+	}
+	_, rest, _ := strings.Cut(string(said), "v=")
+	version, _, _ := strings.Cut(rest, " ")
+	return "redis-server " + version
 }
 
 // patience bounds one scenario. The longest takes about two minutes.

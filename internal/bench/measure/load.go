@@ -17,8 +17,8 @@ import (
 const (
 	// loadRounds is how often the two queues are written in turns, loadTime for how
 	// long each time.
-	loadRounds = 75
-	loadTime   = 200 * time.Millisecond
+	loadRounds = 31
+	loadTime   = 500 * time.Millisecond
 	// pairs is how many messages are pushed and popped again in one go.
 	pairs = 50
 )
