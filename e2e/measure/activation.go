@@ -57,6 +57,9 @@ func Activation(ctx context.Context, ours, theirs *Side, progress func(format st
 			return nil, err
 		}
 	}
+	if err := ours.Stage.Cluster.WaitSettled(ctx, activationWithin); err != nil {
+		return nil, err
+	}
 	own, builtin := contenders[0], contenders[1]
 	set := 0
 	for {
