@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// beat is how long a scaler is looked at: the interval in which it reads every idle
-	// queue once, and ten times those that have work.
-	beat = 10 * time.Second
+	// beat is how long the scalers are looked at: the interval in which each reads every
+	// idle queue once, and ten times those that have work. beats is how often.
+	beat  = 10 * time.Second
+	beats = 5
 	// growthWakes is how many wake-ups are timed.
 	growthWakes = 200
 	// growthLimit is how much dearer each further trigger may be among many than among
@@ -24,11 +25,50 @@ const (
 // sizes are the numbers of triggers.
 func sizes() []int { return []int{100, 1_000, 10_000, 50_000} }
 
-// Growth holds both streams of more and more ScaledObjects.
+// A crowd is a scaler with a Redis of its own, and the ScaledObjects that it has.
+type crowd struct {
+	all        objects
+	redis      *redis
+	scaler     *side
+	activities []activity
+	// values are what was measured of each curve, once or in each beat.
+	values map[string][]float64
+}
+
+// Growth holds both streams of more and more ScaledObjects: each number with a scaler of
+// its own, and all at the same time, so that they are looked at in the same moments.
 func Growth(ctx context.Context, programs Programs) (result Result, err error) {
 	s := &stage{programs: programs}
 	defer func() { err = errors.Join(err, s.close()) }()
-	curves := []Curve{
+	streams, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var crowds []*crowd
+	for _, n := range sizes() {
+		c, err := s.gather(streams, n)
+		if err != nil {
+			return result, fmt.Errorf("gather %d triggers: %w", n, err)
+		}
+		crowds = append(crowds, c)
+	}
+	if err := bills(ctx, crowds, "idle"); err != nil {
+		return result, err
+	}
+	for _, c := range crowds {
+		if err := c.wake(ctx); err != nil {
+			return result, err
+		}
+	}
+	if err := bills(ctx, crowds, "active"); err != nil {
+		return result, err
+	}
+	for _, c := range crowds {
+		score, err := burst(ctx, calls()[0], c.all, c.scaler)
+		if err != nil {
+			return result, err
+		}
+		c.values["getmetrics_p99"], c.values["getmetrics_cpu"] = []float64{score.p99}, []float64{score.cpu}
+	}
+	for _, curve := range []Curve{
 		{Name: "memory", Unit: "MB"},
 		{Name: "cpu_idle", Unit: "ms/s"},
 		{Name: "cpu_active", Unit: "ms/s"},
@@ -39,41 +79,38 @@ func Growth(ctx context.Context, programs Programs) (result Result, err error) {
 		{Name: "wake_p50", Unit: "ms"},
 		{Name: "getmetrics_p99", Unit: "ms"},
 		{Name: "getmetrics_cpu", Unit: "us"},
-	}
-	for _, n := range sizes() {
-		values, err := s.grow(ctx, n)
-		if err != nil {
-			return result, fmt.Errorf("with %d triggers: %w", n, err)
-		}
-		for i := range curves {
-			curves[i].Points = append(curves[i].Points, Point{n, values[curves[i].Name]})
-		}
-	}
-	result.Curves = curves
-	for _, curve := range curves {
+	} {
 		bound := figure.Bound{}
 		if slices.Contains([]string{"memory", "cpu_idle", "cpu_active"}, curve.Name) {
 			bound = figure.RatioAtMost(growthLimit)
 		}
-		result.Figures = append(result.Figures, curve.figure(bound))
+		var rounds [][]float64
+		for _, c := range crowds {
+			values := c.values[curve.Name]
+			rounds = append(rounds, values)
+			curve.Points = append(curve.Points, Point{len(c.all.refs), figure.Median(values)})
+		}
+		result.Curves = append(result.Curves, curve)
+		result.Figures = append(result.Figures, curve.figure(bound, rounds))
 	}
 	return result, nil
 }
 
 // figure is the end of a curve. Its ratio is what a further trigger adds there by
-// what it added before: 1 where growth is linear.
+// what it added before, the median of the rounds at each point: 1 where growth is linear.
 //
 // Worked example: 12 MB at 100, 48 MB at 1,000 and 408 MB at 10,000 triggers are 40 kB
 // for each further trigger twice, ratio 1.
-func (c Curve) figure(bound figure.Bound) figure.Figure {
-	slope := func(from, to Point) float64 {
-		return (to.Value - from.Value) / float64(to.Triggers-from.Triggers)
-	}
-	p := c.Points[len(c.Points)-3:]
+func (c Curve) figure(bound figure.Bound, rounds [][]float64) figure.Figure {
+	p, r := c.Points[len(c.Points)-3:], rounds[len(rounds)-3:]
 	f := figure.Figure{Name: "growth_" + c.Name, Value: p[2].Value, Unit: c.Unit, Bound: bound}
 	if bound.Of == figure.OfRatio {
-		ratio := slope(p[1], p[2]) / slope(p[0], p[1])
-		f.Ratio = &ratio
+		var ratios []float64
+		for i := range r[0] {
+			slope := func(from, to int) float64 { return (r[to][i] - r[from][i]) / float64(p[to].Triggers-p[from].Triggers) }
+			ratios = append(ratios, slope(1, 2)/slope(0, 1))
+		}
+		f.Ratio = new(figure.Median(ratios))
 	}
 	for _, point := range c.Points {
 		f.Note += fmt.Sprintf("%d: %.3g ", point.Triggers, point.Value)
@@ -81,94 +118,93 @@ func (c Curve) figure(bound figure.Bound) figure.Figure {
 	return f
 }
 
-// grow measures at one number of triggers.
-func (s *stage) grow(ctx context.Context, n int) (values map[string]float64, err error) {
-	own := &stage{programs: s.programs}
-	defer func() { err = errors.Join(err, own.close()) }()
-	r, err := own.redis(ctx)
+// gather starts a scaler with n triggers, and tells what memory it takes.
+func (s *stage) gather(ctx context.Context, n int) (*crowd, error) {
+	r, err := s.redis(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ours, err := own.ours(ctx, r)
+	scaler, err := s.ours(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	streams, cancel := context.WithCancel(ctx)
-	defer cancel()
-	all := newObjects(n)
-	activities, err := hold(streams, ours, all)
-	if err != nil {
+	c := &crowd{all: newObjects(n), redis: r, scaler: scaler, values: make(map[string][]float64)}
+	if c.activities, err = hold(ctx, scaler, c.all); err != nil {
 		return nil, err
 	}
-	values = make(map[string]float64)
-	memory, err := ours.settled(ctx)
-	if err != nil {
-		return nil, err
-	}
-	values["memory"] = memory / 1e6
-	if err := bills(ctx, r, ours, "idle", values); err != nil {
-		return nil, err
-	}
+	memory, err := scaler.settled(ctx)
+	c.values["memory"] = []float64{memory / 1e6}
+	return c, err
+}
+
+// wake times wake-ups, and leaves a tenth of the queues with work.
+func (c *crowd) wake(ctx context.Context) error {
 	var wakes []float64
-	for i := range growthWakes {
-		at := i * 97 % n
-		if i >= n {
-			break
-		}
-		took, err := wakeUp(ctx, r, all.lists[at], activities[at])
+	for i := range min(growthWakes, len(c.all.lists)) {
+		at := i * 97 % len(c.all.lists)
+		took, err := wakeUp(ctx, c.redis, c.all.lists[at], c.activities[at])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		wakes = append(wakes, milliseconds(took))
 	}
-	values["wake_p50"] = figure.Quantile(wakes, 0.5)
-	if err := r.pop(ctx, all.lists); err != nil {
-		return nil, err
+	c.values["wake_p50"] = []float64{figure.Quantile(wakes, 0.5)}
+	if err := c.redis.pop(ctx, c.all.lists); err != nil {
+		return err
 	}
-	if err := r.push(ctx, all.lists[:n/10]); err != nil {
-		return nil, err
+	if err := c.redis.push(ctx, c.all.lists[:len(c.all.lists)/10]); err != nil {
+		return err
 	}
-	if err := pause(ctx, 2*time.Second); err != nil {
-		return nil, err
-	}
-	if err := bills(ctx, r, ours, "active", values); err != nil {
-		return nil, err
-	}
-	score, err := burst(ctx, calls()[0], all, ours)
-	if err != nil {
-		return nil, err
-	}
-	values["getmetrics_p99"], values["getmetrics_cpu"] = score.p99, score.cpu
-	return values, nil
+	return pause(ctx, 2*time.Second)
 }
 
-// bills notes what the scaler and Redis spend a second, over one beat.
-func bills(ctx context.Context, r *redis, ours *side, kind string, values map[string]float64) error {
-	before, err := r.bill(ctx)
-	if err != nil {
-		return err
+// bills notes what each scaler and its Redis spend a second, in some beats.
+func bills(ctx context.Context, crowds []*crowd, kind string) error {
+	before := make([]spent, len(crowds))
+	after := make([]spent, len(crowds))
+	for range beats {
+		if err := look(ctx, crowds, before); err != nil {
+			return err
+		}
+		if err := pause(ctx, beat); err != nil {
+			return err
+		}
+		if err := look(ctx, crowds, after); err != nil {
+			return err
+		}
+		for i, c := range crowds {
+			seconds := after[i].at.Sub(before[i].at).Seconds()
+			redis := after[i].redis.minus(before[i].redis)
+			for name, value := range map[string]float64{
+				"cpu_":            milliseconds(after[i].cpu - before[i].cpu),
+				"redis_cpu_":      redis.cpu * 1000,
+				"redis_commands_": redis.commands,
+			} {
+				c.values[name+kind] = append(c.values[name+kind], value/seconds)
+			}
+		}
 	}
-	cpu, err := ours.process.CPU()
-	if err != nil {
-		return err
+	return nil
+}
+
+// spent is what a scaler and its Redis have spent until a moment.
+type spent struct {
+	at    time.Time
+	cpu   time.Duration
+	redis bill
+}
+
+// look notes what each has spent.
+func look(ctx context.Context, crowds []*crowd, now []spent) (err error) {
+	for i, c := range crowds {
+		if now[i].redis, err = c.redis.bill(ctx); err != nil {
+			return err
+		}
+		if now[i].cpu, err = c.scaler.process.CPU(); err != nil {
+			return err
+		}
+		now[i].at = time.Now()
 	}
-	began := time.Now()
-	if err := pause(ctx, beat); err != nil {
-		return err
-	}
-	after, err := ours.process.CPU()
-	if err != nil {
-		return err
-	}
-	seconds := time.Since(began).Seconds()
-	last, err := r.bill(ctx)
-	if err != nil {
-		return err
-	}
-	spent := last.minus(before)
-	values["cpu_"+kind] = milliseconds(after-cpu) / seconds
-	values["redis_cpu_"+kind] = spent.cpu * 1000 / seconds
-	values["redis_commands_"+kind] = spent.commands / seconds
 	return nil
 }
 

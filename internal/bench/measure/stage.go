@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc"
@@ -73,7 +74,7 @@ type side struct {
 
 // configuration writes that of a scaler with one connection, to r.
 func (s *stage) configuration(r *redis) (file string, err error) {
-	file = filepath.Join(s.programs.Dir, "scaler.yaml")
+	file = filepath.Join(s.programs.Dir, strings.ReplaceAll(r.address, ":", "-")+".yaml")
 	text := fmt.Sprintf("connections:\n  shared:\n    engine: redis\n    namespaces: [\"*\"]\n    addresses: [%q]\n", r.address)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return "", fmt.Errorf("configure the scaler: %w", err)
