@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/usage"
 )
 
 const (
@@ -149,48 +149,11 @@ func (p *Process) Kill() {
 	p.http.CloseIdleConnections()
 }
 
-// Resident is how much memory the program occupies, in bytes: VmRSS.
-func (p *Process) Resident() (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
-	if err != nil {
-		return 0, fmt.Errorf("look at process %d: %w", p.command.Process.Pid, err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if size, found := strings.CutPrefix(line, "VmRSS:"); found {
-			kilobytes, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(size), " kB"), 64)
-			if err != nil {
-				return 0, fmt.Errorf("read the memory of process %d: %w", p.command.Process.Pid, err)
-			}
-			return kilobytes * 1024, nil
-		}
-	}
-	return 0, fmt.Errorf("read the memory of process %d: it has none", p.command.Process.Pid)
-}
+// Resident is how much memory the program occupies, in bytes.
+func (p *Process) Resident() (float64, error) { return usage.Resident(p.command.Process.Pid) }
 
-// CPU is how much processor time the program has used so far, in its threads that are
-// still there, which are all of a Go program.
-func (p *Process) CPU() (time.Duration, error) {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.command.Process.Pid))
-	if err != nil || len(threads) == 0 {
-		return 0, fmt.Errorf("look at process %d: it has no threads (%w)", p.command.Process.Pid, err)
-	}
-	var sum time.Duration
-	for _, thread := range threads {
-		data, err := os.ReadFile(thread)
-		if err != nil {
-			return 0, fmt.Errorf("look at process %d: %w", p.command.Process.Pid, err)
-		}
-		// The first number is the time on a processor, in nanoseconds:
-		// https://docs.kernel.org/scheduler/sched-stats.html
-		first, _, _ := strings.Cut(string(data), " ")
-		n, err := strconv.ParseInt(first, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read the time of process %d: %w", p.command.Process.Pid, err)
-		}
-		sum += time.Duration(n)
-	}
-	return sum, nil
-}
+// CPU is how much processor time the program has used so far.
+func (p *Process) CPU() (time.Duration, error) { return usage.CPU(p.command.Process.Pid) }
 
 // Collect makes the program collect its garbage. It needs its profiles.
 func (p *Process) Collect(ctx context.Context) error {
