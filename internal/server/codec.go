@@ -85,32 +85,41 @@ func splitGetMetrics(encoded []byte) (ref, name []byte, ok bool) {
 	return ref, name, ok && ref != nil
 }
 
-// eachPair calls do for the name and the namespace in an encoded ScaledObjectRef, with
-// their numbers, and for each pair of its metadata. It is false if there is anything
-// else, or do is false.
-func eachPair(encoded []byte, text func(number protowire.Number, value []byte), pair func(key, value []byte) bool) bool {
-	return eachField(encoded, func(number protowire.Number, value []byte) bool {
+// eachPair calls do for each pair of the metadata in an encoded ScaledObjectRef, and
+// returns the name and the namespace. It is false if there is anything else, or do is.
+func eachPair(encoded []byte, do func(key, value []byte) bool) (name, namespace []byte, ok bool) {
+	ok = eachField(encoded, func(number protowire.Number, value []byte) bool {
 		switch number {
-		case refName, refNamespace:
-			text(number, value)
+		case refName:
+			name = value
+			return true
+		case refNamespace:
+			namespace = value
 			return true
 		case refMetadata:
-			var key, of []byte
-			return eachField(value, func(number protowire.Number, value []byte) bool {
-				switch number {
-				case pairKey:
-					key = value
-				case pairValue:
-					of = value
-				default:
-					return false
-				}
-				return true
-			}) && pair(key, of)
+			key, of, ok := splitPair(value)
+			return ok && do(key, of)
 		default:
 			return false
 		}
 	})
+	return name, namespace, ok
+}
+
+// splitPair returns the key and the value of an encoded pair.
+func splitPair(encoded []byte) (key, value []byte, ok bool) {
+	ok = eachField(encoded, func(number protowire.Number, text []byte) bool {
+		switch number {
+		case pairKey:
+			key = text
+		case pairValue:
+			value = text
+		default:
+			return false
+		}
+		return true
+	})
+	return key, value, ok
 }
 
 // eachField calls do for each field of a message that has nothing but texts and

@@ -10,7 +10,6 @@ import (
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/policy"
@@ -63,15 +62,8 @@ func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
 // isEncoded tells whether an encoded reference of the same hash describes this trigger.
 // A key that is there twice has made another hash.
 func (t *liveTrigger) isEncoded(encoded []byte) bool {
-	var name, namespace []byte
 	pairs := 0
-	same := eachPair(encoded, func(number protowire.Number, value []byte) {
-		if number == refName {
-			name = value
-		} else {
-			namespace = value
-		}
-	}, func(key, value []byte) bool {
+	name, namespace, same := eachPair(encoded, func(key, value []byte) bool {
 		pairs++
 		known, ok := t.ref.GetScalerMetadata()[string(key)]
 		return ok && known == string(value)
@@ -202,14 +194,7 @@ func (t *triggers) hash(ref *pb.ScaledObjectRef) uint64 {
 
 // hashEncoded is hash of an encoded reference, which may hold its pairs in any order.
 func (t *triggers) hashEncoded(encoded []byte) (sum uint64, ok bool) {
-	var name, namespace []byte
-	ok = eachPair(encoded, func(number protowire.Number, value []byte) {
-		if number == refName {
-			name = value
-		} else {
-			namespace = value
-		}
-	}, func(key, value []byte) bool {
+	name, namespace, ok := eachPair(encoded, func(key, value []byte) bool {
 		sum += hashPair(maphash.Bytes(t.seed, key), maphash.Bytes(t.seed, value))
 		return true
 	})
