@@ -1,0 +1,36 @@
+package sampler
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// TestWokenOnesComeFirst has more fall due together than are read at a time.
+func TestWokenOnesComeFirst(t *testing.T) {
+	t.Parallel()
+	const all = maxBatch + 10
+	now := time.Now()
+	l := &link{options: Options{}.withDefaults()}
+	var woken *watch
+	for number := range uint64(all) {
+		woken = &watch{number: number, position: -1, read: now.Add(-10 * time.Second)}
+		l.schedule.set(woken, now, backlog.CausePoll)
+	}
+	l.hasten(woken, backlog.CauseWakeUp)
+	first := l.schedule.takeDue(now, maxBatch)
+	if len(first) != maxBatch || first[0] != woken || woken.cause != backlog.CauseWakeUp {
+		t.Fatalf("%d are read, the first of them number %d, because of %q", len(first), first[0].number, first[0].cause)
+	}
+	rest := slices.Concat(first[1:], l.schedule.takeDue(now, maxBatch))
+	if len(rest) != all-1 {
+		t.Errorf("%d others are read, want %d", len(rest), all-1)
+	}
+	for i, w := range rest {
+		if w.number != uint64(i) {
+			t.Fatalf("number %d comes at place %d", w.number, i)
+		}
+	}
+}
