@@ -49,10 +49,12 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 		t.Errorf("%d connections for %d triggers, want 1 to 3", own, triggers)
 	}
 
-	const intervals = 3
+	// Idle queues are confirmed in every interval and read in every sixth.
+	const intervals = 6
 	before, received := calls(t, redis, "llen"), stat(t, text(t, redis, "INFO", "stats"), "total_reads_processed")
 	_, metrics := s.get("/metrics")
 	batches := sample(t, metrics, "backlog_scaler_connection_reads_total")
+	confirmed := sample(t, metrics, "backlog_scaler_connection_confirmations_total")
 	events := sample(t, metrics, "backlog_scaler_connection_wakeups_total")
 	// The interval itself is what is measured here.
 	time.Sleep(intervals * safety)
@@ -61,14 +63,17 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 	// A machine that stalls for seconds loses the connection on which it listens, and
 	// then rightly reads everything once more.
 	most := intervals + 1 + int(sample(t, metrics, "backlog_scaler_connection_wakeups_total")-events)
-	if reads < (intervals-1)*triggers || reads > most*triggers {
-		t.Errorf("%d LLEN in %d safety intervals, want %d", reads, intervals, intervals*triggers)
+	if reads < triggers*(intervals-1)/intervals || reads > triggers*most/intervals {
+		t.Errorf("%d LLEN in %d safety intervals, want %d", reads, intervals, triggers)
 	}
 	if got := int(sample(t, metrics, "backlog_scaler_connection_reads_total") - batches); got < intervals-1 || got > most {
 		t.Errorf("%d batches in %d safety intervals, want one each", got, intervals)
 	}
-	// A server reads at most 16 kB at a time, so a batch of 1,000 commands of about 30
-	// bytes is a few reads, where one by one they would be a thousand.
+	if got := int(sample(t, metrics, "backlog_scaler_connection_confirmations_total") - confirmed); got < intervals-1 || got > intervals+1 {
+		t.Errorf("%d confirmations in %d safety intervals, want one each", got, intervals)
+	}
+	// A server reads at most 16 kB at a time, so a batch of 167 commands of about 30
+	// bytes is a read or two, where one by one they would be a thousand in all.
 	const perBatch = 20
 	if got := stat(t, text(t, redis, "INFO", "stats"), "total_reads_processed") - received; got > most*perBatch {
 		t.Errorf("the server read %d times in %d safety intervals, want at most %d each", got, intervals, perBatch)

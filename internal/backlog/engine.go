@@ -107,6 +107,18 @@ type Waker interface {
 	Wakes() <-chan Wake
 }
 
+// A Confirmer is a Waker that can tell whether its promises stand, at less cost than
+// reading every queue again.
+type Confirmer interface {
+	Waker
+	// Confirm returns a moment, not before the call, until which every change was told
+	// of: what was armed then, and was not woken, is as it was read. The error is
+	// errors.ErrUnsupported where this cannot be known, and else wraps one of this
+	// package's errors; nothing stands confirmed by then, and reading tells more. ctx
+	// bounds the call. It is used by the goroutine that reads.
+	Confirm(ctx context.Context) (time.Time, error)
+}
+
 // A Wake says which queries may have changed.
 type Wake struct {
 	// Queries may have changed. Ignored if Everything is set.

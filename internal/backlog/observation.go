@@ -5,12 +5,13 @@ import "time"
 // An Observation is what is known of one queue: the last good reading, the ones
 // before it, and whether reading works now. It is immutable.
 type Observation struct {
-	// Latest is the last good reading; its At is zero if there never was one.
+	// Latest is the last good reading; its At is zero if there never was one. At is
+	// later than the answer of the engine if it was confirmed since that nothing changed.
 	Latest Reading
 	// Past are earlier readings that differ from the next one, oldest first, as far
 	// back as somebody asked for. At of each is when it was last seen.
 	Past []Reading
-	// Last is the last attempt to read, whether it failed or not.
+	// Last is the last look at the queue, whether it failed or not.
 	Last Look
 	// Woke is the read that found work after there was none; zero if none did.
 	Woke Look
@@ -34,20 +35,22 @@ type Observation struct {
 // Known tells whether there ever was a good reading.
 func (o Observation) Known() bool { return !o.Latest.At.IsZero() }
 
-// A Look is one attempt to read a queue.
+// A Look is one attempt to read a queue, or to confirm what was read.
 type Look struct {
 	// At is when it ended.
 	At    time.Time
 	Cause Cause
 }
 
-// A Cause is one of a closed set of words for why a queue was read.
+// A Cause is one of a closed set of words for why a queue was looked at.
 type Cause string
 
 // The causes.
 const (
 	// CauseFirst: somebody asked for the queue for the first time.
 	CauseFirst Cause = "first"
+	// CauseConfirmed: it was not read, but confirmed that it had not changed.
+	CauseConfirmed Cause = "confirmed"
 	// CausePoll: it was time for the regular read.
 	CausePoll Cause = "poll"
 	// CauseWakeUp: the engine told that the queue may have changed.

@@ -12,7 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 )
 
-// TestCauses has one queue live through everything that can have it read.
+// TestCauses has one queue live through everything that can have it looked at.
 func TestCauses(t *testing.T) {
 	inWorld(t, sampler.Options{}, func(w world) {
 		w.subscribe("jobs")
@@ -28,7 +28,7 @@ func TestCauses(t *testing.T) {
 			{func() { // from here on half a second away from the regular reads
 				time.Sleep(10 * time.Second)
 				time.Sleep(time.Until(w.observe("jobs").Last.At.Add(10*time.Second + 500*time.Millisecond)))
-			}, 0, backlog.CausePoll, false},
+			}, 0, backlog.CauseConfirmed, false},
 			{func() { w.fake.SetReady("jobs", 3) }, 20 * time.Millisecond, backlog.CauseWakeUp, true},
 			{func() {}, time.Second, backlog.CausePoll, false},
 			{func() { w.fake.SetReady("jobs", 4) }, 20 * time.Millisecond, backlog.CauseWakeUp, false},

@@ -52,8 +52,8 @@ func TestDrainedQueueInUse(t *testing.T) {
 			w.Errorf("%d reads in the first 10 s after that, want one a second", reads)
 		}
 		w.queries(15 * time.Second)
-		if reads := w.queries(time.Minute); reads != 6 {
-			w.Errorf("%d reads a minute of a queue that is in use no more, want 6", reads)
+		if reads := w.queries(time.Minute); reads != 1 {
+			w.Errorf("%d reads a minute of a queue that is in use no more, want 1", reads)
 		}
 	})
 }

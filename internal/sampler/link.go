@@ -61,6 +61,14 @@ type link struct {
 	failures int
 	// retry is when the next attempt may be made while all watches are failing.
 	retry time.Time
+	// trusting says that some watches are read seldom because they can be confirmed, and
+	// check is when to do that next.
+	trusting bool
+	check    time.Time
+
+	// confirmed is the moment until which nothing changed that is armed: what did was
+	// disarmed. Zero if it was never confirmed. Written by the loop, read by everyone.
+	confirmed atomic.Pointer[time.Time]
 }
 
 // An openSource is a source and the engine that it reads.
@@ -82,6 +90,7 @@ func newLink(connection backlog.Connection, options Options, meter meter) *link 
 		failing:    map[*watch]struct{}{},
 	}
 	l.beat.Store(time.Now().UnixNano())
+	l.confirmed.Store(new(time.Time))
 	return l
 }
 
@@ -91,8 +100,9 @@ func (l *link) start(source backlog.Source) {
 	l.cancel = cancel
 	l.source.Store(&openSource{Source: source, engine: l.connection.Engine})
 	l.mu.Lock()
-	l.retry, l.failures = time.Time{}, 0
+	l.retry, l.failures, l.trusting = time.Time{}, 0, false
 	for _, w := range l.watches {
+		w.disarm(*l.confirmed.Load())
 		l.schedule.set(w, time.Now(), backlog.CauseReopened)
 	}
 	l.mu.Unlock()
@@ -178,6 +188,7 @@ func (l *link) wake(wake backlog.Wake) {
 	defer l.mu.Unlock()
 	if wake.Everything {
 		for _, w := range l.watches {
+			w.disarm(*l.confirmed.Load())
 			l.hasten(w, backlog.CauseEverything)
 		}
 	}
@@ -186,11 +197,11 @@ func (l *link) wake(wake backlog.Wake) {
 		if !ok {
 			continue
 		}
-		if w.eager(now) {
+		if w.eager(now) || w.position < 0 {
 			l.hasten(w, backlog.CauseWakeUp)
 		}
 		// What was not armed is woken for other reasons, such as to be armed.
-		if w.known().Armed {
+		if w.disarm(*l.confirmed.Load()) {
 			w.stirred = now
 		}
 	}

@@ -23,6 +23,10 @@ func (l *link) run(ctx context.Context, source backlog.Source) {
 		for ctx.Err() == nil {
 			now := time.Now()
 			l.beat.Store(now.UnixNano())
+			if l.shouldConfirm(now) {
+				l.confirm(ctx, source)
+				continue
+			}
 			batch, next := l.take(now)
 			if len(batch) == 0 {
 				timer.Reset(time.Until(next))
@@ -57,6 +61,9 @@ func (l *link) take(now time.Time) (batch []*watch, next time.Time) {
 	}
 	if len(l.schedule) > 0 && l.schedule[0].due.Before(next) {
 		next = l.schedule[0].due
+	}
+	if l.trusting && l.check.Before(next) {
+		next = l.check
 	}
 	return batch, next
 }
@@ -122,12 +129,12 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 		if text := w.warning(results[i]); text != "" {
 			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.Queue, "warning", text)
 		}
-		if w.absorb(results[i], now) {
+		if w.absorb(results[i], *l.confirmed.Load(), now) {
 			for _, sub := range w.subscribers {
 				sub.notify()
 			}
 		}
-		next, cause := l.nextRead(results[i], w.used(now), now, backoff, idlePoll)
+		next, cause := l.nextRead(w, results[i], now, backoff, idlePoll)
 		l.schedule.set(w, next, cause)
 		if w.changed != "" && w.eager(now) {
 			l.hasten(w, w.changed)
@@ -177,9 +184,8 @@ func (l *link) backoff() time.Duration {
 	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter is no secret
 }
 
-// nextRead says when to read a queue again after result, and why. used tells whether
-// it is in use although nothing may wait there.
-func (l *link) nextRead(result backlog.Result, used bool, now time.Time, backoff, idlePoll time.Duration) (time.Time, backlog.Cause) {
+// nextRead says when to read a queue again after result, and why. mu is held.
+func (l *link) nextRead(w *watch, result backlog.Result, now time.Time, backoff, idlePoll time.Duration) (time.Time, backlog.Cause) {
 	switch {
 	case isUnavailable(result.Err):
 		return now.Add(backoff), backlog.CauseRetry
@@ -187,10 +193,10 @@ func (l *link) nextRead(result backlog.Result, used bool, now time.Time, backoff
 		return l.tick(now, l.options.SafetyInterval), backlog.CauseRetry
 	case result.Reading.Backlog() > 0:
 		return l.tick(now, l.options.ActiveInterval), backlog.CausePoll
-	case result.Armed && used:
+	case result.Armed && w.used(now):
 		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.ActiveInterval), now)
 	case result.Armed:
-		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.SafetyInterval), now)
+		return l.noLaterThan(result.Reading.NextDue, l.rest(w, now), now)
 	default:
 		return l.noLaterThan(result.Reading.NextDue, l.tick(now, idlePoll), now)
 	}

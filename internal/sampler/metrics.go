@@ -13,8 +13,8 @@ const namespace = "backlog_scaler"
 // metrics are the counters of all connections. Their labels are bounded by the
 // number of configured connections.
 type metrics struct {
-	reads, queries, wakeups, errors *prometheus.CounterVec
-	duration                        *prometheus.HistogramVec
+	reads, queries, confirmations, wakeups, errors *prometheus.CounterVec
+	duration                                       *prometheus.HistogramVec
 }
 
 func newMetrics() *metrics {
@@ -24,10 +24,11 @@ func newMetrics() *metrics {
 		}, append([]string{"connection", "engine"}, labels...))
 	}
 	return &metrics{
-		reads:   counter("reads_total", "Batches that were read."),
-		queries: counter("queries_total", "Queues that were read, summed over the batches."),
-		wakeups: counter("wakeups_total", "Events that said that a queue changed."),
-		errors:  counter("read_errors_total", "Queues that could not be read, by reason.", "kind"),
+		reads:         counter("reads_total", "Batches that were read."),
+		queries:       counter("queries_total", "Queues that were read, summed over the batches."),
+		confirmations: counter("confirmations_total", "Times when the connection confirmed that no idle queue had changed, in place of reading them."),
+		wakeups:       counter("wakeups_total", "Events that said that a queue changed."),
+		errors:        counter("read_errors_total", "Queues that could not be read, by reason.", "kind"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: "connection", Name: "read_duration_seconds",
 			Help:    "How long a batch took.",
@@ -37,7 +38,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.reads, m.queries, m.wakeups, m.errors, m.duration}
+	return []prometheus.Collector{m.reads, m.queries, m.confirmations, m.wakeups, m.errors, m.duration}
 }
 
 // forget drops the series of a connection that is gone.
@@ -45,6 +46,7 @@ func (m *metrics) forget(connection string) {
 	labels := prometheus.Labels{"connection": connection}
 	m.reads.DeletePartialMatch(labels)
 	m.queries.DeletePartialMatch(labels)
+	m.confirmations.DeletePartialMatch(labels)
 	m.wakeups.DeletePartialMatch(labels)
 	m.errors.DeletePartialMatch(labels)
 	m.duration.DeletePartialMatch(labels)
@@ -57,19 +59,20 @@ func (m *metrics) meter(c backlog.Connection) meter {
 		errors.WithLabelValues(backlog.Reason(err))
 	}
 	return meter{
-		reads:    m.reads.WithLabelValues(c.Name, c.Engine),
-		queries:  m.queries.WithLabelValues(c.Name, c.Engine),
-		wakeups:  m.wakeups.WithLabelValues(c.Name, c.Engine),
-		errors:   errors,
-		duration: m.duration.WithLabelValues(c.Name, c.Engine),
+		reads:         m.reads.WithLabelValues(c.Name, c.Engine),
+		queries:       m.queries.WithLabelValues(c.Name, c.Engine),
+		confirmations: m.confirmations.WithLabelValues(c.Name, c.Engine),
+		wakeups:       m.wakeups.WithLabelValues(c.Name, c.Engine),
+		errors:        errors,
+		duration:      m.duration.WithLabelValues(c.Name, c.Engine),
 	}
 }
 
 // A meter counts what one connection does.
 type meter struct {
-	reads, queries, wakeups prometheus.Counter
-	errors                  *prometheus.CounterVec
-	duration                prometheus.Observer
+	reads, queries, confirmations, wakeups prometheus.Counter
+	errors                                 *prometheus.CounterVec
+	duration                               prometheus.Observer
 }
 
 func (m meter) observeRead(queries int, took time.Duration, results []backlog.Result) {
@@ -124,7 +127,7 @@ func (l *link) summary(now time.Time) (watches int, connected float64, stalest t
 		connected = 0
 	}
 	for w := range l.failing {
-		seen := w.known()
+		seen := w.known(*l.confirmed.Load())
 		since := seen.FailingSince
 		if seen.Known() {
 			since = seen.Latest.At

@@ -9,8 +9,9 @@ import (
 
 // Options are the times by which a Sampler reads. A zero value takes the default.
 type Options struct {
-	// SafetyInterval is how often an idle queue is read although its source promised
-	// to tell when it changes. Default 10 s.
+	// SafetyInterval is how often an idle queue is looked at although its source promised
+	// to tell when it changes: confirmed where the source can do that, so that it is read
+	// only every sixth time, and else read. Default 10 s.
 	SafetyInterval time.Duration
 	// ActiveInterval is how often a queue with work is read. Default 1 s.
 	ActiveInterval time.Duration

@@ -134,14 +134,14 @@ func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (backlog.O
 		return backlog.Observation{}, err
 	}
 	w := l.watch(want, nil)
-	if seen := w.seen.Load(); seen != nil {
-		return *seen, nil
+	if w.seen.Load() != nil {
+		return w.known(*l.confirmed.Load()), nil
 	}
 	timer := time.NewTimer(s.options.FirstReading)
 	defer timer.Stop()
 	select {
 	case <-w.first:
-		return *w.seen.Load(), nil
+		return w.known(*l.confirmed.Load()), nil
 	case <-timer.C:
 		err := fmt.Errorf("no answer within %s: %w", s.options.FirstReading, backlog.ErrUnavailable)
 		return backlog.Observation{Err: err, FailingSince: time.Now()}, nil

@@ -150,7 +150,8 @@ func TestIntervals(t *testing.T) {
 		setup func(*backlogtest.Fake)
 		want  int
 	}{
-		{"idle and armed: every ten seconds", func(*backlogtest.Fake) {}, 6},
+		{"idle and confirmed: every minute", func(*backlogtest.Fake) {}, 1},
+		{"idle and armed, but not confirmed: every ten seconds", func(f *backlogtest.Fake) { f.Unsettle() }, 6},
 		{"active: every second", func(f *backlogtest.Fake) { f.SetReady("jobs", 1) }, 60},
 		{"in flight: every second", func(f *backlogtest.Fake) { f.Set("jobs", backlog.Reading{InFlight: backlog.Exactly(1)}) }, 60},
 		{"idle and not armed: polled", func(f *backlogtest.Fake) { f.Deafen() }, 240},
@@ -293,8 +294,8 @@ func TestUnwantedQueueIsForgotten(t *testing.T) {
 		w.observe("jobs")
 		held := w.subscribe("held")
 		w.queries(3 * time.Minute)
-		if got := w.queries(time.Minute); got != 6 {
-			w.Errorf("%d reads a minute, want 6 of the queue that is held", got)
+		if got := w.queries(time.Minute); got != 1 {
+			w.Errorf("%d reads a minute, want 1 of the queue that is held", got)
 		}
 		held.Close()
 		held.Close()

@@ -23,10 +23,7 @@ func (s *Subscription) Changed() <-chan struct{} { return s.changed }
 // Observation is what is known now. Before the first reading nothing is: its
 // Known is false and its Err is nil.
 func (s *Subscription) Observation() backlog.Observation {
-	if seen := s.watch.seen.Load(); seen != nil {
-		return *seen
-	}
-	return backlog.Observation{}
+	return s.watch.known(*s.link.confirmed.Load())
 }
 
 // SetWaiting says whether the subscriber waits for work to come. While one does,

@@ -14,8 +14,8 @@ type watch struct {
 	// number counts the watches of a link.
 	number uint64
 
-	// seen is what is known; nil before the first read ended. Written by the link's
-	// loop, read by everyone.
+	// seen is what is known, but for what was confirmed since; nil before the first read
+	// ended. Written with the link's mu held, read by everyone.
 	seen atomic.Pointer[backlog.Observation]
 	// first is closed when seen is set for the first time, or the watch is gone.
 	first chan struct{}
@@ -48,12 +48,32 @@ type watch struct {
 	changed backlog.Cause
 }
 
-// known returns what is known, or nothing.
-func (w *watch) known() backlog.Observation {
-	if seen := w.seen.Load(); seen != nil {
-		return *seen
+// known returns what is known, or nothing, where the link has confirmed until then
+// what is armed. The caller got confirmed before it calls: what is armed now was so at
+// that moment, or was read later.
+func (w *watch) known(confirmed time.Time) backlog.Observation {
+	seen := w.seen.Load()
+	if seen == nil {
+		return backlog.Observation{}
 	}
-	return backlog.Observation{}
+	o := *seen
+	if o.Armed && confirmed.After(o.Latest.At) {
+		o.Latest.At = confirmed
+		o.Last = backlog.Look{At: confirmed, Cause: backlog.CauseConfirmed}
+	}
+	return o
+}
+
+// disarm notes that what is known may have changed since it was confirmed last, and
+// tells whether the watch was armed until now. The link's mu is held.
+func (w *watch) disarm(confirmed time.Time) (was bool) {
+	o := w.known(confirmed)
+	if o.Armed {
+		o.Armed = false
+		w.seen.Store(&o)
+		return true
+	}
+	return false
 }
 
 // want takes in what somebody asks for.
@@ -70,7 +90,10 @@ func (w *watch) used(now time.Time) bool { return w.stirred.Add(w.inUse).After(n
 // eager tells whether a change should be read at once: nothing waits there and the
 // queue was not in use before, or somebody waits for more.
 func (w *watch) eager(now time.Time) bool {
-	seen := w.known()
+	seen := w.seen.Load()
+	if seen == nil {
+		return true
+	}
 	idle := seen.Latest.Ready+seen.Latest.Due == 0 && !w.used(now)
 	if !seen.Known() || seen.Err != nil || idle {
 		return true
@@ -85,17 +108,22 @@ func (w *watch) eager(now time.Time) bool {
 
 // warning returns what people should know of a result, if they were not told before.
 func (w *watch) warning(result backlog.Result) string {
-	if result.Err != nil || result.Reading.Warning == w.known().Latest.Warning {
+	before := ""
+	if seen := w.seen.Load(); seen != nil {
+		before = seen.Latest.Warning
+	}
+	if result.Err != nil || result.Reading.Warning == before {
 		return ""
 	}
 	return result.Reading.Warning
 }
 
 // absorb makes the result of a read what is known, and tells whether that is news.
-func (w *watch) absorb(result backlog.Result, now time.Time) bool {
-	before := w.known()
+func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
+	before := w.known(confirmed)
 	after := before
-	after.Armed = result.Armed
+	// What was told of while the read was under way may not be in it.
+	after.Armed = result.Armed && w.changed == ""
 	after.Last = backlog.Look{At: now, Cause: w.cause}
 	if result.Err != nil {
 		after.Err = result.Err

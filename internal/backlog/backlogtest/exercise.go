@@ -29,6 +29,8 @@ type Harness struct {
 	Cases []Case
 	// Wakes says that a change of an idle queue must wake.
 	Wakes bool
+	// Confirms says that what is armed can be confirmed.
+	Confirms bool
 }
 
 // A Case is one layout and how messages come to and leave a queue of it.
@@ -66,7 +68,7 @@ func Exercise(t *testing.T, h Harness) {
 			t.Run("several", func(t *testing.T) { h.several(t, c) })
 		})
 	}
-	for name, exercise := range map[string]func(*testing.T){
+	exercises := map[string]func(*testing.T){
 		"order":           h.order,
 		"unknown layout":  h.unknownLayout,
 		"refused":         h.refused,
@@ -76,7 +78,13 @@ func Exercise(t *testing.T, h Harness) {
 		"connection lost": h.connectionLost,
 		"slow":            h.slow,
 		"close":           h.close,
-	} {
+	}
+	if h.Confirms {
+		exercises["confirms"], exercises["confirms no outage"] = h.confirms, h.confirmsNoOutage
+	} else {
+		exercises["confirms nothing"] = h.confirmsNothing
+	}
+	for name, exercise := range exercises {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			exercise(t)

@@ -22,9 +22,12 @@ type Fake struct {
 	fault   error
 	frozen  chan struct{}
 	deaf    bool
+	unsure  bool
+	after   func([]backlog.Query) bool
 	reads   int
 	queries int
 	opened  int
+	asked   int
 	sources map[*fakeSource]struct{}
 }
 
@@ -61,6 +64,13 @@ func (f *Fake) Set(queue string, r backlog.Reading) {
 	for s := range f.sources {
 		s.changed(queue)
 	}
+}
+
+// SetUnheard does the same and wakes nobody, as an engine that loses a wake-up.
+func (f *Fake) SetUnheard(queue string, r backlog.Reading) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queues[queue] = r
 }
 
 // SetReady makes n messages ready in the queue, and nothing else.
@@ -102,6 +112,28 @@ func (f *Fake) Deafen() {
 	f.deaf = true
 }
 
+// Unsettle makes sources unable to confirm from now on.
+func (f *Fake) Unsettle() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unsure = true
+}
+
+// AfterRead has then called between the answer to a read and its return, until it
+// returns true.
+func (f *Fake) AfterRead(then func([]backlog.Query) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.after = then
+}
+
+// Confirmations returns how often sources were asked to confirm.
+func (f *Fake) Confirmations() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
+}
+
 // Reads returns how many batches and how many queries were answered, and how
 // many sources were opened.
 func (f *Fake) Reads() (batches, queries, opened int) {
@@ -130,27 +162,58 @@ type fakeSource struct {
 // Read answers all queries.
 func (s *fakeSource) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
 	results := make([]backlog.Result, len(queries))
-	s.fake.mu.Lock()
-	frozen := s.fake.frozen
-	s.fake.mu.Unlock()
-	if frozen != nil {
-		select {
-		case <-frozen:
-		case <-ctx.Done():
-			for i := range results {
-				results[i].Err = fmt.Errorf("%w: %w", backlog.ErrUnavailable, ctx.Err())
-			}
-			return results
+	if err := s.fake.thawed(ctx); err != nil {
+		for i := range results {
+			results[i].Err = err
 		}
+		return results
 	}
 	s.fake.mu.Lock()
-	defer s.fake.mu.Unlock()
 	s.fake.reads++
 	s.fake.queries += len(queries)
 	for i, q := range queries {
 		results[i] = s.answer(q)
 	}
+	after := s.fake.after
+	s.fake.mu.Unlock()
+	if after != nil && after(queries) {
+		s.fake.AfterRead(nil)
+	}
 	return results
+}
+
+// thawed waits for the end of Freeze, if it was called.
+func (f *Fake) thawed(ctx context.Context) error {
+	f.mu.Lock()
+	frozen := f.frozen
+	f.mu.Unlock()
+	if frozen == nil {
+		return nil
+	}
+	select {
+	case <-frozen:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", backlog.ErrUnavailable, ctx.Err())
+	}
+}
+
+// Confirm implements backlog.Confirmer.
+func (s *fakeSource) Confirm(ctx context.Context) (time.Time, error) {
+	began := time.Now()
+	if err := s.fake.thawed(ctx); err != nil {
+		return time.Time{}, err
+	}
+	s.fake.mu.Lock()
+	defer s.fake.mu.Unlock()
+	s.fake.asked++
+	switch {
+	case s.fake.fault != nil:
+		return time.Time{}, s.fake.fault
+	case s.fake.deaf, s.fake.unsure:
+		return time.Time{}, errors.ErrUnsupported
+	}
+	return began, nil
 }
 
 func (s *fakeSource) answer(q backlog.Query) backlog.Result {

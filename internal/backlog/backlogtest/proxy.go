@@ -3,9 +3,12 @@
 package backlogtest
 
 import (
+	"cmp"
 	"errors"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +26,7 @@ type Proxy struct {
 	mu       sync.Mutex
 	listener net.Listener // nil while connections are refused
 	links    map[*link]bool
+	accepted int
 	toServer gate
 	toClient gate
 	delay    time.Duration
@@ -41,6 +45,9 @@ type link struct {
 	client, server net.Conn
 	done           chan struct{}
 	once           sync.Once
+	// number counts the connections; answers is the gate of this one alone.
+	number  int
+	answers gate
 }
 
 // NewProxy starts a proxy to target, a "host:port".
@@ -85,6 +92,19 @@ func (p *Proxy) BlackHole() { p.shut(true, true) }
 // HalfOpen lets what clients send pass, but no answers, until Restore.
 func (p *Proxy) HalfOpen() { p.shut(false, true) }
 
+// Mute holds back the answers on one connection, the one that is the nth oldest of those
+// that are open, from 0 on, until Restore.
+func (p *Proxy) Mute(n int) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	links := slices.SortedFunc(maps.Keys(p.links), func(a, b *link) int { return cmp.Compare(a.number, b.number) })
+	if n >= len(links) {
+		p.t.Fatalf("there are %d connections, and number %d is to be muted", len(links), n)
+	}
+	links[n].answers.set(true)
+}
+
 // Delay makes everything take d longer in each direction.
 func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
@@ -92,7 +112,7 @@ func (p *Proxy) Delay(d time.Duration) {
 	p.delay = d
 }
 
-// Restore undoes Refuse, BlackHole, HalfOpen and Delay. What was held back passes.
+// Restore undoes Refuse, BlackHole, HalfOpen, Mute and Delay. What was held back passes.
 func (p *Proxy) Restore() {
 	p.t.Helper()
 	p.shut(false, false)
@@ -120,6 +140,9 @@ func (p *Proxy) shut(toServer, toClient bool) {
 	defer p.mu.Unlock()
 	p.toServer.set(toServer)
 	p.toClient.set(toClient)
+	for l := range p.links {
+		l.answers.set(false)
+	}
 }
 
 func (g *gate) set(shut bool) {
@@ -161,6 +184,8 @@ func (p *Proxy) accept(listener net.Listener) {
 		refused := p.closed || p.listener != listener
 		if !refused {
 			p.links[l] = true
+			p.accepted++
+			l.number = p.accepted
 		}
 		p.mu.Unlock()
 		if refused {
@@ -169,7 +194,7 @@ func (p *Proxy) accept(listener net.Listener) {
 		}
 		p.tasks.Go(func() { p.carry(l, server, client, &p.toServer) })
 		p.tasks.Go(func() {
-			p.carry(l, client, server, &p.toClient)
+			p.carry(l, client, server, &p.toClient, &l.answers)
 			p.mu.Lock()
 			delete(p.links, l)
 			p.mu.Unlock()
@@ -178,13 +203,13 @@ func (p *Proxy) accept(listener net.Listener) {
 }
 
 // carry copies from one end of a link to the other until it ends.
-func (p *Proxy) carry(l *link, to io.Writer, from io.Reader, g *gate) {
+func (p *Proxy) carry(l *link, to io.Writer, from io.Reader, gates ...*gate) {
 	defer l.close()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			if !p.pass(l, g) {
+			if !p.pass(l, gates) {
 				return
 			}
 			if _, err := to.Write(buffer[:n]); err != nil {
@@ -197,8 +222,8 @@ func (p *Proxy) carry(l *link, to io.Writer, from io.Reader, g *gate) {
 	}
 }
 
-// pass waits for the delay and the gate. It is false if the link has ended meanwhile.
-func (p *Proxy) pass(l *link, g *gate) bool {
+// pass waits for the delay and the gates. It is false if the link has ended meanwhile.
+func (p *Proxy) pass(l *link, gates []*gate) bool {
 	p.mu.Lock()
 	delay := p.delay
 	p.mu.Unlock()
@@ -211,19 +236,26 @@ func (p *Proxy) pass(l *link, g *gate) bool {
 			return false
 		}
 	}
-	for {
-		p.mu.Lock()
-		shut, opened := g.shut, g.opened
-		p.mu.Unlock()
-		if !shut {
-			return true
-		}
-		select {
-		case <-opened:
-		case <-l.done:
-			return false
+	for _, g := range gates {
+		for opened := p.shutUntil(g); opened != nil; opened = p.shutUntil(g) {
+			select {
+			case <-opened:
+			case <-l.done:
+				return false
+			}
 		}
 	}
+	return true
+}
+
+// shutUntil returns what is closed when a gate opens, nil if it is open.
+func (p *Proxy) shutUntil(g *gate) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !g.shut {
+		return nil
+	}
+	return g.opened
 }
 
 func (l *link) close() {

@@ -15,12 +15,12 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, version := range redistest.Versions(t) {
 		for _, way := range []struct {
-			name  string
-			wakes bool
-			lines []string
-			more  map[string]any
+			name            string
+			wakes, confirms bool
+			lines           []string
+			more            map[string]any
 		}{
-			{name: "tracking", wakes: true},
+			{name: "tracking", wakes: true, confirms: true},
 			{name: "keyspace", wakes: true, lines: []string{"notify-keyspace-events KA"}, more: map[string]any{"wakeUp": "keyspace"}},
 			{name: "poll", more: map[string]any{"wakeUp": "poll"}},
 		} {
@@ -33,6 +33,7 @@ func TestConformance(t *testing.T) {
 					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
 					Cases:      cases(server.Client()),
 					Wakes:      way.wakes,
+					Confirms:   way.confirms,
 				})
 			})
 		}

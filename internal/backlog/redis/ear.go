@@ -16,6 +16,11 @@ type ear struct {
 	prefix string // of the channels of keyspace notifications
 	flags  string // notify-keyspace-events, with A spelled out
 
+	// asked counts the questions of ask; it belongs to the holder of turn. answers has
+	// room for one answer, and is nil where nobody asks.
+	asked   uint64
+	answers chan string
+
 	// mu guards channels: the reader adds, the listener confirms.
 	mu sync.Mutex
 	// channels tells of each key that was asked for whether it is confirmed.

@@ -119,6 +119,19 @@ func (found findings) problem(now time.Time) error {
 	}
 }
 
+// problem is why what was found, and is asked for, may not be all that there is; nil if
+// it is.
+func (f *finder) problem() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, found := range f.searches {
+		if !found.hint && found.err != nil {
+			return found.err
+		}
+	}
+	return nil
+}
+
 // hurry makes the finder search now.
 func (f *finder) hurry() {
 	select {

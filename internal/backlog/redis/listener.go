@@ -97,7 +97,7 @@ func (n *node) listenBest(ctx context.Context) error {
 
 // hearTracking listens for what the server tells of the keys that the session read.
 func (n *node) hearTracking(ctx context.Context, _ string) error {
-	e := &ear{mode: wakeTracking}
+	e := &ear{mode: wakeTracking, answers: make(chan string, 1)}
 	closeEar, err := n.connect(ctx, e)
 	if err != nil {
 		return err
@@ -212,6 +212,8 @@ func (n *node) hear(ctx context.Context, e *ear) error {
 
 func (n *node) heard(e *ear, message any) {
 	switch m := message.(type) {
+	case *redis.Pong:
+		e.answered(m)
 	case *redis.Message:
 		keys := m.PayloadSlice
 		if e.mode == wakeKeyspace {

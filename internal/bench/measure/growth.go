@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	// beat is how long the scalers are looked at: the interval in which each reads every
-	// idle queue once, and ten times those that have work. beats is how often.
+	// beat is how long the scalers are looked at: the interval in which each confirms its
+	// idle queues and reads a sixth of them, and reads ten times those that have work. beats
+	// is how often: in all of them every idle queue is read once.
 	beat  = 10 * time.Second
-	beats = 5
+	beats = 6
 	// growthWakes is how many wake-ups are timed.
 	growthWakes = 200
 	// growthLimit is how much dearer each further trigger may be among many than among

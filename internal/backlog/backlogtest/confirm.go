@@ -1,0 +1,105 @@
+package backlogtest
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// confirmLimit is the bound that the suite gives a confirmation that must fail.
+const confirmLimit = 300 * time.Millisecond
+
+// confirm asks a source once, and returns the moment until which all stands.
+func confirm(t testing.TB, source backlog.Source, limit time.Duration) (time.Time, error) {
+	t.Helper()
+	confirmer, ok := source.(backlog.Confirmer)
+	if !ok {
+		t.Fatalf("%T does not confirm", source)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	began := time.Now()
+	until, err := confirmer.Confirm(ctx)
+	if took := time.Since(began); took > limit+time.Second {
+		t.Errorf("a confirmation of at most %s took %s", limit, took)
+	}
+	if err == nil && (until.Before(began) || until.After(time.Now())) {
+		t.Errorf("confirmed until %s, want a moment after %s", until, began)
+	}
+	return until, err
+}
+
+// confirms: what is armed is confirmed, and a change that was made before has been told
+// of by then.
+func (h Harness) confirms(t *testing.T) {
+	t.Helper()
+	source := h.open(t, h.Address)
+	ear := Listen(t, source)
+	for _, c := range h.Cases {
+		q := c.Query(t)
+		Arm(t, source, ear, q)
+		for range 3 {
+			if _, err := confirm(t, source, readTimeout); err != nil {
+				t.Fatalf("%s: not confirmed: %v", c.Name, err)
+			}
+		}
+		c.Add(t, q, 1)
+		if _, err := confirm(t, source, readTimeout); err != nil {
+			t.Fatalf("%s: not confirmed after a change: %v", c.Name, err)
+		}
+		// It is on its way inside of the program at the most.
+		if ear.Quiet(q, time.Second) {
+			t.Errorf("%s: confirmed, and not woken, though a message had come", c.Name)
+		}
+	}
+}
+
+// confirmsNothing: where changes may be missed, nothing is confirmed.
+func (h Harness) confirmsNothing(t *testing.T) {
+	t.Helper()
+	source := h.open(t, h.Address)
+	h.wantRecovery(t, source)
+	if _, ok := source.(backlog.Confirmer); !ok {
+		return
+	}
+	if until, err := confirm(t, source, readTimeout); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("confirmed until %s (%v), want ErrUnsupported", until, err)
+	}
+}
+
+// confirmsNoOutage: a server that does not answer confirms nothing, and it does again
+// once it answers.
+func (h Harness) confirmsNoOutage(t *testing.T) {
+	t.Helper()
+	for name, outage := range map[string]func(*Proxy){
+		"silent":    (*Proxy).BlackHole,
+		"half open": (*Proxy).HalfOpen,
+		// Whatever each is for, no connection may be silent.
+		"first connection mute": func(p *Proxy) { p.Mute(0) },
+		"last connection mute":  func(p *Proxy) { p.Mute(p.Connections() - 1) },
+		"refused":               func(p *Proxy) { p.Refuse(); p.Cut() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy := NewProxy(t, h.Address)
+			source := h.open(t, proxy.Addr())
+			ear := Listen(t, source)
+			q := h.Cases[0].Query(t)
+			Arm(t, source, ear, q)
+			outage(proxy)
+			for range 2 {
+				if until, err := confirm(t, source, confirmLimit); err == nil {
+					t.Fatalf("confirmed until %s by a server that does not answer", until)
+				}
+			}
+			proxy.Restore()
+			Arm(t, source, ear, q)
+			if _, err := confirm(t, source, readTimeout); err != nil {
+				t.Errorf("not confirmed after the outage: %v", err)
+			}
+		})
+	}
+}

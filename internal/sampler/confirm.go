@@ -1,0 +1,67 @@
+package sampler
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// trusted is how many safety intervals an idle queue is not read where it is confirmed
+// in each of them.
+const trusted = 6
+
+// rest returns when to read a queue again that is idle and armed. mu is held.
+//
+// Where the source confirms what is armed, a sixth of the queues is read in each safety
+// interval: what a broker and the scaler do for an idle queue hardly depends on how many
+// there are, and a wake-up that was lost all the same is made good within a minute.
+func (l *link) rest(w *watch, now time.Time) time.Time {
+	if _, confirms := l.source.Load().Source.(backlog.Confirmer); !confirms {
+		return l.tick(now, l.options.SafetyInterval)
+	}
+	if !l.trusting {
+		l.trusting, l.check = true, l.tick(now, l.options.SafetyInterval)
+	}
+	turn := time.Duration(w.number%trusted) * l.options.SafetyInterval
+	return l.tick(now.Add(-turn), trusted*l.options.SafetyInterval).Add(turn)
+}
+
+// shouldConfirm tells whether it is time to confirm what is armed.
+func (l *link) shouldConfirm(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.trusting && !l.check.After(now)
+}
+
+// confirm asks the source whether what is armed is as it was read. If that cannot be
+// said, all of it is read.
+func (l *link) confirm(ctx context.Context, source backlog.Source) {
+	bounded, cancel := context.WithTimeout(ctx, l.options.ReadTimeout)
+	until, err := source.(backlog.Confirmer).Confirm(bounded) //nolint:errcheck // rest trusts nothing else
+	cancel()
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.check = l.tick(now, l.options.SafetyInterval)
+	if err == nil {
+		l.confirmed.Store(&until)
+		l.meter.confirmations.Inc()
+		return
+	}
+	// Until a read shows that there is something to trust.
+	l.trusting = false
+	if ctx.Err() != nil {
+		return
+	}
+	cause := backlog.CauseEverything
+	if errors.Is(err, errors.ErrUnsupported) {
+		cause = backlog.CausePoll
+	}
+	for _, w := range l.watches {
+		if seen := w.seen.Load(); seen != nil && seen.Armed && w.position >= 0 && w.due.After(now) {
+			l.schedule.set(w, now, cause)
+		}
+	}
+}

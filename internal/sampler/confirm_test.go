@@ -1,0 +1,214 @@
+package sampler_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
+)
+
+// safety is the default of SafetyInterval.
+const safety = 10 * time.Second
+
+// TestConfirmedQueueStaysFresh: what is confirmed counts as seen, though hardly read.
+func TestConfirmedQueueStaysFresh(t *testing.T) {
+	inWorld(t, sampler.Options{}, func(w world) {
+		sub := w.subscribe("jobs")
+		time.Sleep(safety)
+		_, before, _ := w.fake.Reads()
+		asked := w.fake.Confirmations()
+		for range 300 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			for _, seen := range []backlog.Observation{sub.Observation(), w.observe("jobs")} {
+				if age := time.Since(seen.Latest.At); age > safety || !seen.Armed || seen.Err != nil {
+					w.Fatalf("%s old: %+v", age, seen)
+				}
+			}
+		}
+		if _, after, _ := w.fake.Reads(); after-before != 5 {
+			w.Errorf("%d reads in five minutes, want 5", after-before)
+		}
+		if got := w.fake.Confirmations() - asked; got != 30 {
+			w.Errorf("%d confirmations in five minutes, want 30", got)
+		}
+	})
+}
+
+// TestIdleReadsAreSpread: in each safety interval a sixth of the queues is read, in one
+// batch, and one confirmation stands for all.
+func TestIdleReadsAreSpread(t *testing.T) {
+	inWorld(t, sampler.Options{}, func(w world) {
+		for i := range 600 {
+			w.subscribe(fmt.Sprint("jobs", i))
+		}
+		time.Sleep(time.Minute)
+		for range 12 {
+			batches, queries, _ := w.fake.Reads()
+			asked := w.fake.Confirmations()
+			time.Sleep(safety)
+			synctest.Wait()
+			batchesAfter, queriesAfter, _ := w.fake.Reads()
+			got := []int{batchesAfter - batches, queriesAfter - queries, w.fake.Confirmations() - asked}
+			if diff := cmp.Diff([]int{1, 100, 1}, got); diff != "" {
+				w.Errorf("batches, queries, confirmations (-want +got):\n%s", diff)
+			}
+		}
+	})
+}
+
+// TestOutageOfConfirmedQueues: an engine that does not answer any more is found out as
+// soon as by reading, and what was confirmed before is not older than that.
+func TestOutageOfConfirmedQueues(t *testing.T) {
+	for name, fail := range map[string]func(*backlogtest.Fake){
+		"refused": func(f *backlogtest.Fake) { f.Fail(fmt.Errorf("refused: %w", backlog.ErrUnavailable)) },
+		"frozen":  func(f *backlogtest.Fake) { f.Freeze() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, sampler.Options{ReadTimeout: time.Second}, func(w world) {
+				for i := range 100 {
+					w.subscribe(fmt.Sprint("jobs", i))
+				}
+				time.Sleep(155 * time.Second)
+				began := time.Now()
+				fail(w.fake)
+				// An interval until it is asked, and the bounds of that and of the read.
+				time.Sleep(safety + 2*time.Second)
+				synctest.Wait()
+				for i := range 100 {
+					seen := w.observe(fmt.Sprint("jobs", i))
+					if !errors.Is(seen.Err, backlog.ErrUnavailable) || seen.Armed {
+						w.Fatalf("jobs%d in the outage: %+v", i, seen)
+					}
+					if age := began.Sub(seen.Latest.At); age < 0 || age > safety {
+						w.Fatalf("jobs%d was seen last %s before the outage, want at most %s", i, age, safety)
+					}
+				}
+				last := w.observe("jobs7").Latest.At
+				time.Sleep(time.Minute)
+				if seen := w.observe("jobs7"); seen.Err == nil || !seen.Latest.At.Equal(last) {
+					w.Errorf("a minute into the outage: %+v, want it seen last at %s", seen, last)
+				}
+				if name == "frozen" {
+					w.fake.Thaw()
+				}
+				w.fake.Fail(nil)
+				time.Sleep(12 * time.Second)
+				synctest.Wait()
+				if seen := w.observe("jobs7"); seen.Err != nil || !seen.Armed {
+					w.Errorf("after the outage: %+v", seen)
+				}
+			})
+		})
+	}
+}
+
+// TestWokenQueueIsNotConfirmed: a queue that changed and cannot be read was seen last
+// when it was confirmed last before the change, whatever is confirmed of the others.
+func TestWokenQueueIsNotConfirmed(t *testing.T) {
+	inWorld(t, sampler.Options{}, func(w world) {
+		w.subscribe("other")
+		w.subscribe("jobs")
+		time.Sleep(105 * time.Second)
+		changed := time.Now()
+		w.fake.FailQueue("jobs", fmt.Errorf("of another type: %w", backlog.ErrMismatch))
+		w.fake.SetReady("jobs", 3)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		seen := w.observe("jobs")
+		if age := changed.Sub(seen.Latest.At); !errors.Is(seen.Err, backlog.ErrMismatch) || age < 0 || age > safety {
+			w.Errorf("seen last %s before the change, want at most %s: %+v", age, safety, seen)
+		}
+		if other := w.observe("other"); time.Since(other.Latest.At) > safety {
+			w.Errorf("the other queue: %+v", other)
+		}
+	})
+}
+
+// TestChangedQueueIsNotConfirmed: the change of a queue with work is left to its regular
+// read, and until then the queue was seen last before the change.
+func TestChangedQueueIsNotConfirmed(t *testing.T) {
+	for _, when := range []string{"while it is read", "after it was read"} {
+		t.Run(when, func(t *testing.T) {
+			inWorld(t, sampler.Options{ActiveInterval: time.Minute}, func(w world) {
+				w.subscribe("other")
+				w.fake.SetReady("jobs", 3)
+				w.subscribe("jobs").SetWaiting(false)
+				time.Sleep(2 * time.Minute)
+				var changed time.Time
+				change := func() {
+					changed = time.Now()
+					w.fake.SetReady("jobs", 5)
+					// Time for the wake-up to arrive.
+					time.Sleep(time.Millisecond)
+				}
+				if when == "while it is read" {
+					w.fake.AfterRead(func(queries []backlog.Query) bool {
+						if !slices.Contains(queries, interest("jobs").Query) {
+							return false
+						}
+						change()
+						return true
+					})
+				}
+				for w.observe("jobs").Last.Cause != backlog.CausePoll {
+					time.Sleep(time.Second)
+					synctest.Wait()
+				}
+				if changed.IsZero() {
+					change()
+				}
+				time.Sleep(2 * safety)
+				synctest.Wait()
+				seen := w.observe("jobs")
+				if age := seen.Latest.At.Sub(changed); seen.Latest.Ready != 3 || age < -safety || age > time.Millisecond {
+					w.Errorf("seen last %s after the change: %+v", age, seen)
+				}
+			})
+		})
+	}
+}
+
+// TestLostWakeUpIsMadeGood: an engine that does not keep its promise costs a minute.
+func TestLostWakeUpIsMadeGood(t *testing.T) {
+	inWorld(t, sampler.Options{}, func(w world) {
+		w.subscribe("jobs")
+		time.Sleep(time.Minute)
+		w.fake.SetUnheard("jobs", backlog.Reading{Ready: 4})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if seen := w.observe("jobs"); seen.Latest.Ready != 4 {
+			w.Errorf("a minute after a wake-up that was lost: %+v", seen)
+		}
+	})
+}
+
+// TestChangeDuringARead: a queue with work that is found empty, and is filled again
+// before the sampler knows of it, is read once more.
+func TestChangeDuringARead(t *testing.T) {
+	inWorld(t, sampler.Options{}, func(w world) {
+		w.fake.SetReady("jobs", 5)
+		w.observe("jobs")
+		synctest.Wait()
+		w.fake.AfterRead(func([]backlog.Query) bool {
+			w.fake.SetReady("jobs", 3)
+			// Time for the wake-up to arrive.
+			time.Sleep(time.Millisecond)
+			return true
+		})
+		w.fake.SetReady("jobs", 0)
+		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
+		if seen := w.observe("jobs"); seen.Latest.Ready != 3 {
+			w.Errorf("saw %+v, want the 3 that came while it was read", seen)
+		}
+	})
+}
