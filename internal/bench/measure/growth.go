@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
@@ -18,9 +19,9 @@ const (
 	beats = 6
 	// growthWakes is how many wake-ups are timed.
 	growthWakes = 200
-	// growthLimit is how much dearer each further trigger may be among many than among
-	// few: linear is 1, and what is above it is the error of the measurement.
-	growthLimit = 1.25
+	// growthLimit is how much dearer a trigger may be among the most of them than among a
+	// fifth: linear is 1, and what is above it is the error of the measurement.
+	growthLimit = 1.15
 )
 
 // sizes are the numbers of triggers.
@@ -94,23 +95,28 @@ func Growth(ctx context.Context, programs Programs) (result Result, err error) {
 	return result, nil
 }
 
-// figure is the end of a curve. Its ratio is what a further trigger adds there by
-// what it added before: 1 where growth is linear.
+// figure is the end of a curve. Its ratio is what a trigger costs there by what it costs
+// at the point before: 1 where growth is linear, and less where a part of the cost does
+// not grow. The note has the same of what each further trigger adds.
 //
-// Worked example: 12 MB at 100, 48 MB at 1,000 and 408 MB at 10,000 triggers are 40 kB
-// for each further trigger twice, ratio 1.
+// Worked example: 12 MB at 100, 48 MB at 1,000 and 408 MB at 10,000 triggers are 48 kB
+// a trigger and then 41 kB, ratio 0.85; each further one adds 40 kB twice, ratio 1.
 func (c Curve) figure(bound figure.Bound) figure.Figure {
-	slope := func(from, to Point) float64 {
+	each := func(p Point) float64 { return p.Value / float64(p.Triggers) }
+	further := func(from, to Point) float64 {
 		return (to.Value - from.Value) / float64(to.Triggers-from.Triggers)
 	}
 	p := c.Points[len(c.Points)-3:]
 	f := figure.Figure{Name: "growth_" + c.Name, Value: p[2].Value, Unit: c.Unit, Bound: bound}
-	if bound.Of == figure.OfRatio {
-		f.Ratio = new(slope(p[1], p[2]) / slope(p[0], p[1]))
-	}
+	var notes []string
 	for _, point := range c.Points {
-		f.Note += fmt.Sprintf("%d: %.3g ", point.Triggers, point.Value)
+		notes = append(notes, fmt.Sprintf("%d: %.3g", point.Triggers, point.Value))
 	}
+	if bound.Of == figure.OfRatio {
+		f.Ratio = new(each(p[2]) / each(p[1]))
+		notes = append(notes, fmt.Sprintf("each further %.3g", further(p[1], p[2])/further(p[0], p[1])))
+	}
+	f.Note = strings.Join(notes, ", ")
 	return f
 }
 
