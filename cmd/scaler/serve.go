@@ -33,7 +33,7 @@ type serveCommand struct {
 	MaxStaleness        time.Duration `default:"30s" help:"How long the last good reading stands in for one that fails, where the trigger does not say." env:"SCALER_MAX_STALENESS"`
 	FirstReadingTimeout time.Duration `default:"2s" help:"How long a call waits for the first reading of a queue." env:"SCALER_FIRST_READING_TIMEOUT"`
 	ReadTimeout         time.Duration `default:"2s" help:"How long one batch of reads may take." env:"SCALER_READ_TIMEOUT"`
-	SafetyInterval      time.Duration `default:"10s" help:"How often an idle queue is read although its engine promised to tell." env:"SCALER_SAFETY_INTERVAL"`
+	SafetyInterval      time.Duration `default:"10s" help:"How often an idle queue is looked at although its engine promised to tell: confirmed where it can be, else read." env:"SCALER_SAFETY_INTERVAL"`
 	ActiveInterval      time.Duration `default:"1s" help:"How often a queue with work is read." env:"SCALER_ACTIVE_INTERVAL"`
 	WakeInterval        time.Duration `default:"20ms" help:"Least time between two reads of one queue." env:"SCALER_WAKE_INTERVAL"`
 	WatchTTL            time.Duration `name:"watch-ttl" default:"5m" help:"How long a queue is read after the last call that asked for it." env:"SCALER_WATCH_TTL"`

@@ -1386,13 +1386,13 @@ func (x *Watching) GetStirredAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// Look is one attempt to read a queue.
+// Look is one attempt to read a queue, or to confirm what was read.
 type Look struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it ended.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// What caused it: "first", "poll", "wake-up", "everything", "due", "retry" or
-	// "reopened".
+	// What caused it: "first", "poll", "confirmed", "wake-up", "everything", "due",
+	// "retry" or "reopened".
 	Cause         string `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
