@@ -39,6 +39,16 @@ func breakages() map[string]func(*testing.T) {
 			t.Cleanup(server.Thaw)
 			awaitGolden(t, "frozen", s.polled(ref("jobs")), "bridged", "(retry)")
 		},
+		"Redis goes silent while all queues are idle": func(t *testing.T) {
+			t.Helper()
+			server := redistest.Start(t)
+			s := start(t, standalone(server.Addr()), setup{})
+			s.stream(ref("jobs"))
+			awaitGolden(t, "quiet", s.polled(ref("jobs")), "(confirmed)", "armed")
+			server.Freeze()
+			t.Cleanup(server.Thaw)
+			awaitGolden(t, "quiet-frozen", s.polled(ref("jobs")), "bridged", "(retry)")
+		},
 		"Redis comes back empty": func(t *testing.T) {
 			t.Helper()
 			server, s := filled(t)

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,41 @@ func TestRedisFrozen(t *testing.T) {
 	}
 	redis.Thaw()
 	s.awaitValue(staleRef(), known)
+}
+
+// TestIdleAndFrozen: a queue that is idle, and hardly read, is not believed to be idle
+// for longer than one that is read all the time.
+func TestIdleAndFrozen(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	s := start(t, standalone(redis.Addr()), setup{})
+	s.stream(staleRef())
+	redistest.Eventually(t, "the queue is confirmed", func() bool {
+		_, text := s.explanation()
+		return strings.Contains(text, "(confirmed)")
+	})
+	redis.Freeze()
+	t.Cleanup(redis.Thaw)
+	began := time.Now()
+	for {
+		value, active, err := s.ask(staleRef())
+		since := time.Since(began)
+		switch {
+		case err == nil && (value != 0 || active):
+			t.Fatalf("%s after the outage began: value %v, active %t", since, value, active)
+		case err == nil && since > 2*staleness:
+			t.Fatalf("still idle %s after the outage began", since)
+		case err == nil:
+			time.Sleep(10 * time.Millisecond)
+			continue
+		case status.Code(err) != codes.Unavailable:
+			t.Fatalf("%s after the outage began: %v, want Unavailable", since, err)
+		case since < staleness-2*time.Second:
+			// It was confirmed at most a safety interval before.
+			t.Fatalf("unavailable %s after the outage began: %v", since, err)
+		}
+		return
+	}
 }
 
 func TestRedisRestartedEmpty(t *testing.T) {

@@ -68,6 +68,7 @@ func TestIdleReadsAreSpread(t *testing.T) {
 // TestOutageOfConfirmedQueues: an engine that does not answer any more is found out as
 // soon as by reading, and what was confirmed before is not older than that.
 func TestOutageOfConfirmedQueues(t *testing.T) {
+	t.Parallel()
 	for name, fail := range map[string]func(*backlogtest.Fake){
 		"refused": func(f *backlogtest.Fake) { f.Fail(fmt.Errorf("refused: %w", backlog.ErrUnavailable)) },
 		"frozen":  func(f *backlogtest.Fake) { f.Freeze() },
@@ -136,6 +137,7 @@ func TestWokenQueueIsNotConfirmed(t *testing.T) {
 // TestChangedQueueIsNotConfirmed: the change of a queue with work is left to its regular
 // read, and until then the queue was seen last before the change.
 func TestChangedQueueIsNotConfirmed(t *testing.T) {
+	t.Parallel()
 	for _, when := range []string{"while it is read", "after it was read"} {
 		t.Run(when, func(t *testing.T) {
 			inWorld(t, sampler.Options{ActiveInterval: time.Minute}, func(w world) {

@@ -96,6 +96,7 @@ func exerciseEverywhere(t *testing.T, cases func(*redistest.Server) []backlogtes
 					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
 					Cases:      cases(server),
 					Wakes:      true,
+					Confirms:   name == "tracking",
 				})
 			})
 		}
