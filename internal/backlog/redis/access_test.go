@@ -196,19 +196,40 @@ func TestWithoutInfo(t *testing.T) {
 }
 
 // TestTLS: the server is checked, and the client shows its certificate.
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	// Of the servers that the tests install, only the system's speaks TLS.
-	server := redistest.Start(t, redistest.WithTLS())
+// secured starts a server that speaks TLS, and returns the settings with which it lets
+// somebody in. Of the servers that the tests install, only the system's speaks TLS.
+func secured(t *testing.T) (server *redistest.Server, good map[string]any) {
+	t.Helper()
+	server = redistest.Start(t, redistest.WithTLS())
 	c := server.Certificates()
-	file := func(path string) backlog.File {
+	good = map[string]any{"tls": true}
+	for name, path := range map[string]string{"tlsCAFile": c.CAFile, "tlsCertFile": c.CertFile, "tlsKeyFile": c.KeyFile} {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return backlog.File{Path: path, Data: data}
+		good[name] = backlog.File{Path: path, Data: data}
 	}
-	good := map[string]any{"tls": true, "tlsCAFile": file(c.CAFile), "tlsCertFile": file(c.CertFile), "tlsKeyFile": file(c.KeyFile)}
+	return server, good
+}
+
+func TestTLSWakes(t *testing.T) {
+	t.Parallel()
+	server, good := secured(t)
+	source := openServer(t, server, good)
+	ear := backlogtest.Listen(t, source)
+	q := list("jobs")
+	backlogtest.Arm(t, source, ear, q)
+	server.Do("LPUSH", "jobs", "a")
+	ear.Await(t, q)
+	backlogtest.Arm(t, source, ear, q)
+	server.Do("CLIENT", "KILL", "TYPE", "normal")
+	ear.AwaitEverything(t)
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	server, good := secured(t)
 	with := func(name string, value any) map[string]any {
 		changed := map[string]any{name: value}
 		for n, v := range good {
@@ -218,22 +239,10 @@ func TestTLS(t *testing.T) {
 		}
 		return changed
 	}
-	t.Run("good", func(t *testing.T) {
-		t.Parallel()
-		source := openServer(t, server, good)
-		ear := backlogtest.Listen(t, source)
-		q := list("jobs")
-		backlogtest.Arm(t, source, ear, q)
-		server.Do("LPUSH", "jobs", "a")
-		ear.Await(t, q)
-		backlogtest.Arm(t, source, ear, q)
-		server.Do("CLIENT", "KILL", "TYPE", "normal")
-		ear.AwaitEverything(t)
-	})
 	for name, more := range map[string]map[string]any{
 		"no tls":                nil,
-		"no certificate":        {"tls": true, "tlsCAFile": file(c.CAFile)},
-		"unknown authority":     {"tls": true, "tlsCertFile": file(c.CertFile), "tlsKeyFile": file(c.KeyFile)},
+		"no certificate":        {"tls": true, "tlsCAFile": good["tlsCAFile"]},
+		"unknown authority":     {"tls": true, "tlsCertFile": good["tlsCertFile"], "tlsKeyFile": good["tlsKeyFile"]},
 		"another server's name": with("tlsServerName", "elsewhere.example"),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ package redistest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -219,7 +220,7 @@ func (s *Server) launch() error {
 		_ = process.Wait()
 		close(exited)
 	}()
-	if err := s.awaitAnswer(exited); err != nil {
+	if err := s.awaitAnswer(process.Process.Pid, exited); err != nil {
 		_ = process.Process.Kill()
 		<-exited
 		return fmt.Errorf("start %s on %s: %w\n%s", s.binary, s.Addr(), err, output)
@@ -238,10 +239,10 @@ func (s *Server) config() string {
 }
 
 // awaitAnswer waits until the server accepts connections and has loaded its data.
-func (s *Server) awaitAnswer(exited <-chan struct{}) error {
+func (s *Server) awaitAnswer(pid int, exited <-chan struct{}) error {
 	deadline := time.Now().Add(patience)
 	for {
-		err := s.answers()
+		err := s.answers(pid)
 		if err == nil {
 			return nil
 		}
@@ -256,7 +257,9 @@ func (s *Server) awaitAnswer(exited <-chan struct{}) error {
 	}
 }
 
-func (s *Server) answers() error {
+// answers returns nil if it is the process pid that answers, and not another server that
+// has taken the port.
+func (s *Server) answers(pid int) error {
 	// The client library would log each port that is not open yet.
 	probe, err := net.DialTimeout("tcp", s.Addr(), time.Second) //nolint:noctx // bounded
 	if err != nil {
@@ -271,7 +274,13 @@ func (s *Server) answers() error {
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	err = client.Ping(ctx).Err()
+	if err = client.Ping(ctx).Err(); err == nil {
+		var info string
+		info, err = client.Info(ctx, "server").Result()
+		if err == nil && !strings.Contains(info, fmt.Sprintf("\r\nprocess_id:%d\r\n", pid)) {
+			return errors.New("another server answers")
+		}
+	}
 	if err != nil && (strings.HasPrefix(err.Error(), "NOAUTH") || strings.HasPrefix(err.Error(), "NOPERM")) {
 		return nil
 	}
