@@ -116,12 +116,16 @@ func (sidekiqFindStep) commands(dst []command, now time.Time) []command {
 func (sidekiqFindStep) outcome(replies []reply, _ time.Time) outcome {
 	c := &counts{replies: replies}
 	var found backlog.Reading
-	for range replies {
+	for i := range replies {
 		jobs := c.texts(-1)
-		for i := 0; i+1 < len(jobs); i += 2 {
-			if queue, known := namedQueue(jobs[i]); known {
+		for j := 0; j+1 < len(jobs); j += 2 {
+			if queue, known := namedQueue(jobs[j]); known {
 				found.Parts = append(found.Parts, backlog.Part{Queue: queue})
 			}
+		}
+		if isFuture := i%2 == 1; isFuture && len(jobs) == 2*sidekiqFuture {
+			// When the last one is due, there are others to be looked at.
+			found.NextDue = earlier(found.NextDue, c.timeOf(jobs[len(jobs)-1]))
 		}
 	}
 	if c.err != nil {
