@@ -148,7 +148,9 @@ func (s *asynqDetailStep) outcome(replies []reply, _ time.Time) outcome {
 		return fail(c.err)
 	}
 	if len(names) == 0 {
-		// They were aggregated between the two round trips.
+		// They went to be aggregated between the two round trips.
+		r.Due += s.groups
+		r.Quality = backlog.LowerBound
 		return done(r)
 	}
 	return outcome{next: &asynqGroupsStep{asynqStep: s.asynqStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
@@ -187,14 +189,20 @@ func (s *asynqGroupsStep) commands(dst []command, _ time.Time) []command {
 func (s *asynqGroupsStep) outcome(replies []reply, _ time.Time) outcome {
 	c := &counts{replies: replies}
 	r := s.reading
+	more := s.more
 	for range s.names {
-		r.Due += c.number()
+		n := c.number()
+		if n == 0 {
+			// It went to be aggregated after these sets were counted.
+			more++
+		}
+		r.Due += n
 	}
 	if c.err != nil {
 		return fail(c.err)
 	}
-	if s.more > 0 {
-		r.Due += s.more
+	if more > 0 {
+		r.Due += more
 		r.Quality = backlog.LowerBound
 	}
 	return done(r)

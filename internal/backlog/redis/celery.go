@@ -132,10 +132,14 @@ func (s *celeryStep) commands(dst []command, _ time.Time) []command {
 	for _, list := range s.lists {
 		dst = append(dst, command{key: list, class: 'l', args: []any{"LLEN", list}})
 	}
-	if s.which != "none" {
+	switch s.which {
+	case "queue":
 		// Nobody has to be woken by it: what comes here comes from a list, and what
 		// is restored goes to one.
 		dst = append(dst, command{key: s.unacked, args: []any{"HLEN", s.unacked}})
+	case "all":
+		// What comes here may come from the list of any queue.
+		dst = append(dst, command{key: s.unacked, class: 'h', args: []any{"HLEN", s.unacked}})
 	}
 	return dst
 }

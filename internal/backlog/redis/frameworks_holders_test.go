@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -108,7 +109,10 @@ func holdSidekiq(t testing.TB, name string) holder {
 		kept: func() bool { own := s.counts("mail"); return own.Size+own.Work > 0 },
 		recover: func() {
 			work, _ := s.server.Do("KEYS", "*:work").([]any)
-			expire(t, s.server, work...)
+			for _, key := range work {
+				process, _ := key.(string)
+				expire(t, s.server, key, strings.TrimSuffix(process, ":work"))
+			}
 		},
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
 // rqCounts are what RQ itself counts.
@@ -128,6 +130,32 @@ func TestRQKilledWorker(t *testing.T) {
 		worker.kill()
 		p.agrees(t, "its worker is killed", q, running)
 		p.prove(columnInFlight)
+	})
+}
+
+// TestRQTaken: a job that a worker has taken and not begun yet is one job, wherever the
+// worker was killed.
+func TestRQTaken(t *testing.T) {
+	t.Parallel()
+	eachRQ(t, func(t *testing.T, p *python) {
+		t.Helper()
+		q := layoutQuery("rq", "mails", "age", "payload")
+		own := rqFigures(p, "mails")
+		for range 5 {
+			p.do(nil, "add", "mails", "hold", map[string]any{})
+		}
+		for i, starts := range []bool{false, true, true, false} {
+			p.do(nil, "take", "mails", starts)
+			r := p.agrees(t, "taken", q, own)
+			if r.Ready != int64(4-i) || r.InFlight.N != int64(i+1) || r.Oldest.Kind != backlog.AgeExact {
+				t.Errorf("%d of 5 jobs taken read as %+v", i+1, r)
+			}
+		}
+		denied := openServer(t, p.server, user(redistest.Version{}, p.server, "%R~rq:*", redis.ACLRules))
+		r := backlogtest.MustRead(t, denied, layoutQuery("rq", "mails"))
+		if r.InFlight.N != 6 || r.Quality != backlog.UpperBound {
+			t.Errorf("without the right to tell them apart, 4 jobs of which 2 are in two places read as %+v", r)
+		}
 	})
 }
 

@@ -44,8 +44,18 @@ func rubyAndPHPCases(server *redistest.Server) []backlogtest.Case {
 	return []backlogtest.Case{
 		{
 			Name: "sidekiq", Query: query("sidekiq"), Spoil: spoil("queue:"), EmptyExists: true,
-			Add:    each("SADD queues QUEUE", `LPUSH queue:QUEUE {"queue":"QUEUE"}`),
-			Settle: each("RPOP queue:QUEUE"),
+			Add: each("SADD queues QUEUE", `LPUSH queue:QUEUE {"queue":"QUEUE"}`),
+			Take: each("RPOP queue:QUEUE", `HSET WORKER:work thread {"queue":"QUEUE"}`, "SADD processes WORKER",
+				`HSET WORKER info {"queues":["QUEUE"]} beat 1700000000.5`),
+			Settle: func(_ testing.TB, q backlog.Query, n int) {
+				busy, _ := server.Do("KEYS", "*:"+q.Queue+":work").([]any)
+				for _, work := range busy[:n] {
+					key, _ := work.(string)
+					server.Do("DEL", key)
+					// Two heartbeats later.
+					server.Do("HSET", strings.TrimSuffix(key, ":work"), "beat", "1700000020.75")
+				}
+			},
 		},
 		{
 			Name: "resque", Query: query("resque"), Spoil: spoil("resque:queue:"), EmptyExists: true,

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -15,26 +14,32 @@ func (s *resqueFindStep) commands(dst []command, now time.Time) []command {
 	key, limit := s.namespace+":delayed_queue_schedule", clockSeconds.due(now)
 	return append(dst,
 		command{key: key, class: 'z', args: []any{"ZRANGE", key, "-inf", limit, "BYSCORE", "LIMIT", 0, resqueTimes}},
-		command{key: key, class: 'z', args: []any{"ZRANGE", key, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, 1}},
+		command{key: key, class: 'z', args: []any{"ZRANGE", key, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"}},
 	)
 }
 
 func (s *resqueFindStep) outcome(replies []reply, _ time.Time) outcome {
 	c := &counts{replies: replies}
-	times := slices.Concat(c.texts(-1), c.texts(-1))
+	times, next := c.texts(-1), c.texts(-1)
+	var found backlog.Reading
+	if len(next) == 2 {
+		// A member is the moment itself. Then there is another one to be looked at.
+		times, found.NextDue = append(times, next[0]), c.timeOf(next[1])
+	}
 	switch {
 	case c.err != nil:
 		return fail(c.err)
 	case len(times) == 0:
-		return done(backlog.Reading{})
+		return done(found)
 	default:
-		return outcome{next: &resqueFindJobsStep{resqueFindStep: s, times: times}}
+		return outcome{next: &resqueFindJobsStep{resqueFindStep: s, found: found, times: times}}
 	}
 }
 
 // A resqueFindJobsStep asks for the jobs of these moments.
 type resqueFindJobsStep struct {
 	*resqueFindStep
+	found backlog.Reading
 	times []string
 }
 
@@ -48,7 +53,7 @@ func (s *resqueFindJobsStep) commands(dst []command, _ time.Time) []command {
 
 func (s *resqueFindJobsStep) outcome(replies []reply, _ time.Time) outcome {
 	c := &counts{replies: replies}
-	var found backlog.Reading
+	found := s.found
 	for range s.times {
 		for _, job := range c.texts(-1) {
 			if queue, known := namedQueue(job); known {

@@ -123,9 +123,12 @@ func (r *round) include(now time.Time) bool {
 // reading puts the readings of all queues together.
 func (r *round) reading(now time.Time) backlog.Reading {
 	parts := make([]backlog.Part, 0, len(r.turns))
+	// look is when there may be further queues to be found.
+	var look time.Time
 	for i := range r.turns {
 		t := &r.turns[i]
 		if t.finds {
+			look = earlier(look, t.reading.NextDue)
 			continue
 		}
 		if t.reading.Backlog() > 0 || !t.reading.NextDue.IsZero() {
@@ -138,6 +141,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 		parts = append(parts, backlog.Part{Queue: t.queue, Reading: t.reading})
 	}
 	whole := backlog.Together(parts)
+	whole.NextDue = earlier(whole.NextDue, look)
 	if len(r.several.patterns) == 0 {
 		return whole
 	}

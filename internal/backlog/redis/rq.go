@@ -2,11 +2,16 @@ package redis
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+const (
+	// rqIntermediate is among how many jobs that a worker has taken from the queue those
+	// are looked for that it runs, and rqRunning is how many of these are looked at.
+	rqIntermediate, rqRunning = 100, 1000
 )
 
 // rqLayout is a queue of RQ (Redis Queue). The keys are those of RQ 2 and 3:
@@ -26,7 +31,7 @@ func rqLayout() layout {
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "scheduled jobs and retries whose time has come, and jobs whose dependencies are done and that are not on the queue yet",
-			InFlight: "the jobs that workers have taken, also those of a worker that was killed, until RQ gives them up",
+			InFlight: "the jobs that workers have taken, also those of a worker that was killed, until RQ gives them up; of more than 1,000, or without the right +lindex, those that are about to start may count twice",
 			Oldest:   "exact while nothing waits but scheduled work that is due; with age payload exact, the time at which the first job on the queue was enqueued; else a lower bound or unknown",
 		},
 		discover: func(p backlog.Params) discovery { return discovery{registry: rqRegistry(rqPrefix(p), "")} },
@@ -99,41 +104,25 @@ func (s *rqStep) outcome(replies []reply, _ time.Time) outcome {
 		Paused:   suspended > 0,
 	}
 	switch {
+	case taken == 0 || wip == 0:
+		return s.after(reading, first, scheduled.since)
+	case taken > rqIntermediate || wip > rqRunning:
+		reading.Quality = backlog.UpperBound
+		return s.after(reading, first, scheduled.since)
+	default:
+		return outcome{next: &rqTakenStep{rqStep: s, reading: reading, taken: taken, first: first, due: scheduled.since}}
+	}
+}
+
+// after returns what follows a reading whose counts are known. first is the id of the
+// first job on the queue, and due since when the first scheduled one has been due.
+func (s *rqStep) after(reading backlog.Reading, first string, due time.Time) outcome {
+	switch {
 	case reading.Backlog() == 0 && reading.NextDue.IsZero():
 		return s.registry.ask(reading)
 	case first != "":
-		return outcome{next: &rqAgeStep{key: s.jobs + first, reading: reading, due: scheduled.since}}
+		return outcome{next: &rqAgeStep{key: s.jobs + first, reading: reading, due: due}}
 	default:
 		return done(reading)
 	}
-}
-
-// An rqAgeStep asks when the first job on the queue was put there.
-type rqAgeStep struct {
-	key     string
-	reading backlog.Reading
-	// due is since when the first scheduled job has been due; zero if none is.
-	due time.Time
-}
-
-func (s *rqAgeStep) commands(dst []command, _ time.Time) []command {
-	return append(dst, command{key: s.key, args: []any{"HGET", s.key, "enqueued_at"}})
-}
-
-func (s *rqAgeStep) outcome(replies []reply, _ time.Time) outcome {
-	c := counts{replies: replies}
-	at, found := c.text()
-	if c.err != nil {
-		return fail(c.err)
-	}
-	if !found {
-		// The job was deleted; a worker will throw its id away.
-		return done(s.reading)
-	}
-	since, err := time.Parse(time.RFC3339Nano, at)
-	if err != nil {
-		return fail(fmt.Errorf("%w: enqueued_at of a job is no time: %w", errReply, err))
-	}
-	s.reading.Oldest = backlog.Age{Since: earlier(since, s.due), Kind: backlog.AgeExact}
-	return done(s.reading)
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -16,8 +15,6 @@ const (
 	sidekiqFuture = 100
 	// sidekiqProcesses is how many processes are asked what they work on.
 	sidekiqProcesses = 1000
-	// sidekiqLife is for how long Sidekiq remembers a process that it does not hear of.
-	sidekiqLife = time.Minute
 	// sidekiqMilliseconds is the least enqueued_at that is in milliseconds, as Sidekiq 8
 	// writes it; in seconds, as it was before, this is the year 5138.
 	sidekiqMilliseconds = 1e11
@@ -31,7 +28,7 @@ func sidekiqLayout() layout {
 			Name: "sidekiq", SharesKeys: true,
 			Summary: "A queue of Sidekiq (Ruby). Scheduled jobs and retries are moved to their queue by a running process alone, so at zero replicas they count as due here when their time has come. " +
 				"They lie in two sets for all queues and say only in themselves which one is theirs: the first 1,000 due and 100 future ones of each set are looked at. " +
-				"What workers hold is told by the heartbeats of their processes, every 10 s; in between, a queue that shrank counts as one job in flight. Jobs that Sidekiq Pro's super_fetch keeps for a dead process do not count. " +
+				"What workers hold is told by the heartbeats of their processes, every 10 s; a queue that shrank counts as one job in flight until each process has sent two more, 10 to 20 s. Jobs that Sidekiq Pro's super_fetch keeps for a dead process do not count. " +
 				"Keys: queue:NAME, schedule, retry, processes, HOST:PID:*, queues, paused. It needs the rights +sismember +sscan +srandmember +hvals +hmget.",
 			Queue:    "name of the queue, without queue:",
 			Patterns: registered("set queues"),
@@ -77,6 +74,9 @@ type sidekiqStep struct {
 	// taken is when the queue was last seen to have shrunk; zero once every process
 	// has told since then what it works on.
 	taken time.Time
+	// heard is when each process that serves the queue had been heard of by then, by its
+	// own clock; nil until they were asked.
+	heard map[string]time.Time
 }
 
 func (s *sidekiqStep) commands(dst []command, now time.Time) []command {
@@ -116,12 +116,16 @@ func (sidekiqFindStep) commands(dst []command, now time.Time) []command {
 func (sidekiqFindStep) outcome(replies []reply, _ time.Time) outcome {
 	c := &counts{replies: replies}
 	var found backlog.Reading
-	for range replies {
+	for i := range replies {
 		jobs := c.texts(-1)
-		for i := 0; i+1 < len(jobs); i += 2 {
-			if queue, known := namedQueue(jobs[i]); known {
+		for j := 0; j+1 < len(jobs); j += 2 {
+			if queue, known := namedQueue(jobs[j]); known {
 				found.Parts = append(found.Parts, backlog.Part{Queue: queue})
 			}
+		}
+		if isFuture := i%2 == 1; isFuture && len(jobs) == 2*sidekiqFuture {
+			// When the last one is due, there are others to be looked at.
+			found.NextDue = earlier(found.NextDue, c.timeOf(jobs[len(jobs)-1]))
 		}
 	}
 	if c.err != nil {
@@ -159,11 +163,11 @@ func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
 		reading.Oldest = backlog.Age{Since: earlier(enqueued, work.since), Kind: backlog.AgeExact}
 	}
 	if reading.Ready < s.lastReady {
-		s.taken = now
+		s.taken, s.heard = now, nil
 	}
 	s.lastReady = reading.Ready
 	if len(processes) == 0 {
-		return s.finish(reading, sidekiqWork{}, now)
+		return s.finish(reading, newSidekiqWork(), now)
 	}
 	return outcome{next: &sidekiqWorkStep{sidekiqStep: s, reading: reading, processes: processes}}
 }
@@ -201,79 +205,6 @@ func (c *counts) timeOf(text string) time.Time {
 	return clockSeconds.time(value)
 }
 
-// finish completes a reading by what the processes said.
-func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Time) outcome {
-	if !w.before(s.taken) || now.Sub(s.taken) > sidekiqLife {
-		s.taken = time.Time{}
-	}
-	// A process that took jobs may not have said so yet.
-	if w.unknown || !s.taken.IsZero() {
-		w.inFlight = max(w.inFlight, 1)
-		if reading.Quality == backlog.Exact {
-			reading.Quality = backlog.LowerBound
-		}
-	}
-	reading.InFlight = backlog.Exactly(w.inFlight)
-	reading.Consumers = backlog.Exactly(int64(len(w.beats)))
-	if reading.Backlog() == 0 && reading.NextDue.IsZero() {
-		return s.registry.ask(reading)
-	}
-	return done(reading)
-}
-
-// A sidekiqWorkStep asks the processes what they work on.
-type sidekiqWorkStep struct {
-	*sidekiqStep
-	reading   backlog.Reading
-	processes []string
-}
-
-func (s *sidekiqWorkStep) commands(dst []command, _ time.Time) []command {
-	for _, process := range s.processes {
-		dst = append(dst,
-			command{key: process + ":work", args: []any{"HVALS", process + ":work"}},
-			command{key: process, args: []any{"HMGET", process, "info", "beat"}},
-		)
-	}
-	return dst
-}
-
-func (s *sidekiqWorkStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
-	w := sidekiqWork{unknown: len(s.processes) == sidekiqProcesses}
-	for range s.processes {
-		for _, job := range c.texts(-1) {
-			queue, known := namedQueue(job)
-			if known && queue == s.name {
-				w.inFlight++
-			}
-			w.unknown = w.unknown || !known
-		}
-		about := c.texts(2)
-		if info, beat := about[0], about[1]; info != "" && sidekiqServes(info, s.name) {
-			w.beats = append(w.beats, c.timeOf(beat))
-		}
-	}
-	if c.err != nil {
-		return fail(c.err)
-	}
-	return s.finish(s.reading, w, now)
-}
-
-// sidekiqWork is what processes said of their work for one queue.
-type sidekiqWork struct {
-	inFlight int64
-	// unknown says that there may be more.
-	unknown bool
-	// beats are when each process that serves the queue was last heard of.
-	beats []time.Time
-}
-
-// before tells whether a process was last heard of before t.
-func (w sidekiqWork) before(t time.Time) bool {
-	return slices.ContainsFunc(w.beats, func(beat time.Time) bool { return !beat.After(t) })
-}
-
 // namedQueue returns the queue that a job in JSON names, or what a worker says of one.
 func namedQueue(text string) (queue string, known bool) {
 	var job struct {
@@ -281,16 +212,6 @@ func namedQueue(text string) (queue string, known bool) {
 	}
 	err := json.Unmarshal([]byte(text), &job)
 	return job.Queue, err == nil && job.Queue != ""
-}
-
-// sidekiqServes tells whether a process takes jobs of a queue; one that does not say
-// what it takes may.
-func sidekiqServes(info, queue string) bool {
-	var process struct {
-		Queues []string `json:"queues"`
-	}
-	err := json.Unmarshal([]byte(info), &process)
-	return err != nil || len(process.Queues) == 0 || slices.Contains(process.Queues, queue)
 }
 
 // sidekiqEnqueued returns when a job was enqueued; zero if it does not say.

@@ -36,9 +36,11 @@ def add_in(name, seconds):
 
 def counts(name):
     q = queue(name)
+    started = q.started_job_registry.get_job_ids(cleanup=False)
     return {
         "queued": len(q),
-        "intermediate": len(q.intermediate_queue.get_job_ids()),
+        # As RQ has it when it cleans up: those that are not started.
+        "intermediate": len([job for job in q.intermediate_queue.get_job_ids() if job not in started]),
         "started": q.started_job_registry.get_job_count(cleanup=False),
         "scheduled": q.scheduled_job_registry.get_job_count(cleanup=False),
         "toSchedule": len(q.scheduled_job_registry.get_jobs_to_schedule()),
@@ -57,6 +59,13 @@ def leave_ready(name):
     q.ready_job_registry.add(job)
 
 
+def take(name, starts):
+    """Takes a job as a worker does that dies before it runs it: before or after it has noted that it starts."""
+    job, _ = rq.Queue.dequeue_any([queue(name)], None, connection)
+    if starts:
+        rq.SimpleWorker([queue(name)], connection=connection).prepare_execution(job)
+
+
 def work(name, options):
     # Without a process of its own for the job, which would outlive a worker that is killed.
     rq.SimpleWorker([queue(name)], connection=connection).work(**options)
@@ -70,6 +79,7 @@ serve(
     leaveReady=leave_ready,
     suspend=lambda: suspension.suspend(connection),
     resume=lambda: suspension.resume(connection),
+    take=take,
     version=lambda: rq.__version__ if hasattr(rq, "__version__") else rq.VERSION,
     work=work,
 )

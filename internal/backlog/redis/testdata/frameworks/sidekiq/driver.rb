@@ -1,5 +1,6 @@
 # Drives Sidekiq for the tests: each line of the input is a JSON array, a command with its
-# arguments, and is answered by {"result": ...} or {"error": ...}. "driver.rb worker QUEUE..." is a worker.
+# arguments, and is answered by {"result": ...} or {"error": ...}. "driver.rb worker QUEUE..." is a worker, and
+# "driver.rb slow QUEUE..." one on a machine so busy that its heartbeat is on its way for seconds when it takes a job.
 require "json"
 require "sidekiq"
 require "sidekiq/api"
@@ -19,8 +20,15 @@ class FailJob
   def perform = raise("as it should")
 end
 
-if ARGV[0] == "worker"
+if %w[worker slow].include?(ARGV[0])
   require "sidekiq/cli"
+  if ARGV[0] == "slow"
+    Sidekiq::Launcher.prepend(Module.new do
+      # It comes between what a heartbeat says of the work and its time.
+      def check_rtt = sleep(2) && super
+    end)
+    Sidekiq::Manager.prepend(Module.new { def start = sleep(0.5) && super })
+  end
   cli = Sidekiq::CLI.instance
   cli.parse(["-r", File.expand_path(__FILE__), "-c", "2", "-t", "1", *ARGV.drop(1).flat_map { |q| ["-q", q] }])
   ARGV.clear
