@@ -26,7 +26,10 @@ func TestCauses(t *testing.T) {
 		}{
 			{func() {}, 0, backlog.CauseFirst, false},
 			{func() { // from here on half a second away from the regular reads
-				time.Sleep(10 * time.Second)
+				time.Sleep(2 * time.Minute)
+				for w.observe("jobs").Last.Cause != backlog.CausePoll {
+					time.Sleep(time.Second)
+				}
 				time.Sleep(time.Until(w.observe("jobs").Last.At.Add(10*time.Second + 500*time.Millisecond)))
 			}, 0, backlog.CauseConfirmed, false},
 			{func() { w.fake.SetReady("jobs", 3) }, 20 * time.Millisecond, backlog.CauseWakeUp, true},

@@ -9,20 +9,29 @@ import (
 )
 
 // trusted is how many safety intervals an idle queue is not read where it is confirmed
-// in each of them.
+// in each of them, and for how many it is read first, at the start and after it stirred.
 const trusted = 6
 
 // rest returns when to read a queue again that is idle and armed. mu is held.
 //
 // Where the source confirms what is armed, a sixth of the queues is read in each safety
 // interval: what a broker and the scaler do for an idle queue hardly depends on how many
-// there are, and a wake-up that was lost all the same is made good within a minute.
+// there are, and a wake-up that was lost all the same is made good within a minute. Not
+// so in the minute after the queue stirred or was read first: what a worker has just
+// taken may be told of where nothing is armed, such as by its next heartbeat.
 func (l *link) rest(w *watch, now time.Time) time.Time {
 	if _, confirms := l.source.Load().Source.(backlog.Confirmer); !confirms {
 		return l.tick(now, l.options.SafetyInterval)
 	}
 	if !l.trusting {
 		l.trusting, l.check = true, l.tick(now, l.options.SafetyInterval)
+	}
+	lately := w.stirred
+	if seen := w.seen.Load(); seen != nil && seen.Since.After(lately) {
+		lately = seen.Since
+	}
+	if now.Sub(lately) < trusted*l.options.SafetyInterval {
+		return l.tick(now, l.options.SafetyInterval)
 	}
 	turn := time.Duration(w.number%trusted) * l.options.SafetyInterval
 	return l.tick(now.Add(-turn), trusted*l.options.SafetyInterval).Add(turn)

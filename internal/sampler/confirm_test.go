@@ -22,7 +22,7 @@ const safety = 10 * time.Second
 func TestConfirmedQueueStaysFresh(t *testing.T) {
 	inWorld(t, sampler.Options{}, func(w world) {
 		sub := w.subscribe("jobs")
-		time.Sleep(safety)
+		time.Sleep(2 * time.Minute)
 		_, before, _ := w.fake.Reads()
 		asked := w.fake.Confirmations()
 		for range 300 {
@@ -50,7 +50,7 @@ func TestIdleReadsAreSpread(t *testing.T) {
 		for i := range 600 {
 			w.subscribe(fmt.Sprint("jobs", i))
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		for range 12 {
 			batches, queries, _ := w.fake.Reads()
 			asked := w.fake.Confirmations()
@@ -183,7 +183,7 @@ func TestChangedQueueIsNotConfirmed(t *testing.T) {
 func TestLostWakeUpIsMadeGood(t *testing.T) {
 	inWorld(t, sampler.Options{}, func(w world) {
 		w.subscribe("jobs")
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		w.fake.SetUnheard("jobs", backlog.Reading{Ready: 4})
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -191,6 +191,35 @@ func TestLostWakeUpIsMadeGood(t *testing.T) {
 			w.Errorf("a minute after a wake-up that was lost: %+v", seen)
 		}
 	})
+}
+
+// TestStirredQueueIsRead: for a minute after it stirred, or was read first, an idle queue
+// is read in each safety interval, for what a worker took may show late and unheard.
+func TestStirredQueueIsRead(t *testing.T) {
+	t.Parallel()
+	for name, stir := range map[string]func(world){
+		"read first": func(world) {},
+		"stirred": func(w world) {
+			time.Sleep(3 * time.Minute)
+			w.fake.SetReady("jobs", 1)
+			time.Sleep(time.Second)
+			w.fake.SetReady("jobs", 0)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, sampler.Options{}, func(w world) {
+				w.subscribe("jobs")
+				stir(w)
+				time.Sleep(45 * time.Second)
+				w.fake.SetUnheard("jobs", backlog.Reading{InFlight: backlog.Exactly(1)})
+				time.Sleep(safety)
+				synctest.Wait()
+				if seen := w.observe("jobs"); seen.Latest.InFlight.N != 1 {
+					w.Errorf("work that was taken is not seen: %+v", seen)
+				}
+			})
+		})
+	}
 }
 
 // TestChangeDuringARead: a queue with work that is found empty, and is filled again

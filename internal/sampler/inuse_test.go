@@ -51,7 +51,7 @@ func TestDrainedQueueInUse(t *testing.T) {
 		if reads := w.queries(10 * time.Second); reads < 9 || reads > 11 {
 			w.Errorf("%d reads in the first 10 s after that, want one a second", reads)
 		}
-		w.queries(15 * time.Second)
+		w.queries(15*time.Second + time.Minute)
 		if reads := w.queries(time.Minute); reads != 1 {
 			w.Errorf("%d reads a minute of a queue that is in use no more, want 1", reads)
 		}

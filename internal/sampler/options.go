@@ -11,7 +11,7 @@ import (
 type Options struct {
 	// SafetyInterval is how often an idle queue is looked at although its source promised
 	// to tell when it changes: confirmed where the source can do that, so that it is read
-	// only every sixth time, and else read. Default 10 s.
+	// only every sixth time once it has been at rest for six, and else read. Default 10 s.
 	SafetyInterval time.Duration
 	// ActiveInterval is how often a queue with work is read. Default 1 s.
 	ActiveInterval time.Duration

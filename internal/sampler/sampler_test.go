@@ -161,6 +161,8 @@ func TestIntervals(t *testing.T) {
 			inWorld(t, sampler.Options{}, func(w world) {
 				tc.setup(w.fake)
 				w.subscribe("jobs").SetWaiting(false)
+				// At first it is read more often.
+				time.Sleep(2 * time.Minute)
 				synctest.Wait()
 				if got := w.queries(time.Minute); got != tc.want {
 					w.Errorf("%d reads a minute, want %d", got, tc.want)

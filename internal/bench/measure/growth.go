@@ -14,7 +14,8 @@ import (
 const (
 	// beat is how long the scalers are looked at: the interval in which each confirms its
 	// idle queues and reads a sixth of them, and reads ten times those that have work. beats
-	// is how often: in all of them every idle queue is read once.
+	// is how often: in all of them every idle queue is read once. As long passes before
+	// the first, while they are still read in each.
 	beat  = 10 * time.Second
 	beats = 6
 	// growthWakes is how many wake-ups are timed.
@@ -51,6 +52,9 @@ func Growth(ctx context.Context, programs Programs) (result Result, err error) {
 			return result, fmt.Errorf("gather %d triggers: %w", n, err)
 		}
 		crowds = append(crowds, c)
+	}
+	if err := pause(ctx, (beats+1)*beat); err != nil {
+		return result, err
 	}
 	if err := bills(ctx, crowds, "idle"); err != nil {
 		return result, err
