@@ -18,7 +18,7 @@ func streamLayout() layout {
 		Layout: backlog.Layout{
 			Name: "stream",
 			Summary: "A stream, read by a consumer group: what the group has not been served yet is ready, what it was served and did not " +
-				"acknowledge is in flight. Without consumerGroup every entry counts, and the number falls only when entries are deleted or trimmed.",
+				"acknowledge is in flight. Without consumerGroup every entry counts, and the number falls only when entries are deleted or trimmed. A group that is set back (XGROUP SETID) on a stream at rest is noticed within a minute, for Redis does not tell of it.",
 			Queue:    "key of the stream",
 			Patterns: scanned("streams"),
 			Parameters: []backlog.Parameter{
