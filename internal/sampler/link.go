@@ -66,8 +66,7 @@ type link struct {
 	trusting bool
 	check    time.Time
 
-	// confirmed is the moment until which nothing changed that is armed: what did was
-	// disarmed. Zero if it was never confirmed. Written by the loop, read by everyone.
+	// confirmed is the moment until which nothing changed that stands (see sight). Zero if it was never confirmed. Written by the loop, read by everyone.
 	confirmed atomic.Pointer[time.Time]
 }
 
@@ -102,7 +101,7 @@ func (l *link) start(source backlog.Source) {
 	l.mu.Lock()
 	l.retry, l.failures, l.trusting = time.Time{}, 0, false
 	for _, w := range l.watches {
-		w.disarm(*l.confirmed.Load())
+		w.doubt(*l.confirmed.Load())
 		l.schedule.set(w, time.Now(), backlog.CauseReopened)
 	}
 	l.mu.Unlock()
@@ -140,7 +139,7 @@ func (l *link) drop(w *watch) {
 	delete(l.failing, w)
 	l.schedule.remove(w)
 	w.gone.Store(true)
-	if w.seen.CompareAndSwap(nil, &backlog.Observation{Err: ErrNoConnection, FailingSince: time.Now()}) {
+	if w.seen.CompareAndSwap(nil, &sight{Observation: backlog.Observation{Err: ErrNoConnection, FailingSince: time.Now()}}) {
 		close(w.first)
 	}
 	for _, sub := range w.subscribers {
@@ -188,7 +187,7 @@ func (l *link) wake(wake backlog.Wake) {
 	defer l.mu.Unlock()
 	if wake.Everything {
 		for _, w := range l.watches {
-			w.disarm(*l.confirmed.Load())
+			w.doubt(*l.confirmed.Load())
 			l.hasten(w, backlog.CauseEverything)
 		}
 	}
@@ -201,9 +200,10 @@ func (l *link) wake(wake backlog.Wake) {
 			l.hasten(w, backlog.CauseWakeUp)
 		}
 		// What was not armed is woken for other reasons, such as to be armed.
-		if w.disarm(*l.confirmed.Load()) {
+		if seen := w.seen.Load(); seen != nil && seen.Armed {
 			w.stirred = now
 		}
+		w.doubt(*l.confirmed.Load())
 	}
 	l.pokeLoop()
 }

@@ -14,9 +14,9 @@ type watch struct {
 	// number counts the watches of a link.
 	number uint64
 
-	// seen is what is known, but for what was confirmed since; nil before the first read
-	// ended. Written with the link's mu held, read by everyone.
-	seen atomic.Pointer[backlog.Observation]
+	// seen is what is known; nil before the first read ended. Written with the link's mu
+	// held, read by everyone.
+	seen atomic.Pointer[sight]
 	// first is closed when seen is set for the first time, or the watch is gone.
 	first chan struct{}
 	// asked is when a call asked last, in nanoseconds since 1970.
@@ -48,32 +48,36 @@ type watch struct {
 	changed backlog.Cause
 }
 
-// known returns what is known, or nothing, where the link has confirmed until then
-// what is armed. The caller got confirmed before it calls: what is armed now was so at
-// that moment, or was read later.
+// A sight is what is known, but for what was confirmed since.
+type sight struct {
+	backlog.Observation
+	// stands says that what the link confirms is true of it: it was armed, and nothing was
+	// told of since. Then it is as old as the last confirmation.
+	stands bool
+}
+
+// known returns what is known, or nothing, where the link has confirmed what stands
+// until then. The caller got confirmed before it calls: what stands now did so at that
+// moment, or was read later.
 func (w *watch) known(confirmed time.Time) backlog.Observation {
 	seen := w.seen.Load()
 	if seen == nil {
 		return backlog.Observation{}
 	}
-	o := *seen
-	if o.Armed && confirmed.After(o.Latest.At) {
+	o := seen.Observation
+	if seen.stands && confirmed.After(o.Latest.At) {
 		o.Latest.At = confirmed
 		o.Last = backlog.Look{At: confirmed, Cause: backlog.CauseConfirmed}
 	}
 	return o
 }
 
-// disarm notes that what is known may have changed since it was confirmed last, and
-// tells whether the watch was armed until now. The link's mu is held.
-func (w *watch) disarm(confirmed time.Time) (was bool) {
-	o := w.known(confirmed)
-	if o.Armed {
-		o.Armed = false
-		w.seen.Store(&o)
-		return true
+// doubt notes that what is known may have changed since it was confirmed last. The
+// link's mu is held.
+func (w *watch) doubt(confirmed time.Time) {
+	if seen := w.seen.Load(); seen != nil && seen.stands {
+		w.seen.Store(&sight{Observation: w.known(confirmed)})
 	}
-	return false
 }
 
 // want takes in what somebody asks for.
@@ -122,8 +126,7 @@ func (w *watch) warning(result backlog.Result) string {
 func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
 	before := w.known(confirmed)
 	after := before
-	// What was told of while the read was under way may not be in it.
-	after.Armed = result.Armed && w.changed == ""
+	after.Armed = result.Armed
 	after.Last = backlog.Look{At: now, Cause: w.cause}
 	if result.Err != nil {
 		after.Err = result.Err
@@ -144,7 +147,8 @@ func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
 		}
 	}
 	after.Stirred = w.stirred
-	first := w.seen.Swap(&after) == nil
+	// What was told of while the read was under way may not be in it.
+	first := w.seen.Swap(&sight{Observation: after, stands: after.Armed && w.changed == ""}) == nil
 	if first {
 		close(w.first)
 	}
