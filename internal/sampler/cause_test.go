@@ -35,8 +35,8 @@ func TestCauses(t *testing.T) {
 			{func() { w.fake.SetReady("jobs", 3) }, 20 * time.Millisecond, backlog.CauseWakeUp, true},
 			{func() {}, time.Second, backlog.CausePoll, false},
 			{func() { w.fake.SetReady("jobs", 4) }, 20 * time.Millisecond, backlog.CauseWakeUp, false},
-			{func() { w.fake.Set("jobs", backlog.Reading{NextDue: time.Now().Add(2500 * time.Millisecond)}) }, 2 * time.Second, backlog.CauseWakeUp, false},
-			{func() { w.fake.SetReady("other", 1) }, 520 * time.Millisecond, backlog.CauseDue, false},
+			{func() { w.fake.Set("jobs", backlog.Reading{NextDue: time.Now().Add(2500 * time.Millisecond)}) }, 20 * time.Millisecond, backlog.CauseWakeUp, false},
+			{func() { w.fake.SetReady("other", 1) }, 2500 * time.Millisecond, backlog.CauseDue, false},
 			{func() { w.fake.Fail(fmt.Errorf("refused: %w", backlog.ErrUnavailable)) }, 11 * time.Second, backlog.CauseRetry, false},
 			{func() {
 				w.fake.Fail(nil)

@@ -18,8 +18,12 @@ const trusted = 6
 // interval: what a broker and the scaler do for an idle queue hardly depends on how many
 // there are, and a wake-up that was lost all the same is made good within a minute. Not
 // so in the minute after the queue stirred or was read first: what a worker has just
-// taken may be told of where nothing is armed, such as by its next heartbeat.
+// taken may be told of where nothing is armed, such as by its next heartbeat. Most
+// often it is told of milliseconds later, by the worker's next command.
 func (l *link) rest(w *watch, now time.Time) time.Time {
+	if now.Sub(w.stirred) < l.options.ActiveInterval {
+		return l.tick(now, l.options.ActiveInterval)
+	}
 	if _, confirms := l.source.Load().Source.(backlog.Confirmer); !confirms {
 		return l.tick(now, l.options.SafetyInterval)
 	}

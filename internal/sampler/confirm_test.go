@@ -222,6 +222,25 @@ func TestStirredQueueIsRead(t *testing.T) {
 	}
 }
 
+// TestTakenWorkIsSeenSoon: a queue that was found empty because a worker is just taking
+// its message is read again within two seconds, though the rest of that is not heard.
+func TestTakenWorkIsSeenSoon(t *testing.T) {
+	inWorld(t, sampler.Options{}, func(w world) {
+		w.subscribe("jobs")
+		time.Sleep(3 * time.Minute)
+		w.fake.SetReady("jobs", 1)
+		time.Sleep(5 * time.Second)
+		w.fake.SetReady("jobs", 0)
+		time.Sleep(time.Second)
+		w.fake.SetUnheard("jobs", backlog.Reading{InFlight: backlog.Exactly(1)})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if seen := w.observe("jobs"); seen.Latest.InFlight.N != 1 {
+			w.Errorf("work that was taken is not seen: %+v", seen)
+		}
+	})
+}
+
 // TestChangeDuringARead: a queue with work that is found empty, and is filled again
 // before the sampler knows of it, is read once more.
 func TestChangeDuringARead(t *testing.T) {
