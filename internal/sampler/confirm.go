@@ -41,6 +41,13 @@ func (l *link) rest(w *watch, now time.Time) time.Time {
 	return l.tick(now.Add(-turn), trusted*l.options.SafetyInterval).Add(turn)
 }
 
+// known returns what is known of a watch, or nothing. What is confirmed is got first:
+// what stands after that did so at that moment, or was read later.
+func (l *link) known(w *watch) backlog.Observation {
+	confirmed := *l.confirmed.Load()
+	return w.known(confirmed)
+}
+
 // shouldConfirm tells whether it is time to confirm what is armed.
 func (l *link) shouldConfirm(now time.Time) bool {
 	l.mu.Lock()

@@ -127,7 +127,7 @@ func (l *link) summary(now time.Time) (watches int, connected float64, stalest t
 		connected = 0
 	}
 	for w := range l.failing {
-		seen := w.known(*l.confirmed.Load())
+		seen := l.known(w)
 		since := seen.FailingSince
 		if seen.Known() {
 			since = seen.Latest.At

@@ -135,13 +135,13 @@ func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (backlog.O
 	}
 	w := l.watch(want, nil)
 	if w.seen.Load() != nil {
-		return w.known(*l.confirmed.Load()), nil
+		return l.known(w), nil
 	}
 	timer := time.NewTimer(s.options.FirstReading)
 	defer timer.Stop()
 	select {
 	case <-w.first:
-		return w.known(*l.confirmed.Load()), nil
+		return l.known(w), nil
 	case <-timer.C:
 		err := fmt.Errorf("no answer within %s: %w", s.options.FirstReading, backlog.ErrUnavailable)
 		return backlog.Observation{Err: err, FailingSince: time.Now()}, nil

@@ -23,7 +23,7 @@ func (s *Subscription) Changed() <-chan struct{} { return s.changed }
 // Observation is what is known now. Before the first reading nothing is: its
 // Known is false and its Err is nil.
 func (s *Subscription) Observation() backlog.Observation {
-	return s.watch.known(*s.link.confirmed.Load())
+	return s.link.known(s.watch)
 }
 
 // SetWaiting says whether the subscriber waits for work to come. While one does,

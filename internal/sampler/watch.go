@@ -57,8 +57,7 @@ type sight struct {
 }
 
 // known returns what is known, or nothing, where the link has confirmed what stands
-// until then. The caller got confirmed before it calls: what stands now did so at that
-// moment, or was read later.
+// until then; without the link's mu, link.known is to be called.
 func (w *watch) known(confirmed time.Time) backlog.Observation {
 	seen := w.seen.Load()
 	if seen == nil {

@@ -20,7 +20,12 @@ func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 	if err := s.finder.problem(); err != nil {
 		return time.Time{}, fmt.Errorf("confirm connection %q: %w", s.cfg.connection, wrap(err))
 	}
-	r, err := s.topology.current(ctx)
+	find := s.topology.current
+	if s.scout != nil {
+		// What was armed on a server is worth nothing once another one has the slot.
+		find = s.topology.refresh
+	}
+	r, err := find(ctx)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("confirm connection %q: %w", s.cfg.connection, wrap(err))
 	}
