@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// partWarnings is how many warnings of parts a reading tells.
+// partWarnings is how many warnings, and how many hints, of its parts a reading has.
 const partWarnings = 3
 
 // A Part is one queue of a reading of several.
@@ -24,7 +24,7 @@ func Together(parts []Part) Reading {
 		whole.Enqueued, whole.Dequeued = Exactly(0), Exactly(0)
 	}
 	limited, aged := true, true
-	var warnings []string
+	var warnings, hints []string
 	for i := range parts {
 		r := &parts[i].Reading
 		whole.Ready += r.Ready
@@ -42,9 +42,10 @@ func Together(parts []Part) Reading {
 		whole.NextDue = earlier(whole.NextDue, r.NextDue)
 		whole.Oldest = whole.Oldest.or(r.Oldest)
 		aged = aged && (r.Oldest.Kind != AgeUnknown || r.Ready+r.Due == 0)
-		if r.Warning != "" && !slices.Contains(warnings, r.Warning) {
-			warnings = append(warnings, r.Warning)
-		}
+		whole.Orphaned += r.Orphaned
+		whole.Ignored += r.Ignored
+		warnings = addText(warnings, r.Warning)
+		hints = addText(hints, r.Hint)
 	}
 	if !limited {
 		whole.MaxUseful = 0
@@ -53,7 +54,16 @@ func Together(parts []Part) Reading {
 		whole.Oldest.Kind = AgeLowerBound
 	}
 	whole.Warning = strings.Join(warnings[:min(len(warnings), partWarnings)], "; ")
+	whole.Hint = strings.Join(hints[:min(len(hints), partWarnings)], "; ")
 	return whole
+}
+
+// addText appends a text that is not empty and not among texts yet.
+func addText(texts []string, text string) []string {
+	if text == "" || slices.Contains(texts, text) {
+		return texts
+	}
+	return append(texts, text)
 }
 
 // plus is known only if both are; what one of two is known to be is kept.

@@ -37,9 +37,18 @@ type Reading struct {
 	// answers or when the server was restarted and may have lost what it held. Equal
 	// epochs mean the same unbroken life of the same data. Empty is not known.
 	Epoch string
-	// Warning is a remark for people about a reading that is valid but may not be
-	// what they meant, such as a consumer group that does not exist yet.
+	// Orphaned is how many of the counted messages nothing in the framework will move,
+	// such as a job of a worker that sent no heartbeat for long. Ignored is how many more
+	// there are that do not count any longer, because the trigger bounds that.
+	Orphaned, Ignored int64
+	// Warning is a remark about a reading that is valid but may not be what was meant,
+	// such as a consumer group that does not exist yet. It speaks of this queue only,
+	// because it may reach whoever wrote the trigger, and it contains nothing that changes
+	// by itself.
 	Warning string
+	// Hint names what may have been meant instead: other queues or another prefix. These
+	// may belong to other tenants, so it is for the operator of the scaler.
+	Hint string
 	// Parts are the queues of which this is the reading, where a query asks for several
 	// (or for a pattern, and found one or none); nil for one queue.
 	Parts []Part
@@ -49,6 +58,14 @@ type Reading struct {
 // that are not yet due are not backlog.
 func (r Reading) Backlog() int64 {
 	return r.Ready + r.Due + r.InFlight.N
+}
+
+// AddWarning appends a remark to Warning.
+func (r *Reading) AddWarning(text string) {
+	if r.Warning != "" {
+		text = r.Warning + "; " + text
+	}
+	r.Warning = text
 }
 
 // A Count is a number that an engine may not be able to tell. The zero value is

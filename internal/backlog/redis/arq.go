@@ -30,7 +30,7 @@ func arqLayout() layout {
 			Oldest:   "exact: since when the first job that does not run could have run; unknown if all of the first 256 run",
 		},
 		discover: named("zset"),
-		prepare:  func(q backlog.Query) step { return &arqStep{queue: q.Queue} },
+		prepare:  func(q backlog.Query, _ keySearch) step { return &arqStep{queue: q.Queue} },
 	}
 }
 

@@ -30,7 +30,7 @@ func asynqLayout() layout {
 			Oldest:   "exact with age payload: since when the next task has been pending; else since when the first scheduled or retried task has been due, a lower bound if others wait",
 		},
 		discover: func(backlog.Params) discovery { return discovery{registry: asynqRegistry("")} },
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			return &asynqStep{
 				queue:    q.Queue,
 				withAge:  q.Params.Get("age") == "payload",

@@ -31,7 +31,7 @@ func beequeueLayout() layout {
 			prefix := beequeuePrefix(p) + ":"
 			return discovery{traces: []trace{{kind: "string", prefix: prefix, fixed: ":", suffix: ":id"}, {kind: "hash", prefix: prefix, fixed: ":", suffix: ":jobs"}}}
 		},
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			prefix := beequeuePrefix(q.Params)
 			return &beequeueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload"}
 		},

@@ -38,7 +38,7 @@ func bullmqLayout() layout {
 		discover: func(p backlog.Params) discovery {
 			return discovery{traces: []trace{{kind: "hash", prefix: bullmqPrefix(p) + ":", fixed: ":", suffix: ":meta"}}}
 		},
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			prefix := bullmqPrefix(q.Params)
 			return &bullmqStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload"}
 		},

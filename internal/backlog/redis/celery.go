@@ -99,7 +99,7 @@ func discoverCelery(p backlog.Params) discovery {
 	return discovery{registry: &r, traces: []trace{{kind: "set", prefix: p.Get("globalKeyPrefix") + celeryBinding}}}
 }
 
-func prepareCelery(q backlog.Query) step {
+func prepareCelery(q backlog.Query, _ keySearch) step {
 	prefix := q.Params.Get("globalKeyPrefix")
 	separator := celerySeparatorOf(q.Params)
 	s := &celeryStep{

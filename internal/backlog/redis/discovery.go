@@ -16,6 +16,12 @@ type discovery struct {
 	work func() step
 	// traces are kinds of keys that queues leave, for those that are in no registry.
 	traces []trace
+	// elsewhere are kinds of keys by which a queue shows itself under another prefix, for
+	// the hint about a queue that does not exist. Where there is no registry the traces
+	// serve.
+	elsewhere []trace
+	// prefixed is the name of the parameter that holds the prefix, such as "namespace".
+	prefixed string
 }
 
 // A trace is a kind of key by which a queue shows itself: prefix, name and suffix.
@@ -47,9 +53,30 @@ func (t trace) queue(key string) (string, bool) {
 	return name, found && name != ""
 }
 
-// elsewhere is what SCAN has to look for to find a queue of that name, whatever the prefix.
-func (t trace) elsewhere(queue string) search {
-	return search{kind: t.kind, match: "*" + scanEscape(t.fixed+queue+t.suffix)}
+// elsewhere is what SCAN has to look for to find queues whatever their prefix.
+func (t trace) elsewhere() search {
+	return search{kind: t.kind, match: "*" + scanEscape(t.fixed) + "*" + scanEscape(t.suffix)}
+}
+
+// prefixOf returns the prefix under which a key is a trace of a queue that one of names
+// means, each a name of backlog.Queues; false if it is none.
+func (t trace) prefixOf(key string, names backlog.Queues) (string, bool) {
+	rest, found := strings.CutSuffix(key, t.suffix)
+	if !found || t.not != "" && strings.HasSuffix(key, t.not) {
+		return "", false
+	}
+	for _, name := range names {
+		if !backlog.IsPattern(name) {
+			if prefix, found := strings.CutSuffix(rest, t.fixed+backlog.Unescape(name)); found {
+				return prefix, true
+			}
+			continue
+		}
+		if prefix, queue, found := strings.Cut(rest, t.fixed); found && backlog.Match(name, queue) {
+			return prefix, true
+		}
+	}
+	return "", false
 }
 
 // named are the queues whose names are the keys themselves.

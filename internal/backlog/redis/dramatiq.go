@@ -40,7 +40,7 @@ func dramatiqLayout() layout {
 				{kind: "hash", prefix: prefix, suffix: ".DQ.msgs"},
 			}}
 		},
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			queue := dramatiqNamespace(q.Params) + ":" + q.Queue
 			return &dramatiqStep{list: queue, messages: queue + ".msgs", delayed: queue + ".DQ.msgs", payload: q.Params.Get("age") == "payload"}
 		},

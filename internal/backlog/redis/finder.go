@@ -48,14 +48,13 @@ type finder struct {
 	// mu guards searches and what is in them.
 	mu       sync.Mutex
 	searches map[search]*findings
-	// refused says that the server does not allow SCAN, so that nobody is helped by more
-	// attempts.
-	refused bool
 }
 
 // findings are what a search found last.
 type findings struct {
 	keys map[string]struct{}
+	// revision counts the attempts that found other keys than the one before.
+	revision uint64
 	// complete says that there was a search that went through all keys.
 	complete bool
 	// more says that there were more than findMost.
@@ -105,6 +104,26 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 	}
 	found.queries[q] = now
 	return *found
+}
+
+// A keySearch looks for keys on behalf of one query. Its zero value has never searched.
+type keySearch struct {
+	finder *finder
+	query  backlog.Query
+}
+
+// find returns what a search found last. As long as it finds nothing it is repeated once
+// a minute, because most servers have no such keys. From then on it is repeated every few
+// seconds. The query is read again when the search finds a new key.
+func (k keySearch) find(s search, now time.Time) findings {
+	if k.finder == nil {
+		return findings{}
+	}
+	found := k.finder.hint(s, k.query, now)
+	if len(found.keys) > 0 {
+		return k.finder.ask(s, k.query, now)
+	}
+	return found
 }
 
 // problem is why a finding is not good enough to say which queues there are; nil if it is.
@@ -179,13 +198,19 @@ func (f *finder) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		begin := time.Now()
+		// refusal is the error of a server that does not allow SCAN: it allows none.
+		var refusal error
 		for _, s := range f.wanted(begin) {
-			if !f.worthwhile(s) {
+			if refusal != nil {
+				f.settle(s, nil, false, refusal)
 				continue
 			}
 			keys, more, err := f.sweep(ctx, s)
 			if ctx.Err() != nil {
 				return
+			}
+			if err != nil && errors.Is(reason(err), backlog.ErrDenied) {
+				refusal = err
 			}
 			f.settle(s, keys, more, err)
 		}
@@ -214,14 +239,6 @@ func (f *finder) wanted(now time.Time) []search {
 	return all
 }
 
-// worthwhile tells whether a search is allowed, or needed although it is not.
-func (f *finder) worthwhile(s search) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	found := f.searches[s]
-	return found != nil && (!found.hint || !f.refused)
-}
-
 // settle keeps what a search found, and wakes its queries if there is something new.
 func (f *finder) settle(s search, keys map[string]struct{}, more bool, err error) {
 	f.mu.Lock()
@@ -230,11 +247,13 @@ func (f *finder) settle(s search, keys map[string]struct{}, more bool, err error
 	if found == nil {
 		return
 	}
-	f.refused = err != nil && errors.Is(reason(err), backlog.ErrDenied)
 	first := !found.complete && found.err == nil
 	news := first || !found.complete && err == nil
 	if err == nil {
 		news = news || !covers(found.keys, keys)
+		if news || len(found.keys) != len(keys) {
+			found.revision++
+		}
 		found.keys, found.more, found.complete = keys, more, true
 	} else if found.err == nil {
 		found.failing = time.Now()

@@ -97,7 +97,7 @@ func TestAsynqCounts(t *testing.T) {
 	if own.Scheduled != 2 || r.Missing || r.NextDue.Sub(later).Abs() > time.Second {
 		t.Errorf("two scheduled tasks: %+v, want the next to be due at %v", r, later)
 	}
-	if r := backlogtest.MustRead(t, a.source, a.query("email")); !r.Missing || !strings.Contains(r.Warning, "emails") {
+	if r := backlogtest.MustRead(t, a.source, a.query("email")); !r.Missing || !strings.Contains(r.Hint, "emails") {
 		t.Errorf("a queue with another name: %+v, want a warning that names emails", r)
 	}
 

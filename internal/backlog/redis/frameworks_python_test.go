@@ -99,8 +99,8 @@ func (p *python) unacquainted(t testing.TB, q backlog.Query, words ...string) {
 		t.Errorf("a queue that nobody has used reads as %+v", r)
 	}
 	for _, word := range words {
-		if !strings.Contains(r.Warning, word) {
-			t.Errorf("the warning %q does not contain %q", r.Warning, word)
+		if !strings.Contains(r.Warning+r.Hint, word) {
+			t.Errorf("neither the warning %q nor the hint %q contains %q", r.Warning, r.Hint, word)
 		}
 	}
 }

@@ -73,8 +73,8 @@ func TestResqueCounts(t *testing.T) {
 	mail, other := layoutQuery("resque", "mail", "namespace", "shop"), layoutQuery("resque", "other", "namespace", "shop")
 	r.agree("nothing", source, mail)
 	r.do(nil, "push", "other", "sleep", 0)
-	if reading := r.agree("wrong name", source, mail); !strings.Contains(reading.Warning, "other") {
-		t.Errorf("the warning does not name the other queue: %q", reading.Warning)
+	if reading := r.agree("wrong name", source, mail); !strings.Contains(reading.Hint, "other") {
+		t.Errorf("the hint does not name the other queue: %q", reading.Hint)
 	}
 	for i := range 7 {
 		r.do(nil, "push", "mail", "sleep", i)

@@ -92,12 +92,12 @@ func TestSidekiqCounts(t *testing.T) {
 		t.Helper()
 		source := openServer(t, s.server, user(redistest.Version{}, s.server, "%R~*", redis.ACLRules, redis.ACLFrameworkRules))
 		mail, other := layoutQuery("sidekiq", "mail", "age", "payload"), layoutQuery("sidekiq", "other")
-		if r := s.agree("nothing", source, mail); !r.Missing || !strings.Contains(r.Warning, "no other either") {
+		if r := s.agree("nothing", source, mail); !r.Missing || !strings.Contains(r.Hint, "no other queue either") {
 			t.Errorf("without any queue: %+v", r)
 		}
 		s.do(nil, "push", "other", "SleepJob", 0)
-		if r := s.agree("wrong name", source, mail); !strings.Contains(r.Warning, "other") {
-			t.Errorf("the warning does not name the other queue: %q", r.Warning)
+		if r := s.agree("wrong name", source, mail); !strings.Contains(r.Hint, "other") {
+			t.Errorf("the hint does not name the other queue: %q", r.Hint)
 		}
 		s.do(nil, "push", "mail", "SleepJob", 0)
 		s.do(nil, "bulk", "mail", 20, "SleepJob")

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,29 +9,75 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// hint completes the warning about a queue that is not there: a framework that keeps
-// no list of its queues may have one of that name with another prefix, which is the
-// usual mistake, or others with the same. It is looked for in the background, so the
-// first reading does without; where the server does not allow SCAN all do.
-func (s *source) hint(q backlog.Query, r *backlog.Reading, now time.Time) {
-	if !r.Missing || r.Warning == "" || r.Parts != nil {
+// A queueHint is what is known of the neighbours of a queue that does not exist. It is
+// computed again only when a search has found other keys.
+type queueHint struct {
+	discovery discovery
+	names     backlog.Queues
+	revision  uint64
+	text      string
+}
+
+// hint completes Reading.Hint of a queue that does not exist: the usual mistakes are a
+// wrong prefix, under which another queue of that name exists, and a wrong name next to
+// others of the same prefix. The keys are searched in the background, so the first
+// reading has no hint. Where the server does not allow SCAN no reading has one. A layout
+// in which an empty queue does not exist either gives no Warning, and gets no hint.
+func (s *source) hint(p *plan, r *backlog.Reading, now time.Time) {
+	if !r.Missing || r.Warning == "" {
+		p.hint = nil
 		return
 	}
+	if p.hint == nil {
+		p.hint = s.newHint(p.query)
+	}
+	h := p.hint
+	if len(h.names) == 0 {
+		return
+	}
+	kinds := h.kinds()
+	found := make([]map[string]struct{}, len(kinds))
+	revision := uint64(1)
+	for i, t := range kinds {
+		f := s.finder.hint(t.elsewhere(), p.query, now)
+		found[i] = f.keys
+		revision += f.revision
+	}
+	if revision != h.revision {
+		h.revision, h.text = revision, h.describe(kinds, found)
+	}
+	r.Hint = strings.TrimPrefix(strings.TrimSuffix(r.Hint+"; "+h.text, "; "), "; ")
+}
+
+func (s *source) newHint(q backlog.Query) *queueHint {
 	l := s.layouts[q.Layout]
-	if l.discover == nil {
-		return
+	names, err := backlog.ParseQueues(q.Queue)
+	if err != nil || l.discover == nil {
+		return &queueHint{}
 	}
-	d := l.discover(q.Params)
-	if d.registry != nil {
-		return
+	return &queueHint{discovery: l.discover(q.Params), names: names}
+}
+
+// kinds returns the kinds of keys that are searched under any prefix.
+func (h *queueHint) kinds() []trace {
+	if h.discovery.elsewhere != nil {
+		return h.discovery.elsewhere
 	}
-	queue := backlog.Unescape(q.Queue)
+	if h.discovery.registry != nil {
+		return nil
+	}
+	return h.discovery.traces
+}
+
+// describe returns the text of the hint; empty if there is none.
+func (h *queueHint) describe(kinds []trace, found []map[string]struct{}) string {
 	var prefixes, names []string
-	for _, t := range d.traces {
-		for key := range s.finder.hint(t.elsewhere(queue), q, now).keys {
-			prefixes = append(prefixes, strings.TrimSuffix(key, t.fixed+queue+t.suffix))
-		}
-		for key := range s.finder.hint(t.search("*"), q, now).keys {
+	for i, t := range kinds {
+		own := strings.TrimSuffix(t.prefix, t.fixed)
+		for key := range found[i] {
+			if prefix, is := t.prefixOf(key, h.names); is && prefix != own {
+				prefixes = append(prefixes, prefix)
+			}
 			if name, is := t.queue(key); is {
 				names = append(names, name)
 			}
@@ -42,11 +87,22 @@ func (s *source) hint(q backlog.Query, r *backlog.Reading, now time.Time) {
 	prefixes = slices.Compact(prefixes)
 	switch {
 	case len(prefixes) > 0:
+		prefixes = prefixes[:min(len(prefixes), registryNames)]
 		for i := range prefixes {
 			prefixes[i] = strconv.Quote(prefixes[i])
 		}
-		r.Warning += "; there is one with the prefix " + strings.Join(prefixes[:min(len(prefixes), registryNames)], ", ")
-	case len(names) > 0:
-		r.Warning += fmt.Sprintf("; with this prefix there is no %q%s", queue, others(queue, names))
+		return "a queue of this name exists with the " + h.prefixed() + " " + strings.Join(prefixes, ", ")
+	case len(names) > 0 && h.discovery.registry == nil:
+		return others(h.names[0], names)
+	default:
+		return ""
 	}
+}
+
+// prefixed returns the name of the parameter that would have to be another.
+func (h *queueHint) prefixed() string {
+	if h.discovery.prefixed == "" {
+		return "prefix"
+	}
+	return h.discovery.prefixed
 }

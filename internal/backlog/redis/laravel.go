@@ -37,7 +37,7 @@ func laravelLayout() layout {
 				{kind: "zset", prefix: prefix, fixed: "queues:", suffix: ":reserved"},
 			}}
 		},
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			return &laravelStep{
 				queue:   q.Params.Get("prefix") + "queues:" + q.Queue,
 				payload: q.Params.Get("age") == "payload",

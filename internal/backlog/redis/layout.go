@@ -11,8 +11,9 @@ import (
 type layout struct {
 	backlog.Layout
 	// prepare returns the first step of reading a query. It is called once for each
-	// query, so what the step remembers lasts from one read to the next.
-	prepare func(backlog.Query) step
+	// query, so what the step remembers lasts from one read to the next. The keySearch
+	// finds keys whose names the query does not determine.
+	prepare func(backlog.Query, keySearch) step
 	// discover says where the queues are found that match a pattern.
 	discover func(backlog.Params) discovery
 	// shared says that the steps of different queues send the same commands, for what

@@ -32,7 +32,7 @@ func listLayout() layout {
 			Check:    checkList,
 		},
 		discover: named("list"),
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			s := &listStep{{key: q.Queue, class: 'l', args: []any{"LLEN", q.Queue}}}
 			if inFlight := strings.ReplaceAll(q.Params.Get(inFlightList), inFlightQueue, q.Queue); inFlight != "" {
 				*s = append(*s, command{key: inFlight, class: 'l', args: []any{"LLEN", inFlight}})

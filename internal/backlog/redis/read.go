@@ -97,8 +97,9 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	case queues.Several():
 		return newSeveral(l, q, queues, s.finder), nil
 	default:
+		search := keySearch{finder: s.finder, query: q}
 		q.Queue = backlog.Unescape(queues.String())
-		return l.prepare(q), nil
+		return l.prepare(q, search), nil
 	}
 }
 
@@ -254,7 +255,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 	case o.err != nil:
 		s.fail(j, o.err, results)
 	default:
-		s.hint(j.plan.query, &o.reading, now)
+		s.hint(j.plan, &o.reading, now)
 		o.reading.At = at
 		o.reading.Epoch = j.epoch
 		results[j.index] = backlog.Result{Reading: o.reading, Armed: j.plan.stillArmed(j.armed)}

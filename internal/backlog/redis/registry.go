@@ -79,7 +79,8 @@ func (s *registryStep) outcome(replies []reply, _ time.Time) outcome {
 		return done(s.reading)
 	}
 	s.reading.Missing = true
-	s.reading.Warning = s.warning(names)
+	s.reading.Warning = fmt.Sprintf("%s knows no queue %q here", s.framework, s.queue)
+	s.reading.Hint = others(s.queue, names)
 	return done(s.reading)
 }
 
@@ -94,29 +95,24 @@ func (r *registry) queues(c *counts) []string {
 	return names
 }
 
-// warning tells people what the registry holds instead of the queue.
-func (r *registry) warning(names []string) string {
-	return fmt.Sprintf("%s knows no queue %q here%s", r.framework, r.queue, others(r.queue, names))
-}
-
-// others tells which names there are instead of the one that is wanted, the nearest
-// ones first.
+// others returns which names there are instead of the one that is wanted, for
+// Reading.Hint.
 func others(wanted string, names []string) string {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	near := spelling.Nearest(wanted, names)
 	if near != "" {
 		names = slices.DeleteFunc(names, func(name string) bool { return name == near })
-		near = fmt.Sprintf("; did you mean %q?", near)
+		near = fmt.Sprintf("did you mean %q?", near)
 	}
 	switch {
 	case len(names) == 0 && near == "":
-		return " and no other either"
+		return "there is no other queue either"
 	case len(names) == 0:
 		return near
 	case len(names) > registryNames:
-		return ", but among others " + strings.Join(names[:registryNames], ", ") + near
+		return strings.TrimSuffix("among the others are "+strings.Join(names[:registryNames], ", ")+"; "+near, "; ")
 	default:
-		return ", but " + strings.Join(names, ", ") + near
+		return strings.TrimSuffix("there are "+strings.Join(names, ", ")+"; "+near, "; ")
 	}
 }

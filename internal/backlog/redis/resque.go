@@ -44,7 +44,7 @@ func resqueLayout() layout {
 				work:     func() step { return &resqueFindStep{namespace: namespace} },
 			}
 		},
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			namespace := resqueNamespace(q.Params)
 			return &resqueStep{
 				name:      q.Queue,

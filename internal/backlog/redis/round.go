@@ -136,7 +136,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 		}
 		if !t.named {
 			// It was found, so it exists; its keys may go while there is nothing in it.
-			t.reading.Missing, t.reading.Warning = false, ""
+			t.reading.Missing, t.reading.Warning, t.reading.Hint = false, "", ""
 		}
 		parts = append(parts, backlog.Part{Queue: t.queue, Reading: t.reading})
 	}
@@ -152,16 +152,16 @@ func (r *round) reading(now time.Time) backlog.Reading {
 		whole.Quality = max(whole.Quality, backlog.LowerBound)
 		whole.Warning = fmt.Sprintf("more than %d queues match, and the others are not read", severalMost)
 	case len(parts) == 0:
-		whole.Warning = r.nothing()
+		whole.Warning, whole.Hint = r.nothing()
 	}
 	return whole
 }
 
-// nothing tells people that no queue matches, and which there are.
-func (r *round) nothing() string {
-	text := "no queue matches " + strings.Join(r.several.patterns, ",")
+// nothing returns the warning that no queue matches, and the hint which there are.
+func (r *round) nothing() (warning, hint string) {
+	warning = "no queue matches " + strings.Join(r.several.patterns, ",")
 	if r.several.registry == nil {
-		return text + " yet"
+		return warning + " yet", ""
 	}
-	return text + " in what " + r.several.registry.framework + " knows" + others(r.several.patterns[0], r.known)
+	return warning + " in what " + r.several.registry.framework + " knows", others(r.several.patterns[0], r.known)
 }

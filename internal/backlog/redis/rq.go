@@ -35,7 +35,7 @@ func rqLayout() layout {
 			Oldest:   "exact while nothing waits but scheduled work that is due; with age payload exact, the time at which the first job on the queue was enqueued; else a lower bound or unknown",
 		},
 		discover: func(p backlog.Params) discovery { return discovery{registry: rqRegistry(rqPrefix(p), "")} },
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			prefix := rqPrefix(q.Params)
 			list := prefix + ":queue:" + q.Queue
 			return &rqStep{

@@ -17,7 +17,7 @@ func setLayout() layout {
 			Ready:    "the number of members",
 		},
 		discover: named("set"),
-		prepare:  func(q backlog.Query) step { return newCardinality("SCARD", 's', q.Queue) },
+		prepare:  func(q backlog.Query, _ keySearch) step { return newCardinality("SCARD", 's', q.Queue) },
 	}
 }
 
@@ -32,7 +32,7 @@ func hashLayout() layout {
 			Ready:    "the number of fields",
 		},
 		discover: named("hash"),
-		prepare:  func(q backlog.Query) step { return newCardinality("HLEN", 'h', q.Queue) },
+		prepare:  func(q backlog.Query, _ keySearch) step { return newCardinality("HLEN", 'h', q.Queue) },
 	}
 }
 

@@ -78,7 +78,7 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 		}
 		q := s.query
 		q.Queue = queue
-		one = &oneOf{queue: queue, first: s.layout.prepare(q)}
+		one = &oneOf{queue: queue, first: s.layout.prepare(q, keySearch{finder: s.finder, query: s.query})}
 		s.queues[queue] = one
 		s.order = append(s.order, one)
 		s.grown = true

@@ -44,7 +44,7 @@ func sidekiqLayout() layout {
 		discover: func(backlog.Params) discovery {
 			return discovery{registry: sidekiqRegistry(""), work: func() step { return sidekiqFindStep{} }}
 		},
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			return &sidekiqStep{
 				name:     q.Queue,
 				queue:    "queue:" + q.Queue,

@@ -25,7 +25,7 @@ func sortedSetLayout() layout {
 			Check:  checkSortedSet,
 		},
 		discover: named("zset"),
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			scale := scoreScale(q.Params)
 			if scale == 0 {
 				return newCardinality("ZCARD", 'z', q.Queue)

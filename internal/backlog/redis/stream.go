@@ -37,7 +37,7 @@ func streamLayout() layout {
 			},
 		},
 		discover: named("stream"),
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			group := q.Params.Get("consumerGroup")
 			if group == "" {
 				return &lengthStep{key: q.Queue}

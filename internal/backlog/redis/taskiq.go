@@ -35,7 +35,7 @@ func taskiqLayout() layout {
 			},
 		},
 		discover: func(p backlog.Params) discovery { return named(p.Get("broker"))(p) },
-		prepare: func(q backlog.Query) step {
+		prepare: func(q backlog.Query, _ keySearch) step {
 			if q.Params.Get("broker") == "list" {
 				return newCardinality("LLEN", 'l', q.Queue)
 			}

@@ -20,6 +20,8 @@ type plan struct {
 	// lastRead and forgotten are owned by the goroutine that reads.
 	lastRead  time.Time
 	forgotten bool
+	// hint is kept while the queue does not exist. The goroutine that reads owns it.
+	hint *queueHint
 
 	// armed says that no change was heard of since the last read began: the reader arms,
 	// the listeners disarm.
