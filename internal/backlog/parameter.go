@@ -23,6 +23,9 @@ type Parameter struct {
 	Required bool
 	// Allowed are the values of a KindChoice.
 	Allowed []string
+	// NamesKey says that the value names a key of the engine, so that a limit on the
+	// names of queues holds for it too. "{queue}" in it stands for the queue.
+	NamesKey bool
 	// Min and Max bound a KindInteger, inclusive. They count if Max > Min.
 	Min, Max int64
 }

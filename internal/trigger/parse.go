@@ -40,7 +40,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 			ErrDenied, namespace, shorten(name), suggest(name, visible), among(visible))
 	}
 	layout := p.layout(c.engines[connection.Engine])
-	t := Trigger{Connection: name, Policy: p.policy(layout), Query: p.query(layout)}
+	t := Trigger{Connection: name, Exclusive: connection.Exclusive(), Policy: p.policy(layout), Query: p.query(layout)}
 	p.checkSeveral(t, layout)
 	p.rejectRest(c.engines[connection.Engine], layout)
 	if len(p.faults) == 0 && layout.Check != nil {
@@ -50,6 +50,9 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	}
 	if len(p.faults) > 0 {
 		return Trigger{}, p.faults
+	}
+	if err := allowQueues(connection, namespace, layout, t.Query); err != nil {
+		return Trigger{}, err
 	}
 	t.MetricName = metricName(t, layout)
 	return t, nil

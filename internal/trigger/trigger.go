@@ -15,6 +15,9 @@ const DefaultTarget = 5
 type Trigger struct {
 	// Connection is the name of the connection.
 	Connection string
+	// Exclusive says that the connection is for the ScaledObject's namespace alone, so
+	// that its author may know what else it holds.
+	Exclusive bool
 	// Query is what to read there.
 	Query backlog.Query
 	// Policy is how a reading becomes a decision. Its MaxStaleness is zero where the

@@ -43,7 +43,7 @@ func celeryLayout() layout {
 				{Name: "globalKeyPrefix", Kind: backlog.KindText, Doc: "global_keyprefix of broker_transport_options."},
 				{Name: "prioritySteps", Kind: backlog.KindList, Default: celerySteps, Doc: "priority_steps of broker_transport_options."},
 				{Name: "separator", Kind: backlog.KindText, Doc: "sep of broker_transport_options, which is between the name of a queue and a priority; the bytes 06 16 unless given."},
-				{Name: "unackedKey", Kind: backlog.KindText, Default: celeryUnacked, Doc: "unacked_key of broker_transport_options."},
+				{Name: "unackedKey", Kind: backlog.KindText, NamesKey: true, Default: celeryUnacked, Doc: "unacked_key of broker_transport_options."},
 				{Name: "unacked", Kind: backlog.KindChoice, Allowed: []string{"queue", "all", "none"}, Default: "queue", Doc: "Which of the unacknowledged messages are in flight here: those of this queue, told by reading at most 1,000 of them (it needs the rights +hrandfield +srandmember), all in the database, or none, so that they are unknown."},
 			},
 			Ready:    "the tasks on the queue, of all priorities",
