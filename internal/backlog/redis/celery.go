@@ -188,7 +188,7 @@ func (s *celeryUnackedStep) commands(dst []command, _ time.Time) []command {
 
 func (s *celeryUnackedStep) outcome(replies []reply, _ time.Time) outcome {
 	if err := replies[0].err; err != nil && errors.Is(reason(err), backlog.ErrDenied) {
-		return done(s.all("HRANDFIELD"))
+		return done(s.all(replies[0].refused("HRANDFIELD", 6, 2)))
 	}
 	c := counts{replies: replies}
 	pairs := c.texts(-1)
@@ -206,11 +206,12 @@ func (s *celeryUnackedStep) outcome(replies []reply, _ time.Time) outcome {
 	return outcome{next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
 }
 
-// all counts the messages of all queues, for their own queue cannot be told.
-func (s *celeryUnackedStep) all(command string) backlog.Reading {
+// all counts the messages of all queues, because the server refused to tell their own
+// queues.
+func (s *celeryUnackedStep) all(refused string) backlog.Reading {
 	r := s.reading
 	r.InFlight, r.Quality = backlog.Exactly(s.total), backlog.UpperBound
-	r.Warning = "the server does not allow " + command + ", so what workers of all queues have taken counts as in flight"
+	r.Warning = refused + ", so what workers of all queues have taken counts as in flight"
 	return r
 }
 
@@ -230,7 +231,7 @@ func (s *celeryBindingsStep) commands(dst []command, _ time.Time) []command {
 
 func (s *celeryBindingsStep) outcome(replies []reply, _ time.Time) outcome {
 	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
-		return done(s.all("SRANDMEMBER"))
+		return done(s.all("the server does not allow SRANDMEMBER"))
 	}
 	c := counts{replies: replies}
 	bindings := make(map[string][]celeryBound)
