@@ -93,7 +93,7 @@ func (p Parameter) Parse(text string) (any, error) {
 		return p.accept(n, err == nil && (p.Max <= p.Min || n >= p.Min && n <= p.Max))
 	case KindNumber:
 		f, err := strconv.ParseFloat(text, 64)
-		return p.accept(f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0))
+		return p.accept(f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) && !strings.ContainsAny(text, "xX_pP"))
 	case KindBool:
 		b, err := strconv.ParseBool(text)
 		return p.accept(b, err == nil)
