@@ -27,6 +27,9 @@ const (
 	findPage = 1000
 	// findMost is how many keys one search keeps.
 	findMost = 10000
+	// maxSearches is how many searches there may be on one connection: each goes through
+	// all keys.
+	maxSearches = 1000
 	// findFirst is how long the first read waits for what a new search finds.
 	findFirst = 500 * time.Millisecond
 	// findPageTimeout bounds one answer.
@@ -95,6 +98,9 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 	if found != nil {
 		found.hint = found.hint && hint
 	}
+	if found == nil && len(f.searches) >= maxSearches {
+		return findings{err: errManySearches, failing: now}
+	}
 	if found == nil {
 		found = &findings{tried: make(chan struct{}), created: now, hint: hint, queries: make(map[backlog.Query]time.Time)}
 		f.searches[s] = found
@@ -125,6 +131,9 @@ func (k keySearch) find(s search, now time.Time) findings {
 	}
 	return found
 }
+
+// errManySearches is a search beyond maxSearches.
+var errManySearches = fmt.Errorf("%w: %d patterns of names are searched on this connection already, want at most that many", backlog.ErrUnavailable, maxSearches)
 
 // problem is why a finding is not good enough to say which queues there are; nil if it is.
 func (found findings) problem(now time.Time) error {
