@@ -88,10 +88,10 @@ func (s *resqueStep) commands(dst []command, now time.Time) []command {
 	// Moments before this one do not count any more if no scheduler runs.
 	after := max(newOrphans(s.params).after, resqueOverdue)
 	return append(dst,
-		command{key: schedule, class: 'z', args: []any{"ZRANGE", schedule, "-inf", limit, "BYSCORE", "LIMIT", 0, resqueTimes}},
+		command{key: schedule, class: 'z', args: byScore(schedule, "-inf", limit, resqueTimes, false)},
 		// The next moment at which any work is due: what falls due at a moment that is
 		// known already does not change the set.
-		command{key: schedule, class: 'z', args: []any{"ZRANGE", schedule, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"}},
+		command{key: schedule, class: 'z', args: byScore(schedule, "("+limit, "+inf", 1, true)},
 		command{key: schedule, class: 'z', args: []any{"ZCOUNT", schedule, "(" + clockSeconds.due(now.Add(-after)), limit}},
 		command{key: queue, class: 'l', args: []any{"LLEN", queue}},
 		command{key: workers, class: 's', args: []any{"SRANDMEMBER", workers, resqueWorkers}},
