@@ -145,6 +145,10 @@ func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
 		} else if counted(before.Latest, result.Reading) {
 			w.stirred = now
 		}
+		if result.Changed {
+			// Its wake-up may find the queue not armed, which says nothing.
+			w.stirred = now
+		}
 		if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
 			after.Woke = after.Last
 		}
