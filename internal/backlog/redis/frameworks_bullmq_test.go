@@ -11,7 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// bullmq is one version of BullMQ at work on a server of its own.
+// bullmq is one version of BullMQ, or of Bull, at work on a server of its own.
 type bullmq struct {
 	*driver
 	module string
@@ -37,14 +37,18 @@ func (j bullmqJob) added() time.Time { return time.UnixMilli(j.Timestamp) }
 // bullmqVersions are the installations of BullMQ.
 func bullmqVersions() []string { return []string{"bullmq-4", "bullmq-5", "bullmq-6"} }
 
-// startBullMQ starts a version of BullMQ. The scaler's user has the rights that are
-// documented, and no others.
+// bullVersions are the installations of Bull.
+func bullVersions() []string { return []string{"bull-3", "bull-4"} }
+
+// startBullMQ starts a version of BullMQ or of Bull. The scaler's user has the rights
+// that are documented, and no others.
 func startBullMQ(t testing.TB, module string) *bullmq {
 	t.Helper()
 	server := redistest.Start(t)
 	b := &bullmq{module: module, server: server, prefix: "{shop}"}
 	b.driver = b.start(t)
-	b.introduce("bullmq", strings.TrimPrefix(module, "bullmq-"))
+	library, major, _ := strings.Cut(module, "-")
+	b.introduce(library, major)
 	more := user(redistest.Version{Name: "redis-7"}, server, "%R~{shop}:*", redis.ACLRules, redis.ACLFrameworkRules)
 	b.source = openServer(t, server, more)
 	return b
@@ -55,10 +59,11 @@ func eachBullMQ(t *testing.T, test func(*testing.T, *bullmq)) {
 	eachVersionOf(t, bullmqVersions(), startBullMQ, test)
 }
 
-// start starts a further process that uses BullMQ.
+// start starts a further process that uses the library.
 func (b *bullmq) start(t testing.TB) *driver {
 	t.Helper()
-	return startScript(t, []string{"NODE_PATH=" + framework(t, b.module, "node_modules")}, []string{"node"}, "bullmq/driver.js", b.server.Addr())
+	library, _, _ := strings.Cut(b.module, "-")
+	return startScript(t, []string{"NODE_PATH=" + framework(t, b.module, "node_modules")}, []string{"node"}, library+"/driver.js", b.server.Addr())
 }
 
 func (b *bullmq) query(queue string) backlog.Query {
