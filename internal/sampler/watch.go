@@ -109,16 +109,20 @@ func (w *watch) eager(now time.Time) bool {
 	return false
 }
 
-// warning returns what people should know of a result, if they were not told before.
-func (w *watch) warning(result backlog.Result) string {
-	before := ""
+// warning returns the warning of a result and its hint, if the log does not have them
+// yet. A hint is found in the background, so it may come later than its warning; one that
+// only changes is not logged again.
+func (w *watch) warning(result backlog.Result) (warning, hint string) {
+	var before backlog.Reading
 	if seen := w.seen.Load(); seen != nil {
-		before = seen.Latest.Warning
+		before = seen.Latest
 	}
-	if result.Err != nil || result.Reading.Warning == before {
-		return ""
+	r := &result.Reading
+	late := before.Hint == "" && r.Hint != ""
+	if result.Err != nil || r.Warning == before.Warning && !late {
+		return "", ""
 	}
-	return result.Reading.Warning
+	return r.Warning, r.Hint
 }
 
 // absorb makes the result of a read what is known, and tells whether that is news.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"maps"
@@ -71,9 +72,14 @@ func (t *liveTrigger) isEncoded(encoded []byte) bool {
 	return same && pairs == len(t.ref.GetScalerMetadata()) && t.ref.GetName() == string(name) && t.ref.GetNamespace() == string(namespace)
 }
 
-// decide decides about the trigger.
+// decide decides about the trigger. The error reaches the author of the ScaledObject. It
+// names other queues only where the whole connection belongs to the author's namespace.
 func (t *liveTrigger) decide(seen backlog.Observation, now time.Time) (policy.Decision, error) {
-	return policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
+	decision, err := policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
+	if hint := seen.Latest.Hint; hint != "" && t.trigger.Exclusive && errors.Is(err, policy.ErrMissing) {
+		err = fmt.Errorf("%w; %s", err, hint)
+	}
+	return decision, err
 }
 
 // lastTold is the value that KEDA was told last; zero if its last call got an error.

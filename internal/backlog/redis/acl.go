@@ -9,7 +9,7 @@ package redis
 // the channel changes are not noticed and idle queues are polled.
 const ACLRules = "resetchannels &__redis__:invalidate -@all " +
 	"+hello +ping +info +select +client|id +client|setname +client|tracking +subscribe " +
-	"+llen +scard +hlen +zcard +zcount +zrange +xlen +xpending +xinfo|groups +xinfo|stream +exists +type"
+	"+llen +scard +hlen +zcard +zcount +zrange +zrangebyscore +xlen +xpending +xinfo|groups +xinfo|stream +exists +type"
 
 // ACLKeyspaceRules are needed in addition where keyspace notifications take the place
 // of tracking; the channels are those of the database and the keys.

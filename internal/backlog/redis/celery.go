@@ -43,7 +43,7 @@ func celeryLayout() layout {
 				{Name: "globalKeyPrefix", Kind: backlog.KindText, Doc: "global_keyprefix of broker_transport_options."},
 				{Name: "prioritySteps", Kind: backlog.KindList, Default: celerySteps, Doc: "priority_steps of broker_transport_options."},
 				{Name: "separator", Kind: backlog.KindText, Doc: "sep of broker_transport_options, which is between the name of a queue and a priority; the bytes 06 16 unless given."},
-				{Name: "unackedKey", Kind: backlog.KindText, Default: celeryUnacked, Doc: "unacked_key of broker_transport_options."},
+				{Name: "unackedKey", Kind: backlog.KindText, NamesKey: true, Default: celeryUnacked, Doc: "unacked_key of broker_transport_options."},
 				{Name: "unacked", Kind: backlog.KindChoice, Allowed: []string{"queue", "all", "none"}, Default: "queue", Doc: "Which of the unacknowledged messages are in flight here: those of this queue, told by reading at most 1,000 of them (it needs the rights +hrandfield +srandmember), all in the database, or none, so that they are unknown."},
 			},
 			Ready:    "the tasks on the queue, of all priorities",
@@ -188,7 +188,7 @@ func (s *celeryUnackedStep) commands(dst []command, _ time.Time) []command {
 
 func (s *celeryUnackedStep) outcome(replies []reply, _ time.Time) outcome {
 	if err := replies[0].err; err != nil && errors.Is(reason(err), backlog.ErrDenied) {
-		return done(s.all("HRANDFIELD"))
+		return done(s.all(replies[0].refused("HRANDFIELD", 6, 2)))
 	}
 	c := counts{replies: replies}
 	pairs := c.texts(-1)
@@ -206,11 +206,12 @@ func (s *celeryUnackedStep) outcome(replies []reply, _ time.Time) outcome {
 	return outcome{next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
 }
 
-// all counts the messages of all queues, for their own queue cannot be told.
-func (s *celeryUnackedStep) all(command string) backlog.Reading {
+// all counts the messages of all queues, because the server refused to tell their own
+// queues.
+func (s *celeryUnackedStep) all(refused string) backlog.Reading {
 	r := s.reading
 	r.InFlight, r.Quality = backlog.Exactly(s.total), backlog.UpperBound
-	r.Warning = "the server does not allow " + command + ", so what workers of all queues have taken counts as in flight"
+	r.Warning = refused + ", so what workers of all queues have taken counts as in flight"
 	return r
 }
 
@@ -230,7 +231,7 @@ func (s *celeryBindingsStep) commands(dst []command, _ time.Time) []command {
 
 func (s *celeryBindingsStep) outcome(replies []reply, _ time.Time) outcome {
 	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
-		return done(s.all("SRANDMEMBER"))
+		return done(s.all("the server does not allow SRANDMEMBER"))
 	}
 	c := counts{replies: replies}
 	bindings := make(map[string][]celeryBound)

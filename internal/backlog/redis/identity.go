@@ -53,6 +53,12 @@ func unknownIdentity() identity { return identity{epoch: rand.Text(), lag: lagTo
 
 func (id identity) String() string { return strings.TrimSpace(id.name + " " + id.version) }
 
+// title is the server at the start of a sentence: "Redis 6.0.14".
+func (id identity) title() string {
+	text := id.String()
+	return strings.ToUpper(text[:min(1, len(text))]) + text[min(1, len(text)):]
+}
+
 // field returns the value of a line "name:value" of an INFO text.
 func field(info, name string) string {
 	for line := range strings.Lines(info) {

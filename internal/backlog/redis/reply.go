@@ -4,7 +4,25 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
+
+// refused returns why the server refused a command that came with the given version.
+func (r reply) refused(command string, since ...int) string {
+	if s := r.server; s != nil && s.name == "redis" && s.version != "" && !atLeast(s.version, since...) {
+		return fmt.Sprintf("%s: %s is needed for %s", s.title(), dotted(since), command)
+	}
+	return "the server does not allow " + command
+}
+
+// dotted returns a version such as "6.2".
+func dotted(version []int) string {
+	parts := make([]string, len(version))
+	for i, part := range version {
+		parts[i] = strconv.Itoa(part)
+	}
+	return strings.Join(parts, ".")
+}
 
 // count returns the reply as a number that is not negative.
 func (r reply) count() (int64, error) {
