@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -261,5 +262,27 @@ func TestLaravelHashTag(t *testing.T) {
 		if !r.Missing || r.Warning == "" {
 			t.Errorf("%+v, want the reading of a queue that is not there", r)
 		}
+	})
+}
+
+// TestBullMQMovers: whatever moves due jobs, in any version, leaves the key by which the
+// layout knows that there is such a process; the worker of BullMQ 1 alone moves none.
+func TestBullMQMovers(t *testing.T) {
+	t.Parallel()
+	eachVersionOf(t, slices.Concat(bullmqVersions(), bullVersions()), startBullMQ, func(t *testing.T, b *bullmq) {
+		t.Helper()
+		moves := func() bool { return b.server.Do("EXISTS", b.prefix+":mail:stalled-check") == int64(1) }
+		if b.module == "bullmq-1" {
+			b.add("mail", "done", map[string]any{"delay": 1})
+			b.add("mail", "done", nil)
+			b.start(t).do(nil, "work", "mail", b.prefix, 1, map[string]any{"alone": true})
+			redistest.Eventually(t, "the worker has done what it was given", func() bool { return b.counts("mail").Completed == 1 })
+			if own := b.counts("mail"); own.Delayed != 1 || moves() {
+				t.Errorf("a worker without a QueueScheduler: BullMQ counts %+v, moves %t", own, moves())
+			}
+		}
+		b.start(t).do(nil, "work", "mail", b.prefix, 1)
+		redistest.Eventually(t, "the process that moves due jobs is known", moves)
+		redistest.Eventually(t, "due jobs are moved", func() bool { return b.counts("mail").Delayed == 0 })
 	})
 }
