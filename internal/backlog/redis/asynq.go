@@ -168,10 +168,13 @@ func (s *asynqStep) count(r *backlog.Reading, active, others, leases int64, now 
 	if s.leaseless.since.IsZero() || without < s.fewest {
 		s.fewest = without
 	}
-	o := newOrphans(s.params)
-	if since, orphaned := s.leaseless.beyondGrace(without > 0, now); orphaned {
-		active += o.add(s.fewest, since, now) - s.fewest
+	since, orphaned := s.leaseless.beyondGrace(without > 0, now)
+	if !orphaned {
+		r.InFlight = backlog.Exactly(active + others)
+		return
 	}
+	o := newOrphans(s.params)
+	active += o.add(s.fewest, since, now) - s.fewest
 	r.InFlight = backlog.Exactly(active + others)
 	o.mark(r, "active tasks have no lease, without which no worker recovers them")
 }

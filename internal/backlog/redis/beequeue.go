@@ -95,11 +95,13 @@ func (s *beequeueStep) outcome(replies []reply, now time.Time) outcome {
 // activateDelayedJobs, which is off by default and leaves no trace: all that shows is
 // that these jobs stay while no others are there to be worked on.
 func (s *beequeueStep) raise(r *backlog.Reading, now time.Time) {
+	since, orphaned := s.unraised.beyondGrace(r.Due > 0 && r.Due == r.Backlog(), now)
+	if !orphaned {
+		return
+	}
 	o := newOrphans(s.params)
-	if since, orphaned := s.unraised.beyondGrace(r.Due > 0 && r.Due == r.Backlog(), now); orphaned {
-		if r.Due = o.add(r.Due, since, now); r.Due == 0 {
-			r.Oldest = backlog.Age{}
-		}
+	if r.Due = o.add(r.Due, since, now); r.Due == 0 {
+		r.Oldest = backlog.Age{}
 	}
 	o.mark(r, "delayed jobs are due, and no worker raises them: there is none, or none has the setting activateDelayedJobs")
 }

@@ -132,7 +132,7 @@ func (s *bullmqStep) outcome(replies []reply, now time.Time) outcome {
 		return fail(err)
 	}
 	f.reading.MaxUseful = limit
-	s.pause(f, nothing, now)
+	s.pause(&f, nothing, now)
 	if f.groups > 0 {
 		return outcome{next: &bullmqGroupsStep{bullmqStep: s, facts: f}}
 	}
@@ -140,7 +140,7 @@ func (s *bullmqStep) outcome(replies []reply, now time.Time) outcome {
 }
 
 // next returns the reading, or the step that completes it.
-func (s *bullmqStep) next(f *bullmqFacts, now time.Time) outcome {
+func (s *bullmqStep) next(f bullmqFacts, now time.Time) outcome {
 	r := f.reading
 	// The time without a process that moves jobs ends with the jobs.
 	alone := r.Due > 0 && r.Due == r.Backlog() && !r.Paused

@@ -31,8 +31,8 @@ type bullmqFacts struct {
 }
 
 // facts takes the replies.
-func (s *bullmqStep) facts(c *counts) *bullmqFacts {
-	f := &bullmqFacts{inOrder: true}
+func (s *bullmqStep) facts(c *counts) bullmqFacts {
+	f := bullmqFacts{inOrder: true}
 	later := c.delayed(bullmqClock)
 	var pausedIDs []string
 	f.wait, f.ids = c.bullmqList(s.withAge)
@@ -70,10 +70,12 @@ func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
 		r.Ready -= f.paused
 		return
 	}
-	o := newOrphans(s.params)
-	if since, orphaned := s.left.beyondGrace(f.paused > 0 && !r.Paused, now); orphaned {
-		r.Ready += o.add(f.paused, since, now) - f.paused
+	since, orphaned := s.left.beyondGrace(f.paused > 0 && !r.Paused, now)
+	if !orphaned {
+		return
 	}
+	o := newOrphans(s.params)
+	r.Ready += o.add(f.paused, since, now) - f.paused
 	o.mark(r, "the queue is not paused, but there are jobs on its list "+s.key("paused")+", which nothing takes until the queue is resumed once more")
 }
 

@@ -43,7 +43,7 @@ func (s *bullmqTraceStep) outcome(replies []reply, _ time.Time) outcome {
 // before the key is missed for long.
 type bullmqMoverStep struct {
 	*bullmqStep
-	facts *bullmqFacts
+	facts bullmqFacts
 }
 
 func (s *bullmqMoverStep) commands(dst []command, _ time.Time) []command {
@@ -57,11 +57,13 @@ func (s *bullmqMoverStep) outcome(replies []reply, now time.Time) outcome {
 		return fail(err)
 	}
 	r := &s.facts.reading
+	since, orphaned := s.unmoved.beyondGrace(n == 0, now)
+	if !orphaned {
+		return done(*r)
+	}
 	o := newOrphans(s.params)
-	if since, orphaned := s.unmoved.beyondGrace(n == 0, now); orphaned {
-		if r.Due = o.add(r.Due, since, now); r.Due == 0 {
-			r.Oldest = backlog.Age{}
-		}
+	if r.Due = o.add(r.Due, since, now); r.Due == 0 {
+		r.Oldest = backlog.Age{}
 	}
 	o.mark(r, "delayed jobs are due, and no process moves them: the key "+s.key("stalled-check")+
 		", which workers (in BullMQ 1 the QueueScheduler) renew, is not there")

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -285,4 +286,19 @@ func TestBullMQMovers(t *testing.T) {
 		redistest.Eventually(t, "the process that moves due jobs is known", moves)
 		redistest.Eventually(t, "due jobs are moved", func() bool { return b.counts("mail").Delayed == 0 })
 	})
+}
+
+// TestBullMQManyGroups: of groups of BullMQ Pro beyond a hundred each counts as one job.
+func TestBullMQManyGroups(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	for i := range 120 {
+		group := strconv.Itoa(i)
+		server.Do("ZADD", "bull:q:groups", i, group)
+		server.Do("LPUSH", "bull:q:groups:"+group, "1", "2")
+	}
+	r := backlogtest.MustRead(t, openServer(t, server, nil), layoutQuery("bullmq", "q"))
+	if r.Ready != 220 || r.Quality != backlog.LowerBound {
+		t.Errorf("240 jobs in 120 groups: %+v", r)
+	}
 }

@@ -134,10 +134,12 @@ func (s *laravelStep) outcome(replies []reply, now time.Time) outcome {
 // retry_after: then a job of a worker that died is held for ever, and any other for as
 // long as it runs.
 func (s *laravelStep) keep(r *backlog.Reading, expired int64, now time.Time) {
-	o := newOrphans(s.params)
-	if since, orphaned := s.kept.beyondGrace(expired > 0 && expired == r.Backlog(), now); orphaned {
-		r.Due = o.add(expired, since, now)
+	since, orphaned := s.kept.beyondGrace(expired > 0 && expired == r.Backlog(), now)
+	if !orphaned {
+		return
 	}
+	o := newOrphans(s.params)
+	r.Due = o.add(expired, since, now)
 	o.mark(r, "jobs were held for longer than retry_after, and no worker takes them back: there is none, or its connection has no retry_after")
 }
 
