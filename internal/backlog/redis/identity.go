@@ -35,6 +35,10 @@ func newIdentity(info string) identity {
 	if version := field(info, "valkey_version"); version != "" {
 		id.name, id.version = "valkey", version
 	}
+	if id.version == "" {
+		// It is no answer of Redis or Valkey.
+		return unknownIdentity()
+	}
 	if id.epoch == "" {
 		id.epoch = rand.Text()
 	}
