@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // ErrDenied is a connection that the ScaledObject's namespace may not use, or
@@ -33,5 +35,5 @@ func (f MetadataError) Error() string {
 }
 
 func (f *MetadataError) add(key, format string, args ...any) {
-	*f = append(*f, Fault{Key: key, Text: fmt.Sprintf(format, args...)})
+	*f = append(*f, Fault{Key: key, Text: backlog.Redact(fmt.Sprintf(format, args...))})
 }

@@ -76,7 +76,7 @@ func (n *node) do(ctx context.Context, commands []command, dst []reply) ([]reply
 		replies, err = n.attempt(ctx, commands, dst[:0])
 	}
 	if err != nil {
-		return nil, err
+		return nil, n.cfg.prober.look(ctx, n.address, n.cfg.tls != nil, err)
 	}
 	n.markArmed(hearing, commands, replies)
 	return replies, nil
@@ -158,15 +158,28 @@ func (n *node) connectSession(ctx context.Context, greet func(context.Context, *
 func (n *node) greet(ctx context.Context, s *session, greet func(context.Context, *session) error) error {
 	defer context.AfterFunc(ctx, s.abort)()
 	if err := greet(ctx, s); err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	if e := n.hearing(); e != nil && e.mode == wakeTracking {
 		// A refusal leaves the session untracked; the listener finds out why.
 		if err := s.track(ctx, e.id); err != nil && !isServerError(err) {
-			return err
+			return ended(ctx, err)
 		}
 	}
 	return nil
+}
+
+// ended returns why ctx has ended, or the answer did not come in time, in place of what a
+// connection says that was closed because of it.
+func ended(ctx context.Context, err error) error {
+	switch {
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case isTimeout(err):
+		return context.DeadlineExceeded
+	default:
+		return err
+	}
 }
 
 // drop ends the session, if there is one. The caller holds turn.
