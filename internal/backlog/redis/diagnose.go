@@ -16,14 +16,15 @@ import (
 // What a connection has met that is not what its settings say. Each is known from what
 // the other end has sent, never guessed.
 var (
-	errIsSentinel    = errors.New("the server is a sentinel")
-	errNoSentinel    = errors.New("the server is no sentinel")
-	errIsClusterNode = errors.New("the server is a node of a cluster")
-	errSpeaksTLS     = errors.New("the server speaks TLS")
-	errSpeaksPlainly = errors.New("the server does not speak TLS")
-	errSpeaksHTTP    = errors.New("an HTTP server answers, not Redis")
-	errNoMaster      = errors.New("it knows no master")
-	errNoSlots       = errors.New("it knows no slots")
+	errIsSentinel       = errors.New("the server is a sentinel")
+	errNoSentinel       = errors.New("the server is no sentinel")
+	errIsClusterNode    = errors.New("the server is a node of a cluster")
+	errSpeaksTLS        = errors.New("the server speaks TLS")
+	errSpeaksPlainly    = errors.New("the server does not speak TLS")
+	errWantsCertificate = errors.New("the server refuses the client certificate")
+	errSpeaksHTTP       = errors.New("an HTTP server answers, not Redis")
+	errNoMaster         = errors.New("it knows no master")
+	errNoSlots          = errors.New("it knows no slots")
 )
 
 // A diagnosis is what to change where a connection fails in a known way.
@@ -75,6 +76,7 @@ func foreignServers() []diagnosis {
 		{is(errSpeaksTLS), say("tls: true")},
 		{is(errSpeaksPlainly), say("tls: false and no other tls settings, or addresses: the port on which the server speaks TLS")},
 		{is(errSpeaksHTTP), say("addresses: the host and port of the Redis server")},
+		{contains(`"HTTP/`), say("addresses: the host and port of the Redis server")},
 		{is(errIsSentinel), say("mode: sentinel and masterName, or addresses: the Redis server itself, whose port is 6379 as a rule")},
 		{is(errNoSentinel), say("addresses: those of the sentinels, whose port is 26379 as a rule, or mode: standalone")},
 		{is(errNoMaster), say("masterName: the name that the sentinels know the master group by")},
@@ -109,7 +111,7 @@ func networkFaults() []diagnosis {
 		{as[x509.UnknownAuthorityError], say("tlsCAFile: the authority that has signed the server's certificate")},
 		{as[x509.HostnameError], say("tlsServerName: a name that the server's certificate has, or addresses: such a name")},
 		{as[x509.CertificateInvalidError], say("the server's certificate")},
-		{wantsCertificate, say("tlsCertFile and tlsKeyFile: a client certificate that the server accepts")},
+		{func(err error) bool { return errors.Is(err, errWantsCertificate) || wantsCertificate(err) }, say("tlsCertFile and tlsKeyFile: a client certificate that the server accepts")},
 		{as[*net.DNSError], func(_ *config, err error) string {
 			var unknown *net.DNSError
 			_ = errors.As(err, &unknown)
@@ -128,6 +130,10 @@ func is(target error) func(error) bool {
 func as[E error](err error) bool {
 	var target E
 	return errors.As(err, &target)
+}
+
+func contains(part string) func(error) bool {
+	return func(err error) bool { return strings.Contains(err.Error(), part) }
 }
 
 // startsWith fits errors that a server answered with one of these beginnings.

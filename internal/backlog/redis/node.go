@@ -76,7 +76,7 @@ func (n *node) do(ctx context.Context, commands []command, dst []reply) ([]reply
 		replies, err = n.attempt(ctx, commands, dst[:0])
 	}
 	if err != nil {
-		return nil, n.cfg.prober.look(ctx, n.address, n.cfg.tls != nil, err)
+		return nil, n.cfg.prober.look(ctx, n.address, n.cfg.tls, err)
 	}
 	n.markArmed(hearing, commands, replies)
 	return replies, nil

@@ -37,9 +37,10 @@ type probed struct {
 func newProber() *prober { return &prober{seen: make(map[string]probed)} }
 
 // look returns err together with what is known of the address, if the end of a handshake
-// raises the question what is spoken there. It stays within ctx.
-func (p *prober) look(ctx context.Context, address string, secure bool, err error) error {
-	if !isQuestionable(err, secure) {
+// raises the question what is spoken there. Settings are those of TLS, nil without. It
+// stays within ctx.
+func (p *prober) look(ctx context.Context, address string, settings *tls.Config, err error) error {
+	if !isQuestionable(err, settings != nil) {
 		return err
 	}
 	p.mu.Lock()
@@ -51,7 +52,7 @@ func (p *prober) look(ctx context.Context, address string, secure bool, err erro
 		}
 		ctx, cancel := context.WithTimeout(ctx, probeTime)
 		defer cancel()
-		last = probed{what: speaks(ctx, address, secure), at: time.Now()}
+		last = probed{what: speaks(ctx, address, settings), at: time.Now()}
 		p.mu.Lock()
 		p.seen[address] = last
 		p.mu.Unlock()
@@ -70,7 +71,7 @@ func isQuestionable(err error, secure bool) bool {
 	case err == nil, isServerError(err), isDialFailure(err):
 		return false
 	case secure:
-		return isHangUp(err) || isTimeout(err) || errors.As(err, &header)
+		return isHangUp(err) || errors.As(err, &header)
 	default:
 		return isHangUp(err) || strings.Contains(err.Error(), "invalid reply") || strings.Contains(err.Error(), "can't parse")
 	}
@@ -82,16 +83,32 @@ func isDialFailure(err error) bool {
 }
 
 // speaks returns what is spoken at an address where the other protocol was tried in vain.
-func speaks(ctx context.Context, address string, secure bool) error {
+func speaks(ctx context.Context, address string, settings *tls.Config) error {
 	plain := speaksPlainly(ctx, address)
 	switch {
-	case errors.Is(plain, errSpeaksHTTP), secure && errors.Is(plain, errSpeaksPlainly):
+	case errors.Is(plain, errSpeaksHTTP), settings != nil && errors.Is(plain, errSpeaksPlainly):
 		return plain
-	case !secure && speaksTLS(ctx, address):
+	case settings == nil && speaksTLS(ctx, address):
 		return errSpeaksTLS
+	case settings != nil && wantsOther(ctx, address, settings):
+		return errWantsCertificate
 	default:
 		return nil
 	}
+}
+
+// wantsOther reports whether the server refuses the client's certificate, or that there is
+// none. Since TLS 1.3 it does so after the handshake, and what a client has sent until then
+// can make the refusal be lost.
+func wantsOther(ctx context.Context, address string, settings *tls.Config) bool {
+	c, err := (&tls.Dialer{Config: settings}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return wantsCertificate(err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(probeTime / 2))
+	_, err = c.Read(make([]byte, 1))
+	return err != nil && wantsCertificate(err)
 }
 
 // speaksPlainly sends a PING and looks at the first bytes of the answer.
@@ -101,6 +118,7 @@ func speaksPlainly(ctx context.Context, address string) error {
 		return nil //nolint:nilerr // nothing is known
 	}
 	defer func() { _ = c.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	_ = c.SetDeadline(time.Now().Add(probeTime / 2))
 	if _, err := c.Write([]byte("PING\r\n")); err != nil {
 		return nil //nolint:nilerr // nothing is known

@@ -218,7 +218,7 @@ func (s *scout) ask(ctx context.Context, candidates []string, args ...any) (valu
 		if problem == nil {
 			return value, address, nil
 		}
-		problem = s.cfg.prober.look(ctx, address, s.cfg.tls != nil, problem)
+		problem = s.cfg.prober.look(ctx, address, s.cfg.tls, problem)
 		problem = fmt.Errorf("ask %s: %w", address, problem)
 		if err == nil {
 			err = problem
