@@ -73,7 +73,7 @@ func (p *parser) top(root *yaml.Node, config *Config) {
 				}
 			}
 		default:
-			p.unknown(e, e.name, []string{connectionsKey, watchesKey})
+			p.unknown(e, join("", e.name), []string{connectionsKey, watchesKey})
 		}
 	}
 	if !found {
