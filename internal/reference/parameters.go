@@ -15,8 +15,11 @@ func Parameters(parameters []backlog.Parameter) string { return keys(parameters,
 // one text.
 func Settings(parameters []backlog.Parameter) string {
 	return keys(parameters, func(p backlog.Parameter) string {
-		if p.Kind == backlog.KindList {
+		switch p.Kind {
+		case backlog.KindList:
 			return "list"
+		case backlog.KindAddresses:
+			return "list of `host:port`"
 		}
 		return expects(p)
 	})

@@ -56,7 +56,7 @@ type login struct {
 // settings are the keys of a connection.
 func settings() []backlog.Parameter {
 	return []backlog.Parameter{
-		{Name: "addresses", Kind: backlog.KindAddresses, Required: true, Doc: `"host:port" of the server; in sentinel mode of the sentinels, in cluster mode of some nodes of the cluster.`},
+		{Name: "addresses", Kind: backlog.KindAddresses, Required: true, Doc: `Address of the server; in sentinel mode of the sentinels, in cluster mode of some nodes of the cluster. An IPv6 address stands in brackets, and a URL is refused.`},
 		{Name: "mode", Kind: backlog.KindChoice, Allowed: []string{modeStandalone, modeSentinel, modeCluster}, Default: modeStandalone, Doc: "How the servers are organised."},
 		{Name: "masterName", Kind: backlog.KindText, Doc: "Name of the master group in sentinel mode."},
 		{Name: "database", Kind: backlog.KindInteger, Min: 0, Max: 1 << 20, Default: "0", Doc: "Number of the database. A cluster has only database 0."},

@@ -129,6 +129,10 @@ func TestFirstContactKinds(t *testing.T) {
 			addresses: cluster.Addrs()[:1], query: list("job*"),
 			says: "the server is a node of a cluster of 3 masters", change: "mode: cluster",
 		},
+		"cluster node that does not say of what cluster": {
+			addresses: []string{redistest.StartProxy(t, cluster.Addrs()[0], map[string]string{"CLUSTER": "ERR unsupported"}).Addr()},
+			says:      "refuses to say of how many masters", change: "mode: cluster",
+		},
 		"single server as a cluster": {
 			addresses: []string{single.Addr()}, settings: map[string]any{"mode": "cluster"},
 			says: "cluster support disabled", change: "mode: standalone",

@@ -106,10 +106,12 @@ func (s *session) checkMode(ctx context.Context, cfg *config, mode string) error
 	case mode == "cluster" && cfg.mode == modeStandalone:
 		// A cluster of one server is the whole; of several, this is a part.
 		info, err := s.client.Do(ctx, "CLUSTER", "INFO").Text()
-		if err != nil && !isServerError(err) {
+		switch size := field(info, "cluster_size"); {
+		case isServerError(err):
+			return fmt.Errorf("%w: %w, and refuses to say of how many masters: %w", backlog.ErrUnavailable, errIsClusterNode, err)
+		case err != nil:
 			return err
-		}
-		if size := field(info, "cluster_size"); size != "" && size != "0" && size != "1" {
+		case size != "" && size != "0" && size != "1":
 			return fmt.Errorf("%w: %w of %s masters", backlog.ErrUnavailable, errIsClusterNode, size)
 		}
 	}
