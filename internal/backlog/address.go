@@ -2,7 +2,7 @@ package backlog
 
 import (
 	"errors"
-	"net"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,8 +25,11 @@ func CheckAddress(text string) error {
 		return errors.New("holds user information, want " + wantAddress +
 			": write username and password: {file: PATH}, or {env: NAME}, as settings of their own")
 	}
-	host, port, err := net.SplitHostPort(text)
-	if err != nil || !IsHost(host) || !isPort(port) {
+	i := strings.LastIndexByte(text, ':')
+	host, port := text[:max(0, i)], text[i+1:]
+	inner, open := strings.CutPrefix(host, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if open != closed || open != strings.Contains(inner, ":") || !IsHost(inner) || !isPort(port) {
 		return errors.New("want " + wantAddress)
 	}
 	return nil
@@ -35,8 +38,8 @@ func CheckAddress(text string) error {
 // IsHost reports whether host is a name or an IP address, without brackets.
 func IsHost(host string) bool {
 	if strings.Contains(host, ":") {
-		address, _, _ := strings.Cut(host, "%") // the zone of a link-local address
-		return net.ParseIP(address) != nil
+		address, err := netip.ParseAddr(host)
+		return err == nil && address.Is6()
 	}
 	return hostName.MatchString(host)
 }

@@ -89,13 +89,7 @@ func (p Parameter) Parse(text string) (any, error) {
 	case KindList:
 		return splitList(text), nil
 	case KindAddresses:
-		addresses := splitList(text)
-		for _, address := range addresses {
-			if err := CheckAddress(address); err != nil {
-				return nil, err
-			}
-		}
-		return addresses, nil
+		return parseAddresses(text)
 	case KindInteger:
 		n, err := strconv.ParseInt(text, 10, 64)
 		return p.accept(n, err == nil && (p.Max <= p.Min || n >= p.Min && n <= p.Max))
@@ -131,6 +125,16 @@ func (p Parameter) parseChoice(text string) (any, error) {
 		return nil, fmt.Errorf("want %s; did you mean %q", p.Expects(), near)
 	}
 	return nil, fmt.Errorf("want %s", p.Expects())
+}
+
+func parseAddresses(text string) (any, error) {
+	addresses := splitList(text)
+	for _, address := range addresses {
+		if err := CheckAddress(address); err != nil {
+			return nil, err
+		}
+	}
+	return addresses, nil
 }
 
 // splitList splits at commas and drops blanks around and empty elements.

@@ -21,7 +21,7 @@ func Redact(text string) string {
 		return text
 	}
 	var b strings.Builder
-	for len(text) > 0 {
+	for text != "" {
 		end := strings.IndexAny(text, " \t\r\n")
 		switch {
 		case end == 0:

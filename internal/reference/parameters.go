@@ -15,10 +15,10 @@ func Parameters(parameters []backlog.Parameter) string { return keys(parameters,
 // one text.
 func Settings(parameters []backlog.Parameter) string {
 	return keys(parameters, func(p backlog.Parameter) string {
-		switch p.Kind {
-		case backlog.KindList:
+		if p.Kind == backlog.KindList {
 			return "list"
-		case backlog.KindAddresses:
+		}
+		if p.Kind == backlog.KindAddresses {
 			return "list of `host:port`"
 		}
 		return expects(p)

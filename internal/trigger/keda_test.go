@@ -47,8 +47,7 @@ func TestKEDAKeys(t *testing.T) {
 					{key + suffix: "canary"},
 				} {
 					_, err := catalog().Parse("shop", metadata)
-					var faults trigger.MetadataError
-					if !errors.As(err, &faults) {
+					if _, ok := errors.AsType[trigger.MetadataError](err); !ok {
 						t.Fatalf("error %v, want faults", err)
 					}
 					text := err.Error()

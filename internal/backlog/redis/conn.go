@@ -159,7 +159,7 @@ func dial(ctx context.Context, cfg *config, address string) (net.Conn, error) {
 		settings.ServerName = host
 	}
 	secure := tls.Client(inner, settings)
-	if err := shakeHands(ctx, secure, address); err != nil {
+	if err := shakeHands(ctx, cfg.prober, secure, address); err != nil {
 		_ = inner.Close()
 		return nil, fmt.Errorf("shake hands by TLS: %w", err)
 	}
@@ -172,7 +172,7 @@ const slowHandshake = 300 * time.Millisecond
 
 // shakeHands is HandshakeContext, which ends as soon as it is known that there is nobody
 // to shake hands with.
-func shakeHands(ctx context.Context, secure *tls.Conn, address string) error {
+func shakeHands(ctx context.Context, p *prober, secure *tls.Conn, address string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var looking sync.WaitGroup
 	looking.Go(func() {
@@ -180,7 +180,8 @@ func shakeHands(ctx context.Context, secure *tls.Conn, address string) error {
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			if what := speaksPlainly(ctx, address); what != nil {
+			what := p.see(ctx, address, func(ctx context.Context) error { return speaksPlainly(ctx, address) })
+			if what != nil {
 				cancel(what)
 			}
 		case <-ctx.Done():

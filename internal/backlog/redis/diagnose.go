@@ -44,7 +44,7 @@ type record struct {
 
 // advice returns what to change so that err goes away; "" if that is not known.
 func (c *config) advice(err error, of record) string {
-	if strings.Contains(err.Error(), "unknown command") && isTooOld(of.server) {
+	if isTooOld(of.server) && says("unknown command", "syntax error", "unknown subcommand", "Unknown subcommand", "wrong number of arguments")(err) {
 		return fmt.Sprintf("the server: it is %s, and 6.0 is needed", of.server)
 	}
 	known := append(foreignServers(), loginFaults()...)

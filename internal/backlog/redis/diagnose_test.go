@@ -53,7 +53,7 @@ func (c firstContact) meet(t *testing.T) {
 }
 
 // withSettings returns settings and more.
-func withSettings(settings map[string]any, more map[string]any) map[string]any {
+func withSettings(settings, more map[string]any) map[string]any {
 	all := maps.Clone(settings)
 	maps.Copy(all, more)
 	return all
@@ -173,7 +173,9 @@ func hangsUp(t *testing.T) string {
 	t.Helper()
 	return serve(t, func(c net.Conn) {
 		_, _ = c.Read(make([]byte, 1))
-		_ = c.(*net.TCPConn).CloseWrite() //nolint:forcetypeassert // it is one
+		if both, ok := c.(*net.TCPConn); ok {
+			_ = both.CloseWrite()
+		}
 		_, _ = io.Copy(io.Discard, c)
 		_ = c.Close()
 	})
@@ -241,12 +243,16 @@ func TestFirstContactOldServer(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr(), map[string]string{
-		"XINFO": "ERR unknown command 'XINFO'", "CLIENT TRACKING": "ERR Unknown subcommand",
+		"XINFO": "ERR unknown command 'XINFO'", "CLIENT TRACKING": "ERR Unknown subcommand", "SCAN": "ERR syntax error",
 	})
 	proxy.Replace("redis_version:", "redis_version:4.0.14\r\nreal:")
 	firstContact{
 		addresses: []string{proxy.Addr()}, query: stream("orders", "billing"),
 		says: "unknown command 'XINFO'", change: "the server: it is redis 4.0.14, and 6.0 is needed",
+	}.meet(t)
+	firstContact{
+		addresses: []string{proxy.Addr()}, query: list("job*"),
+		says: "syntax error", change: "the server: it is redis 4.0.14, and 6.0 is needed",
 	}.meet(t)
 	source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, nil))
 	redistest.Eventually(t, "the reason says what is needed", func() bool {

@@ -22,13 +22,13 @@ import (
 // servers before Redis 6.0, then SELECT.
 type handshake struct{}
 
-// errNoHello stands for the answer of a server that does not know HELLO.
-type errNoHello struct{}
+// noHelloError stands for the answer of a server that does not know HELLO.
+type noHelloError struct{}
 
-func (errNoHello) Error() string { return "ERR unknown command 'HELLO'" }
+func (noHelloError) Error() string { return "ERR unknown command 'HELLO'" }
 
 // RedisError makes it an error that a server answered.
-func (errNoHello) RedisError() {}
+func (noHelloError) RedisError() {}
 
 // DialHook implements redis.Hook.
 func (handshake) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -42,7 +42,7 @@ func (handshake) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 func (handshake) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if cmd.Name() == "hello" {
-			cmd.SetErr(errNoHello{})
+			cmd.SetErr(noHelloError{})
 			return cmd.Err()
 		}
 		err := next(ctx, cmd)

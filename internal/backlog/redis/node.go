@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
@@ -105,7 +106,7 @@ func (n *node) attempt(ctx context.Context, commands []command, dst []reply) ([]
 
 // use returns the session, opened anew if it has ended. The caller holds turn.
 func (n *node) use(ctx context.Context) (*session, error) {
-	if n.session != nil && !n.session.ended() {
+	if n.session != nil && !n.session.ended() && !n.session.expired() {
 		return n.session, nil
 	}
 	n.drop()
@@ -137,9 +138,15 @@ func (n *node) open(ctx context.Context) (*session, error) {
 	n.setPlain(true)
 	return n.connectSession(ctx, func(_ context.Context, s *session) error {
 		s.server = new(unknownIdentity())
+		// What was taken for a proxy may be a server that was restarted twice.
+		s.until = time.Now().Add(plainLife)
 		return nil
 	})
 }
+
+// plainLife is how long a server is read that could not be asked what it is, before it is
+// asked again.
+const plainLife = time.Minute
 
 // connectSession opens a session, greets the server and switches tracking on.
 func (n *node) connectSession(ctx context.Context, greet func(context.Context, *session) error) (*session, error) {

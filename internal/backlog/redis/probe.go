@@ -43,24 +43,28 @@ func (p *prober) look(ctx context.Context, address string, settings *tls.Config,
 	if !isQuestionable(err, settings != nil) {
 		return err
 	}
+	what := p.see(ctx, address, func(ctx context.Context) error { return speaks(ctx, address, settings) })
+	if what == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", what, err)
+}
+
+// see returns what was seen at address, looking again if that is too long ago.
+func (p *prober) see(ctx context.Context, address string, look func(context.Context) error) error {
 	p.mu.Lock()
 	last, known := p.seen[address]
 	p.mu.Unlock()
-	if !known || time.Since(last.at) > probeAgain {
-		if ctx.Err() != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(ctx, probeTime)
-		defer cancel()
-		last = probed{what: speaks(ctx, address, settings), at: time.Now()}
-		p.mu.Lock()
-		p.seen[address] = last
-		p.mu.Unlock()
+	if known && time.Since(last.at) < probeAgain || ctx.Err() != nil {
+		return last.what
 	}
-	if last.what == nil {
-		return err
-	}
-	return fmt.Errorf("%w: %w", last.what, err)
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	last = probed{what: look(ctx), at: time.Now()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen[address] = last
+	return last.what
 }
 
 // isQuestionable reports whether err may come from another protocol than that of the
@@ -115,13 +119,13 @@ func wantsOther(ctx context.Context, address string, settings *tls.Config) bool 
 func speaksPlainly(ctx context.Context, address string) error {
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil //nolint:nilerr // nothing is known
+		return nil
 	}
 	defer func() { _ = c.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
 	_ = c.SetDeadline(time.Now().Add(probeTime / 2))
 	if _, err := c.Write([]byte("PING\r\n")); err != nil {
-		return nil //nolint:nilerr // nothing is known
+		return nil
 	}
 	answer := make([]byte, 5)
 	n, _ := c.Read(answer)
@@ -138,7 +142,7 @@ func speaksPlainly(ctx context.Context, address string) error {
 // speaksTLS reports whether a handshake succeeds, or is refused in TLS. No certificate is
 // checked, because nothing is sent that needs to be kept.
 func speaksTLS(ctx context.Context, address string) bool {
-	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // it sends nothing
+	dialer := &tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // nothing is sent that needs to be kept
 	c, err := dialer.DialContext(ctx, "tcp", address)
 	if err == nil {
 		_ = c.Close()
