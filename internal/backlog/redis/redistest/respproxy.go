@@ -26,10 +26,12 @@ type Proxy struct {
 	refusals map[string]string
 
 	running sync.WaitGroup
-	// mu guards conns and seen: every connection adds to them.
-	mu    sync.Mutex
-	conns []net.Conn
-	seen  []string
+	// mu guards what follows. A test sets old and instead; every connection adds to conns
+	// and seen.
+	mu           sync.Mutex
+	old, instead string
+	conns        []net.Conn
+	seen         []string
 }
 
 // refused marks the replies that a refusal takes the place of.
@@ -67,6 +69,25 @@ func (p *Proxy) Seen() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.seen)
+}
+
+// Replace puts instead in the place of old in texts that the server answers.
+func (p *Proxy) Replace(old, instead string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.old, p.instead = old, instead
+}
+
+// replaced returns a reply with what Replace has set.
+func (p *Proxy) replaced(reply []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	header, text, isText := bytes.Cut(reply, []byte("\r\n"))
+	if p.old == "" || !isText || header[0] != '$' || !bytes.Contains(text, []byte(p.old)) {
+		return reply
+	}
+	text = bytes.TrimSuffix(bytes.ReplaceAll(text, []byte(p.old), []byte(p.instead)), []byte("\r\n"))
+	return fmt.Appendf(nil, "$%d\r\n%s\r\n", len(text), text)
 }
 
 func (p *Proxy) accept() {
@@ -134,7 +155,7 @@ func (p *Proxy) answer(client io.Writer, server io.Reader) error {
 		if err := copyReply(from, &raw); err != nil {
 			return err
 		}
-		reply := raw.Bytes()
+		reply := p.replaced(raw.Bytes())
 		if _, name, found := bytes.Cut(reply, []byte(refused)); found {
 			reply = []byte("-" + p.refusals[string(bytes.TrimSpace(name))] + "\r\n")
 		}
