@@ -31,8 +31,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what a test waits for.
-const patience = 30 * time.Second
+// patience bounds what a test waits for. It passes only where something is wrong.
+const patience = time.Minute
 
 // A scaler is a whole scaler on real ports, and a client of it.
 type scaler struct {
@@ -65,10 +65,14 @@ func start(t *testing.T, configuration string, with setup) *scaler {
 		HTTPAddress:     "127.0.0.1:0",
 		AdminAddress:    "127.0.0.1:0",
 		ShutdownTimeout: 5 * time.Second,
-		Sampling:        sampler.Options{SafetyInterval: time.Second, ActiveInterval: 200 * time.Millisecond, ReadTimeout: time.Second},
-		Engines:         engines.All(),
-		Build:           telemetry.NewBuild("test", ""),
-		Logger:          slog.New(slog.NewTextHandler(s.log, nil)),
+		Sampling: sampler.Options{
+			SafetyInterval: time.Second, ActiveInterval: 200 * time.Millisecond,
+			// More than a busy machine takes for a queue that can be read.
+			ReadTimeout: 5 * time.Second, FirstReading: patience,
+		},
+		Engines: engines.All(),
+		Build:   telemetry.NewBuild("test", ""),
+		Logger:  slog.New(slog.NewTextHandler(s.log, nil)),
 	}
 	if with.options != nil {
 		with.options(&options)
