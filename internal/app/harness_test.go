@@ -216,21 +216,28 @@ func (s *scaler) awaitCode(r *pb.ScaledObjectRef, want codes.Code) {
 // get returns the body of a page of the HTTP port.
 func (s *scaler) get(path string) (code int, body string) {
 	s.Helper()
-	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, "http://"+s.app.HTTPAddr().String()+path, http.NoBody)
+	code, body, err := s.tryGet(path)
 	if err != nil {
 		s.Fatal(err)
+	}
+	return code, body
+}
+
+// tryGet does the same, and returns the error if nothing is served any more.
+func (s *scaler) tryGet(path string) (code int, body string, err error) {
+	s.Helper()
+	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, "http://"+s.app.HTTPAddr().String()+path, http.NoBody)
+	if err != nil {
+		return 0, "", err
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
-		s.Fatal(err)
+		return 0, "", err
 	}
 	defer func() { _ = response.Body.Close() }()
 	data, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.Fatal(err)
-	}
-	return response.StatusCode, string(data)
+	return response.StatusCode, string(data), err
 }
 
 // A logBuffer keeps a log. It is safe for concurrent use.
