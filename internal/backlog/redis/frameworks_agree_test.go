@@ -61,7 +61,7 @@ func matched(t testing.TB, server *redistest.Server, q backlog.Query) {
 	pattern := q
 	pattern.Queue = q.Queue[:len(q.Queue)-1] + "?"
 	source := openServer(t, server, nil)
-	r := backlogtest.MustRead(t, source, pattern)
+	r := mustFind(t, source, pattern)
 	for _, part := range r.Parts {
 		if part.Queue == q.Queue && part.Reading.Backlog() > 0 {
 			return
