@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,7 +37,8 @@ func job(queue string) string {
 
 // process are the commands by which a process of Sidekiq reports, each before a prefix.
 func process(prefix, identity, work string, queues ...string) []string {
-	info := fmt.Sprintf(`{"queues":["%s"],"concurrency":2}`, strings.Join(queues, `","`))
+	names, _ := json.Marshal(queues)
+	info := fmt.Sprintf(`{"queues":%s,"concurrency":2}`, names)
 	all := []string{
 		"SADD " + prefix + "processes " + identity,
 		fmt.Sprintf("HSET %s%s info %s busy 2 beat %d", prefix, identity, info, time.Now().Unix()),
@@ -148,7 +150,8 @@ func TestSidekiqReliableFetchKeys(t *testing.T) {
 		"one alive and one dead":   {append(process("", "pod-1:7:123", "work", "default"), "LPUSH working:queue:default:pod-1:7:abc 1 2", "LPUSH working:queue:default:pod-2:7:abc 1"), 3, nil},
 		"two lives of a container": {append(process("", "pod-1:7:123", "work", "default"), "LPUSH working:queue:default:pod-1:7:abc 1 2", "LPUSH working:queue:default:pod-1:7:def 1"), 3, nil},
 		"without SCAN": {
-			[]string{"SADD super_processes pod-1:7:abc", "LPUSH queue:sq|pod-1:7:abc|default 1 2"}, 2,
+			[]string{"SADD super_processes pod-1:7:abc", "LPUSH queue:sq|pod-1:7:abc|default 1 2"},
+			2,
 			[]string{"%R~*", redis.ACLRules, redis.ACLFrameworkRules},
 		},
 	} {
