@@ -168,10 +168,7 @@ func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
 // and the reading that it replaces unless that says the same. Observations share
 // the array behind it: appending writes only beyond what was ever published.
 func (w *watch) remember(before backlog.Observation, latest backlog.Reading) []backlog.Reading {
-	past := before.Past
-	for len(past) > 0 && latest.At.Sub(past[0].At) > w.window {
-		past = past[1:]
-	}
+	past := within(before.Past, latest.At, w.window)
 	replaced := before.Latest
 	same := sameCounts(replaced, latest)
 	if w.counters {
@@ -183,7 +180,7 @@ func (w *watch) remember(before backlog.Observation, latest backlog.Reading) []b
 		replaced.Parts = nil
 	}
 	if before.Known() && w.window > 0 && !same {
-		past = append(past, replaced)
+		past = append(bounded(past, len(replaced.Parts)), replaced)
 	}
 	return past
 }

@@ -27,6 +27,9 @@ const (
 	findPage = 1000
 	// findMost is how many keys one search keeps.
 	findMost = 10000
+	// maxSearches is how many searches there may be on one connection: each goes through
+	// all keys.
+	maxSearches = 1000
 	// findFirst is how long the first read waits for what a new search finds.
 	findFirst = 500 * time.Millisecond
 	// findPageTimeout bounds one answer.
@@ -100,6 +103,9 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 	if found != nil {
 		found.hint = found.hint && hint
 	}
+	if found == nil && len(f.searches) >= maxSearches {
+		return findings{err: errManySearches, failing: now}
+	}
 	if found == nil {
 		found = &findings{tried: make(chan struct{}), created: now, hint: hint, queries: make(map[backlog.Query]time.Time)}
 		f.searches[s] = found
@@ -131,6 +137,9 @@ func (k keySearch) find(s search, now time.Time) findings {
 	return found
 }
 
+// errManySearches is a search beyond maxSearches.
+var errManySearches = fmt.Errorf("%w: %d patterns of names are searched on this connection already, want at most that many", backlog.ErrUnavailable, maxSearches)
+
 // begin starts a search that the first read of the query waits for, a moment only.
 func (k keySearch) begin(s search) {
 	if k.finder == nil {
@@ -139,7 +148,9 @@ func (k keySearch) begin(s search) {
 	k.finder.hint(s, k.query, time.Now())
 	k.finder.mu.Lock()
 	defer k.finder.mu.Unlock()
-	k.finder.searches[s].awaited = true
+	if found := k.finder.searches[s]; found != nil {
+		found.awaited = true
+	}
 }
 
 // since asks for an attempt that begins after a moment, at the next turn of the finder.
