@@ -28,9 +28,14 @@ const (
 	superProcesses   = "super_processes"
 )
 
+// What a reading says of private lists that it may not know.
 const (
-	sidekiqNoScan = "the server does not allow SCAN, so jobs are not visible that a reliable fetch (super_fetch of Sidekiq Pro, GitLab's gem) keeps for a process that was killed; set fetch to basic if none is used"
-	sidekiqNoList = "the server does not allow access to all keys of a reliable fetch (super_processes, queue:sq*, working:queue:*), so the jobs in them are not visible; set fetch to basic if none is used"
+	sidekiqUnseen = "so jobs are not visible that a reliable fetch (super_fetch of Sidekiq Pro, GitLab's gem) keeps for a process that was killed; set fetch to basic if none is used"
+
+	sidekiqNoScan   = "the server does not allow SCAN, " + sidekiqUnseen
+	sidekiqNoSearch = "too many patterns of names are searched on this connection, " + sidekiqUnseen
+	sidekiqNoList   = "the server does not allow access to all keys of a reliable fetch (super_processes, queue:sq*, working:queue:*), " + sidekiqUnseen
+	sidekiqMore     = "there are more private lists of a reliable fetch than are read, so not all jobs in them are visible"
 )
 
 // A privateList is a list in which a reliable fetch keeps jobs of the queue.
@@ -152,7 +157,12 @@ func (p *privateLists) doubt(r *backlog.Reading) {
 	if r.Quality == backlog.Exact {
 		r.Quality = backlog.LowerBound
 	}
-	if errors.Is(p.problem, backlog.ErrDenied) || errors.Is(reason(p.problem), backlog.ErrDenied) {
+	switch {
+	case errors.Is(p.problem, errManySearches):
+		r.AddWarning(sidekiqNoSearch)
+	case errors.Is(p.problem, errMoreKeys):
+		r.AddWarning(sidekiqMore)
+	case errors.Is(reason(p.problem), backlog.ErrDenied):
 		r.AddWarning(sidekiqNoScan)
 	}
 }
