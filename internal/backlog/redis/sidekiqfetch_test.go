@@ -77,7 +77,7 @@ func TestPrivateListsAreDoubted(t *testing.T) {
 			t.Parallel()
 			f := newFinder(nil, newWakes())
 			p := newPrivateLists("", "mail", keySearch{finder: f, query: backlog.Query{Layout: "sidekiq", Queue: "mail"}})
-			c.change(f, p.searches())
+			c.change(f, p.searches)
 			p.look(now)
 			var r backlog.Reading
 			p.doubt(&r)
