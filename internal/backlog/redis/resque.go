@@ -49,14 +49,16 @@ func resqueLayout() layout {
 				prefixed:  "namespace",
 			}
 		},
-		prepare: func(q backlog.Query, _ keySearch) step {
+		prepare: func(q backlog.Query, search keySearch) step {
 			namespace := resqueNamespace(q.Params)
-			return &resqueStep{
+			s := &resqueStep{
 				name:      q.Queue,
 				namespace: namespace,
 				registry:  *resqueRegistry(namespace, q.Queue),
 				params:    q.Params,
 			}
+			s.registry.elsewhere = &elsewhere{keys: search, fixed: ":queues", prefixed: "namespace"}
+			return s
 		},
 	}
 }
