@@ -23,12 +23,12 @@ const HangUp = ""
 type Proxy struct {
 	listener net.Listener
 	target   string
-	refusals map[string]string
 
 	running sync.WaitGroup
-	// mu guards what follows. A test sets old and instead; every connection adds to conns
-	// and seen.
+	// mu guards what follows. A test sets refusals, old and instead; every connection adds
+	// to conns and seen.
 	mu           sync.Mutex
+	refusals     map[string]string
 	old, instead string
 	conns        []net.Conn
 	seen         []string
@@ -126,25 +126,41 @@ func (p *Proxy) ask(client io.Reader, server io.Writer) error {
 			return err
 		}
 		name := strings.ToUpper(words[0])
-		p.mu.Lock()
-		p.seen = append(p.seen, name)
-		p.mu.Unlock()
-		text, found := p.refusals[name]
-		if !found && len(words) > 1 {
+		if len(words) > 1 {
 			name += " " + strings.ToUpper(words[1])
-			text, found = p.refusals[name]
 		}
+		text, found := p.refusal(name)
 		switch {
 		case found && text == HangUp:
 			return errors.New("hang up")
 		case found:
-			token := refused + name
+			token := refused + text
 			raw = fmt.Appendf(nil, "*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(token), token)
 		}
 		if _, err := server.Write(raw); err != nil {
 			return err
 		}
 	}
+}
+
+// refusal returns how a command is refused that begins with the given words, and notes that
+// it came.
+func (p *Proxy) refusal(name string) (text string, found bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first, _, _ := strings.Cut(name, " ")
+	p.seen = append(p.seen, first)
+	if text, found = p.refusals[first]; !found {
+		text, found = p.refusals[name]
+	}
+	return text, found
+}
+
+// Allow ends all refusals.
+func (p *Proxy) Allow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusals = nil
 }
 
 // answer passes replies back.
@@ -156,8 +172,8 @@ func (p *Proxy) answer(client io.Writer, server io.Reader) error {
 			return err
 		}
 		reply := p.replaced(raw.Bytes())
-		if _, name, found := bytes.Cut(reply, []byte(refused)); found {
-			reply = []byte("-" + p.refusals[string(bytes.TrimSpace(name))] + "\r\n")
+		if _, text, found := bytes.Cut(reply, []byte(refused)); found {
+			reply = append([]byte("-"), text...)
 		}
 		if _, err := client.Write(reply); err != nil {
 			return err
