@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -29,10 +30,17 @@ type ear struct {
 
 // connect opens the connection of an ear. closeEar ends it.
 func (n *node) connect(ctx context.Context, e *ear) (closeEar func(), err error) {
-	inner, err := dial(ctx, n.cfg, n.address)
+	plain, err := dial(ctx, n.cfg, n.address)
 	if err != nil {
 		return nil, err
 	}
+	inner := guard(plain, true)
+	defer func() {
+		if errors.Is(err, errPanic) {
+			_ = inner.Close()
+		}
+	}()
+	defer contained(&err)
 	client := newClient(n.cfg, n.cfg.login, n.cfg.database, n.address, inner, func(ctx context.Context, cn *redis.Conn) (err error) {
 		if !n.isPlain() {
 			// The name is a courtesy; a server that refuses it is no worse.

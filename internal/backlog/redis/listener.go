@@ -45,6 +45,9 @@ func (n *node) listen(ctx context.Context) {
 			wait = listenBackoffMin
 			n.pause(ctx, wait, nil)
 		default:
+			if errors.Is(err, errPanic) {
+				n.log.Error("listening failed", "error", err)
+			}
 			n.pause(ctx, wait/2+rand.N(wait), nil) //nolint:gosec // jitter is no secret
 			wait = min(2*wait, listenBackoffMax)
 		}
@@ -67,7 +70,8 @@ var errDeaf = errors.New("the connection to listen on was lost")
 
 // listenBest tries the ways of listening in order. It returns a refusal if the server
 // offers none, and another error if the server did not answer or was lost.
-func (n *node) listenBest(ctx context.Context) error {
+func (n *node) listenBest(ctx context.Context) (err error) {
+	defer contained(&err)
 	want := n.cfg.wakeUp
 	if want == wakePoll {
 		n.setMode(wakePoll, "")

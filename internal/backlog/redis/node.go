@@ -87,14 +87,20 @@ func (n *node) do(ctx context.Context, commands []command, dst []reply) ([]reply
 var errLost = errors.New("the connection to the server was lost")
 
 // attempt runs commands once, on a new session if there is none. The caller holds turn.
-func (n *node) attempt(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
+func (n *node) attempt(ctx context.Context, commands []command, dst []reply) (replies []reply, err error) {
+	defer func() {
+		if errors.Is(err, errPanic) {
+			n.drop()
+		}
+	}()
+	defer contained(&err)
 	s, err := n.use(ctx)
 	if err != nil {
 		return nil, err
 	}
 	fresh := s.fresh
 	s.fresh = false
-	replies, err := s.do(ctx, commands, dst)
+	replies, err = s.do(ctx, commands, dst)
 	if err != nil {
 		n.drop()
 		if !fresh && ctx.Err() == nil && !isTimeout(err) {

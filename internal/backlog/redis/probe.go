@@ -77,7 +77,7 @@ func isQuestionable(err error, secure bool) bool {
 	case secure:
 		return isHangUp(err) || errors.As(err, &header)
 	default:
-		return isHangUp(err) || strings.Contains(err.Error(), "invalid reply") || strings.Contains(err.Error(), "can't parse")
+		return isHangUp(err) || strings.Contains(err.Error(), "invalid reply") || errors.Is(err, errHostileReply)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync/atomic"
 )
 
@@ -22,6 +23,8 @@ const (
 	// maxReceived is how much is received for the commands that are sent at once, in bytes,
 	// and for one message on a subscription.
 	maxReceived = 64 << 20
+	// shownStart is how much an error repeats of what is no reply, in bytes.
+	shownStart = 16
 )
 
 // errHostileReply is a reply that is larger or deeper than any that is asked for, or none
@@ -70,6 +73,9 @@ func (g *replyGuard) check(p []byte) error {
 			}
 			continue
 		}
+		if g.kind == 0 && !strings.ContainsRune("+-:$*", rune(p[0])) {
+			return fmt.Errorf("%w: a reply that begins with %q", errHostileReply, p[:min(len(p), shownStart)])
+		}
 		if err := g.next(p[0]); err != nil {
 			return err
 		}
@@ -81,7 +87,8 @@ func (g *replyGuard) check(p []byte) error {
 // next takes one byte of a line.
 func (g *replyGuard) next(b byte) error {
 	if g.kind == 0 {
-		return g.begin(b)
+		g.kind, g.line, g.number, g.signed = b, 0, 0, false
+		return nil
 	}
 	if g.line++; g.line > maxLine {
 		return fmt.Errorf("%w: a line of more than %d bytes", errHostileReply, maxLine)
@@ -92,17 +99,6 @@ func (g *replyGuard) next(b byte) error {
 	if g.kind == '$' || g.kind == '*' {
 		return g.digit(b)
 	}
-	return nil
-}
-
-// begin takes the first byte of a line, which says what it is.
-func (g *replyGuard) begin(b byte) error {
-	switch b {
-	case '+', '-', ':', '$', '*':
-	default:
-		return fmt.Errorf("%w: a reply that begins with %q", errHostileReply, b)
-	}
-	g.kind, g.line, g.number, g.signed = b, 0, 0, false
 	return nil
 }
 

@@ -70,7 +70,7 @@ func openSession(ctx context.Context, cfg *config, who login, database int, addr
 		return nil, err
 	}
 	s := &session{server: &identity{}}
-	s.conn = newConn(inner, func() {
+	s.conn = newConn(guard(inner, false), func() {
 		if s.inUse.Load() {
 			onEnd()
 		}

@@ -233,7 +233,8 @@ func (s *scout) ask(ctx context.Context, candidates []string, args ...any) (valu
 	return nil, "", err
 }
 
-func (s *scout) askOne(ctx context.Context, address string, args []any) (any, error) {
+func (s *scout) askOne(ctx context.Context, address string, args []any) (answer any, err error) {
+	defer contained(&err)
 	ctx, cancel := context.WithTimeout(ctx, min(s.cfg.answerTimeout, time.Second))
 	defer cancel()
 	if s.session == nil || s.session.ended() {
