@@ -120,31 +120,6 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 // errManySearches is a search beyond maxSearches.
 var errManySearches = fmt.Errorf("%w: %d patterns of names are searched on this connection already, want at most that many", backlog.ErrUnavailable, maxSearches)
 
-// begin starts a search that the first read of the query waits for, a moment only.
-func (k keySearch) begin(s search) {
-	if k.finder == nil {
-		return
-	}
-	k.finder.hint(s, k.query, time.Now())
-	k.finder.mu.Lock()
-	defer k.finder.mu.Unlock()
-	if found := k.finder.searches[s]; found != nil {
-		found.awaited = true
-	}
-}
-
-// since asks for an attempt that begins after a moment, at the next turn of the finder.
-func (k keySearch) since(s search, moment time.Time) {
-	if k.finder == nil {
-		return
-	}
-	k.finder.mu.Lock()
-	defer k.finder.mu.Unlock()
-	if found := k.finder.searches[s]; found != nil && found.since.Before(moment) {
-		found.since = moment
-	}
-}
-
 // problem is why a finding is not good enough to say which queues there are; nil if it is.
 func (found findings) problem(now time.Time) error {
 	switch {

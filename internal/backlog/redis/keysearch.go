@@ -25,3 +25,28 @@ func (k keySearch) find(s search, now time.Time) findings {
 	}
 	return found
 }
+
+// begin starts a search that the first read of the query waits for, a moment only.
+func (k keySearch) begin(s search) {
+	if k.finder == nil {
+		return
+	}
+	k.finder.hint(s, k.query, time.Now())
+	k.finder.mu.Lock()
+	defer k.finder.mu.Unlock()
+	if found := k.finder.searches[s]; found != nil {
+		found.awaited = true
+	}
+}
+
+// since asks for an attempt that begins after a moment, at the next turn of the finder.
+func (k keySearch) since(s search, moment time.Time) {
+	if k.finder == nil {
+		return
+	}
+	k.finder.mu.Lock()
+	defer k.finder.mu.Unlock()
+	if found := k.finder.searches[s]; found != nil && found.since.Before(moment) {
+		found.since = moment
+	}
+}
