@@ -169,14 +169,9 @@ func TestAsynqEditions(t *testing.T) {
 	q := layoutQuery("asynq", "mail")
 	known := []any{"SADD", "asynq:queues", "mail"}
 	for name, e := range map[string]edition{
-		"0.17": {
+		"0.12 to 0.17": {
 			query: q,
 			keys:  [][]any{known, {"LPUSH", "asynq:{mail}", "a", "b"}, {"LPUSH", "asynq:{mail}:active", "c"}, {"ZADD", "asynq:{mail}:deadlines", 1, "c"}},
-			want:  figures{Ready: 2, InFlight: backlog.Exactly(1)},
-		},
-		"0.12": {
-			query: q,
-			keys:  [][]any{known, {"LPUSH", "asynq:{mail}", "a", "b"}, {"LPUSH", "asynq:{mail}:in_progress", "c"}, {"ZADD", "asynq:{mail}:deadlines", 1, "c"}},
 			want:  figures{Ready: 2, InFlight: backlog.Exactly(1)},
 		},
 		"0.11": {
@@ -300,5 +295,41 @@ func TestBullMQManyGroups(t *testing.T) {
 	r := backlogtest.MustRead(t, openServer(t, server, nil), layoutQuery("bullmq", "q"))
 	if r.Ready != 220 || r.Quality != backlog.LowerBound {
 		t.Errorf("240 jobs in 120 groups: %+v", r)
+	}
+}
+
+// TestWrongPrefixOfALibrary: at a wrong prefix the hint has the one that the library uses.
+func TestWrongPrefixOfALibrary(t *testing.T) {
+	t.Parallel()
+	hints := func(t *testing.T, server *redistest.Server, q backlog.Query, prefix string) {
+		t.Helper()
+		source := openServer(t, server, nil)
+		want := "a queue of this name exists with the prefix " + strconv.Quote(prefix)
+		redistest.Eventually(t, "the hint is "+want, func() bool {
+			r := backlogtest.MustRead(t, source, q)
+			return r.Missing && r.Hint == want && !strings.Contains(r.Warning, prefix)
+		})
+	}
+	for _, module := range slices.Concat(bullmqVersions(), bullVersions()) {
+		t.Run(module, func(t *testing.T) {
+			t.Parallel()
+			b := startBullMQ(t, module)
+			b.add("emails", "done", nil)
+			hints(t, b.server, layoutQuery("bullmq", "emails"), b.prefix)
+		})
+	}
+	t.Run("beequeue", func(t *testing.T) {
+		t.Parallel()
+		b := startBeequeue(t)
+		b.add("emails", "done", nil)
+		hints(t, b.server, layoutQuery("beequeue", "emails", "prefix", "shop"), "bq")
+	})
+	for _, name := range laravelVersions() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := startLaravel(t, name)
+			l.do(nil, "push", "mail", "SleepJob")
+			hints(t, l.server, layoutQuery("laravel", "mail", "prefix", "laravel_database_"), laravelPrefix)
+		})
 	}
 }
