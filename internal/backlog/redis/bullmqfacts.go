@@ -43,7 +43,7 @@ func (s *bullmqStep) facts(c *counts) bullmqFacts {
 		f.inOrder = prioritized == 0
 		f.inOrder = c.number() == 0 && f.inOrder
 	}
-	for range bullmqGroupSets() {
+	for range bullmqGroupStates {
 		f.groups += c.number()
 	}
 	active := c.number()

@@ -58,10 +58,17 @@ func TestBullMQWithoutMeta(t *testing.T) {
 		"never paused": {[][]any{{"HSET", "bull:jobs:meta", "opts.maxLenEvents", "10000"}}, map[string]int64{"jobs": 0}},
 		"other keys": {
 			[][]any{
-				{"LPUSH", "bull:jobs:wait", "1"}, {"HSET", "bull:jobs:1", "timestamp", "1"}, {"LPUSH", "bull:jobs:1:logs", "a"},
-				{"SET", "bull:jobs:1:lock", "a"}, {"LPUSH", "bull:jobs:metrics:completed:data", "1"}, {"SADD", "bull:jobs:stalled", "1"},
-				{"ZADD", "bull:jobs:completed", 1, "0"}, {"ZADD", "bull:jobs:repeat", 1, "a"}, {"ZADD", "bull:jobs:marker", 0, "0"},
-				{"HSET", "bull:jobs:groups:tenant:meta", "conc", "1"}, {"XADD", "bull:jobs:events", "*", "a", "b"},
+				{"LPUSH", "bull:jobs:wait", "1"},
+				{"HSET", "bull:jobs:1", "timestamp", "1"},
+				{"LPUSH", "bull:jobs:1:logs", "a"},
+				{"SET", "bull:jobs:1:lock", "a"},
+				{"LPUSH", "bull:jobs:metrics:completed:data", "1"},
+				{"SADD", "bull:jobs:stalled", "1"},
+				{"ZADD", "bull:jobs:completed", 1, "0"},
+				{"ZADD", "bull:jobs:repeat", 1, "a"},
+				{"ZADD", "bull:jobs:marker", 0, "0"},
+				{"HSET", "bull:jobs:groups:tenant:meta", "conc", "1"},
+				{"XADD", "bull:jobs:events", "*", "a", "b"},
 			},
 			map[string]int64{"jobs": 1},
 		},
@@ -195,6 +202,14 @@ func TestAsynqEditions(t *testing.T) {
 			e.read(t)
 		})
 	}
+}
+
+// TestAsynqOldListWakes: a task that asynq before 0.18 adds wakes the queue.
+func TestAsynqOldListWakes(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Do("SADD", "asynq:queues", "mail")
+	wakes(t, openServer(t, server, nil), layoutQuery("asynq", "mail"), func() { server.Do("LPUSH", "asynq:{mail}", "1") })
 }
 
 // TestAsynqWithTheRightsOfLaterVersions: rights that do not cover the list of asynq
