@@ -165,7 +165,7 @@ func (s *asynqStep) count(r *backlog.Reading, active, aggregated, leases int64, 
 	if s.leaseless.since.IsZero() || without < s.fewest {
 		s.fewest = without
 	}
-	since, orphaned := s.leaseless.beyondGrace(without > 0, now)
+	since, orphaned := s.leaseless.beyond(orphanGrace, without > 0, now)
 	if !orphaned {
 		r.InFlight = backlog.Exactly(active + aggregated)
 		return

@@ -278,10 +278,19 @@ func TestLaravelHashTag(t *testing.T) {
 
 // TestBullMQMovers: whatever moves due jobs, in any version, leaves the key by which the
 // layout knows that there is such a process; the worker of BullMQ 1 alone moves none.
+// That it is not version 1 shows by a marker from 4 on.
 func TestBullMQMovers(t *testing.T) {
 	t.Parallel()
 	eachVersionOf(t, slices.Concat(bullmqVersions(), bullVersions()), startBullMQ, func(t *testing.T, b *bullmq) {
 		t.Helper()
+		if library, _, _ := strings.Cut(b.module, "-"); library == "bullmq" {
+			b.add("later", "done", map[string]any{"delay": 1})
+			last, _ := b.server.Do("LINDEX", b.prefix+":later:wait", -1).(string)
+			marked := strings.HasPrefix(last, "0:") || b.server.Do("EXISTS", b.prefix+":later:marker") == int64(1)
+			if marked != (b.major() >= 4) {
+				t.Errorf("a delayed job has a marker: %t", marked)
+			}
+		}
 		moves := func() bool { return b.server.Do("EXISTS", b.prefix+":mail:stalled-check") == int64(1) }
 		if b.module == "bullmq-1" {
 			b.add("mail", "done", map[string]any{"delay": 1})
