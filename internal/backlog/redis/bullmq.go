@@ -39,7 +39,7 @@ func bullmqLayout() layout {
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "bull", Doc: "The option prefix of the queue, with its braces if it has any, such as {bull}."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next jobs were added. It takes one more round trip, and reads that one field of their hashes."},
-				orphanParameter("delayed jobs of a BullMQ before 4 that have been due for 5 minutes while there was no other work and no process that moves them, as BullMQ 1 has without a QueueScheduler; and jobs on the list paused of a queue that is not paused"),
+				orphanParameter("delayed jobs of a BullMQ before 3.2 that have been due for 5 minutes while there was no other work and no process that moves them, as BullMQ 1 has without a QueueScheduler; and jobs on the list paused of a queue that is not paused"),
 			},
 			Ready:    "jobs that wait, prioritized ones and those of a paused queue included",
 			Due:      "delayed and retried jobs whose time has come, and which only a worker would promote",

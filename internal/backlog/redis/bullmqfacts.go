@@ -31,8 +31,8 @@ type bullmqFacts struct {
 	isBullMQ, isOld bool
 }
 
-// bullmqMarker is what an element of the list wait begins with that is no job: BullMQ 4
-// leaves it for workers that wait for a delayed job.
+// bullmqMarker is what an element of the list wait begins with that is no job: BullMQ 3
+// and 4 leave it for workers that wait for a delayed job.
 const bullmqMarker = "0:"
 
 // facts takes the replies.
@@ -86,7 +86,7 @@ func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
 }
 
 // bullmqList takes the replies that tell of a list of ids, and returns how many jobs
-// it has and, if asked for, the ids at its ends, the next one last. BullMQ 4 left a
+// it has and, if asked for, the ids at its ends, the next one last. BullMQ 3 and 4 leave a
 // marker at that end of the list, for workers that wait for a delayed job: it is none.
 func (c *counts) bullmqList(withEnds bool) (n int64, ends []string) {
 	n = c.number()

@@ -40,8 +40,8 @@ func (s *bullmqTraceStep) outcome(replies []reply, _ time.Time) outcome {
 // A bullmqMoverStep asks whether there is a process that moves due jobs. In BullMQ 1 that
 // is the QueueScheduler alone, and the only sign of one is the key that each of its checks
 // for stalled jobs writes, for as long as it is until the next: half a minute by default.
-// From BullMQ 2 on workers do both. Which version it is does not show before 4, which
-// leaves a marker for workers that wait for a delayed job: in wait, or from 5 on in marker.
+// From BullMQ 2 on workers do both. Which version it is does not show before 3.2, which
+// leaves a marker for workers that wait for a delayed job: in wait, from 5 on in marker.
 type bullmqMoverStep struct {
 	*bullmqStep
 	facts bullmqFacts
