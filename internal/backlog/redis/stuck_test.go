@@ -12,16 +12,16 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// A stepper reads one query of a real server again and again, at moments of its own.
+// A stepper reads the queue q of a real server again and again, at moments of its own.
 type stepper struct {
 	client *goredis.Client
 	first  step
 }
 
-func newStepper(t *testing.T, server *redistest.Server, l layout, queue string, params map[string]string) *stepper {
+func newStepper(t *testing.T, server *redistest.Server, l layout, params map[string]string) *stepper {
 	t.Helper()
 	client := server.NewClient(func(*goredis.Options) {})
-	q := backlog.Query{Layout: l.Name, Queue: queue, Params: backlog.NewParams(params)}
+	q := backlog.Query{Layout: l.Name, Queue: "q", Params: backlog.NewParams(params)}
 	return &stepper{client: client, first: l.prepare(q, keySearch{})}
 }
 
@@ -123,8 +123,8 @@ func TestStuckWork(t *testing.T) {
 				server.Do(command...)
 			}
 			const after = 10 * time.Minute
-			forever := newStepper(t, server, c.layout, "q", nil)
-			bounded := newStepper(t, server, c.layout, "q", map[string]string{"orphanedAfter": after.String()})
+			forever := newStepper(t, server, c.layout, nil)
+			bounded := newStepper(t, server, c.layout, map[string]string{"orphanedAfter": after.String()})
 			fresh, ignored := c.stuck, c.stuck
 			fresh.Orphaned = 0
 			ignored.Orphaned, ignored.Ignored = 0, c.stuck.Orphaned
@@ -190,7 +190,7 @@ func TestWorkThatAWorkerMoves(t *testing.T) {
 			for _, command := range commands {
 				server.Do(command...)
 			}
-			s := newStepper(t, server, bullmqLayout(), "q", map[string]string{"orphanedAfter": "1h"})
+			s := newStepper(t, server, bullmqLayout(), map[string]string{"orphanedAfter": "1h"})
 			began := time.Now()
 			for _, after := range []time.Duration{0, time.Hour, 24 * time.Hour} {
 				if r := s.at(t, began.Add(after)); r.Due != 1 || r.Quality != backlog.Exact || r.Warning != "" {
@@ -206,7 +206,7 @@ func TestWorkThatAWorkerMoves(t *testing.T) {
 func TestStuckWorkOfABusyQueue(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := newStepper(t, server, asynqLayout(), "q", nil)
+	s := newStepper(t, server, asynqLayout(), nil)
 	server.Do("LPUSH", "asynq:{q}:active", "1", "2", "3")
 	began := time.Now()
 	for i := range 300 {
