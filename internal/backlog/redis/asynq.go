@@ -20,7 +20,7 @@ const asynqDeniedPause = time.Minute
 // https://github.com/hibiken/asynq/blob/master/internal/base/base.go, of all versions:
 //
 //   - asynq:{QUEUE}:pending is a list; before 0.18 it was asynq:{QUEUE}.
-//   - asynq:{QUEUE}:active is a list; before 0.13 it was asynq:{QUEUE}:in_progress.
+//   - asynq:{QUEUE}:active is a list.
 //   - asynq:{QUEUE}:lease has an entry for each active task with the end of its lease;
 //     before 0.22 asynq:{QUEUE}:deadlines had one with its deadline. The recoverer, which
 //     each worker runs, retries active tasks by that set alone.
@@ -91,17 +91,15 @@ func (s *asynqStep) key(part string) string { return s.oldKey() + ":" + part }
 func (s *asynqStep) oldKey() string { return "asynq:{" + s.queue + "}" }
 
 func (s *asynqStep) commands(dst []command, now time.Time) []command {
-	groups, sets, pending, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("paused")
+	groups, sets, pending, active, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("active"), s.key("paused")
 	dst = delayed(dst, s.key("scheduled"), clockSeconds, now)
 	dst = delayed(dst, s.key("retry"), clockSeconds, now)
 	dst = append(dst,
 		command{key: groups, class: 's', args: []any{"SCARD", groups}},
 		command{key: sets, class: 'z', args: []any{"ZCARD", sets}},
 		command{key: pending, class: 'l', args: []any{"LLEN", pending}},
+		command{key: active, class: 'l', args: []any{"LLEN", active}},
 	)
-	for _, part := range []string{"active", "in_progress"} {
-		dst = append(dst, command{key: s.key(part), class: 'l', args: []any{"LLEN", s.key(part)}})
-	}
 	for _, part := range []string{"lease", "deadlines"} {
 		// Each of their changes comes with one of the list.
 		dst = append(dst, command{key: s.key(part), args: []any{"ZCARD", s.key(part)}})
@@ -121,8 +119,7 @@ func (s *asynqStep) outcome(replies []reply, now time.Time) outcome {
 	later := c.delayed(clockSeconds).and(c.delayed(clockSeconds))
 	groups, aggregated := c.number(), c.number()
 	r := backlog.Reading{Due: later.due, NextDue: later.next, Ready: c.number()}
-	active, before := c.number(), c.number()
-	leases := c.number() + c.number()
+	active, leases := c.number(), c.number()+c.number()
 	r.Paused = c.number() > 0
 	next := ""
 	if s.withAge {
@@ -133,7 +130,7 @@ func (s *asynqStep) outcome(replies []reply, now time.Time) outcome {
 		return fail(c.err)
 	}
 	r.Ready += old
-	s.count(&r, active, before+aggregated, leases, now)
+	s.count(&r, active, aggregated, leases, now)
 	r.Oldest = later.age(r.Ready + groups)
 	switch {
 	case groups > 0 || next != "":
@@ -161,21 +158,21 @@ func (s *asynqStep) old(c *counts, now time.Time) int64 {
 }
 
 // count completes the reading with what is in flight: active tasks, of which as many
-// have a lease, and others. The two numbers may disagree for a moment, and on a queue
+// have a lease, and groups that are aggregated. The two numbers may disagree for a moment, and on a queue
 // that is never at rest for longer, so the fewest without a lease count.
-func (s *asynqStep) count(r *backlog.Reading, active, others, leases int64, now time.Time) {
+func (s *asynqStep) count(r *backlog.Reading, active, aggregated, leases int64, now time.Time) {
 	without := active - leases
 	if s.leaseless.since.IsZero() || without < s.fewest {
 		s.fewest = without
 	}
-	since, orphaned := s.leaseless.beyondGrace(without > 0, now)
+	since, orphaned := s.leaseless.beyond(orphanGrace, without > 0, now)
 	if !orphaned {
-		r.InFlight = backlog.Exactly(active + others)
+		r.InFlight = backlog.Exactly(active + aggregated)
 		return
 	}
 	o := newOrphans(s.params)
 	active += o.add(s.fewest, since, now) - s.fewest
-	r.InFlight = backlog.Exactly(active + others)
+	r.InFlight = backlog.Exactly(active + aggregated)
 	o.mark(r, "active tasks have no lease, without which no worker recovers them")
 }
 

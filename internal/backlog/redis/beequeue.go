@@ -20,7 +20,7 @@ func beequeueLayout() layout {
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "bq", Doc: "The setting prefix of the queue."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next job was added. It takes one more round trip and reads the job, its payload included."},
-				orphanParameter("delayed jobs that are due while there is no other work, which only a worker with activateDelayedJobs raises"),
+				orphanParameter("delayed jobs that have been due for 5 minutes while there was no other work, because only a worker with activateDelayedJobs raises them"),
 			},
 			Ready:    "jobs that wait",
 			Due:      "delayed and retried jobs whose time has come, and which only a worker with activateDelayedJobs would raise",
@@ -95,7 +95,7 @@ func (s *beequeueStep) outcome(replies []reply, now time.Time) outcome {
 // activateDelayedJobs, which is off by default and leaves no trace: all that shows is
 // that these jobs stay while no others are there to be worked on.
 func (s *beequeueStep) raise(r *backlog.Reading, now time.Time) {
-	since, orphaned := s.unraised.beyondGrace(r.Due > 0 && r.Due == r.Backlog(), now)
+	since, orphaned := s.unraised.beyond(stuckGrace, r.Due > 0 && r.Due == r.Backlog(), now)
 	if !orphaned {
 		return
 	}

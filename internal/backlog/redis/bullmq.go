@@ -39,7 +39,7 @@ func bullmqLayout() layout {
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "bull", Doc: "The option prefix of the queue, with its braces if it has any, such as {bull}."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next jobs were added. It takes one more round trip, and reads that one field of their hashes."},
-				orphanParameter("delayed jobs that are due while there is no other work and no process that moves them, which is a worker that looks for stalled jobs, or the QueueScheduler of BullMQ 1; and jobs on the list paused of a queue that is not paused"),
+				orphanParameter("delayed jobs of a BullMQ before 3.2 that have been due for 5 minutes while there was no other work and no process that moves them, as BullMQ 1 has without a QueueScheduler; and jobs on the list paused of a queue that is not paused"),
 			},
 			Ready:    "jobs that wait, prioritized ones and those of a paused queue included",
 			Due:      "delayed and retried jobs whose time has come, and which only a worker would promote",
@@ -116,7 +116,7 @@ func (s *bullmqStep) commands(dst []command, now time.Time) []command {
 	}
 	return append(dst,
 		command{key: active, class: 'l', args: []any{"LLEN", active}},
-		command{key: meta, class: 'h', args: []any{"HMGET", meta, "paused", "concurrency", "opts.maxLenEvents"}},
+		command{key: meta, class: 'h', args: []any{"HMGET", meta, "paused", "concurrency", "opts.maxLenEvents", "version"}},
 		command{key: flag, class: '$', args: []any{"EXISTS", flag}},
 	)
 }
@@ -142,8 +142,8 @@ func (s *bullmqStep) outcome(replies []reply, now time.Time) outcome {
 // next returns the reading, or the step that completes it.
 func (s *bullmqStep) next(f bullmqFacts, now time.Time) outcome {
 	r := f.reading
-	// The time without a process that moves jobs ends with the jobs.
-	alone := r.Due > 0 && r.Due == r.Backlog() && !r.Paused
+	// Any worker of Bull, and of BullMQ from 2 on, moves due jobs.
+	alone := r.Due > 0 && r.Due == r.Backlog() && !r.Paused && f.isOld
 	if !alone {
 		s.unmoved.note(false, now)
 	}

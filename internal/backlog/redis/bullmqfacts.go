@@ -26,9 +26,14 @@ type bullmqFacts struct {
 	// isPaused is what meta says. isBullPaused is what Bull says, which writes nothing
 	// else into meta.
 	isPaused, isBullPaused bool
-	// isBullMQ says that meta was written by BullMQ.
-	isBullMQ bool
+	// isBullMQ says that meta was written by BullMQ, and isOld that this was a version
+	// that does not write itself into it, of which BullMQ 1 may be one.
+	isBullMQ, isOld bool
 }
+
+// bullmqMarker is what an element of the list wait begins with that is no job: BullMQ 3
+// and 4 leave it for workers that wait for a delayed job.
+const bullmqMarker = "0:"
 
 // facts takes the replies.
 func (s *bullmqStep) facts(c *counts) bullmqFacts {
@@ -43,12 +48,13 @@ func (s *bullmqStep) facts(c *counts) bullmqFacts {
 		f.inOrder = prioritized == 0
 		f.inOrder = c.number() == 0 && f.inOrder
 	}
-	for range bullmqGroupSets() {
+	for range bullmqGroupStates {
 		f.groups += c.number()
 	}
 	active := c.number()
-	meta := c.texts(3)
-	f.isPaused, f.concurrency, f.isBullMQ = meta[0] != "", meta[1], meta[2] != ""
+	meta := c.texts(4)
+	f.isPaused, f.concurrency, f.isBullMQ = meta[0] != "", meta[1], meta[2]+meta[3] != ""
+	f.isOld = f.isBullMQ && meta[3] == ""
 	f.isBullPaused = c.number() > 0 && !f.isBullMQ
 	f.reading = backlog.Reading{
 		Ready: f.wait + f.paused + prioritized, Due: later.due, InFlight: backlog.Exactly(active), NextDue: later.next,
@@ -70,7 +76,7 @@ func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
 		r.Ready -= f.paused
 		return
 	}
-	since, orphaned := s.left.beyondGrace(f.paused > 0 && !r.Paused, now)
+	since, orphaned := s.left.beyond(orphanGrace, f.paused > 0 && !r.Paused, now)
 	if !orphaned {
 		return
 	}
@@ -80,12 +86,12 @@ func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
 }
 
 // bullmqList takes the replies that tell of a list of ids, and returns how many jobs
-// it has and, if asked for, the ids at its ends, the next one last. BullMQ 4 left a
+// it has and, if asked for, the ids at its ends, the next one last. BullMQ 3 and 4 leave a
 // marker at that end of the list, for workers that wait for a delayed job: it is none.
 func (c *counts) bullmqList(withEnds bool) (n int64, ends []string) {
 	n = c.number()
 	next, _ := c.text()
-	if strings.HasPrefix(next, "0:") {
+	if strings.HasPrefix(next, bullmqMarker) {
 		n = max(0, n-1)
 	}
 	if !withEnds {
@@ -93,7 +99,7 @@ func (c *counts) bullmqList(withEnds bool) (n int64, ends []string) {
 	}
 	last, _ := c.text()
 	for _, id := range []string{last, next} {
-		if id != "" && !strings.HasPrefix(id, "0:") {
+		if id != "" && !strings.HasPrefix(id, bullmqMarker) {
 			ends = append(ends, id)
 		}
 	}

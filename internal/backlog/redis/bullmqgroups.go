@@ -7,8 +7,12 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// bullmqGroups is how many groups of a queue are looked into, of each state.
-const bullmqGroups = 100
+const (
+	// bullmqGroups is how many groups of a queue are looked into, of each state.
+	bullmqGroups = 100
+	// bullmqGroupStates is how many states a group with waiting jobs can be in.
+	bullmqGroupStates = 3
+)
 
 // bullmqGroupSets are the sorted sets that name the groups of BullMQ Pro in which jobs
 // wait: those whose turn comes, those that have reached their rate limit, and those that
@@ -18,7 +22,9 @@ const bullmqGroups = 100
 // BullMQ Pro is not public, so nothing here is tested with the library itself: the keys
 // are those that reports and inspectors of it name, such as
 // https://github.com/taskforcesh/bullmq/issues/3929.
-func bullmqGroupSets() []string { return []string{"groups", "groups:limit", "groups:max"} }
+func bullmqGroupSets() [bullmqGroupStates]string {
+	return [...]string{"groups", "groups:limit", "groups:max"}
+}
 
 // A bullmqGroupsStep asks for the names of groups of BullMQ Pro.
 type bullmqGroupsStep struct {
@@ -36,7 +42,7 @@ func (s *bullmqGroupsStep) commands(dst []command, _ time.Time) []command {
 func (s *bullmqGroupsStep) outcome(replies []reply, _ time.Time) outcome {
 	c := &counts{replies: replies}
 	var groups []string
-	for range bullmqGroupSets() {
+	for range bullmqGroupStates {
 		groups = append(groups, c.texts(-1)...)
 	}
 	if c.err != nil {

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -36,28 +37,34 @@ func (s *bullmqTraceStep) outcome(replies []reply, _ time.Time) outcome {
 	return done(r)
 }
 
-// A bullmqMoverStep asks whether there is a process that moves due jobs. The only sign
-// of one is the key that each check for stalled jobs writes, for as long as it is until
-// the next: half a minute by default. Workers check, unless told not to, and in BullMQ 1
-// its QueueScheduler does. Jobs that a worker without the check would move are moved
-// before the key is missed for long.
+// A bullmqMoverStep asks whether there is a process that moves due jobs. In BullMQ 1 that
+// is the QueueScheduler alone, and the only sign of one is the key that each of its checks
+// for stalled jobs writes, for as long as it is until the next: half a minute by default.
+// From BullMQ 2 on workers do both. Which version it is does not show before 3.2, which
+// leaves a marker for workers that wait for a delayed job: in wait, from 5 on in marker.
 type bullmqMoverStep struct {
 	*bullmqStep
 	facts bullmqFacts
 }
 
 func (s *bullmqMoverStep) commands(dst []command, _ time.Time) []command {
-	key := s.key("stalled-check")
-	return append(dst, command{key: key, args: []any{"EXISTS", key}})
+	check, marker, wait := s.key("stalled-check"), s.key("marker"), s.key("wait")
+	return append(dst,
+		command{key: check, args: []any{"EXISTS", check}},
+		command{key: marker, args: []any{"EXISTS", marker}},
+		command{key: wait, args: []any{"LINDEX", wait, -1}},
+	)
 }
 
 func (s *bullmqMoverStep) outcome(replies []reply, now time.Time) outcome {
-	n, err := replies[0].count()
-	if err != nil {
-		return fail(err)
+	c := &counts{replies: replies}
+	signs := c.number() + c.number()
+	next, _ := c.text()
+	if c.err != nil {
+		return fail(c.err)
 	}
 	r := &s.facts.reading
-	since, orphaned := s.unmoved.beyondGrace(n == 0, now)
+	since, orphaned := s.unmoved.beyond(stuckGrace, signs == 0 && !strings.HasPrefix(next, bullmqMarker), now)
 	if !orphaned {
 		return done(*r)
 	}
@@ -66,6 +73,6 @@ func (s *bullmqMoverStep) outcome(replies []reply, now time.Time) outcome {
 		r.Oldest = backlog.Age{}
 	}
 	o.mark(r, "delayed jobs are due, and no process moves them: the key "+s.key("stalled-check")+
-		", which workers (in BullMQ 1 the QueueScheduler) renew, is not there")
+		", which the QueueScheduler of BullMQ 1 and workers of later versions renew, is not there")
 	return done(*r)
 }

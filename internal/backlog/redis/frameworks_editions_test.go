@@ -58,10 +58,17 @@ func TestBullMQWithoutMeta(t *testing.T) {
 		"never paused": {[][]any{{"HSET", "bull:jobs:meta", "opts.maxLenEvents", "10000"}}, map[string]int64{"jobs": 0}},
 		"other keys": {
 			[][]any{
-				{"LPUSH", "bull:jobs:wait", "1"}, {"HSET", "bull:jobs:1", "timestamp", "1"}, {"LPUSH", "bull:jobs:1:logs", "a"},
-				{"SET", "bull:jobs:1:lock", "a"}, {"LPUSH", "bull:jobs:metrics:completed:data", "1"}, {"SADD", "bull:jobs:stalled", "1"},
-				{"ZADD", "bull:jobs:completed", 1, "0"}, {"ZADD", "bull:jobs:repeat", 1, "a"}, {"ZADD", "bull:jobs:marker", 0, "0"},
-				{"HSET", "bull:jobs:groups:tenant:meta", "conc", "1"}, {"XADD", "bull:jobs:events", "*", "a", "b"},
+				{"LPUSH", "bull:jobs:wait", "1"},
+				{"HSET", "bull:jobs:1", "timestamp", "1"},
+				{"LPUSH", "bull:jobs:1:logs", "a"},
+				{"SET", "bull:jobs:1:lock", "a"},
+				{"LPUSH", "bull:jobs:metrics:completed:data", "1"},
+				{"SADD", "bull:jobs:stalled", "1"},
+				{"ZADD", "bull:jobs:completed", 1, "0"},
+				{"ZADD", "bull:jobs:repeat", 1, "a"},
+				{"ZADD", "bull:jobs:marker", 0, "0"},
+				{"HSET", "bull:jobs:groups:tenant:meta", "conc", "1"},
+				{"XADD", "bull:jobs:events", "*", "a", "b"},
 			},
 			map[string]int64{"jobs": 1},
 		},
@@ -169,14 +176,9 @@ func TestAsynqEditions(t *testing.T) {
 	q := layoutQuery("asynq", "mail")
 	known := []any{"SADD", "asynq:queues", "mail"}
 	for name, e := range map[string]edition{
-		"0.17": {
+		"0.12 to 0.17": {
 			query: q,
 			keys:  [][]any{known, {"LPUSH", "asynq:{mail}", "a", "b"}, {"LPUSH", "asynq:{mail}:active", "c"}, {"ZADD", "asynq:{mail}:deadlines", 1, "c"}},
-			want:  figures{Ready: 2, InFlight: backlog.Exactly(1)},
-		},
-		"0.12": {
-			query: q,
-			keys:  [][]any{known, {"LPUSH", "asynq:{mail}", "a", "b"}, {"LPUSH", "asynq:{mail}:in_progress", "c"}, {"ZADD", "asynq:{mail}:deadlines", 1, "c"}},
 			want:  figures{Ready: 2, InFlight: backlog.Exactly(1)},
 		},
 		"0.11": {
@@ -200,6 +202,14 @@ func TestAsynqEditions(t *testing.T) {
 			e.read(t)
 		})
 	}
+}
+
+// TestAsynqOldListWakes: a task that asynq before 0.18 adds wakes the queue.
+func TestAsynqOldListWakes(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Do("SADD", "asynq:queues", "mail")
+	wakes(t, openServer(t, server, nil), layoutQuery("asynq", "mail"), func() { server.Do("LPUSH", "asynq:{mail}", "1") })
 }
 
 // TestAsynqWithTheRightsOfLaterVersions: rights that do not cover the list of asynq
@@ -268,10 +278,19 @@ func TestLaravelHashTag(t *testing.T) {
 
 // TestBullMQMovers: whatever moves due jobs, in any version, leaves the key by which the
 // layout knows that there is such a process; the worker of BullMQ 1 alone moves none.
+// That it is not version 1 shows by a marker, in versions from 3.2 on.
 func TestBullMQMovers(t *testing.T) {
 	t.Parallel()
 	eachVersionOf(t, slices.Concat(bullmqVersions(), bullVersions()), startBullMQ, func(t *testing.T, b *bullmq) {
 		t.Helper()
+		if library, _, _ := strings.Cut(b.module, "-"); library == "bullmq" {
+			b.add("later", "done", map[string]any{"delay": 1})
+			last, _ := b.server.Do("LINDEX", b.prefix+":later:wait", -1).(string)
+			marked := strings.HasPrefix(last, "0:") || b.server.Do("EXISTS", b.prefix+":later:marker") == int64(1)
+			if marked != (b.major() >= 3) {
+				t.Errorf("a delayed job has a marker: %t", marked)
+			}
+		}
 		moves := func() bool { return b.server.Do("EXISTS", b.prefix+":mail:stalled-check") == int64(1) }
 		if b.module == "bullmq-1" {
 			b.add("mail", "done", map[string]any{"delay": 1})
@@ -300,5 +319,41 @@ func TestBullMQManyGroups(t *testing.T) {
 	r := backlogtest.MustRead(t, openServer(t, server, nil), layoutQuery("bullmq", "q"))
 	if r.Ready != 220 || r.Quality != backlog.LowerBound {
 		t.Errorf("240 jobs in 120 groups: %+v", r)
+	}
+}
+
+// TestWrongPrefixOfALibrary: at a wrong prefix the hint has the one that the library uses.
+func TestWrongPrefixOfALibrary(t *testing.T) {
+	t.Parallel()
+	hints := func(t *testing.T, server *redistest.Server, q backlog.Query, prefix string) {
+		t.Helper()
+		source := openServer(t, server, nil)
+		want := "a queue of this name exists with the prefix " + strconv.Quote(prefix)
+		redistest.Eventually(t, "the hint is "+want, func() bool {
+			r := backlogtest.MustRead(t, source, q)
+			return r.Missing && r.Hint == want && !strings.Contains(r.Warning, prefix)
+		})
+	}
+	for _, module := range slices.Concat(bullmqVersions(), bullVersions()) {
+		t.Run(module, func(t *testing.T) {
+			t.Parallel()
+			b := startBullMQ(t, module)
+			b.add("emails", "done", nil)
+			hints(t, b.server, layoutQuery("bullmq", "emails"), b.prefix)
+		})
+	}
+	t.Run("beequeue", func(t *testing.T) {
+		t.Parallel()
+		b := startBeequeue(t)
+		b.add("emails", "done", nil)
+		hints(t, b.server, layoutQuery("beequeue", "emails", "prefix", "shop"), "bq")
+	})
+	for _, name := range laravelVersions() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := startLaravel(t, name)
+			l.do(nil, "push", "mail", "SleepJob")
+			hints(t, l.server, layoutQuery("laravel", "mail", "prefix", "laravel_database_"), laravelPrefix)
+		})
 	}
 }

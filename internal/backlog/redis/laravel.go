@@ -26,7 +26,7 @@ func laravelLayout() layout {
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Doc: "REDIS_PREFIX of the application (database.redis.options.prefix). If that is not set, Laravel makes it of the application's name: laravel_database_ up to Laravel 11, laravel-database- from 12 on. It is not Horizon's own prefix."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the first job of the queue is read to tell when it was created, which Laravel 12 and Horizon write into it. It needs the right +lindex."},
-				orphanParameter("jobs that were held for longer than retry_after while there is no other work, which a worker takes back only if its connection has a retry_after"),
+				orphanParameter("jobs that were held for 5 minutes longer than retry_after while there was no other work, because a worker takes them back only if its connection has a retry_after"),
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "delayed jobs and retries whose time has come, and jobs that a worker has held for longer than retry_after",
@@ -134,7 +134,7 @@ func (s *laravelStep) outcome(replies []reply, now time.Time) outcome {
 // retry_after: then a job of a worker that died is held for ever, and any other for as
 // long as it runs.
 func (s *laravelStep) keep(r *backlog.Reading, expired int64, now time.Time) {
-	since, orphaned := s.kept.beyondGrace(expired > 0 && expired == r.Backlog(), now)
+	since, orphaned := s.kept.beyond(stuckGrace, expired > 0 && expired == r.Backlog(), now)
 	if !orphaned {
 		return
 	}

@@ -2,9 +2,15 @@ package redis
 
 import "time"
 
-// beyondGrace notes whether something is seen now, and returns since when it has been
-// and whether that is longer than orphanGrace.
-func (l *lasting) beyondGrace(seen bool, now time.Time) (since time.Time, beyond bool) {
+// stuckGrace is for how long work that a worker might move has to lie alone in a queue
+// before it is orphaned. Such work keeps its trigger active, so by then a worker has been
+// started and would have moved it, if it were one that does. resqueOverdue is the same
+// for Resque.
+const stuckGrace = 5 * time.Minute
+
+// beyond notes whether something is seen now, and returns since when it has been without
+// a break and whether that is longer than grace.
+func (l *lasting) beyond(grace time.Duration, seen bool, now time.Time) (since time.Time, long bool) {
 	since = l.note(seen, now)
-	return since, seen && now.Sub(since) >= orphanGrace
+	return since, seen && now.Sub(since) >= grace
 }

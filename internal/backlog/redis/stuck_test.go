@@ -12,16 +12,16 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// A stepper reads one query of a real server again and again, at moments of its own.
+// A stepper reads the queue q of a real server again and again, at moments of its own.
 type stepper struct {
 	client *goredis.Client
 	first  step
 }
 
-func newStepper(t *testing.T, server *redistest.Server, l layout, queue string, params map[string]string) *stepper {
+func newStepper(t *testing.T, server *redistest.Server, l layout, params map[string]string) *stepper {
 	t.Helper()
 	client := server.NewClient(func(*goredis.Options) {})
-	q := backlog.Query{Layout: l.Name, Queue: queue, Params: backlog.NewParams(params)}
+	q := backlog.Query{Layout: l.Name, Queue: "q", Params: backlog.NewParams(params)}
 	return &stepper{client: client, first: l.prepare(q, keySearch{})}
 }
 
@@ -48,6 +48,7 @@ func (s *stepper) at(t *testing.T, now time.Time) backlog.Reading {
 // A stuckCase is work that nothing moves.
 type stuckCase struct {
 	layout layout
+	grace  time.Duration
 	// stick makes it, and move makes something that moves it appear.
 	stick, move [][]any
 	// stuck is what of it counts, and moved what counts when something moves it.
@@ -65,45 +66,45 @@ func stuckCases() map[string]stuckCase {
 	return map[string]stuckCase{
 		// D13
 		"asynq without a lease": {
-			layout: asynqLayout(),
-			stick:  [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "1", "2", "3"}, {"ZADD", "asynq:{q}:lease", 1, "3"}},
-			move:   [][]any{{"ZADD", "asynq:{q}:lease", 1, "1", 1, "2"}},
-			stuck:  stuckFigures{InFlight: 3, Orphaned: 2}, moved: stuckFigures{InFlight: 3},
+			layout: asynqLayout(), grace: orphanGrace,
+			stick: [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "1", "2", "3"}, {"ZADD", "asynq:{q}:lease", 1, "3"}},
+			move:  [][]any{{"ZADD", "asynq:{q}:lease", 1, "1", 1, "2"}},
+			stuck: stuckFigures{InFlight: 3, Orphaned: 2}, moved: stuckFigures{InFlight: 3},
 			warning: "active tasks have no lease",
 		},
 		"asynq before 0.22 without a deadline": {
-			layout: asynqLayout(),
-			stick:  [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "message"}},
-			move:   [][]any{{"ZADD", "asynq:{q}:deadlines", 1, "message"}},
-			stuck:  stuckFigures{InFlight: 1, Orphaned: 1}, moved: stuckFigures{InFlight: 1},
+			layout: asynqLayout(), grace: orphanGrace,
+			stick: [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "message"}},
+			move:  [][]any{{"ZADD", "asynq:{q}:deadlines", 1, "message"}},
+			stuck: stuckFigures{InFlight: 1, Orphaned: 1}, moved: stuckFigures{InFlight: 1},
 			warning: "active tasks have no lease",
 		},
 		"BullMQ 1 without a scheduler": {
-			layout: bullmqLayout(),
-			stick:  [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"ZADD", "bull:q:delayed", 4096000, "1"}},
-			move:   [][]any{{"SET", "bull:q:stalled-check", "1"}},
-			stuck:  stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Due: 1},
+			layout: bullmqLayout(), grace: stuckGrace,
+			stick: [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"ZADD", "bull:q:delayed", 4096000, "1"}},
+			move:  [][]any{{"SET", "bull:q:stalled-check", "1"}},
+			stuck: stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Due: 1},
 			warning: "no process moves them",
 		},
 		"BullMQ resumed by halves": {
-			layout: bullmqLayout(),
-			stick:  [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"LPUSH", "bull:q:paused", "1", "2"}, {"LPUSH", "bull:q:wait", "3"}},
-			move:   [][]any{{"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}, {"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}},
-			stuck:  stuckFigures{Ready: 3, Orphaned: 2}, moved: stuckFigures{Ready: 3},
+			layout: bullmqLayout(), grace: orphanGrace,
+			stick: [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"LPUSH", "bull:q:paused", "1", "2"}, {"LPUSH", "bull:q:wait", "3"}},
+			move:  [][]any{{"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}, {"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}},
+			stuck: stuckFigures{Ready: 3, Orphaned: 2}, moved: stuckFigures{Ready: 3},
 			warning: "the queue is not paused",
 		},
 		"Bee-Queue without activateDelayedJobs": {
-			layout: beequeueLayout(),
-			stick:  [][]any{{"ZADD", "bq:q:delayed", 1000, "1"}, {"HSET", "bq:q:jobs", "1", "{}"}},
-			move:   [][]any{{"LPUSH", "bq:q:waiting", "1"}, {"DEL", "bq:q:delayed"}},
-			stuck:  stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1},
+			layout: beequeueLayout(), grace: stuckGrace,
+			stick: [][]any{{"ZADD", "bq:q:delayed", 1000, "1"}, {"HSET", "bq:q:jobs", "1", "{}"}},
+			move:  [][]any{{"LPUSH", "bq:q:waiting", "1"}, {"DEL", "bq:q:delayed"}},
+			stuck: stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1},
 			warning: "no worker raises them",
 		},
 		"Laravel without retry_after": {
-			layout: laravelLayout(),
-			stick:  [][]any{{"ZADD", "queues:q:reserved", 1000, "job"}},
-			move:   [][]any{{"RPUSH", "queues:q", "other"}},
-			stuck:  stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1, Due: 1},
+			layout: laravelLayout(), grace: stuckGrace,
+			stick: [][]any{{"ZADD", "queues:q:reserved", 1000, "job"}},
+			move:  [][]any{{"RPUSH", "queues:q", "other"}},
+			stuck: stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1, Due: 1},
 			warning: "no worker takes them back",
 		},
 	}
@@ -122,8 +123,8 @@ func TestStuckWork(t *testing.T) {
 				server.Do(command...)
 			}
 			const after = 10 * time.Minute
-			forever := newStepper(t, server, c.layout, "q", nil)
-			bounded := newStepper(t, server, c.layout, "q", map[string]string{"orphanedAfter": after.String()})
+			forever := newStepper(t, server, c.layout, nil)
+			bounded := newStepper(t, server, c.layout, map[string]string{"orphanedAfter": after.String()})
 			fresh, ignored := c.stuck, c.stuck
 			fresh.Orphaned = 0
 			ignored.Orphaned, ignored.Ignored = 0, c.stuck.Orphaned
@@ -146,9 +147,9 @@ func TestStuckWork(t *testing.T) {
 			}{
 				{forever, 0, fresh, backlog.Exact, ""},
 				{bounded, 0, fresh, backlog.Exact, ""},
-				{forever, orphanGrace - 1, fresh, backlog.Exact, ""},
-				{forever, orphanGrace, c.stuck, backlog.UpperBound, c.warning},
-				{bounded, orphanGrace, c.stuck, backlog.UpperBound, c.warning},
+				{forever, c.grace - 1, fresh, backlog.Exact, ""},
+				{forever, c.grace, c.stuck, backlog.UpperBound, c.warning},
+				{bounded, c.grace, c.stuck, backlog.UpperBound, c.warning},
 				{forever, 100 * after, c.stuck, backlog.UpperBound, "set orphanedAfter"},
 				{bounded, after, ignored, backlog.Exact, c.warning},
 			} {
@@ -173,12 +174,39 @@ func TestStuckWork(t *testing.T) {
 	}
 }
 
+// TestWorkThatAWorkerMoves: due jobs that any worker would move are no orphans, however
+// long none has.
+func TestWorkThatAWorkerMoves(t *testing.T) {
+	t.Parallel()
+	for name, commands := range map[string][][]any{
+		"BullMQ 5":   {{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000", "version", "bullmq:5.81.5"}, {"ZADD", "bull:q:delayed", 4096000, "1"}},
+		"BullMQ 5.0": {{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"ZADD", "bull:q:delayed", 4096000, "1"}, {"ZADD", "bull:q:marker", 1, "1"}},
+		"BullMQ 4":   {{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"ZADD", "bull:q:delayed", 4096000, "1"}, {"LPUSH", "bull:q:wait", "0:1"}},
+		"Bull":       {{"SET", "bull:q:id", "1"}, {"ZADD", "bull:q:delayed", 4096000, "1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			for _, command := range commands {
+				server.Do(command...)
+			}
+			s := newStepper(t, server, bullmqLayout(), map[string]string{"orphanedAfter": "1h"})
+			began := time.Now()
+			for _, after := range []time.Duration{0, time.Hour, 24 * time.Hour} {
+				if r := s.at(t, began.Add(after)); r.Due != 1 || r.Quality != backlog.Exact || r.Warning != "" {
+					t.Errorf("after %s: %+v", after, r)
+				}
+			}
+		})
+	}
+}
+
 // TestStuckWorkOfABusyQueue: active tasks and leases that are counted one after the other
 // disagree for a moment, and never for as long as the fewest of them are none.
 func TestStuckWorkOfABusyQueue(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := newStepper(t, server, asynqLayout(), "q", nil)
+	s := newStepper(t, server, asynqLayout(), nil)
 	server.Do("LPUSH", "asynq:{q}:active", "1", "2", "3")
 	began := time.Now()
 	for i := range 300 {

@@ -69,7 +69,7 @@ func bullmqBare(ctx context.Context, client *goredis.Client, names []string) err
 			pipe.ZCard(ctx, key(set))
 		}
 		pipe.LLen(ctx, key("active"))
-		pipe.HMGet(ctx, key("meta"), "paused", "concurrency", "opts.maxLenEvents")
+		pipe.HMGet(ctx, key("meta"), "paused", "concurrency", "opts.maxLenEvents", "version")
 		pipe.Exists(ctx, key("meta-paused"))
 	}
 	// An empty list has no element.
