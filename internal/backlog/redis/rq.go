@@ -119,6 +119,7 @@ func (s *rqStep) commands(dst []command, now time.Time) []command {
 		command{key: s.wip, args: []any{"ZCOUNT", s.wip, 0, clockSeconds.due(now.Add(-rqExpiredGrace))}},
 		command{key: rqOutside, args: []any{"ZCOUNT", rqOutside, 0, clockSeconds.due(now)}},
 		command{key: s.scheduled, args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-rqSchedulerGrace))}},
+		command{key: s.limits + "-keys", args: []any{"SRANDMEMBER", s.limits + "-keys", rqLimits}},
 	)
 	if s.bound > 0 {
 		dst = append(dst, command{key: s.scheduled, args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-max(s.bound, rqSchedulerGrace)))}})
@@ -135,10 +136,11 @@ func (s *rqStep) outcome(replies []reply, now time.Time) outcome {
 	dependents, ready, taken, wip, suspended := c.number(), c.number(), c.number(), c.number(), c.number()
 	lock, expired, outside := c.optionalCount(), c.number(), c.optionalCount()
 	overdue, old := c.number(), int64(0)
+	limited, _ := c.optionalTexts()
 	if s.bound > 0 {
 		old = c.number()
 	}
-	r := rqReading{rqStep: s, due: scheduled.since, outside: outside.N, taken: taken, wip: wip}
+	r := rqReading{rqStep: s, due: scheduled.since, outside: outside.N, limited: limited, taken: taken, wip: wip}
 	if s.payload {
 		r.first, _ = c.text()
 	}

@@ -16,8 +16,10 @@ type rqReading struct {
 	first string
 	// due is since when the first scheduled job that counts has been due; zero if none is.
 	due time.Time
-	// outside is how many jobs of rq-scheduler are due, of all queues.
+	// outside is how many jobs of rq-scheduler are due, and limited are the names of rate
+	// limits, of all queues.
 	outside int64
+	limited []string
 	// taken and wip are the numbers of jobs on the intermediate list, and of those that run.
 	taken, wip int64
 	// unscheduled and abandoned are orphaned jobs, and forgotten is how many of the
@@ -64,17 +66,22 @@ func (r rqReading) next() outcome {
 // jobsTaken completes the counts by the jobs that workers have taken.
 func (r rqReading) jobsTaken(n int64, quality backlog.Quality) outcome {
 	r.InFlight, r.Quality = backlog.Exactly(max(0, n-r.forgotten)), max(r.Quality, quality)
-	if r.outside > 0 {
-		return outcome{next: &rqOutsideStep{rqReading: r}}
+	if r.Backlog() > 0 {
+		// What a rate limit holds back waits for what is there.
+		r.limited = nil
+	}
+	if r.outside > 0 || len(r.limited) > 0 {
+		return outcome{next: &rqStrangersStep{r}}
 	}
 	return r.after()
 }
 
 // after returns what follows when all jobs of the queue itself are known.
 func (r rqReading) after() outcome {
+	ignored := r.Ignored + r.forgotten + r.unscheduled.ignored
 	switch {
-	case r.Backlog() == 0:
-		return outcome{next: &rqEmptyStep{r}}
+	case r.Backlog() == 0 && r.NextDue.IsZero() && ignored == 0:
+		return r.registry.ask(r.Reading)
 	case r.first != "":
 		return outcome{next: &rqAgeStep{r}}
 	default:
