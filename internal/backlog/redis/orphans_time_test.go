@@ -95,6 +95,30 @@ func TestOrphansInTime(t *testing.T) {
 			mend:   []string{"ZADD shop:i 1 lost"},
 			grace:  orphanGrace, warning: "shop:i",
 		},
+		"Dramatiq, a message that no worker has": {
+			layout: "dramatiq",
+			orphan: []string{`HSET dramatiq:mail.msgs lost {} kept {}`, "ZADD dramatiq:__heartbeats__ 1 w", "SADD dramatiq:__acks__.w.mail kept"},
+			mend:   []string{"SADD dramatiq:__acks__.w.mail lost"},
+			grace:  orphanGrace, warning: "dramatiq:mail",
+		},
+		"Dramatiq 1.1, a message that no worker has": {
+			layout: "dramatiq", params: map[string]string{"namespace": "shop"},
+			orphan: []string{`HSET shop:mail.msgs lost {} kept {}`, "ZADD shop:mail.acks 1 kept"},
+			mend:   []string{"ZADD shop:mail.acks 1 lost"},
+			grace:  orphanGrace, warning: "shop:mail",
+		},
+		"Dramatiq, a delayed message that no worker has": {
+			layout: "dramatiq",
+			orphan: []string{`HSET dramatiq:mail.DQ.msgs lost {"options":{"eta":1000}} kept {"options":{"eta":1000}}`, "RPUSH dramatiq:mail.DQ kept"},
+			mend:   []string{"RPUSH dramatiq:mail.DQ lost"},
+			grace:  orphanGrace, warning: "dramatiq:mail",
+		},
+		"Dramatiq, a message fetched by a worker that is forgotten": {
+			layout: "dramatiq",
+			orphan: []string{`HSET dramatiq:mail.msgs lost {} kept {}`, "ZADD dramatiq:__heartbeats__ 1 w", "RPUSH dramatiq:mail kept", "SADD dramatiq:__acks__.gone.mail lost"},
+			mend:   []string{"ZADD dramatiq:__heartbeats__ 1 gone"},
+			grace:  orphanGrace, warning: "dramatiq:mail",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
