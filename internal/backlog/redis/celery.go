@@ -216,7 +216,7 @@ func (s *celeryStep) countAll(reading *backlog.Reading, unacked, missing int64, 
 }
 
 func (s *celeryStep) mark(o *orphans, reading *backlog.Reading) {
-	o.mark(reading, fmt.Sprintf("unacknowledged messages have no score in %q, so no worker puts them back on the queue", s.index))
+	o.mark(reading, fmt.Sprintf("unacknowledged work has no score in %q, so no worker puts it back on the queue", s.index))
 }
 
 // finish asks the registry about a queue in which there is nothing.

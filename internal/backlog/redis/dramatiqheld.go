@@ -78,7 +78,7 @@ func (h *dramatiqHeld) mark(r *backlog.Reading, total int64, o *orphans, now tim
 	// Some may be lost that are not due yet.
 	due := min(max(0, h.lost[1].lastingFor(now)-(total-r.Due)), r.Due)
 	r.Due -= due - o.add(due, h.lost[1].since, now)
-	o.mark(r, fmt.Sprintf("messages in \"%s:%s*.msgs\" are neither on the queue nor noted as fetched by any worker, so nothing does them", h.namespace, h.queues[0]))
+	o.mark(r, fmt.Sprintf("work in \"%s:%s*.msgs\" is neither on the queue nor noted as fetched by any worker, so nothing does it", h.namespace, h.queues[0]))
 }
 
 // A dramatiqWorkersStep asks which processes use the namespace.

@@ -158,11 +158,14 @@ func TestPythonParameters(t *testing.T) {
 		query backlog.Query
 		fault string // what the error names; "" if there is none
 	}{
-		"celery":                        {query: layoutQuery("celery", "q")},
-		"celery with steps":             {query: layoutQuery("celery", "q", "prioritySteps", "0, 5")},
-		"celery with words as steps":    {query: layoutQuery("celery", "q", "prioritySteps", "0,high"), fault: "prioritySteps"},
-		"taskiq on a stream":            {query: layoutQuery("taskiq", "q", "broker", "stream", "consumerGroup", "g")},
-		"taskiq on a list with a group": {query: layoutQuery("taskiq", "q", "broker", "list", "consumerGroup", "g"), fault: "consumerGroup"},
+		"celery":                                {query: layoutQuery("celery", "q")},
+		"celery with steps":                     {query: layoutQuery("celery", "q", "prioritySteps", "0, 5")},
+		"celery with words as steps":            {query: layoutQuery("celery", "q", "prioritySteps", "0,high"), fault: "prioritySteps"},
+		"taskiq on a stream":                    {query: layoutQuery("taskiq", "q", "broker", "stream", "consumerGroup", "g")},
+		"taskiq on a stream with a bound":       {query: layoutQuery("taskiq", "q", "broker", "stream", "orphanedAfter", "1h")},
+		"taskiq on a list with a bound":         {query: layoutQuery("taskiq", "q", "broker", "list", "orphanedAfter", "1h"), fault: "orphanedAfter"},
+		"a stream without a group with a bound": {query: layoutQuery("stream", "q", "orphanedAfter", "1h"), fault: "orphanedAfter"},
+		"taskiq on a list with a group":         {query: layoutQuery("taskiq", "q", "broker", "list", "consumerGroup", "g"), fault: "consumerGroup"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -91,8 +91,8 @@ func (r rqReading) after() outcome {
 
 // done is the outcome of a reading that is complete.
 func (r rqReading) done() outcome {
-	r.unscheduled.mark(&r.Reading, fmt.Sprintf("scheduled jobs have been due for minutes, and no worker with a scheduler (rq worker --with-scheduler) holds the key %q", r.lock))
-	r.abandoned.mark(&r.Reading, fmt.Sprintf("running jobs in %q expired long ago, and no worker has given them up", r.rqStep.wip))
+	r.unscheduled.mark(&r.Reading, fmt.Sprintf("scheduled work has been due for minutes, and no worker with a scheduler (rq worker --with-scheduler) holds the key %q", r.lock))
+	r.abandoned.mark(&r.Reading, fmt.Sprintf("running work in %q expired long ago, and no worker has given it up", r.rqStep.wip))
 	return done(r.Reading)
 }
 

@@ -163,7 +163,7 @@ func (s *rqOriginsStep) settleScheduled(jobs []stranger, now time.Time) {
 			s.Due += o.add(1, now, now)
 		}
 	}
-	o.mark(&s.Reading, "jobs of rq-scheduler have been due for minutes, and no rqscheduler runs: there is no key "+rqOutsideLock)
+	o.mark(&s.Reading, "work of rq-scheduler has been due for minutes, and no rqscheduler runs: there is no key "+rqOutsideLock)
 }
 
 // mayHave marks a reading next to which there is work that may be of this queue.
