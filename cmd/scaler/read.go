@@ -38,6 +38,7 @@ func (c readCommand) Run(ctx context.Context, engines []backlog.Engine, stdout i
 	// Whoever can read the configuration may use all of its connections.
 	for i := range loaded.Connections {
 		loaded.Connections[i].Namespaces = []string{"*"}
+		loaded.Connections[i].Queues = nil
 	}
 	metadata := metadataOf(c.Plugins)
 	metadata["connection"] = c.Connection

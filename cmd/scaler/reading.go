@@ -30,7 +30,10 @@ type readingReport struct {
 	Paused     bool       `json:"paused"`
 	MaxUseful  int64      `json:"maxUseful,omitempty"`
 	Quality    string     `json:"quality"`
+	Orphaned   int64      `json:"orphaned,omitempty"`
+	Ignored    int64      `json:"ignored,omitempty"`
 	Warning    string     `json:"warning,omitempty"`
+	Hint       string     `json:"hint,omitempty"`
 	// Queues are those of a reading of several.
 	Queues []partReport `json:"queues,omitempty"`
 }
@@ -50,7 +53,7 @@ func report(t trigger.Trigger, r backlog.Reading) readingReport {
 		Connection: t.Connection, Layout: t.Query.Layout, Queue: t.Query.Queue,
 		At: r.At, Backlog: r.Backlog(), Ready: r.Ready, Due: r.Due,
 		Missing: r.Missing, Paused: r.Paused, MaxUseful: r.MaxUseful,
-		Quality: r.Quality.String(), Warning: r.Warning,
+		Quality: r.Quality.String(), Warning: r.Warning, Hint: r.Hint, Orphaned: r.Orphaned, Ignored: r.Ignored,
 	}
 	out.InFlight = known(r.InFlight)
 	out.Consumers = known(r.Consumers)
@@ -106,8 +109,17 @@ func printReading(stdout io.Writer, t trigger.Trigger, result backlog.Result) er
 	if r.Paused {
 		line("note", "the queue is paused")
 	}
+	if r.Orphaned > 0 {
+		line("orphaned", strconv.FormatInt(r.Orphaned, 10)+" of these, which nothing in the framework moves")
+	}
+	if r.Ignored > 0 {
+		line("not counted", strconv.FormatInt(r.Ignored, 10)+" orphaned for longer than orphanedAfter")
+	}
 	if r.Warning != "" {
 		line("warning", r.Warning)
+	}
+	if r.Hint != "" {
+		line("hint", r.Hint)
 	}
 	if err := table.Flush(); err != nil || len(r.Queues) == 0 {
 		return err

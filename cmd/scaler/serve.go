@@ -38,6 +38,9 @@ type serveCommand struct {
 	WakeInterval        time.Duration `default:"20ms" help:"Least time between two reads of one queue." env:"SCALER_WAKE_INTERVAL"`
 	WatchTTL            time.Duration `name:"watch-ttl" default:"5m" help:"How long a queue is read after the last call that asked for it." env:"SCALER_WATCH_TTL"`
 
+	MaxTriggers             int `default:"100000" help:"Number of triggers that are remembered, of all namespaces together. There may be three streams for each." env:"SCALER_MAX_TRIGGERS"`
+	MaxTriggersPerNamespace int `default:"2000" help:"Number of triggers that are remembered of each namespace." env:"SCALER_MAX_TRIGGERS_PER_NAMESPACE"`
+
 	LogFormat string     `enum:"text,json" default:"text" help:"Format of the log: ${enum}." env:"SCALER_LOG_FORMAT"`
 	LogLevel  slog.Level `default:"info" help:"Least level that is logged: debug, info, warn or error." env:"SCALER_LOG_LEVEL"`
 	Pprof     bool       `help:"Serve Go's profiles on the HTTP port." env:"SCALER_PPROF"`
@@ -69,6 +72,9 @@ func (c serveCommand) Validate() error {
 			return errors.New("--" + d.flag + " must be greater than 0")
 		}
 	}
+	if c.MaxTriggers < 1 || c.MaxTriggersPerNamespace < 1 {
+		return errors.New("--max-triggers and --max-triggers-per-namespace must be greater than 0")
+	}
 	if c.DrainDelay < 0 {
 		return errors.New("--drain-delay must not be negative")
 	}
@@ -98,6 +104,7 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 			MaxStaleness:   c.MaxStaleness,
 			TriggerTTL:     c.WatchTTL,
 			StreamLifetime: c.StreamLifetime,
+			MaxTriggers:    c.MaxTriggers, MaxTriggersPerNamespace: c.MaxTriggersPerNamespace,
 		},
 		Engines: engines,
 		Build:   build,

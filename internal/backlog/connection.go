@@ -16,6 +16,9 @@ type Connection struct {
 	Engine string
 	// Namespaces may use the connection; each is a pattern as in path.Match.
 	Namespaces []string
+	// Queues limit which queues their triggers may name: names of Queues, in which
+	// {namespace} stands for the trigger's own. None is no limit.
+	Queues []string
 	// Settings are the engine's own.
 	Settings Settings
 }
@@ -31,7 +34,7 @@ func (c Connection) Allows(namespace string) bool {
 }
 
 // SameEndpoint tells whether both reach the same server in the same way, so that
-// an open Source of the one serves the other. Namespaces do not matter.
+// an open Source of the one serves the other. Namespaces and Queues do not matter.
 func (c Connection) SameEndpoint(other Connection) bool {
 	return c.Name == other.Name && c.Engine == other.Engine && c.Settings.equal(other.Settings)
 }

@@ -83,6 +83,9 @@ type Result struct {
 	// Armed promises a Wake when the queue changes after this reading. Where it is
 	// false the reader has to poll.
 	Armed bool
+	// Changed says that a change of the queue was noticed while it was read, so that
+	// Armed is false although the engine notices changes.
+	Changed bool
 }
 
 // A Source reads the queues of one connection. It is used by one goroutine at a

@@ -23,6 +23,9 @@ type Parameter struct {
 	Required bool
 	// Allowed are the values of a KindChoice.
 	Allowed []string
+	// NamesKey says that the value names a key of the engine, so that a limit on the
+	// names of queues holds for it too. "{queue}" in it stands for the queue.
+	NamesKey bool
 	// Min and Max bound a KindInteger, inclusive. They count if Max > Min.
 	Min, Max int64
 }
@@ -90,7 +93,7 @@ func (p Parameter) Parse(text string) (any, error) {
 		return p.accept(n, err == nil && (p.Max <= p.Min || n >= p.Min && n <= p.Max))
 	case KindNumber:
 		f, err := strconv.ParseFloat(text, 64)
-		return p.accept(f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0))
+		return p.accept(f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) && !strings.ContainsAny(text, "xX_pP"))
 	case KindBool:
 		b, err := strconv.ParseBool(text)
 		return p.accept(b, err == nil)

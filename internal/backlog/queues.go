@@ -3,12 +3,17 @@ package backlog
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
-// MaxQueues is how many queues one trigger may name.
-const MaxQueues = 1000
+// The bounds of what one trigger may name.
+const (
+	// MaxQueues is the number of names and patterns.
+	MaxQueues = 1000
+	// MaxQueueName is the length of each, in bytes.
+	MaxQueueName = 1024
+)
 
 // Queues are what one trigger names: queues, and patterns of their names, each as a
 // person writes it. In a name a backslash makes a comma, a star, a question mark or a
@@ -19,6 +24,7 @@ type Queues []string
 // a name that is there twice. The error says what is wrong with text.
 func ParseQueues(text string) (Queues, error) {
 	var all Queues
+	seen := make(map[string]struct{})
 	start, escaped := 0, false
 	for i := 0; i <= len(text); i++ {
 		switch {
@@ -29,8 +35,15 @@ func ParseQueues(text string) (Queues, error) {
 			if name == "" && (len(all) > 0 || i < len(text)) {
 				return nil, errors.New("a name is empty, want names separated by single commas")
 			}
-			if name != "" && !slices.Contains(all, name) {
+			if len(name) > MaxQueueName {
+				return nil, fmt.Errorf("a name is %d bytes long, want at most %d", len(name), MaxQueueName)
+			}
+			if _, twice := seen[name]; name != "" && !twice {
+				seen[name] = struct{}{}
 				all = append(all, name)
+			}
+			if len(all) > MaxQueues {
+				return nil, fmt.Errorf("names more than %d queues, want at most that many", MaxQueues)
 			}
 			start = i + 1
 		default:
@@ -38,9 +51,6 @@ func ParseQueues(text string) (Queues, error) {
 			continue
 		}
 		escaped = false
-	}
-	if len(all) > MaxQueues {
-		return nil, fmt.Errorf("names %d queues, want at most %d", len(all), MaxQueues)
 	}
 	return all, nil
 }
@@ -88,48 +98,50 @@ func Unescape(name string) string {
 	return plain.String()
 }
 
-// Match tells whether a queue is one that pattern, a name of Queues, stands for:
-// a star is any characters, also none, and a question mark is one.
+// Match reports whether a queue is one that pattern, a name of Queues, stands for: a star
+// is any characters, also none, and a question mark is one. It allocates nothing.
 func Match(pattern, queue string) bool {
-	want, have := []rune(pattern), []rune(queue)
 	// star is the place behind the last star, and tried how much it stands for so far.
 	star, tried := -1, 0
 	i, j := 0, 0
-	for j < len(have) {
-		size, any1, fits := matchOne(want, i, have[j])
+	for j < len(queue) {
+		letter, width := utf8.DecodeRuneInString(queue[j:])
+		size, any1, fits := matchOne(pattern[i:], letter)
 		switch {
 		case any1:
 			star, tried = i+1, j
 			i = star
 		case fits:
 			i += size
-			j++
+			j += width
 		case star >= 0:
-			tried++
+			_, width := utf8.DecodeRuneInString(queue[tried:])
+			tried += width
 			i, j = star, tried
 		default:
 			return false
 		}
 	}
-	for i < len(want) && want[i] == '*' {
-		i++
-	}
-	return i == len(want)
+	return strings.Trim(pattern[i:], "*") == ""
 }
 
-// matchOne tells of the element of a pattern at i how many runes it has, whether it
-// is a star, and else whether r fits it.
-func matchOne(pattern []rune, i int, r rune) (size int, star, fits bool) {
-	switch {
-	case i >= len(pattern):
+// matchOne returns of the first element of a pattern how many bytes it has, whether it is
+// a star, and else whether the letter fits it.
+func matchOne(pattern string, letter rune) (size int, star, fits bool) {
+	if pattern == "" {
 		return 0, false, false
-	case pattern[i] == '*':
-		return 1, true, false
-	case pattern[i] == '?':
-		return 1, false, true
-	case pattern[i] == '\\' && i+1 < len(pattern):
-		return 2, false, pattern[i+1] == r
-	default:
-		return 1, false, pattern[i] == r
 	}
+	switch pattern[0] {
+	case '*':
+		return 1, true, false
+	case '?':
+		return 1, false, true
+	case '\\':
+		if len(pattern) > 1 {
+			want, width := utf8.DecodeRuneInString(pattern[1:])
+			return 1 + width, false, want == letter
+		}
+	}
+	want, width := utf8.DecodeRuneInString(pattern)
+	return width, false, want == letter
 }

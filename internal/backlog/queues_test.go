@@ -2,6 +2,7 @@ package backlog_test
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -56,7 +57,8 @@ func TestParseQueuesFaults(t *testing.T) {
 		",a":                             "a name is empty, want names separated by single commas",
 		`a\`:                             `ends with a single \, want \\ for a backslash`,
 		strings.Repeat("ab?,", 1):        "a name is empty, want names separated by single commas",
-		manyNames(1 + backlog.MaxQueues): "names 1001 queues, want at most 1000",
+		manyNames(1 + backlog.MaxQueues): "names more than 1000 queues, want at most that many",
+		strings.Repeat("a", 1+backlog.MaxQueueName): "a name is 1025 bytes long, want at most 1024",
 	} {
 		if got, err := backlog.ParseQueues(text); err == nil || err.Error() != want {
 			t.Errorf("%.20q: %v, error %v, want %s", text, got, err, want)
@@ -68,7 +70,7 @@ func TestParseQueuesFaults(t *testing.T) {
 func manyNames(n int) string {
 	names := make([]string, n)
 	for i := range names {
-		names[i] = strings.Repeat("a", i+1)
+		names[i] = strconv.Itoa(i)
 	}
 	return strings.Join(names, ",")
 }

@@ -154,9 +154,10 @@ func paper(lines ...string) string {
 func TestParseFaults(t *testing.T) {
 	t.Parallel()
 	const (
-		keys = "engine, namespaces, addresses, username, password, mode, database, weight, tls, tlsCAFile, timeout"
-		ns   = `a list of namespaces such as ["shop", "team-*"], or ["*"] for everyone`
-		sec  = "a mapping {file: PATH} or {env: NAME}"
+		limits = `a list of names or patterns of queues such as ["{namespace}-*"], where {namespace} is the trigger's own`
+		keys   = "engine, namespaces, queues, addresses, username, password, mode, database, weight, tls, tlsCAFile, timeout"
+		ns     = `a list of namespaces such as ["shop", "team-*"], or ["*"] for everyone`
+		sec    = "a mapping {file: PATH} or {env: NAME}"
 	)
 	for _, tc := range []struct {
 		name, data string
@@ -306,6 +307,19 @@ func TestParseFaults(t *testing.T) {
 		}},
 		{"file is missing", paper("tlsCAFile: gone"), []string{
 			"6:16: connections.orders.tlsCAFile: open gone: file does not exist",
+		}},
+		{"no queue allowed", paper("queues: []"), []string{
+			"6:13: connections.orders.queues: the list is empty, want " + limits,
+		}},
+		{"several queues in one limit", paper(`queues: ["a,b"]`), []string{
+			`6:14: connections.orders.queues: "a,b" is not one name, want ` + limits,
+		}},
+		{"misspelt placeholder", paper(`queues: ["{Namespace}-*", "{namespaces}-*"]`), []string{
+			`6:14: connections.orders.queues: "{Namespace}-*": did you mean {namespace}?`,
+			`6:31: connections.orders.queues: "{namespaces}-*": did you mean {namespace}?`,
+		}},
+		{"limit that ends with a backslash", paper(`queues: ['a\']`), []string{
+			`6:14: connections.orders.queues: "a\\" ends with a single \, want \\ for a backslash, want ` + limits,
 		}},
 		{"settings that do not go together", paper("mode: cluster", "database: 1", "tlsCAFile: ca"), []string{
 			"2:3: connections.orders: a cluster has no databases",

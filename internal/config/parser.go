@@ -21,6 +21,7 @@ const (
 	namespaceKey   = "namespace"
 	engineKey      = "engine"
 	namespacesKey  = "namespaces"
+	queuesKey      = "queues"
 )
 
 // A parser turns one file into a Config and collects its faults on the way.
@@ -125,6 +126,7 @@ func (p *parser) connection(e entry) (backlog.Connection, bool) {
 		own[e.name] = e
 	}
 	connection.Namespaces = p.namespaces(e.key, own, key)
+	connection.Queues = p.queues(own, key)
 	engine, ok := p.engine(e.key, own, key)
 	if !ok {
 		p.rejectUnknown(own, key, p.engines...)
@@ -206,7 +208,7 @@ func (p *parser) settings(at *yaml.Node, own map[string]entry, key string, engin
 // rejectUnknown reports the keys that none of the engines knows: of the one that
 // is named, or of all where that is not known.
 func (p *parser) rejectUnknown(own map[string]entry, key string, engines ...backlog.Engine) {
-	names := []string{engineKey, namespacesKey}
+	names := []string{engineKey, namespacesKey, queuesKey}
 	for _, engine := range engines {
 		for _, parameter := range engine.Settings {
 			if !slices.Contains(names, parameter.Name) {

@@ -33,7 +33,7 @@ func explanation() *pb.Explanation {
 		},
 		Reading: &pb.Reading{
 			At: ago(1200 * time.Millisecond), AgeSeconds: 1.2, Backlog: 27, Ready: 23, InFlight: proto.Int64(4), Quality: "exact",
-			OldestAgeSeconds: proto.Float64(312), OldestKind: "lower bound", MaxUseful: 5, NextDue: ago(-90 * time.Minute), Paused: true, Warning: "odd",
+			OldestAgeSeconds: proto.Float64(312), OldestKind: "lower bound", MaxUseful: 5, NextDue: ago(-90 * time.Minute), Paused: true, Orphaned: 2, Ignored: 1, Warning: "odd", Hint: "there is b",
 			Parts: []*pb.Part{
 				{Queue: "a", Ready: 20, InFlight: proto.Int64(4), Weight: proto.Float64(2), Value: proto.Float64(24), Capped: true},
 				{Queue: "b", Ready: 3, Missing: true},
@@ -69,6 +69,8 @@ queue       list "a,b" on connection orders, read 1.2 s ago
             23 ready, 0 due, 4 in flight (exact); the oldest waits 5 min (lower bound)
             a: 20 ready, 0 due, 4 in flight, asks for 24, weight 2, capped
             b: 3 ready, 0 due, unknown in flight, missing
+            2 of these are orphaned: nothing in the framework moves them
+            1 more have been orphaned for longer than orphanedAfter and do not count
             it is paused: the engine hands out nothing
             more than 5 workers cannot help
             the next delayed message falls due in 90 min
@@ -81,6 +83,7 @@ KEDA        asked GetMetrics 2.0 s ago; it holds 2 streams
             GetMetricSpec told 5 per replica 3.0 s ago, the same for 3.0 s
             StreamIsActive told active 4.0 s ago, the same for 4.0 s
 warning     odd
+hint        there is b
 problem     unavailable: refused
             the last reading stands in for another 18 s; then KEDA gets an error and holds the replicas
 what to do  Start it.

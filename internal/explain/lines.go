@@ -18,6 +18,12 @@ func (p *page) queue(t *pb.Trigger, r *pb.Reading) {
 	for _, part := range r.GetParts() {
 		p.add("queue", partText(part))
 	}
+	if r.GetOrphaned() > 0 {
+		p.addf("queue", "%d of these are orphaned: nothing in the framework moves them", r.GetOrphaned())
+	}
+	if r.GetIgnored() > 0 {
+		p.addf("queue", "%d more have been orphaned for longer than orphanedAfter and do not count", r.GetIgnored())
+	}
 	if r.GetMissing() {
 		p.add("queue", "it does not exist, which in many engines is what an empty queue is")
 	}

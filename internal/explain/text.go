@@ -88,6 +88,9 @@ func (p *page) explain(e *pb.Explanation) {
 	if text := e.GetReading().GetWarning(); text != "" {
 		p.add("warning", text)
 	}
+	if text := e.GetReading().GetHint(); text != "" {
+		p.add("hint", text)
+	}
 	if e.GetProblem() != nil {
 		p.problem(e)
 	}

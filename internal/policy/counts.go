@@ -53,6 +53,9 @@ func countNames() []string { return []string{"ready", "due", "inFlight"} }
 
 // ParseCounts reads the names of the parts that count.
 func ParseCounts(names []string) (Counts, error) {
+	if len(names) == 0 {
+		return 0, fmt.Errorf("names no part, want any of %s", strings.Join(countNames(), ", "))
+	}
 	var c Counts
 	for _, name := range names {
 		i := slices.Index(countNames(), name)

@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+// MaxValue is the largest value of a decision. KEDA passes values on in thousandths, as an
+// int64, and what does not fit becomes negative, which it takes for zero:
+// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scalers/scaler.go#L162
+const MaxValue = 9e15
+
 // A Decision is what KEDA is told about one trigger, and why.
 type Decision struct {
 	// Value is the metric's value in messages: finite and never negative. The HPA

@@ -179,7 +179,7 @@ func TestParseCounts(t *testing.T) {
 		want  policy.Counts
 		err   string
 	}{
-		{"nothing", nil, 0, ""},
+		{"nothing", nil, 0, "names no part, want any of ready, due, inFlight"},
 		{"all", []string{"inFlight", "ready", "due"}, policy.CountAll, ""},
 		{"one", []string{"due"}, policy.CountDue, ""},
 		{"unknown", []string{"delayed"}, 0, `"delayed" is not one of ready, due, inFlight`},

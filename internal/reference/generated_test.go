@@ -45,7 +45,7 @@ func TestGenerated(t *testing.T) {
 		{"docs/metrics.md", []Block{
 			{"trigger metrics", Metrics(metrics, "backlog_scaler_queue_", "backlog_scaler_trigger_")},
 			{"connection metrics", Metrics(metrics, "backlog_scaler_connection_")},
-			{"process metrics", Metrics(metrics, "backlog_scaler_open_", "backlog_scaler_config_", "backlog_scaler_build_", "grpc_server_")},
+			{"process metrics", Metrics(metrics, "backlog_scaler_open_", "backlog_scaler_limit_", "backlog_scaler_config_", "backlog_scaler_build_", "grpc_server_")},
 		}},
 	} {
 		t.Run(document.path, func(t *testing.T) {

@@ -1,6 +1,8 @@
 package sampler_test
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,6 +91,44 @@ func TestWhatIsNotArmedDoesNotStir(t *testing.T) {
 		w.stir("jobs", time.Second)
 		if seen := w.observe("jobs"); !seen.Stirred.IsZero() {
 			w.Errorf("stirred: %+v", seen)
+		}
+	})
+}
+
+// A changing is a source that notices a change of its queue in each read, and wakes
+// after it.
+type changing struct{ wakes chan backlog.Wake }
+
+func (c changing) Read(_ context.Context, queries []backlog.Query) []backlog.Result {
+	results := make([]backlog.Result, len(queries))
+	for i := range results {
+		results[i] = backlog.Result{Reading: backlog.Reading{At: time.Now()}, Changed: true}
+	}
+	return results
+}
+
+func (c changing) Wakes() <-chan backlog.Wake { return c.wakes }
+
+func (c changing) Status() backlog.Status { return backlog.Status{WakeUp: "events"} }
+
+func (c changing) Close() error { close(c.wakes); return nil }
+
+// TestChangeDuringAReadStirs: the change is known only from the read, because the queue
+// is not armed when its wake-up arrives.
+func TestChangeDuringAReadStirs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		engine := backlog.Engine{Name: "fake", Open: func(context.Context, backlog.Connection, *slog.Logger) (backlog.Source, error) {
+			return changing{make(chan backlog.Wake)}, nil
+		}}
+		s := sampler.New([]backlog.Engine{engine}, sampler.Options{})
+		defer s.Close()
+		if err := s.Apply(t.Context(), []backlog.Connection{{Name: "main", Engine: "fake"}}); err != nil {
+			t.Fatal(err)
+		}
+		seen, err := s.Observe(t.Context(), interest("jobs"))
+		if err != nil || seen.Armed || !seen.Stirred.Equal(time.Now()) {
+			t.Errorf("%+v, error %v, want it not armed and stirred now", seen, err)
 		}
 	})
 }

@@ -220,8 +220,12 @@ func (l *link) hasten(w *watch, cause backlog.Cause) {
 	}
 	// This may be long past, and comes before what has just fallen due.
 	soonest := w.read.Add(l.options.WakeInterval)
-	if soonest.Before(w.due) {
+	switch {
+	case soonest.Before(w.due):
 		l.schedule.set(w, soonest, cause)
+	case w.cause == backlog.CausePoll:
+		// The regular read comes first, but the change was known before it.
+		w.cause = cause
 	}
 }
 

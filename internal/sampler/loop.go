@@ -126,8 +126,8 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 		if w.gone.Load() {
 			continue
 		}
-		if text := w.warning(results[i]); text != "" {
-			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.Queue, "warning", text)
+		if text, hint := w.warning(results[i]); text != "" {
+			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.Queue, "warning", text, "hint", hint)
 		}
 		if w.absorb(results[i], *l.confirmed.Load(), now) {
 			for _, sub := range w.subscribers {

@@ -176,7 +176,11 @@ func TestWakeUpReadsAtOnce(t *testing.T) {
 	inWorld(t, sampler.Options{}, func(w world) {
 		sub := w.subscribe("jobs")
 		<-sub.Changed()
-		time.Sleep(time.Second)
+		// Half an interval after a regular read: right after one a wake-up waits WakeInterval.
+		for sub.Observation().Last.Cause != backlog.CausePoll {
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Until(sub.Observation().Last.At.Add(safety / 2)))
 		began := time.Now()
 		w.fake.SetReady("jobs", 3)
 		<-sub.Changed()

@@ -34,3 +34,28 @@ func TestWokenOnesComeFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestRegularReadAfterAWakeUp: a regular read that begins after a wake-up is reported as
+// caused by the wake-up, even if the regular read is due sooner. Other causes stay.
+func TestRegularReadAfterAWakeUp(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for cause, want := range map[backlog.Cause]backlog.Cause{
+		backlog.CausePoll:     backlog.CauseWakeUp,
+		backlog.CauseDue:      backlog.CauseDue,
+		backlog.CauseRetry:    backlog.CauseRetry,
+		backlog.CauseReopened: backlog.CauseReopened,
+	} {
+		t.Run(string(cause), func(t *testing.T) {
+			t.Parallel()
+			l := &link{options: Options{}.withDefaults()}
+			due := now.Add(l.options.WakeInterval / 2)
+			w := &watch{position: -1, read: now}
+			l.schedule.set(w, due, cause)
+			l.hasten(w, backlog.CauseWakeUp)
+			if w.cause != want || !w.due.Equal(due) {
+				t.Errorf("read at %s because of %q, want at %s because of %q", w.due, w.cause, due, want)
+			}
+		})
+	}
+}

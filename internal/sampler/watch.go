@@ -109,16 +109,20 @@ func (w *watch) eager(now time.Time) bool {
 	return false
 }
 
-// warning returns what people should know of a result, if they were not told before.
-func (w *watch) warning(result backlog.Result) string {
-	before := ""
+// warning returns the warning of a result and its hint, if the log does not have them
+// yet. A hint is found in the background, so it may come later than its warning; one that
+// only changes is not logged again.
+func (w *watch) warning(result backlog.Result) (warning, hint string) {
+	var before backlog.Reading
 	if seen := w.seen.Load(); seen != nil {
-		before = seen.Latest.Warning
+		before = seen.Latest
 	}
-	if result.Err != nil || result.Reading.Warning == before {
-		return ""
+	r := &result.Reading
+	late := before.Hint == "" && r.Hint != ""
+	if result.Err != nil || r.Warning == before.Warning && !late {
+		return "", ""
 	}
-	return result.Reading.Warning
+	return r.Warning, r.Hint
 }
 
 // absorb makes the result of a read what is known, and tells whether that is news.
@@ -141,6 +145,10 @@ func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
 		} else if counted(before.Latest, result.Reading) {
 			w.stirred = now
 		}
+		if result.Changed {
+			// Its wake-up may find the queue not armed, which says nothing.
+			w.stirred = now
+		}
 		if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
 			after.Woke = after.Last
 		}
@@ -160,10 +168,7 @@ func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
 // and the reading that it replaces unless that says the same. Observations share
 // the array behind it: appending writes only beyond what was ever published.
 func (w *watch) remember(before backlog.Observation, latest backlog.Reading) []backlog.Reading {
-	past := before.Past
-	for len(past) > 0 && latest.At.Sub(past[0].At) > w.window {
-		past = past[1:]
-	}
+	past := within(before.Past, latest.At, w.window)
 	replaced := before.Latest
 	same := sameCounts(replaced, latest)
 	if w.counters {
@@ -175,7 +180,7 @@ func (w *watch) remember(before backlog.Observation, latest backlog.Reading) []b
 		replaced.Parts = nil
 	}
 	if before.Known() && w.window > 0 && !same {
-		past = append(past, replaced)
+		past = append(bounded(past, len(replaced.Parts)), replaced)
 	}
 	return past
 }

@@ -27,7 +27,7 @@ func newBenchServer(b testing.TB) (*server.Server, []*pb.ScaledObjectRef) {
 	if err := s.Apply(b.Context(), connections()); err != nil {
 		b.Fatal(err)
 	}
-	srv := server.New(observer{s}, trigger.NewCatalog(connections(), engines), server.Options{})
+	srv := server.New(observer{s}, trigger.NewCatalog(connections(), engines), server.Options{MaxTriggersPerNamespace: liveTriggers})
 	refs := make([]*pb.ScaledObjectRef, liveTriggers)
 	for i := range refs {
 		queue := fmt.Sprint("team-orders-", i)

@@ -75,8 +75,11 @@ func TestMessagesAreBounded(t *testing.T) {
 		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 1<<19))); status.Code(err) != codes.ResourceExhausted {
 			t.Errorf("a message of 2 MiB: %v, want ResourceExhausted", err)
 		}
-		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 1<<16))); err != nil {
-			t.Errorf("a message of 256 KiB: %v", err)
+		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 1<<16))); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("metadata of 256 KiB: %v, want InvalidArgument", err)
+		}
+		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 1<<8))); err != nil {
+			t.Errorf("a name of 1 KiB: %v", err)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/prometheus/client_golang/prometheus"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // known returns a codec that knows the triggers of refs, and what GetMetrics was
 // answered last about each, under the name "known".
 func known(refs ...*pb.ScaledObjectRef) codec {
-	all := newTriggers(time.Minute)
+	all := newTriggers(time.Minute, newQuota("triggers", "", 1000, 1000, prometheus.NewCounterVec(prometheus.CounterOpts{}, []string{"kind"})))
 	for _, ref := range refs {
 		live := newLiveTrigger(all.adopt(ref), trigger.Trigger{})
 		live.metrics("known", 1)

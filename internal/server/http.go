@@ -10,8 +10,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// headerTimeout bounds how long a client may take over its request's header.
-const headerTimeout = 5 * time.Second
+// The bounds of a request on the second port: for its header, for all of it, for its
+// answer, and between two of one connection. A profile of 30 s fits into an answer.
+const (
+	headerTimeout = 5 * time.Second
+	readTimeout   = 10 * time.Second
+	writeTimeout  = time.Minute
+	idleTimeout   = 2 * time.Minute
+)
 
 // NewHTTP returns the server of the second port: /healthz, /readyz, /metrics,
 // /version, and Go's profiles below /debug/pprof/ if profiles is set. version is
@@ -33,7 +39,9 @@ func NewHTTP(health *Health, gatherer prometheus.Gatherer, version any, profiles
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
+	return &http.Server{
+		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+	}
 }
 
 // probe answers 200 "ok", or 503 with the reason.

@@ -38,7 +38,7 @@ func (r *refusals) note(ctx context.Context, method string, ref *pb.ScaledObject
 	if code == codes.Canceled || code == codes.OK && r.count.Load() == 0 {
 		return
 	}
-	key := scaledObject{ref.GetNamespace(), ref.GetName()}
+	key := scaledObject{cut(ref.GetNamespace(), maxShownName), cut(ref.GetName(), maxShownName)}
 	r.mu.Lock()
 	before, known := r.last[key]
 	if code == codes.OK {

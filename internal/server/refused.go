@@ -1,6 +1,7 @@
 package server
 
 import (
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -19,16 +20,21 @@ type refusedTrigger struct {
 	namespace, scaledObject string
 	metadata                map[string]string
 	// err is the status that KEDA gets.
-	err   error
-	asked time.Time
-	by    method
-	since time.Time
+	err error
+	// cause is why, catalog the one that it was parsed with, and check a second hash of
+	// the reference: the same reference is not parsed again by the same catalog.
+	cause   error
+	catalog *trigger.Catalog
+	check   uint64
+	asked   time.Time
+	by      method
+	since   time.Time
 }
 
 // The bounds of what is remembered of a refused trigger, in bytes but for
 // maxShownKeys. What was refused can be of any size.
 const (
-	maxShownKeys  = 50
+	maxShownKeys  = 20
 	maxShownValue = 100
 	maxShownName  = 253
 	maxShownText  = 4096
@@ -41,9 +47,16 @@ func newRefusedTrigger(catalog *trigger.Catalog, ref *pb.ScaledObjectRef, by met
 		scaledObject: cut(ref.GetName(), maxShownName),
 		metadata:     shown(catalog, ref.GetScalerMetadata()),
 		err:          status.Error(s.Code(), cut(s.Message(), maxShownText)),
-		asked:        now, by: by, since: now,
+		cause:        err, catalog: catalog,
+		asked: now, by: by, since: now,
 	}
 }
+
+// The bounds of how many refused triggers are remembered. Each takes some 10 KiB.
+const (
+	maxRefused             = 2000
+	maxRefusedPerNamespace = 200
+)
 
 // withheld stands for a value that may be a secret.
 const withheld = "(withheld)"
@@ -76,6 +89,8 @@ func cut(text string, most int) string {
 // refused are the triggers that KEDA asked about lately and that were refused.
 type refused struct {
 	ttl time.Duration
+	// seed is that of refusedTrigger.check.
+	seed maphash.Seed
 
 	// mu guards triggers, whose keys are the hashes of what KEDA sends.
 	mu       sync.Mutex
@@ -83,25 +98,54 @@ type refused struct {
 }
 
 func newRefused(ttl time.Duration) *refused {
-	return &refused{ttl: ttl, triggers: map[uint64]refusedTrigger{}}
+	return &refused{ttl: ttl, seed: maphash.MakeSeed(), triggers: map[uint64]refusedTrigger{}}
 }
 
-// add remembers a refused trigger. When there are too many it forgets those that
-// nobody asked for in a while, else the newest.
-func (r *refused) add(key uint64, t refusedTrigger) {
+// again returns why a trigger was refused, if this very reference was refused before by
+// the same catalog; else nil.
+func (r *refused) again(key uint64, ref *pb.ScaledObjectRef, catalog *trigger.Catalog, by method, now time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t, known := r.triggers[key]
+	if !known || t.catalog != catalog || t.check != hash(r.seed, ref) {
+		return nil
+	}
+	t.asked, t.by = now, by
+	r.triggers[key] = t
+	return t.cause
+}
+
+// add remembers a refused trigger. When there are too many, of its namespace or in all,
+// it forgets those that KEDA does not ask about any more, else the newest.
+func (r *refused) add(key uint64, ref *pb.ScaledObjectRef, t refusedTrigger) {
+	t.check = hash(r.seed, ref)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, known := r.triggers[key]
 	switch {
 	case known && before.err.Error() == t.err.Error():
 		t.since = before.since
-	case !known && len(r.triggers) >= maxRefusals:
+	case !known && r.full(t.namespace):
 		maps.DeleteFunc(r.triggers, func(_ uint64, old refusedTrigger) bool { return t.asked.Sub(old.asked) > r.ttl })
-		if len(r.triggers) >= maxRefusals {
+		if r.full(t.namespace) {
 			return
 		}
 	}
 	r.triggers[key] = t
+}
+
+// full reports whether there is no room for another one of a namespace. mu is held.
+func (r *refused) full(namespace string) bool {
+	if len(r.triggers) >= maxRefused {
+		return true
+	}
+	n := 0
+	for _, t := range r.triggers {
+		if t.namespace == namespace {
+			n++
+		}
+	}
+	return n >= maxRefusedPerNamespace
 }
 
 // remove forgets a trigger that is accepted now.

@@ -5,6 +5,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -50,6 +51,10 @@ type Options struct {
 	// StreamLifetime is after how long, give or take a tenth, a stream is ended so
 	// that KEDA opens it anew, perhaps at another replica. Default 30 min.
 	StreamLifetime time.Duration
+	// MaxTriggers bounds how many triggers are remembered, of all namespaces together,
+	// and MaxTriggersPerNamespace those of each one. There may be three streams for each.
+	// Default 100,000 and 2,000.
+	MaxTriggers, MaxTriggersPerNamespace int
 	// Logger gets failing calls. Default: discarded.
 	Logger *slog.Logger
 }
@@ -62,6 +67,10 @@ type Server struct {
 	options  Options
 	triggers *triggers
 	streams  *prometheus.GaugeVec
+	// held limits the open streams.
+	held *quota
+	// limited counts what was refused because of a limit, by its kind.
+	limited  *prometheus.CounterVec
 	refusals *refusals
 	refused  *refused
 	// active and inactive are the answers of IsActive; nobody changes them.
@@ -89,10 +98,18 @@ func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 	options.TriggerTTL = cmp.Or(options.TriggerTTL, 5*time.Minute)
 	options.StreamLifetime = cmp.Or(options.StreamLifetime, 30*time.Minute)
 	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
+	options.MaxTriggers = cmp.Or(options.MaxTriggers, defaultMaxTriggers)
+	options.MaxTriggersPerNamespace = cmp.Or(options.MaxTriggersPerNamespace, defaultMaxTriggersPerNamespace)
+	limited := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metricsNamespace, Name: "limit_refusals_total", Help: "Calls refused because a limit was reached, by what is limited.",
+	}, []string{"kind"})
+	const flag = "max-triggers-per-namespace"
 	s := &Server{
 		observer: observer,
 		options:  options,
-		triggers: newTriggers(options.TriggerTTL),
+		triggers: newTriggers(options.TriggerTTL, newQuota("triggers", flag, options.MaxTriggersPerNamespace, options.MaxTriggers, limited)),
+		held:     newQuota("streams", flag, streamsPerTrigger*options.MaxTriggersPerNamespace, streamsPerTrigger*options.MaxTriggers, limited),
+		limited:  limited,
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: metricsNamespace, Name: "open_streams", Help: "Streams that KEDA holds open.",
 		}, []string{"method"}),
@@ -124,23 +141,40 @@ func (s *Server) resolve(ref *pb.ScaledObjectRef, by method) (*liveTrigger, erro
 		live.askedBy.Store(uint32(by))
 		return live, nil
 	}
-	ref = s.triggers.adopt(ref)
 	current := s.epoch.Load()
-	parsed, err := current.catalog.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
+	key := s.triggers.hash(ref)
+	if err := s.refused.again(key, ref, current.catalog, by, now); err != nil {
+		return nil, err
+	}
+	ref = s.triggers.adopt(ref)
+	parsed, err := parse(current.catalog, ref)
 	if err != nil {
-		s.refused.add(s.triggers.hash(ref), newRefusedTrigger(current.catalog, ref, by, err, now))
+		s.refused.add(key, ref, newRefusedTrigger(current.catalog, ref, by, err, now))
 		return nil, err
 	}
 	parsed.Policy.MaxStaleness = cmp.Or(parsed.Policy.MaxStaleness, s.options.MaxStaleness)
 	live := newLiveTrigger(ref, parsed)
 	live.askedBy.Store(uint32(by))
-	s.refused.remove(s.triggers.add(live, now))
+	if err := s.triggers.add(live, now); err != nil {
+		return nil, err
+	}
+	s.refused.remove(key)
 	if s.epoch.Load() != current {
 		// The configuration changed meanwhile: what was parsed by the old one must
 		// not stay.
 		s.triggers.clear()
 	}
 	return live, nil
+}
+
+// parse parses the trigger of a reference whose names Kubernetes could have.
+func parse(catalog *trigger.Catalog, ref *pb.ScaledObjectRef) (trigger.Trigger, error) {
+	for _, name := range []string{ref.GetNamespace(), ref.GetName()} {
+		if len(name) > maxShownName {
+			return trigger.Trigger{}, trigger.MetadataError{{Text: fmt.Sprintf("the name of the ScaledObject or its namespace is %d bytes long, want at most %d", len(name), maxShownName)}}
+		}
+	}
+	return catalog.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
 }
 
 // decide answers a trigger from what is known of its queue.

@@ -25,6 +25,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
@@ -51,7 +52,7 @@ func (o observer) Subscribe(want backlog.Interest) (server.Subscription, error) 
 }
 
 func connections() []backlog.Connection {
-	return []backlog.Connection{{Name: "main", Engine: "fake", Namespaces: []string{"shop"}}}
+	return []backlog.Connection{{Name: "main", Engine: "fake", Namespaces: []string{"shop", "bank"}}}
 }
 
 func inWorld(t *testing.T, options server.Options, test func(world)) {
@@ -160,8 +161,8 @@ func TestCalls(t *testing.T) {
 				&pb.MetricSpec{MetricName: "queue-empty", TargetSize: 5, TargetSizeFloat: 5},
 			},
 			{
-				"more than an integer holds", ref("huge"), true,
-				&pb.MetricValue{MetricName: "asked", MetricValue: math.MaxInt64, MetricValueFloat: math.MaxInt64},
+				"more than KEDA can pass on", ref("huge"), true,
+				&pb.MetricValue{MetricName: "asked", MetricValue: policy.MaxValue, MetricValueFloat: policy.MaxValue},
 				&pb.MetricSpec{MetricName: "queue-huge", TargetSize: 5, TargetSizeFloat: 5},
 			},
 		} {

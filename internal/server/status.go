@@ -22,6 +22,8 @@ func toStatus(err error) error {
 		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, trigger.ErrDenied):
 		return status.Error(codes.PermissionDenied, err.Error())
+	case errors.Is(err, errQuota):
+		return status.Error(codes.ResourceExhausted, err.Error())
 	case errors.Is(err, policy.ErrMissing):
 		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, backlog.ErrMismatch):

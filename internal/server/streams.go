@@ -16,8 +16,11 @@ import (
 // changes nothing. The stream ends with EOF when the server drains or after
 // StreamLifetime.
 func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
-	s.streams.WithLabelValues("StreamIsActive").Inc()
-	defer s.streams.WithLabelValues("StreamIsActive").Dec()
+	closeStream, err := s.openStream("StreamIsActive", ref)
+	if err != nil {
+		return err
+	}
+	defer closeStream()
 	ref = s.shared(ref)
 	told := activity{ends: time.Now().Add(s.lifetime())}
 	for {
@@ -90,8 +93,11 @@ var errGone = errors.New("the connection was removed from the scaler's configura
 // StreamMetricSpec sends the trigger's target at the start and when it changes.
 // It ends as StreamIsActive does.
 func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.GetMetricSpecResponse]) error {
-	s.streams.WithLabelValues("StreamMetricSpec").Inc()
-	defer s.streams.WithLabelValues("StreamMetricSpec").Dec()
+	closeStream, err := s.openStream("StreamMetricSpec", ref)
+	if err != nil {
+		return err
+	}
+	defer closeStream()
 	lifetime := time.NewTimer(s.lifetime())
 	defer lifetime.Stop()
 	ref = s.shared(ref)
@@ -123,6 +129,20 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 			return toStatus(stream.Context().Err())
 		}
 	}
+}
+
+// openStream counts a stream of a namespace. The error is a status.
+func (s *Server) openStream(method string, ref *pb.ScaledObjectRef) (closeStream func(), err error) {
+	namespace := ref.GetNamespace()
+	if err := s.held.acquire(namespace); err != nil {
+		return nil, toStatus(err)
+	}
+	open := s.streams.WithLabelValues(method)
+	open.Inc()
+	return func() {
+		open.Dec()
+		s.held.release(namespace)
+	}, nil
 }
 
 // shared is ref as another stream of the same trigger holds it already, so that the

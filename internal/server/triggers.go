@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"maps"
@@ -71,9 +72,14 @@ func (t *liveTrigger) isEncoded(encoded []byte) bool {
 	return same && pairs == len(t.ref.GetScalerMetadata()) && t.ref.GetName() == string(name) && t.ref.GetNamespace() == string(namespace)
 }
 
-// decide decides about the trigger.
+// decide decides about the trigger. The error reaches the author of the ScaledObject. It
+// names other queues only where the whole connection belongs to the author's namespace.
 func (t *liveTrigger) decide(seen backlog.Observation, now time.Time) (policy.Decision, error) {
-	return policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
+	decision, err := policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
+	if hint := seen.Latest.Hint; hint != "" && t.trigger.Exclusive && errors.Is(err, policy.ErrMissing) {
+		err = fmt.Errorf("%w; %s", err, hint)
+	}
+	return decision, err
 }
 
 // lastTold is the value that KEDA was told last; zero if its last call got an error.
@@ -100,6 +106,7 @@ type triggers struct {
 	ttl   time.Duration
 	seed  maphash.Seed
 	texts texts
+	quota *quota
 
 	// mu guards what follows.
 	mu    sync.RWMutex
@@ -107,8 +114,8 @@ type triggers struct {
 	swept time.Time
 }
 
-func newTriggers(ttl time.Duration) *triggers {
-	return &triggers{ttl: ttl, seed: maphash.MakeSeed(), texts: texts{known: map[string]string{}}, live: map[uint64]*liveTrigger{}}
+func newTriggers(ttl time.Duration, q *quota) *triggers {
+	return &triggers{ttl: ttl, quota: q, seed: maphash.MakeSeed(), texts: texts{known: map[string]string{}}, live: map[uint64]*liveTrigger{}}
 }
 
 // find returns the trigger that ref describes, or nil, and notes that it was asked for.
@@ -131,32 +138,67 @@ func (t *triggers) adopt(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
 	}
 }
 
-// add keeps a trigger, forgets those that nobody asked for in a while, and returns
-// the trigger's hash.
-func (t *triggers) add(live *liveTrigger, now time.Time) uint64 {
+// add keeps a trigger, and forgets from time to time those that KEDA does not ask about
+// any more. The error wraps errQuota.
+func (t *triggers) add(live *liveTrigger, now time.Time) error {
 	live.asked.Store(now.UnixNano())
 	key := t.hash(live.ref)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.live[key] = live
-	if now.Sub(t.swept) < t.ttl/4 {
-		return key
+	if now.Sub(t.swept) >= t.ttl/4 {
+		t.sweep(now)
 	}
+	if before := t.live[key]; before != nil {
+		t.quota.release(before.ref.GetNamespace())
+	}
+	delete(t.live, key)
+	err := t.quota.acquire(live.ref.GetNamespace())
+	if err != nil && now.Sub(t.swept) >= sweepInterval {
+		t.sweep(now)
+		err = t.quota.acquire(live.ref.GetNamespace())
+	}
+	if err != nil {
+		return err
+	}
+	t.live[key] = live
+	return nil
+}
+
+// sweepInterval is how often a limit that is reached makes forgotten triggers be looked
+// for, at most: each time all of them are gone through.
+const sweepInterval = time.Second
+
+// sweep forgets the triggers that KEDA does not ask about any more. mu is held.
+func (t *triggers) sweep(now time.Time) {
 	t.swept = now
 	t.texts.forget()
-	maps.DeleteFunc(t.live, func(_ uint64, live *liveTrigger) bool { return !live.wanted(now, t.ttl) })
-	return key
+	maps.DeleteFunc(t.live, func(_ uint64, live *liveTrigger) bool {
+		forgotten := !live.wanted(now, t.ttl)
+		if forgotten {
+			t.quota.release(live.ref.GetNamespace())
+		}
+		return forgotten
+	})
 }
 
 // clear forgets all triggers. Streams keep theirs until they ask again.
 func (t *triggers) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for _, live := range t.live {
+		t.quota.release(live.ref.GetNamespace())
+	}
 	clear(t.live)
 }
 
-// wanted returns the triggers that KEDA still asks about.
+// wanted returns the triggers that KEDA still asks about, and forgets the others from
+// time to time, also while no trigger is added.
 func (t *triggers) wanted(now time.Time) []*liveTrigger {
+	t.mu.Lock()
+	if now.Sub(t.swept) >= t.ttl/4 {
+		t.sweep(now)
+	}
+	t.mu.Unlock()
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	var live []*liveTrigger
@@ -183,11 +225,14 @@ func (t *triggers) recognise(encoded []byte) *liveTrigger {
 	return live
 }
 
+// hash is that of a reference with the seed of the triggers.
+func (t *triggers) hash(ref *pb.ScaledObjectRef) uint64 { return hash(t.seed, ref) }
+
 // hash does not depend on the order of the metadata, which a map has not.
-func (t *triggers) hash(ref *pb.ScaledObjectRef) uint64 {
-	sum := hashTexts(maphash.String(t.seed, ref.GetNamespace()), maphash.String(t.seed, ref.GetName()))
+func hash(seed maphash.Seed, ref *pb.ScaledObjectRef) uint64 {
+	sum := hashTexts(maphash.String(seed, ref.GetNamespace()), maphash.String(seed, ref.GetName()))
 	for key, value := range ref.GetScalerMetadata() {
-		sum += hashPair(maphash.String(t.seed, key), maphash.String(t.seed, value))
+		sum += hashPair(maphash.String(seed, key), maphash.String(seed, value))
 	}
 	return sum
 }

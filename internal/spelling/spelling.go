@@ -3,12 +3,23 @@ package spelling
 
 import "strings"
 
+// maxWord is the length of the longest word that is compared, in bytes. The cost of a
+// comparison is the product of two lengths, and nothing that long is a slip.
+const maxWord = 100
+
 // Nearest returns the known name closest to word by edit distance, ignoring
 // case. It returns "" when nothing is close enough to be a likely slip: more
-// than a third of the longer word would have to change.
+// than a third of the longer word would have to change. Words of more than 100 bytes
+// are close to nothing.
 func Nearest(word string, known []string) string {
 	best, bestDistance := "", -1
+	if len(word) > maxWord {
+		return best
+	}
 	for _, name := range known {
+		if longer, shorter := max(len(word), len(name)), min(len(word), len(name)); longer > maxWord || longer-shorter > longer/3 {
+			continue
+		}
 		d := distance(strings.ToLower(word), strings.ToLower(name))
 		if d > max(len(word), len(name))/3 {
 			continue

@@ -1,10 +1,13 @@
 package spelling
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestNearest(t *testing.T) {
 	t.Parallel()
-	known := []string{"connection", "consumerGroup", "target", "activation", "list", "hash"}
+	known := []string{strings.Repeat("target", 17), "connection", "consumerGroup", "target", "activation", "list", "hash"}
 	for _, tc := range []struct{ name, word, want string }{
 		{"one letter too many", "consumerGroupp", "consumerGroup"},
 		{"wrong case", "Target", "target"},
@@ -13,6 +16,7 @@ func TestNearest(t *testing.T) {
 		{"short word, one slip", "lisst", "list"},
 		{"nothing near", "queueLength", ""},
 		{"empty", "", ""},
+		{"too long to be compared", strings.Repeat("target", 17), ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

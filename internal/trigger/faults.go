@@ -29,9 +29,16 @@ func (f MetadataError) Error() string {
 			texts[i] = fault.Key + ": " + fault.Text
 		}
 	}
+	if len(f) > maxFaults {
+		texts = append(texts[:maxFaults], "and more")
+	}
 	return strings.Join(texts, "; ")
 }
 
+// add notes a fault. Of those beyond maxFaults one is kept, which stands for all.
 func (f *MetadataError) add(key, format string, args ...any) {
+	if len(*f) > maxFaults {
+		return
+	}
 	*f = append(*f, Fault{Key: key, Text: fmt.Sprintf(format, args...)})
 }

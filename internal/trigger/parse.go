@@ -26,6 +26,9 @@ func kedaKeys() []string { return []string{"scalerAddress", "enableTLS", "unsafe
 // Parse turns the metadata of one trigger of a ScaledObject in namespace into a
 // Trigger. The error is MetadataError, or wraps ErrDenied.
 func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, error) {
+	if err := checkSize(metadata); err != nil {
+		return Trigger{}, err
+	}
 	p := parser{values: make(map[string]string, len(metadata))}
 	p.resolve(metadata)
 	name := p.take(keyConnection)
@@ -40,7 +43,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 			ErrDenied, namespace, shorten(name), suggest(name, visible), among(visible))
 	}
 	layout := p.layout(c.engines[connection.Engine])
-	t := Trigger{Connection: name, Policy: p.policy(layout), Query: p.query(layout)}
+	t := Trigger{Connection: name, Exclusive: connection.Exclusive(), Policy: p.policy(layout), Query: p.query(layout)}
 	p.checkSeveral(t, layout)
 	p.rejectRest(c.engines[connection.Engine], layout)
 	if len(p.faults) == 0 && layout.Check != nil {
@@ -50,6 +53,9 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	}
 	if len(p.faults) > 0 {
 		return Trigger{}, p.faults
+	}
+	if err := allowQueues(connection, namespace, layout, t.Query); err != nil {
+		return Trigger{}, err
 	}
 	t.MetricName = metricName(t, layout)
 	return t, nil
@@ -70,6 +76,10 @@ func (p *parser) resolve(metadata map[string]string) {
 		}
 		if _, both := metadata[plain]; both && plain != key {
 			p.faults.add(key, "%s is set as well, only one of the two may be", plain)
+			continue
+		}
+		if strings.ContainsRune(key+metadata[key], 0) {
+			p.faults.add(shorten(key), "contains a NUL character, which no key and no value may")
 			continue
 		}
 		p.values[plain] = strings.TrimSpace(metadata[key])
@@ -185,6 +195,10 @@ func (p *parser) rejectRest(engine backlog.Engine, layout backlog.Layout) {
 		known = append(known, parameter.Name)
 	}
 	for _, key := range slices.Sorted(maps.Keys(p.values)) {
+		if key == "" {
+			p.faults.add("(empty)", "a key without a name, want a name before the colon")
+			continue
+		}
 		p.faults.add(shorten(key), "unknown key%s", suggest(key, known))
 	}
 }

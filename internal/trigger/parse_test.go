@@ -195,7 +195,7 @@ func TestParseFaults(t *testing.T) {
 		{"drain time and target", map[string]string{"drainTime": "60s", "throughput": "2", "target": "5"}, "target: does not go with drainTime, for which the target is throughput times drainTime"},
 		{"drain time too short", map[string]string{"drainTime": "10ms", "throughput": "2"}, `drainTime: "10ms": want a duration from 1s to 24h0m0s`},
 		{"throughput is zero", map[string]string{"drainTime": "60s", "throughput": "0"}, `throughput: "0": want a number greater than 0`},
-		{"less than Kubernetes can tell", map[string]string{"drainTime": "1s", "throughput": "0.0001"}, "throughput: times drainTime is 0.0001 messages per replica, want a number from 0.001"},
+		{"less than Kubernetes can tell", map[string]string{"drainTime": "1s", "throughput": "0.0001"}, "throughput: times drainTime is 0.0001 messages per replica, want a number from 0.001 to 1e+09"},
 		{"rate window alone", map[string]string{"rateWindow": "60s"}, "rateWindow: is for drainTime, which is not set"},
 		{"rate window too short", map[string]string{"drainTime": "60s", "throughput": "2", "rateWindow": "5s"}, `rateWindow: "5s": want a duration from 10s to 1h0m0s`},
 		{"age where it is not known", map[string]string{"maxAge": "30s"}, "maxAge: of a list it is not known how long messages wait"},

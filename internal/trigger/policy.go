@@ -31,6 +31,9 @@ const (
 	// minTarget is the smallest target: KEDA writes values and targets with three
 	// decimals.
 	minTarget = 0.001
+	// maxTarget is the largest target: times maxReplicas it stays below what KEDA can pass
+	// to the HPA (policy.MaxValue).
+	maxTarget = 1e9
 )
 
 // policy reads the common parameters.
@@ -93,8 +96,8 @@ func (p *parser) checkDrain(spec *policy.Spec, throughput float64, given map[str
 			p.faults.add(keyTarget, "does not go with drainTime, for which the target is throughput times drainTime")
 		}
 		target := throughput * spec.DrainTime.Seconds()
-		if throughput > 0 && spec.DrainTime > 0 && (target < minTarget || math.IsInf(target, 0)) {
-			p.faults.add(keyThroughput, "times drainTime is %g messages per replica, want a number from %g", target, minTarget)
+		if throughput > 0 && spec.DrainTime > 0 && !(target >= minTarget && target <= maxTarget) {
+			p.faults.add(keyThroughput, "times drainTime is %g messages per replica, want a number from %g to %g", target, minTarget, maxTarget)
 		}
 		spec.Target = thousandths(target)
 		if !given[keyRateWindow] {
@@ -141,6 +144,8 @@ func applyNumber(spec *policy.Spec, throughput *float64, name string, v float64)
 		return errors.New("want a number greater than 0")
 	case v < 0:
 		return errors.New("want a number that is not negative")
+	case v > policy.MaxValue, name == keyTarget && v > maxTarget:
+		return fmt.Errorf("want at most %g", largest(name))
 	case name == keyTarget:
 		spec.Target = thousandths(v)
 	case name == keyThroughput:
@@ -151,12 +156,17 @@ func applyNumber(spec *policy.Spec, throughput *float64, name string, v float64)
 	return nil
 }
 
+// largest returns the largest value of a number.
+func largest(name string) float64 {
+	if name == keyTarget {
+		return maxTarget
+	}
+	return policy.MaxValue
+}
+
 // thousandths rounds a target to what KEDA makes of it, so that a number of replicas
 // times the target is exactly that number of replicas.
 func thousandths(target float64) float64 {
-	if target > math.MaxInt64/1000 {
-		return target
-	}
 	return max(minTarget, math.Round(target*1000)/1000)
 }
 
@@ -214,6 +224,9 @@ func parseWeights(text string) ([]policy.Weight, error) {
 	entries, err := backlog.ParseQueues(text)
 	if err != nil {
 		return nil, err
+	}
+	if len(entries) > maxWeights {
+		return nil, fmt.Errorf("%d weights, want at most %d", len(entries), maxWeights)
 	}
 	var weights []policy.Weight
 	for _, entry := range entries {

@@ -15,6 +15,9 @@ const DefaultTarget = 5
 type Trigger struct {
 	// Connection is the name of the connection.
 	Connection string
+	// Exclusive says that the connection is for the ScaledObject's namespace alone, so
+	// that its author may know what else it holds.
+	Exclusive bool
 	// Query is what to read there.
 	Query backlog.Query
 	// Policy is how a reading becomes a decision. Its MaxStaleness is zero where the
@@ -98,7 +101,7 @@ func policyParameters() []backlog.Parameter {
 		},
 		{
 			Name: keyWeights, Kind: backlog.KindText,
-			Doc: "Of several queues: what a message counts, such as `critical=3,low=0.5`. Names or patterns, as in the key that names the queues; the first that matches counts, and 1 if none does. Up to 1000.",
+			Doc: "Of several queues: what a message counts, such as `critical=3,low=0.5`. Names or patterns, as in the key that names the queues; the first that matches counts, and 1 if none does. At most 100 weights, each at most 1000.",
 		},
 		{
 			Name: keyHold, Kind: backlog.KindDuration, Default: "0s",

@@ -991,7 +991,13 @@ type Reading struct {
 	// A remark about a reading that may not be what was meant.
 	Warning string `protobuf:"bytes,18,opt,name=warning,proto3" json:"warning,omitempty"`
 	// The queues of a trigger that names several.
-	Parts         []*Part `protobuf:"bytes,19,rep,name=parts,proto3" json:"parts,omitempty"`
+	Parts []*Part `protobuf:"bytes,19,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Other queues or another prefix that may have been meant.
+	Hint string `protobuf:"bytes,20,opt,name=hint,proto3" json:"hint,omitempty"`
+	// How many of the counted messages nothing in the framework moves.
+	Orphaned int64 `protobuf:"varint,21,opt,name=orphaned,proto3" json:"orphaned,omitempty"`
+	// How many more there are that do not count any longer (orphanedAfter).
+	Ignored       int64 `protobuf:"varint,22,opt,name=ignored,proto3" json:"ignored,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1157,6 +1163,27 @@ func (x *Reading) GetParts() []*Part {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *Reading) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
+func (x *Reading) GetOrphaned() int64 {
+	if x != nil {
+		return x.Orphaned
+	}
+	return 0
+}
+
+func (x *Reading) GetIgnored() int64 {
+	if x != nil {
+		return x.Ignored
+	}
+	return 0
 }
 
 // Part is one queue of a trigger that names several.
@@ -1703,7 +1730,7 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12?\n" +
 	"\rbridged_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fbridgedUntil\x12\x16\n" +
-	"\x06advice\x18\x06 \x01(\tR\x06advice\"\xc0\x05\n" +
+	"\x06advice\x18\x06 \x01(\tR\x06advice\"\x8a\x06\n" +
 	"\aReading\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
 	"\vage_seconds\x18\x02 \x01(\x01R\n" +
@@ -1727,7 +1754,10 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\aquality\x18\x10 \x01(\tR\aquality\x12\x14\n" +
 	"\x05epoch\x18\x11 \x01(\tR\x05epoch\x12\x18\n" +
 	"\awarning\x18\x12 \x01(\tR\awarning\x12,\n" +
-	"\x05parts\x18\x13 \x03(\v2\x16.backlogscaler.v1.PartR\x05partsB\f\n" +
+	"\x05parts\x18\x13 \x03(\v2\x16.backlogscaler.v1.PartR\x05parts\x12\x12\n" +
+	"\x04hint\x18\x14 \x01(\tR\x04hint\x12\x1a\n" +
+	"\borphaned\x18\x15 \x01(\x03R\borphaned\x12\x18\n" +
+	"\aignored\x18\x16 \x01(\x03R\aignoredB\f\n" +
 	"\n" +
 	"_in_flightB\f\n" +
 	"\n" +

@@ -39,7 +39,7 @@ type arqStep struct{ queue string }
 
 func (s *arqStep) commands(dst []command, now time.Time) []command {
 	dst = delayed(dst, s.queue, clockMilliseconds, now)
-	return append(dst, command{key: s.queue, class: 'z', args: []any{"ZRANGE", s.queue, "-inf", clockMilliseconds.due(now), "BYSCORE", "LIMIT", 0, arqRunning, "WITHSCORES"}})
+	return append(dst, command{key: s.queue, class: 'z', args: byScore(s.queue, "-inf", clockMilliseconds.due(now), arqRunning, true)})
 }
 
 func (s *arqStep) outcome(replies []reply, _ time.Time) outcome {

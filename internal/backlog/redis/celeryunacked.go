@@ -30,7 +30,7 @@ func (s *celeryUnackedStep) commands(dst []command, _ time.Time) []command {
 
 func (s *celeryUnackedStep) outcome(replies []reply, now time.Time) outcome {
 	if refused(replies[0]) {
-		return done(s.all("HRANDFIELD"))
+		return done(s.all(replies[0].refused("HRANDFIELD", 6, 2)))
 	}
 	c := counts{replies: replies}
 	pairs := c.texts(-1)
@@ -85,11 +85,12 @@ func (s *celeryUnackedStep) settle(taken *celeryTaken, bindings map[string][]cel
 	return s.finish(reading)
 }
 
-// all counts the messages of all queues, for their own queue cannot be told.
-func (s *celeryUnackedStep) all(command string) backlog.Reading {
+// all counts the messages of all queues, because the server refused to tell their own
+// queues.
+func (s *celeryUnackedStep) all(refused string) backlog.Reading {
 	r := s.reading
 	r.InFlight, r.Quality = backlog.Exactly(s.total), backlog.UpperBound
-	r.Warning = "the server does not allow " + command + ", so what workers of all queues have taken counts as in flight"
+	r.Warning = refused + ", so what workers of all queues have taken counts as in flight"
 	return r
 }
 
@@ -109,7 +110,7 @@ func (s *celeryBindingsStep) commands(dst []command, _ time.Time) []command {
 
 func (s *celeryBindingsStep) outcome(replies []reply, now time.Time) outcome {
 	if slices.ContainsFunc(replies, refused) {
-		return done(s.all("SRANDMEMBER"))
+		return done(s.all("the server does not allow SRANDMEMBER"))
 	}
 	c := counts{replies: replies}
 	bindings := make(map[string][]celeryBound)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,10 @@ type conn struct {
 	// resume tells that goroutine to wait, aside tells that it does not any more. Both
 	// have room for one.
 	resume, aside chan struct{}
+
+	// failure is the first error of the network, which ended the connection: what is
+	// tried afterwards fails for the same reason. Reads and writes set it.
+	failure atomic.Pointer[error]
 
 	closing sync.Once
 	closed  chan struct{}
@@ -61,7 +66,7 @@ func (c *conn) watch() {
 		}
 		// Nothing was asked, so nothing can be received but the end. What is
 		// received all the same means that both ends are out of step.
-		if _, err := c.Conn.Read(make([]byte, 1)); !isTimeout(err) {
+		if _, err := c.Read(make([]byte, 1)); !isTimeout(err) {
 			return
 		}
 		c.aside <- struct{}{}
@@ -95,10 +100,28 @@ func (c *conn) end() {
 // Read receives. A connection that fails is closed.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if err != nil && !isTimeout(err) {
-		_ = c.Close()
+	return n, c.failed(err)
+}
+
+// Write sends. A connection that fails is closed.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, c.failed(err)
+}
+
+// failed closes the connection if err ended it, and returns why it ended.
+func (c *conn) failed(err error) error {
+	if err == nil || isTimeout(err) {
+		return err
 	}
-	return n, err
+	if !errors.Is(err, net.ErrClosed) {
+		c.failure.CompareAndSwap(nil, &err)
+	}
+	_ = c.Close()
+	if first := c.failure.Load(); first != nil {
+		return *first
+	}
+	return err
 }
 
 // Close ends the connection. It is idempotent.

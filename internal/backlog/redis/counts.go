@@ -140,8 +140,19 @@ func delayed(dst []command, key string, scores clock, now time.Time) []command {
 	return append(dst,
 		command{key: key, class: 'z', args: []any{"ZCOUNT", key, "-inf", limit}},
 		command{key: key, class: 'z', args: []any{"ZRANGE", key, 0, 0, "WITHSCORES"}},
-		command{key: key, class: 'z', args: []any{"ZRANGE", key, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"}},
+		command{key: key, class: 'z', args: byScore(key, "("+limit, "+inf", 1, true)},
 	)
+}
+
+// byScore returns a command that asks for the first members, at most limit of them, whose
+// scores are between low and high, with their scores or without. Since Redis 6.2 its name
+// is ZRANGE with BYSCORE; the older name is known to every version of Redis and Valkey.
+func byScore(key, low, high string, limit int, withScores bool) []any {
+	args := []any{"ZRANGEBYSCORE", key, low, high}
+	if withScores {
+		args = append(args, "WITHSCORES")
+	}
+	return append(args, "LIMIT", 0, limit)
 }
 
 // A schedule is what is known of a sorted set of future work.

@@ -192,7 +192,7 @@ func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
 func (s *dramatiqMessagesStep) addDelayed(r reply, now time.Time) error {
 	if refused(r) {
 		s.reading.Due, s.reading.Quality = s.total, backlog.UpperBound
-		s.reading.Warning = "the server does not allow HRANDFIELD, so when delayed messages are due is not known: all of them count as due"
+		s.reading.Warning = r.refused("HRANDFIELD", 6, 2) + ", so when delayed messages are due is not known: all of them count as due"
 		return nil
 	}
 	c := counts{replies: []reply{r}}

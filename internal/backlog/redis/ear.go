@@ -34,8 +34,10 @@ func (n *node) connect(ctx context.Context, e *ear) (closeEar func(), err error)
 		return nil, err
 	}
 	client := newClient(n.cfg, n.cfg.login, n.cfg.database, n.address, inner, func(ctx context.Context, cn *redis.Conn) (err error) {
-		// The name is a courtesy; a server that refuses it is no worse.
-		_ = cn.ClientSetName(ctx, n.cfg.clientName).Err()
+		if !n.isPlain() {
+			// The name is a courtesy; a server that refuses it is no worse.
+			_ = cn.ClientSetName(ctx, n.cfg.clientName).Err()
+		}
 		if e.mode == wakeTracking {
 			e.id, err = cn.ClientID(ctx).Result()
 		}

@@ -37,7 +37,7 @@ func reason(err error) error {
 		return backlog.ErrUnavailable
 	case hasCode(err, "WRONGTYPE"):
 		return backlog.ErrMismatch
-	case denies(refused.Error()):
+	case denies(refused.Error()) && !passes(err):
 		return backlog.ErrDenied
 	default:
 		// LOADING, BUSY, CLUSTERDOWN, MASTERDOWN, READONLY, TRYAGAIN, ...
@@ -82,7 +82,7 @@ func refusedOr(err error, what string) error {
 	switch {
 	case err == nil:
 		return nil
-	case isServerError(err) && !passes(err):
+	case isServerError(err) && !passes(err), errors.Is(err, errReply):
 		return refusal{what + ": " + err.Error()}
 	default:
 		return fmt.Errorf("%s: %w", what, err)
@@ -116,9 +116,13 @@ func hasCode(err error, code string) bool {
 	return found && (text == "" || text[0] == ' ')
 }
 
-// denies tells whether a server's error means that the credentials or the command
-// were refused. The texts are those of Redis 6.2 to 8 and of Valkey.
+// denies reports whether a server's error means that the credentials or the command
+// were refused. The first texts are those of Redis 6.0 to 8 and of Valkey; managed
+// services and proxies have words of their own.
 func denies(text string) bool {
+	if strings.HasPrefix(text, "ERR This instance has cluster support disabled") {
+		return false
+	}
 	for _, start := range []string{
 		"NOPERM", "NOAUTH", "WRONGPASS", "DENIED",
 		"ERR unknown command", "ERR unknown subcommand", "ERR Unknown subcommand",
@@ -130,5 +134,19 @@ func denies(text string) bool {
 			return true
 		}
 	}
+	for _, part := range []string{
+		"unknown command", "unsupported", "not supported", "not allowed", "not permitted", "not implemented",
+		"no permission", "permission denied", "forbidden", "blocked", "disabled",
+	} {
+		if strings.Contains(strings.ToLower(text), part) {
+			return true
+		}
+	}
 	return false
 }
+
+// Servers that are not what the mode of the connection says.
+var (
+	errIsSentinel    = errors.New("the server is a sentinel")
+	errIsClusterNode = errors.New("the server is a node of a cluster")
+)

@@ -53,12 +53,14 @@ func frameworkCases(client writer) []backlogtest.Case {
 			Take: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
 				for range n {
-					must(t, "LMOVE", waiting(q), taken(q), "RIGHT", "LEFT")
+					must(t, "RPOPLPUSH", waiting(q), taken(q))
 				}
 			},
 			Settle: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
-				must(t, "RPOP", taken(q), n)
+				for range n {
+					must(t, "RPOP", taken(q))
+				}
 			},
 			Spoil: func(t testing.TB, q backlog.Query) {
 				t.Helper()

@@ -159,12 +159,14 @@ func cases(client writer) []backlogtest.Case {
 			Take: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
 				for range n {
-					must(t, "LMOVE", q.Queue, q.Queue+":taken", "RIGHT", "LEFT")
+					must(t, "RPOPLPUSH", q.Queue, q.Queue+":taken")
 				}
 			},
 			Settle: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
-				must(t, "RPOP", q.Queue+":taken", n)
+				for range n {
+					must(t, "RPOP", q.Queue+":taken")
+				}
 			},
 		},
 		{

@@ -35,6 +35,10 @@ func newIdentity(info string) identity {
 	if version := field(info, "valkey_version"); version != "" {
 		id.name, id.version = "valkey", version
 	}
+	if id.version == "" {
+		// It is no answer of Redis or Valkey.
+		return unknownIdentity()
+	}
 	if id.epoch == "" {
 		id.epoch = rand.Text()
 	}
@@ -52,6 +56,12 @@ func newIdentity(info string) identity {
 func unknownIdentity() identity { return identity{epoch: rand.Text(), lag: lagTooHigh} }
 
 func (id identity) String() string { return strings.TrimSpace(id.name + " " + id.version) }
+
+// title is the server at the start of a sentence: "Redis 6.0.14".
+func (id identity) title() string {
+	text := id.String()
+	return strings.ToUpper(text[:min(1, len(text))]) + text[min(1, len(text)):]
+}
 
 // field returns the value of a line "name:value" of an INFO text.
 func field(info, name string) string {

@@ -25,7 +25,7 @@ func listLayout() layout {
 			Queue:    "key of the list",
 			Patterns: scanned("lists"),
 			Parameters: []backlog.Parameter{
-				{Name: inFlightList, Kind: backlog.KindText, Doc: "Key of the list to which workers move what they are working on, as LMOVE and BLMOVE do. {queue} in it stands for the key of the list itself, of each one if there are several."},
+				{Name: inFlightList, Kind: backlog.KindText, NamesKey: true, Doc: "Key of the list to which workers move what they are working on, as LMOVE and BLMOVE do. {queue} in it stands for the key of the list itself, of each one if there are several."},
 			},
 			Ready:    "the length of the list",
 			InFlight: "the length of inFlightList, if given",

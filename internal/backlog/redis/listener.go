@@ -86,6 +86,9 @@ func (n *node) listenBest(ctx context.Context) error {
 			continue
 		}
 		err := way.hear(ctx, strings.Join(reasons, "; "))
+		if n.hangsUp(ctx, way.mode, err) {
+			err = refusal{way.mode + ": the server ended the connection"}
+		}
 		var refused refusal
 		if !errors.As(err, &refused) {
 			return err
@@ -93,6 +96,31 @@ func (n *node) listenBest(ctx context.Context) error {
 		reasons = append(reasons, refused.reason)
 	}
 	return refusal{strings.Join(reasons, "; ")}
+}
+
+// hangUps is how often in a row a server may end a connection that is to listen before
+// that counts as a refusal. It may have been restarted once or twice.
+const hangUps = 3
+
+// hangsUp reports whether the server ends the connection each time that it is listened to
+// in this way, although it can be read.
+func (n *node) hangsUp(ctx context.Context, mode string, err error) bool {
+	if errors.Is(err, errDeaf) || !isHangUp(err) {
+		clear(n.hungUp)
+		return false
+	}
+	n.hungUp[mode]++
+	if n.hungUp[mode] < hangUps {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)
+	defer cancel()
+	if n.take(ctx) != nil {
+		return false
+	}
+	defer n.release()
+	_, err = n.use(ctx)
+	return err == nil
 }
 
 // hearTracking listens for what the server tells of the keys that the session read.

@@ -27,6 +27,10 @@ type node struct {
 	// retry tells a listener that gave up to try again.
 	retry chan struct{}
 
+	// hungUp counts, by the way of listening, how often in a row the server has ended the
+	// connection at once. It belongs to the listener.
+	hungUp map[string]int
+
 	// life ends when the node is closed; tasks are its goroutines.
 	life  context.Context //nolint:containedctx // the life of the node's own goroutine, not of a call
 	end   context.CancelFunc
@@ -38,14 +42,17 @@ type node struct {
 	mode   string
 	reason string
 	server identity
+	// plain is a server that hangs up at what is a courtesy.
+	plain bool
 }
 
 func newNode(cfg *config, address string, wakes *wakes, watch *watchlist, log *slog.Logger) *node {
 	n := &node{
 		cfg: cfg, address: address, wakes: wakes, watch: watch,
-		log:   log.With("address", address),
-		turn:  make(chan struct{}, 1),
-		retry: make(chan struct{}, 1),
+		log:    log.With("address", address),
+		turn:   make(chan struct{}, 1),
+		retry:  make(chan struct{}, 1),
+		hungUp: make(map[string]int),
 	}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.tasks.Go(func() { n.listen(n.life) })
@@ -102,12 +109,8 @@ func (n *node) use(ctx context.Context) (*session, error) {
 		return n.session, nil
 	}
 	n.drop()
-	s, err := openSession(ctx, n.cfg, n.cfg.login, n.cfg.database, n.address, n.wakes.addEverything)
+	s, err := n.open(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if err := n.greet(ctx, s); err != nil {
-		s.close()
 		return nil, err
 	}
 	s.fresh = true
@@ -120,10 +123,41 @@ func (n *node) use(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
+// open connects and finds out who is at the other end. A server that hangs up twice at
+// what it is asked is met without a question, where one may be a proxy.
+func (n *node) open(ctx context.Context) (*session, error) {
+	n.setPlain(false)
+	s, err := n.connectSession(ctx, func(ctx context.Context, s *session) error { return s.greet(ctx, n.cfg) })
+	if err == nil || !isHangUp(err) || n.cfg.mode != modeStandalone {
+		return s, err
+	}
+	if s, err = n.connectSession(ctx, func(ctx context.Context, s *session) error { return s.greet(ctx, n.cfg) }); err == nil || !isHangUp(err) {
+		return s, err
+	}
+	n.setPlain(true)
+	return n.connectSession(ctx, func(_ context.Context, s *session) error {
+		s.server = new(unknownIdentity())
+		return nil
+	})
+}
+
+// connectSession opens a session, greets the server and switches tracking on.
+func (n *node) connectSession(ctx context.Context, greet func(context.Context, *session) error) (*session, error) {
+	s, err := openSession(ctx, n.cfg, n.cfg.login, n.cfg.database, n.address, n.wakes.addEverything)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.greet(ctx, s, greet); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
 // greet finds out who is at the other end of s and switches tracking on.
-func (n *node) greet(ctx context.Context, s *session) error {
+func (n *node) greet(ctx context.Context, s *session, greet func(context.Context, *session) error) error {
 	defer context.AfterFunc(ctx, s.abort)()
-	if err := s.greet(ctx, n.cfg, n.cfg.mode != modeStandalone); err != nil {
+	if err := greet(ctx, s); err != nil {
 		return err
 	}
 	if e := n.hearing(); e != nil && e.mode == wakeTracking {
@@ -168,6 +202,19 @@ func (n *node) bind(ctx context.Context) (context.Context, context.CancelFunc) {
 		stop()
 		cancel(nil)
 	}
+}
+
+// isPlain reports whether the server hangs up at what is a courtesy.
+func (n *node) isPlain() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.plain
+}
+
+func (n *node) setPlain(plain bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.plain = plain
 }
 
 // status describes the node, from memory.

@@ -258,7 +258,8 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		s.hint(j.plan, &o.reading, now)
 		o.reading.At = at
 		o.reading.Epoch = j.epoch
-		results[j.index] = backlog.Result{Reading: o.reading, Armed: j.plan.stillArmed(j.armed)}
+		armed, changed := j.plan.stillArmed(j.armed)
+		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed}
 	}
 	return false, false
 }
@@ -306,7 +307,7 @@ func (s *source) fail(j *job, err error, results []backlog.Result) {
 	if known := results[j.index].Err; known != nil && errors.Is(err, errFindServers) {
 		err = known
 	}
-	j.plan.stillArmed(false)
+	_, _ = j.plan.stillArmed(false)
 	q := j.plan.query
 	results[j.index] = backlog.Result{Err: fmt.Errorf("read %s %q of connection %q: %w", q.Layout, q.Queue, s.cfg.connection, wrap(err))}
 }

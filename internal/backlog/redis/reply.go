@@ -4,16 +4,41 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 )
 
-// count returns the reply as a number that is not negative.
+// refused returns why the server refused a command that came with the given version.
+func (r reply) refused(command string, since ...int) string {
+	if s := r.server; s != nil && s.name == "redis" && s.version != "" && !atLeast(s.version, since...) {
+		return fmt.Sprintf("%s: %s is needed for %s", s.title(), dotted(since), command)
+	}
+	return "the server does not allow " + command
+}
+
+// dotted returns a version such as "6.2".
+func dotted(version []int) string {
+	parts := make([]string, len(version))
+	for i, part := range version {
+		parts[i] = strconv.Itoa(part)
+	}
+	return strings.Join(parts, ".")
+}
+
+// maxCount is the largest count that is believed: 10,000 queues of so many messages in
+// each of the parts of a backlog still fit into an int64, and no server holds as many.
+const maxCount = 1 << 48
+
+// count returns the reply as a number from 0 to maxCount.
 func (r reply) count() (int64, error) {
 	if r.err != nil {
 		return 0, r.err
 	}
 	n, ok := r.value.(int64)
-	if !ok || n < 0 {
+	switch {
+	case !ok:
 		return 0, fmt.Errorf("%w: %T where a count belongs", errReply, r.value)
+	case n < 0 || n > maxCount:
+		return 0, fmt.Errorf("%w: %d where a count belongs, want a number from 0 to %d", errReply, n, int64(maxCount))
 	}
 	return n, nil
 }
@@ -50,7 +75,7 @@ func fields(value any) (map[string]any, error) {
 // number returns a field that must be a number which is not negative.
 func number(m map[string]any, name string) (int64, error) {
 	n, ok := m[name].(int64)
-	if !ok || n < 0 {
+	if !ok || n < 0 || n > maxCount {
 		return 0, fmt.Errorf("%w: field %q is %v where a count belongs", errReply, name, m[name])
 	}
 	return n, nil

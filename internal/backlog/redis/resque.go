@@ -76,10 +76,10 @@ func (s *resqueStep) commands(dst []command, now time.Time) []command {
 	schedule, queue, workers := s.key("delayed_queue_schedule"), s.key("queue:"+s.name), s.key("workers")
 	limit := clockSeconds.due(now)
 	return append(dst,
-		command{key: schedule, class: 'z', args: []any{"ZRANGE", schedule, "-inf", limit, "BYSCORE", "LIMIT", 0, resqueTimes}},
+		command{key: schedule, class: 'z', args: byScore(schedule, "-inf", limit, resqueTimes, false)},
 		// The next moment at which any work is due: what falls due at a moment that is
 		// known already does not change the set.
-		command{key: schedule, class: 'z', args: []any{"ZRANGE", schedule, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"}},
+		command{key: schedule, class: 'z', args: byScore(schedule, "("+limit, "+inf", 1, true)},
 		command{key: queue, class: 'l', args: []any{"LLEN", queue}},
 		command{key: workers, class: 's', args: []any{"SRANDMEMBER", workers, resqueWorkers}},
 	)

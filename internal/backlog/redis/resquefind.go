@@ -13,8 +13,8 @@ type resqueFindStep struct{ namespace string }
 func (s *resqueFindStep) commands(dst []command, now time.Time) []command {
 	key, limit := s.namespace+":delayed_queue_schedule", clockSeconds.due(now)
 	return append(dst,
-		command{key: key, class: 'z', args: []any{"ZRANGE", key, "-inf", limit, "BYSCORE", "LIMIT", 0, resqueTimes}},
-		command{key: key, class: 'z', args: []any{"ZRANGE", key, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"}},
+		command{key: key, class: 'z', args: byScore(key, "-inf", limit, resqueTimes, false)},
+		command{key: key, class: 'z', args: byScore(key, "("+limit, "+inf", 1, true)},
 	)
 }
 

@@ -14,6 +14,9 @@ type round struct {
 	turns   []turn
 	// known are the names that the framework knows, as far as they were looked for.
 	known []string
+	// more says that more queues match than are read. It is of this read: to learn the
+	// keys of a query its commands are made once more, which begins a new round.
+	more bool
 	// places are those of the commands that several queues may send, by their text.
 	places map[string]int
 }
@@ -111,7 +114,7 @@ func (r *round) include(now time.Time) bool {
 	}
 	for _, name := range r.known {
 		if s.matches(name) {
-			s.add(name, now)
+			r.more = s.add(name, now) == nil || r.more
 		}
 	}
 	for _, one := range s.order[before:] {
@@ -148,7 +151,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 	// Counters jump when another queue is found.
 	whole.Enqueued, whole.Dequeued = backlog.Count{}, backlog.Count{}
 	switch {
-	case r.several.more:
+	case r.more:
 		whole.Quality = max(whole.Quality, backlog.LowerBound)
 		whole.Warning = fmt.Sprintf("more than %d queues match, and the others are not read", severalMost)
 	case len(parts) == 0:

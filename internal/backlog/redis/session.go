@@ -3,15 +3,12 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // A command is one command of a pipeline.
@@ -82,7 +79,7 @@ func openSession(ctx context.Context, cfg *config, who login, database int, addr
 // newClient returns a client that has one connection in its life, c.
 func newClient(cfg *config, who login, database int, address string, c net.Conn, onConnect func(context.Context, *redis.Conn) error) *redis.Client {
 	var dialled atomic.Bool
-	return redis.NewClient(&redis.Options{
+	client := redis.NewClient(&redis.Options{
 		Addr: address,
 		Dialer: func(context.Context, string, string) (net.Conn, error) {
 			if !dialled.CompareAndSwap(false, true) {
@@ -106,47 +103,8 @@ func newClient(cfg *config, who login, database int, address string, c net.Conn,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
-}
-
-// greet names the connection and finds out who is at the other end. A server that
-// should be a master and is not, or a replica that has not got its data yet, is
-// unavailable: its counts would be too small.
-func (s *session) greet(ctx context.Context, cfg *config, wantMaster bool) error {
-	s.conn.begin()
-	defer s.conn.end()
-	pipe := s.client.Pipeline()
-	server := pipe.Do(ctx, "INFO", "server")
-	replication := pipe.Do(ctx, "INFO", "replication")
-	pipe.Do(ctx, "CLIENT", "SETNAME", cfg.clientName)
-	if err := exec(ctx, pipe); err != nil {
-		return err
-	}
-	refused := errors.Join(server.Err(), replication.Err())
-	switch {
-	case refused == nil:
-		s.server = new(newIdentity(text(server.Val())))
-		return checkRole(text(replication.Val()), wantMaster)
-	case !errors.Is(reason(refused), backlog.ErrDenied) || hasCode(server.Err(), "NOAUTH"):
-		return refused
-	default:
-		// Every connection may have met another life of the data.
-		s.server = new(unknownIdentity())
-		return nil
-	}
-}
-
-// checkRole looks at INFO replication.
-func checkRole(info string, wantMaster bool) error {
-	if field(info, "role") == "master" {
-		return nil
-	}
-	if wantMaster {
-		return fmt.Errorf("%w: the server is a replica where the master is wanted", backlog.ErrUnavailable)
-	}
-	if field(info, "master_link_status") == "down" || field(info, "master_sync_in_progress") == "1" {
-		return fmt.Errorf("%w: the server is a replica that has lost its master", backlog.ErrUnavailable)
-	}
-	return nil
+	client.AddHook(handshake{})
+	return client
 }
 
 // track asks the server to tell the connection with the given id when a key changes

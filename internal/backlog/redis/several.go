@@ -164,7 +164,7 @@ func (s *several) outcome(replies []reply, now time.Time) outcome {
 		c := &counts{replies: replies}
 		for range s.registry.sets {
 			names := s.registry.queues(c)
-			s.more = s.more || len(names) >= severalMost
+			s.round.more = s.round.more || len(names) >= severalMost
 			s.round.known = append(s.round.known, names...)
 		}
 		if c.err != nil {
@@ -172,5 +172,6 @@ func (s *several) outcome(replies []reply, now time.Time) outcome {
 		}
 		replies = c.replies
 	}
+	s.round.more = s.round.more || s.more
 	return s.round.outcome(replies, now)
 }

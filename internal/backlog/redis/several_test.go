@@ -254,9 +254,9 @@ func TestSeveralShareWhatIsOfAll(t *testing.T) {
 	server.Do("SADD", "queues", "a", "b", "c")
 	server.Do("ZADD", "schedule", 1, `{"queue":"a"}`, 2, `{"queue":"b"}`)
 	server.Do("LPUSH", "queue:c", "{}")
-	before := info(t, server, "commandstats", "cmdstat_zrange")
+	before := info(t, server, "commandstats", "cmdstat_zrangebyscore")
 	r := backlogtest.MustRead(t, source, layoutQuery("sidekiq", "a,b,c"))
-	if n := info(t, server, "commandstats", "cmdstat_zrange") - before; n != 4 {
+	if n := info(t, server, "commandstats", "cmdstat_zrangebyscore") - before; n != 4 {
 		t.Errorf("the two sets of all queues took %d commands, want 4", n)
 	}
 	due := map[string]int64{}

@@ -98,8 +98,8 @@ func sidekiqLater(dst []command, now time.Time) []command {
 	limit := clockSeconds.due(now)
 	for _, set := range []string{"schedule", "retry"} {
 		dst = append(dst,
-			command{key: set, class: 'z', args: []any{"ZRANGE", set, "-inf", limit, "BYSCORE", "LIMIT", 0, sidekiqDue, "WITHSCORES"}},
-			command{key: set, class: 'z', args: []any{"ZRANGE", set, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, sidekiqFuture, "WITHSCORES"}},
+			command{key: set, class: 'z', args: byScore(set, "-inf", limit, sidekiqDue, true)},
+			command{key: set, class: 'z', args: byScore(set, "("+limit, "+inf", sidekiqFuture, true)},
 		)
 	}
 	return dst

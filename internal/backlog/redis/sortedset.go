@@ -79,7 +79,7 @@ func (s *dueStep) commands(dst []command, now time.Time) []command {
 	return append(dst,
 		command{key: s.key, class: 'z', args: []any{"ZCOUNT", s.key, "-inf", limit}},
 		command{key: s.key, class: 'z', args: []any{"ZRANGE", s.key, 0, 0, "WITHSCORES"}},
-		command{key: s.key, class: 'z', args: []any{"ZRANGE", s.key, "(" + limit, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"}},
+		command{key: s.key, class: 'z', args: byScore(s.key, "("+limit, "+inf", 1, true)},
 	)
 }
 

@@ -277,7 +277,7 @@ type scanStep struct {
 }
 
 func (s *scanStep) commands(dst []command, _ time.Time) []command {
-	after := fmt.Sprintf("(%d-%d", s.state.facts.lastDelivered.ms, s.state.facts.lastDelivered.seq)
+	after := s.state.facts.lastDelivered.next().String()
 	return append(dst, command{key: s.key, class: 't', args: []any{"XRANGE", s.key, after, "+", "COUNT", s.scan}})
 }
 

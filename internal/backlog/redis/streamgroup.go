@@ -14,10 +14,11 @@ type groupState struct {
 	// oldestPending is zero if nothing is pending or if it is not known.
 	oldestPending streamID
 	// idle is how many entries are left out of pending, because no consumer has touched them
-	// for too long; moreIdle says that there may be more of them, and idleUnknown that the
-	// server does not tell.
-	idle                  int64
-	moreIdle, idleUnknown bool
+	// for too long; moreIdle says that there may be more of them. idleRefused is why the
+	// server does not tell; "" if it does.
+	idle        int64
+	moreIdle    bool
+	idleRefused string
 }
 
 // findGroup reads the row of the group with the given name in a reply of XINFO GROUPS.

@@ -3,6 +3,7 @@ package redis
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,17 @@ func parseStreamID(value any) (streamID, error) {
 	}
 	return streamID{m, s}, nil
 }
+
+// next returns the smallest id after id. Redis before 6.2 has no ranges that leave out
+// their first id.
+func (id streamID) next() streamID {
+	if id.seq == math.MaxUint64 {
+		return streamID{ms: id.ms + 1}
+	}
+	return streamID{ms: id.ms, seq: id.seq + 1}
+}
+
+func (id streamID) String() string { return fmt.Sprintf("%d-%d", id.ms, id.seq) }
 
 func (id streamID) compare(other streamID) int {
 	return cmp.Or(cmp.Compare(id.ms, other.ms), cmp.Compare(id.seq, other.seq))

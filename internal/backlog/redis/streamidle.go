@@ -19,7 +19,9 @@ func (g *groupState) leaveIdle(r reply) {
 	entries, err := r.list()
 	if err != nil {
 		// Without a group there is nothing pending either.
-		g.idleUnknown = !hasCode(err, "NOGROUP")
+		if !hasCode(err, "NOGROUP") {
+			g.idleRefused = r.refused("XPENDING with IDLE", 6, 2)
+		}
 		return
 	}
 	g.idle = min(int64(len(entries)), g.pending)
@@ -36,8 +38,8 @@ func (g *groupState) leaveIdle(r reply) {
 
 // markIdle completes the reading of a group.
 func (g *groupState) markIdle(r *backlog.Reading, o *orphans, now time.Time) {
-	if g.idleUnknown {
-		r.AddWarning("the server does not know XPENDING with IDLE, so orphanedAfter has no effect")
+	if g.idleRefused != "" {
+		r.AddWarning(g.idleRefused + ", so orphanedAfter has no effect")
 		return
 	}
 	o.add(g.idle, now.Add(-o.after), now)

@@ -52,12 +52,14 @@ func newWatchlist() *watchlist {
 func (p *plan) arm() { p.armed.Store(true) }
 
 // stillArmed returns whether no change was heard of since arm, and disarms the plan if
-// the read could not arm it.
-func (p *plan) stillArmed(armed bool) bool {
+// the read could not arm it. changed says that it could, and a change was heard of.
+func (p *plan) stillArmed(armed bool) (still, changed bool) {
 	if !armed {
 		p.armed.Store(false)
+		return false, false
 	}
-	return armed && p.armed.Load()
+	still = p.armed.Load()
+	return still, !still
 }
 
 // changed returns the queries to wake when keys have changed. Each is returned once

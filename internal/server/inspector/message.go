@@ -75,7 +75,8 @@ func reading(a server.Account, now time.Time) *pb.Reading {
 		Backlog: r.Backlog(), Ready: r.Ready, Due: r.Due,
 		InFlight: count(r.InFlight), Consumers: count(r.Consumers), Enqueued: count(r.Enqueued), Dequeued: count(r.Dequeued),
 		NextDue: moment(r.NextDue), Missing: r.Missing, Paused: r.Paused, MaxUseful: r.MaxUseful,
-		Quality: r.Quality.String(), Epoch: r.Epoch, Warning: r.Warning,
+		Quality: r.Quality.String(), Epoch: r.Epoch, Warning: r.Warning, Hint: r.Hint,
+		Orphaned: r.Orphaned, Ignored: r.Ignored,
 	}
 	if r.Oldest.Kind != backlog.AgeUnknown {
 		message.OldestAgeSeconds = new(seconds(now.Sub(r.Oldest.Since)))

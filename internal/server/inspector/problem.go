@@ -67,7 +67,7 @@ func advice(reason string) string {
 	case reasonInvalid:
 		return "Correct the trigger in the ScaledObject; the text above names the key and what is allowed."
 	case reasonNotAvailable:
-		return "Correct the name of the connection, or add the namespace to its namespaces in the configuration of the scaler."
+		return "Correct the name of the connection or queue, or extend the namespaces or queues of the connection in the configuration of the scaler."
 	case reasonMissing:
 		return "Create the queue or correct its name; with \"missing: zero\" in the trigger a queue that does not exist counts as empty."
 	case reasonSettling:

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -17,10 +19,27 @@ type Version struct {
 	Path string
 }
 
+// Before reports whether v is Redis before the given version.
+func (v Version) Before(major, minor int) bool {
+	version, isRedis := strings.CutPrefix(v.Name, "redis-")
+	if !isRedis {
+		return false
+	}
+	first, second, _ := strings.Cut(version, ".")
+	has := make([]int, 2)
+	for i, text := range []string{first, second} {
+		has[i], _ = strconv.Atoi(text)
+	}
+	return slices.Compare(has, []int{major, minor}) < 0
+}
+
 // wanted are the servers that hack/install-servers.sh brings into .tools/servers. Not
 // to be had as a program in a package are Redis 7.2 and 7.4 (the only package of 7.4
 // needs a version of OpenSSL that distributions have dropped) and Valkey 7.2 and 8.
-var wanted = []string{"redis-6.2", "redis-8", "valkey-9"} //nolint:gochecknoglobals // constant
+var wanted = []string{"redis-6.0", "redis-6.2", "redis-8", "valkey-9"} //nolint:gochecknoglobals // constant
+
+// isPackaged reports whether there is a package of the version for this processor.
+func isPackaged(name string) bool { return name != "redis-6.0" || runtime.GOARCH == "amd64" }
 
 // Versions returns the redis-server on the PATH, which must be there, and the servers
 // that hack/install-servers.sh has installed. In CI they must all be there.
@@ -29,6 +48,9 @@ func Versions(t testing.TB) []Version {
 	path := installed(t)
 	versions := []Version{{Name: nameOf(t, path), Path: path}}
 	for _, name := range wanted {
+		if !isPackaged(name) {
+			continue
+		}
 		path := filepath.Join(root(t), ".tools", "servers", name, "server")
 		if _, err := os.Stat(path); err != nil {
 			if os.Getenv("CI") == "true" {

@@ -1,0 +1,138 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// A handshake is what go-redis does on a new connection, changed by hooks: HELLO is not
+// sent, and a password that the server has no use for is no error.
+//
+// go-redis begins every connection with HELLO, which nothing here needs: RESP2 is what a
+// connection speaks without it. Servers and proxies that do not know it answer in words
+// of their own or end the connection. Without it go-redis sends AUTH, as it does for
+// servers before Redis 6.0, then SELECT.
+type handshake struct{}
+
+// errNoHello stands for the answer of a server that does not know HELLO.
+type errNoHello struct{}
+
+func (errNoHello) Error() string { return "ERR unknown command 'HELLO'" }
+
+// RedisError makes it an error that a server answered.
+func (errNoHello) RedisError() {}
+
+// DialHook implements redis.Hook.
+func (handshake) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessPipelineHook implements redis.Hook.
+func (handshake) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// ProcessHook implements redis.Hook.
+func (handshake) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "hello" {
+			cmd.SetErr(errNoHello{})
+			return cmd.Err()
+		}
+		err := next(ctx, cmd)
+		if cmd.Name() == "auth" && isNeedless(err) {
+			cmd.SetErr(nil)
+			return nil
+		}
+		return err
+	}
+}
+
+// isNeedless reports whether a server has refused a password because its default user has
+// none. It lets everybody in.
+func isNeedless(err error) bool {
+	return isServerError(err) &&
+		(strings.Contains(err.Error(), "AUTH <password> called without any password configured") ||
+			strings.Contains(err.Error(), "sent AUTH, but no password is set"))
+}
+
+// greet names the connection and finds out who is at the other end. What the server says
+// of itself is a courtesy: one that refuses to say it is read all the same. A server that
+// is known to be a replica where a master is wanted, or a replica without its data, is
+// unavailable, because its counts would be too small.
+func (s *session) greet(ctx context.Context, cfg *config) error {
+	s.conn.begin()
+	defer s.conn.end()
+	pipe := s.client.Pipeline()
+	server := pipe.Do(ctx, "INFO", "server")
+	replication := pipe.Do(ctx, "INFO", "replication")
+	pipe.Do(ctx, "CLIENT", "SETNAME", cfg.clientName)
+	if err := exec(ctx, pipe); err != nil {
+		return err
+	}
+	for _, err := range []error{server.Err(), replication.Err()} {
+		if err != nil && isFatal(err) {
+			return err
+		}
+	}
+	// Every connection may have met another life of the data.
+	s.server = new(unknownIdentity())
+	if info := text(server.Val()); server.Err() == nil && info != "" {
+		s.server = new(newIdentity(info))
+		if err := s.checkMode(ctx, cfg, field(info, "redis_mode")); err != nil {
+			return err
+		}
+	}
+	return checkRole(text(replication.Val()), cfg.mode != modeStandalone)
+}
+
+// isFatal reports whether a server's refusal of a courtesy means that reads would fail,
+// or be wrong, as well.
+func isFatal(err error) bool {
+	return !isServerError(err) || passes(err) || hasCode(err, "NOAUTH") || hasCode(err, "WRONGPASS") || hasCode(err, "DENIED")
+}
+
+// checkMode reports a server that is not what the mode of the connection says.
+func (s *session) checkMode(ctx context.Context, cfg *config, mode string) error {
+	switch {
+	case mode == "sentinel":
+		return fmt.Errorf("%w: %w", backlog.ErrUnavailable, errIsSentinel)
+	case mode == "cluster" && cfg.mode == modeStandalone:
+		// A cluster of one server is the whole; of several, this is a part.
+		info, err := s.client.Do(ctx, "CLUSTER", "INFO").Text()
+		if err != nil && !isServerError(err) {
+			return err
+		}
+		if size := field(info, "cluster_size"); size != "" && size != "0" && size != "1" {
+			return fmt.Errorf("%w: %w of %s masters", backlog.ErrUnavailable, errIsClusterNode, size)
+		}
+	}
+	return nil
+}
+
+// checkRole looks at INFO replication. A text without a role says nothing.
+func checkRole(info string, wantMaster bool) error {
+	role := field(info, "role")
+	if role == "master" || role == "" {
+		return nil
+	}
+	if wantMaster {
+		return fmt.Errorf("%w: the server is a replica where the master is wanted", backlog.ErrUnavailable)
+	}
+	if field(info, "master_link_status") == "down" || field(info, "master_sync_in_progress") == "1" {
+		return fmt.Errorf("%w: the server is a replica that has lost its master", backlog.ErrUnavailable)
+	}
+	return nil
+}
+
+// isHangUp reports whether err is a connection that the other end has closed.
+func isHangUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
