@@ -109,6 +109,9 @@ func celeryRegistry(p backlog.Params, queue string) registry {
 		name: func(member string) string {
 			// routing key, pattern, queue
 			parts := strings.Split(member, separator)
+			if len(parts) < 3 {
+				return celeryQueueIn(member)
+			}
 			return parts[len(parts)-1]
 		},
 	}

@@ -166,6 +166,17 @@ func (s *celeryBoundStep) outcome(replies []reply, now time.Time) outcome {
 	return s.registryStep.outcome(replies, now)
 }
 
+// celeryQueueIn returns the queue in its binding to an exchange that is named like it,
+// whatever the separator; "" if it is no such binding.
+func celeryQueueIn(bound string) string {
+	for n := (len(bound) - 1) / 2; n > 0; n-- {
+		if _, found := celerySeparatorIn(bound, bound[:n]); found {
+			return bound[:n]
+		}
+	}
+	return ""
+}
+
 // celerySeparatorIn returns the separator in the binding of a queue to an exchange that is
 // named like it: the queue as the routing key, the separator, no pattern, the separator,
 // the queue.

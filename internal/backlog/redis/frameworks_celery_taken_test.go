@@ -132,18 +132,20 @@ func TestCeleryKeys(t *testing.T) {
 func TestCelerySeparator(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
-		own, other string
+		own, other, queue string
 	}{
-		"not the default": {own: "\x06\x16", other: ":"},
-		"the default":     {own: ":", other: "\x06\x16"},
-		"longer":          {own: "-", other: "--:"},
+		"not the default": {own: "\x06\x16", other: ":", queue: "mail"},
+		"the default":     {own: ":", other: "\x06\x16", queue: "mail"},
+		"longer":          {own: "-", other: "--:", queue: "mail"},
+		"of a pattern":    {own: "\x06\x16", other: ":", queue: "ma*"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			server.Do("SADD", "_kombu.binding.mail", "mail"+row.other+row.other+"mail")
+			// Where a pattern finds it too.
+			server.Do("SADD", "_kombu.binding.celery", "mail"+row.other+row.other+"mail")
 			server.Do("LPUSH", "mail"+row.other+"3", "a")
-			r := backlogtest.Read(t, openServer(t, server, nil), layoutQuery("celery", "mail", "separator", row.own))[0]
+			r := backlogtest.Read(t, openServer(t, server, nil), layoutQuery("celery", row.queue, "separator", row.own))[0]
 			if !errors.Is(r.Err, backlog.ErrMismatch) || !strings.Contains(r.Err.Error(), fmt.Sprintf("%q", row.other)) {
 				t.Errorf("it reads as %+v", r)
 			}

@@ -122,6 +122,9 @@ func TestRQKeys(t *testing.T) {
 		"due without a scheduler": {
 			keys: []string{"ZADD rq:scheduled:mail PAST a"}, orphaned: 1, warning: []string{"rq:scheduler-lock:mail"}, want: due(1, backlog.UpperBound),
 		},
+		"due without a scheduler, found by a pattern": {
+			keys: []string{"SADD rq:queues rq:queue:mail rq:queue:other", "ZADD rq:scheduled:mail PAST a"}, query: layoutQuery("rq", "ma*"), orphaned: 1, warning: []string{"rq:scheduler-lock:mail"}, want: due(1, backlog.UpperBound),
+		},
 		"due with a scheduler": {
 			keys: []string{"ZADD rq:scheduled:mail PAST a", "SET rq:scheduler-lock:mail 1"}, want: due(1, backlog.Exact),
 		},

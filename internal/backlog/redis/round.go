@@ -137,7 +137,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 		if t.reading.Backlog() > 0 || !t.reading.NextDue.IsZero() {
 			t.seen = now
 		}
-		if !t.named {
+		if !t.named && t.reading.Missing {
 			// It was found, so it exists; its keys may go while there is nothing in it.
 			t.reading.Missing, t.reading.Warning, t.reading.Hint = false, "", ""
 		}
