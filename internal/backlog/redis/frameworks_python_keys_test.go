@@ -30,10 +30,22 @@ func TestDramatiqKeys(t *testing.T) {
 			warning: []string{`namespace "dramatiq"`}, hint: []string{`the framework is at work with the namespace "shop"`},
 		},
 		"messages of the dead-letter queue": {keys: []string{"HSET dramatiq:mail.XQ.msgs a {}", "ZADD dramatiq:mail.XQ 1 a", "ZADD dramatiq:__heartbeats__ 1 w"}, missing: true, want: nothing},
+		"a pattern, next to a dead-letter queue": {
+			keys:  []string{"HSET dramatiq:mail.msgs a {}", "RPUSH dramatiq:mail a", "HSET dramatiq:mail.XQ.msgs a {}", "ZADD dramatiq:mail.XQ 1 a"},
+			query: layoutQuery("dramatiq", "*"), want: figures{Ready: 1, InFlight: backlog.Exactly(0)},
+		},
 		"with the least rights": {
 			keys: []string{"HSET dramatiq:mail.msgs a {}"}, rules: "%R~dramatiq:mail* " + redis.ACLRules, want: figures{InFlight: backlog.Exactly(1)},
 		},
 		"nothing with the least rights": {rules: "%R~dramatiq:mail* " + redis.ACLRules, missing: true, want: nothing},
+	})
+}
+
+// TestArqKeys: what arq keeps beside its queues is no queue.
+func TestArqKeys(t *testing.T) {
+	t.Parallel()
+	readKeys(t, layoutQuery("arq", "arq:*"), map[string]keysCase{
+		"jobs to be aborted": {keys: []string{"ZADD arq:queue 1700000000000 a", "ZADD arq:abort 1700000000000 b"}, want: figures{Ready: 1, InFlight: backlog.Exactly(0)}},
 	})
 }
 

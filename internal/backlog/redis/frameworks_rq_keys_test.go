@@ -139,6 +139,10 @@ func TestRQKeys(t *testing.T) {
 			keys: outside, rules: "%R~rq:scheduled:* %R~rq:queue:* %R~rq:ready:* %R~rq:wip:* %R~rq:suspended %R~rq:scheduler* " + allowed,
 			want: due(1, backlog.LowerBound), warning: []string{"rq:scheduler:scheduled_jobs"},
 		},
+		"rq-scheduler that does not run, without the right to read jobs": {
+			keys: []string{"ZADD rq:scheduler:scheduled_jobs PAST a"}, rules: "%R~rq:scheduled:* %R~rq:queue* %R~rq:ready:* %R~rq:wip:* %R~rq:suspended %R~rq:scheduler* " + allowed,
+			orphaned: 1, want: due(1, backlog.LowerBound), warning: []string{"rq:scheduler:scheduled_jobs", "rq:scheduler_lock"},
+		},
 		"rq-scheduler that does not run": {
 			keys: []string{"ZADD rq:scheduler:scheduled_jobs PAST a", "HSET rq:job:a origin mail"}, orphaned: 1, want: due(1, backlog.UpperBound), warning: []string{"rq:scheduler_lock"},
 		},

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +96,24 @@ func TestOrphansInTime(t *testing.T) {
 			mend:   []string{"ZADD shop:i 1 lost"},
 			grace:  orphanGrace, warning: "shop:i",
 		},
+		"RQ, a running job that no worker gives up": {
+			layout: "rq",
+			orphan: []string{"ZADD rq:wip:mail NOW lost +inf kept"},
+			mend:   []string{"ZADD rq:wip:mail +inf lost"},
+			grace:  rqExpiredGrace, warning: "rq:wip:mail",
+		},
+		"RQ, a scheduled job without a scheduler": {
+			layout: "rq",
+			orphan: []string{"ZADD rq:scheduled:mail NOW lost", "RPUSH rq:queue:mail kept"},
+			mend:   []string{"SET rq:scheduler-lock:mail 1"},
+			grace:  rqSchedulerGrace, warning: "rq:scheduler-lock:mail",
+		},
+		"RQ, a job of rq-scheduler, which does not run": {
+			layout: "rq",
+			orphan: []string{"ZADD rq:scheduler:scheduled_jobs NOW lost", "HSET rq:job:lost origin mail", "RPUSH rq:queue:mail kept"},
+			mend:   []string{"SET rq:scheduler_lock 1"},
+			grace:  rqSchedulerGrace, warning: "rq:scheduler_lock",
+		},
 		"Dramatiq, a message that no worker has": {
 			layout: "dramatiq",
 			orphan: []string{`HSET dramatiq:mail.msgs lost {} kept {}`, "ZADD dramatiq:__heartbeats__ 1 w", "SADD dramatiq:__acks__.w.mail kept"},
@@ -123,8 +142,8 @@ func TestOrphansInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			row.do(server, row.orphan)
 			now := time.Now()
+			row.do(server, row.orphan, now)
 			unbounded := travel(t, server, row.layout, "mail", row.params)
 			params := map[string]string{orphanedAfter: "1h"}
 			for name, value := range row.params {
@@ -148,7 +167,7 @@ func TestOrphansInTime(t *testing.T) {
 			if r.Backlog() != 1 || r.Orphaned != 0 || r.Ignored != 1 || !strings.Contains(r.Warning, row.warning) {
 				t.Errorf("after the bound it reads as %+v", r)
 			}
-			row.do(server, row.mend)
+			row.do(server, row.mend, now)
 			for _, reader := range []*timeTraveller{unbounded, bounded} {
 				if r := reader.read(now.Add(3 * time.Hour)); r.Backlog() != 2 || r.Orphaned+r.Ignored != 0 || r.Warning != "" {
 					t.Errorf("when it is mended it reads as %+v", r)
@@ -158,11 +177,11 @@ func TestOrphansInTime(t *testing.T) {
 	}
 }
 
-func (orphansCase) do(server *redistest.Server, commands []string) {
+func (orphansCase) do(server *redistest.Server, commands []string, now time.Time) {
 	for _, command := range commands {
 		var args []any
 		for _, word := range strings.Fields(command) {
-			args = append(args, word)
+			args = append(args, strings.ReplaceAll(word, "NOW", strconv.FormatInt(now.Unix(), 10)))
 		}
 		server.Do(args...)
 	}

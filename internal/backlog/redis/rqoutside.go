@@ -119,16 +119,17 @@ func (s *rqOriginsStep) outcome(replies []reply, now time.Time) outcome {
 	if c.err != nil {
 		return fail(c.err)
 	}
-	s.settleScheduled(scheduled, now)
-	if hidden || s.moreScheduled {
-		s.mayHave("jobs of rq-scheduler are due in " + rqOutside + ", and the queue of some is not known")
-	}
+	s.settleScheduled(scheduled, hidden || s.moreScheduled, now)
 	if n := int64(len(limited)); n > 0 && s.Backlog() == 0 {
 		s.Due, s.Quality = n, max(s.Quality, backlog.UpperBound)
 		s.AddWarning("nothing is on the queue but jobs that a rate limit of RQ holds back, which a worker puts on the queue when the limit allows")
 	}
 	if hiddenLimited || s.moreLimited {
-		s.mayHave("rate limits of RQ hold jobs back, and the queue of some is not known")
+		s.Quality = max(s.Quality, backlog.LowerBound)
+		s.AddWarning("rate limits of RQ hold jobs back, and the queue of some is not known")
+		if s.Backlog() == 0 {
+			s.Due = 1
+		}
 	}
 	return s.after()
 }
@@ -146,8 +147,16 @@ func (s *rqOriginsStep) own(c *counts, jobs []stranger) (own []stranger, hidden 
 	return own, hidden
 }
 
-// settleScheduled counts the due jobs of rq-scheduler.
-func (s *rqOriginsStep) settleScheduled(jobs []stranger, now time.Time) {
+// settleScheduled counts the due jobs of rq-scheduler. Of some the queue may be unknown:
+// as long as nothing else is there, one of them counts.
+func (s *rqOriginsStep) settleScheduled(jobs []stranger, unknown bool, now time.Time) {
+	if unknown {
+		s.Quality = max(s.Quality, backlog.LowerBound)
+		s.AddWarning("jobs of rq-scheduler are due in " + rqOutside + ", and the queue of some is not known")
+		if s.Backlog()+int64(len(jobs)) == 0 && len(s.scheduled) > 0 {
+			jobs = s.scheduled[len(s.scheduled)-1:]
+		}
+	}
 	o := newOrphans(s.params)
 	overdue := func(job stranger, by time.Duration) bool {
 		return s.stopped && now.Sub(job.since) >= max(by, rqSchedulerGrace)
@@ -164,13 +173,4 @@ func (s *rqOriginsStep) settleScheduled(jobs []stranger, now time.Time) {
 		}
 	}
 	o.mark(&s.Reading, "work of rq-scheduler has been due for minutes, and no rqscheduler runs: there is no key "+rqOutsideLock)
-}
-
-// mayHave marks a reading next to which there is work that may be of this queue.
-func (r *rqReading) mayHave(why string) {
-	r.Quality = max(r.Quality, backlog.LowerBound)
-	if r.Backlog() == 0 {
-		r.Due = 1
-	}
-	r.AddWarning(why)
 }
