@@ -11,6 +11,9 @@ import (
 const (
 	// MaxQueues is the number of names and patterns.
 	MaxQueues = 1000
+	// MaxPatterns is how many of these may be patterns: for each the keys of a server are
+	// gone through.
+	MaxPatterns = 20
 	// MaxQueueName is the length of each, in bytes.
 	MaxQueueName = 1024
 )
@@ -25,6 +28,7 @@ type Queues []string
 func ParseQueues(text string) (Queues, error) {
 	var all Queues
 	seen := make(map[string]struct{})
+	patterns := 0
 	start, escaped := 0, false
 	for i := 0; i <= len(text); i++ {
 		switch {
@@ -41,9 +45,15 @@ func ParseQueues(text string) (Queues, error) {
 			if _, twice := seen[name]; name != "" && !twice {
 				seen[name] = struct{}{}
 				all = append(all, name)
+				if IsPattern(name) {
+					patterns++
+				}
 			}
 			if len(all) > MaxQueues {
 				return nil, fmt.Errorf("names more than %d queues, want at most that many", MaxQueues)
+			}
+			if patterns > MaxPatterns {
+				return nil, fmt.Errorf("names more than %d patterns, want at most that many", MaxPatterns)
 			}
 			start = i + 1
 		default:

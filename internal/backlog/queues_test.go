@@ -58,7 +58,8 @@ func TestParseQueuesFaults(t *testing.T) {
 		`a\`:                             `ends with a single \, want \\ for a backslash`,
 		strings.Repeat("ab?,", 1):        "a name is empty, want names separated by single commas",
 		manyNames(1 + backlog.MaxQueues): "names more than 1000 queues, want at most that many",
-		strings.Repeat("a", 1+backlog.MaxQueueName): "a name is 1025 bytes long, want at most 1024",
+		strings.ReplaceAll(manyNames(1+backlog.MaxPatterns), ",", "*,") + "*": "names more than 20 patterns, want at most that many",
+		strings.Repeat("a", 1+backlog.MaxQueueName):                           "a name is 1025 bytes long, want at most 1024",
 	} {
 		if got, err := backlog.ParseQueues(text); err == nil || err.Error() != want {
 			t.Errorf("%.20q: %v, error %v, want %s", text, got, err, want)

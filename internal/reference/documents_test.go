@@ -40,6 +40,7 @@ func TestLinks(t *testing.T) {
 var (
 	namedTest  = regexp.MustCompile("\\[`(Test\\w+)(?:/([^`]+))?`\\]\\(([^)]+)\\)")
 	failureRow = "what breaks"
+	limitRow   = "what"
 )
 
 // TestNamedTests wants every test that a document names to be there, in the file that
@@ -60,17 +61,20 @@ func TestNamedTests(t *testing.T) {
 	}
 }
 
-// TestFailures wants every row of the README's table of failures to name a test.
-func TestFailures(t *testing.T) {
+// TestRowsNameTests wants every row of the README's table of failures, and of the table of
+// limits in SECURITY.md, to name a test.
+func TestRowsNameTests(t *testing.T) {
 	t.Parallel()
-	_, prose := Fences(read(t, "README.md"))
-	rows := Rows(prose, failureRow)
-	if len(rows) < 10 {
-		t.Fatalf("the README has %d rows on what breaks", len(rows))
-	}
-	for _, row := range rows {
-		if !namedTest.MatchString(row[len(row)-1]) {
-			t.Errorf("the row %q names no test", row[0])
+	for document, header := range map[string]string{"README.md": failureRow, "SECURITY.md": limitRow} {
+		_, prose := Fences(read(t, document))
+		rows := Rows(prose, header)
+		if len(rows) < 10 {
+			t.Fatalf("%s has %d rows below %q", document, len(rows), header)
+		}
+		for _, row := range rows {
+			if !namedTest.MatchString(row[len(row)-1]) {
+				t.Errorf("%s: the row %q names no test", document, row[0])
+			}
 		}
 	}
 }

@@ -215,7 +215,7 @@ func rights() string {
 		{"for job frameworks", redis.ACLFrameworkRules},
 		{"for Celery and Dramatiq, which read messages to tell their queue or their time", redis.ACLMessageRules},
 		{"for Resque", redis.ACLResqueRules},
-		{"for patterns of queues of which the framework keeps no list, and to tell the right prefix of one that is not found", redis.ACLPatternRules},
+		{"for patterns of queues of which the framework keeps no list, for the private lists of a reliable fetch of Sidekiq, and for the right prefix of a queue that is not found", redis.ACLPatternRules},
 	} {
 		b.WriteString("In addition " + more.when + ":\n\n```text\n" + more.rules + "\n```\n\n")
 	}

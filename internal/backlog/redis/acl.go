@@ -37,6 +37,6 @@ const ACLMessageRules = "+hrandfield"
 const ACLResqueRules = "+get +lrange"
 
 // ACLPatternRules are needed in addition where patterns name queues that the framework
-// keeps no list of. Without them a warning about a queue that is not there cannot tell
-// under which prefix it is.
+// keeps no list of, and by sidekiq, where nothing lists the private lists of a reliable
+// fetch. Without them there is no hint under which prefix a queue is that is not there.
 const ACLPatternRules = "+scan"

@@ -1,27 +1,43 @@
 package redis
 
 import (
-	"fmt"
-	"strconv"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// asynqGroups is how many groups of a queue are looked into.
-const asynqGroups = 100
+// asynqOldNames is what the names of queues begin with in asynq:queues, as asynq wrote
+// them before 0.12. It is the key of the queue's list.
+const asynqOldNames = "asynq:queues:"
 
-// asynqLayout is a queue of asynq.
+// asynqDeniedPause is for how long the list of asynq before 0.18 is left alone when the
+// server does not allow to read it.
+const asynqDeniedPause = time.Minute
+
+// asynqLayout is a queue of asynq 0.12 and later. The keys are those of
+// https://github.com/hibiken/asynq/blob/master/internal/base/base.go, of all versions:
+//
+//   - asynq:{QUEUE}:pending is a list; before 0.18 it was asynq:{QUEUE}.
+//   - asynq:{QUEUE}:active is a list; before 0.13 it was asynq:{QUEUE}:in_progress.
+//   - asynq:{QUEUE}:lease has an entry for each active task with the end of its lease;
+//     before 0.22 asynq:{QUEUE}:deadlines had one with its deadline. The recoverer, which
+//     each worker runs, retries active tasks by that set alone.
+//   - asynq:{QUEUE}:scheduled and asynq:{QUEUE}:retry are sorted sets.
+//   - asynq:{QUEUE}:groups names the groups (from 0.23 on), asynq:{QUEUE}:g:GROUP are
+//     their tasks, and asynq:{QUEUE}:aggregation_sets the groups that are aggregated.
 func asynqLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
 			Name: "asynq",
-			Summary: "A queue of asynq. The user needs the rights of job frameworks on the keys of the queue, `asynq:{QUEUE}:*`, and on `asynq:queues`, " +
+			Summary: "A queue of asynq 0.12 and later. The user needs the rights of job frameworks on the keys of the queue, `asynq:{QUEUE}*`, and on `asynq:queues`, " +
 				"the names of all queues.",
 			Queue:    "name of the queue, such as default",
 			Patterns: registered("set asynq:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read since when the next task has been pending. It takes one more round trip, and reads that one field of its hash."},
+				orphanParameter("active tasks without a lease, which the workers' recoverer does not see"),
 			},
 			Ready: "pending tasks",
 			Due: "scheduled and retried tasks whose time has come, and tasks that wait in groups: only a worker would forward or aggregate them. " +
@@ -29,11 +45,16 @@ func asynqLayout() layout {
 			InFlight: "active tasks, those of workers that are gone included, and one for each group that is being aggregated",
 			Oldest:   "exact with age payload: since when the next task has been pending; else since when the first scheduled or retried task has been due, a lower bound if others wait",
 		},
-		discover: func(backlog.Params) discovery { return discovery{registry: asynqRegistry("")} },
+		discover: func(backlog.Params) discovery {
+			all := asynqRegistry("")
+			all.name = func(member string) string { return strings.TrimPrefix(member, asynqOldNames) }
+			return discovery{registry: all}
+		},
 		prepare: func(q backlog.Query, _ keySearch) step {
 			return &asynqStep{
 				queue:    q.Queue,
 				withAge:  q.Params.Get("age") == "payload",
+				params:   q.Params,
 				registry: asynqRegistry(q.Queue),
 			}
 		},
@@ -52,158 +73,147 @@ func asynqRegistry(queue string) *registry {
 type asynqStep struct {
 	queue    string
 	withAge  bool
+	params   backlog.Params
 	registry *registry
+	// leaseless is since when there have been active tasks without a lease, and fewest
+	// how many there were at least in all that time.
+	leaseless lasting
+	fewest    int64
+	// denied is when the server refused to read the list of asynq before 0.18; zero if it
+	// did not.
+	denied time.Time
 }
 
 // key returns the key of a part of the queue.
-func (s *asynqStep) key(part string) string { return "asynq:{" + s.queue + "}:" + part }
+func (s *asynqStep) key(part string) string { return s.oldKey() + ":" + part }
+
+// oldKey returns the key of the list of pending tasks before asynq 0.18.
+func (s *asynqStep) oldKey() string { return "asynq:{" + s.queue + "}" }
 
 func (s *asynqStep) commands(dst []command, now time.Time) []command {
-	groups, sets, pending, active, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("active"), s.key("paused")
+	groups, sets, pending, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("paused")
 	dst = delayed(dst, s.key("scheduled"), clockSeconds, now)
 	dst = delayed(dst, s.key("retry"), clockSeconds, now)
 	dst = append(dst,
 		command{key: groups, class: 's', args: []any{"SCARD", groups}},
 		command{key: sets, class: 'z', args: []any{"ZCARD", sets}},
 		command{key: pending, class: 'l', args: []any{"LLEN", pending}},
-		command{key: active, class: 'l', args: []any{"LLEN", active}},
-		command{key: paused, class: '$', args: []any{"EXISTS", paused}},
 	)
+	for _, part := range []string{"active", "in_progress"} {
+		dst = append(dst, command{key: s.key(part), class: 'l', args: []any{"LLEN", s.key(part)}})
+	}
+	for _, part := range []string{"lease", "deadlines"} {
+		// Each of their changes comes with one of the list.
+		dst = append(dst, command{key: s.key(part), args: []any{"ZCARD", s.key(part)}})
+	}
+	dst = append(dst, command{key: paused, class: '$', args: []any{"EXISTS", paused}})
 	if s.withAge {
 		dst = append(dst, command{key: pending, class: 'l', args: []any{"LINDEX", pending, -1}})
+	}
+	if now.Sub(s.denied) >= asynqDeniedPause {
+		dst = append(dst, command{key: s.oldKey(), class: 'l', args: []any{"LLEN", s.oldKey()}})
 	}
 	return dst
 }
 
-func (s *asynqStep) outcome(replies []reply, _ time.Time) outcome {
+func (s *asynqStep) outcome(replies []reply, now time.Time) outcome {
 	c := &counts{replies: replies}
 	later := c.delayed(clockSeconds).and(c.delayed(clockSeconds))
 	groups, aggregated := c.number(), c.number()
-	r := backlog.Reading{
-		Due:      later.due,
-		NextDue:  later.next,
-		Ready:    c.number(),
-		InFlight: backlog.Exactly(c.number() + aggregated),
-		Paused:   c.number() > 0,
-	}
+	r := backlog.Reading{Due: later.due, NextDue: later.next, Ready: c.number()}
+	active, before := c.number(), c.number()
+	leases := c.number() + c.number()
+	r.Paused = c.number() > 0
 	next := ""
 	if s.withAge {
 		next, _ = c.text()
 	}
+	old := s.old(c, now)
 	if c.err != nil {
 		return fail(c.err)
 	}
+	r.Ready += old
+	s.count(&r, active, before+aggregated, leases, now)
 	r.Oldest = later.age(r.Ready + groups)
 	switch {
 	case groups > 0 || next != "":
-		return outcome{next: &asynqDetailStep{asynqStep: s, reading: r, groups: groups, next: next}}
-	case r.Backlog() == 0 && later.next.IsZero():
-		return s.registry.ask(r)
+		return outcome{next: &asynqDetailStep{asynqStep: s, reading: r, groups: groups, next: next, others: groups > 0 || old > 0}}
+	case r.Backlog()+r.Ignored == 0 && later.next.IsZero():
+		return outcome{next: &asynqEmptyStep{asynqStep: s, registered: &registryStep{registry: s.registry, reading: r}}}
 	default:
 		return done(r)
 	}
 }
 
-// An asynqDetailStep asks for the names of groups, and since when the next task has
-// been pending.
-type asynqDetailStep struct {
+// old takes the length of the list of asynq before 0.18, if that was asked for. Rights
+// for keys that begin with asynq:{QUEUE}: do not cover it, and are all that later
+// versions need.
+func (s *asynqStep) old(c *counts, now time.Time) int64 {
+	if len(c.replies) == 0 {
+		return 0
+	}
+	if err := c.replies[0].err; err != nil && errors.Is(reason(err), backlog.ErrDenied) {
+		s.denied = now
+		return 0
+	}
+	s.denied = time.Time{}
+	return c.number()
+}
+
+// count completes the reading with what is in flight: active tasks, of which as many
+// have a lease, and others. The two numbers may disagree for a moment, and on a queue
+// that is never at rest for longer, so the fewest without a lease count.
+func (s *asynqStep) count(r *backlog.Reading, active, others, leases int64, now time.Time) {
+	without := active - leases
+	if s.leaseless.since.IsZero() || without < s.fewest {
+		s.fewest = without
+	}
+	since, orphaned := s.leaseless.beyondGrace(without > 0, now)
+	if !orphaned {
+		r.InFlight = backlog.Exactly(active + others)
+		return
+	}
+	o := newOrphans(s.params)
+	active += o.add(s.fewest, since, now) - s.fewest
+	r.InFlight = backlog.Exactly(active + others)
+	o.mark(r, "active tasks have no lease, without which no worker recovers them")
+}
+
+// An asynqEmptyStep asks whether asynq knows a queue in which there is nothing, and
+// whether it is one of asynq before 0.12, whose keys are others.
+type asynqEmptyStep struct {
 	*asynqStep
-	reading backlog.Reading
-	groups  int64
-	next    string // id of the next task; empty if not to be asked for
+	registered *registryStep
 }
 
-func (s *asynqDetailStep) commands(dst []command, _ time.Time) []command {
-	if s.next != "" {
-		task := s.key("t:" + s.next)
-		dst = append(dst, command{key: task, args: []any{"HGET", task, "pending_since"}})
-	}
-	if s.groups > 0 {
-		groups := s.key("groups")
-		dst = append(dst, command{key: groups, args: []any{"SRANDMEMBER", groups, asynqGroups}})
-	}
-	return dst
+func (s *asynqEmptyStep) commands(dst []command, now time.Time) []command {
+	const queues = "asynq:queues"
+	dst = append(dst, command{key: queues, args: []any{"SISMEMBER", queues, asynqOldNames + s.queue}})
+	return s.registered.commands(dst, now)
 }
 
-func (s *asynqDetailStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	r := s.reading
-	if s.next != "" {
-		since, err := c.pendingSince()
-		if err != nil {
-			return fail(err)
-		}
-		if !since.IsZero() {
-			r.Oldest = backlog.Age{Since: earlier(since, r.Oldest.Since), Kind: backlog.AgeExact}
-			if s.groups > 0 {
-				r.Oldest.Kind = backlog.AgeLowerBound
-			}
-		}
+func (s *asynqEmptyStep) outcome(replies []reply, now time.Time) outcome {
+	o := s.registered.outcome(replies[1:], now)
+	if o.err != nil || !o.reading.Missing {
+		return s.doubt(o)
 	}
-	if s.groups == 0 {
-		return done(r)
+	if n, err := replies[0].count(); err != nil || n == 0 {
+		return s.doubt(o)
 	}
-	names := c.texts(-1)
-	if c.err != nil {
-		return fail(c.err)
-	}
-	if len(names) == 0 {
-		// They went to be aggregated between the two round trips.
-		r.Due += s.groups
-		r.Quality = backlog.LowerBound
-		return done(r)
-	}
-	return outcome{next: &asynqGroupsStep{asynqStep: s.asynqStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
-}
-
-// pendingSince takes the reply that tells since when a task has been pending; zero if
-// it was taken in the meantime, or was given back by a worker, which leaves no time.
-func (c *counts) pendingSince() (time.Time, error) {
-	text, found := c.text()
-	if c.err != nil || !found {
-		return time.Time{}, c.err
-	}
-	ns, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || ns <= 0 {
-		return time.Time{}, fmt.Errorf("%w: %q where a time in nanoseconds belongs", errReply, text)
-	}
-	return time.Unix(0, ns), nil
-}
-
-// An asynqGroupsStep counts the tasks that wait in groups.
-type asynqGroupsStep struct {
-	*asynqStep
-	reading backlog.Reading
-	names   []string
-	more    int64 // groups beyond these
-}
-
-func (s *asynqGroupsStep) commands(dst []command, _ time.Time) []command {
-	for _, name := range s.names {
-		group := s.key("g:" + name)
-		dst = append(dst, command{key: group, args: []any{"ZCARD", group}})
-	}
-	return dst
-}
-
-func (s *asynqGroupsStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	r := s.reading
-	more := s.more
-	for range s.names {
-		n := c.number()
-		if n == 0 {
-			// It went to be aggregated after these sets were counted.
-			more++
-		}
-		r.Due += n
-	}
-	if c.err != nil {
-		return fail(c.err)
-	}
-	if more > 0 {
-		r.Due += more
-		r.Quality = backlog.LowerBound
-	}
+	r := o.reading
+	r.Missing, r.Hint = false, ""
+	r.Ready, r.Quality = 1, backlog.LowerBound
+	r.Warning = "the queue is one of asynq before 0.12, which keeps tasks in " + asynqOldNames + s.queue +
+		" and in lists of all queues together: these are not read, so there may be work"
 	return done(r)
+}
+
+// doubt completes a reading without tasks where the list of asynq before 0.18 could not
+// be read.
+func (s *asynqEmptyStep) doubt(o outcome) outcome {
+	if o.err == nil && !s.denied.IsZero() {
+		o.reading.Quality = max(o.reading.Quality, backlog.LowerBound)
+		o.reading.AddWarning("the server does not allow to read " + s.oldKey() + ", where asynq before 0.18 keeps pending tasks: the user needs the right to the keys " + s.oldKey() + "*")
+	}
+	return o
 }

@@ -14,12 +14,13 @@ func beequeueLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
 			Name:     "beequeue",
-			Summary:  "A queue of Bee-Queue. With age payload the user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
+			Summary:  "A queue of Bee-Queue 0.3 to 2. With age payload the user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
 			Queue:    "name of the queue",
 			Patterns: scanned("keys PREFIX:*:id and PREFIX:*:jobs"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "bq", Doc: "The setting prefix of the queue."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next job was added. It takes one more round trip and reads the job, its payload included."},
+				orphanParameter("delayed jobs that are due while there is no other work, which only a worker with activateDelayedJobs raises"),
 			},
 			Ready:    "jobs that wait",
 			Due:      "delayed and retried jobs whose time has come, and which only a worker with activateDelayedJobs would raise",
@@ -27,13 +28,14 @@ func beequeueLayout() layout {
 			Oldest:   "exact with age payload: when the next job was added; else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
 		discover: func(p backlog.Params) discovery {
-			// A job with an id of its own leaves no counter of ids.
+			// A job with an id of its own leaves no counter of ids. While there is work the
+			// hash of all jobs is there.
 			prefix := beequeuePrefix(p) + ":"
 			return discovery{traces: []trace{{kind: "string", prefix: prefix, fixed: ":", suffix: ":id"}, {kind: "hash", prefix: prefix, fixed: ":", suffix: ":jobs"}}}
 		},
 		prepare: func(q backlog.Query, _ keySearch) step {
 			prefix := beequeuePrefix(q.Params)
-			return &beequeueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload"}
+			return &beequeueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
 		},
 	}
 }
@@ -45,6 +47,9 @@ func beequeuePrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "b
 type beequeueStep struct {
 	prefix, queue string
 	withAge       bool
+	params        backlog.Params
+	// unraised is since when there have been due jobs and no other work.
+	unraised lasting
 }
 
 // key returns the key of a part of the queue.
@@ -63,7 +68,7 @@ func (s *beequeueStep) commands(dst []command, now time.Time) []command {
 	return dst
 }
 
-func (s *beequeueStep) outcome(replies []reply, _ time.Time) outcome {
+func (s *beequeueStep) outcome(replies []reply, now time.Time) outcome {
 	c := &counts{replies: replies}
 	later := c.delayed(clockMilliseconds)
 	r := backlog.Reading{Ready: c.number(), Due: later.due, InFlight: backlog.Exactly(c.number()), NextDue: later.next}
@@ -75,14 +80,30 @@ func (s *beequeueStep) outcome(replies []reply, _ time.Time) outcome {
 		return fail(c.err)
 	}
 	r.Oldest = later.age(r.Ready)
+	s.raise(&r, now)
 	switch {
-	case r.Backlog() == 0 && later.next.IsZero():
+	case r.Backlog()+r.Ignored == 0 && later.next.IsZero():
 		return outcome{next: &beequeueTraceStep{beequeueStep: s, reading: r}}
 	case isNext:
 		return outcome{next: &beequeueAgeStep{beequeueStep: s, reading: r, id: next}}
 	default:
 		return done(r)
 	}
+}
+
+// raise notes due jobs that no worker raises. A worker does so at once if it has
+// activateDelayedJobs, which is off by default and leaves no trace: all that shows is
+// that these jobs stay while no others are there to be worked on.
+func (s *beequeueStep) raise(r *backlog.Reading, now time.Time) {
+	since, orphaned := s.unraised.beyondGrace(r.Due > 0 && r.Due == r.Backlog(), now)
+	if !orphaned {
+		return
+	}
+	o := newOrphans(s.params)
+	if r.Due = o.add(r.Due, since, now); r.Due == 0 {
+		r.Oldest = backlog.Age{}
+	}
+	o.mark(r, "delayed jobs are due, and no worker raises them: there is none, or none has the setting activateDelayedJobs")
 }
 
 // A beequeueTraceStep looks for what an empty queue keeps of its past: the counter of

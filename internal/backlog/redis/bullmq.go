@@ -2,10 +2,6 @@ package redis
 
 import (
 	"cmp"
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -15,19 +11,35 @@ import (
 // millisecond and stay in order.
 const bullmqClock clock = 4096
 
-// bullmqLayout is a queue of BullMQ 4 to 6 on Redis.
+// bullmqLayout is a queue of BullMQ, or of Bull, whose keys are the same. The life of a
+// job in these keys is that of the scripts of both:
+//
+//		https://github.com/taskforcesh/bullmq/tree/master/src/commands
+//		https://github.com/OptimalBits/bull/tree/develop/lib/commands
+//
+//	 1. It is pushed to wait (paused while the queue is paused, but for BullMQ 6), added
+//	    to prioritized if it has a priority (BullMQ 4 and later; before, and in Bull, it is
+//	    in wait at its place), or added to delayed. With a group of BullMQ Pro it is pushed
+//	    to groups:GROUP instead.
+//	 2. A worker, or the QueueScheduler of BullMQ 1, moves it from delayed when it is due.
+//	 3. A worker moves it to active.
+//	 4. A worker moves it to completed, failed or, for a retry, to delayed. If the worker
+//	    is gone the check for stalled jobs of another one moves it to wait.
 func bullmqLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
 			Name: "bullmq",
-			Summary: "A queue of BullMQ 4 to 6 on Redis. Its global concurrency is the most replicas that can help. " +
+			Summary: "A queue of BullMQ 1 to 6 on Redis, or of the older Bull 3 and 4 (the package bull), whose keys are the same. " +
+				"Its global concurrency is the most replicas that can help. " +
 				"Jobs that wait for their children are not backlog: the children are, in their own queues. " +
+				"Jobs in groups of BullMQ Pro are counted as a lower bound, with a warning. " +
 				"The user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
 			Queue:    "name of the queue",
-			Patterns: scanned("keys PREFIX:*:meta"),
+			Patterns: scanned("keys PREFIX:*:wait, active, paused, delayed, prioritized, meta and id"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "bull", Doc: "The option prefix of the queue, with its braces if it has any, such as {bull}."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next jobs were added. It takes one more round trip, and reads that one field of their hashes."},
+				orphanParameter("delayed jobs that are due while there is no other work and no process that moves them, which is a worker that looks for stalled jobs, or the QueueScheduler of BullMQ 1; and jobs on the list paused of a queue that is not paused"),
 			},
 			Ready:    "jobs that wait, prioritized ones and those of a paused queue included",
 			Due:      "delayed and retried jobs whose time has come, and which only a worker would promote",
@@ -36,16 +48,30 @@ func bullmqLayout() layout {
 				"else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
 		discover: func(p backlog.Params) discovery {
-			return discovery{traces: []trace{{kind: "hash", prefix: bullmqPrefix(p) + ":", fixed: ":", suffix: ":meta"}}}
+			work := bullmqTraces(bullmqPrefix(p) + ":")
+			// Counters of other programs end like that too.
+			id := trace{kind: "string", prefix: bullmqPrefix(p) + ":", fixed: ":", suffix: ":id"}
+			return discovery{traces: append(work, id), elsewhere: work}
 		},
 		prepare: func(q backlog.Query, _ keySearch) step {
 			prefix := bullmqPrefix(q.Params)
-			return &bullmqStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload"}
+			return &bullmqStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
 		},
 	}
 }
 
 func bullmqPrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bull") }
+
+// bullmqTraces are the kinds of keys that hold jobs, and the hash meta, which Bull writes
+// only when a queue is paused. The hashes of jobs are of the same kind as meta, and the
+// settings of a group of BullMQ Pro even have its name.
+func bullmqTraces(prefix string) []trace {
+	return []trace{
+		{kind: "list", prefix: prefix, fixed: ":", suffixes: []string{":wait", ":active", ":paused"}},
+		{kind: "zset", prefix: prefix, fixed: ":", suffixes: []string{":delayed", ":prioritized"}},
+		{kind: "hash", prefix: prefix, fixed: ":", suffix: ":meta", within: ":groups:"},
+	}
+}
 
 // A bullmqStep asks for the counts of a queue and for what its meta says. The order
 // is that in which jobs go through the queue, so that one on its way is counted twice
@@ -53,6 +79,10 @@ func bullmqPrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bul
 type bullmqStep struct {
 	prefix, queue string
 	withAge       bool
+	params        backlog.Params
+	// left is since when there have been jobs on the list paused of a queue that is not
+	// paused, and unmoved since when there have been due jobs that nothing moves.
+	left, unmoved lasting
 }
 
 // key returns the key of a part of the queue.
@@ -71,139 +101,60 @@ func (s *bullmqStep) commands(dst []command, now time.Time) []command {
 			dst = append(dst, command{key: key, class: 'l', args: []any{"LINDEX", key, 0}})
 		}
 	}
-	prioritized, active, meta := s.key("prioritized"), s.key("active"), s.key("meta")
+	prioritized, active, meta, flag := s.key("prioritized"), s.key("active"), s.key("meta"), s.key("meta-paused")
 	dst = append(dst, command{key: prioritized, class: 'z', args: []any{"ZCARD", prioritized}})
 	if s.withAge {
-		dst = append(dst, command{key: prioritized, class: 'z', args: []any{"ZRANGE", prioritized, 0, 0}})
+		priority := s.key("priority")
+		dst = append(dst,
+			command{key: prioritized, class: 'z', args: []any{"ZRANGE", prioritized, 0, 0}},
+			// Where Bull, and BullMQ before 4, keep the order of prioritized jobs in wait.
+			command{key: priority, args: []any{"ZCARD", priority}},
+		)
+	}
+	for _, set := range bullmqGroupSets() {
+		dst = append(dst, command{key: s.key(set), class: 'z', args: []any{"ZCARD", s.key(set)}})
 	}
 	return append(dst,
 		command{key: active, class: 'l', args: []any{"LLEN", active}},
-		command{key: meta, class: 'h', args: []any{"HMGET", meta, "paused", "concurrency"}},
-		command{key: meta, class: 'h', args: []any{"EXISTS", meta}},
+		command{key: meta, class: 'h', args: []any{"HMGET", meta, "paused", "concurrency", "opts.maxLenEvents"}},
+		command{key: flag, class: '$', args: []any{"EXISTS", flag}},
 	)
 }
 
-func (s *bullmqStep) outcome(replies []reply, _ time.Time) outcome {
+func (s *bullmqStep) outcome(replies []reply, now time.Time) outcome {
 	c := &counts{replies: replies}
-	later := c.delayed(bullmqClock)
-	ready, ids := c.bullmqList(s.withAge)
-	paused, pausedIDs := c.bullmqList(s.withAge)
-	prioritized := c.number()
-	if s.withAge {
-		ids = append(append(ids, pausedIDs...), c.texts(-1)...)
-	}
-	active := c.number()
-	options := c.texts(2)
-	exists := c.number() > 0
+	f := s.facts(c)
 	if c.err != nil {
 		return fail(c.err)
 	}
-	limit, nothing, err := bullmqConcurrency(options[1])
+	limit, nothing, err := bullmqConcurrency(f.concurrency)
 	if err != nil {
 		return fail(err)
 	}
-	r := backlog.Reading{
-		Ready:     ready + paused + prioritized,
-		Due:       later.due,
-		InFlight:  backlog.Exactly(active),
-		NextDue:   later.next,
-		Paused:    options[0] != "" || nothing,
-		MaxUseful: limit,
+	f.reading.MaxUseful = limit
+	s.pause(&f, nothing, now)
+	if f.groups > 0 {
+		return outcome{next: &bullmqGroupsStep{bullmqStep: s, facts: f}}
 	}
-	r.Oldest = later.age(r.Ready)
-	if r.Backlog() == 0 && !exists && later.next.IsZero() {
-		r.Missing = true
-		r.Warning = fmt.Sprintf("there is no BullMQ queue %q with the prefix %q yet; its producer makes it", s.queue, s.prefix)
-	}
-	if s.withAge && len(ids) > 0 {
-		return outcome{next: &bullmqAgeStep{bullmqStep: s, reading: r, ids: ids, inOrder: prioritized == 0}}
-	}
-	return done(r)
+	return s.next(f, now)
 }
 
-// bullmqList takes the replies that tell of a list of ids, and returns how many jobs
-// it has and, if asked for, the ids at its ends, the next one last. BullMQ 4 left a
-// marker at that end of the list, for workers that wait for a delayed job: it is none.
-func (c *counts) bullmqList(withEnds bool) (n int64, ends []string) {
-	n = c.number()
-	next, _ := c.text()
-	if strings.HasPrefix(next, "0:") {
-		n = max(0, n-1)
+// next returns the reading, or the step that completes it.
+func (s *bullmqStep) next(f bullmqFacts, now time.Time) outcome {
+	r := f.reading
+	// The time without a process that moves jobs ends with the jobs.
+	alone := r.Due > 0 && r.Due == r.Backlog() && !r.Paused
+	if !alone {
+		s.unmoved.note(false, now)
 	}
-	if !withEnds {
-		return n, nil
-	}
-	last, _ := c.text()
-	for _, id := range []string{last, next} {
-		if id != "" && !strings.HasPrefix(id, "0:") {
-			ends = append(ends, id)
-		}
-	}
-	return n, ends
-}
-
-// bullmqConcurrency parses the number of jobs that all workers together may work on,
-// 0 if there is no limit. A limit below 1 hands out nothing, like a pause.
-func bullmqConcurrency(text string) (limit int64, nothing bool, err error) {
-	if text == "" {
-		return 0, false, nil
-	}
-	n, err := strconv.ParseFloat(text, 64)
 	switch {
-	case err != nil || math.IsNaN(n):
-		return 0, false, fmt.Errorf("%w: %q where the concurrency of a queue belongs", errReply, text)
-	case n <= 0:
-		return 0, true, nil
-	case n > math.MaxInt32:
-		return 0, false, nil
+	case alone:
+		return outcome{next: &bullmqMoverStep{bullmqStep: s, facts: f}}
+	case s.withAge && len(f.ids) > 0:
+		return outcome{next: &bullmqAgeStep{bullmqStep: s, reading: r, ids: f.ids, inOrder: f.inOrder}}
+	case r.Backlog()+r.Ignored == 0 && r.NextDue.IsZero() && !f.isBullMQ:
+		return outcome{next: &bullmqTraceStep{bullmqStep: s, reading: r}}
 	default:
-		return int64(math.Ceil(n)), false, nil
+		return done(r)
 	}
-}
-
-// A bullmqAgeStep asks when the jobs were added that stand at the ends of the queue.
-type bullmqAgeStep struct {
-	*bullmqStep
-	reading backlog.Reading
-	// ids are those of the first and the last job of a list, and of the next
-	// prioritized one. A worker takes the last.
-	ids     []string
-	inOrder bool
-}
-
-func (s *bullmqAgeStep) commands(dst []command, _ time.Time) []command {
-	for _, id := range s.ids {
-		key := s.key(id)
-		dst = append(dst, command{key: key, args: []any{"HGET", key, "timestamp"}})
-	}
-	return dst
-}
-
-func (s *bullmqAgeStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	var oldest, last time.Time
-	for range s.ids {
-		// A job may have been removed between the two round trips.
-		text, found := c.text()
-		if !found {
-			continue
-		}
-		ms, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return fail(fmt.Errorf("%w: %q where the timestamp of a job belongs", errReply, text))
-		}
-		last = clockMilliseconds.time(ms)
-		oldest = earlier(oldest, last)
-	}
-	if c.err != nil {
-		return fail(c.err)
-	}
-	r := s.reading
-	if since := earlier(oldest, r.Oldest.Since); !since.IsZero() {
-		r.Oldest = backlog.Age{Since: since, Kind: backlog.AgeLowerBound}
-		if s.inOrder && oldest.Equal(last) && since.Equal(oldest) {
-			r.Oldest.Kind = backlog.AgeExact
-		}
-	}
-	return done(r)
 }

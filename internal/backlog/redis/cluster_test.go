@@ -215,6 +215,7 @@ func TestClusterFailover(t *testing.T) {
 			backlogtest.Arm(t, source, ear, q)
 			epoch := backlogtest.MustRead(t, source, q).Epoch
 			stop(c.Masters[0])
+			c.AllowFailover(0)
 			neverLess(t, source, q, 2, func(r backlog.Reading) bool { return r.Epoch != epoch })
 			backlogtest.Arm(t, source, ear, q)
 			c.AwaitFailover(t, 0).Do("LPUSH", q.Queue, "c")

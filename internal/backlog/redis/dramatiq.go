@@ -44,7 +44,7 @@ func dramatiqLayout() layout {
 func discoverDramatiq(p backlog.Params) discovery {
 	prefix := dramatiqNamespace(p) + ":"
 	messages := []trace{
-		{kind: "hash", prefix: prefix, fixed: ":", suffix: ".msgs", not: ".DQ.msgs"},
+		{kind: "hash", prefix: prefix, fixed: ":", suffix: ".msgs", not: ".DQ.msgs", within: ".XQ.msgs"},
 		{kind: "hash", prefix: prefix, fixed: ":", suffix: ".DQ.msgs"},
 	}
 	return discovery{

@@ -27,6 +27,9 @@ const (
 	findPage = 1000
 	// findMost is how many keys one search keeps.
 	findMost = 10000
+	// maxSearches is how many searches there may be on one connection: each goes through
+	// all keys.
+	maxSearches = 1000
 	// findFirst is how long the first read waits for what a new search finds.
 	findFirst = 500 * time.Millisecond
 	// findPageTimeout bounds one answer.
@@ -67,6 +70,11 @@ type findings struct {
 	tried chan struct{}
 	// created is when somebody was first interested, and begun when the last attempt began.
 	created, begun time.Time
+	// searched is when the last attempt began that went through all keys, and since a
+	// moment after which one is wanted, however long the pause of a hint still is.
+	searched, since time.Time
+	// awaited says that the first read waits for the first attempt, although it is a hint.
+	awaited bool
 	// hint says that nobody asks but to help people.
 	hint bool
 	// queries are to be read when something new is found; when each asked last.
@@ -94,6 +102,9 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 	found := f.searches[s]
 	if found != nil {
 		found.hint = found.hint && hint
+	}
+	if found == nil && len(f.searches) >= maxSearches {
+		return findings{err: errManySearches, failing: now}
 	}
 	if found == nil {
 		found = &findings{tried: make(chan struct{}), created: now, hint: hint, queries: make(map[backlog.Query]time.Time)}
@@ -124,6 +135,34 @@ func (k keySearch) find(s search, now time.Time) findings {
 		return k.finder.ask(s, k.query, now)
 	}
 	return found
+}
+
+// errManySearches is a search beyond maxSearches.
+var errManySearches = fmt.Errorf("%w: %d patterns of names are searched on this connection already, want at most that many", backlog.ErrUnavailable, maxSearches)
+
+// begin starts a search that the first read of the query waits for, a moment only.
+func (k keySearch) begin(s search) {
+	if k.finder == nil {
+		return
+	}
+	k.finder.hint(s, k.query, time.Now())
+	k.finder.mu.Lock()
+	defer k.finder.mu.Unlock()
+	if found := k.finder.searches[s]; found != nil {
+		found.awaited = true
+	}
+}
+
+// since asks for an attempt that begins after a moment, at the next turn of the finder.
+func (k keySearch) since(s search, moment time.Time) {
+	if k.finder == nil {
+		return
+	}
+	k.finder.mu.Lock()
+	defer k.finder.mu.Unlock()
+	if found := k.finder.searches[s]; found != nil && found.since.Before(moment) {
+		found.since = moment
+	}
 }
 
 // problem is why a finding is not good enough to say which queues there are; nil if it is.
@@ -179,7 +218,7 @@ func (f *finder) untried() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, found := range f.searches {
-		if !found.hint && !found.complete && found.err == nil && time.Since(found.created) < findFirst {
+		if (!found.hint || found.awaited) && !found.complete && found.err == nil && time.Since(found.created) < findFirst {
 			return found.tried
 		}
 	}
@@ -230,7 +269,7 @@ func (f *finder) wanted(now time.Time) []search {
 			delete(f.searches, s)
 			continue
 		}
-		if found.hint && now.Sub(found.begun) < hintInterval {
+		if found.hint && now.Sub(found.begun) < hintInterval && !found.begun.Before(found.since) {
 			continue
 		}
 		found.begun = now
@@ -254,7 +293,7 @@ func (f *finder) settle(s search, keys map[string]struct{}, more bool, err error
 		if news || len(found.keys) != len(keys) {
 			found.revision++
 		}
-		found.keys, found.more, found.complete = keys, more, true
+		found.keys, found.more, found.complete, found.searched = keys, more, true, found.begun
 	} else if found.err == nil {
 		found.failing = time.Now()
 	}

@@ -2,11 +2,38 @@ package redis
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
+
+// TestSearchesAreBounded: what is beyond the limit is an error and not nothing, and a
+// search that no query asks for any more makes room.
+func TestSearchesAreBounded(t *testing.T) {
+	t.Parallel()
+	f := newFinder(nil, newWakes())
+	now := time.Now()
+	for i := range maxSearches {
+		if err := f.ask(search{kind: "list", match: strconv.Itoa(i)}, backlog.Query{}, now).err; err != nil {
+			t.Fatalf("search %d: %v", i, err)
+		}
+	}
+	if err := f.ask(search{kind: "list", match: "more"}, backlog.Query{}, now).problem(now); !errors.Is(err, backlog.ErrUnavailable) {
+		t.Errorf("one more: %v", err)
+	}
+	if err := f.ask(search{kind: "list", match: "0"}, backlog.Query{}, now).err; err != nil {
+		t.Errorf("one that is known: %v", err)
+	}
+	later := now.Add(2 * planLife)
+	if n := len(f.wanted(later)); n != 0 {
+		t.Errorf("%d searches that no query asks for", n)
+	}
+	if err := f.ask(search{kind: "list", match: "more"}, backlog.Query{}, later).err; err != nil {
+		t.Errorf("after the others were forgotten: %v", err)
+	}
+}
 
 // TestFindingsGrowStale: what was found stands in for a while when searching fails, and
 // then it is an error: queues that came meanwhile would be taken for none.

@@ -139,7 +139,7 @@ func eachVersionOf[F any](t *testing.T, versions []string, start func(testing.TB
 // byInstallation returns what starts each installation, of what starts each layout.
 func byInstallation[F any](starts map[string]F) map[string]F {
 	several := map[string][]string{
-		"bullmq": bullmqVersions(), "rq": rqVersions(), "sidekiq": sidekiqVersions(), "laravel": laravelVersions(),
+		"bullmq": slices.Concat(bullmqVersions(), bullVersions()), "rq": rqVersions(), "sidekiq": sidekiqVersions(), "laravel": laravelVersions(),
 	}
 	all := map[string]F{}
 	for layout, start := range starts {

@@ -108,10 +108,11 @@ func holdSidekiq(t testing.TB, name string) holder {
 		held: func() bool { return s.counts("mail").Work == 1 },
 		kept: func() bool { own := s.counts("mail"); return own.Size+own.Work > 0 },
 		recover: func() {
-			work, _ := s.server.Do("KEYS", "*:work").([]any)
+			work, _ := s.server.Do("KEYS", "*:work*").([]any)
 			for _, key := range work {
 				process, _ := key.(string)
-				expire(t, s.server, key, strings.TrimSuffix(process, ":work"))
+				process, _, _ = strings.Cut(process, ":work")
+				expire(t, s.server, key, process)
 			}
 		},
 	}

@@ -49,6 +49,7 @@ func provenFrameworks() []provenFramework {
 		{"resque", "Resque (node-resque)", map[column]string{columnPrioritised: queuesAlone, columnPaused: never}},
 		{"laravel", "Laravel", map[column]string{columnPrioritised: queuesAlone, columnPaused: "kept in the application's cache"}},
 		{"bullmq", "BullMQ", nil},
+		{"bull", "Bull", nil},
 		{"beequeue", "Bee-Queue", map[column]string{columnPrioritised: "no priorities", columnPaused: never}},
 		{"asynq", "asynq", map[column]string{columnPrioritised: queuesAlone}},
 		{"celery", "Celery", map[column]string{columnDue: "held by a worker, so in flight", columnAge: "messages do not say", columnPaused: "each worker by itself"}},
@@ -57,6 +58,14 @@ func provenFrameworks() []provenFramework {
 		{"arq", "arq", map[column]string{columnPrioritised: "no priorities", columnPaused: never}},
 		{"taskiq", "Taskiq (taskiq-redis)", map[column]string{columnPrioritised: queuesAlone, columnDue: "kept by its scheduler, a process of its own", columnPaused: never}},
 	}
+}
+
+// section returns the layout of a framework, which documents it.
+func (f provenFramework) section() string {
+	if f.layout == "bull" {
+		return "bullmq"
+	}
+	return f.layout
 }
 
 // A proof is that a test saw a column hold for a version of a framework; note says of
@@ -111,7 +120,7 @@ func (d *driver) proveOf(note string, all ...column) {
 type provingTests struct{ *testing.M }
 
 // provingNames is what the names of all tests that prove anything look like.
-const provingNames = "^Test(Arq|Asynq|Beequeue|BullMQ|Celery|DelayedJobs|Dramatiq|KilledWorkers|Laravel|Resque|RQ|Sidekiq|Taskiq)"
+const provingNames = "^Test(Arq|Asynq|Beequeue|Bull|Celery|DelayedJobs|Dramatiq|KilledWorkers|Laravel|Resque|RQ|Sidekiq|Taskiq)"
 
 // Run returns the exit code. To write the document no other tests are run.
 func (p provingTests) Run() int {
@@ -174,7 +183,7 @@ func (l *ledger) table() ([][]string, error) {
 	rows := [][]string{head}
 	for _, f := range provenFrameworks() {
 		versions := l.versions(f.layout)
-		row := []string{fmt.Sprintf("[%s](triggers.md#%s-redis)", f.name, f.layout), strings.Join(versions, ", ")}
+		row := []string{fmt.Sprintf("[%s](triggers.md#%s-redis)", f.name, f.section()), strings.Join(versions, ", ")}
 		for _, c := range columns() {
 			tests := l.tests(f.layout, c, versions, files)
 			reason, without := f.without[c]

@@ -69,7 +69,7 @@ func (r *resque) agree(step string, source backlog.Source, q backlog.Query) back
 func TestResqueCounts(t *testing.T) {
 	t.Parallel()
 	r := startResque(t, "shop")
-	source := openServer(t, r.server, user(redistest.Version{}, r.server, "%R~shop:*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLResqueRules))
+	source := openServer(t, r.server, user(redistest.Version{}, r.server, "%R~shop:*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLResqueRules, redis.ACLPatternRules))
 	mail, other := layoutQuery("resque", "mail", "namespace", "shop"), layoutQuery("resque", "other", "namespace", "shop")
 	r.agree("nothing", source, mail)
 	r.do(nil, "push", "other", "sleep", 0)

@@ -93,12 +93,12 @@ func TestRubyAndPHPUnknown(t *testing.T) {
 			want:     backlog.Reading{InFlight: backlog.Exactly(1), Consumers: backlog.Exactly(0), Quality: backlog.LowerBound},
 		},
 		"sidekiq job": {
-			query:    layoutQuery("sidekiq", "q", "age", "payload"),
+			query:    layoutQuery("sidekiq", "q", "age", "payload", "fetch", "basic"),
 			commands: []string{"LPUSH queue:q nonsense"},
 			want:     backlog.Reading{Ready: 1, InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(0)},
 		},
 		"sidekiq process": {
-			query:    layoutQuery("sidekiq", "q"),
+			query:    layoutQuery("sidekiq", "q", "fetch", "basic"),
 			commands: []string{"SADD queues q", "SADD processes p", "HSET p info nonsense beat 1700000000.5"},
 			want:     backlog.Reading{InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(1)},
 		},

@@ -20,20 +20,27 @@ func eachSidekiq(t *testing.T, test func(*testing.T, *sidekiq)) {
 }
 
 // sidekiqVersions are the installations of Sidekiq.
-func sidekiqVersions() []string { return []string{"sidekiq-7", "sidekiq-8"} }
+func sidekiqVersions() []string { return []string{"sidekiq-6", "sidekiq-7", "sidekiq-8"} }
 
 // A sidekiq is an application and its server.
 type sidekiq struct {
 	*driver
-	t      testing.TB
-	major  string
-	server *redistest.Server
+	t     testing.TB
+	major string
+	// namespace is that of all its keys; "" if there is none.
+	namespace string
+	server    *redistest.Server
 }
 
 func startSidekiq(t testing.TB, name string) *sidekiq {
 	t.Helper()
+	return startSidekiqIn(t, name, "")
+}
+
+func startSidekiqIn(t testing.TB, name, namespace string) *sidekiq {
+	t.Helper()
 	major := strings.TrimPrefix(name, "sidekiq-")
-	s := &sidekiq{t: t, major: major, server: redistest.Start(t)}
+	s := &sidekiq{t: t, major: major, namespace: namespace, server: redistest.Start(t)}
 	s.driver = s.start()
 	s.introduceDebian("sidekiq", name, major)
 	return s
@@ -42,6 +49,9 @@ func startSidekiq(t testing.TB, name string) *sidekiq {
 func (s *sidekiq) start(args ...string) *driver {
 	s.t.Helper()
 	env := []string{"REDIS_URL=redis://" + s.server.Addr()}
+	if s.namespace != "" {
+		env = append(env, "NAMESPACE="+s.namespace)
+	}
 	program := []string{framework(s.t, "sidekiq-"+s.major, "run"), "ruby"}
 	return startScript(s.t, env, program, "sidekiq/driver.rb", args...)
 }
@@ -90,7 +100,7 @@ func TestSidekiqCounts(t *testing.T) {
 	t.Parallel()
 	eachSidekiq(t, func(t *testing.T, s *sidekiq) {
 		t.Helper()
-		source := openServer(t, s.server, user(redistest.Version{}, s.server, "%R~*", redis.ACLRules, redis.ACLFrameworkRules))
+		source := openServer(t, s.server, user(redistest.Version{}, s.server, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLPatternRules))
 		mail, other := layoutQuery("sidekiq", "mail", "age", "payload"), layoutQuery("sidekiq", "other")
 		if r := s.agree("nothing", source, mail); !r.Missing || !strings.Contains(r.Hint, "no other queue either") {
 			t.Errorf("without any queue: %+v", r)
@@ -109,8 +119,8 @@ func TestSidekiqCounts(t *testing.T) {
 		s.do(nil, "in", "other", 1800, "SleepJob", 0)
 		s.agree("delayed", source, mail)
 		s.agree("delayed", source, other)
-		if s.major != "7" {
-			// What the Web UI of Sidekiq Pro does; Sidekiq 7 does not tell.
+		if s.major == "8" {
+			// What the Web UI of Sidekiq Pro does; Sidekiq 6 and 7 do not tell.
 			s.server.Do("SADD", "paused", "mail")
 			if r := s.agree("paused", source, mail); !r.Paused {
 				t.Error("a paused queue is not paused")
@@ -179,7 +189,11 @@ func TestSidekiqInFlight(t *testing.T) {
 			s.do(nil, "push", queue, "SleepJob", 600)
 			backlogtest.MustRead(t, source, layoutQuery("sidekiq", queue))
 			worker := s.start(kind, queue)
-			s.inFlight(source, queue)
+			// A process may take a job before its first heartbeat, which then reports it;
+			// the slow one does so after that has begun.
+			if guessed := s.inFlight(source, queue); !guessed && kind == "slow" {
+				t.Error("the job was never in flight before Sidekiq reported it")
+			}
 			worker.kill()
 			if r := s.agree("killed", source, layoutQuery("sidekiq", queue)); r.InFlight != backlog.Exactly(1) {
 				t.Errorf("after the worker was killed: %+v", r)
@@ -192,10 +206,10 @@ func TestSidekiqInFlight(t *testing.T) {
 	})
 }
 
-// inFlight holds that a job which a worker takes is counted until Sidekiq tells of it.
-func (s *sidekiq) inFlight(source backlog.Source, queue string) {
+// inFlight holds that a job which a worker takes is counted until Sidekiq reports it, and
+// returns whether it was in flight before.
+func (s *sidekiq) inFlight(source backlog.Source, queue string) (guessed bool) {
 	s.t.Helper()
-	guessed := false
 	for began := time.Now(); s.counts(queue).Work != 1; time.Sleep(4 * askEvery) {
 		if time.Since(began) > 2*frameworkPatience {
 			s.t.Fatalf("Sidekiq tells of no work after %s", time.Since(began))
@@ -206,9 +220,7 @@ func (s *sidekiq) inFlight(source backlog.Source, queue string) {
 		}
 		guessed = guessed || r.Quality == backlog.LowerBound && r.InFlight.N == 1
 	}
-	if !guessed {
-		s.t.Error("the job was never in flight before Sidekiq told of it")
-	}
+	return guessed
 }
 
 // TestSidekiqWakes: an idle queue wakes when Sidekiq enqueues or schedules.
@@ -232,7 +244,7 @@ func TestSidekiqBounds(t *testing.T) {
 	eachSidekiq(t, func(t *testing.T, s *sidekiq) {
 		t.Helper()
 		source := openServer(t, s.server, nil)
-		q := layoutQuery("sidekiq", "mail")
+		q := layoutQuery("sidekiq", "mail", "fetch", "basic")
 		type seen struct {
 			Due     int64
 			Quality backlog.Quality

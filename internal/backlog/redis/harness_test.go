@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
@@ -31,9 +33,10 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// connection returns settings for addresses, changed by more.
+// connection returns settings for addresses, changed by more. The bounds of connecting and
+// of an answer are longer than a busy machine takes, and longer than those of any read.
 func connection(addresses []string, more map[string]any) backlog.Connection {
-	values := map[string]any{"addresses": addresses}
+	values := map[string]any{"addresses": addresses, "dialTimeout": 5 * time.Minute, "answerTimeout": 5 * time.Minute}
 	maps.Copy(values, more)
 	return backlog.Connection{Name: "test", Engine: "redis", Settings: backlog.NewSettings(values)}
 }
@@ -52,6 +55,79 @@ func wakesOf(t testing.TB, source backlog.Source) <-chan backlog.Wake {
 		t.Fatalf("%T does not wake", source)
 	}
 	return waker.Wakes()
+}
+
+// patience bounds the wait for what must happen.
+const patience = time.Minute
+
+// A probe is a queue whose change shows that all that was reported before it has arrived.
+type probe struct {
+	source backlog.Source
+	ear    *backlogtest.Ear
+	wakes  <-chan backlog.Wake
+	server *redistest.Server
+	query  backlog.Query
+}
+
+func newProbe(t testing.TB, source backlog.Source, ear *backlogtest.Ear, server *redistest.Server) probe {
+	t.Helper()
+	return probe{source, ear, wakesOf(t, source), server, list("probe")}
+}
+
+// settle waits until nothing is on its way of what the connections cause when they
+// begin. The first wake-up of the probe may be of that kind, the second is not.
+func (p probe) settle(t testing.TB) {
+	t.Helper()
+	for rounds := 0; rounds < 2; {
+		backlogtest.Arm(t, p.source, p.ear, p.query)
+		p.server.Do("LPUSH", p.query.Queue, "a")
+		if !p.next(t).Everything {
+			rounds++
+		}
+	}
+	backlogtest.Arm(t, p.source, p.ear, p.query)
+}
+
+// drain changes the probe, which is armed, and returns the queries that are woken until
+// its own wake-up has come, and with it.
+func (p probe) drain(t testing.TB) []backlog.Query {
+	t.Helper()
+	p.server.Do("LPUSH", p.query.Queue, "a")
+	var woken []backlog.Query
+	for {
+		w := p.take(t)
+		if w.Everything {
+			t.Fatal("everything is woken")
+		}
+		woken = append(woken, w.Queries...)
+		if slices.Contains(w.Queries, p.query) {
+			return woken
+		}
+	}
+}
+
+// next returns the next wake-up of the probe.
+func (p probe) next(t testing.TB) backlog.Wake {
+	t.Helper()
+	for {
+		if w := p.take(t); w.Everything || slices.Contains(w.Queries, p.query) {
+			return w
+		}
+	}
+}
+
+func (p probe) take(t testing.TB) backlog.Wake {
+	t.Helper()
+	select {
+	case w, open := <-p.wakes:
+		if !open {
+			t.Fatal("the wake-ups have ended")
+		}
+		return w
+	case <-time.After(patience):
+		t.Fatalf("not woken within %s", patience)
+		return backlog.Wake{}
+	}
 }
 
 func list(key string) backlog.Query { return backlog.Query{Layout: "list", Queue: key} }

@@ -2,8 +2,11 @@ package redis
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -17,12 +20,13 @@ func laravelLayout() layout {
 			Name: "laravel",
 			Summary: "A queue of Laravel (PHP) on its redis driver, with or without Horizon. Delayed jobs, retries and the jobs of a worker that died are moved to the queue by a worker alone, so at zero replicas they count as due here when their time has come. " +
 				"Laravel keeps no list of its queues, so a wrong prefix looks like an empty queue: a warning says so until the first job is seen. Where a queue is paused is kept in the application's cache and not told here. " +
-				"Keys: PREFIX queues:NAME, PREFIX queues:NAME:delayed, PREFIX queues:NAME:reserved, without the blanks.",
+				"Keys: PREFIX queues:NAME, PREFIX queues:NAME:delayed, PREFIX queues:NAME:reserved, without the blanks, and the same with NAME in braces, as Laravel 13 writes it in a cluster: jobs there are counted with a warning.",
 			Queue:    "name of the queue; in a cluster with the braces that Laravel puts around it, such as {default}",
 			Patterns: scanned("lists and sorted sets PREFIX queues:*"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Doc: "REDIS_PREFIX of the application (database.redis.options.prefix). If that is not set, Laravel makes it of the application's name: laravel_database_ up to Laravel 11, laravel-database- from 12 on. It is not Horizon's own prefix."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the first job of the queue is read to tell when it was created, which Laravel 12 and Horizon write into it. It needs the right +lindex."},
+				orphanParameter("jobs that were held for longer than retry_after while there is no other work, which a worker takes back only if its connection has a retry_after"),
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "delayed jobs and retries whose time has come, and jobs that a worker has held for longer than retry_after",
@@ -38,10 +42,11 @@ func laravelLayout() layout {
 			}}
 		},
 		prepare: func(q backlog.Query, _ keySearch) step {
-			return &laravelStep{
-				queue:   q.Params.Get("prefix") + "queues:" + q.Queue,
-				payload: q.Params.Get("age") == "payload",
+			s := newLaravelStep(q, q.Queue)
+			if !strings.ContainsAny(q.Queue, "{}") {
+				s.tagged = newLaravelStep(q, "{"+q.Queue+"}")
 			}
+			return s
 		},
 	}
 }
@@ -50,8 +55,18 @@ func laravelLayout() layout {
 type laravelStep struct {
 	queue   string
 	payload bool
+	params  backlog.Params
 	// seen says that there was a job once, so that the name of the queue is right.
 	seen bool
+	// kept is since when there have been jobs that were held for longer than retry_after
+	// and no other work.
+	kept lasting
+	// tagged reads the same name as a hash tag; nil if it is one already.
+	tagged *laravelStep
+}
+
+func newLaravelStep(q backlog.Query, name string) *laravelStep {
+	return &laravelStep{queue: q.Params.Get("prefix") + "queues:" + name, payload: q.Params.Get("age") == "payload", params: q.Params}
 }
 
 func (s *laravelStep) commands(dst []command, now time.Time) []command {
@@ -72,7 +87,7 @@ func (s *laravelStep) commands(dst []command, now time.Time) []command {
 	return dst
 }
 
-func (s *laravelStep) outcome(replies []reply, _ time.Time) outcome {
+func (s *laravelStep) outcome(replies []reply, now time.Time) outcome {
 	c := &counts{replies: replies}
 	before := c.number()
 	future := c.delayed(clockSeconds)
@@ -98,15 +113,64 @@ func (s *laravelStep) outcome(replies []reply, _ time.Time) outcome {
 			reading.Oldest.Kind = backlog.AgeLowerBound
 		}
 	}
-	if reading.Backlog() > 0 || !reading.NextDue.IsZero() {
+	s.keep(&reading, expired, now)
+	if reading.Backlog()+reading.Ignored > 0 || !reading.NextDue.IsZero() {
 		s.seen = true
 		return done(reading)
 	}
 	reading.Missing = true
-	if !s.seen {
-		reading.Warning = fmt.Sprintf("there was no job at %q yet; Laravel keeps no list of its queues, so a wrong prefix looks the same", s.queue)
+	if s.seen {
+		return done(reading)
+	}
+	reading.Warning = fmt.Sprintf("there was no job at %q yet; Laravel keeps no list of its queues, so a wrong prefix looks the same", s.queue)
+	if s.tagged != nil {
+		return outcome{next: &laravelTaggedStep{laravelStep: s.tagged, reading: reading}}
 	}
 	return done(reading)
+}
+
+// keep notes jobs that were held for longer than retry_after and that no worker takes
+// back. A worker does so whenever it looks for a job, unless its connection has null for
+// retry_after: then a job of a worker that died is held for ever, and any other for as
+// long as it runs.
+func (s *laravelStep) keep(r *backlog.Reading, expired int64, now time.Time) {
+	since, orphaned := s.kept.beyondGrace(expired > 0 && expired == r.Backlog(), now)
+	if !orphaned {
+		return
+	}
+	o := newOrphans(s.params)
+	r.Due = o.add(expired, since, now)
+	o.mark(r, "jobs were held for longer than retry_after, and no worker takes them back: there is none, or its connection has no retry_after")
+}
+
+// A laravelTaggedStep reads the name of a queue as a hash tag, where there was never a
+// job under the plain name: Laravel 13 does so by itself in a cluster.
+type laravelTaggedStep struct {
+	*laravelStep
+	// reading is that of the plain name.
+	reading backlog.Reading
+}
+
+func (s *laravelTaggedStep) commands(dst []command, now time.Time) []command {
+	dst = s.laravelStep.commands(dst, now)
+	for i := range dst {
+		// Only the keys of the first step wake.
+		dst[i].class = 0
+	}
+	return dst
+}
+
+func (s *laravelTaggedStep) outcome(replies []reply, now time.Time) outcome {
+	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
+		return done(s.reading)
+	}
+	o := s.laravelStep.outcome(replies, now)
+	if o.err != nil || !o.reading.Missing {
+		o.reading.Quality = max(o.reading.Quality, backlog.LowerBound)
+		o.reading.AddWarning(fmt.Sprintf("the jobs are at %q, as Laravel 13 names queues in a cluster: name the queue with its braces", s.queue))
+		return o
+	}
+	return done(s.reading)
 }
 
 // laravelCreated returns when a job was created and its delay was over; zero if it

@@ -58,7 +58,7 @@ func (s *registryStep) commands(dst []command, _ time.Time) []command {
 func (s *registryStep) outcome(replies []reply, _ time.Time) outcome {
 	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
 		s.reading.Missing = true
-		s.reading.Warning = fmt.Sprintf("the server does not allow SISMEMBER or SRANDMEMBER, so whether %s knows the queue is not known", s.framework)
+		s.reading.AddWarning(fmt.Sprintf("the server does not allow SISMEMBER or SRANDMEMBER, so whether %s knows the queue is not known", s.framework))
 		return done(s.reading)
 	}
 	c := counts{replies: replies}
@@ -79,7 +79,7 @@ func (s *registryStep) outcome(replies []reply, _ time.Time) outcome {
 		return done(s.reading)
 	}
 	s.reading.Missing = true
-	s.reading.Warning = fmt.Sprintf("%s knows no queue %q here", s.framework, s.queue)
+	s.reading.AddWarning(fmt.Sprintf("%s knows no queue %q here", s.framework, s.queue))
 	s.reading.Hint = others(s.queue, names)
 	return done(s.reading)
 }

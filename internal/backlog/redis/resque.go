@@ -2,6 +2,7 @@ package redis
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -25,23 +26,27 @@ func resqueLayout() layout {
 			Name: "resque", SharesKeys: true,
 			Summary: "A queue of Resque (Ruby, or node-resque), with the delayed jobs of resque-scheduler, which a running scheduler alone moves to the queue: they count as due here when their time has come. " +
 				"They lie in lists for all queues and say only in themselves which one is theirs: the first 100 due moments with 100 jobs each are looked at. " +
-				"Keys: NAMESPACE:queue:NAME, NAMESPACE:queues, NAMESPACE:workers, NAMESPACE:worker:*, NAMESPACE:delayed_queue_schedule, NAMESPACE:delayed:*. It needs the rights +get +lrange +sismember +sscan +srandmember.",
+				"A job of a worker that has sent no heartbeat for 5 minutes beside living ones, or that has been due for 5 minutes while no scheduler holds its lock, is orphaned: it counts with a warning, or until orphanedAfter. " +
+				"Keys: NAMESPACE:queue:NAME, NAMESPACE:queues, NAMESPACE:workers, NAMESPACE:worker:*, NAMESPACE:workers:heartbeat, NAMESPACE:delayed_queue_schedule, NAMESPACE:delayed:*, NAMESPACE:pause-all-workers, NAMESPACE:resque_scheduler_*_lock, NAMESPACE:NAMESPACE:resque_scheduler_master_lock. It needs the rights +get +hmget +lrange +sismember +sscan +srandmember.",
 			Queue:    "name of the queue",
 			Patterns: registered("set NAMESPACE:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "namespace", Kind: backlog.KindText, Default: "resque", Doc: "Namespace of the application (Resque.redis.namespace)."},
+				orphanParameter("jobs of workers that sent no heartbeat since, and delayed jobs that fell due then while no scheduler runs"),
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "delayed jobs of the queue whose time has come",
-			InFlight: "the workers that work on a job of the queue; also those that were killed, until another worker removes them",
+			InFlight: "the workers that work on a job of the queue; also those that were killed, until another worker removes them or orphanedAfter has passed",
 			Oldest:   "since when the first delayed job has been due, a lower bound while there are jobs on the queue; Resque does not write down when a job was enqueued",
 		},
 		shared: true,
 		discover: func(p backlog.Params) discovery {
 			namespace := resqueNamespace(p)
 			return discovery{
-				registry: resqueRegistry(namespace, ""),
-				work:     func() step { return &resqueFindStep{namespace: namespace} },
+				registry:  resqueRegistry(namespace, ""),
+				work:      func() step { return &resqueFindStep{namespace: namespace} },
+				elsewhere: []trace{{kind: "list", prefix: namespace + ":queue:", fixed: ":queue:"}},
+				prefixed:  "namespace",
 			}
 		},
 		prepare: func(q backlog.Query, _ keySearch) step {
@@ -50,6 +55,7 @@ func resqueLayout() layout {
 				name:      q.Queue,
 				namespace: namespace,
 				registry:  *resqueRegistry(namespace, q.Queue),
+				params:    q.Params,
 			}
 		},
 	}
@@ -68,20 +74,28 @@ func resqueRegistry(namespace, queue string) *registry {
 type resqueStep struct {
 	name, namespace string
 	registry        registry
+	params          backlog.Params
+	// withoutPings says that all workers had heartbeats of Resque at the last read, so that
+	// those of node-resque are not asked for.
+	withoutPings bool
 }
 
 func (s *resqueStep) key(parts string) string { return s.namespace + ":" + parts }
 
 func (s *resqueStep) commands(dst []command, now time.Time) []command {
-	schedule, queue, workers := s.key("delayed_queue_schedule"), s.key("queue:"+s.name), s.key("workers")
+	schedule, queue, workers, pause := s.key("delayed_queue_schedule"), s.key("queue:"+s.name), s.key("workers"), s.key("pause-all-workers")
 	limit := clockSeconds.due(now)
+	// Moments before this one do not count any more if no scheduler runs.
+	after := max(newOrphans(s.params).after, resqueOverdue)
 	return append(dst,
 		command{key: schedule, class: 'z', args: byScore(schedule, "-inf", limit, resqueTimes, false)},
 		// The next moment at which any work is due: what falls due at a moment that is
 		// known already does not change the set.
 		command{key: schedule, class: 'z', args: byScore(schedule, "("+limit, "+inf", 1, true)},
+		command{key: schedule, class: 'z', args: []any{"ZCOUNT", schedule, "(" + clockSeconds.due(now.Add(-after)), limit}},
 		command{key: queue, class: 'l', args: []any{"LLEN", queue}},
 		command{key: workers, class: 's', args: []any{"SRANDMEMBER", workers, resqueWorkers}},
+		command{key: pause, class: '$', args: []any{"GET", pause}},
 	)
 }
 
@@ -89,23 +103,38 @@ func (s *resqueStep) outcome(replies []reply, _ time.Time) outcome {
 	c := &counts{replies: replies}
 	times := c.texts(-1)
 	next := c.firstTime(clockSeconds)
+	recent := c.number()
 	ready := c.number()
 	workers := c.texts(-1)
+	paused := false
+	if c.allowed() {
+		// Resque 2.3 and later.
+		value, _ := c.text()
+		paused = strings.EqualFold(strings.TrimSpace(value), "true")
+	}
 	if c.err != nil {
 		return fail(c.err)
 	}
-	detail := &resqueJobsStep{resqueStep: s, reading: backlog.Reading{Ready: ready, NextDue: next}, times: times, workers: workers}
+	detail := &resqueJobsStep{
+		resqueStep: s, reading: backlog.Reading{Ready: ready, NextDue: next, Paused: paused},
+		times: times, recent: recent, workers: workers,
+	}
 	if len(times)+len(workers) == 0 {
-		return detail.finish(schedule{})
+		return detail.finish(schedule{}, newOrphans(s.params))
 	}
 	return outcome{next: detail}
 }
 
-// A resqueJobsStep asks which work is due, and what workers work on.
+// A resqueJobsStep asks which work is due, what workers work on, and which of them and of
+// the schedulers are alive.
 type resqueJobsStep struct {
 	*resqueStep
 	reading        backlog.Reading
 	times, workers []string
+	// recent is how many of the due moments are not longer ago than orphaned work counts.
+	recent int64
+	// silent and overdue say that there is work that nothing will move, and of which kind.
+	silent, overdue bool
 }
 
 func (s *resqueJobsStep) commands(dst []command, _ time.Time) []command {
@@ -116,18 +145,26 @@ func (s *resqueJobsStep) commands(dst []command, _ time.Time) []command {
 	// Work that was moved from there to the queue since the step before is there now.
 	queue := s.key("queue:" + s.name)
 	dst = append(dst, command{key: queue, class: 'l', args: []any{"LLEN", queue}})
+	for _, lock := range s.locks() {
+		dst = append(dst, command{key: lock, args: []any{"EXISTS", lock}})
+	}
 	for _, worker := range s.workers {
 		key := s.key("worker:" + worker)
 		dst = append(dst, command{key: key, args: []any{"GET", key}})
 	}
-	return dst
+	return s.heartbeatCommands(dst, s.workers)
 }
 
-func (s *resqueJobsStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	work, complete := s.due(c)
+func (s *resqueJobsStep) outcome(replies []reply, now time.Time) outcome {
+	c, o := &counts{replies: replies}, newOrphans(s.params)
+	moments := make([][]string, len(s.times))
+	for i := range s.times {
+		moments[i] = c.texts(-1)
+	}
 	ready := c.number()
-	inFlight, told := s.inFlight(c)
+	schedulers := s.schedulers(c)
+	inFlight, told := s.inFlight(c, schedulers, o, now)
+	work, complete := s.due(c, moments, schedulers, o, now)
 	if c.err != nil {
 		return fail(c.err)
 	}
@@ -145,51 +182,45 @@ func (s *resqueJobsStep) outcome(replies []reply, _ time.Time) outcome {
 		}
 		work.due = max(work.due, 1)
 	}
-	return s.finish(work)
+	return s.finish(work, o)
 }
 
-// due takes the replies about work that is due, which is not complete if there may be
-// more of the queue than was looked at.
-func (s *resqueJobsStep) due(c *counts) (work schedule, complete bool) {
-	complete = len(s.times) < resqueTimes
-	for _, at := range s.times {
-		jobs := c.texts(-1)
-		complete = complete && len(jobs) < resqueJobs
+// due returns the work of the queue that is due, which is not complete if there may be
+// more that counts than was looked at.
+func (s *resqueJobsStep) due(c *counts, moments [][]string, schedulers resqueSchedulers, o *orphans, now time.Time) (work schedule, complete bool) {
+	// What fell due too long ago to count need not be known.
+	bounded := schedulers.absent() && o.after > 0
+	complete = len(s.times) < resqueTimes || bounded && s.recent == 0
+	for i, jobs := range moments {
+		own, all := int64(0), len(jobs) < resqueJobs
 		for _, job := range jobs {
 			queue, known := namedQueue(job)
-			complete = complete && known
+			all = all && known
 			if known && queue == s.name {
-				work.due++
-				work.since = earlier(work.since, c.timeOf(at))
+				own++
 			}
+		}
+		at := c.timeOf(s.times[i])
+		overdue := schedulers.absent() && now.Sub(at) > resqueOverdue
+		complete = complete && (all || overdue && bounded && now.Sub(at) >= o.after)
+		if overdue && own > 0 {
+			s.overdue = true
+			own = o.add(own, at, now)
+		}
+		if work.due += own; own > 0 {
+			work.since = earlier(work.since, at)
 		}
 	}
 	return work, complete
 }
 
-// inFlight takes what the workers work on, and tells whether that is all.
-func (s *resqueJobsStep) inFlight(c *counts) (n int64, told bool) {
-	told = len(s.workers) < resqueWorkers
-	for range s.workers {
-		job, busy := c.text()
-		if !busy {
-			continue
-		}
-		queue, known := namedQueue(job)
-		told = told && known
-		if known && queue == s.name {
-			n++
-		}
-	}
-	return n, told
-}
-
 // finish completes the reading by the work that is due.
-func (s *resqueJobsStep) finish(work schedule) outcome {
+func (s *resqueJobsStep) finish(work schedule, o *orphans) outcome {
 	r := s.reading
 	r.Due = work.due
 	r.InFlight.Known = true
 	r.Oldest = work.age(r.Ready)
+	s.markOrphans(o, &r)
 	if r.Backlog() == 0 && r.NextDue.IsZero() {
 		return s.registry.ask(r)
 	}

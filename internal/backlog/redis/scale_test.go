@@ -46,6 +46,8 @@ func TestTenThousandQueues(t *testing.T) {
 			queries[i] = list(fmt.Sprintf("jobs:%d", i))
 		}
 		backlogtest.Arm(t, source, ear, queries...)
+		p := newProbe(t, source, ear, server)
+		p.settle(t)
 		before := info(t, server, "commandstats", "cmdstat_llen")
 		connections := info(t, server, "clients", "connected_clients")
 		for _, r := range backlogtest.Read(t, source, queries...) {
@@ -71,7 +73,7 @@ func TestTenThousandQueues(t *testing.T) {
 		for _, q := range queries {
 			waiting[q] = true
 		}
-		timeout := time.After(20 * time.Second)
+		timeout := time.After(patience)
 		for len(waiting) > 0 {
 			select {
 			case w := <-wakesOf(t, source):
@@ -101,10 +103,13 @@ func TestIdleCost(t *testing.T) {
 	source := openServer(t, server, nil)
 	backlogtest.Arm(t, source, backlogtest.Listen(t, source), list("jobs"))
 	commands := func() int { return info(t, server, "stats", "total_commands_processed") }
+	began := time.Now()
 	before, connections := commands(), info(t, server, "stats", "total_connections_received")
 	time.Sleep(500 * time.Millisecond) // Nothing is to happen.
-	if sent := commands() - before; sent > 4 {
-		t.Errorf("%d commands in half a second of rest, of which the test's own are 3", sent)
+	sent := commands() - before
+	// The source asks every 5 s; a machine that stalls makes the half second longer.
+	if asked := 1 + int(time.Since(began)/(5*time.Second)); sent > 3+asked {
+		t.Errorf("%d commands in %s of rest, of which the test's own are 3", sent, time.Since(began))
 	}
 	if opened := info(t, server, "stats", "total_connections_received") - connections; opened != 0 {
 		t.Errorf("%d connections were opened in half a second of rest", opened)

@@ -39,6 +39,7 @@ func TestSentinelFailover(t *testing.T) {
 			backlogtest.Arm(t, source, ear, q)
 			epoch := backlogtest.MustRead(t, source, q).Epoch
 			lose(g, old)
+			g.AllowFailover()
 			neverLess(t, source, q, 2, func(r backlog.Reading) bool { return r.Epoch != epoch })
 			now := g.AwaitFailover(t, old)
 			backlogtest.Arm(t, source, ear, q)

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -20,44 +21,70 @@ const (
 	sidekiqMilliseconds = 1e11
 )
 
-// sidekiqLayout is a queue of Sidekiq 7 and 8. The keys are those of
+// sidekiqLayout is a queue of Sidekiq 4 to 8. The keys are those of
 // https://github.com/sidekiq/sidekiq/blob/main/lib/sidekiq/api.rb
 func sidekiqLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
 			Name: "sidekiq", SharesKeys: true,
-			Summary: "A queue of Sidekiq (Ruby). Scheduled jobs and retries are moved to their queue by a running process alone, so at zero replicas they count as due here when their time has come. " +
+			Summary: "A queue of Sidekiq 4 to 8 (Ruby). Scheduled jobs and retries are moved to their queue by a running process alone, so at zero replicas they count as due here when their time has come. " +
 				"They lie in two sets for all queues and say only in themselves which one is theirs: the first 1,000 due and 100 future ones of each set are looked at. " +
-				"What workers hold is told by the heartbeats of their processes, every 10 s; a queue that shrank counts as one job in flight until each process has sent two more, 10 to 20 s. Jobs that Sidekiq Pro's super_fetch keeps for a dead process do not count. " +
-				"Keys: queue:NAME, schedule, retry, processes, HOST:PID:*, queues, paused. It needs the rights +sismember +sscan +srandmember +hvals +hmget.",
+				"What workers hold is reported by the heartbeats of their processes, every 10 s; a queue that shrank counts as one job in flight until each process has sent two more, 10 to 20 s. " +
+				"A reliable fetch (super_fetch of Sidekiq Pro, GitLab's gem) keeps the jobs of a killed process in private lists, which count too. They are searched by SCAN in the background: without the right +scan a reading is a lower bound, with a warning, unless fetch is basic. " +
+				"Keys, each after NAMESPACE: if there is one: queue:NAME, schedule, retry, processes, HOST:PID:*, queues, paused, super_processes, queue:sq*, working:queue:NAME:*. It needs the rights +sismember +sscan +srandmember +hvals +hmget +scan.",
 			Queue:    "name of the queue, without queue:",
 			Patterns: registered("set queues"),
 			Parameters: []backlog.Parameter{
+				{Name: "namespace", Kind: backlog.KindText, Doc: "Namespace of redis-namespace (Sidekiq before 7), which precedes every key: with app the queue is app:queue:NAME."},
+				{Name: "fetch", Kind: backlog.KindChoice, Allowed: []string{"any", "basic"}, Default: "any", Doc: "With basic no process uses a reliable fetch, so private lists are not searched and the right +scan is not needed."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the oldest job of the queue is read to tell when it was enqueued. It needs the right +lindex."},
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "scheduled jobs and retries of the queue whose time has come",
-			InFlight: "the jobs that processes said they work on; those of a killed process for the minute until Sidekiq forgets them",
+			InFlight: "the jobs that processes said they work on, or that a reliable fetch keeps for them; those of a killed process for the minute until Sidekiq forgets them, or with a reliable fetch until another process puts them back",
 			Oldest:   "with age payload, exact: when the oldest job was enqueued or fell due; else since when the first scheduled job or retry has been due, a lower bound while there are jobs on the queue",
 		},
 		shared: true,
-		discover: func(backlog.Params) discovery {
-			return discovery{registry: sidekiqRegistry(""), work: func() step { return sidekiqFindStep{} }}
-		},
-		prepare: func(q backlog.Query, _ keySearch) step {
-			return &sidekiqStep{
-				name:     q.Queue,
-				queue:    "queue:" + q.Queue,
-				payload:  q.Params.Get("age") == "payload",
-				registry: *sidekiqRegistry(q.Queue),
+		discover: func(p backlog.Params) discovery {
+			prefix := sidekiqPrefix(p)
+			return discovery{
+				registry:  sidekiqRegistry(prefix, ""),
+				work:      func() step { return sidekiqFindStep{prefix} },
+				elsewhere: []trace{{kind: "list", prefix: prefix + "queue:", fixed: "queue:"}},
+				prefixed:  "namespace",
 			}
 		},
+		prepare: prepareSidekiq,
 	}
 }
 
-func sidekiqRegistry(queue string) *registry {
+func prepareSidekiq(q backlog.Query, search keySearch) step {
+	prefix := sidekiqPrefix(q.Params)
+	s := &sidekiqStep{
+		name:     q.Queue,
+		prefix:   prefix,
+		payload:  q.Params.Get("age") == "payload",
+		registry: *sidekiqRegistry(prefix, q.Queue),
+	}
+	if q.Params.Get("fetch") != "basic" {
+		s.private = newPrivateLists(prefix, q.Queue, search)
+	}
+	return s
+}
+
+// sidekiqPrefix is what precedes every key. A namespace may be written with the colon at
+// its end too, as it is in the keys.
+func sidekiqPrefix(p backlog.Params) string {
+	namespace := strings.TrimSuffix(p.Get("namespace"), ":")
+	if namespace == "" {
+		return ""
+	}
+	return namespace + ":"
+}
+
+func sidekiqRegistry(prefix, queue string) *registry {
 	return &registry{
-		framework: "Sidekiq", sets: []string{"queues"}, member: queue, queue: queue,
+		framework: "Sidekiq", sets: []string{prefix + "queues"}, member: queue, queue: queue,
 		name: func(member string) string { return member },
 	}
 }
@@ -65,38 +92,50 @@ func sidekiqRegistry(queue string) *registry {
 // A sidekiqStep asks for the future and due work, then for the queue, then for the
 // processes: in the order in which a job passes, so that none is missed on its way.
 type sidekiqStep struct {
-	name, queue string
-	payload     bool
-	registry    registry
+	name, prefix string
+	payload      bool
+	registry     registry
+	// private finds the lists of a reliable fetch; nil if none is used.
+	private *privateLists
 
 	// lastReady is the length of the queue at the last read.
 	lastReady int64
 	// taken is when the queue was last seen to have shrunk; zero once every process
-	// has told since then what it works on.
+	// has reported since then what it works on.
 	taken time.Time
 	// heard is when each process that serves the queue had been heard of by then, by its
 	// own clock; nil until they were asked.
 	heard map[string]time.Time
+	// busy are the processes that had jobs of the queue at the last read, and lost when
+	// the last one disappeared that had some, or may have taken some.
+	busy []string
+	lost time.Time
 }
 
 func (s *sidekiqStep) commands(dst []command, now time.Time) []command {
-	dst = sidekiqLater(dst, now)
+	dst = sidekiqLater(dst, s.prefix, now)
+	queue, paused, processes := s.prefix+"queue:"+s.name, s.prefix+"paused", s.prefix+"processes"
 	dst = append(dst,
-		command{key: s.queue, class: 'l', args: []any{"LLEN", s.queue}},
-		command{key: "paused", class: 's', args: []any{"SISMEMBER", "paused", s.name}},
-		command{key: "processes", class: 's', args: []any{"SRANDMEMBER", "processes", sidekiqProcesses}},
+		command{key: queue, class: 'l', args: []any{"LLEN", queue}},
+		command{key: paused, class: 's', args: []any{"SISMEMBER", paused, s.name}},
+		command{key: processes, class: 's', args: []any{"SRANDMEMBER", processes, sidekiqProcesses}},
 	)
 	if s.payload {
-		dst = append(dst, command{key: s.queue, class: 'l', args: []any{"LINDEX", s.queue, -1}})
+		dst = append(dst, command{key: queue, class: 'l', args: []any{"LINDEX", queue, -1}})
+	}
+	if s.private != nil {
+		s.private.look(now)
+		key := s.prefix + superProcesses
+		dst = append(dst, command{key: key, args: []any{"SRANDMEMBER", key, sidekiqProcesses}})
 	}
 	return dst
 }
 
 // sidekiqLater appends the commands that tell of the scheduled jobs and retries of all
 // queues: for each set those that are due, and those that are not.
-func sidekiqLater(dst []command, now time.Time) []command {
+func sidekiqLater(dst []command, prefix string, now time.Time) []command {
 	limit := clockSeconds.due(now)
-	for _, set := range []string{"schedule", "retry"} {
+	for _, set := range []string{prefix + "schedule", prefix + "retry"} {
 		dst = append(dst,
 			command{key: set, class: 'z', args: byScore(set, "-inf", limit, sidekiqDue, true)},
 			command{key: set, class: 'z', args: byScore(set, "("+limit, "+inf", sidekiqFuture, true)},
@@ -107,10 +146,10 @@ func sidekiqLater(dst []command, now time.Time) []command {
 
 // A sidekiqFindStep finds the queues of scheduled jobs and retries: one that never had
 // another job is not in the registry.
-type sidekiqFindStep struct{}
+type sidekiqFindStep struct{ prefix string }
 
-func (sidekiqFindStep) commands(dst []command, now time.Time) []command {
-	return sidekiqLater(dst, now)
+func (s sidekiqFindStep) commands(dst []command, now time.Time) []command {
+	return sidekiqLater(dst, s.prefix, now)
 }
 
 func (sidekiqFindStep) outcome(replies []reply, _ time.Time) outcome {
@@ -140,12 +179,13 @@ func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
 	retries, alsoComplete := s.set(c)
 	work, complete = work.and(retries), complete && alsoComplete
 	reading := backlog.Reading{Ready: c.number(), Paused: c.number() > 0, NextDue: work.next}
-	processes := c.texts(-1)
+	detail := &sidekiqWorkStep{sidekiqStep: s, processes: c.texts(-1)}
 	var enqueued time.Time
 	if s.payload {
 		job, _ := c.text()
 		enqueued = sidekiqEnqueued(job)
 	}
+	detail.addLists(c)
 	if c.err != nil {
 		return fail(c.err)
 	}
@@ -166,10 +206,13 @@ func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
 		s.taken, s.heard = now, nil
 	}
 	s.lastReady = reading.Ready
-	if len(processes) == 0 {
-		return s.finish(reading, newSidekiqWork(), now)
+	detail.reading = reading
+	if len(detail.processes)+len(detail.lists) == 0 {
+		none := newSidekiqWork()
+		none.denied = detail.denied
+		return s.finish(reading, none, now)
 	}
-	return outcome{next: &sidekiqWorkStep{sidekiqStep: s, reading: reading, processes: processes}}
+	return outcome{next: detail}
 }
 
 // set takes the replies about one set of scheduled jobs. What is due is not complete

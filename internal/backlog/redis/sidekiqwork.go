@@ -3,6 +3,7 @@ package redis
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -11,34 +12,72 @@ import (
 const (
 	// sidekiqLife is for how long Sidekiq remembers a process that it does not hear of.
 	sidekiqLife = time.Minute
-	// sidekiqPause is between two heartbeats of a process, at least.
+	// sidekiqPause is between two heartbeats of a process, at least. It is 5 s before
+	// Sidekiq 7, whose third heartbeat then stands for the second.
 	// https://github.com/sidekiq/sidekiq/blob/main/lib/sidekiq/launcher.rb, BEAT_PAUSE
 	sidekiqPause = 10 * time.Second
-	// sidekiqTold is how much later a heartbeat has to be than another one to tell of all
-	// that was taken before that one was seen. Sidekiq 7 and 8 first copy what their
-	// threads work on, write that down, send a PING, and write down the heartbeat with
-	// its time last. So the heartbeat that follows may know nothing of a job that was
-	// taken while it was on its way. The second one does: it is begun a pause after the
-	// first was written. They are told apart by the process's own clock: the first is
-	// a pause later and as long as it took, the second two pauses.
+	// sidekiqTold is how much later a heartbeat has to be than another one to report all
+	// that was taken before that one was seen. Sidekiq 4 to 8 first copy what their
+	// threads work on, write that down, send a PING (since 6.2), and write down the
+	// heartbeat with its time last. So the heartbeat that follows may know nothing of a
+	// job that was taken while it was on its way. The second one does: it is begun a pause
+	// after the first was written. They are told apart by the process's own clock: the
+	// first is a pause later and as long as it took, the second two pauses.
 	sidekiqTold = sidekiqPause + sidekiqPause/2
 )
 
-// finish completes a reading by what the processes said.
+// finish completes a reading by what the processes reported.
 func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Time) outcome {
-	// A process that took jobs may not have said so yet.
-	if s.untold(w, now) || w.unknown {
-		w.inFlight = max(w.inFlight, 1)
+	inFlight := w.inFlight()
+	s.noteLost(w, now)
+	// A process that took jobs may not have reported so yet.
+	if s.untold(w, now) || w.unknown || s.unsearched(reading, inFlight) {
+		inFlight = max(inFlight, 1)
 		if reading.Quality == backlog.Exact {
 			reading.Quality = backlog.LowerBound
 		}
 	}
-	reading.InFlight = backlog.Exactly(w.inFlight)
+	reading.InFlight = backlog.Exactly(inFlight)
 	reading.Consumers = backlog.Exactly(int64(len(w.beats)))
+	if s.private != nil {
+		s.private.doubt(&reading)
+	}
+	if w.denied {
+		reading.Quality = max(reading.Quality, backlog.LowerBound)
+		reading.AddWarning(sidekiqNoList)
+	}
 	if reading.Backlog() == 0 && reading.NextDue.IsZero() {
 		return s.registry.ask(reading)
 	}
 	return done(reading)
+}
+
+// noteLost notes that a process has disappeared that had jobs, or may have taken some.
+func (s *sidekiqStep) noteLost(w sidekiqWork, now time.Time) {
+	for _, process := range s.busy {
+		if _, alive := w.beats[process]; !alive {
+			s.lost = now
+		}
+	}
+	for process := range s.heard {
+		if _, alive := w.beats[process]; !alive && !s.taken.IsZero() {
+			s.lost = now
+			delete(s.heard, process)
+		}
+	}
+	s.busy = s.busy[:0]
+	for process, n := range w.reported {
+		if n > 0 {
+			s.busy = append(s.busy, process)
+		}
+	}
+}
+
+// unsearched reports whether a queue that seems to be empty may have jobs in a private
+// list that no search has found yet, because its process was killed before. The next
+// search decides.
+func (s *sidekiqStep) unsearched(r backlog.Reading, inFlight int64) bool {
+	return s.private != nil && r.Ready+r.Due+inFlight == 0 && s.private.stale(s.lost)
 }
 
 // untold tells whether a process may have taken a job of which it has not told. One
@@ -62,25 +101,56 @@ func (s *sidekiqStep) untold(w sidekiqWork, now time.Time) bool {
 		told = told && beat.Sub(before) >= sidekiqTold
 	}
 	if told || now.Sub(s.taken) > sidekiqLife {
+		if len(w.beats) == 0 {
+			// One that took the jobs may have begun and ended in between.
+			s.lost = now
+		}
 		s.taken = time.Time{}
 		return false
 	}
 	return true
 }
 
-// A sidekiqWorkStep asks the processes what they work on.
+// sidekiqWorkKeys are the ends of the keys in which a process reports what it works on:
+// that of Sidekiq 6.4.2 and later, and that of the versions before.
+// https://github.com/sidekiq/sidekiq/blob/v6.4.1/lib/sidekiq/launcher.rb, workers_key
+var sidekiqWorkKeys = [...]string{":work", ":workers"} //nolint:gochecknoglobals // a constant
+
+// A sidekiqWorkStep asks the processes what they work on, and for the private lists.
 type sidekiqWorkStep struct {
 	*sidekiqStep
 	reading   backlog.Reading
 	processes []string
+	lists     []privateList
+	// denied says that the server does not allow to read which private lists there are.
+	denied bool
+	// truncated says that there are more processes with private lists.
+	truncated bool
+}
+
+// addLists takes the reply about the processes with super_fetch, if they were asked for.
+func (s *sidekiqWorkStep) addLists(c *counts) {
+	if s.private == nil {
+		return
+	}
+	var processes []string
+	if s.denied = !c.allowed(); !s.denied {
+		processes = c.texts(-1)
+	}
+	s.truncated = len(processes) == sidekiqProcesses
+	s.lists = s.private.with(processes)
 }
 
 func (s *sidekiqWorkStep) commands(dst []command, _ time.Time) []command {
 	for _, process := range s.processes {
-		dst = append(dst,
-			command{key: process + ":work", args: []any{"HVALS", process + ":work"}},
-			command{key: process, args: []any{"HMGET", process, "info", "beat"}},
-		)
+		key := s.prefix + process
+		for _, end := range sidekiqWorkKeys {
+			dst = append(dst, command{key: key + end, args: []any{"HVALS", key + end}})
+		}
+		dst = append(dst, command{key: key, args: []any{"HMGET", key, "info", "beat", "busy"}})
+	}
+	for _, l := range s.lists {
+		dst = append(dst, command{key: l.key, args: []any{"LLEN", l.key}})
 	}
 	return dst
 }
@@ -88,19 +158,17 @@ func (s *sidekiqWorkStep) commands(dst []command, _ time.Time) []command {
 func (s *sidekiqWorkStep) outcome(replies []reply, now time.Time) outcome {
 	c := &counts{replies: replies}
 	w := newSidekiqWork()
-	w.unknown = len(s.processes) == sidekiqProcesses
+	w.unknown = len(s.processes) == sidekiqProcesses || s.truncated
+	w.denied = s.denied
 	for _, process := range s.processes {
-		for _, job := range c.texts(-1) {
-			queue, known := namedQueue(job)
-			if known && queue == s.name {
-				w.inFlight++
-			}
-			w.unknown = w.unknown || !known
+		w.take(c, process, s.name)
+	}
+	for _, l := range s.lists {
+		if !c.allowed() {
+			w.denied = true
+			continue
 		}
-		about := c.texts(2)
-		if info, beat := about[0], about[1]; info != "" && sidekiqServes(info, s.name) {
-			w.beats[process] = c.timeOf(beat)
-		}
+		w.kept[l.identity] += c.number()
 	}
 	if c.err != nil {
 		return fail(c.err)
@@ -108,16 +176,78 @@ func (s *sidekiqWorkStep) outcome(replies []reply, now time.Time) outcome {
 	return s.finish(s.reading, w, now)
 }
 
-// sidekiqWork is what processes said of their work for one queue.
+// sidekiqWork is what processes reported of their work for one queue, and what private
+// lists hold.
 type sidekiqWork struct {
-	inFlight int64
+	// reported are the jobs that a process works on, kept those in private lists, by the
+	// identity of the process.
+	reported, kept map[string]int64
 	// unknown says that there may be more.
 	unknown bool
+	// denied says that the server does not allow to read the private lists.
+	denied bool
 	// beats are when each process that serves the queue was last heard of, by its clock.
 	beats map[string]time.Time
 }
 
-func newSidekiqWork() sidekiqWork { return sidekiqWork{beats: make(map[string]time.Time)} }
+func newSidekiqWork() sidekiqWork {
+	return sidekiqWork{reported: make(map[string]int64), kept: make(map[string]int64), beats: make(map[string]time.Time)}
+}
+
+// take takes the replies about one process.
+func (w *sidekiqWork) take(c *counts, process, queue string) {
+	var all, own int64
+	for range sidekiqWorkKeys {
+		for _, job := range c.texts(-1) {
+			all++
+			of, known := namedQueue(job)
+			if known && of == queue {
+				own++
+			}
+			w.unknown = w.unknown || !known
+		}
+	}
+	w.reported[process] = own
+	about := c.texts(3)
+	info, beat, busy := about[0], about[1], about[2]
+	if info == "" || !sidekiqServes(info, queue) {
+		return
+	}
+	w.beats[process] = c.timeOf(beat)
+	// A version that keeps its work elsewhere still reports how much it is.
+	if n, err := strconv.ParseInt(busy, 10, 64); err == nil && n > all {
+		w.unknown = true
+	}
+}
+
+// inFlight returns how many jobs are taken and not done. A job that is in a private list
+// is reported by its process as well, a heartbeat later, so of each process the larger
+// number counts. The lists of a process that reports nothing are those of a killed one.
+func (w sidekiqWork) inFlight() int64 {
+	byHost := make(map[string]string, len(w.reported))
+	for process := range w.reported {
+		byHost[hostAndPID(process)] = process
+	}
+	kept := make(map[string]int64, len(w.kept))
+	for identity, n := range w.kept {
+		// A nonce of a reliable fetch is not that of Sidekiq, unless it is super_fetch.
+		if _, reports := w.reported[identity]; !reports {
+			if process, reports := byHost[hostAndPID(identity)]; reports {
+				identity = process
+			}
+		}
+		kept[identity] += n
+	}
+	var total int64
+	for process, n := range w.reported {
+		total += max(n, kept[process])
+		delete(kept, process)
+	}
+	for _, n := range kept {
+		total += n
+	}
+	return total
+}
 
 // sidekiqServes tells whether a process takes jobs of a queue; one that does not say
 // what it takes may.

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,24 +83,13 @@ func TestWakesOfOneKey(t *testing.T) {
 		source := openServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
 		one, two, other := stream("s", "one"), stream("s", "two"), stream("other", "one")
-		backlogtest.Arm(t, source, ear, one, two, other)
+		p := newProbe(t, source, ear, server)
+		p.settle(t)
+		backlogtest.Arm(t, source, ear, one, two, other, p.query)
 		server.Do("XADD", "s", "*", "a", "b")
-		woken := map[backlog.Query]bool{}
-		for !woken[one] || !woken[two] {
-			select {
-			case w := <-wakesOf(t, source):
-				if w.Everything {
-					t.Error("everything is woken")
-				}
-				for _, q := range w.Queries {
-					woken[q] = true
-				}
-			case <-time.After(10 * time.Second):
-				t.Fatalf("woken are only %v", woken)
-			}
-		}
-		if woken[other] {
-			t.Error("a query of another key is woken")
+		woken := p.drain(t)
+		if !slices.Contains(woken, one) || !slices.Contains(woken, two) || slices.Contains(woken, other) {
+			t.Errorf("woken are %v, want both queries of the key and not that of another", woken)
 		}
 	})
 }
@@ -115,10 +105,13 @@ func TestArmedOnce(t *testing.T) {
 			ear := backlogtest.Listen(t, source)
 			q := list("jobs")
 			backlogtest.Arm(t, source, ear, q)
+			p := newProbe(t, source, ear, server)
+			p.settle(t)
 			server.Do("LPUSH", "jobs", "a")
 			ear.Await(t, q)
 			server.Do("LPUSH", "jobs", "b")
-			if !ear.Quiet(q, 50*time.Millisecond) {
+			// What is reported of the second one is reported before the change of the probe.
+			if slices.Contains(p.drain(t), q) {
 				t.Error("woken twice after one read")
 			}
 		})
@@ -169,7 +162,8 @@ func TestFrozen(t *testing.T) {
 			if !errors.Is(r.Err, backlog.ErrUnavailable) || r.Armed {
 				t.Fatalf("a frozen server reads as %+v", r)
 			}
-			if took := time.Since(begin); took > limit+time.Second {
+			// Not the bounds of the connection, which are minutes.
+			if took := time.Since(begin); took > limit+time.Minute {
 				t.Errorf("a read of at most %s took %s", limit, took)
 			}
 		}

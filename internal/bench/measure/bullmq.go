@@ -18,7 +18,7 @@ const bullmqQueues = 2000
 
 // bullmq reads queues of BullMQ that exist and are empty: named one by one, and found
 // by a pattern in one trigger. Beside both the bare client sends the same commands,
-// eleven for each queue, in one pipeline.
+// fourteen for each queue, in one pipeline.
 func bullmq(ctx context.Context, source backlog.Source, bare *goredis.Client) ([]figure.Figure, error) {
 	names := make([]string, bullmqQueues)
 	queries := make([]backlog.Query, bullmqQueues)
@@ -65,10 +65,12 @@ func bullmqBare(ctx context.Context, client *goredis.Client, names []string) err
 			pipe.LLen(ctx, key(list))
 			pipe.LIndex(ctx, key(list), -1)
 		}
-		pipe.ZCard(ctx, key("prioritized"))
+		for _, set := range []string{"prioritized", "groups", "groups:limit", "groups:max"} {
+			pipe.ZCard(ctx, key(set))
+		}
 		pipe.LLen(ctx, key("active"))
-		pipe.HMGet(ctx, key("meta"), "paused", "concurrency")
-		pipe.Exists(ctx, key("meta"))
+		pipe.HMGet(ctx, key("meta"), "paused", "concurrency", "opts.maxLenEvents")
+		pipe.Exists(ctx, key("meta-paused"))
 	}
 	// An empty list has no element.
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, goredis.Nil) {

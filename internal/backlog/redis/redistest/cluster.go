@@ -19,12 +19,19 @@ type Cluster struct {
 
 const clusterSlots = 16384
 
+// How long a node does not answer before it counts as down. Until a test allows a
+// failover no node does, so that on a busy machine none is replaced that is only slow.
+const (
+	nodeNeverDown = 3_600_000
+	nodeSoonDown  = 1000
+)
+
 // StartCluster starts a cluster and waits until it serves. replicas is their number
-// for each master.
+// for each master. A master that is down is replaced once AllowFailover was called.
 func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Cluster {
 	t.Helper()
 	options = append(slices.Clone(options), WithConfig(
-		"cluster-enabled yes", "cluster-node-timeout 1000", "cluster-require-full-coverage no",
+		"cluster-enabled yes", fmt.Sprint("cluster-node-timeout ", nodeNeverDown), "cluster-require-full-coverage no",
 		"cluster-replica-validity-factor 0", "repl-diskless-sync-delay 0",
 	))
 	c := &Cluster{}
@@ -168,8 +175,20 @@ func (s *Server) servesCluster() bool {
 		strings.Contains(info, fmt.Sprintf("cluster_slots_ok:%d", clusterSlots))
 }
 
+// AllowFailover makes the nodes other than the master at the place i, which is down or
+// about to be, replace it after a second or two.
+func (c *Cluster) AllowFailover(i int) { c.setNodeTimeout(i, nodeSoonDown) }
+
+func (c *Cluster) setNodeTimeout(down int, milliseconds int) {
+	for _, s := range c.all() {
+		if s != c.Masters[down] {
+			s.Do("CONFIG", "SET", "cluster-node-timeout", milliseconds)
+		}
+	}
+}
+
 // AwaitFailover waits until a replica of the master at the place i has taken over and
-// returns it.
+// returns it. From then on no node counts as down.
 func (c *Cluster) AwaitFailover(t testing.TB, i int) *Server {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -177,6 +196,7 @@ func (c *Cluster) AwaitFailover(t testing.TB, i int) *Server {
 		for _, r := range c.Replicas[i] {
 			info, err := r.client.Info(t.Context(), "replication").Result()
 			if err == nil && strings.Contains(info, "role:master") {
+				c.setNodeTimeout(i, nodeNeverDown)
 				return r
 			}
 		}

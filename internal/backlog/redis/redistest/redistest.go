@@ -22,8 +22,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// patience bounds the wait for a server to do what it was asked to.
-const patience = 20 * time.Second
+// patience bounds the wait for a server to do what it was asked to. It is long because
+// it passes only where something is wrong, and a busy machine takes its time.
+const patience = time.Minute
+
+// answerTime bounds the wait for one answer of a server that is starting.
+const answerTime = 10 * time.Second
 
 // A Server is one server process.
 type Server struct {
@@ -121,7 +125,7 @@ func (s *Server) Certificates() *Certificates { return s.secure }
 func (s *Server) NewClient(change func(*redis.Options)) *redis.Client {
 	options := &redis.Options{
 		Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1, Protocol: 2, DisableIdentity: true,
-		DialTimeout: 2 * time.Second, ReadTimeout: 5 * time.Second, ContextTimeoutEnabled: true,
+		DialTimeout: patience, ReadTimeout: patience, ContextTimeoutEnabled: true,
 	}
 	if s.secure != nil {
 		options.TLSConfig = s.secure.Client
@@ -261,18 +265,18 @@ func (s *Server) awaitAnswer(pid int, exited <-chan struct{}) error {
 // has taken the port.
 func (s *Server) answers(pid int) error {
 	// The client library would log each port that is not open yet.
-	probe, err := net.DialTimeout("tcp", s.Addr(), time.Second) //nolint:noctx // bounded
+	probe, err := net.DialTimeout("tcp", s.Addr(), answerTime) //nolint:noctx // bounded
 	if err != nil {
 		return err
 	}
 	_ = probe.Close()
-	options := &redis.Options{Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1, PoolSize: 1, DisableIdentity: true, Protocol: 2}
+	options := &redis.Options{Addr: s.Addr(), MaxRetries: -1, DialerRetries: 1, PoolSize: 1, DisableIdentity: true, Protocol: 2, ReadTimeout: answerTime}
 	if s.secure != nil {
 		options.TLSConfig = s.secure.Client
 	}
 	client := redis.NewClient(options)
 	defer func() { _ = client.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
 	defer cancel()
 	if err = client.Ping(ctx).Err(); err == nil {
 		var info string

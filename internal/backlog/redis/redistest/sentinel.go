@@ -20,8 +20,15 @@ type Group struct {
 	Sentinels []*Server
 }
 
+// How long a master does not answer before it counts as down. Until a test allows a
+// failover no master does, so that on a busy machine none is replaced that is only slow.
+const (
+	neverDown = 3_600_000
+	soonDown  = 500
+)
+
 // StartSentinel starts a master, two replicas and three sentinels, and waits until
-// all know each other. A master that is down is replaced after a second or two.
+// all know each other. A master that is down is replaced once AllowFailover was called.
 func StartSentinel(t testing.TB, options ...Option) *Group {
 	t.Helper()
 	g := &Group{Name: "mymaster"}
@@ -41,7 +48,7 @@ func StartSentinel(t testing.TB, options ...Option) *Group {
 	for range 3 {
 		g.Sentinels = append(g.Sentinels, start(t, []string{"--sentinel"}, []Option{binary, WithConfig(
 			fmt.Sprintf("sentinel monitor %s %s %d 2", g.Name, master.host, master.port),
-			"sentinel down-after-milliseconds "+g.Name+" 500",
+			fmt.Sprintf("sentinel down-after-milliseconds %s %d", g.Name, neverDown),
 			"sentinel failover-timeout "+g.Name+" 5000",
 			"sentinel parallel-syncs "+g.Name+" 2",
 		)}))
@@ -54,6 +61,13 @@ func StartSentinel(t testing.TB, options ...Option) *Group {
 		})
 	}
 	return g
+}
+
+// AllowFailover makes the sentinels replace a master that is down, after a second or two.
+func (g *Group) AllowFailover() {
+	for _, s := range g.Sentinels {
+		s.Do("SENTINEL", "SET", g.Name, "down-after-milliseconds", soonDown)
+	}
 }
 
 // Addrs are the addresses of the sentinels.
@@ -82,7 +96,8 @@ func (g *Group) Master(t testing.TB) *Server {
 }
 
 // AwaitFailover waits until the sentinels have made another server than old the
-// master, and until it says so itself. It returns it.
+// master, and until it says so itself. It returns it. From then on no master counts as
+// down.
 func (g *Group) AwaitFailover(t testing.TB, old *Server) *Server {
 	t.Helper()
 	var now *Server
@@ -94,6 +109,9 @@ func (g *Group) AwaitFailover(t testing.TB, old *Server) *Server {
 		info, err := now.client.Info(t.Context(), "replication").Result()
 		return err == nil && strings.Contains(info, "role:master")
 	})
+	for _, s := range g.Sentinels {
+		s.Do("SENTINEL", "SET", g.Name, "down-after-milliseconds", neverDown)
+	}
 	return now
 }
 

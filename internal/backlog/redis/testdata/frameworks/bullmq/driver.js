@@ -1,13 +1,15 @@
 // Drives BullMQ for the test of its layout. The argument is the host:port of the server.
 'use strict';
 
-const { FlowProducer, Queue, Worker } = require('bullmq');
+// Only BullMQ 1 has a QueueScheduler.
+const { FlowProducer, Queue, QueueScheduler, Worker } = require('bullmq');
 
 const { serve } = require('../driver.js');
 
 const [host, port] = process.argv[2].split(':');
 const connection = { host, port: Number(port), maxRetriesPerRequest: null };
 const queues = new Map();
+const major = parseInt(require('bullmq/package.json').version, 10);
 
 function queueOf(name, prefix) {
   const id = `${prefix}:${name}`;
@@ -34,15 +36,23 @@ const operations = {
     await producer.close();
     return true;
   },
+  // Before BullMQ 4 prioritized jobs are among those that wait.
   counts: (name, prefix) => queueOf(name, prefix)
-    .getJobCounts('wait', 'paused', 'prioritized', 'delayed', 'active', 'waiting-children', 'completed', 'failed'),
+    .getJobCounts(...['prioritized'].slice(Number(major < 4)), 'wait', 'paused', 'delayed', 'active', 'waiting-children', 'completed', 'failed'),
   dueBefore: (name, prefix, ms) => queueOf(name, prefix).getDelayedCount(ms),
   pause: async (name, prefix) => (await queueOf(name, prefix).pause(), true),
   resume: async (name, prefix) => (await queueOf(name, prefix).resume(), true),
   setGlobalConcurrency: async (name, prefix, n) => (await queueOf(name, prefix).setGlobalConcurrency(n), true),
   obliterate: async (name, prefix) => (await queueOf(name, prefix).obliterate({ force: true }), true),
-  // A worker that is to finish does so with every job, whatever its name.
-  work: async (name, prefix, concurrency, { finish, ...options } = {}) => {
+  // A worker that is to finish does so with every job, whatever its name. In BullMQ 1 it
+  // is the scheduler that looks for stalled jobs, and moves those that are due.
+  work: async (name, prefix, concurrency, { finish, alone, ...options } = {}) => {
+    if (QueueScheduler && !alone) {
+      const { stalledInterval = 30_000 } = options;
+      const scheduler = new QueueScheduler(name, { connection, prefix, stalledInterval });
+      scheduler.on('error', () => {});
+      await scheduler.waitUntilReady();
+    }
     const process = finish ? async () => {} : handle;
     const worker = new Worker(name, process, { connection, prefix, concurrency, ...options });
     worker.on('error', () => {});

@@ -1,10 +1,10 @@
-// Drives Resque for the tests. "driver.js worker QUEUE" is a worker.
+// Drives Resque for the tests. "driver.js worker QUEUE" is a worker, "driver.js scheduler" a scheduler.
 const path = require("node:path");
 const { createRequire } = require("node:module");
 const { serve } = require("../driver.js");
 
 const installed = createRequire(path.join(process.env.FRAMEWORK, "package.json"));
-const { Queue, Worker, Plugins } = installed("node-resque");
+const { Queue, Scheduler, Worker, Plugins } = installed("node-resque");
 
 const [host, port] = process.env.REDIS_ADDRESS.split(":");
 const connection = { host, port: Number(port), namespace: process.env.NAMESPACE };
@@ -51,6 +51,13 @@ async function main() {
     worker.on("error", () => {});
     await worker.connect();
     await worker.start();
+    return;
+  }
+  if (role === "scheduler") {
+    const scheduler = new Scheduler({ connection, timeout: 50 });
+    scheduler.on("error", () => {});
+    await scheduler.connect();
+    await scheduler.start();
     return;
   }
   const queue = new Queue({ connection }, jobs);

@@ -1,12 +1,19 @@
 # Drives Sidekiq for the tests: each line of the input is a JSON array, a command with its
-# arguments, and is answered by {"result": ...} or {"error": ...}. "driver.rb worker QUEUE..." is a worker, and
-# "driver.rb slow QUEUE..." one on a machine so busy that its heartbeat is on its way for seconds when it takes a job.
+# arguments, and is answered by {"result": ...} or {"error": ...}. "driver.rb worker QUEUE..." is a worker,
+# "driver.rb slow QUEUE..." one on a machine so busy that its heartbeat is on its way for seconds when it takes a job,
+# and "driver.rb reliable QUEUE..." one that keeps its jobs in private lists with names as of GitLab's gem.
+# With NAMESPACE all keys have that namespace, by redis-namespace.
 require "json"
+require "securerandom"
 require "sidekiq"
 require "sidekiq/api"
 
-Sidekiq.configure_client { |c| c.logger = nil }
-Sidekiq.configure_server { |c| c.logger.level = Logger::WARN }
+def connect(c)
+  c.redis = {url: ENV.fetch("REDIS_URL"), namespace: ENV["NAMESPACE"]} if ENV["NAMESPACE"]
+end
+
+Sidekiq.configure_client { |c| c.logger = nil; connect(c) }
+Sidekiq.configure_server { |c| c.logger.level = Logger::WARN; connect(c) }
 
 class SleepJob
   include Sidekiq::Job
@@ -20,8 +27,31 @@ class FailJob
   def perform = raise("as it should")
 end
 
-if %w[worker slow].include?(ARGV[0])
+# Moves a job to a private list of the process, and removes it from there when it is done.
+module PrivateLists
+  NONCE = SecureRandom.hex(6)
+  Work = Struct.new(:queue, :job) do
+    def queue_name = queue.delete_prefix("queue:")
+    def list = "working:#{queue}:#{Socket.gethostname}:#{Process.pid}:#{NONCE}"
+    def acknowledge = Sidekiq.redis { |c| c.lrem(list, 1, job) }
+    def requeue = Sidekiq.redis { |c| c.rpush(queue, job) } && acknowledge
+  end
+
+  def retrieve_work
+    @queues.uniq.each do |queue|
+      work = Work.new(queue)
+      work.job = Sidekiq.redis { |c| c.rpoplpush(queue, work.list) }
+      return work if work.job
+    end
+    sleep(0.05) && nil
+  end
+
+  def bulk_requeue(*) = nil
+end
+
+if %w[worker slow reliable].include?(ARGV[0])
   require "sidekiq/cli"
+  Sidekiq::BasicFetch.prepend(PrivateLists) if ARGV[0] == "reliable"
   if ARGV[0] == "slow"
     Sidekiq::Launcher.prepend(Module.new do
       # It comes between what a heartbeat says of the work and its time.
@@ -42,6 +72,9 @@ def entry(set, jid) = set.find { |job| job.jid == jid }
 
 def of(set, queue) = set.select { |job| job.queue == queue }
 
+# Before Sidekiq 6.5 they are in a class that a new one then took over.
+def works = (Sidekiq.const_defined?(:WorkSet) ? Sidekiq::WorkSet : Sidekiq::Workers).new
+
 def counts(queue)
   q = Sidekiq::Queue.new(queue)
   future = of(Sidekiq::ScheduledSet.new, queue) + of(Sidekiq::RetrySet.new, queue)
@@ -50,7 +83,7 @@ def counts(queue)
     size: q.size,
     due: future.count { |job| job.at <= now },
     next: future.map { |job| job.at.to_f }.select { |at| at > now.to_f }.min || 0,
-    work: Sidekiq::WorkSet.new.count { |_, _, work| work.queue == queue },
+    work: works.count { |_, _, work| (work.is_a?(Hash) ? work["queue"] : work.queue) == queue },
     processes: Sidekiq::ProcessSet.new.count { |process| process["queues"].include?(queue) },
     latency: q.latency,
     retries: of(Sidekiq::RetrySet.new, queue).size,

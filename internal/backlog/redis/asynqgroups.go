@@ -1,0 +1,117 @@
+package redis
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// asynqGroups is how many groups of a queue are looked into.
+const asynqGroups = 100
+
+// An asynqDetailStep asks for the names of groups, and since when the next task has
+// been pending.
+type asynqDetailStep struct {
+	*asynqStep
+	reading backlog.Reading
+	groups  int64
+	next    string // id of the next task; empty if not to be asked for
+	others  bool   // says that there are tasks whose age is not known
+}
+
+func (s *asynqDetailStep) commands(dst []command, _ time.Time) []command {
+	if s.next != "" {
+		task := s.key("t:" + s.next)
+		dst = append(dst, command{key: task, args: []any{"HGET", task, "pending_since"}})
+	}
+	if s.groups > 0 {
+		groups := s.key("groups")
+		dst = append(dst, command{key: groups, args: []any{"SRANDMEMBER", groups, asynqGroups}})
+	}
+	return dst
+}
+
+func (s *asynqDetailStep) outcome(replies []reply, _ time.Time) outcome {
+	c := &counts{replies: replies}
+	r := s.reading
+	if s.next != "" {
+		since, err := c.pendingSince()
+		if err != nil {
+			return fail(err)
+		}
+		if !since.IsZero() {
+			r.Oldest = backlog.Age{Since: earlier(since, r.Oldest.Since), Kind: backlog.AgeExact}
+			if s.others {
+				r.Oldest.Kind = backlog.AgeLowerBound
+			}
+		}
+	}
+	if s.groups == 0 {
+		return done(r)
+	}
+	names := c.texts(-1)
+	if c.err != nil {
+		return fail(c.err)
+	}
+	if len(names) == 0 {
+		// They went to be aggregated between the two round trips.
+		r.Due += s.groups
+		r.Quality = backlog.LowerBound
+		return done(r)
+	}
+	return outcome{next: &asynqGroupsStep{asynqStep: s.asynqStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
+}
+
+// pendingSince takes the reply that tells since when a task has been pending; zero if
+// it was taken in the meantime, or was given back by a worker, which leaves no time.
+func (c *counts) pendingSince() (time.Time, error) {
+	text, found := c.text()
+	if c.err != nil || !found {
+		return time.Time{}, c.err
+	}
+	ns, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ns <= 0 {
+		return time.Time{}, fmt.Errorf("%w: %q where a time in nanoseconds belongs", errReply, text)
+	}
+	return time.Unix(0, ns), nil
+}
+
+// An asynqGroupsStep counts the tasks that wait in groups.
+type asynqGroupsStep struct {
+	*asynqStep
+	reading backlog.Reading
+	names   []string
+	more    int64 // groups beyond these
+}
+
+func (s *asynqGroupsStep) commands(dst []command, _ time.Time) []command {
+	for _, name := range s.names {
+		group := s.key("g:" + name)
+		dst = append(dst, command{key: group, args: []any{"ZCARD", group}})
+	}
+	return dst
+}
+
+func (s *asynqGroupsStep) outcome(replies []reply, _ time.Time) outcome {
+	c := &counts{replies: replies}
+	r := s.reading
+	more := s.more
+	for range s.names {
+		n := c.number()
+		if n == 0 {
+			// It went to be aggregated after these sets were counted.
+			more++
+		}
+		r.Due += n
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	if more > 0 {
+		r.Due += more
+		r.Quality = backlog.LowerBound
+	}
+	return done(r)
+}

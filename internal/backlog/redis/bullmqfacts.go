@@ -1,0 +1,120 @@
+package redis
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// bullmqFacts are what a bullmqStep has read.
+type bullmqFacts struct {
+	reading backlog.Reading
+	// wait and paused are how many jobs are on these lists.
+	wait, paused int64
+	// groups is how many groups of BullMQ Pro have jobs that wait.
+	groups int64
+	// ids are those of the jobs at the ends of the lists, and of the next prioritized
+	// one; inOrder says that a worker takes the oldest first, but for lifo.
+	ids     []string
+	inOrder bool
+	// concurrency is what meta says of it.
+	concurrency string
+	// isPaused is what meta says. isBullPaused is what Bull says, which writes nothing
+	// else into meta.
+	isPaused, isBullPaused bool
+	// isBullMQ says that meta was written by BullMQ.
+	isBullMQ bool
+}
+
+// facts takes the replies.
+func (s *bullmqStep) facts(c *counts) bullmqFacts {
+	f := bullmqFacts{inOrder: true}
+	later := c.delayed(bullmqClock)
+	var pausedIDs []string
+	f.wait, f.ids = c.bullmqList(s.withAge)
+	f.paused, pausedIDs = c.bullmqList(s.withAge)
+	prioritized := c.number()
+	if s.withAge {
+		f.ids = append(append(f.ids, pausedIDs...), c.texts(-1)...)
+		f.inOrder = prioritized == 0
+		f.inOrder = c.number() == 0 && f.inOrder
+	}
+	for range bullmqGroupSets() {
+		f.groups += c.number()
+	}
+	active := c.number()
+	meta := c.texts(3)
+	f.isPaused, f.concurrency, f.isBullMQ = meta[0] != "", meta[1], meta[2] != ""
+	f.isBullPaused = c.number() > 0 && !f.isBullMQ
+	f.reading = backlog.Reading{
+		Ready: f.wait + f.paused + prioritized, Due: later.due, InFlight: backlog.Exactly(active), NextDue: later.next,
+	}
+	f.reading.Oldest = later.age(f.reading.Ready + f.groups)
+	return f
+}
+
+// pause completes the reading with whether the queue is paused. While Bull's is, nothing
+// is taken from the list paused, but what is on wait still is: a job that Bull 3.0 has
+// delayed comes to it. Of a queue that is not paused, nothing is taken from the list
+// paused either: resuming renames it, but BullMQ 6 resumes a queue that an older version
+// has paused by 7000 jobs at once.
+func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
+	r := &f.reading
+	r.Paused = f.isPaused || f.isBullPaused || nothing
+	if f.isBullPaused && f.wait > 0 {
+		r.Paused = false
+		r.Ready -= f.paused
+		return
+	}
+	since, orphaned := s.left.beyondGrace(f.paused > 0 && !r.Paused, now)
+	if !orphaned {
+		return
+	}
+	o := newOrphans(s.params)
+	r.Ready += o.add(f.paused, since, now) - f.paused
+	o.mark(r, "the queue is not paused, but there are jobs on its list "+s.key("paused")+", which nothing takes until the queue is resumed once more")
+}
+
+// bullmqList takes the replies that tell of a list of ids, and returns how many jobs
+// it has and, if asked for, the ids at its ends, the next one last. BullMQ 4 left a
+// marker at that end of the list, for workers that wait for a delayed job: it is none.
+func (c *counts) bullmqList(withEnds bool) (n int64, ends []string) {
+	n = c.number()
+	next, _ := c.text()
+	if strings.HasPrefix(next, "0:") {
+		n = max(0, n-1)
+	}
+	if !withEnds {
+		return n, nil
+	}
+	last, _ := c.text()
+	for _, id := range []string{last, next} {
+		if id != "" && !strings.HasPrefix(id, "0:") {
+			ends = append(ends, id)
+		}
+	}
+	return n, ends
+}
+
+// bullmqConcurrency parses the number of jobs that all workers together may work on,
+// 0 if there is no limit. A limit below 1 hands out nothing, like a pause.
+func bullmqConcurrency(text string) (limit int64, nothing bool, err error) {
+	if text == "" {
+		return 0, false, nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || math.IsNaN(n):
+		return 0, false, fmt.Errorf("%w: %q where the concurrency of a queue belongs", errReply, text)
+	case n <= 0:
+		return 0, true, nil
+	case n > math.MaxInt32:
+		return 0, false, nil
+	default:
+		return int64(math.Ceil(n)), false, nil
+	}
+}

@@ -1,0 +1,85 @@
+package redis
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// bullmqGroups is how many groups of a queue are looked into, of each state.
+const bullmqGroups = 100
+
+// bullmqGroupSets are the sorted sets that name the groups of BullMQ Pro in which jobs
+// wait: those whose turn comes, those that have reached their rate limit, and those that
+// have reached their concurrency. Paused groups are in a set of their own, and hand out
+// nothing. A group is in one set.
+//
+// BullMQ Pro is not public, so nothing here is tested with the library itself: the keys
+// are those that reports and inspectors of it name, such as
+// https://github.com/taskforcesh/bullmq/issues/3929.
+func bullmqGroupSets() [3]string { return [...]string{"groups", "groups:limit", "groups:max"} }
+
+// A bullmqGroupsStep asks for the names of groups of BullMQ Pro.
+type bullmqGroupsStep struct {
+	*bullmqStep
+	facts bullmqFacts
+}
+
+func (s *bullmqGroupsStep) commands(dst []command, _ time.Time) []command {
+	for _, set := range bullmqGroupSets() {
+		dst = append(dst, command{key: s.key(set), args: []any{"ZRANGE", s.key(set), 0, strconv.Itoa(bullmqGroups - 1)}})
+	}
+	return dst
+}
+
+func (s *bullmqGroupsStep) outcome(replies []reply, _ time.Time) outcome {
+	c := &counts{replies: replies}
+	var groups []string
+	for range bullmqGroupSets() {
+		groups = append(groups, c.texts(-1)...)
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	return outcome{next: &bullmqGroupStep{bullmqGroupsStep: s, groups: groups}}
+}
+
+// A bullmqGroupStep counts the jobs that wait in groups of BullMQ Pro.
+type bullmqGroupStep struct {
+	*bullmqGroupsStep
+	groups []string
+}
+
+func (s *bullmqGroupStep) commands(dst []command, _ time.Time) []command {
+	for _, group := range s.groups {
+		list := s.key("groups:" + group)
+		dst = append(dst,
+			command{key: list, args: []any{"LLEN", list}},
+			command{key: list + ":p", args: []any{"ZCARD", list + ":p"}},
+		)
+	}
+	return dst
+}
+
+func (s *bullmqGroupStep) outcome(replies []reply, now time.Time) outcome {
+	c := &counts{replies: replies}
+	var jobs int64
+	for range s.groups {
+		jobs += c.number() + c.number()
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	r := &s.facts.reading
+	// Groups that were not looked into have a job each.
+	r.Ready += jobs + max(0, s.facts.groups-int64(len(s.groups)))
+	if r.Backlog() == 0 {
+		// There are groups, and nothing is known to say that their jobs are elsewhere.
+		r.Ready = 1
+	}
+	s.facts.inOrder = false
+	r.Quality = max(r.Quality, backlog.LowerBound)
+	r.AddWarning("the queue has groups of BullMQ Pro (" + s.key("groups") + "), whose keys are not public: their jobs are counted as far as the keys are known")
+	return s.next(s.facts, now)
+}

@@ -1,0 +1,220 @@
+package redis
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+const (
+	// resquePrune is after how long without a heartbeat a worker is dead to Resque.
+	// https://github.com/resque/resque/blob/master/lib/resque.rb, DEFAULT_PRUNE_INTERVAL
+	resquePrune = 5 * time.Minute
+	// resqueStuck is after how long without a ping the scheduler of node-resque has
+	// removed a worker: an hour, and time to do so.
+	// https://github.com/actionhero/node-resque/blob/main/src/core/scheduler.ts, stuckWorkerTimeout
+	resqueStuck = 65 * time.Minute
+	// resqueOverdue is for how long a job is due when no scheduler moves it. One that runs
+	// does so every 5 s.
+	resqueOverdue = 5 * time.Minute
+)
+
+const (
+	resqueSilentText    = "a worker that holds jobs has sent no heartbeat for more than 5m, and nothing removes it: Resque does so only when a worker starts, node-resque only by a scheduler or cleanOldWorkers"
+	resqueOverdueText   = "delayed jobs have been due for more than 5m, and no scheduler holds its lock"
+	resqueNoHeartbeats  = "the server does not allow HMGET of workers:heartbeat, so whether the workers that hold jobs are alive is not known"
+	resqueHeartbeatsKey = "workers:heartbeat"
+)
+
+// resqueLocks are the ends of the keys that a scheduler holds while it runs: those of
+// resque-scheduler, which adds the namespace to a name with the namespace in it, and the
+// one of node-resque. A prefix of the lock (RESQUE_SCHEDULER_MASTER_LOCK_PREFIX) hides the
+// first two; jobs that stay due for long show all the same that nothing moves them.
+// https://github.com/resque/resque-scheduler/blob/master/lib/resque/scheduler/locking.rb
+func (s *resqueStep) locks() [3]string {
+	const master = "resque_scheduler_master_lock"
+	return [3]string{s.key(s.key(master)), s.key(master), s.key("resque_scheduler_leader_lock")}
+}
+
+// resqueSchedulers is what the locks say.
+type resqueSchedulers struct {
+	// known says that the server allowed to look.
+	known bool
+	// any is a scheduler of any kind, node one of node-resque.
+	any, node bool
+}
+
+// schedulers takes the replies about the locks.
+func (s *resqueStep) schedulers(c *counts) resqueSchedulers {
+	r := resqueSchedulers{known: true}
+	for range s.locks() {
+		if !c.allowed() {
+			r.known, r.node = false, false
+			continue
+		}
+		r.node = c.number() > 0
+		r.any = r.any || r.node
+	}
+	return r
+}
+
+// absent reports whether no scheduler moves what is due.
+func (r resqueSchedulers) absent() bool { return r.known && !r.any }
+
+// resqueHeartbeats are when workers were last heard of, in the order of the workers; zero
+// if they never were, as those of Resque before 1.26.
+type resqueHeartbeats struct {
+	// ruby are those of Resque, by the clock of the server, and newest the last of them.
+	ruby   []time.Time
+	newest time.Time
+	// node are those of node-resque, by the clocks of the workers; nil if not asked for.
+	node []time.Time
+	// denied says that the server does not allow to read those of Resque.
+	denied bool
+}
+
+// pingKey returns the key of a worker's ping in node-resque, which takes the first two
+// parts of a longer identity for the name.
+func (s *resqueStep) pingKey(worker string) string {
+	name, rest, _ := strings.Cut(worker, ":")
+	if second, _, found := strings.Cut(rest, ":"); found {
+		name += ":" + second
+	}
+	return s.key("worker:ping:" + name)
+}
+
+// heartbeatCommands appends the commands that ask for the heartbeats of workers.
+func (s *resqueStep) heartbeatCommands(dst []command, workers []string) []command {
+	if len(workers) == 0 {
+		return dst
+	}
+	key := s.key(resqueHeartbeatsKey)
+	all := []any{"HMGET", key}
+	for _, worker := range workers {
+		all = append(all, worker)
+	}
+	dst = append(dst, command{key: key, args: all})
+	if !s.withoutPings {
+		for _, worker := range workers {
+			key := s.pingKey(worker)
+			dst = append(dst, command{key: key, args: []any{"GET", key}})
+		}
+	}
+	return dst
+}
+
+// heartbeats takes the replies to them. The pings are left out of the next read if all
+// workers have heartbeats of Resque.
+func (s *resqueStep) heartbeats(c *counts, workers []string) resqueHeartbeats {
+	h := resqueHeartbeats{ruby: make([]time.Time, len(workers))}
+	if len(workers) == 0 {
+		return h
+	}
+	asked := !s.withoutPings
+	s.withoutPings = true
+	if h.denied = !c.allowed(); !h.denied {
+		for i, text := range c.texts(len(workers)) {
+			at, err := time.Parse(time.RFC3339, text)
+			if err != nil {
+				s.withoutPings = false
+				continue
+			}
+			h.ruby[i] = at
+			if at.After(h.newest) {
+				h.newest = at
+			}
+		}
+	}
+	if asked {
+		h.node = make([]time.Time, len(workers))
+		for i := range workers {
+			if c.allowed() {
+				ping, _ := c.text()
+				h.node[i] = resquePing(ping)
+			}
+		}
+	}
+	return h
+}
+
+// resquePing returns when a worker of node-resque sent a ping; zero if it does not say.
+func resquePing(text string) time.Time {
+	var ping struct {
+		Time float64 `json:"time"`
+	}
+	if err := json.Unmarshal([]byte(text), &ping); err != nil {
+		return time.Time{}
+	}
+	return clockSeconds.time(ping.Time)
+}
+
+// silentSince returns since when a worker has been silent whose job nothing will move;
+// zero if it is alive, or nothing is known of it, or something will.
+//
+// A worker of Resque that starts removes all dead ones. So without a living worker the
+// first replica does so, and its job counts. Beside a living one it stays until another
+// starts. Heartbeats are compared with the newest one, since the clock is the server's.
+func (h resqueHeartbeats) silentSince(worker int, schedulers resqueSchedulers, now time.Time) time.Time {
+	if at := h.ruby[worker]; !at.IsZero() {
+		if now.Sub(h.newest) <= resquePrune && h.newest.Sub(at) > resquePrune {
+			return at
+		}
+		return time.Time{}
+	}
+	if h.node == nil || h.node[worker].IsZero() {
+		return time.Time{}
+	}
+	bound := resquePrune
+	if schedulers.node || !schedulers.known {
+		bound = resqueStuck
+	}
+	if at := h.node[worker]; now.Sub(at) > bound {
+		return at
+	}
+	return time.Time{}
+}
+
+// inFlight takes what the workers work on, and reports whether that is all.
+func (s *resqueJobsStep) inFlight(c *counts, schedulers resqueSchedulers, o *orphans, now time.Time) (n int64, told bool) {
+	told = len(s.workers) < resqueWorkers
+	var busy []int
+	for i := range s.workers {
+		job, found := c.text()
+		if !found {
+			continue
+		}
+		queue, known := namedQueue(job)
+		told = told && known
+		if known && queue == s.name {
+			busy = append(busy, i)
+		}
+	}
+	beats := s.heartbeats(c, s.workers)
+	for _, i := range busy {
+		since := beats.silentSince(i, schedulers, now)
+		if since.IsZero() {
+			n++
+			continue
+		}
+		s.silent = true
+		n += o.add(1, since, now)
+	}
+	if beats.denied && len(busy) > 0 {
+		s.reading.AddWarning(resqueNoHeartbeats)
+	}
+	return n, told
+}
+
+// markOrphans completes the reading by the work that nothing will move.
+func (s *resqueJobsStep) markOrphans(o *orphans, r *backlog.Reading) {
+	var texts []string
+	if s.silent {
+		texts = append(texts, resqueSilentText)
+	}
+	if s.overdue {
+		texts = append(texts, resqueOverdueText)
+	}
+	o.mark(r, strings.Join(texts, "; "))
+}

@@ -1,0 +1,195 @@
+package redis
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+)
+
+// A stepper reads one query of a real server again and again, at moments of its own.
+type stepper struct {
+	client *goredis.Client
+	first  step
+}
+
+func newStepper(t *testing.T, server *redistest.Server, l layout, queue string, params map[string]string) *stepper {
+	t.Helper()
+	client := server.NewClient(func(*goredis.Options) {})
+	q := backlog.Query{Layout: l.Name, Queue: queue, Params: backlog.NewParams(params)}
+	return &stepper{client: client, first: l.prepare(q, keySearch{})}
+}
+
+// at returns the reading at a moment.
+func (s *stepper) at(t *testing.T, now time.Time) backlog.Reading {
+	t.Helper()
+	for next := s.first; ; {
+		var replies []reply
+		for _, c := range next.commands(nil, now) {
+			value, err := s.client.Do(t.Context(), c.args...).Result()
+			replies = append(replies, reply{value: value, err: err})
+		}
+		o := next.outcome(replies, now)
+		if o.err != nil {
+			t.Fatalf("read at %v: %v", now, o.err)
+		}
+		if o.next == nil {
+			return o.reading
+		}
+		next = o.next
+	}
+}
+
+// A stuckCase is work that nothing moves.
+type stuckCase struct {
+	layout layout
+	// stick makes it, and move makes something that moves it appear.
+	stick, move [][]any
+	// stuck is what of it counts, and moved what counts when something moves it.
+	stuck, moved stuckFigures
+	warning      string
+}
+
+type stuckFigures struct{ Ready, Due, InFlight, Orphaned, Ignored int64 }
+
+func stuckFiguresOf(r backlog.Reading) stuckFigures {
+	return stuckFigures{r.Ready, r.Due, r.InFlight.N, r.Orphaned, r.Ignored}
+}
+
+func stuckCases() map[string]stuckCase {
+	return map[string]stuckCase{
+		// D13
+		"asynq without a lease": {
+			layout: asynqLayout(),
+			stick:  [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "1", "2", "3"}, {"ZADD", "asynq:{q}:lease", 1, "3"}},
+			move:   [][]any{{"ZADD", "asynq:{q}:lease", 1, "1", 1, "2"}},
+			stuck:  stuckFigures{InFlight: 3, Orphaned: 2}, moved: stuckFigures{InFlight: 3},
+			warning: "active tasks have no lease",
+		},
+		"asynq before 0.22 without a deadline": {
+			layout: asynqLayout(),
+			stick:  [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "message"}},
+			move:   [][]any{{"ZADD", "asynq:{q}:deadlines", 1, "message"}},
+			stuck:  stuckFigures{InFlight: 1, Orphaned: 1}, moved: stuckFigures{InFlight: 1},
+			warning: "active tasks have no lease",
+		},
+		"BullMQ 1 without a scheduler": {
+			layout: bullmqLayout(),
+			stick:  [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"ZADD", "bull:q:delayed", 4096000, "1"}},
+			move:   [][]any{{"SET", "bull:q:stalled-check", "1"}},
+			stuck:  stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Due: 1},
+			warning: "no process moves them",
+		},
+		"BullMQ resumed by halves": {
+			layout: bullmqLayout(),
+			stick:  [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"LPUSH", "bull:q:paused", "1", "2"}, {"LPUSH", "bull:q:wait", "3"}},
+			move:   [][]any{{"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}, {"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}},
+			stuck:  stuckFigures{Ready: 3, Orphaned: 2}, moved: stuckFigures{Ready: 3},
+			warning: "the queue is not paused",
+		},
+		"Bee-Queue without activateDelayedJobs": {
+			layout: beequeueLayout(),
+			stick:  [][]any{{"ZADD", "bq:q:delayed", 1000, "1"}, {"HSET", "bq:q:jobs", "1", "{}"}},
+			move:   [][]any{{"LPUSH", "bq:q:waiting", "1"}, {"DEL", "bq:q:delayed"}},
+			stuck:  stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1},
+			warning: "no worker raises them",
+		},
+		"Laravel without retry_after": {
+			layout: laravelLayout(),
+			stick:  [][]any{{"ZADD", "queues:q:reserved", 1000, "job"}},
+			move:   [][]any{{"RPUSH", "queues:q", "other"}},
+			stuck:  stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1, Due: 1},
+			warning: "no worker takes them back",
+		},
+	}
+}
+
+// TestStuckWork: work that nothing moves is not called exact once that has lasted, and a
+// warning says so; it stops counting when orphanedAfter has passed, and counts again
+// when something moves it.
+func TestStuckWork(t *testing.T) {
+	t.Parallel()
+	for name, c := range stuckCases() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			for _, command := range c.stick {
+				server.Do(command...)
+			}
+			const after = 10 * time.Minute
+			forever := newStepper(t, server, c.layout, "q", nil)
+			bounded := newStepper(t, server, c.layout, "q", map[string]string{"orphanedAfter": after.String()})
+			fresh, ignored := c.stuck, c.stuck
+			fresh.Orphaned = 0
+			ignored.Orphaned, ignored.Ignored = 0, c.stuck.Orphaned
+			// What is ignored is of one kind in each case.
+			switch {
+			case c.stuck.Due > 0:
+				ignored.Due -= c.stuck.Orphaned
+			case c.stuck.Ready > 0:
+				ignored.Ready -= c.stuck.Orphaned
+			default:
+				ignored.InFlight -= c.stuck.Orphaned
+			}
+			began := time.Now()
+			for _, read := range []struct {
+				*stepper
+				after   time.Duration
+				want    stuckFigures
+				quality backlog.Quality
+				warning string
+			}{
+				{forever, 0, fresh, backlog.Exact, ""},
+				{bounded, 0, fresh, backlog.Exact, ""},
+				{forever, orphanGrace - 1, fresh, backlog.Exact, ""},
+				{forever, orphanGrace, c.stuck, backlog.UpperBound, c.warning},
+				{bounded, orphanGrace, c.stuck, backlog.UpperBound, c.warning},
+				{forever, 100 * after, c.stuck, backlog.UpperBound, "set orphanedAfter"},
+				{bounded, after, ignored, backlog.Exact, c.warning},
+			} {
+				r := read.at(t, began.Add(read.after))
+				if diff := cmp.Diff(read.want, stuckFiguresOf(r)); diff != "" || r.Quality != read.quality {
+					t.Errorf("after %s (-want +got):\n%s\n%+v", read.after, diff, r)
+				}
+				if !strings.Contains(r.Warning, read.warning) || read.warning == "" && r.Warning != "" || r.Missing {
+					t.Errorf("after %s: %+v, want the warning %q", read.after, r, read.warning)
+				}
+			}
+			for _, command := range c.move {
+				server.Do(command...)
+			}
+			for _, s := range []*stepper{forever, bounded} {
+				r := s.at(t, began.Add(101*after))
+				if diff := cmp.Diff(c.moved, stuckFiguresOf(r)); diff != "" || r.Quality != backlog.Exact || r.Warning != "" {
+					t.Errorf("moved (-want +got):\n%s\n%+v", diff, r)
+				}
+			}
+		})
+	}
+}
+
+// TestStuckWorkOfABusyQueue: active tasks and leases that are counted one after the other
+// disagree for a moment, and never for as long as the fewest of them are none.
+func TestStuckWorkOfABusyQueue(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	s := newStepper(t, server, asynqLayout(), "q", nil)
+	server.Do("LPUSH", "asynq:{q}:active", "1", "2", "3")
+	began := time.Now()
+	for i := range 300 {
+		leases := []any{"ZADD", "asynq:{q}:lease", 1, "1", 1, "2"}
+		if i%30 == 29 {
+			leases = append(leases, 1, "3")
+		}
+		server.Do("DEL", "asynq:{q}:lease")
+		server.Do(leases...)
+		if r := s.at(t, began.Add(time.Duration(i)*time.Second)); r.Quality != backlog.Exact || r.InFlight.N != 3 {
+			t.Fatalf("after %d s: %+v", i, r)
+		}
+	}
+}
