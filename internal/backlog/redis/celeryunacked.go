@@ -152,10 +152,10 @@ func (s *celeryBoundStep) outcome(replies []reply, now time.Time) outcome {
 		members, _ := r.value.([]any)
 		for _, member := range members {
 			bound := text(member)
-			if strings.HasSuffix(bound, s.separator+s.celeryStep.queue) {
+			if strings.HasSuffix(bound, s.separator+s.queue) {
 				return s.registryStep.outcome(replies, now)
 			}
-			if found, is := celerySeparatorIn(bound, s.celeryStep.queue); is {
+			if found, is := celerySeparatorIn(bound, s.queue); is {
 				other = found
 			}
 		}

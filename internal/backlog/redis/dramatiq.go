@@ -105,7 +105,7 @@ func (s *dramatiqStep) outcome(replies []reply, now time.Time) outcome {
 		return fail(c.err)
 	}
 	reading := backlog.Reading{Ready: ready, InFlight: backlog.Exactly(max(0, all-ready))}
-	s.held.forget(reading.InFlight.N > 0, delayed > 0)
+	look := s.held.wants(reading.InFlight.N > 0, delayed > 0, now)
 	if reading.Backlog() == 0 && delayed == 0 {
 		// Redis has no empty lists and hashes, and Dramatiq no register of its queues.
 		reading.Missing = true
@@ -115,7 +115,7 @@ func (s *dramatiqStep) outcome(replies []reply, now time.Time) outcome {
 		return done(reading)
 	}
 	next := &dramatiqMessagesStep{dramatiqStep: s, reading: reading, total: delayed, first: first}
-	if (reading.InFlight.N > 0 || delayed > 0) && s.held.wants(now) {
+	if look {
 		return outcome{next: &dramatiqWorkersStep{next}}
 	}
 	return next.begin(now)

@@ -18,7 +18,7 @@ const (
 	// dramatiqWorkers is at how many processes it is looked.
 	dramatiqWorkers = 250
 	// dramatiqHeldEvery is the pause between two looks at what workers have fetched.
-	dramatiqHeldEvery = 20 * time.Second
+	dramatiqHeldEvery = time.Minute
 )
 
 // dramatiqHeld is what is known of messages that neither wait nor are noted as fetched.
@@ -29,6 +29,8 @@ type dramatiqHeld struct {
 	// queues are the names of the queue and of the one of its delayed messages.
 	queues []string
 
+	// some says which of the queues have messages that could be lost.
+	some [2]bool
 	// looked is when it was looked for last.
 	looked time.Time
 	// lost is what was found, of each of the queues.
@@ -42,12 +44,17 @@ type dramatiqLost struct {
 	n int64
 }
 
-// wants reports whether it is time to look.
-func (h *dramatiqHeld) wants(now time.Time) bool { return now.Sub(h.looked) >= dramatiqHeldEvery }
+// wants reports whether it is time to look, now that the queues have messages that could
+// be lost or have none.
+func (h *dramatiqHeld) wants(fetched, delayed bool, now time.Time) bool {
+	h.some = [2]bool{fetched, delayed}
+	h.forget()
+	return (fetched || delayed) && now.Sub(h.looked) >= dramatiqHeldEvery
+}
 
-// forget notes which of the queues have no messages that could be lost.
-func (h *dramatiqHeld) forget(fetched, delayed bool) {
-	for i, some := range []bool{fetched, delayed} {
+// forget forgets what was found of queues that have no such messages.
+func (h *dramatiqHeld) forget() {
+	for i, some := range h.some {
 		if !some {
 			h.lost[i] = dramatiqLost{}
 		}
@@ -96,8 +103,8 @@ func (s *dramatiqWorkersStep) outcome(replies []reply, now time.Time) outcome {
 		return fail(c.err)
 	}
 	if !allowed || len(workers) > dramatiqWorkers {
-		s.held.forget(false, false)
-		s.held.looked = now
+		s.held.some, s.held.looked = [2]bool{}, now
+		s.held.forget()
 		return s.begin(now)
 	}
 	return outcome{next: &dramatiqFetchedStep{s.dramatiqMessagesStep, workers}}
@@ -110,7 +117,10 @@ type dramatiqFetchedStep struct {
 }
 
 func (s *dramatiqFetchedStep) commands(dst []command, _ time.Time) []command {
-	for _, queue := range s.held.queues {
+	for i, queue := range s.held.queues {
+		if !s.held.some[i] {
+			continue
+		}
 		full := s.namespace + ":" + queue
 		dst = append(dst,
 			command{key: full + ".msgs", args: []any{"HLEN", full + ".msgs"}},
@@ -130,7 +140,11 @@ func (s *dramatiqFetchedStep) outcome(replies []reply, now time.Time) outcome {
 	var lost [2]int64
 	allowed := true
 	for i := range s.held.queues {
-		lost[i] = c.number() - c.number()
+		if !s.held.some[i] {
+			continue
+		}
+		all, waiting := c.number(), c.number()
+		lost[i] = all - waiting
 		for range 1 + len(s.workers) {
 			fetched := c.optionalCount()
 			allowed = allowed && fetched.Known

@@ -1,6 +1,8 @@
 package redis_test
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -46,6 +48,31 @@ func TestArqKeys(t *testing.T) {
 	t.Parallel()
 	readKeys(t, layoutQuery("arq", "arq:*"), map[string]keysCase{
 		"jobs to be aborted": {keys: []string{"ZADD arq:queue 1700000000000 a", "ZADD arq:abort 1700000000000 b"}, want: figures{Ready: 1, InFlight: backlog.Exactly(0)}},
+	})
+}
+
+// TestPythonBounds: what is kept for all queues together is looked at up to a limit, and
+// beyond it a reading is no zero.
+func TestPythonBounds(t *testing.T) {
+	t.Parallel()
+	many := func(command string, n int) string {
+		for i := range n {
+			command += " RECENT " + strconv.Itoa(i)
+		}
+		return command
+	}
+	limits := []string{"SADD rq:queues rq:queue:mail"}
+	for i := range 30 {
+		limits = append(limits, fmt.Sprintf("SADD rq:rl-keys %d", i), many(fmt.Sprintf("ZADD rq:rl:%d:rate_limited", i), 5))
+	}
+	processes := many("ZADD dramatiq:__heartbeats__", 300)
+	atLeastOne := figures{Due: 1, InFlight: backlog.Exactly(0), Quality: backlog.LowerBound}
+	readKeys(t, layoutQuery("rq", "mail"), map[string]keysCase{
+		"due jobs of rq-scheduler": {keys: []string{many("ZADD rq:scheduler:scheduled_jobs", 150)}, want: atLeastOne, warning: []string{"rq-scheduler"}},
+		"rate limits of RQ":        {keys: limits, want: atLeastOne, warning: []string{"rate limits"}},
+		"processes of Dramatiq": {
+			keys: []string{processes, "HSET dramatiq:mail.msgs a {}"}, query: layoutQuery("dramatiq", "mail"), want: figures{InFlight: backlog.Exactly(1)},
+		},
 	})
 }
 

@@ -1,7 +1,7 @@
 package redis_test
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +35,7 @@ func readKeys(t *testing.T, q backlog.Query, table map[string]keysCase) {
 	t.Helper()
 	now := time.Now()
 	moments := strings.NewReplacer(
-		"PAST", fmt.Sprint(now.Add(-time.Hour).Unix()), "RECENT", fmt.Sprint(now.Add(-time.Minute).Unix()), "FUTURE", fmt.Sprint(now.Add(time.Hour).Unix()),
+		"PAST", unix(now.Add(-time.Hour)), "RECENT", unix(now.Add(-time.Minute)), "FUTURE", unix(now.Add(time.Hour)),
 		`\x06\x16`, "\x06\x16",
 	)
 	for name, row := range table {
@@ -44,7 +44,7 @@ func readKeys(t *testing.T, q backlog.Query, table map[string]keysCase) {
 			server := redistest.Start(t)
 			for _, key := range row.keys {
 				var args []any
-				for _, word := range strings.Fields(key) {
+				for word := range strings.FieldsSeq(key) {
 					args = append(args, moments.Replace(word))
 				}
 				server.Do(args...)
@@ -66,6 +66,9 @@ func readKeys(t *testing.T, q backlog.Query, table map[string]keysCase) {
 		})
 	}
 }
+
+// unix returns a moment as frameworks write it into a score.
+func unix(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 
 // await reads a queue; if a hint is wanted, until it is there: keys are searched in the
 // background.

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -146,9 +147,7 @@ func TestOrphansInTime(t *testing.T) {
 			row.do(server, row.orphan, now)
 			unbounded := travel(t, server, row.layout, "mail", row.params)
 			params := map[string]string{orphanedAfter: "1h"}
-			for name, value := range row.params {
-				params[name] = value
-			}
+			maps.Copy(params, row.params)
 			bounded := travel(t, server, row.layout, "mail", params)
 
 			for _, reader := range []*timeTraveller{unbounded, bounded} {
@@ -180,7 +179,7 @@ func TestOrphansInTime(t *testing.T) {
 func (orphansCase) do(server *redistest.Server, commands []string, now time.Time) {
 	for _, command := range commands {
 		var args []any
-		for _, word := range strings.Fields(command) {
+		for word := range strings.FieldsSeq(command) {
 			args = append(args, strings.ReplaceAll(word, "NOW", strconv.FormatInt(now.Unix(), 10)))
 		}
 		server.Do(args...)

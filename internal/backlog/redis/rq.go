@@ -47,6 +47,8 @@ func rqLayout() layout {
 			InFlight: "the jobs that workers have taken, also those of a worker that was killed, until RQ gives them up; of more than 1,000, or without the right +lindex, those that are about to start may count twice",
 			Oldest:   "exact while nothing waits but scheduled work that is due; with age payload exact, the time at which the first job on the queue was enqueued; else a lower bound or unknown",
 		},
+		// What is kept for all queues together is read once for all that a trigger names.
+		shared:   true,
 		discover: discoverRQ,
 		prepare:  prepareRQ,
 	}
