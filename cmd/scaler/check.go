@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
 )
@@ -21,10 +22,14 @@ type checkCommand struct {
 // errUnreachable is the outcome of a check that found the file valid.
 var errUnreachable = errors.New("not every connection works")
 
-// Run checks the file and prints one line for each connection.
+// Run checks the file and prints a line for each connection, and below it what to change
+// where it does not work.
 func (c checkCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer) error {
 	loaded, err := config.Load(c.Config, engines)
 	if err != nil {
+		return err
+	}
+	if _, err := app.NewCatalog(loaded, engines); err != nil {
 		return err
 	}
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
@@ -32,11 +37,15 @@ func (c checkCommand) Run(ctx context.Context, engines []backlog.Engine, stdout 
 	var outcome error
 	for _, connection := range loaded.Connections {
 		status, err := c.try(ctx, engines, connection)
-		result := "ok"
+		result, change := "ok", ""
 		if err != nil {
-			result, outcome = err.Error(), errUnreachable
+			result, change = backlog.Advice(err)
+			outcome = errUnreachable
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", connection.Name, connection.Engine, dash(status.Server), dash(status.WakeUp), result)
+		if change != "" {
+			_, _ = fmt.Fprintf(table, "\t\t\t\tchange: %s\n", change)
+		}
 		if status.WakeUpReason != "" {
 			_, _ = fmt.Fprintf(table, "\t\t\t\tno better wake-up: %s\n", status.WakeUpReason)
 		}

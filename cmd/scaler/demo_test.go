@@ -34,7 +34,7 @@ func TestDemoInterrupted(t *testing.T) {
 	if err := demo.Start(); err != nil {
 		t.Fatal(err)
 	}
-	impatient := time.AfterFunc(30*time.Second, func() { _ = demo.Process.Kill() })
+	impatient := time.AfterFunc(2*time.Minute, func() { _ = demo.Process.Kill() })
 	defer impatient.Stop()
 
 	redis, interrupted := "", false
@@ -56,7 +56,8 @@ func TestDemoInterrupted(t *testing.T) {
 	if err := demo.Wait(); err != nil {
 		t.Errorf("the demo ends with %v", err)
 	}
-	if redis == "" || !strings.Contains(shown.String(), "reminders: 0 messages sent, 0 done\n") {
+	// The first burst comes after two seconds, which a busy machine may take to end.
+	if redis == "" || !regexp.MustCompile(`(?m)^reminders: \d+ messages sent, \d+ done$`).MatchString(shown.String()) {
 		t.Errorf("the demo shows\n%s", shown.String())
 	}
 	if conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", redis); err == nil {

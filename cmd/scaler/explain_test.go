@@ -77,7 +77,7 @@ func TestExplainAndWatch(t *testing.T) {
 		}
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	watch := exec.CommandContext(ctx, os.Args[0], "watch", "--address", address, "--namespace", "shop")
 	watch.Env = append(os.Environ(), asProgram+"=1")

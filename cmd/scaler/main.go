@@ -38,9 +38,8 @@ func main() {
 // run is the program: arguments in, exit code out. The first SIGINT or SIGTERM
 // ends it in order, a second one at once.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
 
 	var c cli
 	all := engines.All()
@@ -73,6 +72,24 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM, or when stop
+// is called. By then signals have their default effect again, so that a second one ends the
+// program as soon as the first one shows.
+func untilSignal() (ctx context.Context, stop context.CancelFunc) {
+	ctx, stop = context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals)
+		stop()
+	}()
+	return ctx, stop
 }
 
 // versionCommand prints the version.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
@@ -33,6 +34,9 @@ type readCommand struct {
 func (c readCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer) error {
 	loaded, err := config.Load(c.Config, engines)
 	if err != nil {
+		return err
+	}
+	if _, err := app.NewCatalog(loaded, engines); err != nil {
 		return err
 	}
 	// Whoever can read the configuration may use all of its connections.

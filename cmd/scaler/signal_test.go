@@ -23,14 +23,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serve starts "scaler serve" in a process of its own and waits until it serves.
-func serve(t *testing.T, flags ...string) *exec.Cmd {
+// serve starts "scaler serve" in a process of its own and waits until it serves. await
+// waits until it logs a line.
+func serve(t *testing.T, flags ...string) (program *exec.Cmd, await func(text string)) {
 	t.Helper()
 	redis := redistest.Start(t)
 	args := append([]string{
 		"serve", "--config", configFor(t, redis.Addr()), "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0",
 	}, flags...)
-	program := exec.CommandContext(t.Context(), os.Args[0], args...)
+	program = exec.CommandContext(t.Context(), os.Args[0], args...)
 	program.Env = append(os.Environ(), asProgram+"=1")
 	log, err := program.StderrPipe()
 	if err != nil {
@@ -40,13 +41,17 @@ func serve(t *testing.T, flags ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(log)
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), "msg=serving") {
-			return program
+	await = func(text string) {
+		t.Helper()
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), text) {
+				return
+			}
 		}
+		t.Fatalf("the program ended without %s: %v", text, program.Wait())
 	}
-	t.Fatalf("the program ended without serving: %v", program.Wait())
-	return nil
+	await("msg=serving")
+	return program, await
 }
 
 func send(t *testing.T, program *exec.Cmd, s syscall.Signal) {
@@ -59,7 +64,7 @@ func send(t *testing.T, program *exec.Cmd, s syscall.Signal) {
 func TestFirstSignalStopsInOrder(t *testing.T) {
 	t.Parallel()
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		program := serve(t, "--drain-delay", "100ms")
+		program, _ := serve(t, "--drain-delay", "100ms")
 		send(t, program, s)
 		if err := program.Wait(); err != nil {
 			t.Errorf("%s: %v, want exit code 0", s, err)
@@ -69,8 +74,10 @@ func TestFirstSignalStopsInOrder(t *testing.T) {
 
 func TestSecondSignalStopsAtOnce(t *testing.T) {
 	t.Parallel()
-	program := serve(t, "--drain-delay", "10m")
+	program, await := serve(t, "--drain-delay", "10m")
 	send(t, program, syscall.SIGTERM)
+	// Before that the second one might not be told from the first.
+	await("msg=stopping")
 	ended := make(chan error, 1)
 	go func() { ended <- program.Wait() }()
 	select {

@@ -38,10 +38,10 @@ func checkHealth(t *testing.T, folder string) {
 	}
 	scaler := process.Start(t, filepath.Join(folder, "scaler"), "serve",
 		"--config="+config, "--grpc-address="+grpcAddress, "--http-address="+httpAddress, "--admin-address=127.0.0.1:0", "--drain-delay=0s")
-	if err := process.Poll(t.Context(), 20*time.Second, healthy); err != nil {
+	if err := process.Poll(t.Context(), 2*time.Minute, healthy); err != nil {
 		t.Fatalf("%v\nlog of the scaler:\n%s", err, scaler.Log())
 	}
-	if err := scaler.Terminate(20 * time.Second); err != nil {
+	if err := scaler.Terminate(time.Minute); err != nil {
 		t.Errorf("the scaler ends with %v\nlog:\n%s", err, scaler.Log())
 	}
 }

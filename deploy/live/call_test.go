@@ -112,7 +112,7 @@ func redisCommands(ctx context.Context, address string, commands ...string) erro
 		return fmt.Errorf("connect to redis: %w", err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return fmt.Errorf("set a deadline: %w", err)
 	}
 	replies := bufio.NewReader(conn)

@@ -142,7 +142,7 @@ func (p *pod) start(t *testing.T) *process.Process {
 		for i, arg := range command[1:] {
 			probe[i] = p.local(arg)
 		}
-		err := process.Poll(t.Context(), 20*time.Second, func(ctx context.Context) error {
+		err := process.Poll(t.Context(), 2*time.Minute, func(ctx context.Context) error {
 			return process.Run(ctx, filepath.Join(p.programs, filepath.Base(command[0])), probe...)
 		})
 		if err != nil {
@@ -171,7 +171,7 @@ func startRedis(t *testing.T) (address string) {
 	address, port := process.FreeAddress(t)
 	redis := process.Start(t, server, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "",
 		"--requirepass", password, "--dir", t.TempDir())
-	err = process.Poll(t.Context(), 20*time.Second, func(ctx context.Context) error {
+	err = process.Poll(t.Context(), 2*time.Minute, func(ctx context.Context) error {
 		return redisCommands(ctx, address,
 			"AUTH "+password,
 			"DEL emails orders",

@@ -91,7 +91,7 @@ func dial(t *testing.T, p *pod, security credentials.TransportCredentials) *grpc
 // callExamples asks for each trigger of the examples what KEDA asks.
 func callExamples(t *testing.T, conn *grpc.ClientConn) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	active := map[string]bool{}
 	for _, tr := range examples(t) {
@@ -131,6 +131,8 @@ func settles(ctx context.Context, t *testing.T, conn *grpc.ClientConn, tr trigge
 		return
 	}
 	tr.scaledObject += "-settling"
+	// Longer than a busy machine takes for all examples.
+	tr.metadata["hold"] = "1h"
 	if _, err := isActive(ctx, conn, tr); err == nil || !strings.Contains(err.Error(), "settling after a start") {
 		t.Errorf("%s right after a start: %v", tr.scaledObject, err)
 	}

@@ -119,7 +119,7 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	o.Server.Logger = o.Logger
-	catalog, err := newCatalog(loaded, o.Engines)
+	catalog, err := NewCatalog(loaded, o.Engines)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (a *App) shutdown(ctx context.Context) {
 // reload puts each new configuration in force.
 func (a *App) reload(ctx context.Context) {
 	for updated := range a.watcher.Updates() {
-		catalog, err := newCatalog(updated, a.options.Engines)
+		catalog, err := NewCatalog(updated, a.options.Engines)
 		if err != nil {
 			a.reloads.Reloaded(err)
 			a.options.Logger.Error("the configuration cannot be used, the old one stays", "error", err)
@@ -244,9 +244,10 @@ func (a *App) reload(ctx context.Context) {
 	}
 }
 
-// newCatalog returns the catalog of a configuration, whose watches must be
-// triggers that it understands.
-func newCatalog(c *config.Config, engines []backlog.Engine) (*trigger.Catalog, error) {
+// NewCatalog returns the catalog of a configuration, whose watches must be triggers that
+// it understands. Every command that reads a configuration calls it, so that what one
+// accepts the others do.
+func NewCatalog(c *config.Config, engines []backlog.Engine) (*trigger.Catalog, error) {
 	catalog := trigger.NewCatalog(c.Connections, engines)
 	var faults []error
 	for _, w := range c.Watches {
@@ -254,7 +255,10 @@ func newCatalog(c *config.Config, engines []backlog.Engine) (*trigger.Catalog, e
 			faults = append(faults, fmt.Errorf("%s: watches.%s: %w", w.Place, w.Name, err))
 		}
 	}
-	return catalog, errors.Join(faults...)
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("invalid configuration:\n%w", errors.Join(faults...))
+	}
+	return catalog, nil
 }
 
 // watches gives those of the configuration the shape that the server asks for.

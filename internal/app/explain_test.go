@@ -27,10 +27,13 @@ func breakages() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
 		"Redis is killed": func(t *testing.T) {
 			t.Helper()
-			server, s := filled(t, "maxStaleness", "8s")
+			long, short := ref("jobs", "maxStaleness", "1h"), ref("jobs", "maxStaleness", "1s")
+			server, s := filled(t, "maxStaleness", "1h")
+			later := start(t, standalone(server.Addr()), setup{})
+			later.awaitValue(short, known)
 			server.Kill()
-			awaitGolden(t, "killed", s.polled(ref("jobs", "maxStaleness", "8s")), "bridged", "connection refused", "(retry)")
-			awaitGolden(t, "killed-later", s.polled(ref("jobs", "maxStaleness", "8s")), "GetMetrics told Unavailable", "IsActive told Unavailable", "connection refused", "(retry)")
+			awaitGolden(t, "killed", s.polled(long), "bridged", "connection refused", "(retry)")
+			awaitGolden(t, "killed-later", later.polled(short), "GetMetrics told Unavailable", "IsActive told Unavailable", "connection refused", "(retry)")
 		},
 		"Redis freezes: connected and silent": func(t *testing.T) {
 			t.Helper()
@@ -60,7 +63,7 @@ func breakages() map[string]func(*testing.T) {
 			server := redistest.Start(t)
 			server.Do("REPLICAOF", "127.0.0.1", "1")
 			s := start(t, standalone(server.Addr()), setup{})
-			awaitGolden(t, "without-data", s.polled(ref("jobs")), "Unavailable", "lost its master")
+			awaitGolden(t, "without-data", s.polled(ref("jobs")), "Unavailable", "lost its master", "(retry)")
 		},
 		"Sentinel promotes another master": func(t *testing.T) {
 			t.Helper()
@@ -69,11 +72,15 @@ func breakages() map[string]func(*testing.T) {
 			fill(master.Do)
 			master.Do("WAIT", "2", "5000")
 			s := start(t, several(group.Addrs(), "mode: sentinel", "masterName: "+group.Name), setup{})
-			s.awaitValue(ref("jobs"), known)
+			r := ref("jobs", "maxStaleness", "1h")
+			s.awaitValue(r, known)
 			master.Kill()
-			awaitGolden(t, "failover-under-way", s.polled(ref("jobs")), "bridged", "refused", "(retry)")
-			group.AwaitFailover(t, master).Do("RPUSH", "jobs", "after the failover")
-			awaitGolden(t, "failover", s.polled(ref("jobs")), "51 messages", "armed", "(poll)")
+			awaitGolden(t, "failover-under-way", s.polled(r), "bridged", "refused", "(retry)")
+			group.AllowFailover()
+			promoted := group.AwaitFailover(t, master)
+			s.heard(promoted.Do)
+			promoted.Do("RPUSH", "jobs", "after the failover")
+			awaitGolden(t, "failover", s.polled(r), "51 messages", "armed", "(poll)", "told of a change")
 		},
 		"A node of a Cluster fails over": func(t *testing.T) {
 			t.Helper()
@@ -82,19 +89,26 @@ func breakages() map[string]func(*testing.T) {
 			fill(cluster.Masters[owner].Do)
 			cluster.Masters[owner].Do("WAIT", "1", "5000")
 			s := start(t, several(cluster.Addrs(), "mode: cluster"), setup{})
-			s.awaitValue(ref("jobs"), known)
+			r := ref("jobs", "maxStaleness", "1h")
+			s.awaitValue(r, known)
 			cluster.Masters[owner].Kill()
-			awaitGolden(t, "node-down", s.polled(ref("jobs")), "bridged", "refused", "(retry)")
-			cluster.AwaitFailover(t, owner).Do("RPUSH", "jobs", "after the failover")
-			awaitGolden(t, "node-failed-over", s.polled(ref("jobs")), "51 messages", "armed", "(poll)")
+			awaitGolden(t, "node-down", s.polled(r), "bridged", "refused", "(retry)")
+			cluster.AllowFailover(owner)
+			promoted := cluster.AwaitFailover(t, owner)
+			s.heard(func(args ...any) any { return cluster.Do(t, args...) })
+			promoted.Do("RPUSH", "jobs", "after the failover")
+			awaitGolden(t, "node-failed-over", s.polled(r), "51 messages", "armed", "(poll)", "told of a change")
 		},
 		"A slot of a Cluster moves to another node": func(t *testing.T) {
 			t.Helper()
 			cluster := redistest.StartCluster(t, 2, 0)
 			owner := cluster.Owner(t, "jobs")
-			s := start(t, several(cluster.Addrs(), "mode: cluster"), setup{options: slowly})
+			s := start(t, several(cluster.Addrs(), "mode: cluster"), setup{options: never})
 			s.stream(ref("jobs"))
+			s.heard(func(args ...any) any { return cluster.Do(t, args...) })
+			moved := time.Now()
 			cluster.Move(t, "jobs", 1-owner)
+			s.lookedAfter(moved)
 			awaitGolden(t, "slot-moved", s.polled(ref("jobs")), "(everything)", "armed")
 		},
 		"The password is rotated": func(t *testing.T) {
@@ -148,8 +162,9 @@ func breakages() map[string]func(*testing.T) {
 		"A message arrives while nobody polls": func(t *testing.T) {
 			t.Helper()
 			server := redistest.Start(t)
-			s := start(t, standalone(server.Addr()), setup{})
+			s := start(t, standalone(server.Addr()), setup{options: undisturbed})
 			s.stream(ref("jobs"))
+			s.heard(server.Do)
 			server.Do("RPUSH", "jobs", "a")
 			awaitGolden(t, "woken", func() string {
 				_, text := s.explanation()
@@ -159,9 +174,12 @@ func breakages() map[string]func(*testing.T) {
 		"Redis forgets what it was asked to tell (lost connection, restart, `FLUSHALL`)": func(t *testing.T) {
 			t.Helper()
 			server := redistest.Start(t)
-			s := start(t, standalone(server.Addr()), setup{options: slowly})
+			s := start(t, standalone(server.Addr()), setup{options: never})
 			s.stream(ref("jobs"))
+			s.heard(server.Do)
+			flushed := time.Now()
 			server.Do("FLUSHALL")
+			s.lookedAfter(flushed)
 			awaitGolden(t, "forgotten", s.polled(ref("jobs")), "(everything)", "armed")
 		},
 		"Redis refuses client tracking": func(t *testing.T) {
@@ -190,12 +208,17 @@ func breakages() map[string]func(*testing.T) {
 		"KEDA drops an activation": func(t *testing.T) {
 			t.Helper()
 			server := redistest.Start(t)
-			s := start(t, standalone(server.Addr()), setup{})
+			s := start(t, standalone(server.Addr()), setup{options: undisturbed})
 			s.stream(ref("jobs"))
+			s.heard(server.Do)
 			server.Do("RPUSH", "jobs", "a")
 			redistest.Eventually(t, "active is said again", func() bool {
 				response, _ := s.explanation()
-				told := response.GetExplanations()[0].GetConversation().GetTold()[0]
+				all := response.GetExplanations()[0].GetConversation().GetTold()
+				if len(all) == 0 {
+					return false
+				}
+				told := all[0]
 				return told.GetActive() && told.GetAt().AsTime().Sub(told.GetSince().AsTime()) > time.Second
 			})
 			awaitGolden(t, "repeated", func() string {
@@ -245,9 +268,15 @@ func breakages() map[string]func(*testing.T) {
 	}
 }
 
-// slowly is for what the next regular read would hide.
-func slowly(o *app.Options) {
-	o.Sampling.SafetyInterval, o.Sampling.ActiveInterval = 10*time.Second, 10*time.Second
+// undisturbed makes regular reads of idle queues so rare that none comes between a
+// change and its wake-up.
+func undisturbed(o *app.Options) { o.Sampling.SafetyInterval = 1000 * time.Hour }
+
+// never does the same to regular reads of all queues, which would hide what caused the
+// read before them.
+func never(o *app.Options) {
+	undisturbed(o)
+	o.Sampling.ActiveInterval = 1000 * time.Hour
 }
 
 // filled starts a server with a list of known messages and a scaler that has read

@@ -64,6 +64,9 @@ func TestReloadReconnectsOnlyWhatChanged(t *testing.T) {
 	s.awaitValue(ref("jobs"), 0)
 	second := ref("jobs", "connection", "second")
 	s.awaitValue(second, 1)
+	redistest.Eventually(t, "both connections to the server that stays are made", func() bool {
+		return strings.Count(text(t, stays, "CLIENT", "LIST"), "name=backlog-scaler") == 2
+	})
 	before := text(t, stays, "INFO", "stats")
 	s.configure(both(next.Addr()))
 	s.awaitValue(second, 2)

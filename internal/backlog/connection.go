@@ -53,7 +53,7 @@ func NewSettings(values map[string]any) Settings {
 // Text returns a KindText or KindChoice value.
 func (s Settings) Text(name string) string { return setting[string](s, name) }
 
-// List returns a KindList value.
+// List returns a KindList or KindAddresses value.
 func (s Settings) List(name string) []string { return setting[[]string](s, name) }
 
 // Integer returns a KindInteger value.

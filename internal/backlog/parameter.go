@@ -35,21 +35,22 @@ type Kind uint8
 
 // The kinds and the Go type each parses to.
 const (
-	KindText     Kind = iota // string
-	KindChoice               // string, one of Allowed
-	KindList                 // []string, comma separated
-	KindInteger              // int64
-	KindNumber               // float64, finite
-	KindBool                 // bool
-	KindDuration             // time.Duration, positive or zero
-	KindSecret               // Secret; in the configuration only
-	KindFile                 // File; in the configuration only
+	KindText      Kind = iota // string
+	KindChoice                // string, one of Allowed
+	KindList                  // []string, comma separated
+	KindInteger               // int64
+	KindNumber                // float64, finite
+	KindBool                  // bool
+	KindDuration              // time.Duration, positive or zero
+	KindSecret                // Secret; in the configuration only
+	KindFile                  // File; in the configuration only
+	KindAddresses             // []string, each "host:port", comma separated
 )
 
 func (k Kind) String() string {
 	return [...]string{
 		"text", "choice", "list", "whole number", "number", "true or false",
-		"duration", "secret", "file",
+		"duration", "secret", "file", "addresses",
 	}[k]
 }
 
@@ -60,6 +61,8 @@ func (p Parameter) Expects() string {
 		return "one of " + strings.Join(p.Allowed, ", ")
 	case KindList:
 		return "names separated by commas"
+	case KindAddresses:
+		return wantAddress + ", several separated by commas"
 	case KindInteger:
 		if p.Max > p.Min {
 			return fmt.Sprintf("a whole number from %d to %d", p.Min, p.Max)
@@ -88,6 +91,8 @@ func (p Parameter) Parse(text string) (any, error) {
 		return p.parseChoice(text)
 	case KindList:
 		return splitList(text), nil
+	case KindAddresses:
+		return parseAddresses(text)
 	case KindInteger:
 		n, err := strconv.ParseInt(text, 10, 64)
 		return p.accept(n, err == nil && (p.Max <= p.Min || n >= p.Min && n <= p.Max))
@@ -123,6 +128,16 @@ func (p Parameter) parseChoice(text string) (any, error) {
 		return nil, fmt.Errorf("want %s; did you mean %q", p.Expects(), near)
 	}
 	return nil, fmt.Errorf("want %s", p.Expects())
+}
+
+func parseAddresses(text string) (any, error) {
+	addresses := splitList(text)
+	for _, address := range addresses {
+		if err := CheckAddress(address); err != nil {
+			return nil, err
+		}
+	}
+	return addresses, nil
 }
 
 // splitList splits at commas and drops blanks around and empty elements.

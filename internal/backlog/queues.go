@@ -26,43 +26,56 @@ type Queues []string
 // ParseQueues splits text at its commas. Blanks around a name do not count, nor does
 // a name that is there twice. The error says what is wrong with text.
 func ParseQueues(text string) (Queues, error) {
-	var all Queues
-	seen := make(map[string]struct{})
-	patterns := 0
+	parser := queueParser{seen: make(map[string]struct{})}
 	start, escaped := 0, false
-	for i := 0; i <= len(text); i++ {
-		switch {
-		case i == len(text) && escaped:
-			return nil, errors.New(`ends with a single \, want \\ for a backslash`)
-		case i == len(text), text[i] == ',' && !escaped:
-			name := trimBlanks(text[start:i])
-			if name == "" && (len(all) > 0 || i < len(text)) {
-				return nil, errors.New("a name is empty, want names separated by single commas")
-			}
-			if len(name) > MaxQueueName {
-				return nil, fmt.Errorf("a name is %d bytes long, want at most %d", len(name), MaxQueueName)
-			}
-			if _, twice := seen[name]; name != "" && !twice {
-				seen[name] = struct{}{}
-				all = append(all, name)
-				if IsPattern(name) {
-					patterns++
-				}
-			}
-			if len(all) > MaxQueues {
-				return nil, fmt.Errorf("names more than %d queues, want at most that many", MaxQueues)
-			}
-			if patterns > MaxPatterns {
-				return nil, fmt.Errorf("names more than %d patterns, want at most that many", MaxPatterns)
-			}
-			start = i + 1
-		default:
+	for i := range len(text) {
+		if text[i] != ',' || escaped {
 			escaped = !escaped && text[i] == '\\'
 			continue
 		}
-		escaped = false
+		if err := parser.add(text[start:i], true); err != nil {
+			return nil, err
+		}
+		start = i + 1
 	}
-	return all, nil
+	if escaped {
+		return nil, errors.New(`ends with a single \, want \\ for a backslash`)
+	}
+	err := parser.add(text[start:], start > 0)
+	return parser.all, err
+}
+
+// A queueParser collects the names of one text.
+type queueParser struct {
+	all      Queues
+	seen     map[string]struct{}
+	patterns int
+}
+
+// add takes the next name. Only where it is the only one it may be empty.
+func (p *queueParser) add(name string, several bool) error {
+	name = trimBlanks(name)
+	switch {
+	case name == "" && several:
+		return errors.New("a name is empty, want names separated by single commas")
+	case len(name) > MaxQueueName:
+		return fmt.Errorf("a name is %d bytes long, want at most %d", len(name), MaxQueueName)
+	}
+	if _, twice := p.seen[name]; name == "" || twice {
+		return nil
+	}
+	p.seen[name] = struct{}{}
+	p.all = append(p.all, name)
+	if IsPattern(name) {
+		p.patterns++
+	}
+	switch {
+	case len(p.all) > MaxQueues:
+		return fmt.Errorf("names more than %d queues, want at most that many", MaxQueues)
+	case p.patterns > MaxPatterns:
+		return fmt.Errorf("names more than %d patterns, want at most that many", MaxPatterns)
+	}
+	return nil
 }
 
 // trimBlanks takes the blanks off both ends, but for one behind a backslash.

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // A document is the configuration as YAML nodes, with all faults found in it. Its
@@ -23,7 +25,7 @@ type document struct {
 func (d *document) fault(node *yaml.Node, key, format string, args ...any) {
 	d.faults = append(d.faults, Fault{
 		File: d.file, Line: node.Line, Column: node.Column,
-		Key: key, Problem: fmt.Sprintf(format, args...),
+		Key: key, Problem: backlog.Redact(fmt.Sprintf(format, args...)),
 	})
 }
 

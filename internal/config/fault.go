@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // A Fault is one thing that is wrong in the configuration. It never holds a secret.
@@ -76,8 +78,9 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// quote returns text in quotes, shortened if it is long.
+// quote returns text in quotes, shortened if it is long, without what may be a secret.
 func quote(text string) string {
+	text = backlog.RedactValue(text)
 	const limit = 60 // characters; enough to recognise the value by
 	if short := []rune(text); len(short) > limit {
 		text = string(short[:limit]) + "..."

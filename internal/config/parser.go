@@ -74,7 +74,7 @@ func (p *parser) top(root *yaml.Node, config *Config) {
 				}
 			}
 		default:
-			p.unknown(e, e.name, []string{connectionsKey, watchesKey})
+			p.unknown(e, join("", e.name), []string{connectionsKey, watchesKey})
 		}
 	}
 	if !found {
@@ -93,6 +93,9 @@ func (p *parser) watch(e entry) (Watch, bool) {
 	}
 	for _, e := range entries {
 		text, _ := p.scalar(e.value, join(key, e.name), "a text")
+		if e.name == namespaceKey && backlog.HasUserInfo(text) {
+			p.fault(e.value, join(key, e.name), "a URL with user information, want the name of a namespace")
+		}
 		if e.name == namespaceKey {
 			w.Namespace = text
 		} else {

@@ -24,9 +24,15 @@ func (p *parser) value(node *yaml.Node, key string, parameter backlog.Parameter)
 			texts[i] = item.text
 		}
 		return texts, ok
+	case backlog.KindAddresses:
+		return p.addresses(node, key, parameter.Expects())
 	default:
 		text, ok := p.scalar(node, key, parameter.Expects())
 		if !ok {
+			return nil, false
+		}
+		if backlog.HasUserInfo(text) {
+			p.fault(node, key, "a URL with user information, want %s", parameter.Expects())
 			return nil, false
 		}
 		value, err := parameter.Parse(text)
@@ -81,6 +87,33 @@ func (p *parser) list(node *yaml.Node, key, want string) ([]item, bool) {
 		}
 	}
 	return items, true
+}
+
+// addresses parses a list of "host:port".
+func (p *parser) addresses(node *yaml.Node, key, want string) (any, bool) {
+	if node.Kind == yaml.ScalarNode && strings.ContainsAny(node.Value, "@=") {
+		// It may be a URL whose password has a comma.
+		p.fault(node, key, "%v", backlog.CheckAddress(node.Value))
+		return nil, false
+	}
+	items, ok := p.list(node, key, "a list, or "+want)
+	if !ok {
+		return nil, false
+	}
+	texts := make([]string, len(items))
+	for i, item := range items {
+		texts[i] = item.text
+		switch err := backlog.CheckAddress(item.text); {
+		case err == nil:
+		case strings.ContainsAny(item.text, "@="), strings.Contains(item.text, "://"):
+			p.fault(item.node, key, "%v", err)
+			ok = false
+		default:
+			p.fault(item.node, key, "got %s, %v", quote(item.text), err)
+			ok = false
+		}
+	}
+	return texts, ok
 }
 
 // variableName is the portable name of an environment variable.
@@ -154,6 +187,10 @@ func (p *parser) secretVariable(node *yaml.Node, key string) (any, bool) {
 func (p *parser) content(node *yaml.Node, key, want string) (backlog.File, bool) {
 	path, ok := p.scalar(node, key, want)
 	if !ok {
+		return backlog.File{}, false
+	}
+	if backlog.HasUserInfo(path) {
+		p.fault(node, key, "a URL with user information, want %s", want)
 		return backlog.File{}, false
 	}
 	if p.file != "" && !filepath.IsAbs(path) {

@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds the wait for what a demo shows.
-const patience = 30 * time.Second
+// patience bounds the wait for what a demo shows. It passes only where something is wrong.
+const patience = 2 * time.Minute
 
 // An output is what a demo shows.
 type output struct {
@@ -129,10 +129,8 @@ func allGoUpAndDown(t *testing.T, out *output) {
 			t.Errorf("%s: not all messages are done: %v", name, counts)
 		}
 	}
-	// A poll may see work at the same moment as the push tells of it, but not always.
-	if !strings.Contains(out.String(), "0 → 1  woken") {
-		t.Error("no push woke a workload")
-	}
+	// Whether a poll or a push comes first is open here; that pushes wake is held by
+	// TestOnTerminal and TestHints, in which there are no polls.
 	if t.Failed() {
 		t.Logf("the demo shows:\n%s", out)
 	}
@@ -178,14 +176,14 @@ func TestOnTerminal(t *testing.T) {
 	for i := range options.Workloads {
 		options.Workloads[i].Bursts.First = time.Hour
 	}
-	options.Workloads[0].Bursts.First = 2 * time.Second
-	// So that it is the push that wakes.
+	options.Workloads[0].Bursts.First = 5 * time.Second
+	// So that it is the push that wakes. Only the first poll is at once.
 	options.Polling, options.Finite = time.Hour, false
 	_, stop := start(t, options)
 	out.await(t, `WORKLOAD +QUEUE +WAITING +IN FLIGHT +OLDEST +WANTED +RUNNING +WHY`)
 	out.await(t, `reminders +sortedSet reminders +0 +- +0 s +0 +0 +idle: 30 messages in \d+ s`)
 	out.await(t, `emails +0 → 1  woken`)
-	out.await(t, `emails +list emails +80 +0 +- +\d+ +\d`)
+	out.await(t, `emails +list emails +[1-9]\d* +\d+ +- +\d+ +\d`)
 	stop()
 	shown := out.String()
 	if !strings.HasPrefix(shown, "\x1b[?1049h") || strings.Count(shown, "\x1b[?1049l") != 1 {
@@ -203,8 +201,11 @@ func TestHints(t *testing.T) {
 	// Nothing comes by itself, so that the answers are known.
 	for i := range options.Workloads {
 		options.Workloads[i].Bursts.First = time.Hour
+		// What is written by a hint is there still when the next hint asks for it.
+		options.Workloads[i].Work = 8 * time.Second
 	}
-	options.Finite = false
+	// So that it is the push that wakes.
+	options.Polling, options.Finite = time.Hour, false
 	_, stop := start(t, options)
 	out.await(t, `emails +GetMetricSpec`)
 

@@ -60,7 +60,7 @@ func ParseCounts(names []string) (Counts, error) {
 	for _, name := range names {
 		i := slices.Index(countNames(), name)
 		if i < 0 {
-			return 0, fmt.Errorf("%q is not one of %s", name, strings.Join(countNames(), ", "))
+			return 0, fmt.Errorf("%q is not one of %s", backlog.RedactValue(name), strings.Join(countNames(), ", "))
 		}
 		c |= 1 << i
 	}

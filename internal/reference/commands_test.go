@@ -174,7 +174,7 @@ func (b sandbox) works(t *testing.T, place string, args []string) {
 // serves runs "scaler serve" until it says that it serves, and ends it by SIGTERM.
 func (b sandbox) serves(t *testing.T, place string, args []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := b.command(ctx, args)
 	// Ports of the test, unless the line names some.

@@ -207,7 +207,7 @@ func firstSentence(text string) string {
 func rights() string {
 	var b strings.Builder
 	b.WriteString("```text\nACL SETUSER scaler on >PASSWORD resetkeys %R~jobs:* " + redis.ACLRules + "\n```\n\n")
-	b.WriteString("`%R~jobs:*` is the pattern of the keys that may be read; Redis before 7.0 has no rights to read only, so there it is `~jobs:*`.\n\n")
+	b.WriteString("`%R~jobs:*` is the pattern of the keys that may be read; Redis before 7.0 has no rights to read only, so there it is `~jobs:*`. Redis before 6.2 has no rights to channels: leave out `resetchannels` and what begins with `&` there.\n\n")
 	for _, more := range []struct{ when, rules string }{
 		{"where keyspace notifications take the place of tracking", redis.ACLKeyspaceRules},
 		{"for streams with `scan`, which read entries to count them", redis.ACLScanRules},

@@ -18,6 +18,9 @@ func Settings(parameters []backlog.Parameter) string {
 		if p.Kind == backlog.KindList {
 			return "list"
 		}
+		if p.Kind == backlog.KindAddresses {
+			return "list of `host:port`"
+		}
 		return expects(p)
 	})
 }

@@ -218,6 +218,11 @@ func (l *link) hasten(w *watch, cause backlog.Cause) {
 	if w.read.IsZero() {
 		return
 	}
+	if seen := w.seen.Load(); cause == backlog.CauseEverything && seen != nil && seen.Err != nil {
+		// Every attempt of the engine to listen ends like this while a server is there but
+		// refuses to be read. The read is the next attempt after one that failed.
+		cause = backlog.CauseRetry
+	}
 	// This may be long past, and comes before what has just fallen due.
 	soonest := w.read.Add(l.options.WakeInterval)
 	switch {

@@ -1,7 +1,7 @@
 package sampler
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,7 +15,7 @@ import (
 func TestPastIsBounded(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ queues, seconds int }{{0, 7200}, {1, 7200}, {1000, 120}, {10_000, 30}} {
-		t.Run(fmt.Sprint(c.queues), func(t *testing.T) {
+		t.Run(strconv.Itoa(c.queues), func(t *testing.T) {
 			t.Parallel()
 			queues := c.queues
 			w := &watch{window: time.Hour, parts: true}
@@ -48,7 +48,7 @@ func reading(at time.Time, queues int, ready int64) backlog.Reading {
 	if queues > 0 {
 		r.Parts = make([]backlog.Part, queues)
 		for i := range r.Parts {
-			r.Parts[i] = backlog.Part{Queue: fmt.Sprint(i), Reading: backlog.Reading{Ready: ready}}
+			r.Parts[i] = backlog.Part{Queue: strconv.Itoa(i), Reading: backlog.Reading{Ready: ready}}
 		}
 	}
 	return r

@@ -35,6 +35,32 @@ func TestWokenOnesComeFirst(t *testing.T) {
 	}
 }
 
+// TestRetryInAnOutage: a failing queue is retried sooner where everything may have changed,
+// and the cause of the read remains that the one before failed.
+func TestRetryInAnOutage(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for name, c := range map[string]struct {
+		err  error
+		want backlog.Cause
+	}{
+		"failing": {backlog.ErrUnavailable, backlog.CauseRetry},
+		"known":   {nil, backlog.CauseEverything},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &link{options: Options{}.withDefaults()}
+			w := &watch{position: -1, read: now}
+			w.seen.Store(&sight{Observation: backlog.Observation{Err: c.err}})
+			l.schedule.set(w, now.Add(time.Second), backlog.CauseRetry)
+			l.hasten(w, backlog.CauseEverything)
+			if want := now.Add(l.options.WakeInterval); w.cause != c.want || !w.due.Equal(want) {
+				t.Errorf("read at %s because of %q, want at %s because of %q", w.due, w.cause, want, c.want)
+			}
+		})
+	}
+}
+
 // TestRegularReadAfterAWakeUp: a regular read that begins after a wake-up is reported as
 // caused by the wake-up, even if the regular read is due sooner. Other causes stay.
 func TestRegularReadAfterAWakeUp(t *testing.T) {

@@ -137,21 +137,7 @@ func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
 			after.FailingSince = now
 		}
 	} else {
-		after.Err, after.FailingSince = nil, time.Time{}
-		after.Latest = result.Reading
-		after.Past = w.remember(before, result.Reading)
-		if !before.Known() {
-			after.Since, after.AfterStart = result.Reading.At, w.afterStart
-		} else if counted(before.Latest, result.Reading) {
-			w.stirred = now
-		}
-		if result.Changed {
-			// Its wake-up may find the queue not armed, which says nothing.
-			w.stirred = now
-		}
-		if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
-			after.Woke = after.Last
-		}
+		w.absorbReading(&after, before, result, now)
 	}
 	after.Stirred = w.stirred
 	// What was told of while the read was under way may not be in it.
@@ -162,6 +148,25 @@ func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
 	begins := w.used(now) && !before.Stirred.Add(w.inUse).After(now)
 	same := sameCounts(before.Latest, after.Latest) && (!w.parts || sameParts(before.Latest.Parts, after.Latest.Parts, false))
 	return first || begins || !same || backlog.Reason(before.Err) != backlog.Reason(after.Err)
+}
+
+// absorbReading completes what is known after a read that succeeded.
+func (w *watch) absorbReading(after *backlog.Observation, before backlog.Observation, result backlog.Result, now time.Time) {
+	after.Err, after.FailingSince = nil, time.Time{}
+	after.Latest = result.Reading
+	after.Past = w.remember(before, result.Reading)
+	if !before.Known() {
+		after.Since, after.AfterStart = result.Reading.At, w.afterStart
+	} else if counted(before.Latest, result.Reading) {
+		w.stirred = now
+	}
+	if result.Changed {
+		// Its wake-up may find the queue not armed, which says nothing.
+		w.stirred = now
+	}
+	if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
+		after.Woke = after.Last
+	}
 }
 
 // remember returns the past of a new reading: what is still within the window,

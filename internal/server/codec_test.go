@@ -22,7 +22,9 @@ func known(refs ...*pb.ScaledObjectRef) codec {
 	for _, ref := range refs {
 		live := newLiveTrigger(all.adopt(ref), trigger.Trigger{})
 		live.metrics("known", 1)
-		all.add(live, time.Now())
+		if err := all.add(live, time.Now()); err != nil {
+			panic(err)
+		}
 	}
 	return newCodec(all)
 }

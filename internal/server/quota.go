@@ -62,7 +62,8 @@ func (q *quota) release(namespace string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.all--
-	if q.held[namespace]--; q.held[namespace] == 0 {
+	q.held[namespace]--
+	if q.held[namespace] == 0 {
 		delete(q.held, namespace)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // ErrDenied is a connection that the ScaledObject's namespace may not use, or
@@ -40,5 +42,5 @@ func (f *MetadataError) add(key, format string, args ...any) {
 	if len(*f) > maxFaults {
 		return
 	}
-	*f = append(*f, Fault{Key: key, Text: fmt.Sprintf(format, args...)})
+	*f = append(*f, Fault{Key: key, Text: backlog.Redact(fmt.Sprintf(format, args...))})
 }

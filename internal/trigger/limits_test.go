@@ -2,6 +2,7 @@ package trigger_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -50,9 +51,7 @@ func TestMetadataIsBounded(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			metadata := map[string]string{"connection": "orders", "list": "jobs"}
-			for key, value := range tc.metadata {
-				metadata[key] = value
-			}
+			maps.Copy(metadata, tc.metadata)
 			_, err := catalog().Parse("shop", metadata)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("error %v, want %q in it", err, tc.want)

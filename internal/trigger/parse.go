@@ -31,6 +31,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	}
 	p := parser{values: make(map[string]string, len(metadata))}
 	p.resolve(metadata)
+	p.rejectKEDA(c, metadata)
 	name := p.take(keyConnection)
 	if name == "" {
 		p.faults.add(keyConnection, "required: the name of a connection of the scaler's configuration%s", among(c.visible(namespace)))
@@ -220,8 +221,9 @@ func among(names []string) string {
 	return " (there are: " + strings.Join(names, ", ") + ")"
 }
 
-// shorten keeps an error readable whatever was sent.
+// shorten keeps an error readable whatever was sent, and free of what may be a secret.
 func shorten(s string) string {
+	s = backlog.RedactValue(s)
 	if len(s) <= maxShown {
 		return s
 	}

@@ -237,6 +237,9 @@ func parseWeights(text string) ([]policy.Weight, error) {
 		}
 		value, err := strconv.ParseFloat(number, 64)
 		if err != nil || !(value > 0 && value <= maxWeight) {
+			if backlog.RedactValue(entry) != entry {
+				number = shorten(entry)
+			}
 			return nil, fmt.Errorf("%q is no weight, want a number above 0, at most %d", shorten(number), maxWeight)
 		}
 		for _, w := range weights {

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -66,19 +68,25 @@ func Run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// FreeAddress returns an address of this machine on which nobody listens.
+// FreeAddress returns an address of this machine on which no program listens. Its port is
+// outside of the range from which systems choose ports of outgoing connections: such a
+// connection could take it before the program that is to listen there.
 func FreeAddress(t testing.TB) (address string, port int) {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port = 8100 + rand.IntN(3800)
+		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			continue
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return address, port
 	}
-	defer func() { _ = listener.Close() }()
-	tcp, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatalf("listen on %s: no TCP address", listener.Addr())
-	}
-	return tcp.String(), tcp.Port
+	t.Fatal("find a free port")
+	return "", 0
 }
 
 // Poll calls f until it succeeds or the limit is over; then it returns f's last error.

@@ -4,7 +4,8 @@ package redis
 //
 //	ACL SETUSER scaler on >PASSWORD resetkeys %R~jobs:* <ACLRules>
 //
-// Redis before 7.0 has no rights to read only: write ~jobs:* there. Without INFO every
+// Redis before 7.0 has no rights to read only: write ~jobs:* there. Redis before 6.2 has no
+// rights to channels: leave out resetchannels and &__redis__:invalidate. Without INFO every
 // reconnect counts as a restart of the server; without CLIENT TRACKING, SUBSCRIBE and
 // the channel changes are not noticed and idle queues are polled.
 const ACLRules = "resetchannels &__redis__:invalidate -@all " +

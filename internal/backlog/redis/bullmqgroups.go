@@ -18,7 +18,7 @@ const bullmqGroups = 100
 // BullMQ Pro is not public, so nothing here is tested with the library itself: the keys
 // are those that reports and inspectors of it name, such as
 // https://github.com/taskforcesh/bullmq/issues/3929.
-func bullmqGroupSets() [3]string { return [...]string{"groups", "groups:limit", "groups:max"} }
+func bullmqGroupSets() []string { return []string{"groups", "groups:limit", "groups:max"} }
 
 // A bullmqGroupsStep asks for the names of groups of BullMQ Pro.
 type bullmqGroupsStep struct {

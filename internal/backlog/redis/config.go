@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -27,7 +28,7 @@ const (
 	wakePoll     = "poll"
 )
 
-// A config is the settings of a connection made ready for use. It never changes.
+// A config is the settings of a connection made ready for use. They never change.
 type config struct {
 	connection string
 	mode       string
@@ -41,6 +42,9 @@ type config struct {
 	login, sentinelLogin login
 
 	idlePoll, dialTimeout, answerTimeout time.Duration
+
+	// prober is shared by all that connect with these settings.
+	prober *prober
 }
 
 // A login is what a server wants to know of us.
@@ -52,7 +56,7 @@ type login struct {
 // settings are the keys of a connection.
 func settings() []backlog.Parameter {
 	return []backlog.Parameter{
-		{Name: "addresses", Kind: backlog.KindList, Required: true, Doc: `"host:port" of the server; in sentinel mode of the sentinels, in cluster mode of some nodes of the cluster.`},
+		{Name: "addresses", Kind: backlog.KindAddresses, Required: true, Doc: `Address of the server; in sentinel mode of the sentinels, in cluster mode of some nodes of the cluster. An IPv6 address stands in brackets, and a URL is refused.`},
 		{Name: "mode", Kind: backlog.KindChoice, Allowed: []string{modeStandalone, modeSentinel, modeCluster}, Default: modeStandalone, Doc: "How the servers are organised."},
 		{Name: "masterName", Kind: backlog.KindText, Doc: "Name of the master group in sentinel mode."},
 		{Name: "database", Kind: backlog.KindInteger, Min: 0, Max: 1 << 20, Default: "0", Doc: "Number of the database. A cluster has only database 0."},
@@ -101,10 +105,14 @@ func checkMode(s backlog.Settings) error {
 		{len(s.List("addresses")) == 0, "addresses: at least one is needed"},
 		{mode == modeStandalone && len(s.List("addresses")) > 1, `addresses: more than one needs mode "sentinel" or "cluster"`},
 		{mode == modeSentinel && s.Text("masterName") == "", `masterName: needed in mode "sentinel"`},
+		{s.Text("masterName") != "" && !masterName.MatchString(s.Text("masterName")), "masterName: want letters, digits, dots, dashes and underscores, as Sentinel does"},
 		{mode != modeSentinel && s.Text("masterName") != "", `masterName: only for mode "sentinel"`},
 		{mode == modeCluster && s.Integer("database") != 0, "database: a cluster has only database 0"},
 	})
 }
+
+// masterName is a name that Sentinel accepts.
+var masterName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 func checkLogins(s backlog.Settings) error {
 	sentinel := s.Text("sentinelUsername") != "" || s.Secret("sentinelPassword").IsSet()
@@ -118,6 +126,7 @@ func checkLogins(s backlog.Settings) error {
 func checkTLS(s backlog.Settings) error {
 	cert, key, ca := s.File("tlsCertFile").Path != "", s.File("tlsKeyFile").Path != "", s.File("tlsCAFile").Path != ""
 	err := join([]fault{
+		{s.Text("tlsServerName") != "" && !backlog.IsHost(s.Text("tlsServerName")), "tlsServerName: want a host name or an IP address"},
 		{cert != key, "tlsCertFile, tlsKeyFile: each needs the other"},
 		{
 			!s.Bool("tls") && (cert || key || ca || s.Text("tlsServerName") != "" || s.Bool("tlsInsecureSkipVerify")),
@@ -139,6 +148,7 @@ func newConfig(c backlog.Connection) (*config, error) {
 	}
 	cfg := &config{
 		connection:    c.Name,
+		prober:        newProber(),
 		mode:          cmp.Or(s.Text("mode"), modeStandalone),
 		addresses:     s.List("addresses"),
 		masterName:    s.Text("masterName"),

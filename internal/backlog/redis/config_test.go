@@ -171,7 +171,7 @@ func TestIdentity(t *testing.T) {
 		"# Server\r\nredis_version:8.2.3\r\nrun_id:a\r\n":                         {"redis 8.2.3", lagExact},
 		"# Server\r\nredis_version:7.2.4\r\nvalkey_version:8.0.1\r\nrun_id:a\r\n": {"valkey 8.0.1", lagTooHigh},
 		"# Server\r\nredis_version:7.2.4\r\nvalkey_version:9.1.2\r\nrun_id:a\r\n": {"valkey 9.1.2", lagExact},
-		"# Server\r\nsomething_else:1\r\n":                                        {"redis", lagAbsent},
+		"# Server\r\nsomething_else:1\r\n":                                        {"", lagTooHigh},
 	} {
 		got := newIdentity(info)
 		if got.String() != want.text || got.lag != want.lag || got.epoch == "" {

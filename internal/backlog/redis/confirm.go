@@ -18,7 +18,7 @@ import (
 func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 	began := time.Now()
 	if err := s.finder.problem(); err != nil {
-		return time.Time{}, fmt.Errorf("confirm connection %q: %w", s.cfg.connection, wrap(err))
+		return time.Time{}, fmt.Errorf("confirm connection %q: %w", s.cfg.connection, s.cfg.advised(err, s.record()))
 	}
 	find := s.topology.current
 	if s.scout != nil {
@@ -27,7 +27,7 @@ func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 	}
 	r, err := find(ctx)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("confirm connection %q: %w", s.cfg.connection, wrap(err))
+		return time.Time{}, fmt.Errorf("confirm connection %q: %w", s.cfg.connection, s.cfg.advised(err, s.record()))
 	}
 	errs := make([]error, 0, len(r.nodes))
 	var mu sync.Mutex
@@ -45,7 +45,7 @@ func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 		if errors.Is(err, errors.ErrUnsupported) {
 			return time.Time{}, errors.ErrUnsupported
 		}
-		return time.Time{}, fmt.Errorf("confirm connection %q: %w", s.cfg.connection, wrap(err))
+		return time.Time{}, fmt.Errorf("confirm connection %q: %w", s.cfg.connection, s.cfg.advised(err, s.record()))
 	}
 	return began, nil
 }

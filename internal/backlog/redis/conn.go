@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -143,11 +142,7 @@ func dial(ctx context.Context, cfg *config, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.dialTimeout)
 	defer cancel()
 	dialer := net.Dialer{KeepAlive: keepAlive}
-	network := "tcp"
-	if strings.HasPrefix(address, "/") {
-		network = "unix"
-	}
-	inner, err := dialer.DialContext(ctx, network, address)
+	inner, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
@@ -158,15 +153,47 @@ func dial(ctx context.Context, cfg *config, address string) (net.Conn, error) {
 	if settings.ServerName == "" {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("take the server name from %q: %w", address, err), inner.Close())
+			_ = inner.Close()
+			return nil, fmt.Errorf("take the server name from %q: %w", address, err)
 		}
 		settings.ServerName = host
 	}
 	secure := tls.Client(inner, settings)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("shake hands by TLS: %w", err), inner.Close())
+	if err := shakeHands(ctx, cfg.prober, secure, address); err != nil {
+		_ = inner.Close()
+		return nil, fmt.Errorf("shake hands by TLS: %w", err)
 	}
 	return secure, nil
+}
+
+// slowHandshake is how long a TLS handshake may take before a look is taken at what the
+// address speaks. Redis without TLS does not answer one, and does not end it.
+const slowHandshake = 300 * time.Millisecond
+
+// shakeHands is HandshakeContext, which ends as soon as it is known that there is nobody
+// to shake hands with.
+func shakeHands(ctx context.Context, p *prober, secure *tls.Conn, address string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		timer := time.NewTimer(slowHandshake)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			what := p.see(ctx, address, func(ctx context.Context) error { return speaksPlainly(ctx, address) })
+			if what != nil {
+				cancel(what)
+			}
+		case <-ctx.Done():
+		}
+	})
+	err := secure.HandshakeContext(ctx)
+	if err != nil && context.Cause(ctx) != nil {
+		err = context.Cause(ctx)
+	}
+	cancel(nil)
+	looking.Wait()
+	return err
 }
 
 // keepAlive is how long a silent connection waits before TCP asks whether the other

@@ -6,7 +6,7 @@ import "github.com/backlog-scaler/backlog-scaler/internal/backlog"
 func Engine() backlog.Engine {
 	engine := backlog.Engine{
 		Name:     "redis",
-		Summary:  "Redis 6.2 and later and Valkey: one server, Sentinel or Cluster.",
+		Summary:  "Redis 6.0 and later and Valkey: one server, Sentinel or Cluster.",
 		Settings: settings(),
 		Check:    check,
 		Open:     open,

@@ -103,6 +103,16 @@ func passes(err error) bool {
 	return false
 }
 
+// serverText returns what a server answered, without what was put around it; "" if err is
+// not an answer.
+func serverText(err error) string {
+	var refused redis.Error
+	if !errors.As(err, &refused) {
+		return ""
+	}
+	return refused.Error()
+}
+
 // hasCode tells whether err is a server's error that begins with the given code.
 func hasCode(err error, code string) bool {
 	if err == nil {
@@ -144,9 +154,3 @@ func denies(text string) bool {
 	}
 	return false
 }
-
-// Servers that are not what the mode of the connection says.
-var (
-	errIsSentinel    = errors.New("the server is a sentinel")
-	errIsClusterNode = errors.New("the server is a node of a cluster")
-)

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,13 +61,28 @@ func matched(t testing.TB, server *redistest.Server, q backlog.Query) {
 	pattern := q
 	pattern.Queue = q.Queue[:len(q.Queue)-1] + "?"
 	source := openServer(t, server, nil)
-	r := backlogtest.MustRead(t, source, pattern)
+	r := mustFind(t, source, pattern)
 	for _, part := range r.Parts {
 		if part.Queue == q.Queue && part.Reading.Backlog() > 0 {
 			return
 		}
 	}
 	t.Errorf("the pattern %q reads as %+v, and the queue %q alone as %+v", pattern.Queue, r, q.Queue, backlogtest.MustRead(t, source, q))
+}
+
+// notYetDue checks a reading of work that is due at a moment, to within a second, which
+// it is to say, and returns when a reader looks again. A busy machine may take the reading
+// after that moment; then it says nothing of before.
+func notYetDue(t testing.TB, r backlog.Reading, due time.Time) (next time.Time) {
+	t.Helper()
+	if !r.At.Before(due) {
+		t.Logf("the reading was taken %s after the work was due", r.At.Sub(due))
+		return due
+	}
+	if r.Backlog() != 0 || r.Missing || r.NextDue.Sub(due).Abs() > time.Second {
+		t.Fatalf("work that is due at %v reads as %+v", due, r)
+	}
+	return r.NextDue
 }
 
 // wakes checks that add wakes an idle queue.

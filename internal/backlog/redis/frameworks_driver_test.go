@@ -17,8 +17,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// frameworkPatience bounds the wait for a framework to do what it was asked to.
-const frameworkPatience = 30 * time.Second
+// frameworkPatience bounds the wait for a framework to do what it was asked to. It is
+// long because a busy machine takes its time to start an interpreter.
+const frameworkPatience = 2 * time.Minute
 
 // A driver is a process that uses a job framework as told: a line of input is a JSON
 // array of an operation and its arguments, a line of output {"result": ...} or

@@ -141,6 +141,7 @@ func TestResqueOverdue(t *testing.T) {
 	ignored := func(n, ignored int64) orphanFigures {
 		return orphanFigures{figures{Due: n, InFlight: backlog.Exactly(0)}, 0, ignored}
 	}
+	unseen := orphanFigures{figures{Due: 1, InFlight: backlog.Exactly(0), Quality: backlog.LowerBound}, 0, 0}
 	const text = "no scheduler holds its lock"
 	hour := due(time.Hour, "q", 2)
 	var moments []string
@@ -158,13 +159,13 @@ func TestResqueOverdue(t *testing.T) {
 		"node-resque":            {append(hour, "SET resque:resque_scheduler_leader_lock host:1"), "30m", known(2), ""},
 		"many moments": {
 			slices.Concat(moments, hour), "",
-			orphanFigures{figures{Due: 1, InFlight: backlog.Exactly(0), Quality: backlog.LowerBound}, 0, 0}, "",
+			unseen, "",
 		},
 		"many moments, bounded":           {slices.Concat(moments, hour), "30m", known(0), ""},
-		"many moments, recent, bounded":   {slices.Concat(moments, due(time.Minute, "q", 1)), "30m", orphanFigures{figures{Due: 1, InFlight: backlog.Exactly(0), Quality: backlog.LowerBound}, 0, 0}, ""},
+		"many moments, recent, bounded":   {slices.Concat(moments, due(time.Minute, "q", 1)), "30m", unseen, ""},
 		"many jobs of a moment, bounded":  {due(time.Hour, "other", 100), "30m", known(0), ""},
-		"many jobs of a moment, in time":  {due(time.Hour, "other", 100), "2h", orphanFigures{figures{Due: 1, InFlight: backlog.Exactly(0), Quality: backlog.LowerBound}, 0, 0}, ""},
-		"many jobs of a moment, recently": {due(time.Minute, "other", 100), "1s", orphanFigures{figures{Due: 1, InFlight: backlog.Exactly(0), Quality: backlog.LowerBound}, 0, 0}, ""},
+		"many jobs of a moment, in time":  {due(time.Hour, "other", 100), "2h", unseen, ""},
+		"many jobs of a moment, recently": {due(time.Minute, "other", 100), "1s", unseen, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -194,6 +195,24 @@ func TestResqueWithoutRights(t *testing.T) {
 	}
 }
 
+// TestResqueOrphansOfPatterns: a pattern warns of its queues as their names do.
+func TestResqueOrphansOfPatterns(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, nil)
+	server.Do("SADD", "resque:queues", "q", "r")
+	for _, command := range slices.Concat(resqueWorker("host-1:7:q", true, time.Hour), resqueWorker("host-2:7:q", false, 0)) {
+		server.Do(words(command)...)
+	}
+	for _, queue := range []string{"?", "q,r"} {
+		r := backlogtest.MustRead(t, source, layoutQuery("resque", queue))
+		want := orphanFigures{figures{InFlight: backlog.Exactly(1), Quality: backlog.UpperBound}, 1, 0}
+		if diff := cmp.Diff(want, orphanFiguresOf(r)); diff != "" || !strings.Contains(r.Warning, "sent no heartbeat") || len(r.Parts) != 2 {
+			t.Errorf("%s: warning %q of %d parts: %s", queue, r.Warning, len(r.Parts), diff)
+		}
+	}
+}
+
 // TestResquePaused: Resque hands out nothing while its key says so, as Resque reads it.
 func TestResquePaused(t *testing.T) {
 	t.Parallel()
@@ -201,7 +220,7 @@ func TestResquePaused(t *testing.T) {
 	source := openServer(t, server, nil)
 	q := layoutQuery("resque", "q")
 	server.Do("RPUSH", "resque:queue:q", "{}")
-	for value, want := range map[string]bool{"true": true, " True ": true, "false": false, "": false, "1": false} {
+	for value, want := range map[string]bool{"true": true, "True\n": true, "false": false, "": false, "1": false} {
 		server.Do("SET", "resque:pause-all-workers", value)
 		if r := backlogtest.MustRead(t, source, q); r.Paused != want || r.Ready != 1 {
 			t.Errorf("%q: %+v, want paused to be %t", value, r, want)

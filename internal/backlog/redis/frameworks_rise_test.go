@@ -37,10 +37,11 @@ func TestPatternFindsWhatIsFarAhead(t *testing.T) {
 			delay(server, "mail-1", second.Unix())
 			for _, want := range []time.Time{first, second} {
 				r := backlogtest.MustRead(t, source, q)
-				if r.Backlog() != 0 || !r.NextDue.Equal(want) {
+				// What a busy machine reads after that moment says nothing of before.
+				if r.At.Before(want) && (r.Backlog() != 0 || !r.NextDue.Equal(want)) {
 					t.Fatalf("before %v: %+v", want, r)
 				}
-				time.Sleep(time.Until(r.NextDue)) // What a reader does.
+				time.Sleep(time.Until(want)) // What a reader does.
 			}
 			if r := backlogtest.MustRead(t, source, q); r.Due == 0 {
 				t.Errorf("jobs of mail-1 that were due at %v read as %+v", second, r)

@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -154,5 +155,38 @@ func TestRubyAndPHPDenied(t *testing.T) {
 	}
 	if r := backlogtest.MustRead(t, source, layoutQuery("laravel", "q")); r.Ready != 1 {
 		t.Errorf("laravel asks for counts alone: %+v, want 1 ready", r)
+	}
+}
+
+// TestRubyProcessesAreBounded: of more processes than are asked a reading says that it
+// knows not all.
+func TestRubyProcessesAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		query backlog.Query
+		set   string
+	}{
+		"sidekiq":     {layoutQuery("sidekiq", "q"), "processes"},
+		"super_fetch": {layoutQuery("sidekiq", "q"), "super_processes"},
+		"resque":      {layoutQuery("resque", "q"), "resque:workers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			source := openServer(t, server, nil)
+			add := []any{"SADD", c.set}
+			for i := range 1001 {
+				add = append(add, fmt.Sprintf("host:%d:abc", i))
+			}
+			server.Do(add...)
+			r := backlogtest.MustRead(t, source, c.query)
+			if want := (figures{InFlight: backlog.Exactly(1), Quality: backlog.LowerBound}); figuresOf(r) != want {
+				t.Errorf("%+v, want %+v", figuresOf(r), want)
+			}
+			server.Do("SREM", c.set, "host:0:abc", "host:1:abc")
+			redistest.Eventually(t, "all are asked", func() bool {
+				return figuresOf(backlogtest.MustRead(t, source, c.query)) == figures{InFlight: backlog.Exactly(0)}
+			})
+		})
 	}
 }

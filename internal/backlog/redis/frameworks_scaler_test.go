@@ -13,17 +13,22 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	inspectorpb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
 
 // A scaler is a whole one, as it runs in a cluster, that reads one server. Calls are
 // those of KEDA.
-type scaler struct{ client pb.ExternalScalerClient }
+type scaler struct {
+	client pb.ExternalScalerClient
+	admin  *inspector.Client
+}
 
 // startScaler runs a scaler on real ports until the test ends.
 func startScaler(t testing.TB, server *redistest.Server) *scaler {
@@ -34,7 +39,7 @@ func startScaler(t testing.TB, server *redistest.Server) *scaler {
 		t.Fatal(err)
 	}
 	a, err := app.New(t.Context(), app.Options{
-		Config: config, GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0", ShutdownTimeout: 5 * time.Second,
+		Config: config, GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0", AdminAddress: "127.0.0.1:0", ShutdownTimeout: 5 * time.Second,
 		Engines: []backlog.Engine{redis.Engine()}, Build: telemetry.NewBuild("test", ""), Logger: backlogtest.Logger(t),
 	})
 	if err != nil {
@@ -54,7 +59,29 @@ func startScaler(t testing.TB, server *redistest.Server) *scaler {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &scaler{client: pb.NewExternalScalerClient(conn)}
+	admin, err := inspector.NewClient(a.AdminAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = admin.Close() })
+	return &scaler{client: pb.NewExternalScalerClient(conn), admin: admin}
+}
+
+// wokenBy returns what caused the read that found work in a queue after there was none.
+func (s *scaler) wokenBy(t testing.TB, q backlog.Query) string {
+	t.Helper()
+	r := ref(t, q)
+	response, err := s.admin.Explain(t.Context(), &inspectorpb.ExplainRequest{Namespace: r.GetNamespace(), ScaledObject: r.GetName()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range response.GetExplanations() {
+		if e.GetTrigger().GetQueue() == q.Queue {
+			return e.GetWatching().GetWoke().GetCause()
+		}
+	}
+	t.Fatalf("the scaler does not explain queue %q", q.Queue)
+	return ""
 }
 
 // ref is a trigger on a queue.

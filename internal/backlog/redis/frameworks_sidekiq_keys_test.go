@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,7 +37,8 @@ func job(queue string) string {
 
 // process are the commands by which a process of Sidekiq reports, each before a prefix.
 func process(prefix, identity, work string, queues ...string) []string {
-	info := fmt.Sprintf(`{"queues":["%s"],"concurrency":2}`, strings.Join(queues, `","`))
+	names, _ := json.Marshal(queues)
+	info := fmt.Sprintf(`{"queues":%s,"concurrency":2}`, names)
 	all := []string{
 		"SADD " + prefix + "processes " + identity,
 		fmt.Sprintf("HSET %s%s info %s busy 2 beat %d", prefix, identity, info, time.Now().Unix()),
@@ -127,6 +129,48 @@ func TestSidekiqNamespaceOfKeys(t *testing.T) {
 	})
 }
 
+// TestRubyQueuesElsewhere: a queue that does not exist is found under another namespace,
+// also while it is empty; the warning names no namespace.
+func TestRubyQueuesElsewhere(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, nil)
+	for _, command := range []string{
+		"SADD app:queues empty", "SADD shop:queues empty other", "SADD foreign:queues other",
+		`RPUSH shop:queue:busy {"class":"Job"}`, "SADD resque:queues mine", "SADD queues mine",
+	} {
+		server.Do(words(command)...)
+	}
+	for _, c := range []struct {
+		query      backlog.Query
+		names, not string
+	}{
+		{layoutQuery("sidekiq", "empty"), `there are mine; a queue of this name exists with the namespace "app:", "shop:"`, "foreign"},
+		{layoutQuery("sidekiq", "empty", "namespace", "app:"), "", "exists with"},
+		{layoutQuery("sidekiq", "empty", "namespace", "none"), `with the namespace "app:", "shop:"`, "foreign"},
+		{layoutQuery("sidekiq", "busy"), `a queue of this name exists with the namespace "shop:"`, "app"},
+		{layoutQuery("resque", "empty"), `there are mine; a queue of this name exists with the namespace "app", "shop"`, "foreign"},
+		{layoutQuery("resque", "busy"), `a queue of this name exists with the namespace "shop"`, "app"},
+		{layoutQuery("resque", "bu*"), `a queue of this name exists with the namespace "shop"`, "app"},
+		{layoutQuery("resque", "empty", "namespace", "shop"), "", "exists with"},
+	} {
+		var r backlog.Reading
+		redistest.Eventually(t, c.query.Queue+" is found", func() bool {
+			r = backlogtest.MustRead(t, source, c.query)
+			return strings.Contains(r.Hint, c.names)
+		})
+		if strings.Contains(r.Hint, c.not) || strings.Contains(r.Warning, "namespace") || strings.Count(r.Hint, "exists with") > 1 {
+			t.Errorf("%s %s: hint %q, warning %q", c.query.Layout, c.query.Queue, r.Hint, r.Warning)
+		}
+	}
+	// One that may not be read is left out.
+	bound := openServer(t, server, user(redistest.Version{}, server, "%R~resque:* %R~app:*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLResqueRules, redis.ACLPatternRules))
+	redistest.Eventually(t, "one of two is found", func() bool {
+		r := backlogtest.MustRead(t, bound, layoutQuery("resque", "empty"))
+		return r.Hint == `there are mine; a queue of this name exists with the namespace "app"`
+	})
+}
+
 // TestSidekiqReliableFetchKeys: jobs in the private lists of a reliable fetch are in
 // flight, also when their process is dead, and those of one alive count once.
 func TestSidekiqReliableFetchKeys(t *testing.T) {
@@ -148,7 +192,8 @@ func TestSidekiqReliableFetchKeys(t *testing.T) {
 		"one alive and one dead":   {append(process("", "pod-1:7:123", "work", "default"), "LPUSH working:queue:default:pod-1:7:abc 1 2", "LPUSH working:queue:default:pod-2:7:abc 1"), 3, nil},
 		"two lives of a container": {append(process("", "pod-1:7:123", "work", "default"), "LPUSH working:queue:default:pod-1:7:abc 1 2", "LPUSH working:queue:default:pod-1:7:def 1"), 3, nil},
 		"without SCAN": {
-			[]string{"SADD super_processes pod-1:7:abc", "LPUSH queue:sq|pod-1:7:abc|default 1 2"}, 2,
+			[]string{"SADD super_processes pod-1:7:abc", "LPUSH queue:sq|pod-1:7:abc|default 1 2"},
+			2,
 			[]string{"%R~*", redis.ACLRules, redis.ACLFrameworkRules},
 		},
 	} {

@@ -22,13 +22,13 @@ import (
 // servers before Redis 6.0, then SELECT.
 type handshake struct{}
 
-// errNoHello stands for the answer of a server that does not know HELLO.
-type errNoHello struct{}
+// noHelloError stands for the answer of a server that does not know HELLO.
+type noHelloError struct{}
 
-func (errNoHello) Error() string { return "ERR unknown command 'HELLO'" }
+func (noHelloError) Error() string { return "ERR unknown command 'HELLO'" }
 
 // RedisError makes it an error that a server answered.
-func (errNoHello) RedisError() {}
+func (noHelloError) RedisError() {}
 
 // DialHook implements redis.Hook.
 func (handshake) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -42,7 +42,7 @@ func (handshake) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 func (handshake) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if cmd.Name() == "hello" {
-			cmd.SetErr(errNoHello{})
+			cmd.SetErr(noHelloError{})
 			return cmd.Err()
 		}
 		err := next(ctx, cmd)
@@ -106,10 +106,12 @@ func (s *session) checkMode(ctx context.Context, cfg *config, mode string) error
 	case mode == "cluster" && cfg.mode == modeStandalone:
 		// A cluster of one server is the whole; of several, this is a part.
 		info, err := s.client.Do(ctx, "CLUSTER", "INFO").Text()
-		if err != nil && !isServerError(err) {
+		switch size := field(info, "cluster_size"); {
+		case isServerError(err):
+			return fmt.Errorf("%w: %w, and refuses to say of how many masters: %w", backlog.ErrUnavailable, errIsClusterNode, err)
+		case err != nil:
 			return err
-		}
-		if size := field(info, "cluster_size"); size != "" && size != "0" && size != "1" {
+		case size != "" && size != "0" && size != "1":
 			return fmt.Errorf("%w: %w of %s masters", backlog.ErrUnavailable, errIsClusterNode, size)
 		}
 	}

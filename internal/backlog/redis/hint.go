@@ -46,6 +46,10 @@ func (s *source) hint(p *plan, r *backlog.Reading, now time.Time) {
 	if revision != h.revision {
 		h.revision, h.text = revision, h.describe(kinds, found)
 	}
+	if strings.Contains(r.Hint, h.text) {
+		// Its registry says so already.
+		return
+	}
 	r.Hint = strings.TrimPrefix(strings.TrimSuffix(r.Hint+"; "+h.text, "; "), "; ")
 }
 

@@ -165,6 +165,9 @@ func (n *node) trackSession(ctx context.Context, id int64) error {
 	if err != nil && !isServerError(err) {
 		n.drop()
 	}
+	if isServerError(err) && isTooOld(s.server.String()) {
+		return refusal{"client tracking: " + s.server.title() + ": 6.0 is needed"}
+	}
 	return refusedOr(err, "client tracking")
 }
 

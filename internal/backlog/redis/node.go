@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
@@ -76,7 +77,7 @@ func (n *node) do(ctx context.Context, commands []command, dst []reply) ([]reply
 		replies, err = n.attempt(ctx, commands, dst[:0])
 	}
 	if err != nil {
-		return nil, err
+		return nil, n.cfg.prober.look(ctx, n.address, n.cfg.tls, err)
 	}
 	n.markArmed(hearing, commands, replies)
 	return replies, nil
@@ -105,7 +106,7 @@ func (n *node) attempt(ctx context.Context, commands []command, dst []reply) ([]
 
 // use returns the session, opened anew if it has ended. The caller holds turn.
 func (n *node) use(ctx context.Context) (*session, error) {
-	if n.session != nil && !n.session.ended() {
+	if n.session != nil && !n.session.ended() && !n.session.expired() {
 		return n.session, nil
 	}
 	n.drop()
@@ -137,9 +138,15 @@ func (n *node) open(ctx context.Context) (*session, error) {
 	n.setPlain(true)
 	return n.connectSession(ctx, func(_ context.Context, s *session) error {
 		s.server = new(unknownIdentity())
+		// What was taken for a proxy may be a server that was restarted twice.
+		s.until = time.Now().Add(plainLife)
 		return nil
 	})
 }
+
+// plainLife is how long a server is read that could not be asked what it is, before it is
+// asked again.
+const plainLife = time.Minute
 
 // connectSession opens a session, greets the server and switches tracking on.
 func (n *node) connectSession(ctx context.Context, greet func(context.Context, *session) error) (*session, error) {
@@ -158,15 +165,28 @@ func (n *node) connectSession(ctx context.Context, greet func(context.Context, *
 func (n *node) greet(ctx context.Context, s *session, greet func(context.Context, *session) error) error {
 	defer context.AfterFunc(ctx, s.abort)()
 	if err := greet(ctx, s); err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	if e := n.hearing(); e != nil && e.mode == wakeTracking {
 		// A refusal leaves the session untracked; the listener finds out why.
 		if err := s.track(ctx, e.id); err != nil && !isServerError(err) {
-			return err
+			return ended(ctx, err)
 		}
 	}
 	return nil
+}
+
+// ended returns why ctx has ended, or the answer did not come in time, in place of what a
+// connection says that was closed because of it.
+func ended(ctx context.Context, err error) error {
+	switch {
+	case context.Cause(ctx) != nil:
+		return context.Cause(ctx)
+	case isTimeout(err):
+		return context.DeadlineExceeded
+	default:
+		return err
+	}
 }
 
 // drop ends the session, if there is one. The caller holds turn.

@@ -231,6 +231,11 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		c := &b.commands[j.from+i]
 		if r.err != nil {
 			if j.redirect(i, r.err) {
+				if s.scout == nil {
+					// It is not the one server that the settings say it is.
+					s.fail(j, r.err, results)
+					return false, false
+				}
 				continue
 			}
 			if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) {
@@ -256,6 +261,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		s.fail(j, o.err, results)
 	default:
 		s.hint(j.plan, &o.reading, now)
+		s.worked.Store(true)
 		o.reading.At = at
 		o.reading.Epoch = j.epoch
 		armed, changed := j.plan.stillArmed(j.armed)
@@ -309,7 +315,7 @@ func (s *source) fail(j *job, err error, results []backlog.Result) {
 	}
 	_, _ = j.plan.stillArmed(false)
 	q := j.plan.query
-	results[j.index] = backlog.Result{Err: fmt.Errorf("read %s %q of connection %q: %w", q.Layout, q.Queue, s.cfg.connection, wrap(err))}
+	results[j.index] = backlog.Result{Err: fmt.Errorf("read %s %q of connection %q: %w", q.Layout, q.Queue, s.cfg.connection, s.cfg.advised(err, s.record()))}
 }
 
 // noteEpoch adds the epoch of a server that answered. A query whose keys lie on

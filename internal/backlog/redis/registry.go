@@ -32,6 +32,8 @@ type registry struct {
 	queue string
 	// name returns the queue that a member stands for; "" if for none.
 	name func(member string) string
+	// elsewhere finds the registries of other prefixes; nil if they are not asked.
+	elsewhere *elsewhere
 }
 
 // ask returns the step that completes the reading of an empty queue.
@@ -55,7 +57,7 @@ func (s *registryStep) commands(dst []command, _ time.Time) []command {
 	return dst
 }
 
-func (s *registryStep) outcome(replies []reply, _ time.Time) outcome {
+func (s *registryStep) outcome(replies []reply, now time.Time) outcome {
 	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
 		s.reading.Missing = true
 		s.reading.AddWarning(fmt.Sprintf("the server does not allow SISMEMBER or SRANDMEMBER, so whether %s knows the queue is not known", s.framework))
@@ -81,7 +83,7 @@ func (s *registryStep) outcome(replies []reply, _ time.Time) outcome {
 	s.reading.Missing = true
 	s.reading.AddWarning(fmt.Sprintf("%s knows no queue %q here", s.framework, s.queue))
 	s.reading.Hint = others(s.queue, names)
-	return done(s.reading)
+	return s.missing(s.reading, now)
 }
 
 // queues takes the members of one set, and returns the queues that they stand for.

@@ -49,14 +49,16 @@ func resqueLayout() layout {
 				prefixed:  "namespace",
 			}
 		},
-		prepare: func(q backlog.Query, _ keySearch) step {
+		prepare: func(q backlog.Query, search keySearch) step {
 			namespace := resqueNamespace(q.Params)
-			return &resqueStep{
+			s := &resqueStep{
 				name:      q.Queue,
 				namespace: namespace,
 				registry:  *resqueRegistry(namespace, q.Queue),
 				params:    q.Params,
 			}
+			s.registry.elsewhere = &elsewhere{keys: search, fixed: ":queues", prefixed: "namespace"}
+			return s
 		},
 	}
 }
@@ -192,14 +194,7 @@ func (s *resqueJobsStep) due(c *counts, moments [][]string, schedulers resqueSch
 	bounded := schedulers.absent() && o.after > 0
 	complete = len(s.times) < resqueTimes || bounded && s.recent == 0
 	for i, jobs := range moments {
-		own, all := int64(0), len(jobs) < resqueJobs
-		for _, job := range jobs {
-			queue, known := namedQueue(job)
-			all = all && known
-			if known && queue == s.name {
-				own++
-			}
-		}
+		own, all := s.own(jobs)
 		at := c.timeOf(s.times[i])
 		overdue := schedulers.absent() && now.Sub(at) > resqueOverdue
 		complete = complete && (all || overdue && bounded && now.Sub(at) >= o.after)
@@ -212,6 +207,19 @@ func (s *resqueJobsStep) due(c *counts, moments [][]string, schedulers resqueSch
 		}
 	}
 	return work, complete
+}
+
+// own returns how many jobs of one moment are of the queue, and whether these are all.
+func (s *resqueJobsStep) own(jobs []string) (n int64, all bool) {
+	all = len(jobs) < resqueJobs
+	for _, job := range jobs {
+		queue, known := namedQueue(job)
+		all = all && known
+		if known && queue == s.name {
+			n++
+		}
+	}
+	return n, all
 }
 
 // finish completes the reading by the work that is due.

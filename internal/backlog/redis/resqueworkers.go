@@ -69,7 +69,7 @@ type resqueHeartbeats struct {
 	// ruby are those of Resque, by the clock of the server, and newest the last of them.
 	ruby   []time.Time
 	newest time.Time
-	// node are those of node-resque, by the clocks of the workers; nil if not asked for.
+	// node are those of node-resque, by the clocks of the workers.
 	node []time.Time
 	// denied says that the server does not allow to read those of Resque.
 	denied bool
@@ -108,7 +108,7 @@ func (s *resqueStep) heartbeatCommands(dst []command, workers []string) []comman
 // heartbeats takes the replies to them. The pings are left out of the next read if all
 // workers have heartbeats of Resque.
 func (s *resqueStep) heartbeats(c *counts, workers []string) resqueHeartbeats {
-	h := resqueHeartbeats{ruby: make([]time.Time, len(workers))}
+	h := resqueHeartbeats{ruby: make([]time.Time, len(workers)), node: make([]time.Time, len(workers))}
 	if len(workers) == 0 {
 		return h
 	}
@@ -128,7 +128,6 @@ func (s *resqueStep) heartbeats(c *counts, workers []string) resqueHeartbeats {
 		}
 	}
 	if asked {
-		h.node = make([]time.Time, len(workers))
 		for i := range workers {
 			if c.allowed() {
 				ping, _ := c.text()
@@ -163,14 +162,11 @@ func (h resqueHeartbeats) silentSince(worker int, schedulers resqueSchedulers, n
 		}
 		return time.Time{}
 	}
-	if h.node == nil || h.node[worker].IsZero() {
-		return time.Time{}
-	}
 	bound := resquePrune
 	if schedulers.node || !schedulers.known {
 		bound = resqueStuck
 	}
-	if at := h.node[worker]; now.Sub(at) > bound {
+	if at := h.node[worker]; !at.IsZero() && now.Sub(at) > bound {
 		return at
 	}
 	return time.Time{}

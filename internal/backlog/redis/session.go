@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -44,6 +45,8 @@ type session struct {
 	// tracked is the id of the connection that is told when a key changes that was
 	// read in this session; 0 if the server does not track.
 	tracked int64
+	// until is when the session is to be replaced; zero is never.
+	until time.Time
 	// fresh says that no command was run yet.
 	fresh bool
 	// inUse says that the session has been read from; only then is its end news.
@@ -198,6 +201,9 @@ func (s *session) ended() bool {
 		return false
 	}
 }
+
+// expired reports whether the session is to be replaced.
+func (s *session) expired() bool { return !s.until.IsZero() && time.Now().After(s.until) }
 
 // abort ends the connection without waiting.
 func (s *session) abort() { _ = s.conn.Close() }

@@ -66,6 +66,7 @@ func prepareSidekiq(q backlog.Query, search keySearch) step {
 		payload:  q.Params.Get("age") == "payload",
 		registry: *sidekiqRegistry(prefix, q.Queue),
 	}
+	s.registry.elsewhere = &elsewhere{keys: search, fixed: "queues", prefixed: "namespace"}
 	if q.Params.Get("fetch") != "basic" {
 		s.private = newPrivateLists(prefix, q.Queue, search)
 	}

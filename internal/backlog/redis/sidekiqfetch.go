@@ -28,9 +28,14 @@ const (
 	superProcesses   = "super_processes"
 )
 
+// What a reading says of private lists that it may not know.
 const (
-	sidekiqNoScan = "the server does not allow SCAN, so jobs are not visible that a reliable fetch (super_fetch of Sidekiq Pro, GitLab's gem) keeps for a process that was killed; set fetch to basic if none is used"
-	sidekiqNoList = "the server does not allow access to all keys of a reliable fetch (super_processes, queue:sq*, working:queue:*), so the jobs in them are not visible; set fetch to basic if none is used"
+	sidekiqUnseen = "so jobs are not visible that a reliable fetch (super_fetch of Sidekiq Pro, GitLab's gem) keeps for a process that was killed; set fetch to basic if none is used"
+
+	sidekiqNoScan   = "the server does not allow SCAN, " + sidekiqUnseen
+	sidekiqNoSearch = "too many patterns of names are searched on this connection, " + sidekiqUnseen
+	sidekiqNoList   = "the server does not allow access to all keys of a reliable fetch (super_processes, queue:sq*, working:queue:*), " + sidekiqUnseen
+	sidekiqMore     = "there are more private lists of a reliable fetch than are read, so not all jobs in them are visible"
 )
 
 // A privateList is a list in which a reliable fetch keeps jobs of the queue.
@@ -43,7 +48,9 @@ type privateList struct {
 // privateLists finds the private lists of one queue.
 type privateLists struct {
 	prefix, queue string
-	search        keySearch
+	keys          keySearch
+	// searches are the same for all queues of a namespace.
+	searches []search
 
 	// revision is that of the findings from which lists were made.
 	revision uint64
@@ -54,30 +61,24 @@ type privateLists struct {
 	problem  error
 }
 
-func newPrivateLists(prefix, queue string, search keySearch) *privateLists {
-	p := &privateLists{prefix: prefix, queue: queue, search: search}
-	for _, s := range p.searches() {
-		search.begin(s)
+func newPrivateLists(prefix, queue string, keys keySearch) *privateLists {
+	p := &privateLists{prefix: prefix, queue: queue, keys: keys, searches: []search{
+		{kind: "list", match: scanEscape(prefix+gitlabPrefix) + "*"},
+		{kind: "list", match: scanEscape(prefix+superFetchPrefix) + "[|_]*"},
+	}}
+	for _, s := range p.searches {
+		keys.begin(s)
 	}
 	return p
 }
 
-// searches returns what is searched: the same for all queues of a namespace.
-func (p *privateLists) searches() []search {
-	return []search{
-		{kind: "list", match: scanEscape(p.prefix+gitlabPrefix) + "*"},
-		{kind: "list", match: scanEscape(p.prefix+superFetchPrefix) + "[|_]*"},
-	}
-}
-
 // look takes over what the searches have found.
 func (p *privateLists) look(now time.Time) {
-	all := p.searches()
 	revision := uint64(1)
-	found := make([]findings, len(all))
+	found := make([]findings, len(p.searches))
 	p.problem, p.searched = nil, time.Time{}
-	for i, s := range all {
-		found[i] = p.search.find(s, now)
+	for i, s := range p.searches {
+		found[i] = p.keys.find(s, now)
 		revision += found[i].revision
 		if err := found[i].problem(now); err != nil && p.problem == nil {
 			p.problem = err
@@ -152,7 +153,12 @@ func (p *privateLists) doubt(r *backlog.Reading) {
 	if r.Quality == backlog.Exact {
 		r.Quality = backlog.LowerBound
 	}
-	if errors.Is(p.problem, backlog.ErrDenied) || errors.Is(reason(p.problem), backlog.ErrDenied) {
+	switch {
+	case errors.Is(p.problem, errManySearches):
+		r.AddWarning(sidekiqNoSearch)
+	case errors.Is(p.problem, errMoreKeys):
+		r.AddWarning(sidekiqMore)
+	case errors.Is(reason(p.problem), backlog.ErrDenied):
 		r.AddWarning(sidekiqNoScan)
 	}
 }
@@ -163,8 +169,8 @@ func (p *privateLists) stale(moment time.Time) bool {
 	if p.problem != nil || !p.searched.Before(moment) {
 		return false
 	}
-	for _, s := range p.searches() {
-		p.search.since(s, moment)
+	for _, s := range p.searches {
+		p.keys.since(s, moment)
 	}
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
@@ -28,6 +29,9 @@ type source struct {
 	jobs    []job
 	results []backlog.Result
 
+	// worked says that a queue has been read. The goroutine that reads sets it.
+	worked atomic.Bool
+
 	// end stops the goroutines of tasks.
 	end     context.CancelFunc
 	tasks   sync.WaitGroup
@@ -48,10 +52,10 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	resolve := resolveStandalone(cfg)
 	switch cfg.mode {
 	case modeSentinel:
-		s.scout = &scout{cfg: cfg, who: cfg.sentinelLogin, nothing: fmt.Sprintf("knows no master %q", cfg.masterName)}
+		s.scout = &scout{cfg: cfg, who: cfg.sentinelLogin, nothing: fmt.Errorf("%w %q", errNoMaster, cfg.masterName)}
 		resolve = resolveSentinel(cfg, s.scout)
 	case modeCluster:
-		s.scout = &scout{cfg: cfg, who: cfg.login, nothing: "knows no slots"}
+		s.scout = &scout{cfg: cfg, who: cfg.login, nothing: errNoSlots}
 		resolve = resolveCluster(cfg, s.scout)
 	}
 	openNode := func(address string) *node { return newNode(cfg, address, s.wakes, s.watch, log) }
@@ -92,6 +96,11 @@ func (s *source) Status() backlog.Status {
 		}
 	}
 	return worst
+}
+
+// record returns what is known of the server.
+func (s *source) record() record {
+	return record{server: s.Status().Server, worked: s.worked.Load()}
 }
 
 // Close implements backlog.Source.

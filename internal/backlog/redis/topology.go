@@ -203,8 +203,8 @@ func (r *routing) addresses() []string {
 type scout struct {
 	cfg *config
 	who login
-	// nothing is what a null answer means, such as "knows no such master".
-	nothing string
+	// nothing is what a null answer means, such as errNoMaster.
+	nothing error
 	session *session
 	at      int
 }
@@ -218,6 +218,7 @@ func (s *scout) ask(ctx context.Context, candidates []string, args ...any) (valu
 		if problem == nil {
 			return value, address, nil
 		}
+		problem = s.cfg.prober.look(ctx, address, s.cfg.tls, problem)
 		problem = fmt.Errorf("ask %s: %w", address, problem)
 		if err == nil {
 			err = problem
@@ -248,9 +249,28 @@ func (s *scout) askOne(ctx context.Context, address string, args []any) (any, er
 		return nil, err
 	}
 	if errors.Is(replies[0].err, redis.Nil) {
-		return nil, fmt.Errorf("%w: it %s", backlog.ErrUnavailable, s.nothing)
+		return nil, fmt.Errorf("%w: %w", backlog.ErrUnavailable, s.nothing)
 	}
-	return replies[0].value, replies[0].err
+	if err := replies[0].err; err != nil {
+		return nil, s.identify(ctx, err)
+	}
+	return replies[0].value, nil
+}
+
+// identify returns err, with which a server has refused to say where the servers are, with
+// what the server says it is.
+func (s *scout) identify(ctx context.Context, err error) error {
+	if !denies(serverText(err)) || startsWith("NO", "WRONGPASS")(err) {
+		return err
+	}
+	if s.cfg.mode == modeSentinel {
+		return fmt.Errorf("%w: %w: %w", backlog.ErrUnavailable, errNoSentinel, err)
+	}
+	replies, failed := s.session.do(ctx, []command{{args: []any{"INFO", "server"}}}, nil)
+	if failed == nil && field(text(replies[0].value), "redis_mode") == "sentinel" {
+		return fmt.Errorf("%w: %w: %w", backlog.ErrUnavailable, errIsSentinel, err)
+	}
+	return err
 }
 
 // move goes to the next candidate.

@@ -34,12 +34,16 @@ func problem(a server.Account) *pb.Problem {
 	}
 	if a.Seen.Err != nil {
 		// The engine's own words; how old the last reading is, the reading tells.
-		p.Message = a.Seen.Err.Error()
+		p.Message, p.Advice = backlog.Advice(a.Seen.Err)
 		if a.Seen.Known() {
 			p.BridgedUntil = moment(a.Seen.Latest.At.Add(a.Trigger.Policy.MaxStaleness))
 		}
 	}
-	p.Advice = advice(p.GetReason())
+	if p.GetAdvice() == "" {
+		p.Advice = advice(p.GetReason())
+	} else {
+		p.Advice = "Change " + p.GetAdvice() + "; \"scaler check\" tries it."
+	}
 	return p
 }
 

@@ -102,6 +102,19 @@ func (c *Cluster) NewClient(t testing.TB) *redis.ClusterClient {
 	return client
 }
 
+// Do runs a command on the master that owns its key, and fails the test if that is not
+// possible.
+func (c *Cluster) Do(t testing.TB, args ...any) any {
+	t.Helper()
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs(), Protocol: 2, DisableIdentity: true})
+	defer func() { _ = client.Close() }()
+	value, err := client.Do(t.Context(), args...).Result()
+	if err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+	return value
+}
+
 // Owner returns the place of the master that owns the slot of key, or -1.
 func (c *Cluster) Owner(t testing.TB, key string) int {
 	t.Helper()

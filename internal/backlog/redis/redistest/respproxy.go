@@ -23,13 +23,15 @@ const HangUp = ""
 type Proxy struct {
 	listener net.Listener
 	target   string
-	refusals map[string]string
 
 	running sync.WaitGroup
-	// mu guards conns and seen: every connection adds to them.
-	mu    sync.Mutex
-	conns []net.Conn
-	seen  []string
+	// mu guards what follows. A test sets refusals, old and instead; every connection adds
+	// to conns and seen.
+	mu           sync.Mutex
+	refusals     map[string]string
+	old, instead string
+	conns        []net.Conn
+	seen         []string
 }
 
 // refused marks the replies that a refusal takes the place of.
@@ -69,6 +71,25 @@ func (p *Proxy) Seen() []string {
 	return slices.Clone(p.seen)
 }
 
+// Replace puts instead in the place of old in texts that the server answers.
+func (p *Proxy) Replace(old, instead string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.old, p.instead = old, instead
+}
+
+// replaced returns a reply with what Replace has set.
+func (p *Proxy) replaced(reply []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	header, text, isText := bytes.Cut(reply, []byte("\r\n"))
+	if p.old == "" || !isText || header[0] != '$' || !bytes.Contains(text, []byte(p.old)) {
+		return reply
+	}
+	text = bytes.TrimSuffix(bytes.ReplaceAll(text, []byte(p.old), []byte(p.instead)), []byte("\r\n"))
+	return fmt.Appendf(nil, "$%d\r\n%s\r\n", len(text), text)
+}
+
 func (p *Proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
@@ -105,25 +126,41 @@ func (p *Proxy) ask(client io.Reader, server io.Writer) error {
 			return err
 		}
 		name := strings.ToUpper(words[0])
-		p.mu.Lock()
-		p.seen = append(p.seen, name)
-		p.mu.Unlock()
-		text, found := p.refusals[name]
-		if !found && len(words) > 1 {
+		if len(words) > 1 {
 			name += " " + strings.ToUpper(words[1])
-			text, found = p.refusals[name]
 		}
+		text, found := p.refusal(name)
 		switch {
 		case found && text == HangUp:
 			return errors.New("hang up")
 		case found:
-			token := refused + name
+			token := refused + text
 			raw = fmt.Appendf(nil, "*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(token), token)
 		}
 		if _, err := server.Write(raw); err != nil {
 			return err
 		}
 	}
+}
+
+// refusal returns how a command is refused that begins with the given words, and notes that
+// it came.
+func (p *Proxy) refusal(name string) (text string, found bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	first, _, _ := strings.Cut(name, " ")
+	p.seen = append(p.seen, first)
+	if text, found = p.refusals[first]; !found {
+		text, found = p.refusals[name]
+	}
+	return text, found
+}
+
+// Allow ends all refusals.
+func (p *Proxy) Allow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusals = nil
 }
 
 // answer passes replies back.
@@ -134,9 +171,9 @@ func (p *Proxy) answer(client io.Writer, server io.Reader) error {
 		if err := copyReply(from, &raw); err != nil {
 			return err
 		}
-		reply := raw.Bytes()
-		if _, name, found := bytes.Cut(reply, []byte(refused)); found {
-			reply = []byte("-" + p.refusals[string(bytes.TrimSpace(name))] + "\r\n")
+		reply := p.replaced(raw.Bytes())
+		if _, text, found := bytes.Cut(reply, []byte(refused)); found {
+			reply = append([]byte("-"), text...)
 		}
 		if _, err := client.Write(reply); err != nil {
 			return err

@@ -1,0 +1,80 @@
+package backlog
+
+import (
+	"regexp"
+	"strings"
+)
+
+// hidden stands where something was left out of a text.
+const hidden = "***"
+
+// namedSecret is a setting of a connection string whose value is a secret, such as
+// "password=hunter2".
+var namedSecret = regexp.MustCompile(`(?i)([a-z_-]*(?:passw?|pwd|secret|token|auth|credential|key)[a-z_-]*=)[^\s,;&"']+`)
+
+// Redact returns text without what looks like user information or a secret: the part of
+// a word before an "@" that has a colon in it, as in "rediss://user:password@host", and
+// the value of "password=". It is for errors and logs whose text was written by somebody
+// else. A value that is known to be wrong as a whole is for RedactValue.
+func Redact(text string) string {
+	if !strings.ContainsAny(text, "@=") {
+		return text
+	}
+	var b strings.Builder
+	for text != "" {
+		end := strings.IndexAny(text, " \t\r\n")
+		switch {
+		case end == 0:
+			b.WriteByte(text[0])
+			text = text[1:]
+			continue
+		case end < 0:
+			end = len(text)
+		}
+		word := text[:end]
+		if at := strings.LastIndexByte(word, '@'); at >= 0 && strings.Contains(word[:at], ":") {
+			word = cutUser(word, at)
+		}
+		b.WriteString(word)
+		text = text[end:]
+	}
+	return namedSecret.ReplaceAllString(b.String(), "${1}"+hidden)
+}
+
+// RedactValue returns a wrong value as it may be repeated in an error: everything before
+// its last "@" is left out, and the values of "password=" and its kind.
+func RedactValue(value string) string {
+	if at := strings.LastIndexByte(value, '@'); at >= 0 {
+		value = cutUser(value, at)
+	}
+	return namedSecret.ReplaceAllString(value, "${1}"+hidden)
+}
+
+// cutUser leaves out what stands before the place at, but for a quotation mark and the
+// scheme of a URL.
+func cutUser(text string, at int) string {
+	begin := 0
+	if i := strings.Index(text[:at], "://"); i >= 0 && isScheme(strings.TrimLeft(text[:i], `"'`)) {
+		begin = i + len("://")
+	} else if strings.IndexAny(text, `"'`) == 0 {
+		begin = 1
+	}
+	return text[:begin] + hidden + text[at:]
+}
+
+// isScheme reports whether text is like "rediss", and not a secret of its own.
+func isScheme(text string) bool {
+	for _, r := range text {
+		if (r < 'a' || r > 'z') && r != '+' && r != '-' {
+			return false
+		}
+	}
+	return text != ""
+}
+
+// HasUserInfo reports whether text is a URL with user information, wherever it stands in
+// the text.
+func HasUserInfo(text string) bool {
+	_, rest, found := strings.Cut(text, "://")
+	return found && strings.Contains(rest, "@")
+}

@@ -1,0 +1,183 @@
+package redis
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// What a connection has met that is not what its settings say. Each is known from what
+// the other end has sent, never guessed.
+var (
+	errIsSentinel       = errors.New("the server is a sentinel")
+	errNoSentinel       = errors.New("the server is no sentinel")
+	errIsClusterNode    = errors.New("the server is a node of a cluster")
+	errSpeaksTLS        = errors.New("the server speaks TLS")
+	errSpeaksPlainly    = errors.New("the server does not speak TLS")
+	errWantsCertificate = errors.New("the server refuses the client certificate")
+	errSpeaksHTTP       = errors.New("an HTTP server answers, not Redis")
+	errNoMaster         = errors.New("it knows no master")
+	errNoSlots          = errors.New("it knows no slots")
+)
+
+// A diagnosis is what to change where a connection fails in a known way.
+type diagnosis struct {
+	fits   func(error) bool
+	change func(cfg *config, err error) string
+}
+
+// A record is what is known of the server of a connection.
+type record struct {
+	// server is such as "redis 5.0.14"; "" if it did not say.
+	server string
+	// worked says that the connection has been read from, so that what fails now is an
+	// outage, and not the settings.
+	worked bool
+}
+
+// advice returns what to change so that err goes away; "" if that is not known.
+func (c *config) advice(err error, of record) string {
+	if isTooOld(of.server) && says("unknown command", "syntax error", "unknown subcommand", "Unknown subcommand", "wrong number of arguments")(err) {
+		return fmt.Sprintf("the server: it is %s, and 6.0 is needed", of.server)
+	}
+	known := append(foreignServers(), loginFaults()...)
+	if !of.worked {
+		known = append(known, networkFaults()...)
+	}
+	for _, known := range known {
+		if known.fits(err) {
+			return known.change(c, err)
+		}
+	}
+	return ""
+}
+
+// advised returns err with its reason and with what to change.
+func (c *config) advised(err error, of record) error {
+	return backlog.WithAdvice(wrap(err), c.advice(err, of))
+}
+
+// isTooOld reports whether a server is Redis before 6.0.
+func isTooOld(server string) bool {
+	version, isRedis := strings.CutPrefix(server, "redis ")
+	return isRedis && !atLeast(version, 6)
+}
+
+// foreignServers are servers that the settings do not fit.
+func foreignServers() []diagnosis {
+	return []diagnosis{
+		{is(errSpeaksTLS), say("tls: true")},
+		{is(errSpeaksPlainly), say("tls: false and no other tls settings, or addresses: the port on which the server speaks TLS")},
+		{is(errSpeaksHTTP), say("addresses: the host and port of the Redis server")},
+		{contains(`"HTTP/`), say("addresses: the host and port of the Redis server")},
+		{is(errIsSentinel), say("mode: sentinel and masterName, or addresses: the Redis server itself, whose port is 6379 as a rule")},
+		{is(errNoSentinel), say("addresses: those of the sentinels, whose port is 26379 as a rule, or mode: standalone")},
+		{is(errNoMaster), say("masterName: the name that the sentinels know the master group by")},
+		{is(errIsClusterNode), say("mode: cluster")},
+		{says("SELECT is not allowed in cluster mode"), say("mode: cluster, and no database")},
+		{startsWith("MOVED"), say("mode: cluster")},
+		{says("cluster support disabled"), say("mode: standalone")},
+		{says("DB index is out of range", "invalid DB index"), say("database: a number that the server has; see databases in its configuration")},
+	}
+}
+
+// loginFaults are refused credentials and rights.
+func loginFaults() []diagnosis {
+	return []diagnosis{
+		{startsWith("NOAUTH"), func(c *config, _ error) string {
+			if c.mode == modeSentinel && !c.sentinelLogin.password.IsSet() && c.login.password.IsSet() {
+				return "sentinelPassword: the sentinels require one"
+			}
+			return "password: the server requires one; with ACL users also username"
+		}},
+		{startsWith("WRONGPASS", "ERR invalid password"), say("username and password: the server does not know them")},
+		{says("wrong number of arguments for 'auth' command"), say("username: leave it out, because the server has no users (Redis before 6.0, or a proxy)")},
+		{startsWith("DENIED Redis is running in protected mode"), say("the server: set requirepass or an ACL user, and password here")},
+		{startsWith("NOPERM"), say("the rights of the user: docs/configuration.md, Rights in Redis")},
+		{says("max number of clients"), say("maxclients of the server")},
+	}
+}
+
+// networkFaults are failures below Redis at first contact.
+func networkFaults() []diagnosis {
+	return []diagnosis{
+		{as[x509.UnknownAuthorityError], say("tlsCAFile: the authority that has signed the server's certificate")},
+		{as[x509.HostnameError], say("tlsServerName: a name that the server's certificate has, or addresses: such a name")},
+		{as[x509.CertificateInvalidError], say("the server's certificate")},
+		{func(err error) bool { return errors.Is(err, errWantsCertificate) || wantsCertificate(err) }, say("tlsCertFile and tlsKeyFile: a client certificate that the server accepts")},
+		{as[*net.DNSError], func(_ *config, err error) string {
+			var unknown *net.DNSError
+			_ = errors.As(err, &unknown)
+			return fmt.Sprintf("addresses: the name %q does not resolve", backlog.RedactValue(unknown.Name))
+		}},
+		{is(syscall.ECONNREFUSED), say("addresses, or start the server: nothing listens there")},
+		{isDialTimeout, say("addresses, or the rules of the network: nothing answers there")},
+		{isHangUp, say("addresses: the server ends the connection at once; is it a proxy, or no Redis?")},
+	}
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func as[E error](err error) bool {
+	var target E
+	return errors.As(err, &target)
+}
+
+func contains(part string) func(error) bool {
+	return func(err error) bool { return strings.Contains(err.Error(), part) }
+}
+
+// startsWith fits errors that a server answered with one of these beginnings.
+func startsWith(starts ...string) func(error) bool {
+	return func(err error) bool {
+		text := serverText(err)
+		for _, start := range starts {
+			if strings.HasPrefix(text, start) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// says fits errors that a server answered with one of these parts.
+func says(parts ...string) func(error) bool {
+	return func(err error) bool {
+		text := serverText(err)
+		for _, part := range parts {
+			if strings.Contains(text, part) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func say(change string) func(*config, error) string {
+	return func(*config, error) string { return change }
+}
+
+// wantsCertificate fits alerts with which a server refuses a client certificate, or a
+// client that shows none.
+func wantsCertificate(err error) bool {
+	var alert tls.AlertError
+	return errors.As(err, &alert) && clientCertificate.MatchString(alert.Error()) ||
+		strings.Contains(err.Error(), "remote error: tls:") && clientCertificate.MatchString(err.Error())
+}
+
+var clientCertificate = regexp.MustCompile(`certificate required|bad certificate|unknown certificate|handshake failure`)
+
+// isDialTimeout fits a connection that was never there.
+func isDialTimeout(err error) bool {
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial" && isTimeout(err)
+}
