@@ -56,10 +56,11 @@ func TestArqKeys(t *testing.T) {
 func TestPythonBounds(t *testing.T) {
 	t.Parallel()
 	many := func(command string, n int) string {
+		words := []string{command}
 		for i := range n {
-			command += " RECENT " + strconv.Itoa(i)
+			words = append(words, "RECENT", strconv.Itoa(i))
 		}
-		return command
+		return strings.Join(words, " ")
 	}
 	limits := []string{"SADD rq:queues rq:queue:mail"}
 	for i := range 30 {
