@@ -119,13 +119,13 @@ private_apt_with() {
 }
 
 # install NAME installs one framework. Each has its line here, and its name in "all".
-all="bull-3 bull-4 bullmq-1 bullmq-3 bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-6 sidekiq-7 sidekiq-8 laravel-10 laravel-13 resque celery rq-2 rq dramatiq arq taskiq"
+all="bull-3 bull-4 bullmq-1 bullmq-3 bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-6 sidekiq-7 sidekiq-8 laravel-10 laravel-13 resque celery rq-1 rq-2 rq dramatiq arq taskiq"
 install() {
 	case "$1" in
 	bull-3 | bull-4 | bullmq-1 | bullmq-3 | bullmq-4 | bullmq-5 | bullmq-6 | beequeue | resque) npm_packages "$1" ;;
 	asynq) go_program "$1" ;;
 	sidekiq-6 | sidekiq-7 | sidekiq-8 | laravel-10 | laravel-13) debian_root "$1" ;;
-	celery | rq-2 | rq | dramatiq | arq | taskiq) python_packages "$1" ;;
+	celery | rq-1 | rq-2 | rq | dramatiq | arq | taskiq) python_packages "$1" ;;
 	*)
 		echo "install-frameworks: there is no framework $1, only: $all" >&2
 		return 1

@@ -11,6 +11,8 @@ const (
 	// arqInProgress is what the keys of jobs that run begin with.
 	// https://github.com/python-arq/arq/blob/main/arq/constants.py
 	arqInProgress = "arq:in-progress:"
+	// arqAbort is the sorted set of jobs that workers are to abort.
+	arqAbort = "arq:abort"
 	// arqRunning is among how many jobs that are due those that run are looked for.
 	// Workers take the jobs that are due first, so that is where they are.
 	arqRunning = 256
@@ -29,7 +31,8 @@ func arqLayout() layout {
 			InFlight: "the jobs that a worker runs, among the first 256; a job of a worker that was killed is in flight until arq gives it up, and then ready again",
 			Oldest:   "exact: since when the first job that does not run could have run; unknown if all of the first 256 run",
 		},
-		discover: named("zset"),
+		// The set of jobs to be aborted is no queue.
+		discover: func(backlog.Params) discovery { return discovery{traces: []trace{{kind: "zset", not: arqAbort}}} },
 		prepare:  func(q backlog.Query, _ keySearch) step { return &arqStep{queue: q.Queue} },
 	}
 }

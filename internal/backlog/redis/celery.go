@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +15,8 @@ import (
 // https://github.com/celery/kombu/blob/main/kombu/transport/redis.py
 const (
 	celerySeparator = "\x06\x16"
-	celerySteps     = "0,3,6,9"
 	celeryUnacked   = "unacked"
+	celeryIndex     = "unacked_index"
 	// celeryExchange is Celery's task_default_exchange.
 	celeryExchange = "celery"
 )
@@ -27,6 +26,10 @@ var errPrioritySteps = errors.New("prioritySteps: want whole numbers from 0, suc
 // celerySample is of how many unacknowledged messages the queue is looked at.
 const celerySample = 1000
 
+// celerySteps is how many priorities have lists that are always read: kombu's own steps
+// are 0, 3, 6 and 9, and all from 0 to 9 are the usual other choice.
+const celerySteps = 10
+
 // celeryLayout is a queue of Celery on Redis: a list for each priority, and what
 // workers have taken in one hash for all queues.
 func celeryLayout() layout {
@@ -35,16 +38,19 @@ func celeryLayout() layout {
 			Name: "celery",
 			Summary: "A queue of Celery with Redis as its broker (kombu). A task with a countdown or an ETA, a retry among them, is no different from others until a worker takes it and holds it, so it is ready first and in flight then. " +
 				"Workers take more tasks than they run (worker_prefetch_multiplier), and with Redis these too are in flight. " +
-				"Without task_acks_late a task is acknowledged when it begins, so while it runs it is not in flight: then hold keeps its worker.",
+				"Without task_acks_late a task is acknowledged when it begins, so while it runs it is not in flight: then hold keeps its worker. " +
+				"Keys: QUEUE and QUEUE followed by the separator and 1 to 9, unacked, unacked_index, _kombu.binding.*, each after global_keyprefix.",
 			Queue: "name of the queue, by default celery",
 			Patterns: registered("set _kombu.binding.celery, that of the default exchange") +
 				", and " + scanned("other sets _kombu.binding.*") + "; of an exchange of another name than its queue only the default one is looked into",
 			Parameters: []backlog.Parameter{
 				{Name: "globalKeyPrefix", Kind: backlog.KindText, Doc: "global_keyprefix of broker_transport_options."},
-				{Name: "prioritySteps", Kind: backlog.KindList, Default: celerySteps, Doc: "priority_steps of broker_transport_options."},
+				{Name: "prioritySteps", Kind: backlog.KindList, Doc: "priority_steps of broker_transport_options that are above 9; those from 0 to 9 are always read."},
 				{Name: "separator", Kind: backlog.KindText, Doc: "sep of broker_transport_options, which is between the name of a queue and a priority; the bytes 06 16 unless given."},
 				{Name: "unackedKey", Kind: backlog.KindText, NamesKey: true, Default: celeryUnacked, Doc: "unacked_key of broker_transport_options."},
-				{Name: "unacked", Kind: backlog.KindChoice, Allowed: []string{"queue", "all", "none"}, Default: "queue", Doc: "Which of the unacknowledged messages are in flight here: those of this queue, told by reading at most 1,000 of them (it needs the rights +hrandfield +srandmember), all in the database, or none, so that they are unknown."},
+				{Name: "unackedIndexKey", Kind: backlog.KindText, NamesKey: true, Default: celeryIndex, Doc: "unacked_index_key of broker_transport_options."},
+				{Name: "unacked", Kind: backlog.KindChoice, Allowed: []string{"queue", "all", "none"}, Default: "queue", Doc: "Which of the unacknowledged messages are in flight here: those of this queue, told by reading at most 1,000 of them (it needs the rights +hrandfield +srandmember), all in the database, or none, so that they are unknown. With ack_emulation off workers keep none, so it has to be none."},
+				orphanParameter("unacknowledged messages that have no score in the unacknowledged index for a minute, which no worker puts back on the queue"),
 			},
 			Ready:    "the tasks on the queue, of all priorities",
 			InFlight: "the tasks that workers have taken and not acknowledged, those held for later among them, also of a worker that was killed; without the rights to tell their queue those of all queues",
@@ -65,13 +71,31 @@ func checkCelery(q backlog.Query) error {
 	return nil
 }
 
-// celeryPriorities are the priorities that have lists of their own.
+// celeryPriorities are the priorities that are named in addition, besides those that
+// always have lists of their own.
 func celeryPriorities(p backlog.Params) []string {
-	steps := strings.Split(cmp.Or(p.Get("prioritySteps"), celerySteps), ",")
-	for i := range steps {
-		steps[i] = strings.TrimSpace(steps[i])
+	var steps []string
+	for step := range strings.SplitSeq(p.Get("prioritySteps"), ",") {
+		if step = strings.TrimSpace(step); step != "" {
+			steps = append(steps, step)
+		}
 	}
 	return steps
+}
+
+// celeryLists are the keys of the lists of a queue, one for each priority.
+func celeryLists(p backlog.Params, list string) []string {
+	lists := []string{list}
+	for step := 1; step < celerySteps; step++ {
+		lists = append(lists, list+celerySeparatorOf(p)+strconv.Itoa(step))
+	}
+	for _, step := range celeryPriorities(p) {
+		// Below that it is among them already; checkCelery has checked the number.
+		if n, _ := strconv.Atoi(step); n >= celerySteps {
+			lists = append(lists, list+celerySeparatorOf(p)+step)
+		}
+	}
+	return lists
 }
 
 func celerySeparatorOf(p backlog.Params) string { return cmp.Or(p.Get("separator"), celerySeparator) }
@@ -85,6 +109,9 @@ func celeryRegistry(p backlog.Params, queue string) registry {
 		name: func(member string) string {
 			// routing key, pattern, queue
 			parts := strings.Split(member, separator)
+			if len(parts) < 3 {
+				return celeryQueueIn(member)
+			}
 			return parts[len(parts)-1]
 		},
 	}
@@ -96,36 +123,39 @@ func celeryRegistry(p backlog.Params, queue string) registry {
 
 func discoverCelery(p backlog.Params) discovery {
 	r := celeryRegistry(p, "")
-	return discovery{registry: &r, traces: []trace{{kind: "set", prefix: p.Get("globalKeyPrefix") + celeryBinding}}}
+	bindings := trace{kind: "set", prefix: p.Get("globalKeyPrefix") + celeryBinding, fixed: celeryBinding, sign: true}
+	return discovery{registry: &r, traces: []trace{bindings}, elsewhere: []trace{bindings}, prefixed: "globalKeyPrefix"}
 }
 
 func prepareCelery(q backlog.Query, _ keySearch) step {
 	prefix := q.Params.Get("globalKeyPrefix")
 	separator := celerySeparatorOf(q.Params)
-	s := &celeryStep{
-		prefix: prefix, queue: q.Queue, separator: separator,
+	return &celeryStep{
+		prefix: prefix, queue: q.Queue, separator: separator, params: q.Params,
+		lists:    celeryLists(q.Params, prefix+q.Queue),
 		unacked:  prefix + cmp.Or(q.Params.Get("unackedKey"), celeryUnacked),
+		index:    prefix + cmp.Or(q.Params.Get("unackedIndexKey"), celeryIndex),
 		which:    cmp.Or(q.Params.Get("unacked"), "queue"),
 		registry: celeryRegistry(q.Params, q.Queue),
 	}
-	for _, step := range celeryPriorities(q.Params) {
-		list := prefix + q.Queue
-		if step != "0" {
-			list += separator + step
-		}
-		s.lists = append(s.lists, list)
-	}
-	return s
 }
 
 // A celeryStep asks for the lengths of the lists, and how much is unacknowledged.
 type celeryStep struct {
 	prefix, queue, separator string
 	lists                    []string
-	unacked                  string
+	// unacked and index are the keys of the unacknowledged messages and of when each was
+	// taken, by which workers put back what was not acknowledged in time.
+	unacked, index string
+	params         backlog.Params
 	// which of the unacknowledged messages are in flight: queue, all or none.
 	which    string
 	registry registry
+
+	// lost are the tags of messages that are not in the index, and since when that is seen.
+	lost map[string]time.Time
+	// short is since when there are fewer in the index than messages.
+	short lasting
 }
 
 func (s *celeryStep) commands(dst []command, _ time.Time) []command {
@@ -140,117 +170,62 @@ func (s *celeryStep) commands(dst []command, _ time.Time) []command {
 	case "all":
 		// What comes here may come from the list of any queue.
 		dst = append(dst, command{key: s.unacked, class: 'h', args: []any{"HLEN", s.unacked}})
+	default:
+		return dst
 	}
-	return dst
+	return append(dst, command{key: s.index, args: []any{"ZCARD", s.index}})
 }
 
-func (s *celeryStep) outcome(replies []reply, _ time.Time) outcome {
+func (s *celeryStep) outcome(replies []reply, now time.Time) outcome {
 	c := counts{replies: replies}
 	var reading backlog.Reading
 	for range s.lists {
 		reading.Ready += c.number()
 	}
 	var unacked int64
+	var indexed backlog.Count
 	if s.which != "none" {
-		unacked = c.number()
+		unacked, indexed = c.number(), c.optionalCount()
 	}
 	if c.err != nil {
 		return fail(c.err)
 	}
-	if s.which == "queue" && unacked > 0 {
-		return outcome{next: &celeryUnackedStep{celeryStep: s, reading: reading, total: unacked}}
+	missing := int64(0)
+	if indexed.Known {
+		missing = max(0, unacked-indexed.N)
 	}
-	if s.which != "none" {
-		reading.InFlight = backlog.Exactly(unacked)
+	switch {
+	case s.which == "queue" && unacked > 0:
+		check := indexed.Known && unacked <= celerySample && (missing > 0 || len(s.lost) > 0)
+		return outcome{next: &celeryUnackedStep{celeryStep: s, reading: reading, total: unacked, check: check}}
+	case s.which == "all":
+		s.countAll(&reading, unacked, missing, now)
+	case s.which == "queue":
+		s.lost = nil
+		reading.InFlight = backlog.Exactly(0)
 	}
 	return s.finish(reading)
 }
 
+// countAll counts the unacknowledged messages of all queues, of which some are missing
+// from the index.
+func (s *celeryStep) countAll(reading *backlog.Reading, unacked, missing int64, now time.Time) {
+	o := newOrphans(s.params)
+	if since := s.short.note(missing > 0, now); missing > 0 && now.Sub(since) >= orphanGrace {
+		unacked -= missing - o.add(missing, since, now)
+	}
+	reading.InFlight = backlog.Exactly(unacked)
+	s.mark(o, reading)
+}
+
+func (s *celeryStep) mark(o *orphans, reading *backlog.Reading) {
+	o.mark(reading, fmt.Sprintf("unacknowledged work has no score in %q, so no worker puts it back on the queue", s.index))
+}
+
 // finish asks the registry about a queue in which there is nothing.
 func (s *celeryStep) finish(reading backlog.Reading) outcome {
-	if reading.Backlog() == 0 {
-		return s.registry.ask(reading)
+	if reading.Backlog() == 0 && reading.Ignored == 0 {
+		return outcome{next: &celeryBoundStep{celeryStep: s, registryStep: registryStep{registry: &s.registry, reading: reading}}}
 	}
 	return done(reading)
-}
-
-// A celeryUnackedStep looks at unacknowledged messages.
-type celeryUnackedStep struct {
-	*celeryStep
-	reading backlog.Reading
-	// total is the number of unacknowledged messages of all queues.
-	total int64
-}
-
-func (s *celeryUnackedStep) commands(dst []command, _ time.Time) []command {
-	return append(dst, command{key: s.unacked, args: []any{"HRANDFIELD", s.unacked, celerySample, "WITHVALUES"}})
-}
-
-func (s *celeryUnackedStep) outcome(replies []reply, _ time.Time) outcome {
-	if err := replies[0].err; err != nil && errors.Is(reason(err), backlog.ErrDenied) {
-		return done(s.all(replies[0].refused("HRANDFIELD", 6, 2)))
-	}
-	c := counts{replies: replies}
-	pairs := c.texts(-1)
-	if len(pairs)%2 != 0 {
-		c.fault(fmt.Errorf("%w: %d elements where names and values belong", errReply, len(pairs)))
-	}
-	if c.err != nil {
-		return fail(c.err)
-	}
-	taken := newCelerySample(pairs)
-	taken.partial = taken.looked >= celerySample && s.total > taken.looked
-	if len(taken.exchanges) == 0 {
-		return s.finish(taken.complete(s.reading, s.queue, nil))
-	}
-	return outcome{next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
-}
-
-// all counts the messages of all queues, because the server refused to tell their own
-// queues.
-func (s *celeryUnackedStep) all(refused string) backlog.Reading {
-	r := s.reading
-	r.InFlight, r.Quality = backlog.Exactly(s.total), backlog.UpperBound
-	r.Warning = refused + ", so what workers of all queues have taken counts as in flight"
-	return r
-}
-
-// A celeryBindingsStep asks to which queues the exchanges of unacknowledged messages lead.
-type celeryBindingsStep struct {
-	*celeryUnackedStep
-	taken *celeryTaken
-}
-
-func (s *celeryBindingsStep) commands(dst []command, _ time.Time) []command {
-	for _, exchange := range s.taken.exchanges {
-		key := s.prefix + celeryBinding + exchange
-		dst = append(dst, command{key: key, args: []any{"SRANDMEMBER", key, registryPage}})
-	}
-	return dst
-}
-
-func (s *celeryBindingsStep) outcome(replies []reply, _ time.Time) outcome {
-	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
-		return done(s.all("the server does not allow SRANDMEMBER"))
-	}
-	c := counts{replies: replies}
-	bindings := make(map[string][]celeryBound)
-	for _, exchange := range s.taken.exchanges {
-		rows := c.texts(-1)
-		if len(rows) >= registryPage {
-			// Not all of them are seen: nobody can tell where its messages go.
-			continue
-		}
-		bindings[exchange] = nil
-		for _, row := range rows {
-			// routing key, pattern, queue
-			if parts := strings.Split(row, s.separator); len(parts) == 3 {
-				bindings[exchange] = append(bindings[exchange], celeryBound{key: parts[0], queue: parts[2]})
-			}
-		}
-	}
-	if c.err != nil {
-		return fail(c.err)
-	}
-	return s.finish(s.taken.complete(s.reading, s.queue, bindings))
 }

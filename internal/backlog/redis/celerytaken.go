@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
@@ -23,6 +24,10 @@ type celeryTaken struct {
 	partial         bool
 	// routes are how many messages came which way.
 	routes map[celeryRoute]int64
+	// lost are since when messages are not in the index, by the way that they came; those
+	// that could not be understood have no way.
+	lost        map[celeryRoute][]time.Time
+	unclearLost []time.Time
 	// exchanges are those of the routes, apart from the default exchange, which is "".
 	exchanges []string
 }
@@ -34,19 +39,26 @@ type celeryRoute struct{ exchange, key string }
 type celeryBound struct{ key, queue string }
 
 // newCelerySample takes pairs of delivery tags and messages, in kombu's JSON:
-// [message, exchange, routing key].
-func newCelerySample(pairs []string) *celeryTaken {
-	t := &celeryTaken{routes: make(map[celeryRoute]int64)}
+// [message, exchange, routing key]. lost are the tags of those that are not in the index.
+func newCelerySample(pairs []string, lost map[string]time.Time) *celeryTaken {
+	t := &celeryTaken{routes: make(map[celeryRoute]int64), lost: make(map[celeryRoute][]time.Time)}
 	for i := 1; i < len(pairs); i += 2 {
 		t.looked++
+		since, isLost := lost[pairs[i-1]]
 		var route celeryRoute
 		var parts []json.RawMessage
 		if json.Unmarshal([]byte(pairs[i]), &parts) != nil || len(parts) != 3 ||
 			json.Unmarshal(parts[1], &route.exchange) != nil || json.Unmarshal(parts[2], &route.key) != nil {
 			t.unclear++
+			if isLost {
+				t.unclearLost = append(t.unclearLost, since)
+			}
 			continue
 		}
 		t.routes[route]++
+		if isLost {
+			t.lost[route] = append(t.lost[route], since)
+		}
 		if route.exchange != "" && !slices.Contains(t.exchanges, route.exchange) && len(t.exchanges) < celeryExchanges {
 			t.exchanges = append(t.exchanges, route.exchange)
 		}
@@ -62,17 +74,12 @@ func (t *celeryTaken) complete(r backlog.Reading, queue string, bindings map[str
 		r.Quality = backlog.UpperBound
 	}
 	for route, messages := range t.routes {
-		bound, known := bindings[route.exchange]
-		switch {
-		case route.exchange == "":
-			if route.key == queue {
-				n += messages
-			}
-		case !known:
+		is, known := route.leads(queue, bindings)
+		if is {
 			n += messages
+		}
+		if !known {
 			r.Quality = backlog.UpperBound
-		case slices.ContainsFunc(bound, func(b celeryBound) bool { return b.queue == queue && routes(b.key, route.key) }):
-			n += messages
 		}
 	}
 	if t.partial {
@@ -81,6 +88,27 @@ func (t *celeryTaken) complete(r backlog.Reading, queue string, bindings map[str
 	}
 	r.InFlight = backlog.Exactly(n)
 	return r
+}
+
+// lostOf returns since when each message is not in the index that complete counts.
+func (t *celeryTaken) lostOf(queue string, bindings map[string][]celeryBound) []time.Time {
+	all := slices.Clone(t.unclearLost)
+	for route, lost := range t.lost {
+		if is, _ := route.leads(queue, bindings); is {
+			all = append(all, lost...)
+		}
+	}
+	return all
+}
+
+// leads reports whether messages that come this way go to the queue, and whether that is
+// known: if not, they may.
+func (r celeryRoute) leads(queue string, bindings map[string][]celeryBound) (is, known bool) {
+	if r.exchange == "" {
+		return r.key == queue, true
+	}
+	bound, known := bindings[r.exchange]
+	return !known || slices.ContainsFunc(bound, func(b celeryBound) bool { return b.queue == queue && routes(b.key, r.key) }), known
 }
 
 // routes tells whether the key of a binding fits a routing key. In a topic exchange

@@ -37,6 +37,9 @@ type trace struct {
 	suffixes []string
 	// not is the end of keys of the same kind that are no trace; "" if there are none.
 	not string
+	// sign says that any key of this kind shows that the framework is at work with its
+	// prefix, whatever its queues are named.
+	sign bool
 	// within is a text that names of queues do not have, but keys of the same kind that
 	// are no trace; "" if there are none.
 	within string
@@ -102,6 +105,16 @@ func (t trace) prefixOf(key string, names backlog.Queues) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// signOf returns the prefix with which the framework is at work, as a key shows; false if
+// it does not.
+func (t trace) signOf(key string) (string, bool) {
+	if !t.sign {
+		return "", false
+	}
+	prefix, _, found := strings.Cut(key, t.fixed)
+	return prefix, found
 }
 
 // named are the queues whose names are the keys themselves.

@@ -3,8 +3,8 @@ package redis
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -13,7 +13,8 @@ import (
 // dramatiqDelayed is how many delayed messages of a queue are looked at.
 const dramatiqDelayed = 2000
 
-// dramatiqLayout is a queue of Dramatiq. The keys are those of Dramatiq 1 and 2:
+// dramatiqLayout is a queue of Dramatiq. The keys are those of Dramatiq 1 and 2, which
+// differ in where they note what workers have fetched:
 // https://github.com/Bogdanp/dramatiq/blob/master/dramatiq/brokers/redis/dispatch.lua
 func dramatiqLayout() layout {
 	return layout{
@@ -21,29 +22,44 @@ func dramatiqLayout() layout {
 			Name: "dramatiq",
 			Summary: "A queue of Dramatiq (Python). A message stays in NAMESPACE:QUEUE.msgs until it is acknowledged, so nothing that a worker has fetched is overlooked. " +
 				"Delayed messages and retries (NAMESPACE:QUEUE.DQ.msgs) are promoted by a worker alone, and only the message itself tells when it is due: with +hrandfield the options of at most 2,000 delayed messages are read; " +
-				"without that right all of them count as due. Of more than 2,000 a random 2,000 are looked at, and at least one counts as due.",
+				"without that right all of them count as due. Of more than 2,000 a random 2,000 are looked at, and at least one counts as due. " +
+				"Keys: NAMESPACE:QUEUE*, NAMESPACE:__heartbeats__, NAMESPACE:__acks__.*; the last two are for warnings alone.",
 			Queue:    "name of the queue",
 			Patterns: scanned("hashes NAMESPACE:*.msgs"),
 			Parameters: []backlog.Parameter{
 				{Name: "namespace", Kind: backlog.KindText, Default: "dramatiq", Doc: "namespace of the application's RedisBroker."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the time at which the first message was made (message_timestamp) is read from the message. It needs the rights +lindex +hget."},
+				orphanParameter("messages that for a minute are neither on the queue nor noted as fetched by a worker, of at most 250 workers"),
 			},
 			Ready:    "the messages on the queue, whatever their priority",
 			Due:      "delayed messages and retries whose time has come",
 			InFlight: "the messages that workers have fetched and not acknowledged, also those of a worker that was killed",
 			Oldest:   "exact while nothing waits but delayed messages that are due; with age payload exact, the time at which the first message on the queue was made (in JSON); else a lower bound or unknown",
 		},
-		discover: func(p backlog.Params) discovery {
-			prefix := dramatiqNamespace(p) + ":"
-			return discovery{traces: []trace{
-				{kind: "hash", prefix: prefix, suffix: ".msgs", not: ".DQ.msgs"},
-				{kind: "hash", prefix: prefix, suffix: ".DQ.msgs"},
-			}}
-		},
-		prepare: func(q backlog.Query, _ keySearch) step {
-			queue := dramatiqNamespace(q.Params) + ":" + q.Queue
-			return &dramatiqStep{list: queue, messages: queue + ".msgs", delayed: queue + ".DQ.msgs", payload: q.Params.Get("age") == "payload"}
-		},
+		discover: discoverDramatiq,
+		prepare:  prepareDramatiq,
+	}
+}
+
+func discoverDramatiq(p backlog.Params) discovery {
+	prefix := dramatiqNamespace(p) + ":"
+	messages := []trace{
+		{kind: "hash", prefix: prefix, fixed: ":", suffix: ".msgs", not: ".DQ.msgs", within: ".XQ.msgs"},
+		{kind: "hash", prefix: prefix, fixed: ":", suffix: ".DQ.msgs"},
+	}
+	return discovery{
+		traces: messages, prefixed: "namespace",
+		elsewhere: append(slices.Clone(messages), trace{kind: "zset", prefix: prefix + dramatiqHeartbeats, fixed: ":" + dramatiqHeartbeats, sign: true}),
+	}
+}
+
+func prepareDramatiq(q backlog.Query, _ keySearch) step {
+	namespace := dramatiqNamespace(q.Params)
+	queue := namespace + ":" + q.Queue
+	return &dramatiqStep{
+		namespace: namespace, list: queue, messages: queue + ".msgs", delayed: queue + ".DQ.msgs",
+		params: q.Params, payload: q.Params.Get("age") == "payload",
+		held: dramatiqHeld{namespace: namespace, queues: []string{q.Queue, q.Queue + ".DQ"}},
 	}
 }
 
@@ -51,18 +67,26 @@ func dramatiqNamespace(p backlog.Params) string { return cmp.Or(p.Get("namespace
 
 // A dramatiqStep asks for the counts of a queue.
 type dramatiqStep struct {
+	namespace string
 	// list, messages and delayed are keys.
 	list, messages, delayed string
+	params                  backlog.Params
 	payload                 bool
+
+	// held lasts from one read to the next.
+	held dramatiqHeld
 }
 
 func (s *dramatiqStep) commands(dst []command, _ time.Time) []command {
+	heartbeats := s.namespace + ":" + dramatiqHeartbeats
 	// In the order in which a message passes, so that none is missed on its way.
 	dst = append(dst,
 		command{key: s.delayed, class: 'h', args: []any{"HLEN", s.delayed}},
 		command{key: s.list, class: 'l', args: []any{"LLEN", s.list}},
 		// What is added here is added to the list too, and what is taken away wakes nobody.
 		command{key: s.messages, args: []any{"HLEN", s.messages}},
+		// Each process that uses the namespace, a producer too, is there.
+		command{key: heartbeats, args: []any{"EXISTS", heartbeats}},
 	)
 	if s.payload {
 		dst = append(dst, command{key: s.list, class: 'l', args: []any{"LINDEX", s.list, 0}})
@@ -70,9 +94,9 @@ func (s *dramatiqStep) commands(dst []command, _ time.Time) []command {
 	return dst
 }
 
-func (s *dramatiqStep) outcome(replies []reply, _ time.Time) outcome {
+func (s *dramatiqStep) outcome(replies []reply, now time.Time) outcome {
 	c := counts{replies: replies}
-	delayed, ready, all := c.number(), c.number(), c.number()
+	delayed, ready, all, used := c.number(), c.number(), c.number(), c.optionalCount()
 	var first string
 	if s.payload {
 		first, _ = c.text()
@@ -81,12 +105,20 @@ func (s *dramatiqStep) outcome(replies []reply, _ time.Time) outcome {
 		return fail(c.err)
 	}
 	reading := backlog.Reading{Ready: ready, InFlight: backlog.Exactly(max(0, all-ready))}
-	if delayed == 0 && first == "" {
+	look := s.held.wants(reading.InFlight.N > 0, delayed > 0, now)
+	if reading.Backlog() == 0 && delayed == 0 {
 		// Redis has no empty lists and hashes, and Dramatiq no register of its queues.
-		reading.Missing = reading.Backlog() == 0
+		reading.Missing = true
+		if used.Known && used.N == 0 {
+			reading.Warning = fmt.Sprintf("no process of Dramatiq has used the namespace %q", s.namespace)
+		}
 		return done(reading)
 	}
-	return outcome{next: &dramatiqMessagesStep{dramatiqStep: s, reading: reading, total: delayed, first: first}}
+	next := &dramatiqMessagesStep{dramatiqStep: s, reading: reading, total: delayed, first: first}
+	if look {
+		return outcome{next: &dramatiqWorkersStep{next}}
+	}
+	return next.begin(now)
 }
 
 // A dramatiqMessagesStep looks into messages: when the delayed ones are due, and how
@@ -100,6 +132,20 @@ type dramatiqMessagesStep struct {
 	first string
 	// due is since when the first delayed message that was seen has been due; zero if none is.
 	due time.Time
+}
+
+// begin returns what looks into messages, if that is wanted of any.
+func (s *dramatiqMessagesStep) begin(now time.Time) outcome {
+	if s.total == 0 && s.first == "" {
+		return s.finish(now)
+	}
+	return outcome{next: s}
+}
+
+// finish is the outcome of a reading whose counts are known.
+func (s *dramatiqMessagesStep) finish(now time.Time) outcome {
+	s.held.mark(&s.reading, s.total, newOrphans(s.params), now)
+	return done(s.reading)
 }
 
 func (s *dramatiqMessagesStep) commands(dst []command, _ time.Time) []command {
@@ -123,7 +169,7 @@ func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
 		}
 	}
 	if s.first == "" {
-		return done(s.reading)
+		return s.finish(now)
 	}
 	c := counts{replies: replies}
 	text, found := c.text()
@@ -139,12 +185,12 @@ func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
 			s.reading.Oldest = backlog.Age{Since: earlier(made, s.due), Kind: backlog.AgeExact}
 		}
 	}
-	return done(s.reading)
+	return s.finish(now)
 }
 
 // addDelayed adds to the reading what the delayed messages in r tell.
 func (s *dramatiqMessagesStep) addDelayed(r reply, now time.Time) error {
-	if r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) {
+	if refused(r) {
 		s.reading.Due, s.reading.Quality = s.total, backlog.UpperBound
 		s.reading.Warning = r.refused("HRANDFIELD", 6, 2) + ", so when delayed messages are due is not known: all of them count as due"
 		return nil

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -89,6 +90,69 @@ func TestCeleryTakenByMany(t *testing.T) {
 	}
 }
 
+// TestCeleryKeys: priorities beyond kombu's own steps, and an application with another
+// prefix or separator.
+func TestCeleryKeys(t *testing.T) {
+	t.Parallel()
+	waiting := func(n int64) figures { return figures{Ready: n, InFlight: backlog.Exactly(0)} }
+	bound := func(key, queue string) string {
+		return "SADD " + key + " " + queue + `\x06\x16\x06\x16` + queue
+	}
+	readKeys(t, layoutQuery("celery", "mail"), map[string]keysCase{
+		"each priority from 0 to 9": {
+			keys: []string{"LPUSH mail a", `LPUSH mail\x06\x161 a`, `LPUSH mail\x06\x162 a`, `LPUSH mail\x06\x165 a`, `LPUSH mail\x06\x168 a`, `LPUSH mail\x06\x169 a`}, want: waiting(6),
+		},
+		"priorities above 9": {
+			keys: []string{`LPUSH mail\x06\x164 a`, `LPUSH mail\x06\x1612 a`}, query: layoutQuery("celery", "mail", "prioritySteps", "0, 4, 12"), want: waiting(2),
+		},
+		"the index may not be read": {
+			keys: []string{`HSET unacked a [{},"","mail"]`}, rules: "%R~mail* %R~unacked %R~_kombu* " + redis.ACLRules + " " + redis.ACLFrameworkRules + " " + redis.ACLMessageRules,
+			want: figures{InFlight: backlog.Exactly(1)},
+		},
+		"another prefix": {
+			keys: []string{bound("shop:_kombu.binding.mail", "mail"), "LPUSH shop:mail a"}, missing: true, want: waiting(0),
+			warning: []string{"Celery knows no queue"}, hint: []string{`globalKeyPrefix "shop:"`},
+		},
+		"no prefix in the application": {
+			keys: []string{bound("_kombu.binding.mail", "mail"), "LPUSH mail a"}, query: layoutQuery("celery", "mail", "globalKeyPrefix", "shop:"), missing: true, want: waiting(0),
+			warning: []string{"Celery knows no queue"}, hint: []string{`globalKeyPrefix ""`},
+		},
+		"another prefix, and the default exchange": {
+			keys: []string{bound("shop:_kombu.binding.celery", "mail")}, missing: true, want: waiting(0),
+			warning: []string{"Celery knows no queue"}, hint: []string{`the framework is at work with the globalKeyPrefix "shop:"`},
+		},
+		"two separators": {
+			keys: []string{"SADD _kombu.binding.mail mail::mail", bound("_kombu.binding.mail", "mail")}, want: waiting(0),
+		},
+	})
+}
+
+// TestCelerySeparator: a queue that is bound with another separator is not what the
+// trigger says, because tasks with a priority would be overlooked.
+func TestCelerySeparator(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		own, other, queue string
+	}{
+		"not the default": {own: "\x06\x16", other: ":", queue: "mail"},
+		"the default":     {own: ":", other: "\x06\x16", queue: "mail"},
+		"longer":          {own: "-", other: "--:", queue: "mail"},
+		"of a pattern":    {own: "\x06\x16", other: ":", queue: "ma*"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			// Where a pattern finds it too.
+			server.Do("SADD", "_kombu.binding.celery", "mail"+row.other+row.other+"mail")
+			server.Do("LPUSH", "mail"+row.other+"3", "a")
+			r := backlogtest.Read(t, openServer(t, server, nil), layoutQuery("celery", row.queue, "separator", row.own))[0]
+			if !errors.Is(r.Err, backlog.ErrMismatch) || !strings.Contains(r.Err.Error(), fmt.Sprintf("%q", row.other)) {
+				t.Errorf("it reads as %+v", r)
+			}
+		})
+	}
+}
+
 // TestPythonParameters: parameters that do not go together.
 func TestPythonParameters(t *testing.T) {
 	t.Parallel()
@@ -96,11 +160,14 @@ func TestPythonParameters(t *testing.T) {
 		query backlog.Query
 		fault string // what the error names; "" if there is none
 	}{
-		"celery":                        {query: layoutQuery("celery", "q")},
-		"celery with steps":             {query: layoutQuery("celery", "q", "prioritySteps", "0, 5")},
-		"celery with words as steps":    {query: layoutQuery("celery", "q", "prioritySteps", "0,high"), fault: "prioritySteps"},
-		"taskiq on a stream":            {query: layoutQuery("taskiq", "q", "broker", "stream", "consumerGroup", "g")},
-		"taskiq on a list with a group": {query: layoutQuery("taskiq", "q", "broker", "list", "consumerGroup", "g"), fault: "consumerGroup"},
+		"celery":                                {query: layoutQuery("celery", "q")},
+		"celery with steps":                     {query: layoutQuery("celery", "q", "prioritySteps", "0, 5")},
+		"celery with words as steps":            {query: layoutQuery("celery", "q", "prioritySteps", "0,high"), fault: "prioritySteps"},
+		"taskiq on a stream":                    {query: layoutQuery("taskiq", "q", "broker", "stream", "consumerGroup", "g")},
+		"taskiq on a stream with a bound":       {query: layoutQuery("taskiq", "q", "broker", "stream", "orphanedAfter", "1h")},
+		"taskiq on a list with a bound":         {query: layoutQuery("taskiq", "q", "broker", "list", "orphanedAfter", "1h"), fault: "orphanedAfter"},
+		"a stream without a group with a bound": {query: layoutQuery("stream", "q", "orphanedAfter", "1h"), fault: "orphanedAfter"},
+		"taskiq on a list with a group":         {query: layoutQuery("taskiq", "q", "broker", "list", "consumerGroup", "g"), fault: "consumerGroup"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -97,6 +97,9 @@ func TestCeleryInFlight(t *testing.T) {
 	if r := backlogtest.MustRead(t, p.source, query("emails", "unacked", "none")); r.InFlight.Known || r.Ready != 3 {
 		t.Errorf("without what workers hold it reads as %+v", r)
 	}
+	if unacked, index := p.server.Do("HLEN", "shop:unacked"), p.server.Do("ZCARD", "shop:unacked_index"); unacked != index {
+		t.Errorf("%v messages are unacknowledged, and %v in the index", unacked, index)
+	}
 	emails.kill()
 	later.kill()
 	retried.kill()

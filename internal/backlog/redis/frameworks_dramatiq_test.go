@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -107,6 +108,9 @@ func TestDramatiqInFlight(t *testing.T) {
 		t.Errorf("7 messages of which some are held read as %+v", held)
 	}
 	last := own()
+	if fetched := dramatiqFetched(p, "emails"); fetched != held.InFlight.N {
+		t.Errorf("workers have noted %d messages as fetched, and %d are held", fetched, held.InFlight.N)
+	}
 	worker.kill()
 	p.agrees(t, "the worker is killed", q, func() figures { return last })
 
@@ -121,6 +125,18 @@ func TestDramatiqInFlight(t *testing.T) {
 	worker.kill()
 	p.agrees(t, "the worker that waits to try again is killed", failing, dramatiqFigures(p, "failing", nil, 1, 0))
 	p.prove(columnInFlight)
+}
+
+// dramatiqFetched is how many messages of a queue are noted as fetched, by the processes
+// that Dramatiq knows. By what is missing there the scaler tells what nothing does.
+func dramatiqFetched(p *python, queue string) (fetched int64) {
+	p.t.Helper()
+	workers, _ := p.server.Do("ZRANGE", "shop:__heartbeats__", 0, -1).([]any)
+	for _, worker := range workers {
+		n, _ := p.server.Do("SCARD", fmt.Sprintf("shop:__acks__.%s.%s", worker, queue)).(int64)
+		fetched += n
+	}
+	return fetched
 }
 
 // TestDramatiqDelayed: a delayed message falls due while there is no worker.

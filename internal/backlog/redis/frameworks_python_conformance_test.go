@@ -74,7 +74,7 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 			func(queue, job string) { server.Do("RPUSH", "rq:queue:"+queue, job) },
 			func(queue, job string) {
 				server.Do("LPOP", "rq:queue:"+queue)
-				server.Do("ZADD", "rq:wip:"+queue, 1, job)
+				server.Do("ZADD", "rq:wip:"+queue, "+inf", job)
 			},
 			func(queue, job string) { server.Do("ZREM", "rq:wip:"+queue, job) },
 		),

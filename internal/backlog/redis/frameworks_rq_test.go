@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -21,11 +22,11 @@ type rqJob struct {
 }
 
 // rqVersions are the installations of RQ.
-func rqVersions() []string { return []string{"rq-2", "rq"} }
+func rqVersions() []string { return []string{"rq-1", "rq-2", "rq"} }
 
 func startRQ(t testing.TB, name string) *python {
 	t.Helper()
-	major := map[string]string{"rq-2": "2", "rq": "3"}[name]
+	major := map[string]string{"rq-1": "1", "rq-2": "2", "rq": "3"}[name]
 	return startPython(t, name, major, "%R~rq:*")
 }
 
@@ -173,6 +174,46 @@ func TestRQDelayed(t *testing.T) {
 			t.Errorf("a job that fell due at %v reads as %+v", due, r)
 		}
 		p.prove(columnDue)
+	})
+}
+
+// TestRQWithoutScheduler: scheduled jobs that have been due for minutes, while no worker
+// with a scheduler holds the lock of the queue, are work that nothing moves. They count
+// all the same, because a worker that they wake may bring the scheduler, until
+// orphanedAfter has passed.
+func TestRQWithoutScheduler(t *testing.T) {
+	t.Parallel()
+	eachRQ(t, func(t *testing.T, p *python) {
+		t.Helper()
+		emails := layoutQuery("rq", "emails")
+		bounded := layoutQuery("rq", "emails", "orphanedAfter", "1ms")
+		p.do(nil, "addAt", "emails", 60)
+		if r := backlogtest.MustRead(t, p.source, emails); r.Due != 1 || r.Quality != backlog.Exact || r.Orphaned != 0 || r.Warning != "" {
+			t.Errorf("a job that has been due for a minute reads as %+v", r)
+		}
+		p.do(nil, "addAt", "emails", 3600)
+		r := backlogtest.MustRead(t, p.source, emails)
+		if r.Due != 2 || r.Quality != backlog.UpperBound || r.Orphaned != 1 || !strings.Contains(r.Warning, "rq:scheduler-lock:emails") || !strings.Contains(r.Warning, "orphanedAfter") {
+			t.Errorf("jobs of which one has been due for an hour without a scheduler read as %+v", r)
+		}
+		if r = backlogtest.MustRead(t, p.source, bounded); r.Due != 2 || r.Orphaned != 1 {
+			t.Errorf("at the first look at jobs without a scheduler they read as %+v", r)
+		}
+		redistest.Eventually(t, "the job without a scheduler has stopped counting", func() bool {
+			r = backlogtest.MustRead(t, p.source, bounded)
+			return r.Due == 1 && r.Ignored == 1 && r.Orphaned == 0
+		})
+		if !strings.Contains(r.Warning, "rq:scheduler-lock:emails") || r.Missing {
+			t.Errorf("a job that stopped counting reads as %+v", r)
+		}
+
+		var locked []string
+		p.do(&locked, "lock", "emails")
+		for _, q := range []backlog.Query{emails, bounded} {
+			if r = backlogtest.MustRead(t, p.source, q); len(locked) != 1 || r.Due != 2 || r.Quality != backlog.Exact || r.Orphaned+r.Ignored != 0 || r.Warning != "" {
+				t.Errorf("jobs that are due while a scheduler holds %v read as %+v", locked, r)
+			}
+		}
 	})
 }
 

@@ -45,6 +45,10 @@ func TestTaskiqStream(t *testing.T) {
 	}
 	worker.kill()
 	p.agrees(t, "the worker is killed", q, served)
+	bounded := layoutQuery("taskiq", "taskiq", "broker", "stream", "orphanedAfter", "1ms")
+	if r = p.agrees(t, "what nothing claims stops counting", bounded, p.taskiqFigures(t, bounded, 4, 0)); r.Ignored != 2 || r.Warning == "" {
+		t.Errorf("tasks that a worker was served that was killed read as %+v", r)
+	}
 
 	other := layoutQuery("taskiq", "taskiq:other", "broker", "stream", "consumerGroup", "taskiq")
 	p.do(nil, "startup", "taskiq:other")

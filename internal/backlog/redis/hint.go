@@ -75,32 +75,42 @@ func (h *queueHint) kinds() []trace {
 
 // describe returns the text of the hint; empty if there is none.
 func (h *queueHint) describe(kinds []trace, found []map[string]struct{}) string {
-	var prefixes, names []string
+	var prefixes, signs, names []string
 	for i, t := range kinds {
 		own := strings.TrimSuffix(t.prefix, t.fixed)
 		for key := range found[i] {
 			if prefix, is := t.prefixOf(key, h.names); is && prefix != own {
 				prefixes = append(prefixes, prefix)
 			}
+			if prefix, is := t.signOf(key); is && prefix != own {
+				signs = append(signs, prefix)
+			}
 			if name, is := t.queue(key); is {
 				names = append(names, name)
 			}
 		}
 	}
-	slices.Sort(prefixes)
-	prefixes = slices.Compact(prefixes)
 	switch {
 	case len(prefixes) > 0:
-		prefixes = prefixes[:min(len(prefixes), registryNames)]
-		for i := range prefixes {
-			prefixes[i] = strconv.Quote(prefixes[i])
-		}
-		return "a queue of this name exists with the " + h.prefixed() + " " + strings.Join(prefixes, ", ")
+		return "a queue of this name exists with the " + h.prefixed() + " " + quoted(prefixes)
+	case len(signs) > 0:
+		return "the framework is at work with the " + h.prefixed() + " " + quoted(signs)
 	case len(names) > 0 && h.discovery.registry == nil:
 		return others(h.names[0], names)
 	default:
 		return ""
 	}
+}
+
+// quoted returns the first of some prefixes, each once.
+func quoted(prefixes []string) string {
+	slices.Sort(prefixes)
+	prefixes = slices.Compact(prefixes)
+	prefixes = prefixes[:min(len(prefixes), registryNames)]
+	for i := range prefixes {
+		prefixes[i] = strconv.Quote(prefixes[i])
+	}
+	return strings.Join(prefixes, ", ")
 }
 
 // prefixed returns the name of the parameter that would have to be another.

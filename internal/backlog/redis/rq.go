@@ -12,40 +12,45 @@ const (
 	// rqIntermediate is among how many jobs that a worker has taken from the queue those
 	// are looked for that it runs, and rqRunning is how many of these are looked at.
 	rqIntermediate, rqRunning = 100, 1000
+	// rqSchedulerGrace is for how long a scheduled job may be due without a scheduler. A
+	// worker that the job itself woke takes the lock when it starts, and one whose lock
+	// another worker held tries again after ten minutes at most.
+	// https://github.com/rq/rq/blob/master/rq/scheduler.py, should_reacquire_locks
+	rqSchedulerGrace = 5 * time.Minute
+	// rqExpiredGrace is for how long a running job may be expired: each worker gives such
+	// jobs up when it starts and then every ten minutes, under a lock of fifteen minutes.
+	// https://github.com/rq/rq/blob/master/rq/queue.py, acquire_maintenance_lock
+	rqExpiredGrace = 20 * time.Minute
 )
 
-// rqLayout is a queue of RQ (Redis Queue). The keys are those of RQ 2 and 3:
+// rqLayout is a queue of RQ (Redis Queue). The keys are those of RQ 1 to 3, which differ
+// in the members of the sorted set of running jobs: up to RQ 1 a job, since RQ 2 a job, a
+// colon and an execution.
 // https://github.com/rq/rq/blob/master/rq/registry.py
 func rqLayout() layout {
 	return layout{
 		Layout: backlog.Layout{
 			Name: "rq",
-			Summary: "A queue of RQ (Redis Queue, Python). Jobs with a time or a retry interval are moved to the queue by a worker alone, so here they count as due when their time has come, worker or none. " +
-				"It is paused while all workers are suspended (rq suspend). What a rate limit holds back counts when RQ puts it on the queue. " +
-				"Keys: PREFIX:queue:*, PREFIX:queues, PREFIX:scheduled:*, PREFIX:ready:*, PREFIX:wip:*, PREFIX:suspended.",
+			Summary: "A queue of RQ (Redis Queue, Python). Jobs with a time or a retry interval are moved to the queue by a worker with a scheduler alone, so here they count as due when their time has come, worker or none. " +
+				"Jobs of rq-scheduler (a package and a process of its own) count as due as well, at most the first 100 of all queues. " +
+				"It is paused while all workers are suspended (rq suspend). What a rate limit holds back counts when RQ puts it on the queue, or while nothing else is there. " +
+				"Keys: PREFIX:queue:*, PREFIX:queues, PREFIX:scheduled:*, PREFIX:scheduler-lock:*, PREFIX:ready:*, PREFIX:wip:*, PREFIX:suspended, PREFIX:rl*, rq:scheduler*; PREFIX:job:* with rq-scheduler and rate limits.",
 			Queue:    "name of the queue",
 			Patterns: registered("set PREFIX:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "rq", Doc: "RQ_KEY_PREFIX of the application."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the time at which the first job was enqueued is read from the job (its field enqueued_at alone). It needs the rights +lindex +hget, and to read PREFIX:job:*."},
+				orphanParameter("scheduled jobs that are due while no worker with a scheduler holds PREFIX:scheduler-lock:QUEUE, for five minutes at least, and running jobs that expired and that no worker gives up, for twenty minutes at least"),
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "scheduled jobs and retries whose time has come, and jobs whose dependencies are done and that are not on the queue yet",
 			InFlight: "the jobs that workers have taken, also those of a worker that was killed, until RQ gives them up; of more than 1,000, or without the right +lindex, those that are about to start may count twice",
 			Oldest:   "exact while nothing waits but scheduled work that is due; with age payload exact, the time at which the first job on the queue was enqueued; else a lower bound or unknown",
 		},
-		discover: func(p backlog.Params) discovery { return discovery{registry: rqRegistry(rqPrefix(p), "")} },
-		prepare: func(q backlog.Query, _ keySearch) step {
-			prefix := rqPrefix(q.Params)
-			list := prefix + ":queue:" + q.Queue
-			return &rqStep{
-				scheduled: prefix + ":scheduled:" + q.Queue, dependents: prefix + ":ready:" + q.Queue,
-				list: list, taken: list + ":intermediate", wip: prefix + ":wip:" + q.Queue, suspended: prefix + ":suspended",
-				jobs:     prefix + ":job:",
-				payload:  q.Params.Get("age") == "payload",
-				registry: *rqRegistry(prefix, q.Queue),
-			}
-		},
+		// What is kept for all queues together is read once for all that a trigger names.
+		shared:   true,
+		discover: discoverRQ,
+		prepare:  prepareRQ,
 	}
 }
 
@@ -59,14 +64,48 @@ func rqRegistry(prefix, queue string) *registry {
 	}
 }
 
+func discoverRQ(p backlog.Params) discovery {
+	prefix := rqPrefix(p)
+	return discovery{
+		registry: rqRegistry(prefix, ""),
+		elsewhere: []trace{
+			{kind: "list", prefix: prefix + ":queue:", fixed: ":queue:"},
+			{kind: "zset", prefix: prefix + ":scheduled:", fixed: ":scheduled:"},
+			{kind: "zset", prefix: prefix + ":wip:", fixed: ":wip:"},
+		},
+		prefixed: "prefix",
+	}
+}
+
+func prepareRQ(q backlog.Query, _ keySearch) step {
+	prefix := rqPrefix(q.Params)
+	list := prefix + ":queue:" + q.Queue
+	return &rqStep{
+		scheduled: prefix + ":scheduled:" + q.Queue, lock: prefix + ":scheduler-lock:" + q.Queue, dependents: prefix + ":ready:" + q.Queue,
+		list: list, taken: list + ":intermediate", wip: prefix + ":wip:" + q.Queue, suspended: prefix + ":suspended",
+		jobs: prefix + ":job:", limits: prefix + ":rl",
+		params: q.Params, payload: q.Params.Get("age") == "payload",
+		bound:    newOrphans(q.Params).after,
+		registry: *rqRegistry(prefix, q.Queue),
+	}
+}
+
 // An rqStep asks for the counts of a queue, in the order in which a job passes.
 type rqStep struct {
 	// These are keys.
-	scheduled, dependents, list, taken, wip, suspended string
-	// jobs is what the keys of jobs begin with.
-	jobs     string
-	payload  bool
+	scheduled, lock, dependents, list, taken, wip, suspended string
+	// jobs is what the keys of jobs begin with, and limits what those of rate limits do.
+	jobs, limits string
+	params       backlog.Params
+	payload      bool
+	// bound is for how long orphaned work counts; zero is for ever.
+	bound    time.Duration
 	registry registry
+
+	// unscheduled and outside are since when scheduled jobs, of RQ and of rq-scheduler, are
+	// seen due without a scheduler; abandoned is since when jobs are seen that no worker
+	// gives up.
+	unscheduled, outside, abandoned lasting
 }
 
 func (s *rqStep) commands(dst []command, now time.Time) []command {
@@ -77,52 +116,51 @@ func (s *rqStep) commands(dst []command, now time.Time) []command {
 		command{key: s.taken, class: 'l', args: []any{"LLEN", s.taken}},
 		command{key: s.wip, class: 'z', args: []any{"ZCARD", s.wip}},
 		command{key: s.suspended, class: '$', args: []any{"EXISTS", s.suspended}},
+		// What follows changes by time alone, or wakes nothing.
+		command{key: s.lock, args: []any{"EXISTS", s.lock}},
+		command{key: s.wip, args: []any{"ZCOUNT", s.wip, 0, clockSeconds.due(now.Add(-rqExpiredGrace))}},
+		command{key: rqOutside, args: []any{"ZCOUNT", rqOutside, 0, clockSeconds.due(now)}},
+		command{key: s.scheduled, args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-rqSchedulerGrace))}},
+		command{key: s.limits + "-keys", args: []any{"SRANDMEMBER", s.limits + "-keys", rqLimits}},
 	)
+	if s.bound > 0 {
+		dst = append(dst, command{key: s.scheduled, args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-max(s.bound, rqSchedulerGrace)))}})
+	}
 	if s.payload {
 		dst = append(dst, command{key: s.list, class: 'l', args: []any{"LINDEX", s.list, 0}})
 	}
 	return dst
 }
 
-func (s *rqStep) outcome(replies []reply, _ time.Time) outcome {
+func (s *rqStep) outcome(replies []reply, now time.Time) outcome {
 	c := counts{replies: replies}
 	scheduled := c.delayed(clockSeconds)
 	dependents, ready, taken, wip, suspended := c.number(), c.number(), c.number(), c.number(), c.number()
-	var first string
+	lock, expired, outside := c.optionalCount(), c.number(), c.optionalCount()
+	overdue, old := c.number(), int64(0)
+	limited, _ := c.optionalTexts()
+	if s.bound > 0 {
+		old = c.number()
+	}
+	r := rqReading{rqStep: s, due: scheduled.since, outside: outside.N, limited: limited, taken: taken, wip: wip}
 	if s.payload {
-		first, _ = c.text()
+		r.first, _ = c.text()
 	}
 	if c.err != nil {
 		return fail(c.err)
 	}
-	reading := backlog.Reading{
+	r.Reading = backlog.Reading{
 		Ready:    ready,
 		Due:      scheduled.due + dependents,
-		InFlight: backlog.Exactly(taken + wip),
 		NextDue:  scheduled.next,
 		Oldest:   scheduled.age(ready + dependents),
 		Paused:   suspended > 0,
+		InFlight: backlog.Exactly(taken + wip),
 	}
-	switch {
-	case taken == 0 || wip == 0:
-		return s.after(reading, first, scheduled.since)
-	case taken > rqIntermediate || wip > rqRunning:
-		reading.Quality = backlog.UpperBound
-		return s.after(reading, first, scheduled.since)
-	default:
-		return outcome{next: &rqTakenStep{rqStep: s, reading: reading, taken: taken, first: first, due: scheduled.since}}
+	if !lock.Known || lock.N > 0 {
+		overdue, old = 0, 0
 	}
-}
-
-// after returns what follows a reading whose counts are known. first is the id of the
-// first job on the queue, and due since when the first scheduled one has been due.
-func (s *rqStep) after(reading backlog.Reading, first string, due time.Time) outcome {
-	switch {
-	case reading.Backlog() == 0 && reading.NextDue.IsZero():
-		return s.registry.ask(reading)
-	case first != "":
-		return outcome{next: &rqAgeStep{key: s.jobs + first, reading: reading, due: due}}
-	default:
-		return done(reading)
-	}
+	r.noteScheduled(overdue, min(old, overdue), now)
+	r.noteExpired(expired, now)
+	return r.next()
 }

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,20 +8,99 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
+// An rqReading is a reading of a queue of RQ under way.
+type rqReading struct {
+	backlog.Reading
+	*rqStep
+	// first is the id of the first job on the queue; "" if its age is not wanted.
+	first string
+	// due is since when the first scheduled job that counts has been due; zero if none is.
+	due time.Time
+	// outside is how many jobs of rq-scheduler are due, and limited are the names of rate
+	// limits, of all queues.
+	outside int64
+	limited []string
+	// taken and wip are the numbers of jobs on the intermediate list, and of those that run.
+	taken, wip int64
+	// unscheduled and abandoned are orphaned jobs, and forgotten is how many of the
+	// abandoned ones do not count.
+	unscheduled, abandoned *orphans
+	forgotten              int64
+}
+
+// noteScheduled notes the scheduled jobs that have been due for too long while there is
+// no scheduler. Those that are old have been due for longer than they may count. They
+// stop counting only when the scaler has seen that for as long: else it might never wake
+// the worker whose scheduler would move them.
+func (r *rqReading) noteScheduled(overdue, old int64, now time.Time) {
+	r.unscheduled = newOrphans(r.params)
+	since := r.rqStep.unscheduled.note(overdue > 0, now)
+	ignored := old - r.unscheduled.add(old, since, now)
+	r.unscheduled.add(overdue-old, now, now)
+	r.Due -= ignored
+	if ignored > 0 {
+		r.due, r.Oldest = time.Time{}, backlog.Age{}
+	}
+}
+
+// noteExpired notes the running jobs that RQ should have given up long ago.
+func (r *rqReading) noteExpired(expired int64, now time.Time) {
+	r.abandoned = newOrphans(r.params)
+	since := r.rqStep.abandoned.note(expired > 0, now)
+	r.forgotten = expired - r.abandoned.add(expired, since, now)
+}
+
+// next returns what follows the counts: telling apart the jobs that workers have taken,
+// if need be.
+func (r rqReading) next() outcome {
+	switch {
+	case r.taken == 0 || r.wip == 0:
+		return r.jobsTaken(r.taken+r.wip, backlog.Exact)
+	case r.taken > rqIntermediate || r.wip > rqRunning:
+		return r.jobsTaken(r.taken+r.wip, backlog.UpperBound)
+	default:
+		return outcome{next: &rqTakenStep{r}}
+	}
+}
+
+// jobsTaken completes the counts by the jobs that workers have taken.
+func (r rqReading) jobsTaken(n int64, quality backlog.Quality) outcome {
+	r.InFlight, r.Quality = backlog.Exactly(max(0, n-r.forgotten)), max(r.Quality, quality)
+	if r.Backlog() > 0 {
+		// What a rate limit holds back waits for what is there.
+		r.limited = nil
+	}
+	if r.outside > 0 || len(r.limited) > 0 {
+		return outcome{next: &rqStrangersStep{r}}
+	}
+	return r.after()
+}
+
+// after returns what follows when all jobs of the queue itself are known.
+func (r rqReading) after() outcome {
+	ignored := r.Ignored + r.forgotten + r.unscheduled.ignored
+	switch {
+	case r.Backlog() == 0 && r.NextDue.IsZero() && ignored == 0:
+		return r.registry.ask(r.Reading)
+	case r.first != "":
+		return outcome{next: &rqAgeStep{r}}
+	default:
+		return r.done()
+	}
+}
+
+// done is the outcome of a reading that is complete.
+func (r rqReading) done() outcome {
+	r.unscheduled.mark(&r.Reading, fmt.Sprintf("scheduled work has been due for minutes, and no worker with a scheduler (rq worker --with-scheduler) holds the key %q", r.lock))
+	r.abandoned.mark(&r.Reading, fmt.Sprintf("running work in %q expired long ago, and no worker has given it up", r.rqStep.wip))
+	return done(r.Reading)
+}
+
 // An rqTakenStep tells apart the jobs that workers have taken. A worker moves a job to
 // the intermediate list, adds it to those that run, and only then takes it off the list:
 // in between, which a worker that is killed makes last for minutes, it is in both.
 // https://github.com/rq/rq/blob/master/rq/worker/base.py, prepare_job_execution
-type rqTakenStep struct {
-	*rqStep
-	// reading counts those in both twice.
-	reading backlog.Reading
-	// taken is the length of the intermediate list.
-	taken int64
-	// first and due are those of after.
-	first string
-	due   time.Time
-}
+type rqTakenStep struct{ rqReading }
 
 func (s *rqTakenStep) commands(dst []command, _ time.Time) []command {
 	// From the end that grows, so that none is overlooked while workers take the first
@@ -30,13 +108,12 @@ func (s *rqTakenStep) commands(dst []command, _ time.Time) []command {
 	for i := range s.taken {
 		dst = append(dst, command{key: s.rqStep.taken, args: []any{"LINDEX", s.rqStep.taken, -1 - i}})
 	}
-	return append(dst, command{key: s.wip, args: []any{"ZRANGE", s.wip, 0, rqRunning - 1}})
+	return append(dst, command{key: s.rqStep.wip, args: []any{"ZRANGE", s.rqStep.wip, 0, rqRunning - 1}})
 }
 
 func (s *rqTakenStep) outcome(replies []reply, _ time.Time) outcome {
-	if err := replies[0].err; err != nil && errors.Is(reason(err), backlog.ErrDenied) {
-		s.reading.Quality = backlog.UpperBound
-		return s.after(s.reading, s.first, s.due)
+	if refused(replies[0]) {
+		return s.jobsTaken(s.taken+s.wip, backlog.UpperBound)
 	}
 	c := counts{replies: replies}
 	starting := make(map[string]bool)
@@ -50,23 +127,23 @@ func (s *rqTakenStep) outcome(replies []reply, _ time.Time) outcome {
 		return fail(c.err)
 	}
 	for _, execution := range running {
+		if starting[execution] {
+			// RQ 1 has the job alone.
+			delete(starting, execution)
+			continue
+		}
 		// The job, a colon and which time it runs.
 		delete(starting, execution[:max(0, strings.LastIndexByte(execution, ':'))])
 	}
-	s.reading.InFlight = backlog.Exactly(int64(len(starting) + len(running)))
-	return s.after(s.reading, s.first, s.due)
+	return s.jobsTaken(int64(len(starting)+len(running)), backlog.Exact)
 }
 
 // An rqAgeStep asks when the first job on the queue was put there.
-type rqAgeStep struct {
-	key     string
-	reading backlog.Reading
-	// due is since when the first scheduled job has been due; zero if none is.
-	due time.Time
-}
+type rqAgeStep struct{ rqReading }
 
 func (s *rqAgeStep) commands(dst []command, _ time.Time) []command {
-	return append(dst, command{key: s.key, args: []any{"HGET", s.key, "enqueued_at"}})
+	key := s.jobs + s.first
+	return append(dst, command{key: key, args: []any{"HGET", key, "enqueued_at"}})
 }
 
 func (s *rqAgeStep) outcome(replies []reply, _ time.Time) outcome {
@@ -77,12 +154,12 @@ func (s *rqAgeStep) outcome(replies []reply, _ time.Time) outcome {
 	}
 	if !found {
 		// The job was deleted; a worker will throw its id away.
-		return done(s.reading)
+		return s.done()
 	}
 	since, err := time.Parse(time.RFC3339Nano, at)
 	if err != nil {
 		return fail(fmt.Errorf("%w: enqueued_at of a job is no time: %w", errReply, err))
 	}
-	s.reading.Oldest = backlog.Age{Since: earlier(since, s.due), Kind: backlog.AgeExact}
-	return done(s.reading)
+	s.Oldest = backlog.Age{Since: earlier(since, s.due), Kind: backlog.AgeExact}
+	return s.done()
 }

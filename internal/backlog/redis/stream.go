@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-var errNeedsGroup = errors.New("groupStart, scan: need a consumerGroup")
+var errNeedsGroup = errors.New("groupStart, scan, orphanedAfter: need a consumerGroup")
 
 // streamLayout is a Redis stream, as a whole or as one consumer group sees it.
 func streamLayout() layout {
@@ -25,12 +24,13 @@ func streamLayout() layout {
 				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "Consumer group whose backlog it is."},
 				{Name: "groupStart", Kind: backlog.KindChoice, Allowed: []string{"first", "last"}, Default: "first", Doc: "Where the workers will create a group that does not exist yet: at the first entry (id 0), so that all entries wait for it, or at the last (id $), so that none does."},
 				{Name: "scan", Kind: backlog.KindInteger, Min: 0, Max: 10000, Default: "0", Doc: "Where the server cannot tell the lag, count the entries themselves, up to this many. It needs the permission xrange and moves payloads. 0 is never: then an upper bound is told."},
+				orphanParameter(streamOrphans),
 			},
 			Ready:    "entries that the group was not served yet; without a group the length of the stream",
 			InFlight: "entries that the group was served and has not acknowledged",
 			Oldest:   "exact from the id of the oldest unacknowledged entry, or of the first entry of a stream of which nothing was served; else a lower bound; unknown without a group",
 			Check: func(q backlog.Query) error {
-				if q.Params.Get("consumerGroup") == "" && (q.Params.Get("groupStart") == "last" || q.Params.Get("scan") > "0") {
+				if q.Params.Get("consumerGroup") == "" && (q.Params.Get("groupStart") == "last" || q.Params.Get("scan") > "0" || q.Params.Get(orphanedAfter) != "") {
 					return errNeedsGroup
 				}
 				return nil
@@ -44,7 +44,7 @@ func streamLayout() layout {
 			}
 			// The parser has checked the number; anything else is never.
 			scan, _ := strconv.ParseInt(q.Params.Get("scan"), 10, 64)
-			return &groupStep{key: q.Queue, group: group, fromLast: q.Params.Get("groupStart") == "last", scan: scan}
+			return &groupStep{key: q.Queue, group: group, fromLast: q.Params.Get("groupStart") == "last", scan: scan, params: q.Params, idle: newOrphans(q.Params).after}
 		},
 	}
 }
@@ -76,6 +76,10 @@ type groupStep struct {
 	key, group string
 	fromLast   bool
 	scan       int64
+	params     backlog.Params
+	// idle is for how long what was served counts although no consumer touches it; zero is
+	// for ever.
+	idle time.Duration
 
 	// verified is what XINFO STREAM made of a lag that may be too high. While the
 	// server tells the same again, that is still the answer: whatever is added
@@ -103,11 +107,15 @@ type waitingHead struct {
 func (s *groupStep) commands(dst []command, _ time.Time) []command {
 	// XLEN comes after XINFO GROUPS: it bounds the lag, and what is added in between
 	// must not lower the bound.
-	return append(dst,
+	dst = append(dst,
 		command{key: s.key, class: 't', args: []any{"XINFO", "GROUPS", s.key}},
 		command{key: s.key, class: 't', args: []any{"XLEN", s.key}},
 		command{key: s.key, class: 't', args: []any{"XPENDING", s.key, s.group}},
 	)
+	if s.idle > 0 {
+		dst = append(dst, command{key: s.key, class: 't', args: []any{"XPENDING", s.key, s.group, "IDLE", max(1, s.idle.Milliseconds()), "-", "+", streamIdle}})
+	}
+	return dst
 }
 
 func (s *groupStep) outcome(replies []reply, now time.Time) outcome {
@@ -134,6 +142,9 @@ func (s *groupStep) outcome(replies []reply, now time.Time) outcome {
 	state.facts.lagTrust = replies[0].server.lag
 	if state.pending > 0 {
 		state.oldestPending = oldestPending(replies[2])
+	}
+	if s.idle > 0 {
+		state.leaveIdle(replies[3])
 	}
 	return s.decide(state, now)
 }
@@ -199,6 +210,7 @@ func (s *groupStep) reading(state groupState, n int64, quality backlog.Quality, 
 	if state.facts.lagTrust == lagAbsent && quality != backlog.Exact && s.scan == 0 {
 		r.Warning = "Redis before 7.0 does not tell the lag of a consumer group, so this is an upper bound; set scan, or trim the stream"
 	}
+	state.markIdle(&r, newOrphans(s.params), now)
 	return r
 }
 
@@ -274,7 +286,7 @@ func (s *scanStep) outcome(replies []reply, now time.Time) outcome {
 	if err != nil {
 		if errors.Is(reason(err), backlog.ErrDenied) {
 			r := s.reading(s.state, s.atMost, backlog.UpperBound, now)
-			r.Warning = "the server does not allow XRANGE, so scan has no effect and this is an upper bound"
+			r.AddWarning("the server does not allow XRANGE, so scan has no effect and this is an upper bound")
 			return done(r)
 		}
 		return fail(err)
@@ -284,9 +296,4 @@ func (s *scanStep) outcome(replies []reply, now time.Time) outcome {
 		quality = backlog.Capped
 	}
 	return done(s.reading(s.state, n, quality, now))
-}
-
-// isNoSuchKey tells whether err is what XINFO answers for a key that does not exist.
-func isNoSuchKey(err error) bool {
-	return isServerError(err) && strings.HasPrefix(err.Error(), "ERR no such key")
 }

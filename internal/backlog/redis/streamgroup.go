@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
@@ -12,6 +13,12 @@ type groupState struct {
 	pending, consumers int64
 	// oldestPending is zero if nothing is pending or if it is not known.
 	oldestPending streamID
+	// idle is how many entries are left out of pending, because no consumer has touched them
+	// for too long; moreIdle says that there may be more of them. idleRefused is why the
+	// server does not tell; "" if it does.
+	idle        int64
+	moreIdle    bool
+	idleRefused string
 }
 
 // findGroup reads the row of the group with the given name in a reply of XINFO GROUPS.
@@ -114,4 +121,9 @@ func optionalNumber(m map[string]any, name string) (backlog.Count, error) {
 		return backlog.Count{}, nil
 	}
 	return backlog.Exactly(n), nil
+}
+
+// isNoSuchKey tells whether err is what XINFO answers for a key that does not exist.
+func isNoSuchKey(err error) bool {
+	return isServerError(err) && strings.HasPrefix(err.Error(), "ERR no such key")
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-var errTaskiqGroup = errors.New("consumerGroup: has a meaning with broker stream alone")
+var errTaskiqGroup = errors.New("consumerGroup, orphanedAfter: have a meaning with broker stream alone")
 
 // taskiqLayout is a queue of taskiq-redis: a stream with a consumer group or a list,
 // as the application's broker has it.
@@ -23,12 +23,13 @@ func taskiqLayout() layout {
 			Parameters: []backlog.Parameter{
 				{Name: "broker", Kind: backlog.KindChoice, Allowed: []string{"stream", "list"}, Required: true, Doc: "The broker of the application: RedisStreamBroker (stream) or ListQueueBroker (list), also in their Sentinel and Cluster forms."},
 				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "consumer_group_name of a stream broker, taskiq unless given."},
+				orphanParameter("with a stream, " + streamOrphans),
 			},
 			Ready:    "tasks that no worker was served yet; while the group of a stream does not exist, all entries",
 			InFlight: "with a stream, tasks that a worker was served and has not acknowledged, also those of a worker that was killed; not known with a list, from which a worker takes tasks for good",
 			Oldest:   "with a stream as for the layout stream; unknown with a list",
 			Check: func(q backlog.Query) error {
-				if q.Params.Get("broker") == "list" && q.Params.Get("consumerGroup") != "" {
+				if q.Params.Get("broker") == "list" && (q.Params.Get("consumerGroup") != "" || q.Params.Get(orphanedAfter) != "") {
 					return errTaskiqGroup
 				}
 				return nil
@@ -39,7 +40,7 @@ func taskiqLayout() layout {
 			if q.Params.Get("broker") == "list" {
 				return newCardinality("LLEN", 'l', q.Queue)
 			}
-			return &groupStep{key: q.Queue, group: cmp.Or(q.Params.Get("consumerGroup"), "taskiq")}
+			return &groupStep{key: q.Queue, group: cmp.Or(q.Params.Get("consumerGroup"), "taskiq"), params: q.Params, idle: newOrphans(q.Params).after}
 		},
 	}
 }

@@ -47,9 +47,18 @@ def add(queue, job, options):
     return {"enqueued": info.enqueue_time.timestamp(), "score": info.score}
 
 
+async def queued(queue):
+    """The jobs of a queue. arq gives up if one is done while it lists them."""
+    while True:
+        try:
+            return await redis.queued_jobs(queue_name=queue)
+        except RuntimeError:
+            pass
+
+
 async def statuses(queue):
     counts = dict.fromkeys((s.value for s in JobStatus), 0)
-    for definition in await redis.queued_jobs(queue_name=queue):
+    for definition in await queued(queue):
         status = await Job(definition.job_id, redis, _queue_name=queue).status()
         counts[status.value] += 1
     return counts

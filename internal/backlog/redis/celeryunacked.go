@@ -1,0 +1,191 @@
+package redis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// A celeryUnackedStep looks at unacknowledged messages.
+type celeryUnackedStep struct {
+	*celeryStep
+	reading backlog.Reading
+	// total is the number of unacknowledged messages of all queues.
+	total int64
+	// check says that some of them are not in the index.
+	check bool
+}
+
+func (s *celeryUnackedStep) commands(dst []command, _ time.Time) []command {
+	dst = append(dst, command{key: s.unacked, args: []any{"HRANDFIELD", s.unacked, celerySample, "WITHVALUES"}})
+	if s.check {
+		// Last, because what is added in between is in the index only.
+		dst = append(dst, command{key: s.index, args: []any{"ZRANGE", s.index, 0, 2 * celerySample}})
+	}
+	return dst
+}
+
+func (s *celeryUnackedStep) outcome(replies []reply, now time.Time) outcome {
+	if refused(replies[0]) {
+		return done(s.all(replies[0].refused("HRANDFIELD", 6, 2)))
+	}
+	c := counts{replies: replies}
+	pairs := c.texts(-1)
+	if len(pairs)%2 != 0 {
+		c.fault(fmt.Errorf("%w: %d elements where names and values belong", errReply, len(pairs)))
+	}
+	if s.check {
+		s.noteLost(pairs, c.texts(-1), now)
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	taken := newCelerySample(pairs, s.lost)
+	taken.partial = taken.looked >= celerySample && s.total > taken.looked
+	if len(taken.exchanges) == 0 {
+		return s.settle(taken, nil, now)
+	}
+	return outcome{next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
+}
+
+// noteLost notes which messages are not in the index. Both are changed together, so that
+// a message is in one alone only while it is acknowledged between two commands.
+func (s *celeryUnackedStep) noteLost(pairs, index []string, now time.Time) {
+	if len(index) > 2*celerySample {
+		// Not all of it was read.
+		s.lost = nil
+		return
+	}
+	indexed := make(map[string]bool, len(index))
+	for _, tag := range index {
+		indexed[tag] = true
+	}
+	lost := make(map[string]time.Time)
+	for i := 0; i < len(pairs); i += 2 {
+		if tag := pairs[i]; !indexed[tag] {
+			lost[tag] = earlier(s.lost[tag], now)
+		}
+	}
+	s.lost = lost
+}
+
+// settle counts the messages of the queue among those that were looked at.
+func (s *celeryUnackedStep) settle(taken *celeryTaken, bindings map[string][]celeryBound, now time.Time) outcome {
+	o := newOrphans(s.params)
+	reading := taken.complete(s.reading, s.queue, bindings)
+	for _, since := range taken.lostOf(s.queue, bindings) {
+		if now.Sub(since) >= orphanGrace {
+			reading.InFlight.N -= 1 - o.add(1, since, now)
+		}
+	}
+	s.mark(o, &reading)
+	return s.finish(reading)
+}
+
+// all counts the messages of all queues, because the server refused to tell their own
+// queues.
+func (s *celeryUnackedStep) all(refused string) backlog.Reading {
+	r := s.reading
+	r.InFlight, r.Quality = backlog.Exactly(s.total), backlog.UpperBound
+	r.Warning = refused + ", so what workers of all queues have taken counts as in flight"
+	return r
+}
+
+// A celeryBindingsStep asks to which queues the exchanges of unacknowledged messages lead.
+type celeryBindingsStep struct {
+	*celeryUnackedStep
+	taken *celeryTaken
+}
+
+func (s *celeryBindingsStep) commands(dst []command, _ time.Time) []command {
+	for _, exchange := range s.taken.exchanges {
+		key := s.prefix + celeryBinding + exchange
+		dst = append(dst, command{key: key, args: []any{"SRANDMEMBER", key, registryPage}})
+	}
+	return dst
+}
+
+func (s *celeryBindingsStep) outcome(replies []reply, now time.Time) outcome {
+	if slices.ContainsFunc(replies, refused) {
+		return done(s.all("the server does not allow SRANDMEMBER"))
+	}
+	c := counts{replies: replies}
+	bindings := make(map[string][]celeryBound)
+	for _, exchange := range s.taken.exchanges {
+		rows := c.texts(-1)
+		if len(rows) >= registryPage {
+			// Not all of them are seen: nobody can tell where its messages go.
+			continue
+		}
+		bindings[exchange] = nil
+		for _, row := range rows {
+			// routing key, pattern, queue
+			if parts := strings.Split(row, s.separator); len(parts) == 3 {
+				bindings[exchange] = append(bindings[exchange], celeryBound{key: parts[0], queue: parts[2]})
+			}
+		}
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	return s.settle(s.taken, bindings, now)
+}
+
+// A celeryBoundStep asks whether Celery knows a queue in which there is nothing.
+type celeryBoundStep struct {
+	*celeryStep
+	registryStep
+}
+
+func (s *celeryBoundStep) commands(dst []command, now time.Time) []command {
+	return s.registryStep.commands(dst, now)
+}
+
+// outcome refuses a separator that is not that of the application: its tasks with a
+// priority would be overlooked.
+func (s *celeryBoundStep) outcome(replies []reply, now time.Time) outcome {
+	other := ""
+	for _, r := range replies {
+		members, _ := r.value.([]any)
+		for _, member := range members {
+			bound := text(member)
+			if strings.HasSuffix(bound, s.separator+s.queue) {
+				return s.registryStep.outcome(replies, now)
+			}
+			if found, is := celerySeparatorIn(bound, s.queue); is {
+				other = found
+			}
+		}
+	}
+	if other != "" {
+		return fail(fmt.Errorf("%w: Celery binds the queue with the separator %q, and the trigger has %q: set separator to the sep of broker_transport_options", backlog.ErrMismatch, other, s.separator))
+	}
+	return s.registryStep.outcome(replies, now)
+}
+
+// celeryQueueIn returns the queue in its binding to an exchange that is named like it,
+// whatever the separator; "" if it is no such binding.
+func celeryQueueIn(bound string) string {
+	for n := (len(bound) - 1) / 2; n > 0; n-- {
+		if _, found := celerySeparatorIn(bound, bound[:n]); found {
+			return bound[:n]
+		}
+	}
+	return ""
+}
+
+// celerySeparatorIn returns the separator in the binding of a queue to an exchange that is
+// named like it: the queue as the routing key, the separator, no pattern, the separator,
+// the queue.
+func celerySeparatorIn(bound, queue string) (separator string, found bool) {
+	middle, found := strings.CutPrefix(bound, queue)
+	if !found {
+		return "", false
+	}
+	middle, found = strings.CutSuffix(middle, queue)
+	half := len(middle) / 2
+	return middle[:half], found && half > 0 && middle[:half] == middle[half:]
+}

@@ -1,0 +1,176 @@
+package redis
+
+import (
+	"slices"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// Keys of rq-scheduler, a package of its own that keeps scheduled jobs of all queues in
+// one sorted set. Its process puts them on their queues, and holds a lock while it runs.
+// https://github.com/rq/rq-scheduler/blob/master/rq_scheduler/scheduler.py
+const (
+	rqOutside     = "rq:scheduler:scheduled_jobs"
+	rqOutsideLock = "rq:scheduler_lock"
+	// rqOutsideOldLock is the lock up to rq-scheduler 0.9.
+	rqOutsideOldLock = "rq:scheduler"
+)
+
+const (
+	// rqStrangers is of how many jobs that are kept for all queues together the queue is
+	// looked up, in each place where such jobs are.
+	rqStrangers = 100
+	// rqLimits is how many rate limits are looked at.
+	rqLimits = 20
+)
+
+// A stranger is a job that is kept where jobs of all queues are.
+type stranger struct {
+	id string
+	// since is when it fell due; zero if it has no time.
+	since time.Time
+}
+
+// An rqStrangersStep asks for jobs that are kept for all queues together: those of
+// rq-scheduler that are due, and, while there is nothing on the queue, those that rate
+// limits hold back (RQ 3), which only a worker puts on the queue.
+// https://github.com/rq/rq/blob/master/rq/rate_limit.py
+type rqStrangersStep struct {
+	rqReading
+}
+
+func (s *rqStrangersStep) commands(dst []command, _ time.Time) []command {
+	if s.outside > 0 {
+		dst = append(dst,
+			command{key: rqOutside, args: []any{"ZRANGE", rqOutside, 0, rqStrangers - 1, "WITHSCORES"}},
+			command{key: rqOutsideLock, args: []any{"EXISTS", rqOutsideLock}},
+			command{key: rqOutsideOldLock, args: []any{"EXISTS", rqOutsideOldLock}},
+		)
+	}
+	for _, limit := range s.limited {
+		key := s.limits + ":" + limit + ":rate_limited"
+		dst = append(dst, command{key: key, class: 'z', args: []any{"ZRANGE", key, 0, rqStrangers - 1}})
+	}
+	return dst
+}
+
+func (s *rqStrangersStep) outcome(replies []reply, now time.Time) outcome {
+	c := &counts{replies: replies}
+	next := &rqOriginsStep{rqReading: s.rqReading, moreLimited: len(s.limited) >= rqLimits}
+	if s.outside > 0 {
+		next.addScheduled(c, now)
+	}
+	for range s.limited {
+		for _, id := range c.texts(-1) {
+			next.limited = append(next.limited, stranger{id: id})
+		}
+	}
+	if c.err != nil {
+		return fail(c.err)
+	}
+	if len(next.limited) > rqStrangers {
+		next.limited, next.moreLimited = next.limited[:rqStrangers], true
+	}
+	return outcome{next: next}
+}
+
+// An rqOriginsStep asks which of the strangers are jobs of the queue.
+type rqOriginsStep struct {
+	rqReading
+	// scheduled are due jobs of rq-scheduler, and limited those that rate limits hold back.
+	scheduled, limited []stranger
+	// moreScheduled and moreLimited say that there are others that are not looked at.
+	moreScheduled, moreLimited bool
+	// stopped says that the process is missing that would move what is scheduled.
+	stopped bool
+}
+
+// addScheduled takes the jobs of rq-scheduler, and whether it runs.
+func (s *rqOriginsStep) addScheduled(c *counts, now time.Time) {
+	members := c.texts(-1)
+	lock, old := c.optionalCount(), c.optionalCount()
+	s.stopped = lock.Known && lock.N+old.N == 0
+	for i := 0; i+1 < len(members); i += 2 {
+		at, err := score(members[i+1])
+		if err != nil {
+			c.fault(err)
+			return
+		}
+		if due := clockSeconds.time(at); !due.After(now) {
+			s.scheduled = append(s.scheduled, stranger{id: members[i], since: due})
+		}
+	}
+	s.moreScheduled = s.outside > rqStrangers
+}
+
+func (s *rqOriginsStep) commands(dst []command, _ time.Time) []command {
+	for _, job := range slices.Concat(s.scheduled, s.limited) {
+		key := s.jobs + job.id
+		dst = append(dst, command{key: key, args: []any{"HGET", key, "origin"}})
+	}
+	return dst
+}
+
+func (s *rqOriginsStep) outcome(replies []reply, now time.Time) outcome {
+	c := &counts{replies: replies}
+	scheduled, hidden := s.own(c, s.scheduled)
+	limited, hiddenLimited := s.own(c, s.limited)
+	if c.err != nil {
+		return fail(c.err)
+	}
+	s.settleScheduled(scheduled, hidden || s.moreScheduled, now)
+	if n := int64(len(limited)); n > 0 && s.Backlog() == 0 {
+		s.Due, s.Quality = n, max(s.Quality, backlog.UpperBound)
+		s.AddWarning("nothing is on the queue but jobs that a rate limit of RQ holds back, which a worker puts on the queue when the limit allows")
+	}
+	if hiddenLimited || s.moreLimited {
+		s.Quality = max(s.Quality, backlog.LowerBound)
+		s.AddWarning("rate limits of RQ hold jobs back, and the queue of some is not known")
+		if s.Backlog() == 0 {
+			s.Due = 1
+		}
+	}
+	return s.after()
+}
+
+// own takes the queues of jobs, and returns those that are of this one. It reports
+// whether the server denies to look at some.
+func (s *rqOriginsStep) own(c *counts, jobs []stranger) (own []stranger, hidden bool) {
+	for _, job := range jobs {
+		origin, allowed := c.optionalText()
+		hidden = hidden || !allowed
+		if origin == s.registry.queue {
+			own = append(own, job)
+		}
+	}
+	return own, hidden
+}
+
+// settleScheduled counts the due jobs of rq-scheduler. Of some the queue may be unknown:
+// as long as nothing else is there, one of them counts.
+func (s *rqOriginsStep) settleScheduled(jobs []stranger, unknown bool, now time.Time) {
+	if unknown {
+		s.Quality = max(s.Quality, backlog.LowerBound)
+		s.AddWarning("jobs of rq-scheduler are due in " + rqOutside + ", and the queue of some is not known")
+		if s.Backlog()+int64(len(jobs)) == 0 && len(s.scheduled) > 0 {
+			jobs = s.scheduled[len(s.scheduled)-1:]
+		}
+	}
+	o := newOrphans(s.params)
+	overdue := func(job stranger, by time.Duration) bool {
+		return s.stopped && now.Sub(job.since) >= max(by, rqSchedulerGrace)
+	}
+	seen := s.rqStep.outside.note(slices.ContainsFunc(jobs, func(job stranger) bool { return overdue(job, 0) }), now)
+	for _, job := range jobs {
+		switch {
+		case !overdue(job, 0):
+			s.Due++
+		case overdue(job, s.bound):
+			s.Due += o.add(1, seen, now)
+		default:
+			s.Due += o.add(1, now, now)
+		}
+	}
+	o.mark(&s.Reading, "work of rq-scheduler has been due for minutes, and no rqscheduler runs: there is no key "+rqOutsideLock)
+}
