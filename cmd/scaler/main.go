@@ -77,8 +77,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 // untilSignal returns a context that ends with the first SIGINT or SIGTERM, or when stop
 // is called. By then signals have their default effect again, so that a second one ends the
 // program as soon as the first one shows.
-func untilSignal() (ctx context.Context, stop context.CancelFunc) {
-	ctx, stop = context.WithCancel(context.Background())
+func untilSignal() (context.Context, context.CancelFunc) {
+	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {

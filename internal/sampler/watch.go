@@ -157,11 +157,8 @@ func (w *watch) absorbReading(after *backlog.Observation, before backlog.Observa
 	after.Past = w.remember(before, result.Reading)
 	if !before.Known() {
 		after.Since, after.AfterStart = result.Reading.At, w.afterStart
-	} else if counted(before.Latest, result.Reading) {
-		w.stirred = now
 	}
-	if result.Changed {
-		// Its wake-up may find the queue not armed, which says nothing.
+	if stirs(before, result) {
 		w.stirred = now
 	}
 	if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
@@ -188,6 +185,13 @@ func (w *watch) remember(before backlog.Observation, latest backlog.Reading) []b
 		past = append(bounded(past, len(replaced.Parts)), replaced)
 	}
 	return past
+}
+
+// stirs returns whether a result shows that the queue changed since it was read before:
+// by a counter, or because the change was noticed during the read. The wake-up of the
+// latter may find the queue not armed, and then says nothing.
+func stirs(before backlog.Observation, result backlog.Result) bool {
+	return result.Changed || before.Known() && counted(before.Latest, result.Reading)
 }
 
 // counted tells whether a counter of the engine says that something came or went.

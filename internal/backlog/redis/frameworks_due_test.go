@@ -51,7 +51,8 @@ func TestDelayedJobsWakeAtZero(t *testing.T) { //nolint:tparallel // the test ha
 					return
 				}
 				if cause := s.wokenBy(t, d.query(queue)); left > dueLateness && cause != string(backlog.CauseDue) {
-					if strays++; strays > dueStrays {
+					strays++
+					if strays > dueStrays {
 						t.Fatalf("KEDA was told %s late, by a read that was caused by %q", late, cause)
 					}
 				}

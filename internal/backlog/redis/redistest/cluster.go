@@ -192,7 +192,7 @@ func (s *Server) servesCluster() bool {
 // about to be, replace it after a second or two.
 func (c *Cluster) AllowFailover(i int) { c.setNodeTimeout(i, nodeSoonDown) }
 
-func (c *Cluster) setNodeTimeout(down int, milliseconds int) {
+func (c *Cluster) setNodeTimeout(down, milliseconds int) {
 	for _, s := range c.all() {
 		if s != c.Masters[down] {
 			s.Do("CONFIG", "SET", "cluster-node-timeout", milliseconds)
