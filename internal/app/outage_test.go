@@ -44,6 +44,7 @@ func (s *scaler) watchOutage(r *pb.ScaledObjectRef, limit time.Duration, breakIt
 	}()
 	defer func() { <-done }()
 	for time.Since(began) < limit {
+		asked := time.Now()
 		value, active, err := s.ask(r)
 		since := time.Since(began)
 		switch {
@@ -55,7 +56,7 @@ func (s *scaler) watchOutage(r *pb.ScaledObjectRef, limit time.Duration, breakIt
 			s.Errorf("%s after the outage began: %v, want Unavailable", since, err)
 			return false
 		default:
-			s.staleSinceLastReading()
+			s.staleSinceLastReading(asked)
 			return true
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -65,12 +66,16 @@ func (s *scaler) watchOutage(r *pb.ScaledObjectRef, limit time.Duration, breakIt
 
 // staleSinceLastReading holds that the last good reading, which there is no newer one
 // of, is older than the staleness. It counts from that reading and not from when the
-// outage began: on a busy machine more time lies between them.
-func (s *scaler) staleSinceLastReading() {
+// outage began: on a busy machine more time lies between them. A reading that is newer
+// than the question says nothing: the outage has ended since.
+func (s *scaler) staleSinceLastReading(asked time.Time) {
 	s.Helper()
 	now := time.Now()
 	response, _ := s.explanation()
 	at := response.GetExplanations()[0].GetReading().GetAt().AsTime()
+	if at.After(asked) {
+		return
+	}
 	if age := now.Sub(at); age < staleness {
 		s.Errorf("unavailable %s after the last good reading, want %s", age, staleness)
 	}
@@ -124,6 +129,7 @@ func TestIdleAndFrozen(t *testing.T) {
 	t.Cleanup(redis.Thaw)
 	began := time.Now()
 	for {
+		asked := time.Now()
 		value, active, err := s.ask(staleRef())
 		since := time.Since(began)
 		switch {
@@ -137,7 +143,7 @@ func TestIdleAndFrozen(t *testing.T) {
 		case status.Code(err) != codes.Unavailable:
 			t.Fatalf("%s after the outage began: %v, want Unavailable", since, err)
 		}
-		s.staleSinceLastReading()
+		s.staleSinceLastReading(asked)
 		return
 	}
 }

@@ -109,11 +109,11 @@ func (d *Decision) bound(spec Spec, latest *backlog.Reading) {
 		d.change(Limited, min(d.Value, float64(spec.MaxReplicas)*spec.Target))
 	}
 	d.change(Capped, spec.limit(d.Value, latest))
-	d.Value = min(d.Value, MaxValue)
 }
 
 // change sets the value and notes the step if that changes anything.
 func (d *Decision) change(why Reason, value float64) {
+	value = min(value, MaxValue)
 	if value != d.Value {
 		d.step(Step{why, d.Value, value})
 		d.Value = value

@@ -58,7 +58,7 @@ func (d *Decision) one(spec Spec, seen *backlog.Observation) (there float64) {
 		arrivals = r.value()
 	}
 	urgency := spec.urgency(latest, latest)
-	d.Value = spec.work(latest, urgency, arrivals, counted)
+	d.Value = min(spec.work(latest, urgency, arrivals, counted), MaxValue)
 	d.change(Paused, spec.work(latest, urgency, arrivals, unpaused))
 	there = spec.work(latest, urgency, arrivals, aged)
 	d.change(Aged, there)
@@ -100,6 +100,7 @@ func (d *Decision) several(spec Spec, seen *backlog.Observation) (there float64)
 		limited = spec.join(limited, share)
 		d.Parts[i] = part
 	}
+	d.Value = min(d.Value, MaxValue)
 	d.change(Weighted, weighted)
 	d.change(Largest, upTo[counted])
 	d.change(Paused, upTo[unpaused])
