@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -41,5 +42,37 @@ func TestPlainSessionIsReplaced(t *testing.T) {
 	plain.until = time.Now()
 	if next := use(); next == plain || next.server.version == "" || !next.until.IsZero() {
 		t.Errorf("asked again it is %q until %v", next.server, next.until)
+	}
+}
+
+// TestTrackingEndsWithItsContext: a server that does not answer CLIENT TRACKING keeps
+// neither a reader nor Close waiting, however long an answer may take.
+func TestTrackingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr(), map[string]string{"CLIENT TRACKING": redistest.Silence})
+	settings := map[string]any{"addresses": []string{proxy.Addr()}, "wakeUp": wakePoll, "answerTimeout": time.Hour}
+	cfg, err := newConfig(backlog.Connection{Name: "test", Settings: backlog.NewSettings(settings)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := newNode(cfg, proxy.Addr(), newWakes(), newWatchlist(), slog.New(slog.DiscardHandler))
+	t.Cleanup(n.close)
+	// The session is there already when the listener wants it to be tracked.
+	if _, err := n.do(t.Context(), []command{{args: []any{"PING"}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.trackSession(ctx, 1) }()
+	redistest.Eventually(t, "the server is asked to track", func() bool { return proxy.Asked("CLIENT TRACKING") })
+	cancel()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("tracking succeeded without an answer")
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("tracking goes on after its context has ended")
 	}
 }

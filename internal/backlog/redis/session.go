@@ -116,6 +116,8 @@ func (s *session) track(ctx context.Context, listener int64) error {
 	s.conn.begin()
 	defer s.conn.end()
 	s.tracked = 0
+	// The client library waits for its answer however long ctx is over.
+	defer context.AfterFunc(ctx, s.abort)()
 	if err := s.client.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", listener).Err(); err != nil {
 		return err
 	}

@@ -18,6 +18,9 @@ import (
 // command.
 const HangUp = ""
 
+// Silence in place of a refusal leaves a command without an answer.
+const Silence = "silence"
+
 // A Proxy stands in front of a server and refuses commands, as managed services and
 // proxies do. It reads every command, so that refusals keep their place among replies.
 type Proxy struct {
@@ -32,6 +35,7 @@ type Proxy struct {
 	old, instead string
 	conns        []net.Conn
 	seen         []string
+	asked        map[string]bool
 }
 
 // refused marks the replies that a refusal takes the place of.
@@ -46,7 +50,7 @@ func StartProxy(t testing.TB, target string, refusals map[string]string) *Proxy 
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{listener: listener, target: target, refusals: refusals}
+	p := &Proxy{listener: listener, target: target, refusals: refusals, asked: map[string]bool{}}
 	p.running.Go(p.accept)
 	t.Cleanup(func() {
 		_ = listener.Close()
@@ -69,6 +73,13 @@ func (p *Proxy) Seen() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.seen)
+}
+
+// Asked reports whether a command of two words came, such as "CLIENT TRACKING".
+func (p *Proxy) Asked(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.asked[name]
 }
 
 // Replace puts instead in the place of old in texts that the server answers.
@@ -133,6 +144,8 @@ func (p *Proxy) ask(client io.Reader, server io.Writer) error {
 		switch {
 		case found && text == HangUp:
 			return errors.New("hang up")
+		case found && text == Silence:
+			continue
 		case found:
 			token := refused + text
 			raw = fmt.Appendf(nil, "*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(token), token)
@@ -150,6 +163,7 @@ func (p *Proxy) refusal(name string) (text string, found bool) {
 	defer p.mu.Unlock()
 	first, _, _ := strings.Cut(name, " ")
 	p.seen = append(p.seen, first)
+	p.asked[name] = true
 	if text, found = p.refusals[first]; !found {
 		text, found = p.refusals[name]
 	}
