@@ -30,12 +30,17 @@ func TestHintStaysWithTheOperator(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	for _, command := range [][]any{
-		{"SADD", "queues", canary}, {"SADD", canary + ":queues", "lost"}, {"LPUSH", canary + ":queue:lost", "{}"},
-		{"SADD", "resque:queues", canary}, {"LPUSH", canary + ":queue:lost", "{}"},
+		{"SADD", "queues", canary},
+		{"SADD", canary + ":queues", "lost"},
+		{"LPUSH", canary + ":queue:lost", "{}"},
+		{"SADD", "resque:queues", canary},
+		{"LPUSH", canary + ":queue:lost", "{}"},
 		{"SADD", "rq:queues", "rq:queue:" + canary},
 		{"SADD", "asynq:queues", canary},
-		{"SADD", "_kombu.binding.celery", canary + "\x06\x16\x06\x16" + canary}, {"LPUSH", canary + "lost", "{}"},
-		{"HSET", canary + ":lost:meta", "a", "b"}, {"HSET", "bull:" + canary + ":meta", "a", "b"},
+		{"SADD", "_kombu.binding.celery", canary + "\x06\x16\x06\x16" + canary},
+		{"LPUSH", canary + "lost", "{}"},
+		{"HSET", canary + ":lost:meta", "a", "b"},
+		{"HSET", "bull:" + canary + ":meta", "a", "b"},
 		{"LPUSH", canary + "queues:lost", "{}"},
 		{"INCR", canary + ":lost:id"},
 	} {

@@ -97,8 +97,7 @@ func (p Parameter) Parse(text string) (any, error) {
 		n, err := strconv.ParseInt(text, 10, 64)
 		return p.accept(n, err == nil && (p.Max <= p.Min || n >= p.Min && n <= p.Max))
 	case KindNumber:
-		f, err := strconv.ParseFloat(text, 64)
-		return p.accept(f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) && !strings.ContainsAny(text, "xX_pP"))
+		return p.parseNumber(text)
 	case KindBool:
 		b, err := strconv.ParseBool(text)
 		return p.accept(b, err == nil)
@@ -110,6 +109,12 @@ func (p Parameter) Parse(text string) (any, error) {
 	default:
 		return nil, fmt.Errorf("a %s cannot be written as plain text, want %s", p.Kind, p.Expects())
 	}
+}
+
+// parseNumber takes decimal numbers alone.
+func (p Parameter) parseNumber(text string) (any, error) {
+	f, err := strconv.ParseFloat(text, 64)
+	return p.accept(f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) && !strings.ContainsAny(text, "xX_pP"))
 }
 
 // accept returns value, or the error that says what is allowed.

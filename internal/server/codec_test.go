@@ -1,12 +1,12 @@
 package server
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"

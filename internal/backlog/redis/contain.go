@@ -10,8 +10,8 @@ import (
 var errPanic = errors.New("panic")
 
 // contained makes an error of a panic. It is deferred around whatever reads from a server.
-func contained(err *error) {
-	if p := recover(); p != nil {
+func contained(err *error) { //nolint:gocritic // the result of whoever defers it
+	if p := recover(); p != nil { //nolint:revive // it is deferred itself
 		*err = fmt.Errorf("%w: %v", errPanic, p)
 	}
 }

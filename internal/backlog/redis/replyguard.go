@@ -90,7 +90,8 @@ func (g *replyGuard) next(b byte) error {
 		g.kind, g.line, g.number, g.signed = b, 0, 0, false
 		return nil
 	}
-	if g.line++; g.line > maxLine {
+	g.line++
+	if g.line > maxLine {
 		return fmt.Errorf("%w: a line of more than %d bytes", errHostileReply, maxLine)
 	}
 	if b == '\n' {
@@ -148,7 +149,8 @@ func (g *replyGuard) header() error {
 func (g *replyGuard) ended() {
 	for len(g.remaining) > 0 {
 		last := len(g.remaining) - 1
-		if g.remaining[last]--; g.remaining[last] > 0 {
+		g.remaining[last]--
+		if g.remaining[last] > 0 {
 			return
 		}
 		g.remaining = g.remaining[:last]
