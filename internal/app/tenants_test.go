@@ -43,6 +43,7 @@ func TestHintStaysWithTheOperator(t *testing.T) {
 		{"HSET", "bull:" + canary + ":meta", "a", "b"},
 		{"LPUSH", canary + "queues:lost", "{}"},
 		{"INCR", canary + ":lost:id"},
+		{"HSET", canary + ":lost.msgs", "a", "{}"}, {"RPUSH", canary + ":lost", "a"}, {"ZADD", canary + ":__heartbeats__", 1, "worker"},
 	} {
 		server.Do(command...)
 	}
@@ -50,7 +51,7 @@ func TestHintStaysWithTheOperator(t *testing.T) {
 		return fmt.Sprintf("  %s: {engine: redis, namespaces: [%s], addresses: [%q]}\n", name, namespaces, server.Addr())
 	}
 	s := start(t, "connections:\n"+connection("shared", "shop, bank")+connection("everyone", "'*'")+connection("own", "shop"), setup{})
-	for _, layout := range []string{"sidekiq", "resque", "rq", "asynq", "celery", "bullmq", "laravel", "beequeue"} {
+	for _, layout := range []string{"sidekiq", "resque", "rq", "asynq", "celery", "bullmq", "laravel", "beequeue", "dramatiq"} {
 		for _, name := range []string{"shared", "everyone", "own"} {
 			r := frameworkRef(name, layout, "lost", "missing", "error")
 			r.Name = layout + "-" + name

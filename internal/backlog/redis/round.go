@@ -153,7 +153,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 	switch {
 	case r.more:
 		whole.Quality = max(whole.Quality, backlog.LowerBound)
-		whole.Warning = fmt.Sprintf("more than %d queues match, and the others are not read", severalMost)
+		whole.AddWarning(fmt.Sprintf("more than %d queues match, and the others are not read", severalMost))
 	case len(parts) == 0:
 		whole.Warning, whole.Hint = r.nothing()
 	}
