@@ -21,14 +21,16 @@ func TestPythonConformance(t *testing.T) {
 // jobs wait and which were taken.
 func pythonCases(server *redistest.Server) []backlogtest.Case {
 	k := new(keys)
-	movement := func(name, spoilt string, add, take, settle func(queue, job string)) backlogtest.Case {
+	none := func(string) []string { return nil }
+	movement := func(name, spoilt string, params func(queue string) []string, add, take, settle func(queue, job string)) backlogtest.Case {
 		// mu guards what each queue remembers: the suite's tests run side by side.
 		var mu sync.Mutex
 		waiting, taken := map[string][]string{}, map[string][]string{}
 		return backlogtest.Case{
 			Name: name,
 			Query: func(testing.TB) backlog.Query {
-				return layoutQuery(name, k.next("q"))
+				queue := k.next("q")
+				return layoutQuery(name, queue, params(queue)...)
 			},
 			Spoil: func(_ testing.TB, q backlog.Query) { server.Do("SET", fmt.Sprintf(spoilt, q.Queue), "a string") },
 			Add: func(_ testing.TB, q backlog.Query, n int) {
@@ -61,16 +63,18 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 	}
 	return []backlogtest.Case{
 		movement(
-			"celery", "%s\x06\x163",
+			// Before Redis 6.2 nothing tells whose an unacknowledged message is, so each queue
+			// has a hash of its own.
+			"celery", "%s\x06\x163", func(queue string) []string { return []string{"unackedKey", queue + ":unacked"} },
 			func(queue, job string) { server.Do("LPUSH", queue, job) },
 			func(queue, job string) {
 				server.Do("RPOP", queue)
-				server.Do("HSET", "unacked", job, fmt.Sprintf(`[{}, "", %q]`, queue))
+				server.Do("HSET", queue+":unacked", job, fmt.Sprintf(`[{}, "", %q]`, queue))
 			},
-			func(_, job string) { server.Do("HDEL", "unacked", job) },
+			func(queue, job string) { server.Do("HDEL", queue+":unacked", job) },
 		),
 		movement(
-			"rq", "rq:wip:%s",
+			"rq", "rq:wip:%s", none,
 			func(queue, job string) { server.Do("RPUSH", "rq:queue:"+queue, job) },
 			func(queue, job string) {
 				server.Do("LPOP", "rq:queue:"+queue)
@@ -79,7 +83,7 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 			func(queue, job string) { server.Do("ZREM", "rq:wip:"+queue, job) },
 		),
 		movement(
-			"dramatiq", "dramatiq:%s.msgs",
+			"dramatiq", "dramatiq:%s.msgs", none,
 			func(queue, job string) {
 				server.Do("HSET", "dramatiq:"+queue+".msgs", job, "{}")
 				server.Do("RPUSH", "dramatiq:"+queue, job)
@@ -88,7 +92,7 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 			func(queue, job string) { server.Do("HDEL", "dramatiq:"+queue+".msgs", job) },
 		),
 		movement(
-			"arq", "%s",
+			"arq", "%s", none,
 			func(queue, job string) { server.Do("ZADD", queue, 1700000000000, job) },
 			func(_, job string) { server.Do("SET", "arq:in-progress:"+job, 1) },
 			func(queue, job string) {
