@@ -106,7 +106,7 @@ func (s *Server) account(live *liveTrigger, now time.Time) Account {
 	}
 	a.Seen = seen
 	if a.Decision, a.Err = live.decide(seen, now); a.Err != nil {
-		a.Err = live.explain(a.Err)
+		a.Err = live.explain(live.hinted(a.Err, seen.Latest.Hint))
 		a.Code = status.Code(toStatus(a.Err)).String()
 	}
 	return a

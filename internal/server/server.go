@@ -190,6 +190,7 @@ func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method)
 	}
 	decision, err := live.decide(seen, now)
 	if err != nil {
+		err = live.hinted(err, seen.Latest.Hint)
 		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
 	live.calls.note(by, answer{value: decision.Value, active: decision.Active}, now)

@@ -72,14 +72,18 @@ func (t *liveTrigger) isEncoded(encoded []byte) bool {
 	return same && pairs == len(t.ref.GetScalerMetadata()) && t.ref.GetName() == string(name) && t.ref.GetNamespace() == string(namespace)
 }
 
-// decide decides about the trigger. The error reaches the author of the ScaledObject. It
-// names other queues only where the whole connection belongs to the author's namespace.
+// decide decides about the trigger.
 func (t *liveTrigger) decide(seen backlog.Observation, now time.Time) (policy.Decision, error) {
-	decision, err := policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
-	if hint := seen.Latest.Hint; hint != "" && t.trigger.Exclusive && errors.Is(err, policy.ErrMissing) {
-		err = fmt.Errorf("%w; %s", err, hint)
+	return policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
+}
+
+// hinted completes an error of decide, which reaches the author of the ScaledObject. It
+// names other queues only where the whole connection belongs to the author's namespace.
+func (t *liveTrigger) hinted(err error, hint string) error {
+	if hint == "" || !t.trigger.Exclusive || !errors.Is(err, policy.ErrMissing) {
+		return err
 	}
-	return decision, err
+	return fmt.Errorf("%w; %s", err, hint)
 }
 
 // lastTold is the value that KEDA was told last; zero if its last call got an error.
