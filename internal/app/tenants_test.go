@@ -43,7 +43,9 @@ func TestHintStaysWithTheOperator(t *testing.T) {
 		{"HSET", "bull:" + canary + ":meta", "a", "b"},
 		{"LPUSH", canary + "queues:lost", "{}"},
 		{"INCR", canary + ":lost:id"},
-		{"HSET", canary + ":lost.msgs", "a", "{}"}, {"RPUSH", canary + ":lost", "a"}, {"ZADD", canary + ":__heartbeats__", 1, "worker"},
+		{"HSET", canary + ":lost.msgs", "a", "{}"},
+		{"RPUSH", canary + ":lost", "a"},
+		{"ZADD", canary + ":__heartbeats__", 1, "worker"},
 	} {
 		server.Do(command...)
 	}

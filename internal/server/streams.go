@@ -89,7 +89,7 @@ func (t *liveTrigger) report(
 	sub.SetWaiting(!decision.Active)
 	settling := errors.Is(err, policy.ErrSettling)
 	if err != nil && !settling {
-		return wait, nil //nolint:nilerr // a queue that cannot be read changes nothing
+		return wait, nil
 	}
 	sent, err := told.tell(stream, decision, settling, now)
 	if err != nil {
