@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"errors"
 	"strings"
 	"time"
 
@@ -149,7 +148,7 @@ func (s *asynqStep) old(c *counts, now time.Time) int64 {
 	if len(c.replies) == 0 {
 		return 0
 	}
-	if err := c.replies[0].err; err != nil && errors.Is(reason(err), backlog.ErrDenied) {
+	if !c.allowed() {
 		s.denied = now
 		return 0
 	}

@@ -31,16 +31,6 @@ func (c *counts) take() reply {
 	return next
 }
 
-// allowed reports whether the server allowed the command of the next reply, and skips the
-// reply if it did not. It is for what a reading can do without.
-func (c *counts) allowed() bool {
-	if len(c.replies) == 0 || c.replies[0].err == nil || !errors.Is(reason(c.replies[0].err), backlog.ErrDenied) {
-		return true
-	}
-	c.replies = c.replies[1:]
-	return false
-}
-
 // fault keeps err if it is the first one.
 func (c *counts) fault(err error) {
 	if c.err == nil {

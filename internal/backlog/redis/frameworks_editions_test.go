@@ -233,6 +233,29 @@ func TestAsynqWithTheRightsOfLaterVersions(t *testing.T) {
 	}
 }
 
+// TestRQWithTheRightsOfItsPrefix: where the keys of rq-scheduler may not be read, an empty
+// queue is no exact zero.
+func TestRQWithTheRightsOfItsPrefix(t *testing.T) {
+	t.Parallel()
+	for keys, quality := range map[string]backlog.Quality{"%R~shop:*": backlog.LowerBound, "%R~shop:* %R~rq:scheduler*": backlog.Exact} {
+		t.Run(keys, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			source := openServer(t, server, user(redistest.Version{}, server, keys, redis.ACLRules, redis.ACLFrameworkRules))
+			server.Do("SADD", "shop:queues", "shop:queue:mail")
+			q := layoutQuery("rq", "mail", "prefix", "shop")
+			r := backlogtest.MustRead(t, source, q)
+			if r.Backlog() != 0 || r.Quality != quality || strings.Contains(r.Warning, "rq:scheduler") != (quality != backlog.Exact) {
+				t.Errorf("an empty queue: %+v", r)
+			}
+			server.Do("RPUSH", "shop:queue:mail", "1")
+			if r := backlogtest.MustRead(t, source, q); r.Ready != 1 || r.Quality != backlog.Exact || r.Warning != "" {
+				t.Errorf("a queue with a job: %+v", r)
+			}
+		})
+	}
+}
+
 // TestLaravelHashTag: jobs of a queue whose name Laravel 13 puts in braces are counted,
 // with a warning, until there is a job under the plain name.
 func TestLaravelHashTag(t *testing.T) {

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -161,7 +160,7 @@ func (s *laravelTaggedStep) commands(dst []command, now time.Time) []command {
 }
 
 func (s *laravelTaggedStep) outcome(replies []reply, now time.Time) outcome {
-	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
+	if slices.ContainsFunc(replies, refused) {
 		return done(s.reading)
 	}
 	o := s.laravelStep.outcome(replies, now)

@@ -9,53 +9,40 @@ import (
 // refused reports whether the server denies the command or its key to the scaler.
 func refused(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }
 
-// optional takes a reply to a command that the reading can do without. It returns false
-// where the server denies the command or its key, which is no error.
-func (c *counts) optional() (reply, bool) {
-	r := c.take()
-	return r, !refused(r)
+// allowed reports whether the server allowed the command of the next reply, and skips the
+// reply if it did not. It is for what a reading can do without.
+func (c *counts) allowed() bool {
+	if len(c.replies) == 0 || !refused(c.replies[0]) {
+		return true
+	}
+	c.replies = c.replies[1:]
+	return false
 }
 
 // optionalCount takes a number that the reading can do without: unknown where the server
 // denies the command or its key.
 func (c *counts) optionalCount() backlog.Count {
-	r, allowed := c.optional()
-	if !allowed {
+	if !c.allowed() {
 		return backlog.Count{}
 	}
-	n, err := r.count()
-	if err != nil {
-		c.fault(err)
-	}
-	return backlog.Exactly(n)
+	return backlog.Exactly(c.number())
 }
 
 // optionalTexts takes an array of texts that the reading can do without; false where the
 // server denies the command or its key.
 func (c *counts) optionalTexts() ([]string, bool) {
-	r, allowed := c.optional()
-	if !allowed {
+	if !c.allowed() {
 		return nil, false
 	}
-	one := counts{replies: []reply{r}}
-	all := one.texts(-1)
-	if one.err != nil {
-		c.fault(one.err)
-	}
-	return all, true
+	return c.texts(-1), true
 }
 
-// optionalText takes a text that the reading can do without; "" where there is none or
-// where the server denies the command or its key.
+// optionalText takes a text that the reading can do without; "" where there is none, and
+// false where the server denies the command or its key.
 func (c *counts) optionalText() (string, bool) {
-	r, allowed := c.optional()
-	if !allowed {
+	if !c.allowed() {
 		return "", false
 	}
-	one := counts{replies: []reply{r}}
-	value, _ := one.text()
-	if one.err != nil {
-		c.fault(one.err)
-	}
+	value, _ := c.text()
 	return value, true
 }

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,7 +57,7 @@ func (s *registryStep) commands(dst []command, _ time.Time) []command {
 }
 
 func (s *registryStep) outcome(replies []reply, now time.Time) outcome {
-	if slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil && errors.Is(reason(r.err), backlog.ErrDenied) }) {
+	if slices.ContainsFunc(replies, refused) {
 		s.reading.Missing = true
 		s.reading.AddWarning(fmt.Sprintf("the server does not allow SISMEMBER or SRANDMEMBER, so whether %s knows the queue is not known", s.framework))
 		return done(s.reading)

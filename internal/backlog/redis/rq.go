@@ -138,11 +138,12 @@ func (s *rqStep) outcome(replies []reply, now time.Time) outcome {
 	dependents, ready, taken, wip, suspended := c.number(), c.number(), c.number(), c.number(), c.number()
 	lock, expired, outside := c.optionalCount(), c.number(), c.optionalCount()
 	overdue, old := c.number(), int64(0)
-	limited, _ := c.optionalTexts()
+	limited, allowed := c.optionalTexts()
 	if s.bound > 0 {
 		old = c.number()
 	}
-	r := rqReading{rqStep: s, due: scheduled.since, outside: outside.N, limited: limited, taken: taken, wip: wip}
+	r := rqReading{rqStep: s, due: scheduled.since, outside: outside.N, limited: limited, taken: taken, wip: wip,
+		hidden: !outside.Known || !allowed}
 	if s.payload {
 		r.first, _ = c.text()
 	}

@@ -20,6 +20,8 @@ type rqReading struct {
 	// limits, of all queues.
 	outside int64
 	limited []string
+	// hidden says that the server does not allow to read whether there are any.
+	hidden bool
 	// taken and wip are the numbers of jobs on the intermediate list, and of those that run.
 	taken, wip int64
 	// unscheduled and abandoned are orphaned jobs, and forgotten is how many of the
@@ -79,6 +81,10 @@ func (r rqReading) jobsTaken(n int64, quality backlog.Quality) outcome {
 // after returns what follows when all jobs of the queue itself are known.
 func (r rqReading) after() outcome {
 	ignored := r.Ignored + r.forgotten + r.unscheduled.ignored
+	if r.hidden && r.Backlog() == 0 {
+		r.Quality = max(r.Quality, backlog.LowerBound)
+		r.AddWarning("the server does not allow access to " + rqOutside + " or " + r.limits + "-keys, so jobs of rq-scheduler or of rate limits are not visible")
+	}
 	switch {
 	case r.Backlog() == 0 && r.NextDue.IsZero() && ignored == 0:
 		return r.registry.ask(r.Reading)
