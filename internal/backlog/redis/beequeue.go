@@ -83,7 +83,11 @@ func (s *beequeueStep) outcome(replies []reply, now time.Time) outcome {
 	s.raise(&r, now)
 	switch {
 	case r.Backlog()+r.Ignored == 0 && later.next.IsZero():
-		return outcome{next: &beequeueTraceStep{beequeueStep: s, reading: r}}
+		return outcome{next: &pastStep{
+			// The counter of its ids, and the jobs that are done.
+			keys: []string{s.key("id"), s.key("jobs")}, reading: r,
+			warning: fmt.Sprintf("there is no trace of a Bee-Queue queue %q with the prefix %q; its first job makes it", s.queue, s.prefix),
+		}}
 	case isNext:
 		return outcome{next: &beequeueAgeStep{beequeueStep: s, reading: r, id: next}}
 	default:
@@ -104,34 +108,6 @@ func (s *beequeueStep) raise(r *backlog.Reading, now time.Time) {
 		r.Oldest = backlog.Age{}
 	}
 	o.mark(r, "delayed jobs are due, and no worker raises them: there is none, or none has the setting activateDelayedJobs")
-}
-
-// A beequeueTraceStep looks for what an empty queue keeps of its past: the counter of
-// its ids and the jobs that are done.
-type beequeueTraceStep struct {
-	*beequeueStep
-	reading backlog.Reading
-}
-
-func (s *beequeueTraceStep) commands(dst []command, _ time.Time) []command {
-	for _, part := range []string{"id", "jobs"} {
-		dst = append(dst, command{key: s.key(part), args: []any{"EXISTS", s.key(part)}})
-	}
-	return dst
-}
-
-func (s *beequeueTraceStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	traces := c.number() + c.number()
-	if c.err != nil {
-		return fail(c.err)
-	}
-	r := s.reading
-	if traces == 0 {
-		r.Missing = true
-		r.Warning = fmt.Sprintf("there is no trace of a Bee-Queue queue %q with the prefix %q; its first job makes it", s.queue, s.prefix)
-	}
-	return done(r)
 }
 
 // A beequeueAgeStep asks when the next job was added.

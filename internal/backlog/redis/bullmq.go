@@ -2,6 +2,7 @@ package redis
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -153,7 +154,11 @@ func (s *bullmqStep) next(f bullmqFacts, now time.Time) outcome {
 	case s.withAge && len(f.ids) > 0:
 		return outcome{next: &bullmqAgeStep{bullmqStep: s, reading: r, ids: f.ids, inOrder: f.inOrder}}
 	case r.Backlog()+r.Ignored == 0 && r.NextDue.IsZero() && !f.isBullMQ:
-		return outcome{next: &bullmqTraceStep{bullmqStep: s, reading: r}}
+		return outcome{next: &pastStep{
+			// What BullMQ writes when a queue is opened, and Bull with its first job.
+			keys: []string{s.key("meta"), s.key("id")}, reading: r,
+			warning: fmt.Sprintf("there is no BullMQ queue %q with the prefix %q yet; its producer makes it", s.queue, s.prefix),
+		}}
 	default:
 		return done(r)
 	}

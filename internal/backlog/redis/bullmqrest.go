@@ -1,41 +1,11 @@
 package redis
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
-
-// A bullmqTraceStep looks for what an empty queue keeps of its past: meta, which BullMQ
-// writes when the queue is opened, and the counter of ids, which Bull writes with the
-// first job.
-type bullmqTraceStep struct {
-	*bullmqStep
-	reading backlog.Reading
-}
-
-func (s *bullmqTraceStep) commands(dst []command, _ time.Time) []command {
-	for _, part := range []string{"meta", "id"} {
-		dst = append(dst, command{key: s.key(part), args: []any{"EXISTS", s.key(part)}})
-	}
-	return dst
-}
-
-func (s *bullmqTraceStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	traces := c.number() + c.number()
-	if c.err != nil {
-		return fail(c.err)
-	}
-	r := s.reading
-	if traces == 0 {
-		r.Missing = true
-		r.AddWarning(fmt.Sprintf("there is no BullMQ queue %q with the prefix %q yet; its producer makes it", s.queue, s.prefix))
-	}
-	return done(r)
-}
 
 // A bullmqMoverStep asks whether there is a process that moves due jobs. In BullMQ 1 that
 // is the QueueScheduler alone, and the only sign of one is the key that each of its checks

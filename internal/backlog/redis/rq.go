@@ -142,8 +142,10 @@ func (s *rqStep) outcome(replies []reply, now time.Time) outcome {
 	if s.bound > 0 {
 		old = c.number()
 	}
-	r := rqReading{rqStep: s, due: scheduled.since, outside: outside.N, limited: limited, taken: taken, wip: wip,
-		hidden: !outside.Known || !allowed}
+	r := rqReading{
+		rqStep: s, due: scheduled.since, outside: outside.N, limited: limited, taken: taken, wip: wip,
+		hidden: !outside.Known || !allowed,
+	}
 	if s.payload {
 		r.first, _ = c.text()
 	}
