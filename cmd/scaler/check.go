@@ -42,12 +42,14 @@ func (c checkCommand) Run(ctx context.Context, engines []backlog.Engine, stdout 
 			result, change = backlog.Advice(err)
 			outcome = errUnreachable
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", connection.Name, connection.Engine, dash(status.Server), dash(status.WakeUp), result)
+		// Servers and files have written these.
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", backlog.Line(connection.Name), connection.Engine,
+			dash(backlog.Line(status.Server)), dash(status.WakeUp), backlog.Line(result))
 		if change != "" {
-			_, _ = fmt.Fprintf(table, "\t\t\t\tchange: %s\n", change)
+			_, _ = fmt.Fprintf(table, "\t\t\t\tchange: %s\n", backlog.Line(change))
 		}
 		if status.WakeUpReason != "" {
-			_, _ = fmt.Fprintf(table, "\t\t\t\tno better wake-up: %s\n", status.WakeUpReason)
+			_, _ = fmt.Fprintf(table, "\t\t\t\tno better wake-up: %s\n", backlog.Line(status.WakeUpReason))
 		}
 	}
 	return errors.Join(table.Flush(), outcome)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
@@ -34,6 +35,9 @@ type cli struct {
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
+
+// maxErrorLines is how many lines of an error are printed, such as the faults of a file.
+const maxErrorLines = 200
 
 // run is the program: arguments in, exit code out. The first SIGINT or SIGTERM
 // ends it in order, a second one at once.
@@ -64,11 +68,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case exit >= 0: // help was asked for
 		return exit
 	case err != nil:
-		_, _ = fmt.Fprintf(stderr, "scaler: %s\nRun \"scaler --help\" for the commands.\n", err)
+		_, _ = fmt.Fprintf(stderr, "scaler: %s\nRun \"scaler --help\" for the commands.\n", backlog.Lines(err.Error(), maxErrorLines))
 		return 2
 	}
 	if err := command.Run(); err != nil {
-		_, _ = fmt.Fprintln(stderr, "scaler:", err)
+		_, _ = fmt.Fprintln(stderr, "scaler:", backlog.Lines(err.Error(), maxErrorLines))
 		return 1
 	}
 	return 0

@@ -50,10 +50,10 @@ type partReport struct {
 
 func report(t trigger.Trigger, r backlog.Reading) readingReport {
 	out := readingReport{
-		Connection: t.Connection, Layout: t.Query.Layout, Queue: t.Query.Queue,
+		Connection: backlog.Line(t.Connection), Layout: t.Query.Layout, Queue: backlog.Line(t.Query.Queue),
 		At: r.At, Backlog: r.Backlog(), Ready: r.Ready, Due: r.Due,
 		Missing: r.Missing, Paused: r.Paused, MaxUseful: r.MaxUseful,
-		Quality: r.Quality.String(), Warning: r.Warning, Hint: r.Hint, Orphaned: r.Orphaned, Ignored: r.Ignored,
+		Quality: r.Quality.String(), Warning: backlog.Line(r.Warning), Hint: backlog.Line(r.Hint), Orphaned: r.Orphaned, Ignored: r.Ignored,
 	}
 	out.InFlight = known(r.InFlight)
 	out.Consumers = known(r.Consumers)
@@ -65,7 +65,7 @@ func report(t trigger.Trigger, r backlog.Reading) readingReport {
 	}
 	for _, part := range r.Parts {
 		p := part.Reading
-		out.Queues = append(out.Queues, partReport{part.Queue, p.Ready, p.Due, known(p.InFlight), p.Missing, p.Paused})
+		out.Queues = append(out.Queues, partReport{backlog.Line(part.Queue), p.Ready, p.Due, known(p.InFlight), p.Missing, p.Paused})
 	}
 	return out
 }

@@ -5,7 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 	"time"
+
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -83,6 +88,13 @@ func (c serveCommand) Validate() error {
 
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build telemetry.Build) error {
+	// From the first moment: without this the signal ends the process.
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	log := telemetry.NewLog(os.Stderr, c.LogFormat, c.LogLevel, backlog.Line)
+	defer log.Close()
+	// grpc-go has one logger for the process, to be set before anything else of it is used.
+	grpclog.SetLoggerV2(telemetry.NewGRPCLog(log.Logger))
 	a, err := app.New(ctx, app.Options{
 		Config:          c.Config,
 		GRPCAddress:     c.GRPCAddress,
@@ -108,10 +120,28 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 		},
 		Engines: engines,
 		Build:   build,
-		Logger:  telemetry.NewLogger(os.Stderr, c.LogFormat, c.LogLevel),
+		Logger:  log.Logger,
 	})
 	if err != nil {
 		return err
 	}
+	var reloading sync.WaitGroup
+	defer reloading.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	reloading.Go(func() { reloadOn(ctx, hangUps, a.Reload) })
 	return a.Run(ctx)
+}
+
+// reloadOn calls reload for each signal until ctx ends. What comes later is ignored: the
+// signals stay asked for, so that none ends a process that is about to end in order.
+func reloadOn(ctx context.Context, signals <-chan os.Signal, reload func()) {
+	for {
+		select {
+		case <-signals:
+			reload()
+		case <-ctx.Done():
+			return
+		}
+	}
 }

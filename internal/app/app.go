@@ -67,6 +67,8 @@ type App struct {
 	http     *http.Server
 	watcher  *config.Watcher
 	reloads  *reloads
+	// inForce is the configuration in force. It belongs to reload.
+	inForce  *config.Config
 	grpcPort net.Listener
 	httpPort net.Listener
 	// admin and adminPort are nil without an AdminAddress.
@@ -131,10 +133,12 @@ func (a *App) build(ctx context.Context) error {
 	a.health = server.NewHealth(a.sampler.Stuck)
 	a.grpc = server.NewGRPC(a.server, a.health, creds, registry)
 	a.http = server.NewHTTP(a.health, registry, o.Build, o.Profiles)
+	a.http.ErrorLog = telemetry.NewHTTPLog(o.Logger)
 	a.reloads = newReloads(registry)
 	if a.adminPort != nil {
 		a.admin = inspector.NewGRPC(inspector.New(a.server, a.sampler, a.reloads.Fault))
 	}
+	a.inForce = loaded
 	a.watcher = config.NewWatcher(o.Config, o.Engines, loaded, reloadInterval, a.reloads, o.Logger)
 	return nil
 }
@@ -144,6 +148,10 @@ func (a *App) GRPCAddr() net.Addr { return a.grpcPort.Addr() }
 
 // HTTPAddr is where the App serves probes and metrics.
 func (a *App) HTTPAddr() net.Addr { return a.httpPort.Addr() }
+
+// Reload reads the configuration again, and puts it in force at once if it is valid and
+// has changed. The log says what came of it.
+func (a *App) Reload() { a.watcher.Reload() }
 
 // Run serves until ctx ends, and then stops in order: it becomes unready, waits
 // DrainDelay, ends the streams, lets calls finish, and closes everything. The
@@ -229,9 +237,17 @@ func (a *App) reload(ctx context.Context) {
 		catalog, err := NewCatalog(updated, a.options.Engines)
 		if err != nil {
 			a.reloads.Reloaded(err)
-			a.options.Logger.Error("the configuration cannot be used, the old one stays", "error", err)
+			for _, problem := range config.Problems(err) {
+				a.options.Logger.Error("the configuration cannot be used, the old one stays", "error", problem)
+			}
 			continue
 		}
+		changes := updated.Changes(a.inForce)
+		if changes == "" {
+			a.options.Logger.Info("configuration has not changed", "file", a.options.Config)
+			continue
+		}
+		a.inForce = updated
 		if err := a.sampler.Apply(ctx, updated.Connections); err != nil {
 			a.reloads.Reloaded(err)
 			a.options.Logger.Error("connections could not be opened", "error", err)
@@ -240,7 +256,7 @@ func (a *App) reload(ctx context.Context) {
 		if err := a.server.Keep(watches(updated)); err != nil {
 			a.options.Logger.Error("watches could not be kept", "error", err)
 		}
-		a.options.Logger.Info("configuration reloaded", "connections", len(updated.Connections))
+		a.options.Logger.Info("configuration reloaded", "changes", changes, "connections", len(updated.Connections))
 	}
 }
 

@@ -63,7 +63,7 @@ func load(path string, engines []backlog.Engine) (*Config, snapshot, error) {
 	p := parser{document: document{file: path}, engines: engines, read: read.file, env: os.LookupEnv}
 	config, err := p.parse(data)
 	if err != nil {
-		return nil, read, fmt.Errorf("invalid configuration:\n%w", err)
+		return nil, read, fmt.Errorf(invalid+"\n%w", err)
 	}
 	return config, read, nil
 }

@@ -36,8 +36,13 @@ func (d *document) place(node *yaml.Node) string {
 
 // root returns the one document that data has to be.
 func (d *document) root(data []byte) (*yaml.Node, bool) {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var first, second yaml.Node
+	data, err := backlog.UTF8(data)
+	if err != nil {
+		d.fault(&first, "", "the file %v", err)
+		return nil, false
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	switch err := decoder.Decode(&first); {
 	case errors.Is(err, io.EOF):
 		d.fault(&first, "", `the file is empty, want at least "connections: {}"`)

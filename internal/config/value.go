@@ -152,14 +152,17 @@ func (p *parser) secretFile(node *yaml.Node, key string) (any, bool) {
 	if !ok {
 		return nil, false
 	}
-	// Editors and "echo" end a file with a newline that is no part of the secret.
-	text := strings.TrimRight(string(file.Data), "\r\n")
+	text := trimNewlines(string(file.Data))
 	if text == "" {
 		p.fault(node, key, "the file %q is empty, want a file with the secret", file.Path)
 		return nil, false
 	}
 	return backlog.NewSecret(text), true
 }
+
+// trimNewlines takes the newlines off the end of a secret: editors and "echo" put one there
+// that is no part of it. Blanks may be part of it.
+func trimNewlines(text string) string { return strings.TrimRight(text, "\r\n") }
 
 func (p *parser) secretVariable(node *yaml.Node, key string) (any, bool) {
 	const want = "the name of an environment variable with the secret"
@@ -172,6 +175,8 @@ func (p *parser) secretVariable(node *yaml.Node, key string) (any, bool) {
 		return nil, false
 	}
 	text, found := p.env(name)
+	// A Secret of Kubernetes may have been made from a file.
+	text = trimNewlines(strings.TrimPrefix(text, "\ufeff"))
 	switch {
 	case !found:
 		p.fault(node, key, "the variable %s is not set, want %s", name, want)
@@ -199,6 +204,11 @@ func (p *parser) content(node *yaml.Node, key, want string) (backlog.File, bool)
 	data, err := p.read(path)
 	if err != nil {
 		p.fault(node, key, "%v", err)
+		return backlog.File{}, false
+	}
+	// A mark before a password would be part of it, and one before a certificate hides it.
+	if data, err = backlog.UTF8(data); err != nil {
+		p.fault(node, key, "the file %q %v", path, err)
 		return backlog.File{}, false
 	}
 	return backlog.File{Path: path, Data: data}, true

@@ -27,6 +27,8 @@ type Watcher struct {
 	observer Observer
 	logger   *slog.Logger
 	updates  chan *Config
+	// asked has room for one wish to look at once.
+	asked chan struct{}
 
 	// All below belong to Run.
 
@@ -47,7 +49,17 @@ func NewWatcher(
 ) *Watcher {
 	return &Watcher{
 		path: path, engines: engines, interval: interval, observer: observer, logger: logger,
-		updates: make(chan *Config), seen: config.read,
+		updates: make(chan *Config), asked: make(chan struct{}, 1), seen: config.read,
+	}
+}
+
+// Reload makes Run look at once, believe what it sees at the first look, and deliver it
+// although it may be what it was.
+func (w *Watcher) Reload() {
+	select {
+	case w.asked <- struct{}{}:
+	default:
+		// It is going to look anyway.
 	}
 }
 
@@ -59,33 +71,41 @@ func (w *Watcher) Run(ctx context.Context) {
 	defer close(w.updates)
 	ticker := time.NewTicker(w.interval)
 	defer ticker.Stop()
+	asked := false
 	for {
-		if config := w.look(); config != nil {
+		if config := w.look(asked); config != nil {
 			select {
 			case w.updates <- config:
 			case <-ctx.Done():
 				return
 			}
 		}
+		asked = false
 		select {
 		case <-ticker.C:
+		case <-w.asked:
+			asked = true
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// look returns the Config if a new valid one has settled, else nil.
-func (w *Watcher) look() *Config {
-	if w.settling == nil && w.seen.current() {
+// look returns the Config if a new valid one has settled, or was asked for, else nil.
+func (w *Watcher) look(asked bool) *Config {
+	if !asked && w.settling == nil && w.seen.current() {
 		return nil
 	}
 	config, read, err := load(w.path, w.engines)
-	if maps.Equal(read, w.seen) {
+	same := maps.Equal(read, w.seen)
+	switch {
+	case asked:
+		// What was said about it before is said again.
+		w.fault = ""
+	case same:
 		w.settling = nil
 		return nil
-	}
-	if w.settling == nil || !maps.Equal(read, w.settling) {
+	case w.settling == nil || !maps.Equal(read, w.settling):
 		w.settling = read
 		return nil
 	}
@@ -94,12 +114,13 @@ func (w *Watcher) look() *Config {
 	if err != nil {
 		if w.fault != err.Error() {
 			w.fault = err.Error()
-			w.logger.Error("configuration is not valid, the old one stays", "file", w.path, "error", err)
+			for _, problem := range Problems(err) {
+				w.logger.Error("configuration is not valid, the old one stays", "file", w.path, "error", problem)
+			}
 		}
 		return nil
 	}
 	w.fault = ""
 	config.read = read
-	w.logger.Info("configuration changed", "file", w.path, "connections", len(config.Connections))
 	return config
 }

@@ -114,6 +114,9 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 	if named := l.source.Load().Status().IdlePoll; named > 0 {
 		idlePoll = named
 	}
+	for i, w := range batch {
+		w.query.Conceal(&results[i])
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.countFailures(batch, results)
@@ -127,7 +130,7 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 			continue
 		}
 		if text, hint := w.warning(results[i]); text != "" {
-			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.Queue, "warning", text, "hint", hint)
+			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.ShownQueue(), "warning", text, "hint", hint)
 		}
 		if w.absorb(results[i], *l.confirmed.Load(), now) {
 			for _, sub := range w.subscribers {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -107,6 +109,7 @@ func (c *calls) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 		if p := recover(); p != nil {
 			reply, err = nil, c.panicked(ctx, p)
 		}
+		err = presentable(err)
 		c.refusals.noteCall(ctx, info.FullMethod, request, err)
 		m.end(began, err)
 	}()
@@ -122,6 +125,7 @@ func (c *calls) stream(server any, stream grpc.ServerStream, info *grpc.StreamSe
 		if p := recover(); p != nil {
 			err = c.panicked(stream.Context(), p)
 		}
+		err = presentable(err)
 		m.end(began, err)
 	}()
 	return handler(server, stream)
@@ -134,6 +138,28 @@ func (m meter) end(began time.Time, err error) {
 
 // panicked makes an error of a panic: a fault in one call is none of the others.
 func (c *calls) panicked(ctx context.Context, p any) error {
-	c.logger.LogAttrs(ctx, slog.LevelError, "panic in a call", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	c.logger.LogAttrs(ctx, slog.LevelError, "panic in a call", slog.Any("panic", p), slog.String("stack", stack()))
 	return status.Error(codes.Internal, fmt.Sprintf("internal error: %v", p))
+}
+
+// maxFrames is how many callers of a panic are logged.
+const maxFrames = 12
+
+// stack returns the callers of a panic in one line, the innermost first, such as
+// "policy.Decide policy.go:31 < server.(*Server).decide server.go:188".
+func stack() string {
+	var callers [2 * maxFrames]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(0, callers[:])])
+	var parts []string
+	panicked := false
+	for frame, more := frames.Next(); len(parts) < maxFrames; frame, more = frames.Next() {
+		if panicked && frame.Function != "" {
+			parts = append(parts, fmt.Sprintf("%s %s:%d", filepath.Base(frame.Function), filepath.Base(frame.File), frame.Line))
+		}
+		panicked = panicked || frame.Function == "runtime.gopanic"
+		if !more {
+			break
+		}
+	}
+	return strings.Join(parts, " < ")
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // The bounds of a request on the second port: for its header, for all of it, for its
@@ -51,7 +53,7 @@ func probe(check func() error) http.Handler {
 		text := "ok\n"
 		if err := check(); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
-			text = err.Error() + "\n"
+			text = backlog.Line(err.Error()) + "\n"
 		}
 		_, _ = w.Write([]byte(text))
 	})

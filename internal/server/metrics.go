@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,16 +58,34 @@ func (c *triggerCollector) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // Collect reports every live trigger. Of several with the same labels, as after
-// an edit of the ScaledObject, the one that was asked for last is reported.
+// an edit of the ScaledObject, the one that was asked for last is reported. Those whose
+// names came from the environment are all reported, with numbers, because their labels do
+// not say which is which.
 func (c *triggerCollector) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
 	live := c.server.triggers.wanted(now)
-	slices.SortFunc(live, func(a, b *liveTrigger) int { return cmp.Compare(b.asked.Load(), a.asked.Load()) })
-	reported := map[[5]string]bool{}
+	slices.SortFunc(live, func(a, b *liveTrigger) int {
+		switch private := a.trigger.Query.Private(); {
+		case private != b.trigger.Query.Private():
+			return int(2*number(private)) - 1
+		case private:
+			return cmp.Compare(c.server.triggers.hash(a.ref), c.server.triggers.hash(b.ref))
+		default:
+			return cmp.Compare(b.asked.Load(), a.asked.Load())
+		}
+	})
+	reported := map[[5]string]int{}
 	for _, t := range live {
-		labels := [5]string{t.ref.GetNamespace(), t.ref.GetName(), t.trigger.Connection, t.trigger.Query.Queue, t.trigger.MetricName}
-		if !reported[labels] {
-			reported[labels] = true
+		labels := [5]string{
+			label(t.ref.GetNamespace()), label(t.ref.GetName()), t.trigger.Connection, label(t.trigger.Query.ShownQueue()), t.trigger.MetricName,
+		}
+		reported[labels]++
+		n := reported[labels]
+		if n > 1 && t.trigger.Query.Private() {
+			labels[labelTrigger] += "-" + strconv.Itoa(n)
+			n = 1
+		}
+		if n == 1 {
 			c.report(ch, t, labels[:], now)
 		}
 	}
@@ -93,10 +112,10 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, l
 		return
 	}
 	for _, part := range queues(t, seen.Latest) {
-		labels[labelQueue] = part.Queue
+		labels[labelQueue] = label(part.Queue)
 		c.reportReading(gauge, part.Reading, now)
 	}
-	labels[labelQueue] = t.trigger.Query.Queue
+	labels[labelQueue] = label(t.trigger.Query.ShownQueue())
 	gauge(c.value, decision.Value)
 	gauge(c.active, number(decision.Active))
 }
@@ -110,8 +129,8 @@ func number(so bool) float64 {
 }
 
 const (
-	// labelQueue is the place of the label queue.
-	labelQueue = 3
+	// labelQueue and labelTrigger are the places of these labels.
+	labelQueue, labelTrigger = 3, 4
 	// maxParts is of how many queues of one trigger the metrics tell by name; the
 	// others are one more, named otherQueues.
 	maxParts    = 100
@@ -121,8 +140,8 @@ const (
 // queues are the queues of a reading, of which each has its metrics.
 func queues(t *liveTrigger, r backlog.Reading) []backlog.Part {
 	switch {
-	case r.Parts == nil:
-		return []backlog.Part{{Queue: t.trigger.Query.Queue, Reading: r}}
+	case r.Parts == nil, t.trigger.Query.QueueFromEnv():
+		return []backlog.Part{{Queue: t.trigger.Query.ShownQueue(), Reading: r}}
 	case len(r.Parts) <= maxParts:
 		return r.Parts
 	default:

@@ -37,7 +37,6 @@ const (
 	maxShownKeys  = 20
 	maxShownValue = 100
 	maxShownName  = 253
-	maxShownText  = 4096
 )
 
 func newRefusedTrigger(catalog *trigger.Catalog, ref *pb.ScaledObjectRef, by method, err error, now time.Time) refusedTrigger {
@@ -46,7 +45,7 @@ func newRefusedTrigger(catalog *trigger.Catalog, ref *pb.ScaledObjectRef, by met
 		namespace:    cut(ref.GetNamespace(), maxShownName),
 		scaledObject: cut(ref.GetName(), maxShownName),
 		metadata:     shown(catalog, ref.GetScalerMetadata()),
-		err:          status.Error(s.Code(), cut(s.Message(), maxShownText)),
+		err:          s.Err(),
 		cause:        err, catalog: catalog,
 		asked: now, by: by, since: now,
 	}

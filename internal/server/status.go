@@ -12,25 +12,44 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-// toStatus turns an error into the gRPC status that KEDA shows to the user. To
-// KEDA all codes are alike: it holds the replicas. They differ for people and
-// for metrics.
+// toStatus turns an error into the gRPC status that KEDA shows to the user, whose text is
+// a backlog.Line. To KEDA all codes are alike: it holds the replicas. They differ for
+// people and for metrics.
 func toStatus(err error) error {
+	return status.Error(code(err), backlog.Line(err.Error()))
+}
+
+// code returns the gRPC code of an error.
+func code(err error) codes.Code {
 	var faults trigger.MetadataError
 	switch {
 	case errors.As(err, &faults):
-		return status.Error(codes.InvalidArgument, err.Error())
+		return codes.InvalidArgument
 	case errors.Is(err, trigger.ErrDenied):
-		return status.Error(codes.PermissionDenied, err.Error())
+		return codes.PermissionDenied
 	case errors.Is(err, errQuota):
-		return status.Error(codes.ResourceExhausted, err.Error())
+		return codes.ResourceExhausted
 	case errors.Is(err, policy.ErrMissing):
-		return status.Error(codes.NotFound, err.Error())
+		return codes.NotFound
 	case errors.Is(err, backlog.ErrMismatch):
-		return status.Error(codes.FailedPrecondition, err.Error())
+		return codes.FailedPrecondition
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, policy.ErrUnknown):
-		return status.FromContextError(err).Err()
+		return status.FromContextError(err).Code()
 	default:
-		return status.Error(codes.Unavailable, err.Error())
+		return codes.Unavailable
 	}
+}
+
+// presentable returns the error of a call with a text that may leave the process: most
+// have one, but not those that grpc-go and the standard services make.
+func presentable(err error) error {
+	if err == nil {
+		return nil
+	}
+	s := status.Convert(err)
+	text := backlog.Line(s.Message())
+	if text == s.Message() {
+		return err
+	}
+	return status.Error(s.Code(), text)
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/credentials"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // TLSFiles are the files of a server's certificate, in PEM.
@@ -84,7 +86,9 @@ func (c *certificate) load() error {
 		if err != nil {
 			return fmt.Errorf("read TLS file: %w", err)
 		}
-		content[i] = data
+		if content[i], err = backlog.UTF8(data); err != nil {
+			return fmt.Errorf("read TLS file: %s %w", name, err)
+		}
 	}
 	if c.config != nil && bytes.Equal(content[0], c.content[0]) && bytes.Equal(content[1], c.content[1]) && bytes.Equal(content[2], c.content[2]) {
 		return nil

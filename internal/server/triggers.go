@@ -102,7 +102,7 @@ func (t *liveTrigger) wanted(now time.Time, ttl time.Duration) bool {
 
 // explain names the queue in an error.
 func (t *liveTrigger) explain(err error) error {
-	return fmt.Errorf("connection %q, %s %q: %w", t.trigger.Connection, t.trigger.Query.Layout, t.trigger.Query.Queue, err)
+	return fmt.Errorf("connection %q, %s: %w", t.trigger.Connection, t.trigger.Query, err)
 }
 
 // triggers are the live triggers. A trigger is parsed once, not once a call.

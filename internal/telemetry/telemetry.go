@@ -3,29 +3,12 @@ package telemetry
 
 import (
 	"cmp"
-	"io"
-	"log/slog"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
-
-// The formats of a log.
-const (
-	FormatText = "text"
-	FormatJSON = "json"
-)
-
-// NewLogger returns a logger that writes lines of the format to w.
-func NewLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
-	if format == FormatJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
-}
 
 // A Build says what program this is.
 type Build struct {

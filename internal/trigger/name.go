@@ -16,12 +16,13 @@ const maxName = 59
 
 // metricName derives the name of a trigger's metric. KEDA passes it on as it is,
 // so it has to suit a URL path and a label. Where letters had to be changed or
-// left out, a hash of the whole keeps different queues apart.
-func metricName(t Trigger, layout backlog.Layout) string {
-	parts := []string{t.Query.Layout, t.Query.Queue}
+// left out, a hash of the whole keeps different queues apart. What came from the
+// environment is not in it, and not in the hash: who reads the HPA could guess it.
+func (p *parser) metricName(t Trigger, layout backlog.Layout) string {
+	parts := []string{t.Query.Layout, p.nameOf(layout.Name, t.Query.Queue)}
 	for _, parameter := range layout.Parameters {
 		if value := t.Query.Params.Get(parameter.Name); value != parameter.Default {
-			parts = append(parts, value)
+			parts = append(parts, p.nameOf(parameter.Name, value))
 		}
 	}
 	if t.Policy.Count != policy.CountAll {
@@ -37,6 +38,14 @@ func metricName(t Trigger, layout backlog.Layout) string {
 	_, _ = hash.Write([]byte(whole))
 	suffix := fmt.Sprintf("-%08x", hash.Sum32())
 	return strings.TrimRight(name[:min(len(name), maxName-len(suffix))], "-") + suffix
+}
+
+// nameOf returns the part of a metric's name that the value of a key makes.
+func (p *parser) nameOf(key, value string) string {
+	if _, private := p.environment[key]; private {
+		return "from-env"
+	}
+	return value
 }
 
 // plainRune maps everything but lower-case letters, digits and dashes to them.

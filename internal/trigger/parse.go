@@ -29,7 +29,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	if err := checkSize(metadata); err != nil {
 		return Trigger{}, err
 	}
-	p := parser{values: make(map[string]string, len(metadata))}
+	p := parser{values: make(map[string]string, len(metadata)), environment: environment{}}
 	p.resolve(metadata)
 	p.rejectKEDA(c, metadata)
 	name := p.take(keyConnection)
@@ -40,8 +40,8 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	connection, ok := c.connections[name]
 	if !ok || !connection.Allows(namespace) {
 		visible := c.visible(namespace)
-		return Trigger{}, fmt.Errorf("connection: %w: namespace %q has no connection %q%s%s",
-			ErrDenied, namespace, shorten(name), suggest(name, visible), among(visible))
+		return Trigger{}, fmt.Errorf("connection: %w: namespace %q has no connection %s%s%s",
+			ErrDenied, namespace, p.shown(keyConnection, name), p.suggest(name, visible, keyConnection), among(visible))
 	}
 	layout := p.layout(c.engines[connection.Engine])
 	t := Trigger{Connection: name, Exclusive: connection.Exclusive(), Policy: p.policy(layout), Query: p.query(layout)}
@@ -49,23 +49,25 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	p.rejectRest(c.engines[connection.Engine], layout)
 	if len(p.faults) == 0 && layout.Check != nil {
 		if err := layout.Check(t.Query); err != nil {
-			p.faults.add("", "%s", err)
+			p.fault("", "%s", err)
 		}
 	}
 	if len(p.faults) > 0 {
 		return Trigger{}, p.faults
 	}
-	if err := allowQueues(connection, namespace, layout, t.Query); err != nil {
+	if err := p.allowQueues(connection, namespace, layout, t.Query); err != nil {
 		return Trigger{}, err
 	}
-	t.MetricName = metricName(t, layout)
+	t.MetricName = p.metricName(t, layout)
 	return t, nil
 }
 
 // A parser takes keys out of values one by one; what is left over is unknown.
 type parser struct {
 	values map[string]string
-	faults MetadataError
+	// environment are the values that came from there.
+	environment environment
+	faults     MetadataError
 }
 
 // resolve copies the metadata, drops KEDA's own keys and takes "FromEnv" off.
@@ -84,6 +86,9 @@ func (p *parser) resolve(metadata map[string]string) {
 			continue
 		}
 		p.values[plain] = strings.TrimSpace(metadata[key])
+		if plain != key {
+			p.environment[plain] = p.values[plain]
+		}
 	}
 }
 
@@ -137,13 +142,13 @@ func (p *parser) query(layout backlog.Layout) backlog.Query {
 	q := backlog.Query{Layout: layout.Name}
 	if layout.Name != "" {
 		if q.Queue = p.take(layout.Name); q.Queue == "" {
-			p.faults.add(layout.Name, "is empty, want the %s", layout.Queue)
+			p.fault(layout.Name, "is empty, want the %s", layout.Queue)
 		}
 	}
 	if layout.Patterns != "" {
 		queues, err := backlog.ParseQueues(q.Queue)
 		if err != nil {
-			p.faults.add(layout.Name, "%q: %s", shorten(q.Queue), err)
+			p.fault(layout.Name, "%s: %s", p.shown(layout.Name, q.Queue), err)
 		}
 		// The text is made anew, so that blanks make no other query.
 		q.Queue = queues.String()
@@ -154,6 +159,7 @@ func (p *parser) query(layout backlog.Layout) backlog.Query {
 		// with one that does not.
 		params[parameter.Name] = cmp.Or(p.text(parameter), parameter.Default)
 	}
+	params[backlog.ParamFromEnv] = strings.Join(p.environment.keys(layout), ",")
 	q.Params = backlog.NewParams(params)
 	return q
 }
@@ -165,16 +171,16 @@ func (p *parser) text(parameter backlog.Parameter) string {
 	text := p.take(parameter.Name)
 	switch {
 	case text == "" && parameter.Required:
-		p.faults.add(parameter.Name, "required, want %s", parameter.Expects())
+		p.fault(parameter.Name, "required, want %s", parameter.Expects())
 		return ""
 	case text == "" && set:
-		p.faults.add(parameter.Name, "is empty, want %s", parameter.Expects())
+		p.fault(parameter.Name, "is empty, want %s", parameter.Expects())
 		return ""
 	case text == "":
 		return ""
 	}
 	if _, err := parameter.Parse(text); err != nil {
-		p.faults.add(parameter.Name, "%q: %s", shorten(text), err)
+		p.fault(parameter.Name, "%s: %s", p.shown(parameter.Name, text), p.wrong(parameter, err))
 		return ""
 	}
 	return text

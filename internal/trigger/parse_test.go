@@ -96,13 +96,13 @@ func TestParse(t *testing.T) {
 			want: trigger.Trigger{
 				Connection: "orders",
 				Query: backlog.Query{Layout: "stream", Queue: "Orders", Params: backlog.NewParams(map[string]string{
-					"consumerGroup": "billing", "groupStart": "first",
+					"consumerGroup": "billing", "groupStart": "first", backlog.ParamFromEnv: "consumerGroupFromEnv",
 				})},
 				Policy: policy.Spec{
 					Target: 2.5, Activation: 10, Hold: 90 * time.Second, HoldActive: 90 * time.Second,
 					Count: policy.CountReady | policy.CountInFlight, MaxStaleness: time.Minute,
 				},
-				MetricName: "stream-orders-billing-ready-inflight-bc9deac5",
+				MetricName: "stream-orders-from-env-ready-inflight-638c8872",
 			},
 		},
 		{

@@ -65,7 +65,7 @@ func (p *parser) policy(layout backlog.Layout) policy.Spec {
 			err = applyText(&spec, parameter.Name, v)
 		}
 		if err != nil {
-			p.faults.add(parameter.Name, "%q: %s", shorten(text), err)
+			p.fault(parameter.Name, "%s: %s", p.shown(parameter.Name, text), p.wrong(parameter, err))
 		}
 	}
 	if !given[keyHoldActive] {
@@ -73,10 +73,10 @@ func (p *parser) policy(layout backlog.Layout) policy.Spec {
 	}
 	p.checkDrain(&spec, throughput, given)
 	if given[keyMaxAge] && layout.Name != "" && layout.Oldest == "" {
-		p.faults.add(keyMaxAge, "of a %s it is not known how long messages wait", layout.Name)
+		p.fault(keyMaxAge, "of a %s it is not known how long messages wait", layout.Name)
 	}
 	if spec.MaxReplicas > 0 && spec.MinReplicas > spec.MaxReplicas {
-		p.faults.add(keyMinReplicas, "%d is more than maxReplicas, which is %d", spec.MinReplicas, spec.MaxReplicas)
+		p.fault(keyMinReplicas, "%d is more than maxReplicas, which is %d", spec.MinReplicas, spec.MaxReplicas)
 	}
 	return spec
 }
@@ -86,18 +86,18 @@ func (p *parser) policy(layout backlog.Layout) policy.Spec {
 func (p *parser) checkDrain(spec *policy.Spec, throughput float64, given map[string]bool) {
 	switch {
 	case given[keyDrainTime] && !given[keyThroughput]:
-		p.faults.add(keyDrainTime, "needs throughput as well: the messages that one replica finishes in a second")
+		p.fault(keyDrainTime, "needs throughput as well: the messages that one replica finishes in a second")
 	case given[keyThroughput] && !given[keyDrainTime]:
-		p.faults.add(keyThroughput, "needs drainTime as well: within which time the backlog is to be gone")
+		p.fault(keyThroughput, "needs drainTime as well: within which time the backlog is to be gone")
 	case given[keyRateWindow] && !given[keyDrainTime]:
-		p.faults.add(keyRateWindow, "is for drainTime, which is not set")
+		p.fault(keyRateWindow, "is for drainTime, which is not set")
 	case given[keyDrainTime]:
 		if given[keyTarget] {
-			p.faults.add(keyTarget, "does not go with drainTime, for which the target is throughput times drainTime")
+			p.fault(keyTarget, "does not go with drainTime, for which the target is throughput times drainTime")
 		}
 		target := throughput * spec.DrainTime.Seconds()
 		if throughput > 0 && spec.DrainTime > 0 && !(target >= minTarget && target <= maxTarget) {
-			p.faults.add(keyThroughput, "times drainTime is %g messages per replica, want a number from %g to %g", target, minTarget, maxTarget)
+			p.fault(keyThroughput, "times drainTime is %g messages per replica, want a number from %g to %g", target, minTarget, maxTarget)
 		}
 		spec.Target = thousandths(target)
 		if !given[keyRateWindow] {
@@ -117,10 +117,10 @@ func (p *parser) checkSeveral(t Trigger, layout backlog.Layout) {
 		return
 	}
 	if len(t.Policy.Weights) > 0 {
-		p.faults.add(keyWeights, "is for several queues, and %s names one", layout.Name)
+		p.fault(keyWeights, "is for several queues, and %s names one", layout.Name)
 	}
 	if t.Policy.Largest {
-		p.faults.add(keyCombine, "is for several queues, and %s names one", layout.Name)
+		p.fault(keyCombine, "is for several queues, and %s names one", layout.Name)
 	}
 }
 
@@ -133,7 +133,7 @@ func (p *parser) checkWeights(weights []policy.Weight, queues backlog.Queues, la
 				backlog.Match(w.Queues, backlog.Unescape(queue)) || backlog.Match(queue, backlog.Unescape(w.Queues))
 		})
 		if !named {
-			p.faults.add(keyWeights, "%q is none of the queues that %s names%s", shorten(w.Queues), layout, suggest(w.Queues, queues))
+			p.fault(keyWeights, "%s is none of the queues that %s names%s", p.shown(keyWeights, w.Queues), layout, p.suggest(w.Queues, queues, keyWeights, layout))
 		}
 	}
 }

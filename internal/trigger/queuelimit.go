@@ -13,7 +13,7 @@ const queuePlaceholder = "{queue}"
 // allowQueues reports the first queue of a query that the connection does not allow to
 // the namespace. The error wraps ErrDenied: such a queue is refused like a connection
 // that is for other namespaces.
-func allowQueues(c backlog.Connection, namespace string, layout backlog.Layout, q backlog.Query) error {
+func (p *parser) allowQueues(c backlog.Connection, namespace string, layout backlog.Layout, q backlog.Query) error {
 	if len(c.Queues) == 0 {
 		return nil
 	}
@@ -24,7 +24,7 @@ func allowQueues(c backlog.Connection, namespace string, layout backlog.Layout, 
 	}
 	for _, name := range names {
 		if !c.AllowsQueue(namespace, name) {
-			return refuseQueue(c, namespace, layout.Name, name)
+			return p.refuseQueue(c, namespace, layout.Name, name)
 		}
 	}
 	for _, parameter := range layout.Parameters {
@@ -35,14 +35,14 @@ func allowQueues(c backlog.Connection, namespace string, layout backlog.Layout, 
 		for _, name := range names {
 			key := strings.ReplaceAll(backlog.Escape(value), queuePlaceholder, name)
 			if !c.AllowsQueue(namespace, key) {
-				return refuseQueue(c, namespace, parameter.Name, value)
+				return p.refuseQueue(c, namespace, parameter.Name, value)
 			}
 		}
 	}
 	return nil
 }
 
-func refuseQueue(c backlog.Connection, namespace, key, name string) error {
-	return fmt.Errorf("%s: %w: namespace %q may not use %q of connection %q, want one of %s",
-		key, ErrDenied, namespace, shorten(name), c.Name, strings.Join(c.QueuesOf(namespace), ", "))
+func (p *parser) refuseQueue(c backlog.Connection, namespace, key, name string) error {
+	return fmt.Errorf("%s: %w: namespace %q may not use %s of connection %q, want one of %s",
+		key, ErrDenied, namespace, p.shown(key, name), c.Name, strings.Join(c.QueuesOf(namespace), ", "))
 }

@@ -52,6 +52,7 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 			return results
 		}
 		if jobs, err = s.trip(ctx, jobs, results); err != nil {
+			err = s.whole(err)
 			break
 		}
 	}
@@ -93,7 +94,7 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	queues, err := backlog.ParseQueues(q.Queue)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: %s %q: %w", backlog.ErrMismatch, q.Layout, q.Queue, err)
+		return nil, &backlog.ReadError{Query: q, Connection: s.cfg.connection, Err: fmt.Errorf("%w: %w", backlog.ErrMismatch, err)}
 	case queues.Several():
 		return newSeveral(l, q, queues, s.finder), nil
 	default:
@@ -169,6 +170,7 @@ func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
 		if b.replies, b.err = only.do(ctx, b.commands, s.replies); b.err == nil {
 			s.replies = b.replies
 		}
+		b.err = s.whole(b.err)
 		return
 	}
 	b.replies = make([]reply, len(b.commands))
@@ -190,18 +192,19 @@ func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
 	}
 	var running sync.WaitGroup
 	for n, places := range parts {
-		running.Go(func() { b.runPart(ctx, n, places) })
+		running.Go(func() { s.runPart(ctx, b, n, places) })
 	}
 	running.Wait()
 }
 
 // runPart sends the commands at the given places to one server.
-func (b *batch) runPart(ctx context.Context, n *node, places []int) {
+func (s *source) runPart(ctx context.Context, b *batch, n *node, places []int) {
 	commands := make([]command, len(places))
 	for i, at := range places {
 		commands[i] = b.commands[at]
 	}
 	replies, err := n.do(ctx, commands, nil)
+	err = s.whole(err)
 	for i, at := range places {
 		if err != nil {
 			b.errs[at] = err
@@ -314,8 +317,29 @@ func (s *source) fail(j *job, err error, results []backlog.Result) {
 		err = known
 	}
 	_, _ = j.plan.stillArmed(false)
-	q := j.plan.query
-	results[j.index] = backlog.Result{Err: fmt.Errorf("read %s %q of connection %q: %w", q.Layout, q.Queue, s.cfg.connection, s.cfg.advised(err, s.record()))}
+	failure := &backlog.ReadError{Query: j.plan.query, Connection: s.cfg.connection, Err: err}
+	if of, whole := errors.AsType[*connectionError](err); whole {
+		failure.Err, failure.Whole = of, true
+	} else {
+		failure.Err = s.cfg.advised(err, s.record())
+	}
+	results[j.index] = backlog.Result{Err: failure}
+}
+
+// A connectionError is why nothing could be read over a connection, with its reason and
+// with what to change. All queries of a batch share it, so that the advice is looked for
+// once.
+type connectionError struct{ error }
+
+// Unwrap returns the advised error.
+func (e *connectionError) Unwrap() error { return e.error }
+
+// whole returns err as the reason of every query that needs the connection.
+func (s *source) whole(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &connectionError{s.cfg.advised(err, s.record())}
 }
 
 // noteEpoch adds the epoch of a server that answered. A query whose keys lie on

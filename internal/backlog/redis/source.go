@@ -44,6 +44,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
+	routeClientLog(log)
 	s := &source{cfg: cfg, layouts: make(map[string]layout), watch: newWatchlist(), wakes: newWakes()}
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l

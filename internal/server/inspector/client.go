@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // An UnknownError is a ScaledObject or trigger that the scaler does not know; the
@@ -70,6 +71,7 @@ func (c *Client) Close() error { return c.conn.Close() }
 // Explain tells all about the triggers of a ScaledObject.
 func (c *Client) Explain(ctx context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error) {
 	response, err := c.service.Explain(ctx, request)
+	present(response)
 	return response, c.plain(err)
 }
 
@@ -90,6 +92,7 @@ func (c *Client) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, s
 		case err != nil:
 			return c.plain(err)
 		}
+		present(response)
 		if err := show(response); err != nil {
 			return err
 		}
@@ -99,16 +102,17 @@ func (c *Client) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, s
 // plain turns a status into an error for people.
 func (c *Client) plain(err error) error {
 	s := status.Convert(err)
+	text := backlog.Line(s.Message())
 	switch s.Code() {
 	case codes.OK:
 		return nil
 	case codes.NotFound:
-		return UnknownError(s.Message())
+		return UnknownError(text)
 	case codes.Unavailable, codes.DeadlineExceeded:
-		return fmt.Errorf("%w at %s: %s", ErrUnreachable, c.address, s.Message())
+		return fmt.Errorf("%w at %s: %s", ErrUnreachable, c.address, text)
 	case codes.Unimplemented:
-		return fmt.Errorf("%s is %w: %s", c.address, ErrOther, s.Message())
+		return fmt.Errorf("%s is %w: %s", c.address, ErrOther, text)
 	default:
-		return fmt.Errorf("ask the scaler at %s: %s", c.address, s.Message())
+		return fmt.Errorf("ask the scaler at %s: %s", c.address, text)
 	}
 }

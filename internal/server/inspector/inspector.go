@@ -48,7 +48,7 @@ func New(known Server, connections Connections, fault func() error) *Inspector {
 // NewGRPC returns a gRPC server that serves the Inspector and reflection, and
 // nothing else.
 func NewGRPC(i *Inspector) *grpc.Server {
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest))
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), grpc.UnaryInterceptor(presentUnary), grpc.StreamInterceptor(presentStream))
 	pb.RegisterInspectorServiceServer(g, i)
 	reflection.Register(g)
 	return g

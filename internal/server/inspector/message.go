@@ -1,6 +1,8 @@
 package inspector
 
 import (
+	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -32,8 +34,9 @@ func (i *Inspector) explain(a server.Account, now time.Time) *pb.Explanation {
 func triggerMessage(a server.Account) *pb.Trigger {
 	return &pb.Trigger{
 		Id: a.ID, Namespace: a.Namespace, ScaledObject: a.ScaledObject, Name: a.Trigger.MetricName,
-		Connection: a.Trigger.Connection, Layout: a.Trigger.Query.Layout, Queue: a.Trigger.Query.Queue,
-		Metadata: a.Metadata,
+		Connection: a.Trigger.Connection, Layout: a.Trigger.Query.Layout, Queue: a.Trigger.Query.ShownQueue(),
+		// The account shares it with others, and what is sent is changed.
+		Metadata: maps.Clone(a.Metadata),
 	}
 }
 
@@ -82,8 +85,12 @@ func reading(a server.Account, now time.Time) *pb.Reading {
 		message.OldestAgeSeconds = new(seconds(now.Sub(r.Oldest.Since)))
 		message.OldestKind = r.Oldest.Kind.String()
 	}
-	for _, part := range r.Parts {
-		message.Parts = append(message.Parts, partMessage(part, a))
+	for i, part := range r.Parts {
+		shown := partMessage(part, a)
+		if a.Trigger.Query.QueueFromEnv() {
+			shown.Queue = fmt.Sprintf("%d of %s", i+1, a.Trigger.Query.ShownQueue())
+		}
+		message.Parts = append(message.Parts, shown)
 	}
 	return message
 }

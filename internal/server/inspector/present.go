@@ -1,0 +1,120 @@
+package inspector
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+const (
+	// severalLines is the one field that has several lines: a fault on each.
+	severalLines protoreflect.Name = "configuration_error"
+	// maxFaultLines is how many it has at most.
+	maxFaultLines = 50
+)
+
+// present makes every text of a message a backlog.Line, in place: what tenants and servers
+// write may be of any length, change what a terminal shows, or be no valid UTF-8, which
+// protobuf refuses to send. The server does so before it sends, and the client after it has
+// received, because it does not know who answers.
+func present(m proto.Message) {
+	if m != nil && m.ProtoReflect().IsValid() {
+		presentMessage(m.ProtoReflect())
+	}
+}
+
+func presentMessage(m protoreflect.Message) {
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.IsMap():
+			presentMap(field, value.Map())
+		case field.IsList():
+			list := value.List()
+			for i := range list.Len() {
+				if changed, ok := presented(field, list.Get(i)); ok {
+					list.Set(i, changed)
+				}
+			}
+		default:
+			if changed, ok := presented(field, value); ok {
+				m.Set(field, changed)
+			}
+		}
+		return true
+	})
+}
+
+// presentMap does the same with keys and values.
+func presentMap(field protoreflect.FieldDescriptor, entries protoreflect.Map) {
+	entries.Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
+		if changed, ok := presented(field.MapValue(), value); ok {
+			entries.Set(key, changed)
+		}
+		if field.MapKey().Kind() != protoreflect.StringKind {
+			return true
+		}
+		if line := backlog.Line(key.String()); line != key.String() {
+			value = entries.Get(key)
+			entries.Clear(key)
+			entries.Set(protoreflect.ValueOfString(line).MapKey(), value)
+		}
+		return true
+	})
+}
+
+// presented returns the value of a field if it has to change. What is in a message
+// changes in place.
+func presented(field protoreflect.FieldDescriptor, value protoreflect.Value) (changed protoreflect.Value, ok bool) {
+	switch field.Kind() {
+	case protoreflect.MessageKind:
+		presentMessage(value.Message())
+		return value, false
+	case protoreflect.StringKind:
+		text := value.String()
+		line := backlog.Line(text)
+		if field.Name() == severalLines {
+			line = backlog.Lines(text, maxFaultLines)
+		}
+		return protoreflect.ValueOfString(line), line != text
+	default:
+		return value, false
+	}
+}
+
+// presentUnary is the interceptor of single calls.
+func presentUnary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	response, err := handler(ctx, request)
+	if m, ok := response.(proto.Message); ok {
+		present(m)
+	}
+	return response, presentError(err)
+}
+
+// presentStream is the interceptor of streams.
+func presentStream(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	return presentError(handler(server, presentingStream{stream}))
+}
+
+// A presentingStream presents what it sends.
+type presentingStream struct{ grpc.ServerStream }
+
+// SendMsg presents a message and sends it.
+func (s presentingStream) SendMsg(m any) error {
+	if message, ok := m.(proto.Message); ok {
+		present(message)
+	}
+	return s.ServerStream.SendMsg(m)
+}
+
+func presentError(err error) error {
+	if err == nil {
+		return nil
+	}
+	s := status.Convert(err)
+	return status.Error(s.Code(), backlog.Line(s.Message()))
+}
