@@ -26,10 +26,8 @@ func Line(text string) string {
 	if isLine(text) {
 		return text
 	}
-	if len(text) <= MaxLine {
-		if line, _ := lineStart(text, MaxLine+1); len(line) <= MaxLine {
-			return line
-		}
+	if line, size := lineStart(text, MaxLine); size == len(text) {
+		return line
 	}
 	head, before := lineStart(text, lineHead)
 	tail, after := lineEnd(text[before:], lineTail)

@@ -20,8 +20,8 @@ const (
 )
 
 // kindKeys are the attributes that, next to message and level, make the kind of a line.
-// Their values are few: connections and their servers, namespaces, and the names of errors.
-func kindKeys() []string { return []string{"connection", "address", "namespace", "code"} }
+// Their values are few: connections and their servers, namespaces, names of errors, libraries.
+func kindKeys() []string { return []string{"connection", "address", "namespace", "code", "library"} }
 
 // repeats counts the lines of each kind. Of a kind that repeats itself the first lines of
 // each window are written, and at its end one that says how many were left out.
