@@ -237,8 +237,10 @@ func (n *node) hear(ctx context.Context, e *ear) error {
 				return fmt.Errorf("%w: %w", errDeaf, err)
 			}
 		case isServerError(err):
-			// A subscription was refused; what it was for stays unarmed.
-			n.log.Warn("subscription refused", "error", err)
+			// A subscription was refused; what it was for stays unarmed. The rest of the
+			// server's words may name a key, and whose it is is not known here.
+			code, _, _ := strings.Cut(serverText(err), " ")
+			n.log.Warn("subscription refused", "error", code)
 		default:
 			return fmt.Errorf("%w: %w", errDeaf, err)
 		}

@@ -112,12 +112,19 @@ type batch struct {
 	errs     []error // of the connections, for each command; nil if there is only one
 }
 
-// failure is why the command at a place was not answered, nil if it was.
-func (b *batch) failure(at int) error {
+// failure is why a command of a job was not answered, nil if all of them were. Over the
+// only connection there is, a job without commands fails too: it is no answer that there
+// was nothing to ask.
+func (b *batch) failure(j *job) error {
 	if b.errs == nil {
 		return b.err
 	}
-	return b.errs[at]
+	for _, err := range b.errs[j.from:j.to] {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // trip makes one round trip for all jobs. It returns the jobs that need another one.
@@ -218,16 +225,14 @@ func (s *source) runPart(ctx context.Context, b *batch, n *node, places []int) {
 // the topology has changed, and whether the job needs another trip.
 func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.Result) (moved, more bool) {
 	j.redirects = nil
-	for i := j.from; i < j.to; i++ {
-		if err := b.failure(i); err != nil {
-			if s.scout != nil {
-				// It may be another server by now; the error stands if it is not.
-				results[j.index].Err = err
-				return true, true
-			}
-			s.fail(j, err, results)
-			return false, false
+	if err := b.failure(j); err != nil {
+		if s.scout != nil {
+			// It may be another server by now; the error stands if it is not.
+			results[j.index].Err = err
+			return true, true
 		}
+		s.fail(j, err, results)
+		return false, false
 	}
 	replies := b.replies[j.from:j.to]
 	for i, r := range replies {
