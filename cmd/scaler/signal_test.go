@@ -27,9 +27,14 @@ func TestMain(m *testing.M) {
 // waits until it logs a line.
 func serve(t *testing.T, flags ...string) (program *exec.Cmd, await func(text string)) {
 	t.Helper()
-	redis := redistest.Start(t)
+	return serveConfig(t, configFor(t, redistest.Start(t).Addr()), flags...)
+}
+
+// serveConfig is serve with a configuration of the test.
+func serveConfig(t *testing.T, config string, flags ...string) (program *exec.Cmd, await func(text string)) {
+	t.Helper()
 	args := append([]string{
-		"serve", "--config", configFor(t, redis.Addr()), "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0",
+		"serve", "--config", config, "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0",
 	}, flags...)
 	program = exec.CommandContext(t.Context(), os.Args[0], args...)
 	program.Env = append(os.Environ(), asProgram+"=1")
@@ -44,13 +49,16 @@ func serve(t *testing.T, flags ...string) (program *exec.Cmd, await func(text st
 	await = func(text string) {
 		t.Helper()
 		for lines.Scan() {
+			if !strings.HasPrefix(lines.Text(), "time=") && !strings.HasPrefix(lines.Text(), "{") {
+				t.Errorf("%q is no line of the log", lines.Text())
+			}
 			if strings.Contains(lines.Text(), text) {
 				return
 			}
 		}
 		t.Fatalf("the program ended without %s: %v", text, program.Wait())
 	}
-	await("msg=serving")
+	await("serving")
 	return program, await
 }
 
@@ -90,5 +98,63 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.String() != "signal: terminated" {
 		t.Errorf("ended with %v, want to be ended by the signal", err)
+	}
+}
+
+// TestSIGHUPReloads: SIGHUP reads the configuration again, says what has changed or why the
+// file is refused, and never ends the program, not even while it stops.
+func TestSIGHUPReloads(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	config := configFor(t, redis.Addr())
+	good, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, await := serveConfig(t, config, "--drain-delay", "200ms", "--log-format", "json")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		send(t, program, syscall.SIGHUP)
+	}
+	write(string(good))
+	await(`"msg":"configuration has not changed"`)
+	write(string(good) + "  added: {engine: redis, namespaces: [a], addresses: [" + redis.Addr() + "]}\n")
+	await(`"msg":"configuration reloaded","changes":"connections added: added"`)
+	for range 2 {
+		write(string(good) + "  added: {engine: reddis}\n")
+		await(`there is no engine \"reddis\"`)
+	}
+	write(string(good))
+	await(`"msg":"configuration reloaded","changes":"connections removed: added"`)
+	for range 100 {
+		send(t, program, syscall.SIGHUP)
+	}
+	await(`"msg":"configuration has not changed"`)
+	send(t, program, syscall.SIGTERM)
+	await(`"msg":"stopping"`)
+	send(t, program, syscall.SIGHUP)
+	await(`"msg":"stopped"`)
+	if err := program.Wait(); err != nil {
+		t.Errorf("%v, want exit code 0", err)
+	}
+}
+
+// TestLibrariesWriteToTheLog: what a library says of a server that answers more than it was
+// asked is a line of the log, at the level debug, and not one of its own on stderr.
+func TestLibrariesWriteToTheLog(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	proxy := redistest.StartProxy(t, redis.Addr(), map[string]string{"LLEN": "ERR no\r\n+more"})
+	config := writeConfig(t, "connections:\n  main: {engine: redis, namespaces: [a], addresses: ["+proxy.Addr()+"]}\n"+
+		"watches:\n  w: {namespace: a, connection: main, list: jobs}\n")
+	program, await := serveConfig(t, config, "--log-level", "debug", "--drain-delay", "0s")
+	await("library=go-redis text=")
+	send(t, program, syscall.SIGTERM)
+	await("msg=stopped")
+	if err := program.Wait(); err != nil {
+		t.Error(err)
 	}
 }
