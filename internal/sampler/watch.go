@@ -46,6 +46,8 @@ type watch struct {
 	read time.Time
 	// changed notes what came while a read was under way and asks for another.
 	changed backlog.Cause
+	// warned are the warnings that the log has.
+	warned warned
 }
 
 // A sight is what is known, but for what was confirmed since.
@@ -107,22 +109,6 @@ func (w *watch) eager(now time.Time) bool {
 		}
 	}
 	return false
-}
-
-// warning returns the warning of a result and its hint, if the log does not have them
-// yet. A hint is found in the background, so it may come later than its warning; one that
-// only changes is not logged again.
-func (w *watch) warning(result backlog.Result) (warning, hint string) {
-	var before backlog.Reading
-	if seen := w.seen.Load(); seen != nil {
-		before = seen.Latest
-	}
-	r := &result.Reading
-	late := before.Hint == "" && r.Hint != ""
-	if result.Err != nil || r.Warning == before.Warning && !late {
-		return "", ""
-	}
-	return r.Warning, r.Hint
 }
 
 // absorb makes the result of a read what is known, and tells whether that is news.

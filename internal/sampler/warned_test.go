@@ -1,0 +1,52 @@
+package sampler
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// TestWarningsThatComeAndGo: what the log has of a queue is not logged again while it comes
+// and goes, but for a hint that was found later, and after an hour.
+func TestWarningsThatComeAndGo(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	reads := func(warning, hint string) backlog.Result {
+		return backlog.Result{Reading: backlog.Reading{Warning: warning, Hint: hint}}
+	}
+	var w warned
+	for i, step := range []struct {
+		after  time.Duration
+		result backlog.Result
+		logged bool
+	}{
+		{0, reads("", ""), false},
+		{0, reads("a", ""), true},
+		{0, reads("a", ""), false},
+		{0, reads("a", "there are 1"), true},
+		{0, reads("a", "there are 2"), false},
+		{0, reads("", ""), false},
+		{0, reads("a", ""), false},
+		{0, backlog.Result{Err: errors.New("gone"), Reading: backlog.Reading{Warning: "z"}}, false},
+		{0, reads("b", ""), true},
+		{0, reads("a", "there are 3"), false},
+		{0, reads("b", ""), false},
+		{time.Hour, reads("a", ""), true},
+		{0, reads("a", "there are 3"), false},
+		{0, reads("b", ""), true},
+	} {
+		now = now.Add(step.after)
+		if text, _ := w.news(step.result, now); (text != "") != step.logged {
+			t.Errorf("step %d: logged %q, want logged: %v", i, text, step.logged)
+		}
+	}
+	for i := range 1000 {
+		w.news(reads(fmt.Sprint(i), ""), now)
+	}
+	if len(w) != maxWarned || cap(w) > 2*maxWarned {
+		t.Errorf("%d warnings are remembered, in an array of %d", len(w), cap(w))
+	}
+}
