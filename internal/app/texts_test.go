@@ -196,7 +196,7 @@ func TestValuesFromTheEnvironmentStayPrivate(t *testing.T) {
 			t.Errorf("no trigger is answered with %s: %v", code, found)
 		}
 	}
-	series := regexp.MustCompile(`queue_ready_messages\{[^}]*queue="\[from listFromEnv\]",scaledobject="pair",trigger="list-from-env(-\d)?"\} \d`)
+	series := regexp.MustCompile(`queue_ready_messages\{[^}]*queue="\[from listFromEnv\]",scaledobject="pair",trigger="list-from-env(#\d)?"\} \d`)
 	if got := series.FindAllString(pages["/metrics"], -1); len(got) != 2 || got[0] == got[1] {
 		t.Errorf("the pair has the series %q", got)
 	}

@@ -19,9 +19,10 @@ const (
 
 // label returns a name as the value of a label: a backlog.Line of at most maxLabel bytes.
 // Names that differ have values that differ: what had to be changed ends in a digest of the
-// whole, and so does a name that looks as if it had been changed.
+// whole, and so does a name that looks as if it had been changed, or that the metrics have
+// for something else.
 func label(name string) string {
-	if len(name) <= maxLabel && backlog.Line(name) == name && !endsInDigest(name) {
+	if len(name) <= maxLabel && backlog.Line(name) == name && !endsInDigest(name) && name != otherQueues {
 		return name
 	}
 	digest := sha256.Sum256([]byte(name))

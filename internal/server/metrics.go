@@ -82,7 +82,7 @@ func (c *triggerCollector) Collect(ch chan<- prometheus.Metric) {
 		reported[labels]++
 		n := reported[labels]
 		if n > 1 && t.trigger.Query.Private() {
-			labels[labelTrigger] += "-" + strconv.Itoa(n)
+			labels[labelTrigger] += "#" + strconv.Itoa(n)
 			n = 1
 		}
 		if n == 1 {
@@ -112,7 +112,7 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, l
 		return
 	}
 	for _, part := range queues(t, seen.Latest) {
-		labels[labelQueue] = label(part.Queue)
+		labels[labelQueue] = part.Queue
 		c.reportReading(gauge, part.Reading, now)
 	}
 	labels[labelQueue] = label(t.trigger.Query.ShownQueue())
@@ -137,18 +137,19 @@ const (
 	otherQueues = "(others)"
 )
 
-// queues are the queues of a reading, of which each has its metrics.
+// queues are the queues of a reading, of which each has its metrics, by their labels.
 func queues(t *liveTrigger, r backlog.Reading) []backlog.Part {
-	switch {
-	case r.Parts == nil, t.trigger.Query.QueueFromEnv():
-		return []backlog.Part{{Queue: t.trigger.Query.ShownQueue(), Reading: r}}
-	case len(r.Parts) <= maxParts:
-		return r.Parts
-	default:
-		// A slice of its own: the reading is everybody's.
-		parts := slices.Clone(r.Parts[:maxParts])
-		return append(parts, backlog.Part{Queue: otherQueues, Reading: backlog.Together(r.Parts[maxParts:])})
+	if r.Parts == nil || t.trigger.Query.QueueFromEnv() {
+		return []backlog.Part{{Queue: label(t.trigger.Query.ShownQueue()), Reading: r}}
 	}
+	parts := make([]backlog.Part, 0, min(len(r.Parts), maxParts)+1)
+	for _, part := range r.Parts[:min(len(r.Parts), maxParts)] {
+		parts = append(parts, backlog.Part{Queue: label(part.Queue), Reading: part.Reading})
+	}
+	if len(r.Parts) > maxParts {
+		parts = append(parts, backlog.Part{Queue: otherQueues, Reading: backlog.Together(r.Parts[maxParts:])})
+	}
+	return parts
 }
 
 // reportReasons sends a series for each reason of a decision, also of one that is not
