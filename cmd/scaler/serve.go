@@ -92,7 +92,7 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
 	log := telemetry.NewLog(os.Stderr, c.LogFormat, c.LogLevel, backlog.Line)
-	defer log.Close()
+	defer log.Close() //nolint:contextcheck // what it writes belongs to no call
 	// grpc-go has one logger for the process, to be set before anything else of it is used.
 	grpclog.SetLoggerV2(telemetry.NewGRPCLog(log.Logger))
 	a, err := app.New(ctx, app.Options{

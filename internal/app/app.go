@@ -59,14 +59,14 @@ type Options struct {
 
 // An App is a scaler that listens.
 type App struct {
-	options  Options
-	sampler  *sampler.Sampler
-	server   *server.Server
-	health   *server.Health
-	grpc     *grpc.Server
-	http     *http.Server
-	watcher  *config.Watcher
-	reloads  *reloads
+	options Options
+	sampler *sampler.Sampler
+	server  *server.Server
+	health  *server.Health
+	grpc    *grpc.Server
+	http    *http.Server
+	watcher *config.Watcher
+	reloads *reloads
 	// inForce is the configuration in force. It belongs to reload.
 	inForce  *config.Config
 	grpcPort net.Listener

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -311,7 +312,7 @@ func TestEveryTextIsOneShortLine(t *testing.T) {
 				name = fmt.Sprintf("worker-%d", len(refs))
 			}
 			metadata["connection"] = c
-			refs[fmt.Sprint(len(refs))] = &pb.ScaledObjectRef{Namespace: "shop", Name: name, ScalerMetadata: metadata}
+			refs[strconv.Itoa(len(refs))] = &pb.ScaledObjectRef{Namespace: "shop", Name: name, ScalerMetadata: metadata}
 		}
 	}
 	redistest.Eventually(t, "names that match are read", func() bool {

@@ -2,6 +2,7 @@ package backlog
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -98,11 +99,8 @@ func lineEnd(text string, most int) (line string, size int) {
 		length += len(one)
 		size += width
 	}
-	var b strings.Builder
-	for i := len(parts) - 1; i >= 0; i-- {
-		b.WriteString(parts[i])
-	}
-	return b.String(), size
+	slices.Reverse(parts)
+	return strings.Join(parts, ""), size
 }
 
 // written returns a character as a line has it; raw is its bytes.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,7 +38,7 @@ func TestProblemsAreBounded(t *testing.T) {
 	t.Parallel()
 	var faults Faults
 	for i := range 70 {
-		faults = append(faults, Fault{Key: fmt.Sprint(i), Problem: "wrong"})
+		faults = append(faults, Fault{Key: strconv.Itoa(i), Problem: "wrong"})
 	}
 	got := Problems(fmt.Errorf(invalid+"\n%w", faults))
 	if len(got) != maxProblems+1 || got[0] != "0: wrong" || got[maxProblems] != "and 20 more" {

@@ -15,7 +15,7 @@ func inUTF16(text string, mark bool) string {
 		text = bom + text
 	}
 	for _, unit := range utf16.Encode([]rune(text)) {
-		b.Write([]byte{byte(unit), byte(unit >> 8)}) //nolint:gosec // both halves
+		b.Write([]byte{byte(unit), byte(unit >> 8)})
 	}
 	return b.String()
 }

@@ -2,7 +2,7 @@ package sampler
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -44,7 +44,7 @@ func TestWarningsThatComeAndGo(t *testing.T) {
 		}
 	}
 	for i := range 1000 {
-		w.news(reads(fmt.Sprint(i), ""), now)
+		w.news(reads(strconv.Itoa(i), ""), now)
 	}
 	if len(w) != maxWarned || cap(w) > 2*maxWarned {
 		t.Errorf("%d warnings are remembered, in an array of %d", len(w), cap(w))

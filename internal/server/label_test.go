@@ -1,7 +1,7 @@
 package server
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -46,7 +46,7 @@ func TestPartsHaveLabelsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	parts := []backlog.Part{{Queue: otherQueues}}
 	for i := range 2 * maxParts {
-		parts = append(parts, backlog.Part{Queue: fmt.Sprint(i)})
+		parts = append(parts, backlog.Part{Queue: strconv.Itoa(i)})
 	}
 	live := newLiveTrigger(nil, trigger.Trigger{Query: backlog.Query{Layout: "list", Queue: "*"}})
 	seen := map[string]bool{}

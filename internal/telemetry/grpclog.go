@@ -55,7 +55,9 @@ func (l grpcLog) Warning(args ...any) { l.say(slog.LevelDebug, fmt.Sprint(args..
 func (l grpcLog) Warningln(args ...any) { l.say(slog.LevelDebug, fmt.Sprintln(args...)) }
 
 // Warningf is Warning with a format.
-func (l grpcLog) Warningf(format string, args ...any) { l.say(slog.LevelDebug, fmt.Sprintf(format, args...)) }
+func (l grpcLog) Warningf(format string, args ...any) {
+	l.say(slog.LevelDebug, fmt.Sprintf(format, args...))
+}
 
 // Error logs a text as a warning.
 func (l grpcLog) Error(args ...any) { l.say(slog.LevelWarn, fmt.Sprint(args...)) }
@@ -64,7 +66,9 @@ func (l grpcLog) Error(args ...any) { l.say(slog.LevelWarn, fmt.Sprint(args...))
 func (l grpcLog) Errorln(args ...any) { l.say(slog.LevelWarn, fmt.Sprintln(args...)) }
 
 // Errorf is Error with a format.
-func (l grpcLog) Errorf(format string, args ...any) { l.say(slog.LevelWarn, fmt.Sprintf(format, args...)) }
+func (l grpcLog) Errorf(format string, args ...any) {
+	l.say(slog.LevelWarn, fmt.Sprintf(format, args...))
+}
 
 // Fatal logs a text as an error. grpclog itself ends the process.
 func (l grpcLog) Fatal(args ...any) { l.say(slog.LevelError, fmt.Sprint(args...)) }
@@ -73,7 +77,9 @@ func (l grpcLog) Fatal(args ...any) { l.say(slog.LevelError, fmt.Sprint(args...)
 func (l grpcLog) Fatalln(args ...any) { l.say(slog.LevelError, fmt.Sprintln(args...)) }
 
 // Fatalf is Fatal with a format.
-func (l grpcLog) Fatalf(format string, args ...any) { l.say(slog.LevelError, fmt.Sprintf(format, args...)) }
+func (l grpcLog) Fatalf(format string, args ...any) {
+	l.say(slog.LevelError, fmt.Sprintf(format, args...))
+}
 
 // V reports that no level of verbosity is wanted.
 func (grpcLog) V(int) bool { return false }

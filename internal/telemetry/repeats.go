@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,7 +67,7 @@ func newRepeats(handler slog.Handler) *repeatHandler {
 
 // Handle writes a record unless there were too many like it.
 func (h *repeatHandler) Handle(ctx context.Context, r slog.Record) error {
-	if !h.repeats.pass(r, h.kindOf(r)) {
+	if !h.repeats.pass(r, h.kindOf(r)) { //nolint:contextcheck // a summary is written when the call is over
 		return nil
 	}
 	return h.Handler.Handle(ctx, r)
@@ -105,10 +106,8 @@ func (h *repeatHandler) kindOf(r slog.Record) []slog.Attr {
 }
 
 func appendKind(attrs []slog.Attr, a slog.Attr) []slog.Attr {
-	for _, key := range kindKeys() {
-		if a.Key == key {
-			return append(attrs, a)
-		}
+	if slices.Contains(kindKeys(), a.Key) {
+		return append(attrs, a)
 	}
 	return attrs
 }
@@ -135,7 +134,8 @@ func (r *repeats) pass(record slog.Record, attrs []slog.Attr) bool {
 		k.written++
 		return true
 	}
-	if k.left++; k.timer == nil {
+	k.left++
+	if k.timer == nil {
 		r.writing.Add(1)
 		k.timer = time.AfterFunc(max(0, k.ends.Sub(now)), func() {
 			defer r.writing.Done()

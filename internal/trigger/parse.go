@@ -67,7 +67,7 @@ type parser struct {
 	values map[string]string
 	// environment are the values that came from there.
 	environment environment
-	faults     MetadataError
+	faults      MetadataError
 }
 
 // resolve copies the metadata, drops KEDA's own keys and takes "FromEnv" off.
