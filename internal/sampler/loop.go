@@ -129,7 +129,7 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 		if w.gone.Load() {
 			continue
 		}
-		if text, hint := w.warned.news(results[i], now); text != "" {
+		if text, hint := w.warning(results[i], now); text != "" {
 			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.ShownQueue(), "warning", text, "hint", hint)
 		}
 		if w.absorb(results[i], *l.confirmed.Load(), now) {

@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -10,20 +11,25 @@ import (
 const (
 	// warnAgain is after how long a warning is logged again that has come back.
 	warnAgain = time.Hour
-	// maxWarned is how many warnings of one queue are remembered.
-	maxWarned = 4
+	// maxWarned is how many remarks about one queue are remembered.
+	maxWarned = 16
+	// remarkMark stands between the remarks of a warning (see Reading.AddWarning).
+	remarkMark = "; "
 )
 
-// warned are the warnings of one queue that the log has, the latest last. A queue whose
-// warnings come and go is not logged each time.
-type warned []warning
+// warned is what the log has of the warnings of one query. A warning is made of remarks,
+// and several queues have those of each. They come and go with the state of the queues, so
+// it is the remarks that are remembered: the log gets a warning that has a new one.
+type warned struct {
+	remarks []remark
+	// hinted is when a hint was logged last.
+	hinted time.Time
+}
 
-// A warning is one that was logged.
-type warning struct {
+// A remark is one that was logged.
+type remark struct {
 	text string
-	// hinted says that it was logged with a hint.
-	hinted bool
-	at     time.Time
+	at   time.Time
 }
 
 // news returns the warning of a result and its hint, if the log does not have them yet. A
@@ -31,22 +37,30 @@ type warning struct {
 // changes is not logged again.
 func (w *warned) news(result backlog.Result, now time.Time) (text, hint string) {
 	r := &result.Reading
-	if result.Err != nil || r.Warning == "" {
+	isNew := r.Hint != "" && now.Sub(w.hinted) >= warnAgain
+	for text := range strings.SplitSeq(r.Warning, remarkMark) {
+		isNew = w.add(text, now) || isNew
+	}
+	if !isNew {
 		return "", ""
 	}
-	hinted := r.Hint != ""
-	at := slices.IndexFunc(*w, func(known warning) bool { return known.text == r.Warning })
-	if at >= 0 {
-		known := (*w)[at]
-		if (known.hinted || !hinted) && now.Sub(known.at) < warnAgain {
-			return "", ""
-		}
-		hinted = hinted || known.hinted
-		*w = slices.Delete(*w, at, at+1)
+	if r.Hint != "" {
+		w.hinted = now
 	}
-	if len(*w) == maxWarned {
-		*w = slices.Delete(*w, 0, 1)
-	}
-	*w = append(*w, warning{text: r.Warning, hinted: hinted, at: now})
 	return r.Warning, r.Hint
+}
+
+// add remembers a remark, and reports whether it is one that the log has not had of late.
+func (w *warned) add(text string, now time.Time) bool {
+	at := slices.IndexFunc(w.remarks, func(known remark) bool { return known.text == text })
+	switch {
+	case at >= 0 && now.Sub(w.remarks[at].at) < warnAgain:
+		return false
+	case at >= 0:
+		w.remarks = slices.Delete(w.remarks, at, at+1)
+	case len(w.remarks) == maxWarned:
+		w.remarks = slices.Delete(w.remarks, 0, 1)
+	}
+	w.remarks = append(w.remarks, remark{text: text, at: now})
+	return true
 }

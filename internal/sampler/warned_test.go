@@ -17,7 +17,7 @@ func TestWarningsThatComeAndGo(t *testing.T) {
 	reads := func(warning, hint string) backlog.Result {
 		return backlog.Result{Reading: backlog.Reading{Warning: warning, Hint: hint}}
 	}
-	var w warned
+	var w watch
 	for i, step := range []struct {
 		after  time.Duration
 		result backlog.Result
@@ -31,22 +31,25 @@ func TestWarningsThatComeAndGo(t *testing.T) {
 		{0, reads("", ""), false},
 		{0, reads("a", ""), false},
 		{0, backlog.Result{Err: errors.New("gone"), Reading: backlog.Reading{Warning: "z"}}, false},
-		{0, reads("b", ""), true},
-		{0, reads("a", "there are 3"), false},
+		{0, reads("b; a", ""), true},
+		{0, reads("a; b", "there are 3"), false},
 		{0, reads("b", ""), false},
+		{0, reads("a; c; b", ""), true},
+		{0, reads("c", ""), false},
 		{time.Hour, reads("a", ""), true},
-		{0, reads("a", "there are 3"), false},
+		{0, reads("a", "there are 3"), true},
+		{0, reads("a", "there are 4"), false},
 		{0, reads("b", ""), true},
 	} {
 		now = now.Add(step.after)
-		if text, _ := w.news(step.result, now); (text != "") != step.logged {
+		if text, _ := w.warning(step.result, now); (text != "") != step.logged {
 			t.Errorf("step %d: logged %q, want logged: %v", i, text, step.logged)
 		}
 	}
 	for i := range 1000 {
-		w.news(reads(strconv.Itoa(i), ""), now)
+		w.warning(reads(strconv.Itoa(i), ""), now)
 	}
-	if len(w) != maxWarned || cap(w) > 2*maxWarned {
-		t.Errorf("%d warnings are remembered, in an array of %d", len(w), cap(w))
+	if n := len(w.warned.remarks); n != maxWarned || cap(w.warned.remarks) > 2*maxWarned {
+		t.Errorf("%d remarks are remembered, in an array of %d", n, cap(w.warned.remarks))
 	}
 }

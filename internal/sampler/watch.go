@@ -46,8 +46,8 @@ type watch struct {
 	read time.Time
 	// changed notes what came while a read was under way and asks for another.
 	changed backlog.Cause
-	// warned are the warnings that the log has.
-	warned warned
+	// warned is what the log has of the warnings; nil if there was none.
+	warned *warned
 }
 
 // A sight is what is known, but for what was confirmed since.
@@ -109,6 +109,17 @@ func (w *watch) eager(now time.Time) bool {
 		}
 	}
 	return false
+}
+
+// warning returns the warning of a result and its hint, if they are news for the log.
+func (w *watch) warning(result backlog.Result, now time.Time) (text, hint string) {
+	if result.Err != nil || result.Reading.Warning == "" {
+		return "", ""
+	}
+	if w.warned == nil {
+		w.warned = &warned{}
+	}
+	return w.warned.news(result, now)
 }
 
 // absorb makes the result of a read what is known, and tells whether that is news.

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -80,6 +82,40 @@ func TestMessagesAreBounded(t *testing.T) {
 		}
 		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 1<<8))); err != nil {
 			t.Errorf("a name of 1 KiB: %v", err)
+		}
+	})
+}
+
+// TestErrorsOfTheServerAreShort: what a client sends and the server repeats in an error
+// is one short line, also where grpc-go and its standard services make the error.
+func TestErrorsOfTheServerAreShort(t *testing.T) {
+	inWorld(t, server.Options{}, func(w world) {
+		long := strings.Repeat("canary\u202e", 3000)
+		for name, call := range map[string]func() error{
+			"a method that is not there": func() error {
+				return w.conn.Invoke(w.Context(), "/"+strings.Repeat("canary.", 5000)+"/Do", ref("jobs"), &pb.IsActiveResponse{})
+			},
+			"a service that is not there": func() error {
+				_, err := healthpb.NewHealthClient(w.conn).Check(w.Context(), &healthpb.HealthCheckRequest{Service: long})
+				return err
+			},
+			"metadata with faults": func() error {
+				_, err := w.client.GetMetrics(w.Context(), &pb.GetMetricsRequest{ScaledObjectRef: ref("jobs", long, long, "target", long)})
+				return err
+			},
+		} {
+			err := call()
+			text := status.Convert(err).Message()
+			if err == nil || text == "" || len(text) > backlog.MaxLine || backlog.Line(text) != text {
+				t.Errorf("%s: %s: %d bytes: %.200q", name, status.Code(err), len(text), text)
+			}
+		}
+		huge := metadata.AppendToOutgoingContext(w.Context(), "x", strings.Repeat("x", 1<<20))
+		if _, err := w.client.IsActive(huge, ref("jobs")); err == nil {
+			t.Error("headers of 1 MiB are accepted")
+		}
+		if !w.isActive(ref("jobs")) && status.Code(w.conn.Invoke(w.Context(), "/a/b", ref("jobs"), &pb.IsActiveResponse{})) != codes.Unimplemented {
+			t.Error("the server does not go on")
 		}
 	})
 }

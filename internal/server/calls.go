@@ -88,16 +88,32 @@ func (c *calls) learn(server reflection.ServiceInfoProvider) {
 			case method.IsServerStream:
 				kind = "server_stream"
 			}
-			m := meter{
-				started: c.started.WithLabelValues(kind, service, method.Name),
-				seconds: c.seconds.WithLabelValues(kind, service, method.Name),
-			}
-			for code := codes.OK; code <= lastCode; code++ {
-				m.handled = append(m.handled, c.handled.WithLabelValues(kind, service, method.Name, code.String()))
-			}
-			c.meters["/"+service+"/"+method.Name] = m
+			c.meters["/"+service+"/"+method.Name] = c.meter(kind, service, method.Name)
 		}
 	}
+	c.meters[unknownMethod] = c.meter("bidi_stream", unknownMethod, unknownMethod)
+}
+
+// unknownMethod stands for every method that the server does not have: their names are the
+// client's, and would be labels without end.
+const unknownMethod = "unknown"
+
+func (c *calls) meter(kind, service, method string) meter {
+	m := meter{
+		started: c.started.WithLabelValues(kind, service, method),
+		seconds: c.seconds.WithLabelValues(kind, service, method),
+	}
+	for code := codes.OK; code <= lastCode; code++ {
+		m.handled = append(m.handled, c.handled.WithLabelValues(kind, service, method, code.String()))
+	}
+	return m
+}
+
+// unimplemented answers a call of a method that the server does not have. Without it
+// grpc-go repeats the name, however long it is, and past the interceptors.
+func unimplemented(_ any, stream grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(stream)
+	return status.Errorf(codes.Unimplemented, "unknown method %s", method)
 }
 
 // unary is the interceptor of single calls.
@@ -118,7 +134,10 @@ func (c *calls) unary(ctx context.Context, request any, info *grpc.UnaryServerIn
 
 // stream is the interceptor of streams.
 func (c *calls) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	m := c.meters[info.FullMethod]
+	m, known := c.meters[info.FullMethod]
+	if !known {
+		m = c.meters[unknownMethod]
+	}
 	m.started.Inc()
 	began := time.Now()
 	defer func() {

@@ -17,6 +17,8 @@ const (
 	// maxMessage bounds a request, in bytes. A ScaledObject's metadata is a few
 	// hundred; etcd holds at most 1.5 MiB of the whole object.
 	maxMessage = 1 << 20
+	// maxHeaders bounds the headers of a call, in bytes. KEDA sends some hundred.
+	maxHeaders = 64 << 10
 	// maxStreams bounds the concurrent calls of one connection. KEDA's operator holds
 	// all streams of all ScaledObjects on one connection, two for each.
 	maxStreams = 200_000
@@ -36,7 +38,9 @@ func NewGRPC(s *Server, health *Health, creds credentials.TransportCredentials, 
 		grpc.ForceServerCodecV2(newCodec(s.triggers)),
 		grpc.UnaryInterceptor(around.unary),
 		grpc.StreamInterceptor(around.stream),
+		grpc.UnknownServiceHandler(unimplemented),
 		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{

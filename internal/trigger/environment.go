@@ -16,6 +16,14 @@ import (
 // one: in its place stands the key.
 type environment map[string]string
 
+// add notes a value. Most triggers have none.
+func (e *environment) add(key, value string) {
+	if *e == nil {
+		*e = environment{}
+	}
+	(*e)[key] = value
+}
+
 // keys returns the metadata keys of the environment whose texts are part of the query. A
 // number, a duration or a choice is none: what it does shows anyway.
 func (e environment) keys(layout backlog.Layout) []string {

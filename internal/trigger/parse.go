@@ -29,7 +29,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	if err := checkSize(metadata); err != nil {
 		return Trigger{}, err
 	}
-	p := parser{values: make(map[string]string, len(metadata)), environment: environment{}}
+	p := parser{values: make(map[string]string, len(metadata))}
 	p.resolve(metadata)
 	p.rejectKEDA(c, metadata)
 	name := p.take(keyConnection)
@@ -87,7 +87,7 @@ func (p *parser) resolve(metadata map[string]string) {
 		}
 		p.values[plain] = strings.TrimSpace(metadata[key])
 		if plain != key {
-			p.environment[plain] = p.values[plain]
+			p.environment.add(plain, p.values[plain])
 		}
 	}
 }
