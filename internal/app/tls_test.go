@@ -103,13 +103,15 @@ func TestMutualTLS(t *testing.T) {
 	files := server.TLSFiles{
 		Cert: filepath.Join(folder, "tls.crt"), Key: filepath.Join(folder, "tls.key"), ClientCA: filepath.Join(folder, "ca.crt"),
 	}
+	// An editor may put a byte order mark before what it saves.
+	const mark = "\ufeff"
 	install := func(serial int64) {
 		cert, key := trusted.issue(t, serial)
-		replaceFile(t, files.Cert, cert)
-		replaceFile(t, files.Key, key)
+		replaceFile(t, files.Cert, mark+cert)
+		replaceFile(t, files.Key, mark+key)
 	}
 	install(1)
-	replaceFile(t, files.ClientCA, trusted.pem())
+	replaceFile(t, files.ClientCA, mark+trusted.pem())
 	s := start(t, standalone(redis.Addr()), setup{
 		options: func(o *app.Options) { o.TLS = files },
 		tls:     trusted.client(t, trusted),

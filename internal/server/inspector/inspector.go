@@ -48,14 +48,14 @@ func New(known Server, connections Connections, fault func() error) *Inspector {
 // NewGRPC returns a gRPC server that serves the Inspector and reflection, and
 // nothing else.
 func NewGRPC(i *Inspector) *grpc.Server {
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), grpc.UnaryInterceptor(presentUnary), grpc.StreamInterceptor(presentStream))
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxRequest), grpc.UnaryInterceptor(presentUnary), grpc.StreamInterceptor(presentStream))
 	pb.RegisterInspectorServiceServer(g, i)
 	reflection.Register(g)
 	return g
 }
 
 const (
-	// maxRequest bounds a request, in bytes: it holds three names.
+	// maxRequest bounds a request, and its headers, in bytes: it holds three names.
 	maxRequest = 1 << 16
 	// watchInterval is how often the triggers are looked at while somebody watches.
 	watchInterval = 500 * time.Millisecond
