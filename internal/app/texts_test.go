@@ -133,6 +133,9 @@ func privateRefs(connections ...string) map[string]*pb.ScaledObjectRef {
 		}
 		add(metadata)
 	}
+	for _, key := range []string{"password", "username", "sentinelPassword", "caCert", "tlsClientKey", "address", "lst"} {
+		add(map[string]string{"connection": connections[0], "list": "jobs", key: secret})
+	}
 	return refs
 }
 

@@ -1,8 +1,11 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -34,7 +37,8 @@ func (panicker) Subscribe(backlog.Interest) (server.Subscription, error) { panic
 func TestPanicIsContained(t *testing.T) {
 	t.Parallel()
 	engines := []backlog.Engine{backlogtest.NewFake().Engine()}
-	s := server.New(panicker{}, trigger.NewCatalog(connections(), engines), server.Options{})
+	var log bytes.Buffer
+	s := server.New(panicker{}, trigger.NewCatalog(connections(), engines), server.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	g := server.NewGRPC(s, server.NewHealth(func() error { return nil }), nil, prometheus.NewRegistry())
 	listener := bufconn.Listen(1 << 16)
 	served := make(chan error, 1)
@@ -69,6 +73,12 @@ func TestPanicIsContained(t *testing.T) {
 	}
 	if _, err := client.GetMetricSpec(t.Context(), ref("jobs")); err != nil {
 		t.Errorf("after panics: %v", err)
+	}
+	// The calls are over, so nothing is logged any more.
+	g.Stop()
+	stack := regexp.MustCompile(`panic="a bug" stack="server_test\.panicker\.Observe bounds_test\.go:\d+ < server\.\(\*Server\)\.decide server\.go:\d+ < [^"\n]*"`)
+	if text := log.String(); !stack.MatchString(text) {
+		t.Errorf("the log has no stack in one line:\n%s", text)
 	}
 }
 
