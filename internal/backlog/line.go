@@ -18,7 +18,7 @@ const (
 	lineHead, lineTail = 720, 240
 )
 
-// Line returns text as it may leave the process, whoever wrote it: one line of at most
+// Line returns text as it may leave the process: one line of at most
 // MaxLine bytes, in valid UTF-8, in which every character shows. Control characters,
 // directions of writing, invisible characters and broken bytes are written as in Go, such
 // as \n, \u202e and \xff. Of a longer text the middle is left out, and the line says how

@@ -10,7 +10,7 @@ import (
 )
 
 // TestWarningsThatComeAndGo: what the log has of a queue is not logged again while it comes
-// and goes, but for a hint that was found later, and after an hour.
+// and goes. A hint that was found later is logged, and so is what comes back after an hour.
 func TestWarningsThatComeAndGo(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_800_000_000, 0)

@@ -11,7 +11,7 @@ import (
 // The bounds of the value of a label, in bytes.
 const (
 	maxLabel = 200
-	// labelDigest is how long the digest is that tells shortened names apart, in hexadecimal
+	// labelDigest is how long the digest is that keeps shortened names apart, in hexadecimal
 	// digits, and digestMark what stands before it.
 	labelDigest = 16
 	digestMark  = "~"

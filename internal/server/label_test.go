@@ -41,7 +41,7 @@ func TestLabelsAreBoundedAndUnique(t *testing.T) {
 }
 
 // TestPartsHaveLabelsOfTheirOwn: a queue of the name that stands for the others of a
-// trigger is told from them.
+// trigger has a label of its own.
 func TestPartsHaveLabelsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	parts := []backlog.Part{{Queue: otherQueues}}

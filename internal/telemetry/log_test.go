@@ -132,7 +132,7 @@ func TestRepeatedLinesAreCounted(t *testing.T) {
 	})
 }
 
-// TestKindsAreBounded: names that somebody invents make neither the memory nor the log grow.
+// TestKindsAreBounded: names that a client invents make neither the memory nor the log grow.
 func TestKindsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ const (
 	// repeatMost is how many lines of one kind are written in it, and errorMost how many
 	// of the level error: what is an error is seldom, and what is lost of it matters.
 	repeatMost, errorMost = 10, 100
-	// maxKinds is how many kinds are told apart. What is of others counts as one.
+	// maxKinds is how many kinds are counted each for itself. What is of others counts as one.
 	maxKinds = 1000
 )
 
