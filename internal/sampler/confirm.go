@@ -59,7 +59,7 @@ func (l *link) shouldConfirm(now time.Time) bool {
 // said, all of it is read.
 func (l *link) confirm(ctx context.Context, source backlog.Source) {
 	bounded, cancel := context.WithTimeout(ctx, l.options.ReadTimeout)
-	until, err := source.(backlog.Confirmer).Confirm(bounded) //nolint:errcheck // rest trusts nothing else
+	until, err := confirmContained(bounded, source.(backlog.Confirmer)) //nolint:errcheck // rest trusts nothing else
 	cancel()
 	now := time.Now()
 	l.mu.Lock()

@@ -81,7 +81,7 @@ func (l *link) read(ctx context.Context, source backlog.Source, batch []*watch) 
 	}
 	began := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, l.options.ReadTimeout)
-	results := source.Read(bounded, queries)
+	results := readContained(bounded, source, queries)
 	cancel()
 	now := time.Now()
 	if ctx.Err() != nil {

@@ -82,6 +82,7 @@ func Exercise(t *testing.T, h Harness) {
 		"cancelled":       h.cancelled,
 		"connection lost": h.connectionLost,
 		"slow":            h.slow,
+		"garbled":         h.garbled,
 		"close":           h.close,
 	}
 	if h.Confirms {

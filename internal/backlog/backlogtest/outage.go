@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,21 @@ func (h Harness) slow(t *testing.T) {
 	if r := MustRead(t, source, q); r.Backlog() != 2 {
 		t.Errorf("a slow server's queue of 2 reads as %+v", r)
 	}
+}
+
+// garbled: a server, or whatever has its address by now, that answers nonsense without
+// end. It is an outage, on every connection, and nothing else.
+func (h Harness) garbled(t *testing.T) {
+	t.Helper()
+	proxy := NewProxy(t, h.Address)
+	source := h.open(t, proxy.Addr())
+	for _, garbage := range []string{"\x00", "\xff\xfe\xfd", "\r\n", "1", "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n", "\x16\x03\x01"} {
+		h.wantRecovery(t, source)
+		proxy.Garble([]byte(strings.Repeat(garbage, 64)))
+		h.wantUnavailable(t, source)
+		proxy.Restore()
+	}
+	h.wantRecovery(t, source)
 }
 
 // wantUnavailable reads every layout and wants an error, never a reading.

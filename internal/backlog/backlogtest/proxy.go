@@ -30,6 +30,7 @@ type Proxy struct {
 	toServer gate
 	toClient gate
 	delay    time.Duration
+	garbage  []byte
 	closed   bool
 }
 
@@ -112,11 +113,19 @@ func (p *Proxy) Delay(d time.Duration) {
 	p.delay = d
 }
 
-// Restore undoes Refuse, BlackHole, HalfOpen, Mute and Delay. What was held back passes.
+// Garble sends garbage to clients, again and again, in place of what the server sends.
+func (p *Proxy) Garble(garbage []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.garbage = garbage
+}
+
+// Restore undoes Refuse, BlackHole, HalfOpen, Mute, Delay and Garble. What was held back passes.
 func (p *Proxy) Restore() {
 	p.t.Helper()
 	p.shut(false, false)
 	p.Delay(0)
+	p.Garble(nil)
 	p.mu.Lock()
 	refuses := p.listener == nil && !p.closed
 	p.mu.Unlock()
@@ -212,7 +221,7 @@ func (p *Proxy) carry(l *link, to io.Writer, from io.Reader, gates ...*gate) {
 			if !p.pass(l, gates) {
 				return
 			}
-			if _, err := to.Write(buffer[:n]); err != nil {
+			if p.write(l, to, buffer[:n]) != nil {
 				return
 			}
 		}
@@ -221,6 +230,26 @@ func (p *Proxy) carry(l *link, to io.Writer, from io.Reader, gates ...*gate) {
 		}
 	}
 }
+
+// write sends what was received, or garbage to a client.
+func (p *Proxy) write(l *link, to io.Writer, received []byte) error {
+	p.mu.Lock()
+	garbage := p.garbage
+	p.mu.Unlock()
+	if garbage == nil || to != l.client {
+		_, err := to.Write(received)
+		return err
+	}
+	for range garbageTimes {
+		if _, err := to.Write(garbage); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// garbageTimes is how often garbage is sent for each piece that the server sends.
+const garbageTimes = 1000
 
 // pass waits for the delay and the gates. It is false if the link has ended meanwhile.
 func (p *Proxy) pass(l *link, gates []*gate) bool {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // Confirm implements backlog.Confirmer: a server that tracks what was read, and that
@@ -51,7 +53,8 @@ func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 }
 
 // confirm returns nil if every change was heard of that the server made before the call.
-func (n *node) confirm(ctx context.Context) error {
+func (n *node) confirm(ctx context.Context) (err error) {
+	defer backlog.Contain(&err)
 	if err := n.take(ctx); err != nil {
 		return err
 	}

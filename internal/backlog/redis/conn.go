@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // A conn is a network connection that notices its end at once, even while nobody
@@ -48,25 +50,26 @@ func newConn(inner net.Conn, onEnd func()) *conn {
 	}
 	go func() {
 		defer close(c.done)
-		c.watch()
+		_ = c.watch()
 		_ = c.Close()
 		onEnd()
 	}()
 	return c
 }
 
-// watch returns when the connection has ended.
-func (c *conn) watch() {
+// watch returns when the connection has ended, by a panic of what checks its bytes too.
+func (c *conn) watch() (err error) {
+	defer backlog.Contain(&err)
 	for {
 		select {
 		case <-c.resume:
 		case <-c.closed:
-			return
+			return nil
 		}
 		// Nothing was asked, so nothing can be received but the end. What is
 		// received all the same means that both ends are out of step.
 		if _, err := c.Read(make([]byte, 1)); !isTimeout(err) {
-			return
+			return err
 		}
 		c.aside <- struct{}{}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // An ear is one live connection on which changes are heard.
@@ -36,11 +38,11 @@ func (n *node) connect(ctx context.Context, e *ear) (closeEar func(), err error)
 	}
 	inner := guard(plain, true)
 	defer func() {
-		if errors.Is(err, errPanic) {
+		if errors.Is(err, backlog.ErrPanic) {
 			_ = inner.Close()
 		}
 	}()
-	defer contained(&err)
+	defer backlog.Contain(&err)
 	client := newClient(n.cfg, n.cfg.login, n.cfg.database, n.address, inner, func(ctx context.Context, cn *redis.Conn) (err error) {
 		if !n.isPlain() {
 			// The name is a courtesy; a server that refuses it is no worse.

@@ -273,6 +273,7 @@ func covers(all, some map[string]struct{}) bool {
 
 // sweep goes through the keys of all servers once.
 func (f *finder) sweep(ctx context.Context, s search) (keys map[string]struct{}, more bool, err error) {
+	defer backlog.Contain(&err)
 	r, err := f.topology.current(ctx)
 	if err != nil {
 		return nil, false, err

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 const (
@@ -45,7 +47,7 @@ func (n *node) listen(ctx context.Context) {
 			wait = listenBackoffMin
 			n.pause(ctx, wait, nil)
 		default:
-			if errors.Is(err, errPanic) {
+			if errors.Is(err, backlog.ErrPanic) {
 				n.log.Error("listening failed", "error", err)
 			}
 			n.pause(ctx, wait/2+rand.N(wait), nil) //nolint:gosec // jitter is no secret
@@ -71,7 +73,7 @@ var errDeaf = errors.New("the connection to listen on was lost")
 // listenBest tries the ways of listening in order. It returns a refusal if the server
 // offers none, and another error if the server did not answer or was lost.
 func (n *node) listenBest(ctx context.Context) (err error) {
-	defer contained(&err)
+	defer backlog.Contain(&err)
 	want := n.cfg.wakeUp
 	if want == wakePoll {
 		n.setMode(wakePoll, "")

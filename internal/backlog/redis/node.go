@@ -63,7 +63,8 @@ func newNode(cfg *config, address string, wakes *wakes, watch *watchlist, log *s
 // do runs commands in pipelines and returns their replies, in the array of dst if it is
 // large enough. The error is that of the connection; what the server answered to a
 // command is in its reply.
-func (n *node) do(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
+func (n *node) do(ctx context.Context, commands []command, dst []reply) (replies []reply, err error) {
+	defer backlog.Contain(&err)
 	if err := n.take(ctx); err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (n *node) do(ctx context.Context, commands []command, dst []reply) ([]reply
 	ctx, cancel := n.bind(ctx)
 	defer cancel()
 	hearing := n.prepareToHear(ctx, commands)
-	replies, err := n.attempt(ctx, commands, dst[:0])
+	replies, err = n.attempt(ctx, commands, dst[:0])
 	if err != nil && errors.Is(err, errLost) && ctx.Err() == nil {
 		// The connection had ended before, for instance with a restart of the server.
 		replies, err = n.attempt(ctx, commands, dst[:0])
@@ -89,11 +90,11 @@ var errLost = errors.New("the connection to the server was lost")
 // attempt runs commands once, on a new session if there is none. The caller holds turn.
 func (n *node) attempt(ctx context.Context, commands []command, dst []reply) (replies []reply, err error) {
 	defer func() {
-		if errors.Is(err, errPanic) {
+		if errors.Is(err, backlog.ErrPanic) {
 			n.drop()
 		}
 	}()
-	defer contained(&err)
+	defer backlog.Contain(&err)
 	s, err := n.use(ctx)
 	if err != nil {
 		return nil, err

@@ -21,8 +21,12 @@ const (
 	// maxDepth is how deep arrays may be nested. The slots of a cluster take four.
 	maxDepth = 8
 	// maxReceived is how much is received for the commands that are sent at once, in bytes,
-	// and for one message on a subscription.
+	// and for one message on a subscription. Each element counts elementSize further bytes.
 	maxReceived = 64 << 20
+	// elementSize is what an element takes in memory apart from its text, in bytes: an
+	// interface in the slice of its array, and the header of a string or a slice behind it.
+	// An empty text is six bytes on the wire.
+	elementSize = 40
 	// shownStart is how much an error repeats of what is no reply, in bytes.
 	shownStart = 16
 )
@@ -48,8 +52,8 @@ type replyGuard struct {
 	signed bool
 	// skip is how much of a text is still to come, with the end of its line.
 	skip int64
-	// elements are those that the arrays of the reply announce, and received is counted
-	// since the last reset.
+	// elements are those that the arrays of the reply announce. received is counted since
+	// the last reset, with the size of the elements that were announced since.
 	elements int64
 	received int64
 }
@@ -59,9 +63,8 @@ func (g *replyGuard) reset() { g.received = 0 }
 
 // check takes the next bytes.
 func (g *replyGuard) check(p []byte) error {
-	g.received += int64(len(p))
-	if g.received > maxReceived {
-		return fmt.Errorf("%w: more than %d bytes at once", errHostileReply, maxReceived)
+	if err := g.receive(int64(len(p))); err != nil {
+		return err
 	}
 	for len(p) > 0 {
 		if g.skip > 0 {
@@ -80,6 +83,15 @@ func (g *replyGuard) check(p []byte) error {
 			return err
 		}
 		p = p[1:]
+	}
+	return nil
+}
+
+// receive counts n bytes.
+func (g *replyGuard) receive(n int64) error {
+	g.received += n
+	if g.received > maxReceived {
+		return fmt.Errorf("%w: more than %d bytes at once", errHostileReply, maxReceived)
 	}
 	return nil
 }
@@ -139,7 +151,7 @@ func (g *replyGuard) header() error {
 		}
 		g.elements += n
 		g.remaining = append(g.remaining, n)
-		return nil
+		return g.receive(n * elementSize)
 	}
 	g.ended()
 	return nil

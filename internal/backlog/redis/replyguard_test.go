@@ -80,6 +80,22 @@ func TestReplyGuardCountsAnew(t *testing.T) {
 	}
 }
 
+// TestReplyGuardCountsElements: an empty text is six bytes on the wire and more in memory,
+// so many small arrays at once are bounded by what they take.
+func TestReplyGuardCountsElements(t *testing.T) {
+	t.Parallel()
+	array := []byte("*1000\r\n" + strings.Repeat("$0\r\n\r\n", 1000))
+	var g replyGuard
+	var err error
+	arrays := 0
+	for ; err == nil && arrays < maxReceived; arrays++ {
+		err = g.check(array)
+	}
+	if want := maxReceived / (len(array) + 1000*elementSize); !errors.Is(err, errHostileReply) || arrays > want+1 || arrays < want {
+		t.Errorf("%v after %d arrays, want about %d", err, arrays, want)
+	}
+}
+
 // TestReplyGuardOfMessages: a subscription may receive without end, but no large message.
 func TestReplyGuardOfMessages(t *testing.T) {
 	t.Parallel()

@@ -105,7 +105,8 @@ func (t *topology) current(ctx context.Context) (*routing, error) {
 
 // refresh asks for the state and returns it. Nodes that are new are opened and nodes
 // that are gone are closed; then everything may have changed.
-func (t *topology) refresh(ctx context.Context) (*routing, error) {
+func (t *topology) refresh(ctx context.Context) (r *routing, err error) {
+	defer backlog.Contain(&err)
 	select {
 	case t.turn <- struct{}{}:
 		defer func() { <-t.turn }()
@@ -234,7 +235,7 @@ func (s *scout) ask(ctx context.Context, candidates []string, args ...any) (valu
 }
 
 func (s *scout) askOne(ctx context.Context, address string, args []any) (answer any, err error) {
-	defer contained(&err)
+	defer backlog.Contain(&err)
 	ctx, cancel := context.WithTimeout(ctx, min(s.cfg.answerTimeout, time.Second))
 	defer cancel()
 	if s.session == nil || s.session.ended() {

@@ -1,0 +1,42 @@
+package backlog_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// TestContain: a panic becomes an error that says where it happened, whoever panicked.
+func TestContain(t *testing.T) {
+	t.Parallel()
+	none := []int(nil)
+	for name, cause := range map[string]func(){
+		"of ours":        func() { panic("broken") },
+		"of the runtime": func() { none[len(none)]++ },
+		"nil":            func() { var m map[string]int; m["a"] = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := func() (err error) {
+				defer backlog.Contain(&err)
+				cause()
+				return nil
+			}()
+			if !errors.Is(err, backlog.ErrPanic) || !strings.Contains(err.Error(), "TestContain") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	t.Run("none", func(t *testing.T) {
+		t.Parallel()
+		err := func() (err error) {
+			defer backlog.Contain(&err)
+			return errors.ErrUnsupported
+		}()
+		if !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("got %v", err)
+		}
+	})
+}

@@ -1,0 +1,251 @@
+package redis
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// TestAnyReply: whatever a server answers to whatever command, no layout panics, none
+// asks without end, and what becomes a reading has counts that can be added up.
+func TestAnyReply(t *testing.T) {
+	t.Parallel()
+	for _, l := range layouts() {
+		t.Run(l.Name, func(t *testing.T) {
+			t.Parallel()
+			var read, refused int
+			rapid.Check(t, func(t *rapid.T) {
+				ok, failed := readAnything(t, l)
+				read, refused = read+ok, refused+failed
+			})
+			if read == 0 || refused == 0 {
+				t.Errorf("%d readings and %d errors: the replies do not fit what is asked", read, refused)
+			}
+		})
+	}
+}
+
+// FuzzAnyReply does the same for as long as it is let.
+func FuzzAnyReply(f *testing.F) {
+	all := layouts()
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { _, _ = readAnything(t, rapid.SampledFrom(all).Draw(t, "layout")) }))
+}
+
+// readAnything reads a queue, or several, three times from a server that answers anything:
+// what a step remembers of one read must not break the next.
+func readAnything(t *rapid.T, l layout) (read, refused int) {
+	s := &source{layouts: map[string]layout{l.Name: l}, finder: newFinder(nil, newWakes())}
+	q := drawQuery(t, l)
+	first, err := s.prepareQuery(q)
+	if err != nil {
+		t.Skip(err)
+	}
+	now := time.Unix(1_700_000_000, 0)
+	for range 3 {
+		now = now.Add(time.Second)
+		if readOnce(t, s.finder, first, now) {
+			read++
+		} else {
+			refused++
+		}
+	}
+	return read, refused
+}
+
+// readOnce reports whether there was a reading.
+func readOnce(t *rapid.T, f *finder, next step, now time.Time) bool {
+	for range maxTrips {
+		completeSearches(t, f)
+		commands := next.commands(nil, now)
+		fitting := rapid.Bool().Draw(t, "fitting")
+		replies := make([]reply, len(commands))
+		for i, c := range commands {
+			replies[i] = drawAnswer(t, c, fitting)
+		}
+		o := next.outcome(replies, now)
+		switch {
+		case o.next != nil:
+			next = o.next
+			continue
+		case o.err == nil:
+			checkReading(t, o.reading)
+		}
+		return o.err == nil
+	}
+	t.Fatalf("%T wants more than %d round trips", next, maxTrips)
+	return false
+}
+
+// completeSearches makes every search find something.
+func completeSearches(t *rapid.T, f *finder) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for of, found := range f.searches {
+		found.complete, found.keys = true, map[string]struct{}{strings.ReplaceAll(of.match, "*", "q"): {}, drawText(t): {}}
+	}
+}
+
+func checkReading(t *rapid.T, r backlog.Reading) {
+	for name, n := range map[string]int64{
+		"ready": r.Ready, "due": r.Due, "in flight": r.InFlight.N, "backlog": r.Backlog(), "useful": r.MaxUseful,
+		"enqueued": r.Enqueued.N, "dequeued": r.Dequeued.N, "consumers": r.Consumers.N, "orphaned": r.Orphaned, "ignored": r.Ignored,
+	} {
+		if n < 0 {
+			t.Errorf("%s is %d", name, n)
+		}
+	}
+	for _, part := range r.Parts {
+		checkReading(t, part.Reading)
+	}
+}
+
+// drawQuery draws a queue, several, or a pattern, with parameters.
+func drawQuery(t *rapid.T, l layout) backlog.Query {
+	queues := []string{"q"}
+	if l.Patterns != "" {
+		queues = append(queues, "q, r", "q*", "q*, r")
+	}
+	params := make(map[string]string)
+	for _, p := range l.Parameters {
+		params[p.Name] = p.Default
+		if !rapid.Bool().Draw(t, p.Name) {
+			continue
+		}
+		switch p.Kind {
+		case backlog.KindBool:
+			params[p.Name] = "true"
+		case backlog.KindChoice:
+			params[p.Name] = rapid.SampledFrom(p.Allowed).Draw(t, p.Name)
+		case backlog.KindDuration:
+			params[p.Name] = "1m"
+		case backlog.KindInteger:
+			params[p.Name] = fmt.Sprint(p.Max)
+		case backlog.KindText, backlog.KindList:
+			params[p.Name] = "x"
+		}
+	}
+	q := backlog.Query{Layout: l.Name, Queue: rapid.SampledFrom(queues).Draw(t, "queue"), Params: backlog.NewParams(params)}
+	if l.Check != nil {
+		if err := l.Check(q); err != nil {
+			t.Skip(err)
+		}
+	}
+	return q
+}
+
+// drawAnswer draws a reply to a command: most often one that fits the command, so that
+// what comes after its first check is reached too.
+func drawAnswer(t *rapid.T, c command, fitting bool) reply {
+	server := rapid.SampledFrom([]*identity{{}, {name: "redis", version: "6.0.9"}, {name: "valkey", version: "8.0.0"}}).Draw(t, "server")
+	what := rapid.IntRange(0, 19).Draw(t, "what")
+	switch {
+	case fitting || what > 2:
+		return reply{value: drawFitting(t, c), server: server}
+	case what == 0:
+		return reply{err: redis.Nil, server: server}
+	case what == 1:
+		text := rapid.SampledFrom([]string{"ERR unknown command", "NOPERM no", "NOSCRIPT", "ERR syntax error", ""}).Draw(t, "error")
+		return reply{err: serverError(text), server: server}
+	default:
+		return reply{value: drawValue(t, 0), server: server}
+	}
+}
+
+// drawFitting draws a value of the kind that the command is answered with, with any
+// content.
+func drawFitting(t *rapid.T, c command) any {
+	small := rapid.Int64Range(0, 3)
+	switch c.args[0] {
+	case "EXISTS", "SISMEMBER", "HEXISTS":
+		return rapid.Int64Range(0, 1).Draw(t, "exists")
+	case "LLEN", "ZCARD", "SCARD", "HLEN", "XLEN", "ZCOUNT":
+		return rapid.OneOf(small, small, rapid.Just[int64](maxCount)).Draw(t, "count")
+	case "GET", "HGET", "LINDEX", "ZSCORE":
+		return rapid.OneOf(rapid.Just[any](nil), rapid.Map(rapid.Just(0), func(int) any { return drawText(t) })).Draw(t, "value")
+	case "TIME":
+		return []any{"1700000000", "5"}
+	case "TYPE":
+		return "list"
+	case "SMEMBERS", "SRANDMEMBER", "HRANDFIELD", "LRANGE", "HKEYS", "HVALS":
+		list := make([]any, rapid.IntRange(0, 3).Draw(t, "members"))
+		for i := range list {
+			list[i] = drawText(t)
+		}
+		return list
+	case "HMGET":
+		values := make([]any, len(c.args)-2)
+		for i := range values {
+			switch rapid.IntRange(0, 9).Draw(t, "value") {
+			case 0:
+				values[i] = drawText(t)
+			case 1, 2:
+				values[i] = "1"
+			}
+		}
+		return values
+	case "HGETALL", "ZRANGE", "ZRANGEBYSCORE":
+		scores := rapid.SampledFrom([]string{"0", "5", "1700000000", "1700000000000", "4294967296000000000", "1e300", "inf"})
+		list := make([]any, 0, 6)
+		// Most often one member was asked for.
+		for range rapid.SampledFrom([]int{0, 0, 0, 0, 1, 1, 1, 1, 1, 3}).Draw(t, "members") {
+			list = append(list, drawText(t))
+			if c.args[0] == "HGETALL" || slices.Contains(c.args, any("WITHSCORES")) {
+				list = append(list, scores.Draw(t, "score"))
+			}
+		}
+		return list
+	default:
+		return drawValue(t, 0)
+	}
+}
+
+// serverError is an error as go-redis makes it of an answer.
+type serverError string
+
+func (e serverError) Error() string { return string(e) }
+
+// RedisError marks it as the server's.
+func (serverError) RedisError() {}
+
+var _ redis.Error = serverError("")
+
+func drawValue(t *rapid.T, depth int) any {
+	kinds := 4
+	if depth < 4 {
+		kinds = 8
+	}
+	switch rapid.IntRange(0, kinds-1).Draw(t, "kind") {
+	case 0:
+		return nil
+	case 1, 2:
+		return rapid.OneOf(rapid.Int64(), rapid.Int64Range(0, 3), rapid.Just[int64](maxCount)).Draw(t, "number")
+	case 3:
+		return drawText(t)
+	default:
+		list := make([]any, rapid.IntRange(0, 4).Draw(t, "elements"))
+		for i := range list {
+			list[i] = drawValue(t, depth+1)
+		}
+		return list
+	}
+}
+
+// drawText draws a text in a form that some framework parses.
+func drawText(t *rapid.T) string {
+	return rapid.OneOf(
+		rapid.String(),
+		rapid.SampledFrom([]string{
+			"q", "", "0", "1", "5", "-1", "NaN", "1e400", "9223372036854775807", "-9223372036854775808", "1700000000", "1700000000000-0", "0-0",
+			`{"queue":"q"}`, `{"queue":1,"run_at":"x"}`, `[null]`, `{`, `{"started_at":1e999}`, `{"headers":{"x":[]}}`, "h:1:q", "h:1:q,r", ":::", "\xff\xfe",
+			"name", "pending", "consumers", "entries-read", "lag", "last-delivered-id", "groups", "length", "dynamic:q", "{q}",
+		}),
+	).Draw(t, "text")
+}
+

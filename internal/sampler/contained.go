@@ -1,0 +1,37 @@
+package sampler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// readContained is source.Read, where a panic of the engine is the error of the query that
+// causes it and of no other: a batch that panics is read in halves.
+func readContained(ctx context.Context, source backlog.Source, queries []backlog.Query) []backlog.Result {
+	results, err := attempt(ctx, source, queries)
+	if !errors.Is(err, backlog.ErrPanic) {
+		return results
+	}
+	if len(queries) == 1 {
+		return []backlog.Result{{Err: fmt.Errorf("read %s %q: %w: %w", queries[0].Layout, queries[0].Queue, backlog.ErrUnavailable, err)}}
+	}
+	half := len(queries) / 2
+	// The results of a Read last until the next one.
+	results = append([]backlog.Result(nil), readContained(ctx, source, queries[:half])...)
+	return append(results, readContained(ctx, source, queries[half:])...)
+}
+
+func attempt(ctx context.Context, source backlog.Source, queries []backlog.Query) (results []backlog.Result, err error) {
+	defer backlog.Contain(&err)
+	return source.Read(ctx, queries), nil
+}
+
+// confirmContained is Confirm, where a panic of the engine is an error.
+func confirmContained(ctx context.Context, source backlog.Confirmer) (until time.Time, err error) {
+	defer backlog.Contain(&err)
+	return source.Confirm(ctx)
+}
