@@ -88,6 +88,7 @@ func (s *source) Status() backlog.Status {
 	rank := []string{"", wakeTracking, wakeKeyspace, wakePoll}
 	for _, address := range r.addresses() {
 		status := r.nodes[address].status()
+		worst.IdlePoll = max(worst.IdlePoll, status.IdlePoll)
 		if slices.Index(rank, status.WakeUp) > slices.Index(rank, worst.WakeUp) {
 			worst.WakeUp, worst.WakeUpReason = status.WakeUp, status.WakeUpReason
 		}
