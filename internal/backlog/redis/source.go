@@ -44,11 +44,20 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
+	s, err := openWith(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openWith returns a source for settings that are ready for use.
+func openWith(ctx context.Context, cfg *config, log *slog.Logger) (*source, error) {
 	s := &source{cfg: cfg, layouts: make(map[string]layout), watch: newWatchlist(), wakes: newWakes()}
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}
-	log = log.With("connection", c.Name)
+	log = log.With("connection", cfg.connection)
 	resolve := resolveStandalone(cfg)
 	switch cfg.mode {
 	case modeSentinel:
