@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -20,6 +21,10 @@ type ear struct {
 	pubsub *redis.PubSub
 	prefix string // of the channels of keyspace notifications
 	flags  string // notify-keyspace-events, with A spelled out
+
+	// again is when to try again what is better and was refused; zero if nothing was. It
+	// belongs to the listener.
+	again time.Time
 
 	// conn is the connection, and why is the reason for which end has closed it.
 	conn io.Closer

@@ -252,8 +252,7 @@ func (n *node) hearKeyspace(ctx context.Context, reason string) error {
 	n.setMode(wakeKeyspace, reason)
 	if reason != "" {
 		// Something better was refused.
-		again := time.AfterFunc(n.cfg.refusedRetry, func() { e.end(errDeaf) })
-		defer again.Stop()
+		e.again = time.Now().Add(n.cfg.refusedRetry)
 	}
 	return n.hear(ctx, e)
 }
@@ -303,7 +302,14 @@ func (n *node) hear(ctx context.Context, e *ear) error {
 	n.wakes.addEverything()
 	asked := false
 	for {
-		message, err := e.pubsub.ReceiveTimeout(ctx, silence)
+		if n.mayDoBetter(ctx, e) {
+			return errDeaf
+		}
+		wait := silence
+		if !e.again.IsZero() {
+			wait = min(silence, max(time.Until(e.again), time.Millisecond))
+		}
+		message, err := e.pubsub.ReceiveTimeout(ctx, wait)
 		switch {
 		case err == nil:
 			asked = false
@@ -312,6 +318,8 @@ func (n *node) hear(ctx context.Context, e *ear) error {
 			}
 		case isFlush(err):
 			n.wakes.addEverything()
+		case isTimeout(err) && wait < silence && ctx.Err() == nil:
+			// Not to ask whether the server is there.
 		case isTimeout(err) && !asked && ctx.Err() == nil:
 			asked = true
 			if err := e.pubsub.Ping(ctx); err != nil {
@@ -324,6 +332,15 @@ func (n *node) hear(ctx context.Context, e *ear) error {
 			return e.lost(err)
 		}
 	}
+}
+
+// mayDoBetter reports whether it is time to try again what is better than e and was refused.
+func (n *node) mayDoBetter(ctx context.Context, e *ear) bool {
+	if e.again.IsZero() || time.Now().Before(e.again) {
+		return false
+	}
+	e.again = time.Now().Add(n.cfg.refusedRetry)
+	return n.leavesRoom(ctx) == nil
 }
 
 // heard takes in a message. The error ends the listener.
