@@ -17,14 +17,14 @@ import (
 // A Proxy passes TCP connections on to a server and breaks them as it is told. It
 // ends with its test.
 type Proxy struct {
-	t      testing.TB
-	addr   string
-	tasks  sync.WaitGroup
+	t     testing.TB
+	addr  string
+	tasks sync.WaitGroup
 
 	// mu guards all below: the test changes it, the connections read it.
 	mu       sync.Mutex
 	target   string
-	other    string // the next target, if there are two
+	other    string       // the next target, if there are two
 	listener net.Listener // nil while connections are refused
 	links    map[*link]bool
 	accepted int

@@ -122,13 +122,13 @@ func (n *node) watched() int64 {
 // a table that is too small.
 func (n *node) suspect(ctx context.Context) error {
 	t, err := n.table(ctx)
-	if err != nil || !t.isFull(n.watched()) {
-		// Other changes, which leave the counts alone, or an outage, which shows elsewhere.
-		return nil
+	if err == nil && t.isFull(n.watched()) {
+		n.crowding.found, n.crowding.until = "client tracking: "+t.String(), time.Now().Add(n.cfg.refusedRetry)
+		n.setCrowded(true)
+		return refusal{n.crowding.found}
 	}
-	n.crowding.found, n.crowding.until = "client tracking: "+t.String(), time.Now().Add(n.cfg.refusedRetry)
-	n.setCrowded(true)
-	return refusal{n.crowding.found}
+	// Other changes, which leave the counts alone, or an outage, which shows elsewhere.
+	return nil
 }
 
 // leavesRoom returns a refusal while the table of the server is known to be too small.
