@@ -17,13 +17,14 @@ import (
 // A Proxy passes TCP connections on to a server and breaks them as it is told. It
 // ends with its test.
 type Proxy struct {
-	t      testing.TB
-	target string
-	addr   string
-	tasks  sync.WaitGroup
+	t     testing.TB
+	addr  string
+	tasks sync.WaitGroup
 
 	// mu guards all below: the test changes it, the connections read it.
 	mu       sync.Mutex
+	target   string
+	other    string       // the next target, if there are two
 	listener net.Listener // nil while connections are refused
 	links    map[*link]bool
 	accepted int
@@ -74,6 +75,30 @@ func (p *Proxy) Cut() {
 	}
 }
 
+// Redirect makes connections that are new lead to target. Those that are open stay, as
+// they do behind a balancer.
+func (p *Proxy) Redirect(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
+// Alternate makes connections that are new lead to target and to the present one by turns.
+func (p *Proxy) Alternate(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.other = target
+}
+
+// CutOne ends one connection, the one that is the nth oldest of those that are open, from
+// 0 on.
+func (p *Proxy) CutOne(n int) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.nth(n).close()
+}
+
 // Refuse ends all connections and refuses new ones, until Restore.
 func (p *Proxy) Refuse() {
 	p.mu.Lock()
@@ -99,11 +124,17 @@ func (p *Proxy) Mute(n int) {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.nth(n).answers.set(true)
+}
+
+// nth returns the nth oldest connection of those that are open. mu is held.
+func (p *Proxy) nth(n int) *link {
+	p.t.Helper()
 	links := slices.SortedFunc(maps.Keys(p.links), func(a, b *link) int { return cmp.Compare(a.number, b.number) })
 	if n >= len(links) {
-		p.t.Fatalf("there are %d connections, and number %d is to be muted", len(links), n)
+		p.t.Fatalf("there are %d connections, and number %d is wanted", len(links), n)
 	}
-	links[n].answers.set(true)
+	return links[n]
 }
 
 // Delay makes everything take d longer in each direction.
@@ -183,7 +214,13 @@ func (p *Proxy) accept(listener net.Listener) {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.target) //nolint:noctx // ends with the listener
+		p.mu.Lock()
+		target := p.target
+		if p.other != "" {
+			p.target, p.other = p.other, p.target
+		}
+		p.mu.Unlock()
+		server, err := net.Dial("tcp", target) //nolint:noctx // ends with the listener
 		if err != nil {
 			_ = client.Close()
 			continue

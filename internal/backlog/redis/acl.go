@@ -6,10 +6,12 @@ package redis
 //
 // Redis before 7.0 has no rights to read only: write ~jobs:* there. Redis before 6.2 has no
 // rights to channels: leave out resetchannels and &__redis__:invalidate. Without INFO every
-// reconnect counts as a restart of the server; without CLIENT TRACKING, SUBSCRIBE and
-// the channel changes are not noticed and idle queues are polled.
+// reconnect counts as a restart of the server, a replica that has lost its master is read
+// as it is, and changes are not noticed, so that idle queues are polled. So it is without
+// CLIENT TRACKING, SUBSCRIBE and the channel. CLIENT GETREDIR notices that tracking was
+// switched off on the way.
 const ACLRules = "resetchannels &__redis__:invalidate -@all " +
-	"+ping +info +select +client|id +client|setname +client|tracking +subscribe " +
+	"+ping +info +select +client|id +client|setname +client|tracking +client|getredir +subscribe " +
 	"+llen +scard +hlen +zcard +zcount +zrange +zrangebyscore +xlen +xpending +xinfo|groups +xinfo|stream +exists +type"
 
 // ACLKeyspaceRules are needed in addition where keyspace notifications take the place

@@ -42,6 +42,8 @@ type config struct {
 	login, sentinelLogin login
 
 	idlePoll, dialTimeout, answerTimeout time.Duration
+	// refusedRetry is the constant of that name; tests shorten it.
+	refusedRetry time.Duration
 
 	// prober is shared by all that connect with these settings.
 	prober *prober
@@ -160,6 +162,7 @@ func newConfig(c backlog.Connection) (*config, error) {
 		idlePoll:      cmp.Or(s.Duration("idlePoll"), 100*time.Millisecond),
 		dialTimeout:   cmp.Or(s.Duration("dialTimeout"), 2*time.Second),
 		answerTimeout: cmp.Or(s.Duration("answerTimeout"), 2*time.Second),
+		refusedRetry:  refusedRetry,
 	}
 	if s.Bool("tls") {
 		settings, err := newTLS(s)

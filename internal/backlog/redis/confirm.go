@@ -13,9 +13,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// Confirm implements backlog.Confirmer: a server that tracks what was read, and that
-// answers on the connection that reads and then on the one that listens, has told of
-// every change until then. Keyspace notifications confirm nothing: who asks for them is
+// Confirm implements backlog.Confirmer: a server that is what it was, that tracks what was
+// read, and that answers on the connection that reads and then on the one that listens, has
+// told of every change until then but for SWAPDB, which is asked for. Keyspace notifications confirm nothing: who asks for them is
 // not told when somebody else switches them off.
 func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 	began := time.Now()
@@ -62,16 +62,27 @@ func (n *node) confirm(ctx context.Context) (err error) {
 	ctx, cancel := n.bind(ctx)
 	defer cancel()
 	e := n.hearing()
-	if e == nil || e.mode != wakeTracking || n.session == nil || n.session.tracked != e.id {
+	s := n.session
+	if e == nil || e.ended() != nil || e.mode != wakeTracking || s == nil || s.tracked != e {
 		return errors.ErrUnsupported
 	}
-	replies, err := n.session.do(ctx, []command{{args: []any{"PING"}}}, nil)
-	if err != nil {
+	commands := []command{{args: []any{"PING"}}}
+	questions := s.questions(n.cfg, e, true)
+	for _, q := range questions {
+		commands = append(commands, command{args: q.args})
+	}
+	replies, err := s.do(ctx, commands, nil)
+	if err == nil {
+		err = s.judge(questions, replies[1:])
+	}
+	switch {
+	case errors.Is(err, errSwapped):
+		return err
+	case err != nil:
 		n.drop()
 		return err
-	}
-	if err := replies[0].err; err != nil {
-		return err
+	case replies[0].err != nil:
+		return replies[0].err
 	}
 	return e.ask(ctx)
 }

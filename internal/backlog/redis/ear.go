@@ -3,8 +3,12 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,9 +19,18 @@ import (
 type ear struct {
 	mode   string // wakeTracking or wakeKeyspace
 	id     int64  // of the connection, as the server knows it
+	server identity
 	pubsub *redis.PubSub
 	prefix string // of the channels of keyspace notifications
 	flags  string // notify-keyspace-events, with A spelled out
+
+	// again is when to try again what is better and was refused; zero if nothing was. It
+	// belongs to the listener.
+	again time.Time
+
+	// conn is the connection, and why is the reason for which end has closed it.
+	conn io.Closer
+	why  atomic.Pointer[error]
 
 	// asked counts the questions of ask; it belongs to the holder of turn. answers has
 	// room for one answer, and is nil where nobody asks.
@@ -32,23 +45,29 @@ type ear struct {
 
 // connect opens the connection of an ear. closeEar ends it.
 func (n *node) connect(ctx context.Context, e *ear) (closeEar func(), err error) {
-	plain, err := dial(ctx, n.cfg, n.address)
+	raw, err := dial(ctx, n.cfg, n.address)
 	if err != nil {
 		return nil, err
 	}
-	inner := guard(plain, true)
+	inner := guard(raw, true)
 	defer func() {
 		if errors.Is(err, backlog.ErrPanic) {
 			_ = inner.Close()
 		}
 	}()
 	defer backlog.Contain(&err)
+	e.conn = inner
 	client := newClient(n.cfg, n.cfg.login, n.cfg.database, n.address, inner, func(ctx context.Context, cn *redis.Conn) (err error) {
-		if !n.isPlain() {
+		m := n.showManners()
+		if m == polite {
 			// The name is a courtesy; a server that refuses it is no worse.
 			_ = cn.ClientSetName(ctx, n.cfg.clientName).Err()
 		}
-		if e.mode == wakeTracking {
+		if m != plain {
+			// On a connection that is subscribed the server cannot be asked any more.
+			e.server = newIdentity(cn.Info(ctx, "server").Val())
+		}
+		if e.mode == wakeTracking && e.server.runID != "" {
 			e.id, err = cn.ClientID(ctx).Result()
 		}
 		return err
@@ -70,7 +89,64 @@ func (n *node) connect(ctx context.Context, e *ear) (closeEar func(), err error)
 		closeEar()
 		return nil, refusedOr(err, "a second connection")
 	}
+	if e.server.runID == "" {
+		closeEar()
+		return nil, refusal{unproven}
+	}
 	return closeEar, nil
+}
+
+// unproven is why changes are not listened to where the server does not say which one it
+// is: behind a balancer one connection may lead to another server than the next.
+const unproven = "the server does not name its run (run_id of INFO server), so it cannot be known that both connections are to the same server"
+
+// errElsewhere is a connection that leads to another server than the one that is listened to.
+var errElsewhere = errors.New("the connections that read and listen lead to different servers")
+
+// end closes the connection, for the reason err. It does not wait.
+func (e *ear) end(err error) {
+	e.why.CompareAndSwap(nil, &err)
+	_ = e.conn.Close()
+}
+
+// lost returns why the connection was lost: err, unless end was called.
+func (e *ear) lost(err error) error {
+	why := e.ended()
+	var refused refusal
+	switch {
+	case errors.As(why, &refused), errors.Is(why, errDeaf), errors.Is(why, errElsewhere):
+		return why
+	case why != nil:
+		err = why
+	}
+	return fmt.Errorf("%w: %w", errDeaf, err)
+}
+
+// ended returns why end was called, nil if it was not.
+func (e *ear) ended() error {
+	if why := e.why.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
+// join makes the server report to e what changes of the keys that s reads, if e hears by
+// tracking. It returns errElsewhere if they are connected to different servers, and a
+// refusal if the server does not allow it or that cannot be known.
+func (s *session) join(ctx context.Context, e *ear) error {
+	switch {
+	case s.server.runID == "":
+		return refusal{unproven}
+	case !s.server.isSame(e.server):
+		return errElsewhere
+	case e.mode != wakeTracking || s.tracked == e:
+		return nil
+	}
+	err := s.track(ctx, e)
+	if isServerError(err) && isTooOld(s.server.String()) {
+		return refusal{"client tracking: " + s.server.title() + ": 6.0 is needed"}
+	}
+	return refusedOr(err, "client tracking")
 }
 
 // A hearing is what was heard of before a read began.
@@ -98,14 +174,14 @@ func (n *node) prepareToHear(ctx context.Context, commands []command) hearing {
 // caller holds turn.
 func (n *node) markArmed(h hearing, commands []command, replies []reply) {
 	e := n.hearing()
-	if e == nil || n.session == nil {
+	if e == nil || e.ended() != nil || n.session == nil || !n.session.server.isSame(e.server) {
 		return
 	}
 	for i := range replies {
 		switch {
 		case commands[i].asking:
 		case e.mode == wakeTracking:
-			replies[i].armed = n.session.tracked == e.id
+			replies[i].armed = n.session.tracked == e
 		default:
 			replies[i].armed = h.ear == e && h.keys[i]
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -66,13 +67,16 @@ func isNeedless(err error) bool {
 // of itself is a courtesy: one that refuses to say it is read all the same. A server that
 // is known to be a replica where a master is wanted, or a replica without its data, is
 // unavailable, because its counts would be too small.
-func (s *session) greet(ctx context.Context, cfg *config) error {
+func (s *session) greet(ctx context.Context, cfg *config, m manners) error {
 	s.conn.begin()
 	defer s.conn.end()
 	pipe := s.client.Pipeline()
 	server := pipe.Do(ctx, "INFO", "server")
 	replication := pipe.Do(ctx, "INFO", "replication")
-	pipe.Do(ctx, "CLIENT", "SETNAME", cfg.clientName)
+	statistics := pipe.Do(ctx, "INFO", "commandstats")
+	if m == polite {
+		pipe.Do(ctx, "CLIENT", "SETNAME", cfg.clientName)
+	}
 	if err := exec(ctx, pipe); err != nil {
 		return err
 	}
@@ -89,6 +93,13 @@ func (s *session) greet(ctx context.Context, cfg *config) error {
 			return err
 		}
 	}
+	s.checked, s.unanswered = time.Now(), 0
+	for bit, answer := range map[uint8]*redis.Cmd{askServer: server, askRole: replication, askSwaps: statistics} {
+		if answer.Err() != nil {
+			s.unanswered |= bit
+		}
+	}
+	s.swaps = swapsOf(text(statistics.Val()))
 	return checkRole(text(replication.Val()), cfg.mode != modeStandalone)
 }
 
@@ -114,21 +125,6 @@ func (s *session) checkMode(ctx context.Context, cfg *config, mode string) error
 		case size != "" && size != "0" && size != "1":
 			return fmt.Errorf("%w: %w of %s masters", backlog.ErrUnavailable, errIsClusterNode, size)
 		}
-	}
-	return nil
-}
-
-// checkRole looks at INFO replication. A text without a role says nothing.
-func checkRole(info string, wantMaster bool) error {
-	role := field(info, "role")
-	if role == "master" || role == "" {
-		return nil
-	}
-	if wantMaster {
-		return fmt.Errorf("%w: the server is a replica where the master is wanted", backlog.ErrUnavailable)
-	}
-	if field(info, "master_link_status") == "down" || field(info, "master_sync_in_progress") == "1" {
-		return fmt.Errorf("%w: the server is a replica that has lost its master", backlog.ErrUnavailable)
 	}
 	return nil
 }

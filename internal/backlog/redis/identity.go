@@ -10,6 +10,8 @@ import (
 type identity struct {
 	// name is "redis" or "valkey", version such as "7.0.15"; empty if it would not tell.
 	name, version string
+	// runID is the server's own name for this run of it; empty if it is not known.
+	runID string
 	// epoch changes when the server was restarted or is another one.
 	epoch string
 	// lag is how far its lag of consumer groups can be trusted.
@@ -31,7 +33,8 @@ const (
 
 // newIdentity reads INFO server.
 func newIdentity(info string) identity {
-	id := identity{name: "redis", version: field(info, "redis_version"), epoch: field(info, "run_id")}
+	id := identity{name: "redis", version: field(info, "redis_version"), runID: field(info, "run_id")}
+	id.epoch = id.runID
 	if version := field(info, "valkey_version"); version != "" {
 		id.name, id.version = "valkey", version
 	}
@@ -54,6 +57,9 @@ func newIdentity(info string) identity {
 // unknownIdentity is that of a server which does not answer INFO: nothing it says
 // can be taken to continue what was said before.
 func unknownIdentity() identity { return identity{epoch: rand.Text(), lag: lagTooHigh} }
+
+// isSame reports whether both are known to be the same server, in the same run.
+func (id identity) isSame(other identity) bool { return id.runID != "" && id.runID == other.runID }
 
 func (id identity) String() string { return strings.TrimSpace(id.name + " " + id.version) }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,8 @@ const (
 	// silence is how long a listener waits before it asks whether the server is still
 	// there, and how long it then waits for the answer.
 	silence = 5 * time.Second
-	// refusedRetry is how long a listener waits after the server refused all that it tried.
+	// refusedRetry is how long a listener does with less than the best, or with nothing,
+	// before it tries again what the server has refused.
 	refusedRetry = time.Minute
 	// listenBackoff bounds the wait before connecting again; it doubles from the first to the second.
 	listenBackoffMin, listenBackoffMax = 50 * time.Millisecond, time.Second
@@ -40,7 +42,7 @@ func (n *node) listen(ctx context.Context) {
 		switch {
 		case errors.As(err, &refused):
 			n.setMode(wakePoll, refused.reason)
-			n.pause(ctx, refusedRetry, n.retry)
+			n.pause(ctx, n.cfg.refusedRetry, n.retry)
 			wait = listenBackoffMin
 		case errors.Is(err, errDeaf):
 			// It worked until now.
@@ -50,9 +52,27 @@ func (n *node) listen(ctx context.Context) {
 			if errors.Is(err, backlog.ErrPanic) {
 				n.log.Error("listening failed", "error", err)
 			}
+			n.admit(err)
 			n.pause(ctx, wait/2+rand.N(wait), nil) //nolint:gosec // jitter is no secret
 			wait = min(2*wait, listenBackoffMax)
 		}
+	}
+}
+
+// attempts is how often in a row listening may fail, although the server is read, before
+// that shows in the mode. It may have been restarted once or twice.
+const attempts = 3
+
+// admit notes that listening has failed. What fails while the server cannot be read either
+// is an outage, which says nothing of how changes are noticed.
+func (n *node) admit(err error) {
+	if !n.reads() {
+		n.failed = 0
+		return
+	}
+	n.failed++
+	if n.failed == attempts {
+		n.setMode(wakePoll, "listening fails: "+err.Error())
 	}
 }
 
@@ -95,11 +115,16 @@ func (n *node) listenBest(ctx context.Context) (err error) {
 		if n.hangsUp(ctx, way.mode, err) {
 			err = refusal{way.mode + ": the server ended the connection"}
 		}
+		if n.misses(err) {
+			err = refusal{"the address leads to different servers, so it cannot be listened to the one that is read"}
+		}
 		var refused refusal
 		if !errors.As(err, &refused) {
 			return err
 		}
-		reasons = append(reasons, refused.reason)
+		if !slices.Contains(reasons, refused.reason) {
+			reasons = append(reasons, refused.reason)
+		}
 	}
 	return refusal{strings.Join(reasons, "; ")}
 }
@@ -129,8 +154,22 @@ func (n *node) hangsUp(ctx context.Context, mode string, err error) bool {
 	return err == nil
 }
 
+// misses reports whether both connections led to different servers each time that it was
+// tried. Once or twice they do so where the server behind an address was replaced.
+func (n *node) misses(err error) bool {
+	if !errors.Is(err, errElsewhere) {
+		n.elsewhere = 0
+		return false
+	}
+	n.elsewhere++
+	return n.elsewhere >= attempts
+}
+
 // hearTracking listens for what the server tells of the keys that the session read.
-func (n *node) hearTracking(ctx context.Context, _ string) error {
+func (n *node) hearTracking(ctx context.Context, _ string) (err error) {
+	if err := n.leavesRoom(ctx); err != nil {
+		return err
+	}
 	e := &ear{mode: wakeTracking, answers: make(chan string, 1)}
 	closeEar, err := n.connect(ctx, e)
 	if err != nil {
@@ -145,15 +184,21 @@ func (n *node) hearTracking(ctx context.Context, _ string) error {
 	}
 	n.setEar(e)
 	defer n.goDeaf()
-	if err := n.trackSession(ctx, e.id); err != nil {
+	if err := n.joinSession(ctx, e); err != nil {
 		return err
 	}
 	n.setMode(wakeTracking, "")
-	return n.hear(ctx, e)
+	n.setCrowded(false)
+	err = n.hear(ctx, e)
+	if _, refused := errors.AsType[refusal](err); refused {
+		n.untrackSession(ctx)
+	}
+	return err
 }
 
-// trackSession makes the session, opened if there is none, tell the connection id.
-func (n *node) trackSession(ctx context.Context, id int64) error {
+// joinSession makes the server report to e what changes of what the session reads, which
+// is opened if there is none. If it is one of another server it ends, as e does.
+func (n *node) joinSession(ctx context.Context, e *ear) error {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)
 	defer cancel()
 	if err := n.take(ctx); err != nil {
@@ -164,79 +209,55 @@ func (n *node) trackSession(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
-	if s.tracked == id {
-		return nil
-	}
-	err = s.track(ctx, id)
-	if err != nil && !isServerError(err) {
+	err = s.join(ctx, e)
+	// Where it is so each time, another session is no better.
+	if elsewhere := errors.Is(err, errElsewhere) && n.elsewhere+1 < attempts; err != nil && (isLost(err) || elsewhere) {
 		n.drop()
 	}
-	if isServerError(err) && isTooOld(s.server.String()) {
-		return refusal{"client tracking: " + s.server.title() + ": 6.0 is needed"}
-	}
-	return refusedOr(err, "client tracking")
+	return err
 }
 
-// hearKeyspace listens for keyspace notifications of the keys that are read.
-func (n *node) hearKeyspace(ctx context.Context, reason string) error {
-	flags, err := n.keyspaceFlags(ctx)
-	if err != nil {
-		return err
-	}
-	e := &ear{mode: wakeKeyspace, flags: flags, prefix: fmt.Sprintf("__keyspace@%d__:", n.cfg.database), channels: make(map[string]bool)}
-	closeEar, err := n.connect(ctx, e)
-	if err != nil {
-		return err
-	}
-	defer closeEar()
-	// An answer to PING is a connection that is ready.
-	if err := e.pubsub.Ping(ctx); err != nil {
-		return fmt.Errorf("listen for keyspace notifications: %w", err)
-	}
-	n.setEar(e)
-	defer n.goDeaf()
-	n.setMode(wakeKeyspace, reason)
-	return n.hear(ctx, e)
-}
-
-// keyspaceFlags returns notify-keyspace-events with the letter A spelled out.
-func (n *node) keyspaceFlags(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)
+// untrackSession ends the tracking of a session to which nothing listens any more.
+func (n *node) untrackSession(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.answerTimeout)
 	defer cancel()
-	replies, err := n.do(ctx, []command{{args: []any{"CONFIG", "GET", "notify-keyspace-events"}}}, nil)
-	if err != nil {
-		return "", err
+	if n.take(ctx) != nil {
+		return
 	}
-	list, err := replies[0].list()
-	if err != nil {
-		return "", refusedOr(err, "keyspace notifications: asking whether they are on")
+	defer n.release()
+	if s := n.session; s != nil && s.tracked != nil && s.untrack(ctx) != nil {
+		n.drop()
 	}
-	if len(list) < 2 {
-		return "", refusal{"keyspace notifications: the server does not tell whether they are on"}
-	}
-	flags := strings.ReplaceAll(text(list[1]), "A", "g$lshztxed")
-	if !strings.Contains(flags, "K") || !strings.ContainsAny(flags, "lshzt") {
-		return "", refusal{fmt.Sprintf("keyspace notifications: notify-keyspace-events is %q", text(list[1]))}
-	}
-	return flags, nil
 }
 
 // hear wakes what is told on the ear until its connection is lost.
 func (n *node) hear(ctx context.Context, e *ear) error {
+	n.failed = 0
 	n.wakes.addEverything()
 	asked := false
 	for {
-		message, err := e.pubsub.ReceiveTimeout(ctx, silence)
+		if n.mayDoBetter(ctx, e) {
+			return errDeaf
+		}
+		wait := silence
+		if !e.again.IsZero() {
+			wait = min(silence, max(time.Until(e.again), time.Millisecond))
+		}
+		message, err := e.pubsub.ReceiveTimeout(ctx, wait)
 		switch {
 		case err == nil:
 			asked = false
-			n.heard(e, message)
+			if err := n.heard(ctx, e, message); err != nil {
+				return err
+			}
 		case isFlush(err):
 			n.wakes.addEverything()
+		case isTimeout(err) && wait < silence && ctx.Err() == nil:
+			// Not to ask whether the server is there.
 		case isTimeout(err) && !asked && ctx.Err() == nil:
 			asked = true
 			if err := e.pubsub.Ping(ctx); err != nil {
-				return fmt.Errorf("%w: %w", errDeaf, err)
+				return e.lost(err)
 			}
 		case isServerError(err):
 			// A subscription was refused; what it was for stays unarmed. The rest of the
@@ -244,12 +265,22 @@ func (n *node) hear(ctx context.Context, e *ear) error {
 			code, _, _ := strings.Cut(serverText(err), " ")
 			n.log.Warn("subscription refused", "error", code)
 		default:
-			return fmt.Errorf("%w: %w", errDeaf, err)
+			return e.lost(err)
 		}
 	}
 }
 
-func (n *node) heard(e *ear, message any) {
+// mayDoBetter reports whether it is time to try again what is better than e and was refused.
+func (n *node) mayDoBetter(ctx context.Context, e *ear) bool {
+	if e.again.IsZero() || time.Now().Before(e.again) {
+		return false
+	}
+	e.again = time.Now().Add(n.cfg.refusedRetry)
+	return n.leavesRoom(ctx) == nil
+}
+
+// heard takes in a message. The error ends the listener.
+func (n *node) heard(ctx context.Context, e *ear, message any) error {
 	switch m := message.(type) {
 	case *redis.Pong:
 		e.answered(m)
@@ -258,7 +289,12 @@ func (n *node) heard(e *ear, message any) {
 		if e.mode == wakeKeyspace {
 			keys = []string{strings.TrimPrefix(m.Channel, e.prefix)}
 		}
-		n.wakes.add(n.watch.changed(keys))
+		now := time.Now()
+		queries, fruitless := n.watch.changed(keys, now)
+		n.wakes.add(queries)
+		if e.mode == wakeTracking && n.crowding.add(fruitless, now) {
+			return n.suspect(ctx)
+		}
 	case *redis.Subscription:
 		if e.mode == wakeKeyspace && m.Kind == "subscribe" {
 			key := strings.TrimPrefix(m.Channel, e.prefix)
@@ -267,6 +303,7 @@ func (n *node) heard(e *ear, message any) {
 			n.wakes.add(n.watch.queries(key))
 		}
 	}
+	return nil
 }
 
 func (n *node) hearing() *ear {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,9 +29,14 @@ type node struct {
 	// retry tells a listener that gave up to try again.
 	retry chan struct{}
 
-	// hungUp counts, by the way of listening, how often in a row the server has ended the
-	// connection at once. It belongs to the listener.
-	hungUp map[string]int
+	// The listener owns what follows. hungUp counts, by the way of listening, how often in
+	// a row the server has ended the connection at once; elsewhere counts how often in a row
+	// both connections led to different servers; failed counts the attempts in a row that
+	// failed otherwise.
+	hungUp            map[string]int
+	elsewhere, failed int
+	// crowding recognises a tracking table that is too small.
+	crowding crowding
 
 	// life ends when the node is closed; tasks are its goroutines.
 	life  context.Context //nolint:containedctx // the life of the node's own goroutine, not of a call
@@ -43,8 +49,12 @@ type node struct {
 	mode   string
 	reason string
 	server identity
-	// plain is a server that hangs up at what is a courtesy.
-	plain bool
+	// reader is session, for those who do not hold turn: nil while there is none.
+	reader *session
+	// manners are the courtesies that the server does not hang up at.
+	manners manners
+	// crowded is a server whose tracking table is too small, so that idle queues are read.
+	crowded bool
 }
 
 func newNode(cfg *config, address string, wakes *wakes, watch *watchlist, log *slog.Logger) *node {
@@ -57,6 +67,9 @@ func newNode(cfg *config, address string, wakes *wakes, watch *watchlist, log *s
 	}
 	n.life, n.end = context.WithCancel(context.Background())
 	n.tasks.Go(func() { n.listen(n.life) })
+	if cfg.mode == modeStandalone {
+		n.tasks.Go(func() { n.watchAddress(n.life) })
+	}
 	return n
 }
 
@@ -101,7 +114,7 @@ func (n *node) attempt(ctx context.Context, commands []command, dst []reply) (re
 	}
 	fresh := s.fresh
 	s.fresh = false
-	replies, err = s.do(ctx, commands, dst)
+	replies, err = n.run(ctx, s, commands, dst)
 	if err != nil {
 		n.drop()
 		if !fresh && ctx.Err() == nil && !isTimeout(err) {
@@ -109,6 +122,27 @@ func (n *node) attempt(ctx context.Context, commands []command, dst []reply) (re
 		}
 	}
 	return replies, err
+}
+
+// run runs commands on s, and asks from time to time whether the server still is what it
+// was. The caller holds turn.
+func (n *node) run(ctx context.Context, s *session, commands []command, dst []reply) ([]reply, error) {
+	if !s.overdue(time.Now()) {
+		return s.do(ctx, commands, dst)
+	}
+	questions := s.questions(n.cfg, n.hearing(), false)
+	asked := slices.Clip(commands)
+	for _, q := range questions {
+		asked = append(asked, command{args: q.args})
+	}
+	replies, err := s.do(ctx, asked, dst)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.judge(questions, replies[len(commands):]); err != nil {
+		return nil, err
+	}
+	return replies[:len(commands)], nil
 }
 
 // use returns the session, opened anew if it has ended. The caller holds turn.
@@ -125,26 +159,37 @@ func (n *node) use(ctx context.Context) (*session, error) {
 	s.inUse.Store(true)
 	n.session = s
 	n.mu.Lock()
-	n.server = *s.server
+	n.server, n.reader = *s.server, s
 	n.mu.Unlock()
 	n.retryListening()
 	return s, nil
 }
 
+// manners are the courtesies with which a connection begins.
+type manners uint8
+
+const (
+	// polite names the connection, and asks the server who it is.
+	polite manners = iota
+	// nameless does not name the connection.
+	nameless
+	// plain asks nothing either.
+	plain
+)
+
 // open connects and finds out who is at the other end. A server that hangs up twice at
-// what it is asked is met without a question, where one may be a proxy.
+// what it is asked is met with fewer questions, where one may be a proxy.
 func (n *node) open(ctx context.Context) (*session, error) {
-	n.setPlain(false)
-	s, err := n.connectSession(ctx, func(ctx context.Context, s *session) error { return s.greet(ctx, n.cfg) })
-	if err == nil || !isHangUp(err) || n.cfg.mode != modeStandalone {
-		return s, err
+	for _, m := range []manners{polite, polite, nameless} {
+		n.setManners(m)
+		s, err := n.connectSession(ctx, func(ctx context.Context, s *session) error { return s.greet(ctx, n.cfg, m) })
+		if err == nil || !isHangUp(err) || errors.Is(err, errNotJoined) || n.cfg.mode != modeStandalone {
+			return s, err
+		}
 	}
-	if s, err = n.connectSession(ctx, func(ctx context.Context, s *session) error { return s.greet(ctx, n.cfg) }); err == nil || !isHangUp(err) {
-		return s, err
-	}
-	n.setPlain(true)
+	n.setManners(plain)
 	return n.connectSession(ctx, func(_ context.Context, s *session) error {
-		s.server = new(unknownIdentity())
+		s.server, s.unanswered = new(unknownIdentity()), ^uint8(0)
 		// What was taken for a proxy may be a server that was restarted twice.
 		s.until = time.Now().Add(plainLife)
 		return nil
@@ -174,13 +219,29 @@ func (n *node) greet(ctx context.Context, s *session, greet func(context.Context
 	if err := greet(ctx, s); err != nil {
 		return ended(ctx, err)
 	}
-	if e := n.hearing(); e != nil && e.mode == wakeTracking {
-		// A refusal leaves the session untracked; the listener finds out why.
-		if err := s.track(ctx, e.id); err != nil && !isServerError(err) {
-			return ended(ctx, err)
-		}
+	e := n.hearing()
+	if e == nil {
+		return nil
+	}
+	err := s.join(ctx, e)
+	if err != nil && isLost(err) {
+		return fmt.Errorf("%w: %w", errNotJoined, ended(ctx, err))
+	}
+	if err != nil {
+		// The session is of use without it; the listener is not.
+		e.end(err)
 	}
 	return nil
+}
+
+// errNotJoined is a session that was lost when the listener was to hear of what it reads.
+var errNotJoined = errors.New("switch tracking on")
+
+// isLost reports whether err comes from a connection that failed, and not from what was
+// said on it.
+func isLost(err error) bool {
+	var refused refusal
+	return !isServerError(err) && !errors.As(err, &refused) && !errors.Is(err, errElsewhere)
 }
 
 // ended returns why ctx has ended, or the answer did not come in time, in place of what a
@@ -202,6 +263,16 @@ func (n *node) drop() {
 		n.session.close()
 		n.session = nil
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reader = nil
+}
+
+// reads reports whether there is a session that works.
+func (n *node) reads() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.reader != nil && !n.reader.ended()
 }
 
 // take waits for the turn to use the session.
@@ -231,24 +302,27 @@ func (n *node) bind(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
-// isPlain reports whether the server hangs up at what is a courtesy.
-func (n *node) isPlain() bool {
+func (n *node) showManners() manners {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.plain
+	return n.manners
 }
 
-func (n *node) setPlain(plain bool) {
+func (n *node) setManners(m manners) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.plain = plain
+	n.manners = m
 }
 
 // status describes the node, from memory.
 func (n *node) status() backlog.Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return backlog.Status{Server: n.server.String(), WakeUp: n.mode, WakeUpReason: n.reason}
+	status := backlog.Status{Server: n.server.String(), WakeUp: n.mode, WakeUpReason: n.reason, IdlePoll: n.cfg.idlePoll}
+	if n.crowded && n.mode == wakePoll {
+		status.IdlePoll = crowdedPoll(n.cfg.idlePoll, n.watch.size())
+	}
+	return status
 }
 
 // close ends the node and waits for everything in it.

@@ -64,7 +64,7 @@ func TestTrackingEndsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- n.trackSession(ctx, 1) }()
+	go func() { ended <- n.joinSession(ctx, &ear{mode: wakeTracking, id: 1, server: *n.session.server}) }()
 	redistest.Eventually(t, "the server is asked to track", func() bool { return proxy.Asked("CLIENT TRACKING") })
 	cancel()
 	select {

@@ -1,6 +1,9 @@
 package redis
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // TestChangeWhileRead: a plan whose change is heard of while it is read is not armed,
 // and the reading says why. A read that cannot arm says nothing of changes.
@@ -22,7 +25,7 @@ func TestChangeWhileRead(t *testing.T) {
 			w.byKey["jobs"] = []*plan{p}
 			p.arm()
 			if c.heard {
-				if woken := w.changed([]string{"jobs"}); len(woken) != 1 {
+				if woken, _ := w.changed([]string{"jobs"}, time.Now()); len(woken) != 1 {
 					t.Fatalf("%d queries are woken, want 1", len(woken))
 				}
 			}

@@ -272,6 +272,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		s.worked.Store(true)
 		o.reading.At = at
 		o.reading.Epoch = j.epoch
+		j.plan.note(&o.reading)
 		armed, changed := j.plan.stillArmed(j.armed)
 		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed}
 	}

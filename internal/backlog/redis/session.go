@@ -42,9 +42,15 @@ type session struct {
 	conn   *conn
 	// server is who is at the other end; it is replaced as a whole.
 	server *identity
-	// tracked is the id of the connection that is told when a key changes that was
-	// read in this session; 0 if the server does not track.
-	tracked int64
+	// tracked is the listener to which the server reports changes of the keys that were
+	// read in this session; nil if the server does not track.
+	tracked *ear
+	// checked is when the server was last asked whether it still is what it was, and
+	// unanswered holds the questions that it refuses (question.bit).
+	checked    time.Time
+	unanswered uint8
+	// swaps is how often databases of the server have been swapped.
+	swaps string
 	// until is when the session is to be replaced; zero is never.
 	until time.Time
 	// fresh says that no command was run yet.
@@ -110,19 +116,31 @@ func newClient(cfg *config, who login, database int, address string, c net.Conn,
 	return client
 }
 
-// track asks the server to tell the connection with the given id when a key changes
-// that is read in this session. The error may be the server's refusal.
-func (s *session) track(ctx context.Context, listener int64) error {
-	s.conn.begin()
-	defer s.conn.end()
-	s.tracked = 0
-	// The client library waits for its answer however long ctx is over.
-	defer context.AfterFunc(ctx, s.abort)()
-	if err := s.client.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", listener).Err(); err != nil {
+// track asks the server to report changes of keys that are read in this session to e,
+// which is connected to the same server. The error may be the server's refusal.
+func (s *session) track(ctx context.Context, e *ear) error {
+	s.tracked = nil
+	if err := s.tracking(ctx, "ON", "REDIRECT", e.id); err != nil {
 		return err
 	}
-	s.tracked = listener
+	s.tracked = e
 	return nil
+}
+
+// untrack ends track. The server would go on to keep the keys that are read here, for a
+// listener that is gone.
+func (s *session) untrack(ctx context.Context) error {
+	s.tracked = nil
+	return s.tracking(ctx, "OFF")
+}
+
+// tracking sends CLIENT TRACKING with the given arguments.
+func (s *session) tracking(ctx context.Context, arguments ...any) error {
+	s.conn.begin()
+	defer s.conn.end()
+	// The client library waits for its answer however long ctx is over.
+	defer context.AfterFunc(ctx, s.abort)()
+	return s.client.Do(ctx, append([]any{"CLIENT", "TRACKING"}, arguments...)...).Err()
 }
 
 // do runs commands in pipelines and appends their replies to dst. The error is that of

@@ -45,11 +45,20 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
 	routeClientLog(log)
+	s, err := openWith(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openWith returns a source for settings that are ready for use.
+func openWith(ctx context.Context, cfg *config, log *slog.Logger) (*source, error) {
 	s := &source{cfg: cfg, layouts: make(map[string]layout), watch: newWatchlist(), wakes: newWakes()}
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}
-	log = log.With("connection", c.Name)
+	log = log.With("connection", cfg.connection)
 	resolve := resolveStandalone(cfg)
 	switch cfg.mode {
 	case modeSentinel:
@@ -89,6 +98,7 @@ func (s *source) Status() backlog.Status {
 	rank := []string{"", wakeTracking, wakeKeyspace, wakePoll}
 	for _, address := range r.addresses() {
 		status := r.nodes[address].status()
+		worst.IdlePoll = max(worst.IdlePoll, status.IdlePoll)
 		if slices.Index(rank, status.WakeUp) > slices.Index(rank, worst.WakeUp) {
 			worst.WakeUp, worst.WakeUpReason = status.WakeUp, status.WakeUpReason
 		}

@@ -23,6 +23,13 @@ type plan struct {
 	// hint is kept while the queue does not exist. The goroutine that reads owns it.
 	hint *queueHint
 
+	// latest is the last reading. The goroutine that reads owns it.
+	latest backlog.Reading
+	// same says that it was like the one before. The goroutine that reads writes it.
+	same atomic.Bool
+	// woken is when a change was last heard of, guarded by the watchlist's mu.
+	woken time.Time
+
 	// armed says that no change was heard of since the last read began: the reader arms,
 	// the listeners disarm.
 	armed atomic.Bool
@@ -62,20 +69,47 @@ func (p *plan) stillArmed(armed bool) (still, changed bool) {
 	return still, !still
 }
 
+// note takes in a reading, to see whether wake-ups bear fruit.
+func (p *plan) note(r *backlog.Reading) {
+	l := &p.latest
+	p.same.Store(r.Ready == l.Ready && r.Due == l.Due && r.InFlight == l.InFlight &&
+		r.Enqueued == l.Enqueued && r.Dequeued == l.Dequeued && r.Missing == l.Missing && r.Epoch == l.Epoch)
+	*l = backlog.Reading{
+		Ready: r.Ready, Due: r.Due, InFlight: r.InFlight,
+		Enqueued: r.Enqueued, Dequeued: r.Dequeued, Missing: r.Missing, Epoch: r.Epoch,
+	}
+}
+
+// fruitlessAgain is within which time of the last wake-up another one is of interest to
+// crowding, where the reading in between showed nothing new.
+const fruitlessAgain = time.Second
+
 // changed returns the queries to wake when keys have changed. Each is returned once
-// for each time that it was armed.
-func (w *watchlist) changed(keys []string) []backlog.Query {
+// for each time that it was armed. fruitless is how many of them have been woken a moment
+// ago, and were read since without any change.
+func (w *watchlist) changed(keys []string, now time.Time) (queries []backlog.Query, fruitless int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var queries []backlog.Query
 	for _, key := range keys {
 		for _, p := range w.byKey[key] {
-			if p.armed.CompareAndSwap(true, false) {
-				queries = append(queries, p.query)
+			if !p.armed.CompareAndSwap(true, false) {
+				continue
 			}
+			queries = append(queries, p.query)
+			if p.same.Load() && now.Sub(p.woken) < fruitlessAgain {
+				fruitless++
+			}
+			p.woken = now
 		}
 	}
-	return queries
+	return queries, fruitless
+}
+
+// size returns how many keys are watched.
+func (w *watchlist) size() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.byKey)
 }
 
 // queries returns the queries that key belongs to.

@@ -53,6 +53,9 @@ type Option func(*Server)
 // WithVersion starts the server of v instead of the redis-server on the PATH.
 func WithVersion(v Version) Option { return func(s *Server) { s.binary = v.Path } }
 
+// SameVersion starts the server of the version that other is of.
+func SameVersion(other *Server) Option { return func(s *Server) { s.binary = other.binary } }
+
 // WithConfig adds lines to the server's configuration file, such as an ACL user:
 // "user scaler on >secret ~* +@all".
 func WithConfig(lines ...string) Option {

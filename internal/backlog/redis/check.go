@@ -1,0 +1,118 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// checkInterval is how long a server is read before it is asked again whether it still is
+// what it was: REPLICAOF, CONFIG SET and a replica's loss of its master end no connection.
+// The questions go with a read, so they cost no round trip.
+const checkInterval = 2 * time.Second
+
+// The questions that a server may refuse; bits of session.unanswered.
+const (
+	askServer uint8 = 1 << iota
+	askRole
+	askSwaps
+	askRedirect
+	askEvents
+)
+
+var (
+	errOtherServer = errors.New("another server answers on the connection")
+	errUntracked   = errors.New("the server has stopped tracking what is read")
+	// errSwapped is what was armed in a database that has another name now. Redis reports
+	// SWAPDB to nobody.
+	errSwapped = errors.New("databases were swapped (SWAPDB)")
+)
+
+// A question is asked of a server that is read, again and again.
+type question struct {
+	bit  uint8
+	args []any
+	// judge returns an error if the session is not what it was.
+	judge func(reply) error
+}
+
+// questions returns what to ask about s, whose changes are reported to e, nil if nothing
+// listens. swaps asks as well how often databases were swapped. What the server has refused
+// before is left out.
+func (s *session) questions(cfg *config, e *ear, swaps bool) []question {
+	all := []question{
+		{askServer, []any{"INFO", "server"}, s.judgeServer},
+		{askRole, []any{"INFO", "replication"}, func(r reply) error {
+			return checkRole(text(r.value), cfg.mode != modeStandalone)
+		}},
+	}
+	if e != nil && s.tracked == e {
+		all = append(all, question{askRedirect, []any{"CLIENT", "GETREDIR"}, func(r reply) error { return judgeRedirect(r, e) }})
+	}
+	if e != nil && e.mode == wakeKeyspace {
+		all = append(all, question{askEvents, []any{"CONFIG", "GET", keyspaceSetting}, func(r reply) error { return judgeEvents(r, e) }})
+	}
+	if swaps && cfg.mode != modeCluster {
+		all = append(all, question{askSwaps, []any{"INFO", "commandstats"}, s.judgeSwaps})
+	}
+	return slices.DeleteFunc(all, func(q question) bool { return s.unanswered&q.bit != 0 })
+}
+
+// overdue reports whether it is time to ask again.
+func (s *session) overdue(now time.Time) bool { return now.Sub(s.checked) >= checkInterval }
+
+// judge looks at the replies to questions. What the server refuses is not asked again.
+func (s *session) judge(questions []question, replies []reply) error {
+	s.checked = time.Now()
+	for i, q := range questions {
+		switch err := replies[i].err; {
+		case err == nil:
+			if err := q.judge(replies[i]); err != nil {
+				return err
+			}
+		case isFatal(err):
+			return err
+		default:
+			s.unanswered |= q.bit
+		}
+	}
+	return nil
+}
+
+func (s *session) judgeServer(r reply) error {
+	if now := newIdentity(text(r.value)); now.runID != "" && s.server.runID != "" && !now.isSame(*s.server) {
+		return fmt.Errorf("%w: %w", errLost, errOtherServer)
+	}
+	return nil
+}
+
+// judgeRedirect looks at the id of the connection to which changes are reported: -1 if
+// the server does not track.
+func judgeRedirect(r reply, e *ear) error {
+	if id, known := r.value.(int64); known && id != e.id {
+		return fmt.Errorf("%w: %w", errLost, errUntracked)
+	}
+	return nil
+}
+
+// judgeEvents ends the listener if the server notifies of other events than before. The
+// session stays.
+func judgeEvents(r reply, e *ear) error {
+	if flags, err := keyspaceFlagsOf(r); err == nil && flags != e.flags {
+		e.end(fmt.Errorf("%w: notify-keyspace-events is %q now", errDeaf, flags))
+	}
+	return nil
+}
+
+func (s *session) judgeSwaps(r reply) error {
+	before := s.swaps
+	s.swaps = swapsOf(text(r.value))
+	if s.swaps != before {
+		return errSwapped
+	}
+	return nil
+}
+
+// swapsOf returns what INFO commandstats says of SWAPDB; "" if it was never called.
+func swapsOf(info string) string { return field(info, "cmdstat_swapdb") }
