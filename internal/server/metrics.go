@@ -15,10 +15,10 @@ import (
 const metricsNamespace = "backlog_scaler"
 
 // Collectors are the metrics of the server: one set for each trigger that KEDA
-// asks about, computed when they are scraped, the open streams, and what limits have
-// refused.
+// asks about, computed when they are scraped, the open streams and connections, and what limits
+// have refused.
 func (s *Server) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{s.streams, s.limited, newTriggerCollector(s)}
+	return []prometheus.Collector{s.streams, s.limited, s.connections, newTriggerCollector(s)}
 }
 
 // A triggerCollector reports the live triggers.

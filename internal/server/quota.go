@@ -20,6 +20,12 @@ const (
 	// streamsPerTrigger is how many streams there may be for each trigger: KEDA holds two,
 	// and opens new ones before it has closed those of a connection that it gave up.
 	streamsPerTrigger = 3
+
+	// A connection without a stream takes some 50 KiB.
+	defaultMaxConnections = 1000
+	// A stream takes some 14 KiB, so that a pod that holds so many has more memory than the
+	// chart gives it unasked.
+	defaultMaxStreamsPerConnection = 50_000
 )
 
 // A quota limits how much of one kind each namespace holds, and all of them together.

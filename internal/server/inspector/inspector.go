@@ -46,9 +46,9 @@ func New(known Server, connections Connections, fault func() error) *Inspector {
 }
 
 // NewGRPC returns a gRPC server that serves the Inspector and reflection, and
-// nothing else.
-func NewGRPC(i *Inspector) *grpc.Server {
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest))
+// nothing else. guards bound what its clients hold open.
+func NewGRPC(i *Inspector, guards ...grpc.ServerOption) *grpc.Server {
+	g := grpc.NewServer(append(guards, grpc.MaxRecvMsgSize(maxRequest), grpc.StreamInterceptor(server.Briefly))...)
 	pb.RegisterInspectorServiceServer(g, i)
 	reflection.Register(g)
 	return g
