@@ -114,4 +114,3 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	<-ended
 }
-
