@@ -141,6 +141,9 @@ func (s *Server) SetCatalog(catalog *trigger.Catalog) {
 	close(before.over)
 }
 
+// CountRefusal counts in the metrics what is refused because a limit is reached, by its kind.
+func (s *Server) CountRefusal(kind string) { s.limited.WithLabelValues(kind).Inc() }
+
 // Drain ends all streams with EOF, the one way to end a stream after which KEDA
 // comes back without a growing delay. It is idempotent.
 func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }

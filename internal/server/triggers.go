@@ -22,6 +22,8 @@ type liveTrigger struct {
 	// ref is what KEDA says of it. Requests share it; nobody changes it.
 	ref     *pb.ScaledObjectRef
 	trigger trigger.Trigger
+	// key is the hash of ref; set when the trigger is added.
+	key uint64
 
 	// asked is when KEDA asked last, in nanoseconds since 1970.
 	asked atomic.Int64
@@ -147,6 +149,7 @@ func (t *triggers) adopt(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
 func (t *triggers) add(live *liveTrigger, now time.Time) error {
 	live.asked.Store(now.UnixNano())
 	key := t.hash(live.ref)
+	live.key = key
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if now.Sub(t.swept) >= t.ttl/4 {

@@ -25,7 +25,7 @@ func problem(a server.Account) *pb.Problem {
 	if a.Err == nil && a.Seen.Err == nil {
 		return nil
 	}
-	p := &pb.Problem{Reason: reason(a), Code: a.Code, Since: moment(a.Seen.FailingSince)}
+	p := &pb.Problem{Reason: reason(&a), Code: a.Code, Since: moment(a.Seen.FailingSince)}
 	if a.Refused {
 		p.Since = moment(a.RefusedSince)
 	}
@@ -48,7 +48,7 @@ func problem(a server.Account) *pb.Problem {
 }
 
 // reason is a stable word for a problem.
-func reason(a server.Account) string {
+func reason(a *server.Account) string {
 	switch {
 	case a.Refused && a.Code == codes.PermissionDenied.String():
 		return reasonNotAvailable
