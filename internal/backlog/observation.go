@@ -69,6 +69,8 @@ const (
 type Interest struct {
 	// Connection is the name of the connection.
 	Connection string
+	// Namespace is who asks: past readings are bounded for each namespace.
+	Namespace string
 	Query      Query
 	// Window is how far back past readings are wanted.
 	Window time.Duration

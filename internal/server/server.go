@@ -5,6 +5,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -203,6 +204,9 @@ func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method)
 		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
 	decision, err := live.decide(seen, now)
+	if errors.Is(err, backlog.ErrExhausted) {
+		s.CountRefusal("queues")
+	}
 	if err != nil {
 		err = live.hinted(err, seen.Latest.Hint)
 		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)

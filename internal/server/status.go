@@ -22,7 +22,7 @@ func toStatus(err error) error {
 		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, trigger.ErrDenied):
 		return status.Error(codes.PermissionDenied, err.Error())
-	case errors.Is(err, errQuota):
+	case errors.Is(err, errQuota), errors.Is(err, backlog.ErrExhausted):
 		return status.Error(codes.ResourceExhausted, err.Error())
 	case errors.Is(err, policy.ErrMissing):
 		return status.Error(codes.NotFound, err.Error())

@@ -51,7 +51,7 @@ func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
 func (t *liveTrigger) interest() backlog.Interest {
 	p := &t.trigger.Policy
 	return backlog.Interest{
-		Connection: t.trigger.Connection, Query: t.trigger.Query, Window: p.Window(),
+		Connection: t.trigger.Connection, Namespace: t.ref.GetNamespace(), Query: t.trigger.Query, Window: p.Window(),
 		InUse: p.InUse(), Counters: p.Counters(), Parts: p.Parts(),
 	}
 }

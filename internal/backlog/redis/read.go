@@ -95,7 +95,7 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s %q: %w", backlog.ErrMismatch, q.Layout, q.Queue, err)
 	case queues.Several():
-		return newSeveral(l, q, queues, s.finder), nil
+		return newSeveral(l, q, queues, s.finder, s.ledger), nil
 	default:
 		search := keySearch{finder: s.finder, query: q}
 		q.Queue = backlog.Unescape(queues.String())

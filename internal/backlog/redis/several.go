@@ -26,7 +26,13 @@ type several struct {
 	patterns []string
 	discovery
 	finder *finder
+	ledger *ledger
 
+	// names are those that a person named, and read is when they were read last.
+	names []string
+	read  time.Time
+	// over is why the queues are more than may be read; nil if they are not.
+	over error
 	// queues are those that are read, by their names.
 	queues map[string]*oneOf
 	// order are the same: those that a person named, as they were written, then those
@@ -52,14 +58,14 @@ type oneOf struct {
 	seen  time.Time
 }
 
-func newSeveral(l layout, q backlog.Query, queues backlog.Queues, f *finder) *several {
-	s := &several{layout: l, query: q, finder: f, queues: make(map[string]*oneOf)}
+func newSeveral(l layout, q backlog.Query, queues backlog.Queues, f *finder, all *ledger) *several {
+	s := &several{layout: l, query: q, finder: f, ledger: all, queues: make(map[string]*oneOf)}
 	for _, name := range queues {
 		if backlog.IsPattern(name) {
 			s.patterns = append(s.patterns, name)
 			continue
 		}
-		s.add(backlog.Unescape(name), time.Time{}).named = true
+		s.names = append(s.names, backlog.Unescape(name))
 	}
 	if len(s.patterns) > 0 {
 		s.discovery = l.discover(q.Params)
@@ -76,6 +82,10 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 			s.more = true
 			return nil
 		}
+		if s.over != nil || !s.ledger.take(s, queue, now) {
+			s.over = errManyQueues(s.query.Namespace)
+			return nil
+		}
 		q := s.query
 		q.Queue = queue
 		one = &oneOf{queue: queue, first: s.layout.prepare(q, keySearch{finder: s.finder, query: s.query})}
@@ -85,6 +95,25 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 	}
 	one.seen = now
 	return one
+}
+
+// drop forgets all queues, which makes room for those of other triggers. The next read
+// begins with none.
+func (s *several) drop() {
+	for queue := range s.queues {
+		s.ledger.give(s, queue)
+	}
+	delete(s.ledger.members, s)
+	clear(s.queues)
+	s.order, s.grown = nil, true
+}
+
+// exceeded returns why the queues are more than may be read, and then forgets them.
+func (s *several) exceeded() error {
+	if s.over != nil && len(s.order) > 0 {
+		s.drop()
+	}
+	return s.over
 }
 
 // matches tells whether a queue matches any of the patterns.
@@ -101,7 +130,14 @@ func (s *several) grew() bool {
 
 // look takes over what the finder has found, and forgets what was not seen for long.
 func (s *several) look(now time.Time) {
-	s.problem, s.more = nil, false
+	s.problem, s.more, s.over, s.read = nil, false, nil, now
+	if len(s.order) == 0 {
+		for _, name := range s.names {
+			if one := s.add(name, now); one != nil {
+				one.named = true
+			}
+		}
+	}
 	for _, t := range s.traces {
 		for _, pattern := range s.patterns {
 			found := s.finder.ask(t.search(pattern), s.query, now)
@@ -118,6 +154,7 @@ func (s *several) look(now time.Time) {
 		gone := !one.named && now.Sub(one.seen) > severalLife
 		if gone {
 			delete(s.queues, one.queue)
+			s.ledger.give(s, one.queue)
 			s.grown = true
 		}
 		return gone
@@ -141,6 +178,9 @@ var errNotSearched = fmt.Errorf("%w: the keys of the server have not been gone t
 
 func (s *several) commands(dst []command, now time.Time) []command {
 	s.look(now)
+	if s.exceeded() != nil {
+		return dst
+	}
 	if s.registry != nil {
 		for _, set := range s.registry.sets {
 			dst = append(dst, command{key: set, class: 's', args: []any{"SRANDMEMBER", set, severalMost}})
@@ -157,8 +197,8 @@ func (s *several) commands(dst []command, now time.Time) []command {
 }
 
 func (s *several) outcome(replies []reply, now time.Time) outcome {
-	if s.problem != nil {
-		return fail(s.problem)
+	if err := cmp.Or(s.over, s.problem); err != nil {
+		return fail(err)
 	}
 	if s.registry != nil {
 		c := &counts{replies: replies}

@@ -82,6 +82,8 @@ func advice(reason string) string {
 		return "Give the user of the connection the rights that docs/configuration.md lists, or correct the password; \"scaler check\" tries it."
 	case backlog.Reason(backlog.ErrPartial):
 		return "A part of the engine does not answer: see whether all its nodes run."
+	case backlog.Reason(backlog.ErrExhausted):
+		return "Let the triggers of the namespace name fewer queues, or give it a connection of its own."
 	case backlog.Reason(backlog.ErrUnavailable):
 		return "See whether the server runs and can be reached from the scaler; \"scaler check\" tries it. Nothing has to be done here when it is back."
 	default:
