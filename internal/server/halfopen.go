@@ -26,8 +26,8 @@ const (
 	maxHalfOpenInAll = 4000
 	// maxHalfOpenBytes is how much of them one connection may have sent, and
 	// maxHalfOpenBytesInAll all of them together.
-	maxHalfOpenBytes      = 4 << 20
-	maxHalfOpenBytesInAll = 16 << 20
+	maxHalfOpenBytes      = 16 << 20
+	maxHalfOpenBytesInAll = 32 << 20
 	// spare is the part of its own limits that a connection has although all of them
 	// together are at theirs, so that a flood on one does not end the others.
 	spare = 16

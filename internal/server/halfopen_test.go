@@ -62,13 +62,13 @@ func TestRequestsWithoutEndAreBounded(t *testing.T) {
 		flood := w.rawClient()
 		part := make([]byte, 15<<10)
 		sent := 0
-		for ; sent < 900; sent++ {
+		for ; sent < 2000; sent++ {
 			stream, err := flood.begin(methodIsActive)
 			if err != nil || flood.body(stream, 100<<10, part, false) != nil {
 				break
 			}
 		}
-		if !flood.isClosed() || sent*len(part) > 8<<20 {
+		if !flood.isClosed() || sent*len(part) > 17<<20 {
 			w.Errorf("%d requests without an end were sent on a connection", sent)
 		}
 		w.isActive(ref("jobs"))

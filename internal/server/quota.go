@@ -25,7 +25,7 @@ const (
 	defaultMaxConnections = 1000
 	// A stream takes some 14 KiB, so that a pod that holds so many has more memory than the
 	// chart gives it unasked.
-	defaultMaxStreamsPerConnection = 50_000
+	defaultMaxStreamsPerConnection = 40_000
 )
 
 // A quota limits how much of one kind each namespace holds, and all of them together.

@@ -58,7 +58,7 @@ type Options struct {
 	MaxTriggers, MaxTriggersPerNamespace int
 	// MaxConnections bounds the connections to the gRPC port; half of them may come from
 	// one address. MaxStreamsPerConnection bounds the calls of one connection that are under
-	// way: KEDA holds two for each trigger, all on one connection. Default 1,000 and 50,000.
+	// way: KEDA holds two for each trigger, all on one connection. Default 1,000 and 40,000.
 	MaxConnections, MaxStreamsPerConnection int
 	// Logger gets failing calls. Default: discarded.
 	Logger *slog.Logger

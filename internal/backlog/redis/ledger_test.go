@@ -68,3 +68,21 @@ func TestNamesOfAMegabyteAreBounded(t *testing.T) {
 		return r[0].Err != nil && errors.Is(r[0].Err, backlog.ErrExhausted) && r[1].Err == nil && r[1].Reading.Ready == 1
 	})
 }
+
+// TestPatternWithoutQueuesInAnOutage: a query that asks the server nothing fails with those
+// that do.
+func TestPatternWithoutQueuesInAnOutage(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, nil)
+	queries := []backlog.Query{list("jobs"), ofNamespace("shop", "none:*")}
+	redistest.Eventually(t, "both are read", func() bool {
+		results := source.Read(t.Context(), queries)
+		return results[0].Err == nil && results[1].Err == nil
+	})
+	server.Kill()
+	redistest.Eventually(t, "both fail", func() bool {
+		results := source.Read(t.Context(), queries)
+		return errors.Is(results[0].Err, backlog.ErrUnavailable) && errors.Is(results[1].Err, backlog.ErrUnavailable)
+	})
+}

@@ -226,6 +226,12 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 			return false, false
 		}
 	}
+	if j.from == j.to && b.err != nil {
+		// It had nothing to ask, such as a pattern that no queue matches; what it knows by
+		// others is not more certain than what these read.
+		s.fail(j, b.err, results)
+		return false, false
+	}
 	replies := b.replies[j.from:j.to]
 	for i, r := range replies {
 		c := &b.commands[j.from+i]
