@@ -116,7 +116,8 @@ func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 	s := &Server{
 		observer: observer,
 		options:  options,
-		triggers: newTriggers(options.TriggerTTL, newQuota("triggers", flag, options.MaxTriggersPerNamespace, options.MaxTriggers, limited)),
+		triggers: newTriggers(options.TriggerTTL, newQuota("triggers", flag, options.MaxTriggersPerNamespace, options.MaxTriggers, limited),
+			newQuota("KiB of metadata", flag, metadataPerTrigger*options.MaxTriggersPerNamespace, metadataPerTrigger*options.MaxTriggers, limited)),
 		held:     newQuota("streams", flag, streamsPerTrigger*options.MaxTriggersPerNamespace, streamsPerTrigger*options.MaxTriggers, limited),
 		limited:  limited,
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{

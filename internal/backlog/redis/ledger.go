@@ -22,10 +22,12 @@ const (
 type ledger struct {
 	used    map[string]int
 	members map[*several]struct{}
+	// swept is when a namespace was last looked through for queues that are not read any more.
+	swept map[string]time.Time
 }
 
 func newLedger() *ledger {
-	return &ledger{used: make(map[string]int), members: make(map[*several]struct{})}
+	return &ledger{used: make(map[string]int), members: make(map[*several]struct{}), swept: make(map[string]time.Time)}
 }
 
 // weight is what a queue counts for.
@@ -35,7 +37,8 @@ func weight(queue string) int { return 1 + len(queue)/nameUnit }
 // triggers of the namespace lose their queues that are not read any more.
 func (l *ledger) take(s *several, queue string, now time.Time) bool {
 	namespace, n := s.query.Namespace, weight(queue)
-	if l.used[namespace]+n > queuesPerNamespace {
+	if l.used[namespace]+n > queuesPerNamespace && now.Sub(l.swept[namespace]) > time.Second {
+		l.swept[namespace] = now
 		for other := range l.members {
 			if other != s && other.query.Namespace == namespace && now.Sub(other.read) > idleSeveral {
 				other.drop()
@@ -50,11 +53,21 @@ func (l *ledger) take(s *several, queue string, now time.Time) bool {
 	return true
 }
 
+// fits reports whether there may be room for queues, without a look at those that could go.
+func (l *ledger) fits(s *several, queues []string, now time.Time) bool {
+	sum := 0
+	for _, queue := range queues {
+		sum += weight(queue)
+	}
+	return sum <= queuesPerNamespace-l.used[s.query.Namespace] || len(l.members) > 0 && now.Sub(l.swept[s.query.Namespace]) > severalRetry
+}
+
 // give returns one queue of s.
 func (l *ledger) give(s *several, queue string) {
 	namespace := s.query.Namespace
 	if l.used[namespace] -= weight(queue); l.used[namespace] == 0 {
 		delete(l.used, namespace)
+		delete(l.swept, namespace)
 	}
 }
 

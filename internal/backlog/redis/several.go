@@ -16,6 +16,9 @@ const (
 	// last found or had work: in most layouts an empty queue leaves no trace, and it is
 	// woken only while it is read.
 	severalLife = time.Hour
+	// severalRetry is how long a trigger of which there are too many queues is refused
+	// before its queues are counted again.
+	severalRetry = 30 * time.Second
 )
 
 // several is the first step of reading several queues of one layout: all of them in
@@ -31,8 +34,10 @@ type several struct {
 	// names are those that a person named, and read is when they were read last.
 	names []string
 	read  time.Time
-	// over is why the queues are more than may be read; nil if they are not.
-	over error
+	// over is why the queues are more than may be read; nil if they are not. Until retry
+	// they are not counted again: that would cost as much as reading them.
+	over  error
+	retry time.Time
 	// queues are those that are read, by their names.
 	queues map[string]*oneOf
 	// order are the same: those that a person named, as they were written, then those
@@ -83,7 +88,7 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 			return nil
 		}
 		if s.over != nil || !s.ledger.take(s, queue, now) {
-			s.over = errManyQueues(s.query.Namespace)
+			s.exceed(now)
 			return nil
 		}
 		q := s.query
@@ -108,6 +113,13 @@ func (s *several) drop() {
 	s.order, s.grown = nil, true
 }
 
+// exceed notes that there are too many queues.
+func (s *several) exceed(now time.Time) {
+	if s.over == nil {
+		s.over, s.retry = errManyQueues(s.query.Namespace), now.Add(severalRetry)
+	}
+}
+
 // exceeded returns why the queues are more than may be read, and then forgets them.
 func (s *several) exceeded() error {
 	if s.over != nil && len(s.order) > 0 {
@@ -130,7 +142,14 @@ func (s *several) grew() bool {
 
 // look takes over what the finder has found, and forgets what was not seen for long.
 func (s *several) look(now time.Time) {
-	s.problem, s.more, s.over, s.read = nil, false, nil, now
+	if s.read = now; s.over != nil && now.Before(s.retry) {
+		return
+	}
+	s.problem, s.more, s.over = nil, false, nil
+	if len(s.order) == 0 && !s.ledger.fits(s, s.names, now) {
+		s.exceed(now)
+		return
+	}
 	if len(s.order) == 0 {
 		for _, name := range s.names {
 			if one := s.add(name, now); one != nil {
@@ -144,6 +163,9 @@ func (s *several) look(now time.Time) {
 			s.more = s.more || found.more
 			s.problem = cmp.Or(s.problem, found.problem(now))
 			for key := range found.keys {
+				if s.over != nil {
+					return
+				}
 				if queue, is := t.queue(key); is && backlog.Match(pattern, queue) {
 					s.add(queue, now)
 				}
