@@ -29,6 +29,9 @@ import (
 // change counts when two looks agree, so it is in force within about two of them.
 const reloadInterval = time.Second
 
+// adminStreams is how many calls of one connection to the inspector may be under way.
+const adminStreams = 100
+
 // Options say how a scaler runs.
 type Options struct {
 	// Config is the path of the configuration file.
@@ -69,11 +72,11 @@ type App struct {
 	reloads *reloads
 	// inForce is the configuration in force. It belongs to reload.
 	inForce  *config.Config
-	grpcPort net.Listener
-	httpPort net.Listener
+	grpcPort *server.Port
+	httpPort *server.Port
 	// admin and adminPort are nil without an AdminAddress.
 	admin     *grpc.Server
-	adminPort net.Listener
+	adminPort *server.Port
 	// built is how to undo what New did, last first, if Run never runs.
 	built []io.Closer
 }
@@ -102,14 +105,17 @@ func (a *App) build(ctx context.Context) error {
 			return err
 		}
 	}
-	if a.grpcPort, err = listen(ctx, o.GRPCAddress, &a.built); err != nil {
+	grpcPort, err := listen(ctx, o.GRPCAddress, &a.built)
+	if err != nil {
 		return fmt.Errorf("listen for gRPC: %w", err)
 	}
-	if a.httpPort, err = listen(ctx, o.HTTPAddress, &a.built); err != nil {
+	httpPort, err := listen(ctx, o.HTTPAddress, &a.built)
+	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
+	var adminPort net.Listener
 	if o.AdminAddress != "" {
-		if a.adminPort, err = listen(ctx, o.AdminAddress, &a.built); err != nil {
+		if adminPort, err = listen(ctx, o.AdminAddress, &a.built); err != nil {
 			return fmt.Errorf("listen for the inspector: %w", err)
 		}
 	}
@@ -130,13 +136,16 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	registry.MustRegister(a.server.Collectors()...)
+	a.grpcPort = a.server.NewPort(server.PortGRPC, grpcPort)
+	a.httpPort = a.server.NewPort(server.PortHTTP, httpPort)
 	a.health = server.NewHealth(a.sampler.Stuck)
 	a.grpc = server.NewGRPC(a.server, a.health, creds, registry)
 	a.http = server.NewHTTP(a.health, registry, o.Build, o.Profiles)
 	a.http.ErrorLog = telemetry.NewHTTPLog(o.Logger)
 	a.reloads = newReloads(registry)
-	if a.adminPort != nil {
-		a.admin = inspector.NewGRPC(inspector.New(a.server, a.sampler, a.reloads.Fault))
+	if adminPort != nil {
+		a.adminPort = a.server.NewPort(server.PortAdmin, adminPort)
+		a.admin = inspector.NewGRPC(inspector.New(a.server, a.sampler, a.reloads.Fault), a.server.Guards(server.PortAdmin, nil, adminStreams)...)
 	}
 	a.inForce = loaded
 	a.watcher = config.NewWatcher(o.Config, o.Engines, loaded, reloadInterval, a.reloads, o.Logger)
@@ -218,17 +227,24 @@ func (a *App) shutdown(ctx context.Context) {
 	case <-graceful:
 	case <-ctx.Done():
 		a.options.Logger.Warn("calls did not end in time and were cut off", "timeout", a.options.ShutdownTimeout)
-		a.grpc.Stop()
+		cutOff(a.grpc, a.grpcPort)
 		<-graceful
 	}
 	if a.admin != nil {
-		a.admin.Stop()
+		cutOff(a.admin, a.adminPort)
 	}
 	if err := a.http.Shutdown(ctx); err != nil {
 		// It ran out of time; what is left is cut off, and there is nothing to save.
 		_ = a.http.Close()
 	}
 	a.sampler.Close()
+}
+
+// cutOff ends a server at once. By itself a server waits for the clients that have connected
+// and said nothing yet, so their connections are closed, also of those that it accepts last.
+func cutOff(g *grpc.Server, port *server.Port) {
+	port.CloseConnections()
+	g.Stop()
 }
 
 // reload puts each new configuration in force.

@@ -153,6 +153,7 @@ func TestReasons(t *testing.T) {
 		"denied":      backlog.ErrDenied,
 		"mismatch":    backlog.ErrMismatch,
 		"partial":     backlog.ErrPartial,
+		"exhausted":   backlog.ErrExhausted,
 		"unavailable": errors.New("anything else"),
 	} {
 		if err != nil {

@@ -73,6 +73,9 @@ type Query struct {
 	Queue string
 	// Params holds the layout's parameters.
 	Params Params
+	// Namespace is whose query it is, where it asks for several queues: these are counted
+	// for each namespace. Empty for one queue, so that all namespaces share its reading.
+	Namespace string
 }
 
 // A Result answers one Query: a Reading, or the error that explains its absence.

@@ -15,6 +15,9 @@ var (
 	ErrMismatch = errors.New("mismatch")
 	// ErrPartial is an answer of which a part is missing, such as one node of a cluster.
 	ErrPartial = errors.New("partial")
+	// ErrExhausted is a query that asks for more than its namespace, or one query, may have.
+	// The engine works, and other queries of it do.
+	ErrExhausted = errors.New("limit reached")
 )
 
 // Reason returns a short stable word for err, for metrics and logs.
@@ -28,6 +31,8 @@ func Reason(err error) string {
 		return "mismatch"
 	case errors.Is(err, ErrPartial):
 		return "partial"
+	case errors.Is(err, ErrExhausted):
+		return "exhausted"
 	default:
 		return "unavailable"
 	}

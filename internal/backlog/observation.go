@@ -69,7 +69,9 @@ const (
 type Interest struct {
 	// Connection is the name of the connection.
 	Connection string
-	Query      Query
+	// Namespace is who asks: past readings are bounded for each namespace.
+	Namespace string
+	Query     Query
 	// Window is how far back past readings are wanted.
 	Window time.Duration
 	// InUse is for how long after it stirred a queue is read as often as one with work.

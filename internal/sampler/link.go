@@ -30,6 +30,8 @@ type link struct {
 	options Options
 	logger  *slog.Logger
 	meter   meter
+	// shares is that of the sampler.
+	shares *shares
 
 	// connection is of the sampler's Apply alone.
 	connection backlog.Connection
@@ -76,12 +78,13 @@ type openSource struct {
 	engine string
 }
 
-func newLink(connection backlog.Connection, options Options, meter meter) *link {
+func newLink(connection backlog.Connection, options Options, meter meter, shares *shares) *link {
 	l := &link{
 		name:       connection.Name,
 		options:    options,
 		logger:     options.Logger.With("connection", connection.Name),
 		meter:      meter,
+		shares:     shares,
 		connection: connection,
 		phase:      rand.N(options.SafetyInterval), //nolint:gosec // jitter is no secret
 		poke:       make(chan struct{}, 1),
@@ -138,6 +141,7 @@ func (l *link) drop(w *watch) {
 	delete(l.watches, w.query)
 	delete(l.failing, w)
 	l.schedule.remove(w)
+	w.leave()
 	w.gone.Store(true)
 	if w.seen.CompareAndSwap(nil, &sight{Observation: backlog.Observation{Err: ErrNoConnection, FailingSince: time.Now()}}) {
 		close(w.first)
@@ -155,7 +159,7 @@ func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 	defer l.mu.Unlock()
 	w, ok := l.watches[want.Query]
 	if !ok {
-		w = &watch{query: want.Query, first: make(chan struct{}), position: -1, number: l.made}
+		w = &watch{query: want.Query, first: make(chan struct{}), position: -1, number: l.made, shares: l.shares}
 		l.made++
 		w.afterStart = now.Sub(l.options.started) < startup
 		l.watches[want.Query] = w

@@ -176,7 +176,7 @@ func (l *link) countFailures(batch []*watch, results []backlog.Result) {
 // isUnavailable tells errors that concern the engine from those that concern one
 // queue.
 func isUnavailable(err error) bool {
-	return err != nil && !errors.Is(err, backlog.ErrDenied) && !errors.Is(err, backlog.ErrMismatch)
+	return err != nil && !errors.Is(err, backlog.ErrDenied) && !errors.Is(err, backlog.ErrMismatch) && !errors.Is(err, backlog.ErrExhausted)
 }
 
 // backoff is how long to wait after the batches that failed so far: doubling,

@@ -55,7 +55,7 @@ func (m *metrics) forget(connection string) {
 // meter returns the counters of one connection, all of them present from the start.
 func (m *metrics) meter(c backlog.Connection) meter {
 	errors := m.errors.MustCurryWith(prometheus.Labels{"connection": c.Name, "engine": c.Engine})
-	for _, err := range []error{backlog.ErrUnavailable, backlog.ErrDenied, backlog.ErrMismatch, backlog.ErrPartial} {
+	for _, err := range []error{backlog.ErrUnavailable, backlog.ErrDenied, backlog.ErrMismatch, backlog.ErrPartial, backlog.ErrExhausted} {
 		errors.WithLabelValues(backlog.Reason(err))
 	}
 	return meter{

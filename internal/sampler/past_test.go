@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -97,5 +98,58 @@ func atLeast(t *rapid.T, name string, merged, r backlog.Reading) {
 	limited := merged.MaxUseful > 0 && (r.MaxUseful == 0 || merged.MaxUseful < r.MaxUseful)
 	if merged.Ready < r.Ready || merged.Due < r.Due || merged.InFlight.N < r.InFlight.N || limited || merged.Paused && !r.Paused {
 		t.Errorf("%s: %+v asks for less than %+v", name, merged, r)
+	}
+}
+
+// TestPastOfANamespaceIsBounded: the more watches a namespace has, the coarser is what each
+// remembers, also of those that were there first and change no more. Nothing large is lost,
+// and other namespaces remember as before.
+func TestPastOfANamespaceIsBounded(t *testing.T) {
+	t.Parallel()
+	all := newShares()
+	start := time.Now()
+	begin := func(namespace string, seconds int) (*watch, *backlog.Observation) {
+		w := &watch{shares: all}
+		w.want(backlog.Interest{Namespace: namespace, Window: 10 * time.Hour})
+		o := &backlog.Observation{}
+		for second := range seconds {
+			latest := reading(start.Add(time.Duration(second)*time.Second), 0, int64(second%7))
+			if second == seconds/2 {
+				latest.Ready = 1000
+			}
+			o.Past, o.Latest = w.remember(*o, latest), latest
+		}
+		return w, o
+	}
+	const seconds, watches = 1500, 200
+	var first []*watch
+	var seen []*backlog.Observation
+	for range watches {
+		w, o := begin("shop", seconds)
+		first, seen = append(first, w), append(seen, o)
+	}
+	_, other := begin("bank", seconds)
+	if len(other.Past) < seconds*9/10 {
+		t.Errorf("another namespace remembers %d readings of %d", len(other.Past), seconds)
+	}
+	kept := 0
+	for i, o := range seen {
+		same := o.Latest
+		same.At = same.At.Add(time.Minute)
+		o.Past = first[i].remember(*o, same)
+		kept += cap(o.Past)
+		if !slices.ContainsFunc(o.Past, func(r backlog.Reading) bool { return r.Ready == 1000 }) {
+			t.Fatalf("watch %d has forgotten its largest reading", i)
+		}
+	}
+	if kept > pastPerNamespace*3/2 {
+		t.Errorf("%d watches keep %d readings, want at most about %d", watches, kept, pastPerNamespace)
+	}
+	for _, w := range first {
+		w.leave()
+		w.leave()
+	}
+	if n := all.of("shop"); n != maxPast {
+		t.Errorf("when they are gone one watch may keep %d", n)
 	}
 }

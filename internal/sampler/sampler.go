@@ -23,6 +23,7 @@ type Sampler struct {
 	options Options
 	engines map[string]backlog.Engine
 	metrics *metrics
+	shares  *shares
 
 	// mu guards links and closed. It is never held over I/O.
 	mu     sync.RWMutex
@@ -41,6 +42,7 @@ func New(engines []backlog.Engine, options Options) *Sampler {
 		options: options,
 		engines: map[string]backlog.Engine{},
 		metrics: newMetrics(),
+		shares:  newShares(),
 		links:   map[string]*link{},
 	}
 	if options.Registerer != nil {
@@ -106,7 +108,7 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 		return err
 	}
 	if l == nil {
-		l = newLink(connection, s.options, s.metrics.meter(connection))
+		l = newLink(connection, s.options, s.metrics.meter(connection), s.shares)
 		l.start(source) //nolint:contextcheck // reading goes on after Apply returned
 		s.mu.Lock()
 		s.links[connection.Name] = l

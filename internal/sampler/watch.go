@@ -30,6 +30,10 @@ type watch struct {
 	// window is how far back somebody wants to see, and inUse for how long the queue is
 	// read often after it stirred.
 	window, inUse time.Duration
+	// shares is how much past it may keep; nil in tests that bound nothing else. owner is
+	// the namespace that it counts for, since somebody wants to see back.
+	shares *shares
+	owner  *string
 	// counters and parts say that somebody wants these of past readings too.
 	counters, parts bool
 	// afterStart says that the watch began right after the program did.
@@ -84,9 +88,29 @@ func (w *watch) doubt(confirmed time.Time) {
 // want takes in what somebody asks for.
 func (w *watch) want(want backlog.Interest) {
 	w.window = max(w.window, want.Window)
+	if w.window > 0 && w.owner == nil && w.shares != nil {
+		w.owner = &want.Namespace
+		w.shares.join(want.Namespace)
+	}
 	w.inUse = max(w.inUse, want.InUse)
 	w.counters = w.counters || want.Counters
 	w.parts = w.parts || want.Parts
+}
+
+// leave gives back what the watch may keep of the past.
+func (w *watch) leave() {
+	if w.owner != nil {
+		w.shares.leave(*w.owner)
+		w.owner = nil
+	}
+}
+
+// mayKeep returns how much of the past the watch may keep, counted in queues.
+func (w *watch) mayKeep() int {
+	if w.owner == nil {
+		return maxPast
+	}
+	return w.shares.of(*w.owner)
 }
 
 // used tells whether the queue stirred so lately that it counts as in use.
@@ -168,6 +192,9 @@ func (w *watch) absorbReading(after *backlog.Observation, before backlog.Observa
 // the array behind it: appending writes only beyond what was ever published.
 func (w *watch) remember(before backlog.Observation, latest backlog.Reading) []backlog.Reading {
 	past := within(before.Past, latest.At, w.window)
+	if w.window > 0 {
+		past = bounded(past, w.queues(before.Latest), w.mayKeep())
+	}
 	replaced := before.Latest
 	same := sameCounts(replaced, latest)
 	if w.counters {
@@ -179,9 +206,17 @@ func (w *watch) remember(before backlog.Observation, latest backlog.Reading) []b
 		replaced.Parts = nil
 	}
 	if before.Known() && w.window > 0 && !same {
-		past = append(bounded(past, len(replaced.Parts)), replaced)
+		past = append(past, replaced)
 	}
 	return past
+}
+
+// queues returns how many queues a past reading has.
+func (w *watch) queues(r backlog.Reading) int {
+	if !w.parts {
+		return 1
+	}
+	return max(1, len(r.Parts))
 }
 
 // stirs returns whether a result shows that the queue changed since it was read before:

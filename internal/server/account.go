@@ -56,22 +56,17 @@ type Told struct {
 	Code, Error string
 }
 
-// Accounts tells what is known of the triggers that wanted chooses by the
+// Accounts returns what is known of the triggers that wanted chooses by the
 // namespace and name of their ScaledObject: the ones that KEDA asks about, the
 // ones that are refused, and the watches of the configuration. They are ordered
 // by namespace, ScaledObject and trigger, the one that was asked for last first.
 func (s *Server) Accounts(now time.Time, wanted func(namespace, scaledObject string) bool) []Account {
 	var accounts []Account
-	for _, live := range s.triggers.wanted(now) {
-		if wanted(live.ref.GetNamespace(), live.ref.GetName()) {
-			accounts = append(accounts, s.account(live, now))
-		}
-	}
-	for key, t := range s.refused.wanted(now) {
-		if wanted(t.namespace, t.scaledObject) {
-			accounts = append(accounts, t.account(key))
-		}
-	}
+	s.EachAccount(now, wanted, func(_ uint64, a *Account, complete func()) bool {
+		complete()
+		accounts = append(accounts, *a)
+		return true
+	})
 	slices.SortFunc(accounts, func(a, b Account) int {
 		return cmp.Or(
 			cmp.Compare(a.Namespace, b.Namespace),
@@ -84,22 +79,54 @@ func (s *Server) Accounts(now time.Time, wanted func(namespace, scaledObject str
 	return accounts
 }
 
-// account tells of a live trigger, from memory.
-func (s *Server) account(live *liveTrigger, now time.Time) Account {
-	a := Account{
-		ID:        id(s.triggers.hash(live.ref)),
+// EachAccount calls yield for the same triggers in any order, until it returns false. The
+// account is valid during the call only, and has neither ID, Metadata nor Told before complete
+// is called: most of its cost is in these, and whoever looks again and again needs them of
+// the few that have changed. key is the same for the same trigger while the server runs.
+// Nothing is locked meanwhile, so yield may wait.
+func (s *Server) EachAccount(
+	now time.Time, wanted func(namespace, scaledObject string) bool, yield func(key uint64, a *Account, complete func()) bool,
+) {
+	// An account must not wait for an engine, so it asks with no time to wait.
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var a Account
+	var live *liveTrigger
+	complete := func() {
+		a.ID = id(s.triggers.hash(live.ref))
+		a.Metadata = shown(s.epoch.Load().catalog, live.ref.GetScalerMetadata())
+		a.Told = live.calls.all()
+	}
+	for _, live = range s.triggers.wanted(now) {
+		if !wanted(live.ref.GetNamespace(), live.ref.GetName()) {
+			continue
+		}
+		s.account(ctx, live, now, &a)
+		if !yield(live.key, &a, complete) {
+			return
+		}
+	}
+	for key, t := range s.refused.wanted(now) {
+		if !wanted(t.namespace, t.scaledObject) {
+			continue
+		}
+		a = t.account(key)
+		if !yield(key, &a, func() {}) {
+			return
+		}
+	}
+}
+
+// account fills in what changes of a live trigger, from memory.
+func (s *Server) account(ctx context.Context, live *liveTrigger, now time.Time, a *Account) {
+	*a = Account{
 		Namespace: live.ref.GetNamespace(), ScaledObject: live.ref.GetName(),
-		Metadata: shown(s.epoch.Load().catalog, live.ref.GetScalerMetadata()),
-		Trigger:  live.trigger,
-		Streams:  int(live.streams.Load()),
-		Told:     live.calls.all(),
+		Trigger: live.trigger,
+		Streams: int(live.streams.Load()),
 	}
 	if by := method(live.askedBy.Load()); by != methodNone {
 		a.Asked, a.AskedBy = time.Unix(0, live.asked.Load()), by.String()
 	}
-	// An account must not wait for an engine, so it asks with no time to wait.
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
 	seen, err := s.observer.Observe(ctx, live.interest())
 	if err != nil && !errors.Is(err, context.Canceled) {
 		seen.Err = err
@@ -109,7 +136,6 @@ func (s *Server) account(live *liveTrigger, now time.Time) Account {
 		a.Err = live.explain(live.hinted(a.Err, seen.Latest.Hint))
 		a.Code = status.Code(toStatus(a.Err)).String()
 	}
-	return a
 }
 
 // account tells of a refused trigger.

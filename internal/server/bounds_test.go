@@ -84,11 +84,11 @@ func TestPanicIsContained(t *testing.T) {
 
 func TestMessagesAreBounded(t *testing.T) {
 	inWorld(t, server.Options{}, func(w world) {
-		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 1<<19))); status.Code(err) != codes.ResourceExhausted {
-			t.Errorf("a message of 2 MiB: %v, want ResourceExhausted", err)
+		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 1<<15))); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("a message of 128 KiB and more: %v, want ResourceExhausted", err)
 		}
-		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 1<<16))); status.Code(err) != codes.InvalidArgument {
-			t.Errorf("metadata of 256 KiB: %v, want InvalidArgument", err)
+		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 25_000))); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("metadata of 100 KB: %v, want InvalidArgument", err)
 		}
 		if _, err := w.client.IsActive(w.Context(), ref(strings.Repeat("long", 1<<8))); err != nil {
 			t.Errorf("a name of 1 KiB: %v", err)

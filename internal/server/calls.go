@@ -147,7 +147,43 @@ func (c *calls) stream(server any, stream grpc.ServerStream, info *grpc.StreamSe
 		err = presentable(err)
 		m.end(began, err)
 	}()
+	if strings.HasPrefix(info.FullMethod, reflectionPrefix) {
+		return Briefly(server, stream, info, handler)
+	}
 	return handler(server, stream)
+}
+
+const (
+	// reflectionPrefix begins the names of the methods of reflection, of any version.
+	reflectionPrefix = "/grpc.reflection."
+	// reflectionTime is how long a stream of reflection lasts. Its client keeps the request
+	// open, and opens another stream if it has more to ask.
+	reflectionTime = 5 * time.Second
+)
+
+// Briefly is an interceptor that ends a stream of reflection after reflectionTime. The
+// handler ends with the stream, because its context does. A panic in it becomes an error.
+func Briefly(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if !strings.HasPrefix(info.FullMethod, reflectionPrefix) {
+		return handler(server, stream)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				ended <- status.Error(codes.Internal, fmt.Sprintf("internal error: %v", p))
+			}
+		}()
+		ended <- handler(server, stream)
+	}()
+	timer := time.NewTimer(reflectionTime)
+	defer timer.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-timer.C:
+		return nil
+	}
 }
 
 func (m meter) end(began time.Time, err error) {

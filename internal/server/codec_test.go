@@ -18,7 +18,8 @@ import (
 // known returns a codec that knows the triggers of refs, and what GetMetrics was
 // answered last about each, under the name "known".
 func known(refs ...*pb.ScaledObjectRef) codec {
-	all := newTriggers(time.Minute, newQuota("triggers", "", 1000, 1000, prometheus.NewCounterVec(prometheus.CounterOpts{}, []string{"kind"})))
+	limit := newQuota("triggers", "", 10_000, 10_000, prometheus.NewCounterVec(prometheus.CounterOpts{}, []string{"kind"}))
+	all := newTriggers(time.Minute, limit, limit)
 	for _, ref := range refs {
 		live := newLiveTrigger(all.adopt(ref), trigger.Trigger{})
 		live.metrics("known", 1)

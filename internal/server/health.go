@@ -31,6 +31,8 @@ type Health struct {
 	// stuck returns an error if the process makes no progress.
 	stuck func() error
 	state atomic.Int32
+	// watches is how many watches are open.
+	watches atomic.Int32
 	// over is closed by Close and ends all watches.
 	over chan struct{}
 }
@@ -90,8 +92,16 @@ func (h *Health) List(context.Context, *healthpb.HealthListRequest) (*healthpb.H
 	return &healthpb.HealthListResponse{Statuses: statuses}, nil
 }
 
+// maxHealthWatches is how many watches may be open. Kubernetes does not watch, and a client
+// that does has one for each connection.
+const maxHealthWatches = 100
+
 // Watch sends the state of a service and each change of it, until the process drains.
 func (h *Health) Watch(request *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+	defer h.watches.Add(-1)
+	if h.watches.Add(1) > maxHealthWatches {
+		return status.Errorf(codes.ResourceExhausted, "%d clients watch the health already, want at most that many; Check has no such limit", maxHealthWatches)
+	}
 	ticker := time.NewTicker(healthPoll)
 	defer ticker.Stop()
 	sent := healthpb.HealthCheckResponse_UNKNOWN

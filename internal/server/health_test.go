@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -240,4 +242,51 @@ func scrape(t *testing.T, registry *prometheus.Registry, name string) []float64 
 		}
 	}
 	return values
+}
+
+// TestMetricsOfANamespaceAreBounded: however many queues its triggers ask for, and however
+// long their names are. What is left out is counted.
+func TestMetricsOfANamespaceAreBounded(t *testing.T) {
+	inWorld(t, server.Options{}, func(w world) {
+		parts := make([]backlog.Part, 90)
+		for i := range parts {
+			parts[i] = backlog.Part{Queue: strings.Repeat("long", 200) + strconv.Itoa(i), Reading: backlog.Reading{Ready: 1}}
+		}
+		const triggers = 30
+		for n := range triggers {
+			name := strings.Repeat("tenant", 1000) + strconv.Itoa(n)
+			w.fake.Set(name, backlog.Together(parts))
+			r := ref(name)
+			r.Name = fmt.Sprintf("worker-%d", n)
+			w.isActive(r)
+		}
+		other := ref("jobs")
+		other.Namespace = "bank"
+		w.isActive(other)
+		ready := scrape(t, w.registry, "backlog_scaler_queue_ready_messages")
+		var sum float64
+		for _, value := range ready {
+			sum += value
+		}
+		// 22 triggers with all their queues, one with 20 and the others together, 7 with the
+		// others alone, and the one of the other namespace.
+		if want := 22*90 + 21 + 7 + 1; len(ready) != want || sum != triggers*90 {
+			w.Errorf("%d series of %v messages, want %d of %d", len(ready), sum, want, triggers*90)
+		}
+		if left := scrape(t, w.registry, "backlog_scaler_metrics_queues_left_out"); len(left) != 1 || left[0] != 700 {
+			w.Errorf("%v queues are left out, want 700", left)
+		}
+		if values := scrape(t, w.registry, "backlog_scaler_trigger_value"); len(values) != triggers+1 {
+			w.Errorf("%d triggers have a value, want all", len(values))
+		}
+		families, err := w.registry.Gather()
+		if err != nil {
+			w.Fatal(err)
+		}
+		for _, family := range families {
+			if text := family.String(); len(text) > 3<<20 {
+				w.Errorf("%s is %d bytes long", family.GetName(), len(text))
+			}
+		}
+	})
 }

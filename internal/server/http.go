@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
@@ -19,6 +18,8 @@ const (
 	readTimeout   = 10 * time.Second
 	writeTimeout  = time.Minute
 	idleTimeout   = 2 * time.Minute
+	// maxHTTPHeader is how long a header may be, in bytes; net/http adds 4 KiB to it.
+	maxHTTPHeader = 8 << 10
 )
 
 // NewHTTP returns the server of the second port: /healthz, /readyz, /metrics,
@@ -28,7 +29,7 @@ func NewHTTP(health *Health, gatherer prometheus.Gatherer, version any, profiles
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", probe(health.Live))
 	mux.Handle("GET /readyz", probe(health.Ready))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.Handle("GET /metrics", newPages(gatherer))
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		// The client went away if this fails, and there is nobody to tell.
@@ -43,6 +44,7 @@ func NewHTTP(health *Health, gatherer prometheus.Gatherer, version any, profiles
 	}
 	return &http.Server{
 		Handler: mux, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHTTPHeader,
 	}
 }
 

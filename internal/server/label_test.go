@@ -50,7 +50,7 @@ func TestPartsHaveLabelsOfTheirOwn(t *testing.T) {
 	}
 	live := newLiveTrigger(nil, trigger.Trigger{Query: backlog.Query{Layout: "list", Queue: "*"}})
 	seen := map[string]bool{}
-	for _, part := range queues(live, backlog.Reading{Parts: parts}) {
+	for _, part := range queues(live, backlog.Reading{Parts: parts}, maxParts) {
 		if seen[part.Queue] {
 			t.Errorf("%q is there twice", part.Queue)
 		}

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,10 +14,10 @@ import (
 const metricsNamespace = "backlog_scaler"
 
 // Collectors are the metrics of the server: one set for each trigger that KEDA
-// asks about, computed when they are scraped, the open streams, and what limits have
-// refused.
+// asks about, computed when they are scraped, the open streams and connections, and what limits
+// have refused.
 func (s *Server) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{s.streams, s.limited, newTriggerCollector(s)}
+	return []prometheus.Collector{s.streams, s.limited, s.connections, newTriggerCollector(s)}
 }
 
 // A triggerCollector reports the live triggers.
@@ -28,6 +26,7 @@ type triggerCollector struct {
 	ready, due, inFlight, oldest *prometheus.Desc
 	value, target, active, age   *prometheus.Desc
 	warning, reason              *prometheus.Desc
+	queuesLeft, triggersLeft     *prometheus.Desc
 }
 
 func newTriggerCollector(s *Server) *triggerCollector {
@@ -35,64 +34,56 @@ func newTriggerCollector(s *Server) *triggerCollector {
 	desc := func(subsystem, name, help string, more ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, subsystem, name), help, slices.Concat(labels, more), nil)
 	}
+	left := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(metricsNamespace, "metrics", name), help, []string{"namespace"}, nil)
+	}
 	return &triggerCollector{
-		server:   s,
-		ready:    desc("queue", "ready_messages", "Messages that a worker could take now."),
-		due:      desc("queue", "due_messages", "Delayed or retried messages whose time has come."),
-		inFlight: desc("queue", "in_flight_messages", "Messages handed out and not settled; absent where the engine cannot tell."),
-		oldest:   desc("queue", "oldest_message_age_seconds", "Age of the oldest waiting message; absent where unknown."),
-		value:    desc("trigger", "value", "What KEDA is told: messages. Absent while unknown."),
-		target:   desc("trigger", "target", "Messages per replica."),
-		active:   desc("trigger", "active", "1 if KEDA is told that there is work, else 0. Absent while unknown."),
-		warning:  desc("trigger", "warning", "1 if the reading carries a warning, which the log tells, such as a queue that the framework does not know; else 0."),
-		age:      desc("trigger", "reading_age_seconds", "Age of the reading that the value comes from."),
-		reason:   desc("trigger", "decision_reason", "1 for each reason why the value is not just the backlog, or the trigger is active without one.", "reason"),
+		server:       s,
+		ready:        desc("queue", "ready_messages", "Messages that a worker could take now."),
+		due:          desc("queue", "due_messages", "Delayed or retried messages whose time has come."),
+		inFlight:     desc("queue", "in_flight_messages", "Messages handed out and not settled; absent where the engine cannot tell."),
+		oldest:       desc("queue", "oldest_message_age_seconds", "Age of the oldest waiting message; absent where unknown."),
+		value:        desc("trigger", "value", "What KEDA is told: messages. Absent while unknown."),
+		target:       desc("trigger", "target", "Messages per replica."),
+		active:       desc("trigger", "active", "1 if KEDA is told that there is work, else 0. Absent while unknown."),
+		warning:      desc("trigger", "warning", "1 if the reading carries a warning, which the log tells, such as a queue that the framework does not know; else 0."),
+		age:          desc("trigger", "reading_age_seconds", "Age of the reading that the value comes from."),
+		reason:       desc("trigger", "decision_reason", "1 for each reason why the value is not just the backlog, or the trigger is active without one.", "reason"),
+		queuesLeft:   left("queues_left_out", "Queues that have no series of their own because their namespace has too many; they are in the queue (others) of their trigger. Absent for none."),
+		triggersLeft: left("triggers_left_out", "Triggers that have no series because there are too many. Absent for none."),
 	}
 }
 
 // Describe tells all metrics.
 func (c *triggerCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{c.ready, c.due, c.inFlight, c.oldest, c.value, c.target, c.active, c.age, c.warning, c.reason} {
+	for _, desc := range []*prometheus.Desc{c.ready, c.due, c.inFlight, c.oldest, c.value, c.target, c.active, c.age, c.warning, c.reason, c.queuesLeft, c.triggersLeft} {
 		ch <- desc
 	}
 }
 
-// Collect reports every live trigger. Of several with the same labels, as after
-// an edit of the ScaledObject, the one that was asked for last is reported. Those whose
-// names came from the environment are all reported, with numbers, because their labels do
-// not say which is which.
+// Collect reports the live triggers, as many as a page may have. Of several with the same
+// labels, as after an edit of the ScaledObject, the one that was asked for last is reported.
 func (c *triggerCollector) Collect(ch chan<- prometheus.Metric) {
 	now := time.Now()
-	live := c.server.triggers.wanted(now)
-	slices.SortFunc(live, func(a, b *liveTrigger) int {
-		switch private := a.trigger.Query.Private(); {
-		case private != b.trigger.Query.Private():
-			return int(2*number(private)) - 1
-		case private:
-			return cmp.Compare(c.server.triggers.hash(a.ref), c.server.triggers.hash(b.ref))
-		default:
-			return cmp.Compare(b.asked.Load(), a.asked.Load())
+	shown, left := onPage(c.server.triggers.wanted(now))
+	named := map[string]int{}
+	for _, t := range shown {
+		c.report(ch, t, named, now)
+	}
+	for namespace, n := range named {
+		if n > maxNamedQueues {
+			ch <- prometheus.MustNewConstMetric(c.queuesLeft, prometheus.GaugeValue, float64(n-maxNamedQueues), namespace)
 		}
-	})
-	reported := map[[5]string]int{}
-	for _, t := range live {
-		labels := [5]string{
-			label(t.ref.GetNamespace()), label(t.ref.GetName()), t.trigger.Connection, label(t.trigger.Query.ShownQueue()), t.trigger.MetricName,
-		}
-		reported[labels]++
-		n := reported[labels]
-		if n > 1 && t.trigger.Query.Private() {
-			labels[labelTrigger] += "#" + strconv.Itoa(n)
-			n = 1
-		}
-		if n == 1 {
-			c.report(ch, t, labels[:], now)
-		}
+	}
+	for namespace, n := range left {
+		ch <- prometheus.MustNewConstMetric(c.triggersLeft, prometheus.GaugeValue, float64(n), namespace)
 	}
 }
 
 // report sends the metrics of one trigger. What is unknown is absent, never 0.
-func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, labels []string, now time.Time) {
+// named is how many queues each namespace has been reported with so far, or would have been.
+func (c *triggerCollector) report(ch chan<- prometheus.Metric, t reported, named map[string]int, now time.Time) {
+	labels := slices.Clone(t.labels[:])
 	gauge := func(desc *prometheus.Desc, value float64) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
@@ -111,11 +102,13 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t *liveTrigger, l
 	if err != nil {
 		return
 	}
-	for _, part := range queues(t, seen.Latest) {
+	namespace := labels[0]
+	for _, part := range queues(t.liveTrigger, seen.Latest, maxNamedQueues-named[namespace]) {
 		labels[labelQueue] = part.Queue
 		c.reportReading(gauge, part.Reading, now)
 	}
-	labels[labelQueue] = label(t.trigger.Query.ShownQueue())
+	named[namespace] += min(len(seen.Latest.Parts), maxParts)
+	labels[labelQueue] = t.labels[labelQueue]
 	gauge(c.value, decision.Value)
 	gauge(c.active, number(decision.Active))
 }
@@ -126,30 +119,6 @@ func number(so bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-const (
-	// labelQueue and labelTrigger are the places of these labels.
-	labelQueue, labelTrigger = 3, 4
-	// maxParts is of how many queues of one trigger the metrics tell by name; the
-	// others are one more, named otherQueues.
-	maxParts    = 100
-	otherQueues = "(others)"
-)
-
-// queues are the queues of a reading, of which each has its metrics, by their labels.
-func queues(t *liveTrigger, r backlog.Reading) []backlog.Part {
-	if r.Parts == nil || t.trigger.Query.QueueFromEnv() {
-		return []backlog.Part{{Queue: label(t.trigger.Query.ShownQueue()), Reading: r}}
-	}
-	parts := make([]backlog.Part, 0, min(len(r.Parts), maxParts)+1)
-	for _, part := range r.Parts[:min(len(r.Parts), maxParts)] {
-		parts = append(parts, backlog.Part{Queue: label(part.Queue), Reading: part.Reading})
-	}
-	if len(r.Parts) > maxParts {
-		parts = append(parts, backlog.Part{Queue: otherQueues, Reading: backlog.Together(r.Parts[maxParts:])})
-	}
-	return parts
 }
 
 // reportReasons sends a series for each reason of a decision, also of one that is not

@@ -5,6 +5,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -55,6 +56,10 @@ type Options struct {
 	// and MaxTriggersPerNamespace those of each one. There may be three streams for each.
 	// Default 100,000 and 2,000.
 	MaxTriggers, MaxTriggersPerNamespace int
+	// MaxConnections bounds the connections to the gRPC port; half of them may come from
+	// one address. MaxStreamsPerConnection bounds the calls of one connection that are under
+	// way: KEDA holds two for each trigger, all on one connection. Default 1,000 and 40,000.
+	MaxConnections, MaxStreamsPerConnection int
 	// Logger gets failing calls. Default: discarded.
 	Logger *slog.Logger
 }
@@ -70,9 +75,11 @@ type Server struct {
 	// held limits the open streams.
 	held *quota
 	// limited counts what was refused because of a limit, by its kind.
-	limited  *prometheus.CounterVec
-	refusals *refusals
-	refused  *refused
+	limited *prometheus.CounterVec
+	// connections are those that are open, by port.
+	connections *prometheus.GaugeVec
+	refusals    *refusals
+	refused     *refused
 	// active and inactive are the answers of IsActive; nobody changes them.
 	active, inactive *pb.IsActiveResponse
 
@@ -100,6 +107,8 @@ func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
 	options.MaxTriggers = cmp.Or(options.MaxTriggers, defaultMaxTriggers)
 	options.MaxTriggersPerNamespace = cmp.Or(options.MaxTriggersPerNamespace, defaultMaxTriggersPerNamespace)
+	options.MaxConnections = cmp.Or(options.MaxConnections, defaultMaxConnections)
+	options.MaxStreamsPerConnection = cmp.Or(options.MaxStreamsPerConnection, defaultMaxStreamsPerConnection)
 	limited := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: metricsNamespace, Name: "limit_refusals_total", Help: "Calls refused because a limit was reached, by what is limited.",
 	}, []string{"kind"})
@@ -107,12 +116,16 @@ func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 	s := &Server{
 		observer: observer,
 		options:  options,
-		triggers: newTriggers(options.TriggerTTL, newQuota("triggers", flag, options.MaxTriggersPerNamespace, options.MaxTriggers, limited)),
-		held:     newQuota("streams", flag, streamsPerTrigger*options.MaxTriggersPerNamespace, streamsPerTrigger*options.MaxTriggers, limited),
-		limited:  limited,
+		triggers: newTriggers(options.TriggerTTL, newQuota("triggers", flag, options.MaxTriggersPerNamespace, options.MaxTriggers, limited),
+			newQuota("KiB of metadata", flag, metadataPerTrigger*options.MaxTriggersPerNamespace, metadataPerTrigger*options.MaxTriggers, limited)),
+		held:    newQuota("streams", flag, streamsPerTrigger*options.MaxTriggersPerNamespace, streamsPerTrigger*options.MaxTriggers, limited),
+		limited: limited,
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: metricsNamespace, Name: "open_streams", Help: "Streams that KEDA holds open.",
 		}, []string{"method"}),
+		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: metricsNamespace, Name: "open_connections", Help: "Connections that are open, by port.",
+		}, []string{"port"}),
 		refusals: newRefusals(options.Logger),
 		refused:  newRefused(options.TriggerTTL),
 		active:   &pb.IsActiveResponse{Result: true},
@@ -129,6 +142,9 @@ func (s *Server) SetCatalog(catalog *trigger.Catalog) {
 	s.triggers.clear()
 	close(before.over)
 }
+
+// CountRefusal counts in the metrics what is refused because a limit is reached, by its kind.
+func (s *Server) CountRefusal(kind string) { s.limited.WithLabelValues(kind).Inc() }
 
 // Drain ends all streams with EOF, the one way to end a stream after which KEDA
 // comes back without a growing delay. It is idempotent.
@@ -189,6 +205,9 @@ func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method)
 		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
 	decision, err := live.decide(seen, now)
+	if errors.Is(err, backlog.ErrExhausted) {
+		s.CountRefusal("queues")
+	}
 	if err != nil {
 		err = live.hinted(err, seen.Latest.Hint)
 		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)

@@ -42,6 +42,8 @@ type world struct {
 	registry *prometheus.Registry
 	conn     *grpc.ClientConn
 	client   pb.ExternalScalerClient
+	// dial opens one more connection to the gRPC port.
+	dial func() (net.Conn, error)
 }
 
 // observer gives the sampler the server's shape.
@@ -79,7 +81,7 @@ func inWorld(t *testing.T, options server.Options, test func(world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.conn, w.client = conn, pb.NewExternalScalerClient(conn)
+		w.conn, w.client, w.dial = conn, pb.NewExternalScalerClient(conn), listener.Dial
 		test(w)
 		if err := conn.Close(); err != nil {
 			t.Error(err)

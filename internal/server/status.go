@@ -27,7 +27,7 @@ func code(err error) codes.Code {
 		return codes.InvalidArgument
 	case errors.Is(err, trigger.ErrDenied):
 		return codes.PermissionDenied
-	case errors.Is(err, errQuota):
+	case errors.Is(err, errQuota), errors.Is(err, backlog.ErrExhausted):
 		return codes.ResourceExhausted
 	case errors.Is(err, policy.ErrMissing):
 		return codes.NotFound

@@ -22,6 +22,8 @@ type liveTrigger struct {
 	// ref is what KEDA says of it. Requests share it; nobody changes it.
 	ref     *pb.ScaledObjectRef
 	trigger trigger.Trigger
+	// key is the hash of ref; set when the trigger is added.
+	key uint64
 
 	// asked is when KEDA asked last, in nanoseconds since 1970.
 	asked atomic.Int64
@@ -49,7 +51,7 @@ func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
 func (t *liveTrigger) interest() backlog.Interest {
 	p := &t.trigger.Policy
 	return backlog.Interest{
-		Connection: t.trigger.Connection, Query: t.trigger.Query, Window: p.Window(),
+		Connection: t.trigger.Connection, Namespace: t.ref.GetNamespace(), Query: t.trigger.Query, Window: p.Window(),
 		InUse: p.InUse(), Counters: p.Counters(), Parts: p.Parts(),
 	}
 }
@@ -111,6 +113,8 @@ type triggers struct {
 	seed  maphash.Seed
 	texts texts
 	quota *quota
+	// metadata limits that of all triggers of a namespace, in KiB.
+	metadata *quota
 
 	// mu guards what follows.
 	mu    sync.RWMutex
@@ -118,8 +122,8 @@ type triggers struct {
 	swept time.Time
 }
 
-func newTriggers(ttl time.Duration, q *quota) *triggers {
-	return &triggers{ttl: ttl, quota: q, seed: maphash.MakeSeed(), texts: texts{known: map[string]string{}}, live: map[uint64]*liveTrigger{}}
+func newTriggers(ttl time.Duration, q, metadata *quota) *triggers {
+	return &triggers{ttl: ttl, quota: q, metadata: metadata, seed: maphash.MakeSeed(), texts: texts{known: map[string]string{}}, live: map[uint64]*liveTrigger{}}
 }
 
 // find returns the trigger that ref describes, or nil, and notes that it was asked for.
@@ -147,25 +151,54 @@ func (t *triggers) adopt(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
 func (t *triggers) add(live *liveTrigger, now time.Time) error {
 	live.asked.Store(now.UnixNano())
 	key := t.hash(live.ref)
+	live.key = key
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if now.Sub(t.swept) >= t.ttl/4 {
 		t.sweep(now)
 	}
 	if before := t.live[key]; before != nil {
-		t.quota.release(before.ref.GetNamespace())
+		t.release(before)
 	}
 	delete(t.live, key)
-	err := t.quota.acquire(live.ref.GetNamespace())
+	err := t.acquire(live)
 	if err != nil && now.Sub(t.swept) >= sweepInterval {
 		t.sweep(now)
-		err = t.quota.acquire(live.ref.GetNamespace())
+		err = t.acquire(live)
 	}
 	if err != nil {
 		return err
 	}
 	t.live[key] = live
 	return nil
+}
+
+// acquire counts a trigger and its metadata. The error wraps errQuota.
+func (t *triggers) acquire(live *liveTrigger) error {
+	namespace := live.ref.GetNamespace()
+	if err := t.quota.acquire(namespace); err != nil {
+		return err
+	}
+	err := t.metadata.take(namespace, live.kibibytes())
+	if err != nil {
+		t.quota.release(namespace)
+	}
+	return err
+}
+
+// release counts a trigger no more.
+func (t *triggers) release(live *liveTrigger) {
+	t.quota.release(live.ref.GetNamespace())
+	t.metadata.give(live.ref.GetNamespace(), live.kibibytes())
+}
+
+// kibibytes is the length of the trigger's metadata, in KiB begun.
+func (t *liveTrigger) kibibytes() int {
+	size := 0
+	for key, value := range t.ref.GetScalerMetadata() {
+		size += len(key) + len(value)
+	}
+	return 1 + size/1024
 }
 
 // sweepInterval is how often a limit that is reached makes forgotten triggers be looked
@@ -179,7 +212,7 @@ func (t *triggers) sweep(now time.Time) {
 	maps.DeleteFunc(t.live, func(_ uint64, live *liveTrigger) bool {
 		forgotten := !live.wanted(now, t.ttl)
 		if forgotten {
-			t.quota.release(live.ref.GetNamespace())
+			t.release(live)
 		}
 		return forgotten
 	})
@@ -190,7 +223,7 @@ func (t *triggers) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, live := range t.live {
-		t.quota.release(live.ref.GetNamespace())
+		t.release(live)
 	}
 	clear(t.live)
 }

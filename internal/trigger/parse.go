@@ -44,7 +44,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 			ErrDenied, namespace, p.shown(keyConnection, name), p.suggest(name, visible, keyConnection), among(visible))
 	}
 	layout := p.layout(c.engines[connection.Engine])
-	t := Trigger{Connection: name, Exclusive: connection.Exclusive(), Policy: p.policy(layout), Query: p.query(layout)}
+	t := Trigger{Connection: name, Exclusive: connection.Exclusive(), Policy: p.policy(layout), Query: p.query(namespace, layout)}
 	p.checkSeveral(t, layout)
 	p.rejectRest(c.engines[connection.Engine], layout)
 	if len(p.faults) == 0 && layout.Check != nil {
@@ -138,7 +138,7 @@ func anyParameter(engine backlog.Engine) []backlog.Parameter {
 }
 
 // query reads the queue's name and the layout's own parameters.
-func (p *parser) query(layout backlog.Layout) backlog.Query {
+func (p *parser) query(namespace string, layout backlog.Layout) backlog.Query {
 	q := backlog.Query{Layout: layout.Name}
 	if layout.Name != "" {
 		if q.Queue = p.take(layout.Name); q.Queue == "" {
@@ -152,6 +152,9 @@ func (p *parser) query(layout backlog.Layout) backlog.Query {
 		}
 		// The text is made anew, so that blanks make no other query.
 		q.Queue = queues.String()
+		if queues.Several() {
+			q.Namespace = namespace
+		}
 	}
 	params := map[string]string{}
 	for _, parameter := range layout.Parameters {

@@ -71,7 +71,7 @@ func TestParse(t *testing.T) {
 			namespace: "shop",
 			metadata:  map[string]string{"connection": "orders", "list": "critical, tenant-* ,low,critical"},
 			want: trigger.Trigger{
-				Connection: "orders", Query: backlog.Query{Layout: "list", Queue: "critical,tenant-*,low"},
+				Connection: "orders", Query: backlog.Query{Layout: "list", Queue: "critical,tenant-*,low", Namespace: "shop"},
 				Policy: defaults(), MetricName: "list-critical-tenant---low-c13edfa6",
 			},
 		},
@@ -129,7 +129,7 @@ func TestParse(t *testing.T) {
 				"drainTime": "10s", "throughput": "2",
 			},
 			want: trigger.Trigger{
-				Connection: "orders", Query: backlog.Query{Layout: "many", Queue: "critical,tenant-*"},
+				Connection: "orders", Query: backlog.Query{Layout: "many", Queue: "critical,tenant-*", Namespace: "shop"},
 				Policy: policy.Spec{
 					Target: 20, DrainTime: 10 * time.Second, RateWindow: time.Minute, Count: policy.CountAll, Largest: true,
 					Weights: []policy.Weight{{Queues: "critical", Value: 3}, {Queues: `tenant-a\=b`, Value: 0.5}, {Queues: "*", Value: 2}},

@@ -248,4 +248,3 @@ func drawText(t *rapid.T) string {
 		}),
 	).Draw(t, "text")
 }
-

@@ -27,6 +27,8 @@ const (
 	findPage = 1000
 	// findMost is how many keys one search keeps.
 	findMost = 10000
+	// findMostInAll is how many keys all searches of a connection keep together.
+	findMostInAll = 100_000
 	// maxSearches is how many searches there may be on one connection: each goes through
 	// all keys.
 	maxSearches = 1000
@@ -56,6 +58,8 @@ type finder struct {
 // findings are what a search found last.
 type findings struct {
 	keys map[string]struct{}
+	// weight is what keys count for.
+	weight int
 	// revision counts the attempts that found other keys than the one before.
 	revision uint64
 	// complete says that there was a search that went through all keys.
@@ -75,6 +79,8 @@ type findings struct {
 	searched, since time.Time
 	// awaited says that the first read waits for the first attempt, although it is a hint.
 	awaited bool
+	// namespace is whose query asked first; empty for queries that all namespaces share.
+	namespace string
 	// hint says that nobody asks but to help people.
 	hint bool
 	// queries are to be read when something new is found; when each asked last.
@@ -103,11 +109,11 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 	if found != nil {
 		found.hint = found.hint && hint
 	}
-	if found == nil && len(f.searches) >= maxSearches {
+	if found == nil && f.full(q.Namespace, hint) {
 		return findings{err: errManySearches, failing: now}
 	}
 	if found == nil {
-		found = &findings{tried: make(chan struct{}), created: now, hint: hint, queries: make(map[backlog.Query]time.Time)}
+		found = &findings{tried: make(chan struct{}), created: now, hint: hint, namespace: q.Namespace, queries: make(map[backlog.Query]time.Time)}
 		f.searches[s] = found
 		f.hurry()
 	} else if !hint && !found.complete && found.err != nil {
@@ -117,8 +123,27 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 	return *found
 }
 
+// full reports whether there is no room for another search: a quarter of all is for one
+// namespace, and half of them for hints, which nothing waits for. mu is held.
+func (f *finder) full(namespace string, hint bool) bool {
+	if len(f.searches) >= maxSearches || hint && len(f.searches) >= maxSearches/2 {
+		return true
+	}
+	if namespace == "" {
+		return false
+	}
+	n := 0
+	for _, found := range f.searches {
+		if found.namespace == namespace {
+			n++
+		}
+	}
+	return n >= maxSearches/4
+}
+
 // errManySearches is a search beyond maxSearches.
-var errManySearches = fmt.Errorf("%w: %d patterns of names are searched on this connection already, want at most that many", backlog.ErrUnavailable, maxSearches)
+var errManySearches = fmt.Errorf("%w: as many patterns of names are searched on this connection as may be, %d of a namespace and %d in all",
+	backlog.ErrExhausted, maxSearches/4, maxSearches)
 
 // problem is why a finding is not good enough to say which queues there are; nil if it is.
 func (found findings) problem(now time.Time) error {
@@ -199,7 +224,7 @@ func (f *finder) run(ctx context.Context) {
 				f.settle(s, nil, false, refusal)
 				continue
 			}
-			keys, more, err := f.sweep(ctx, s)
+			keys, more, err := f.sweep(ctx, s, f.room(s))
 			if ctx.Err() != nil {
 				return
 			}
@@ -248,6 +273,7 @@ func (f *finder) settle(s search, keys map[string]struct{}, more bool, err error
 		if news || len(found.keys) != len(keys) {
 			found.revision++
 		}
+		found.weight = weigh(keys)
 		found.keys, found.more, found.complete, found.searched = keys, more, true, found.begun
 	} else if found.err == nil {
 		found.failing = time.Now()
@@ -271,23 +297,46 @@ func covers(all, some map[string]struct{}) bool {
 	return true
 }
 
-// sweep goes through the keys of all servers once.
-func (f *finder) sweep(ctx context.Context, s search) (keys map[string]struct{}, more bool, err error) {
+// room returns how many keys a search may keep, so that all of them keep no more than
+// findMostInAll. A long key counts as several.
+func (f *finder) room(s search) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	room := findMostInAll
+	for other, found := range f.searches {
+		if other != s {
+			room -= found.weight
+		}
+	}
+	return room
+}
+
+// errManyKeys is a search that finds more than is left of findMostInAll.
+var errManyKeys = fmt.Errorf("%w: the patterns of this connection match more than %d keys in all", backlog.ErrExhausted, findMostInAll)
+
+// sweep goes through the keys of all servers once. It keeps room keys at most.
+func (f *finder) sweep(ctx context.Context, s search, room int) (keys map[string]struct{}, more bool, err error) {
 	defer backlog.Contain(&err)
 	r, err := f.topology.current(ctx)
 	if err != nil {
 		return nil, false, err
 	}
 	keys = make(map[string]struct{})
+	sum := 0
 	for _, address := range r.addresses() {
 		cursor := "0"
 		for {
 			begin := time.Now()
-			cursor, err = f.page(ctx, r.nodes[address], s, cursor, keys)
+			var added int
+			cursor, added, err = f.page(ctx, r.nodes[address], s, cursor, keys)
 			if err != nil {
 				return nil, false, fmt.Errorf("look for keys that match %q: %w", s.match, err)
 			}
-			if len(keys) > findMost {
+			sum += added
+			switch {
+			case sum > min(room, 2*findMost):
+				return nil, false, errManyKeys
+			case len(keys) > findMost:
 				return keys, true, nil
 			}
 			if cursor == "0" {
@@ -299,30 +348,43 @@ func (f *finder) sweep(ctx context.Context, s search) (keys map[string]struct{},
 	return keys, false, nil
 }
 
-// page adds the keys of one answer, and returns where the next begins; "0" at the end.
-func (f *finder) page(ctx context.Context, n *node, s search, cursor string, keys map[string]struct{}) (string, error) {
+// weigh returns what keys count for.
+func weigh(keys map[string]struct{}) (sum int) {
+	for key := range keys {
+		sum += weight(key)
+	}
+	return sum
+}
+
+// page adds the keys of one answer. It returns where the next begins, "0" at the end, and
+// what the added keys count for.
+func (f *finder) page(ctx context.Context, n *node, s search, cursor string, keys map[string]struct{}) (next string, added int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, findPageTimeout)
 	defer cancel()
 	replies, err := n.do(ctx, []command{{args: []any{"SCAN", cursor, "MATCH", s.match, "COUNT", findPage, "TYPE", s.kind}}}, nil)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	answer, err := replies[0].list()
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if len(answer) != 2 {
-		return "", fmt.Errorf("%w: %d parts in an answer to SCAN", errReply, len(answer))
+		return "", 0, fmt.Errorf("%w: %d parts in an answer to SCAN", errReply, len(answer))
 	}
 	found, ok := answer[1].([]any)
-	next := text(answer[0])
+	next = text(answer[0])
 	if _, err := strconv.ParseUint(next, 10, 64); err != nil || !ok {
-		return "", fmt.Errorf("%w: an answer to SCAN without a cursor and keys", errReply)
+		return "", 0, fmt.Errorf("%w: an answer to SCAN without a cursor and keys", errReply)
 	}
-	for _, key := range found {
-		keys[text(key)] = struct{}{}
+	for _, one := range found {
+		key := text(one)
+		if _, twice := keys[key]; !twice {
+			keys[key] = struct{}{}
+			added += weight(key)
+		}
 	}
-	return next, nil
+	return next, added, nil
 }
 
 // rest waits for d or until ctx ends.

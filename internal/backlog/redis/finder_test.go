@@ -20,7 +20,7 @@ func TestSearchesAreBounded(t *testing.T) {
 			t.Fatalf("search %d: %v", i, err)
 		}
 	}
-	if err := f.ask(search{kind: "list", match: "more"}, backlog.Query{}, now).problem(now); !errors.Is(err, backlog.ErrUnavailable) {
+	if err := f.ask(search{kind: "list", match: "more"}, backlog.Query{}, now).problem(now); !errors.Is(err, backlog.ErrExhausted) {
 		t.Errorf("one more: %v", err)
 	}
 	if err := f.ask(search{kind: "list", match: "0"}, backlog.Query{}, now).err; err != nil {
@@ -32,6 +32,27 @@ func TestSearchesAreBounded(t *testing.T) {
 	}
 	if err := f.ask(search{kind: "list", match: "more"}, backlog.Query{}, later).err; err != nil {
 		t.Errorf("after the others were forgotten: %v", err)
+	}
+}
+
+// TestSearchesOfANamespaceAreBounded: the triggers of one namespace, and hints, leave room
+// for the searches of others.
+func TestSearchesOfANamespaceAreBounded(t *testing.T) {
+	t.Parallel()
+	f := newFinder(nil, newWakes())
+	now := time.Now()
+	refused := 0
+	for i := range maxSearches {
+		if f.ask(search{kind: "list", match: "shop" + strconv.Itoa(i)}, backlog.Query{Namespace: "shop"}, now).err != nil {
+			refused++
+		}
+		f.hint(search{kind: "list", match: "hint" + strconv.Itoa(i)}, backlog.Query{}, now)
+	}
+	if refused != maxSearches*3/4 || len(f.searches) > maxSearches/2+1 {
+		t.Errorf("%d searches of a namespace were refused, and there are %d", refused, len(f.searches))
+	}
+	if err := f.ask(search{kind: "list", match: "bank"}, backlog.Query{Namespace: "bank"}, now).err; err != nil {
+		t.Errorf("another namespace: %v", err)
 	}
 }
 

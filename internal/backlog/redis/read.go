@@ -96,7 +96,7 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	case err != nil:
 		return nil, &backlog.ReadError{Query: q, Connection: s.cfg.connection, Err: fmt.Errorf("%w: %w", backlog.ErrMismatch, err)}
 	case queues.Several():
-		return newSeveral(l, q, queues, s.finder), nil
+		return newSeveral(l, q, queues, s.finder, s.ledger), nil
 	default:
 		search := keySearch{finder: s.finder, query: q}
 		q.Queue = backlog.Unescape(queues.String())
@@ -232,6 +232,12 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 			return true, true
 		}
 		s.fail(j, err, results)
+		return false, false
+	}
+	if j.from == j.to && b.err != nil {
+		// It had nothing to ask, such as a pattern that no queue matches; what it knows by
+		// others is not more certain than what these read.
+		s.fail(j, b.err, results)
 		return false, false
 	}
 	replies := b.replies[j.from:j.to]

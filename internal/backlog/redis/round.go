@@ -94,7 +94,11 @@ func (r *round) outcome(replies []reply, now time.Time) outcome {
 			t.reading, t.done = o.reading, true
 		}
 	}
-	if r.include(now) || waiting {
+	more := r.include(now)
+	if err := r.several.exceeded(); err != nil {
+		return fail(err)
+	}
+	if more || waiting {
 		return outcome{next: r}
 	}
 	return done(r.reading(now))

@@ -16,6 +16,9 @@ const (
 	// last found or had work: in most layouts an empty queue leaves no trace, and it is
 	// woken only while it is read.
 	severalLife = time.Hour
+	// severalRetry is how long a trigger of which there are too many queues is refused
+	// before its queues are counted again.
+	severalRetry = 30 * time.Second
 )
 
 // several is the first step of reading several queues of one layout: all of them in
@@ -26,7 +29,15 @@ type several struct {
 	patterns []string
 	discovery
 	finder *finder
+	ledger *ledger
 
+	// names are those that a person named, and read is when they were read last.
+	names []string
+	read  time.Time
+	// over is why the queues are more than may be read; nil if they are not. Until retry
+	// they are not counted again: that would cost as much as reading them.
+	over  error
+	retry time.Time
 	// queues are those that are read, by their names.
 	queues map[string]*oneOf
 	// order are the same: those that a person named, as they were written, then those
@@ -52,14 +63,14 @@ type oneOf struct {
 	seen  time.Time
 }
 
-func newSeveral(l layout, q backlog.Query, queues backlog.Queues, f *finder) *several {
-	s := &several{layout: l, query: q, finder: f, queues: make(map[string]*oneOf)}
+func newSeveral(l layout, q backlog.Query, queues backlog.Queues, f *finder, all *ledger) *several {
+	s := &several{layout: l, query: q, finder: f, ledger: all, queues: make(map[string]*oneOf)}
 	for _, name := range queues {
 		if backlog.IsPattern(name) {
 			s.patterns = append(s.patterns, name)
 			continue
 		}
-		s.add(backlog.Unescape(name), time.Time{}).named = true
+		s.names = append(s.names, backlog.Unescape(name))
 	}
 	if len(s.patterns) > 0 {
 		s.discovery = l.discover(q.Params)
@@ -76,6 +87,10 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 			s.more = true
 			return nil
 		}
+		if s.over != nil || !s.ledger.take(s, queue, now) {
+			s.exceed(now)
+			return nil
+		}
 		q := s.query
 		q.Queue = queue
 		one = &oneOf{queue: queue, first: s.layout.prepare(q, keySearch{finder: s.finder, query: s.query})}
@@ -85,6 +100,32 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 	}
 	one.seen = now
 	return one
+}
+
+// drop forgets all queues, which makes room for those of other triggers. The next read
+// begins with none.
+func (s *several) drop() {
+	for queue := range s.queues {
+		s.ledger.give(s, queue)
+	}
+	delete(s.ledger.members, s)
+	clear(s.queues)
+	s.order, s.grown = nil, true
+}
+
+// exceed notes that there are too many queues.
+func (s *several) exceed(now time.Time) {
+	if s.over == nil {
+		s.over, s.retry = errManyQueues(s.query.Namespace), now.Add(severalRetry)
+	}
+}
+
+// exceeded returns why the queues are more than may be read, and then forgets them.
+func (s *several) exceeded() error {
+	if s.over != nil && len(s.order) > 0 {
+		s.drop()
+	}
+	return s.over
 }
 
 // matches tells whether a queue matches any of the patterns.
@@ -101,13 +142,30 @@ func (s *several) grew() bool {
 
 // look takes over what the finder has found, and forgets what was not seen for long.
 func (s *several) look(now time.Time) {
-	s.problem, s.more = nil, false
+	if s.read = now; s.over != nil && now.Before(s.retry) {
+		return
+	}
+	s.problem, s.more, s.over = nil, false, nil
+	if len(s.order) == 0 && !s.ledger.fits(s, s.names, now) {
+		s.exceed(now)
+		return
+	}
+	if len(s.order) == 0 {
+		for _, name := range s.names {
+			if one := s.add(name, now); one != nil {
+				one.named = true
+			}
+		}
+	}
 	for _, t := range s.traces {
 		for _, pattern := range s.patterns {
 			found := s.finder.ask(t.search(pattern), s.query, now)
 			s.more = s.more || found.more
 			s.problem = cmp.Or(s.problem, found.problem(now))
 			for key := range found.keys {
+				if s.over != nil {
+					return
+				}
 				if queue, is := t.queue(key); is && backlog.Match(pattern, queue) {
 					s.add(queue, now)
 				}
@@ -118,6 +176,7 @@ func (s *several) look(now time.Time) {
 		gone := !one.named && now.Sub(one.seen) > severalLife
 		if gone {
 			delete(s.queues, one.queue)
+			s.ledger.give(s, one.queue)
 			s.grown = true
 		}
 		return gone
@@ -141,6 +200,9 @@ var errNotSearched = fmt.Errorf("%w: the keys of the server have not been gone t
 
 func (s *several) commands(dst []command, now time.Time) []command {
 	s.look(now)
+	if s.exceeded() != nil {
+		return dst
+	}
 	if s.registry != nil {
 		for _, set := range s.registry.sets {
 			dst = append(dst, command{key: set, class: 's', args: []any{"SRANDMEMBER", set, severalMost}})
@@ -157,8 +219,8 @@ func (s *several) commands(dst []command, now time.Time) []command {
 }
 
 func (s *several) outcome(replies []reply, now time.Time) outcome {
-	if s.problem != nil {
-		return fail(s.problem)
+	if err := cmp.Or(s.over, s.problem); err != nil {
+		return fail(err)
 	}
 	if s.registry != nil {
 		c := &counts{replies: replies}

@@ -21,6 +21,7 @@ type source struct {
 	wakes    *wakes
 	topology *topology
 	finder   *finder
+	ledger   *ledger
 	scout    *scout // nil for a single server
 	// buffer, replies, jobs and results hold those of a read; they belong to the goroutine
 	// that reads.
@@ -54,7 +55,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 
 // openWith returns a source for settings that are ready for use.
 func openWith(ctx context.Context, cfg *config, log *slog.Logger) (*source, error) {
-	s := &source{cfg: cfg, layouts: make(map[string]layout), watch: newWatchlist(), wakes: newWakes()}
+	s := &source{cfg: cfg, layouts: make(map[string]layout), watch: newWatchlist(), wakes: newWakes(), ledger: newLedger()}
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}

@@ -206,6 +206,9 @@ func (w *watchlist) sweep(now time.Time) (unused []string) {
 		}
 		delete(w.plans, q)
 		p.forgotten = true
+		if s, ok := p.first.(*several); ok {
+			s.drop()
+		}
 		for _, key := range p.keys {
 			if w.leave(p, key) {
 				unused = append(unused, key)

@@ -5,6 +5,7 @@ package inspector
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -20,8 +21,13 @@ import (
 
 // A Server knows the triggers.
 type Server interface {
-	// Accounts tells of the triggers of the ScaledObjects that wanted chooses.
+	// Accounts returns the triggers of the ScaledObjects that wanted chooses.
 	Accounts(now time.Time, wanted func(namespace, scaledObject string) bool) []server.Account
+	// EachAccount yields the same ones, each without what complete adds to it.
+	EachAccount(now time.Time, wanted func(namespace, scaledObject string) bool,
+		yield func(key uint64, a *server.Account, complete func()) bool)
+	// CountRefusal counts a call that is refused because a limit is reached, by its kind.
+	CountRefusal(kind string)
 }
 
 // Connections know the connections.
@@ -37,18 +43,21 @@ type Inspector struct {
 	server      Server
 	connections Connections
 	fault       func() error
+	// slots bounds the calls that look at all triggers, and watchers those that go on.
+	slots    chan struct{}
+	watchers atomic.Int32
 }
 
 // New returns an Inspector of what server and connections know. fault returns what
 // is wrong with the configuration file, nil if it is in force.
 func New(known Server, connections Connections, fault func() error) *Inspector {
-	return &Inspector{server: known, connections: connections, fault: fault}
+	return &Inspector{server: known, connections: connections, fault: fault, slots: make(chan struct{}, maxCalls)}
 }
 
 // NewGRPC returns a gRPC server that serves the Inspector and reflection, and
-// nothing else.
-func NewGRPC(i *Inspector) *grpc.Server {
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest), grpc.MaxHeaderListSize(maxRequest), grpc.UnaryInterceptor(presentUnary), grpc.StreamInterceptor(presentStream))
+// nothing else. guards bound what its clients hold open.
+func NewGRPC(i *Inspector, guards ...grpc.ServerOption) *grpc.Server {
+	g := grpc.NewServer(append(guards, grpc.MaxRecvMsgSize(maxRequest), grpc.UnaryInterceptor(presentUnary), grpc.ChainStreamInterceptor(presentStream, server.Briefly))...)
 	pb.RegisterInspectorServiceServer(g, i)
 	reflection.Register(g)
 	return g
@@ -57,17 +66,27 @@ func NewGRPC(i *Inspector) *grpc.Server {
 const (
 	// maxRequest bounds a request, and its headers, in bytes: it holds three names.
 	maxRequest = 1 << 16
-	// watchInterval is how often the triggers are looked at while somebody watches.
-	watchInterval = 500 * time.Millisecond
-	// heartbeat is after how long whoever watches is told that nothing has changed.
-	heartbeat = 2 * time.Second
-	// batch is how many triggers go into one message of a stream, to keep it far below
-	// the 4 MiB that gRPC clients take by default.
-	batch = 200
+	// maxCalls is how many calls that look at all triggers work at a time; others wait.
+	maxCalls = 4
 )
 
+// enter waits for a slot. The error is a status.
+func (i *Inspector) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case i.slots <- struct{}{}:
+		return func() { <-i.slots }, nil
+	case <-ctx.Done():
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+}
+
 // ListTriggers names the triggers.
-func (i *Inspector) ListTriggers(_ context.Context, request *pb.ListTriggersRequest) (*pb.ListTriggersResponse, error) {
+func (i *Inspector) ListTriggers(ctx context.Context, request *pb.ListTriggersRequest) (*pb.ListTriggersResponse, error) {
+	leave, err := i.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	response := &pb.ListTriggersResponse{}
 	for _, a := range i.server.Accounts(time.Now(), of(request.GetNamespace())) {
 		response.Triggers = append(response.Triggers, triggerMessage(a))
@@ -81,7 +100,12 @@ func of(namespace string) func(string, string) bool {
 }
 
 // Explain tells all about the triggers of one ScaledObject.
-func (i *Inspector) Explain(_ context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error) {
+func (i *Inspector) Explain(ctx context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error) {
+	leave, err := i.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	now := time.Now()
 	accounts := i.server.Accounts(now, func(namespace, name string) bool {
 		return namespace == request.GetNamespace() && name == request.GetScaledObject()
@@ -108,69 +132,4 @@ func (i *Inspector) Explain(_ context.Context, request *pb.ExplainRequest) (*pb.
 		response.Explanations = append(response.Explanations, i.explain(a, now))
 	}
 	return response, nil
-}
-
-// WatchDecisions sends all triggers and then those whose decision changes, until
-// the client goes.
-func (i *Inspector) WatchDecisions(request *pb.WatchDecisionsRequest, stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse]) error {
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	told := map[string]sight{}
-	var sent time.Time
-	for {
-		now := time.Now()
-		changed, gone := i.changes(told, i.server.Accounts(now, of(request.GetNamespace())), now)
-		if len(changed) > 0 || len(gone) > 0 || now.Sub(sent) >= heartbeat {
-			sent = now
-			if err := send(stream, now, changed, gone); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-ticker.C:
-		case <-stream.Context().Done():
-			return status.FromContextError(stream.Context().Err()).Err()
-		}
-	}
-}
-
-// send sends what is new, in messages of at most batch triggers. The last one says
-// that it is complete.
-func send(
-	stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse], now time.Time, changed []*pb.Explanation, gone []*pb.Trigger,
-) error {
-	for {
-		n := min(batch, len(changed))
-		response := &pb.WatchDecisionsResponse{At: timestamppb.New(now), Changed: changed[:n], Complete: n == len(changed)}
-		if response.GetComplete() {
-			response.Gone = gone
-		}
-		if err := stream.Send(response); err != nil {
-			return err
-		}
-		if changed = changed[n:]; len(changed) == 0 {
-			return nil
-		}
-	}
-}
-
-// changes returns what differs from what was told, and notes it as told.
-func (i *Inspector) changes(told map[string]sight, accounts []server.Account, now time.Time) (changed []*pb.Explanation, gone []*pb.Trigger) {
-	known := map[string]bool{}
-	for _, a := range accounts {
-		known[a.ID] = true
-		seen := look(a)
-		if before, ok := told[a.ID]; ok && before.state == seen.state {
-			continue
-		}
-		told[a.ID] = seen
-		changed = append(changed, i.explain(a, now))
-	}
-	for id, seen := range told {
-		if !known[id] {
-			gone = append(gone, seen.trigger)
-			delete(told, id)
-		}
-	}
-	return changed, gone
 }

@@ -166,35 +166,3 @@ func count(c backlog.Count) *int64 {
 
 // seconds is an age. Clocks of engines may be ahead of ours.
 func seconds(d time.Duration) float64 { return max(0, d.Seconds()) }
-
-// A sight is what somebody who watches was told of a trigger.
-type sight struct {
-	trigger *pb.Trigger
-	state   state
-}
-
-// A state is what counts as a change: everything but ages.
-type state struct {
-	value, target        float64
-	active, armed        bool
-	ready, due           int64
-	inFlight             backlog.Count
-	reasons, trouble     string
-	streams              int
-	refused, unavailable bool
-}
-
-func look(a server.Account) sight {
-	s := state{
-		value: a.Decision.Value, target: a.Decision.Target, active: a.Decision.Active, armed: a.Seen.Armed,
-		ready: a.Seen.Latest.Ready, due: a.Seen.Latest.Due, inFlight: a.Seen.Latest.InFlight,
-		streams: a.Streams, refused: a.Refused, unavailable: a.Err != nil,
-	}
-	for _, step := range a.Decision.Steps {
-		s.reasons += string(step.Reason) + " "
-	}
-	if p := problem(a); p != nil {
-		s.trouble = p.GetReason() + p.GetCode()
-	}
-	return sight{trigger: triggerMessage(a), state: s}
-}

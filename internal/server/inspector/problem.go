@@ -25,7 +25,7 @@ func problem(a server.Account) *pb.Problem {
 	if a.Err == nil && a.Seen.Err == nil {
 		return nil
 	}
-	p := &pb.Problem{Reason: reason(a), Code: a.Code, Since: moment(a.Seen.FailingSince)}
+	p := &pb.Problem{Reason: reason(&a), Code: a.Code, Since: moment(a.Seen.FailingSince)}
 	if a.Refused {
 		p.Since = moment(a.RefusedSince)
 	}
@@ -48,7 +48,7 @@ func problem(a server.Account) *pb.Problem {
 }
 
 // reason is a stable word for a problem.
-func reason(a server.Account) string {
+func reason(a *server.Account) string {
 	switch {
 	case a.Refused && a.Code == codes.PermissionDenied.String():
 		return reasonNotAvailable
@@ -82,6 +82,8 @@ func advice(reason string) string {
 		return "Give the user of the connection the rights that docs/configuration.md lists, or correct the password; \"scaler check\" tries it."
 	case backlog.Reason(backlog.ErrPartial):
 		return "A part of the engine does not answer: see whether all its nodes run."
+	case backlog.Reason(backlog.ErrExhausted):
+		return "Let the triggers of the namespace name fewer queues, or give it a connection of its own."
 	case backlog.Reason(backlog.ErrUnavailable):
 		return "See whether the server runs and can be reached from the scaler; \"scaler check\" tries it. Nothing has to be done here when it is back."
 	default:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/server"
 	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
 )
 
@@ -18,11 +19,13 @@ const few = 10
 func (i *Inspector) unknown(now time.Time, request *pb.ExplainRequest) string {
 	wanted := request.GetNamespace() + "/" + request.GetScaledObject()
 	var all, near, beside []string
-	for _, a := range i.server.Accounts(now, of("")) {
+	known := map[string]bool{}
+	i.server.EachAccount(now, of(""), func(_ uint64, a *server.Account, _ func()) bool {
 		name := a.Namespace + "/" + a.ScaledObject
-		if slices.Contains(all, name) {
-			continue
+		if known[name] {
+			return true
 		}
+		known[name] = true
 		all = append(all, name)
 		if a.ScaledObject == request.GetScaledObject() {
 			near = append(near, name)
@@ -30,7 +33,11 @@ func (i *Inspector) unknown(now time.Time, request *pb.ExplainRequest) string {
 		if a.Namespace == request.GetNamespace() {
 			beside = append(beside, name)
 		}
-	}
+		return true
+	})
+	slices.Sort(all)
+	slices.Sort(near)
+	slices.Sort(beside)
 	if name := spelling.Nearest(wanted, all); name != "" && !slices.Contains(near, name) {
 		near = append([]string{name}, near...)
 	}

@@ -1,0 +1,263 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// The limits of half-open requests: those that have begun and not ended yet. gRPC calls no
+// handler and no interceptor before the message of a request is there, so nothing else
+// would bound how many wait for it, for how long, and how much of it is kept meanwhile.
+// KEDA sends its requests whole: one is half-open for microseconds.
+const (
+	// requestTimeout is how long a request may take to end.
+	requestTimeout = 10 * time.Second
+	// maxHalfOpen is how many one connection may have, and maxHalfOpenInAll all of them
+	// together. Each takes some 12 KiB.
+	maxHalfOpen      = 1000
+	maxHalfOpenInAll = 4000
+	// maxHalfOpenBytes is how much of them one connection may have sent, and
+	// maxHalfOpenBytesInAll all of them together.
+	maxHalfOpenBytes      = 16 << 20
+	maxHalfOpenBytesInAll = 32 << 20
+	// spare is the part of its own limits that a connection has although all of them
+	// together are at theirs, so that a flood on one does not end the others.
+	spare = 16
+)
+
+// Why a connection is closed.
+var (
+	errHalfOpen      = errors.New("too many requests of this client have begun and not ended")
+	errHalfOpenBytes = errors.New("the requests of this client that have begun and not ended are too large")
+	errRequestLate   = errors.New("a request of this client has not ended in time")
+)
+
+// halfOpen limits the half-open requests of all connections of a server. It is the
+// TransportCredentials of the server, because these see each connection first, and behind TLS.
+// A connection beyond a limit is closed, with all its streams.
+type halfOpen struct {
+	credentials.TransportCredentials
+
+	// refusals counts the connections that were closed.
+	refusals        prometheus.Counter
+	requests, bytes atomic.Int64
+}
+
+// newHalfOpen returns the limits for connections that creds shake hands with; nil is plain
+// text.
+func newHalfOpen(creds credentials.TransportCredentials, refusals prometheus.Counter) *halfOpen {
+	if creds == nil {
+		creds = insecure.NewCredentials()
+	}
+	return &halfOpen{TransportCredentials: creds, refusals: refusals}
+}
+
+// ServerHandshake makes the connection one whose requests are counted.
+func (h *halfOpen) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, auth, err := h.TransportCredentials.ServerHandshake(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &halfOpenConn{Conn: conn, limits: h, open: map[uint32]int64{}}
+	c.in.skip = len(clientPreface)
+	return c, auth, nil
+}
+
+// Clone returns the same limits: a server has one.
+func (h *halfOpen) Clone() credentials.TransportCredentials { return h }
+
+// The parts of HTTP/2 that are needed to see where requests begin and end:
+// https://www.rfc-editor.org/rfc/rfc9113#section-4.1
+const (
+	clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+	frameHeader                       = 9
+	frameData, frameHeaders, frameRST = 0x0, 0x1, 0x3
+	flagEndStream                     = 0x1
+)
+
+// frames finds the headers of frames in a stream of bytes.
+type frames struct {
+	// skip is how many bytes are left until the next header.
+	skip   int
+	header [frameHeader]byte
+	filled int
+}
+
+// each calls do for each header that ends in data.
+func (f *frames) each(data []byte, do func(kind, flags byte, stream uint32, length int)) {
+	for len(data) > 0 {
+		if f.skip > 0 {
+			n := min(f.skip, len(data))
+			f.skip -= n
+			data = data[n:]
+			continue
+		}
+		n := copy(f.header[f.filled:], data)
+		f.filled += n
+		data = data[n:]
+		if f.filled < frameHeader {
+			return
+		}
+		f.filled = 0
+		first := binary.BigEndian.Uint32(f.header[:4])
+		f.skip = int(first >> 8)
+		do(byte(first), f.header[4], binary.BigEndian.Uint32(f.header[5:])&(1<<31-1), f.skip)
+	}
+}
+
+// A halfOpenConn follows the frames of a connection, in both directions.
+type halfOpenConn struct {
+	net.Conn
+
+	limits *halfOpen
+	// in is of the goroutine that reads, out of the one that writes.
+	in, out frames
+
+	// mu guards what follows. It is a leaf.
+	mu sync.Mutex
+	// open are the half-open requests: how many bytes of each have come, by its stream.
+	open  map[uint32]int64
+	bytes int64
+	// timer runs while there was a half-open request since it was set; began is the first
+	// stream after that.
+	timer *time.Timer
+	began uint32
+	err   error
+}
+
+// Read closes the connection if what it read is beyond a limit.
+func (c *halfOpenConn) Read(data []byte) (int, error) {
+	n, err := c.Conn.Read(data)
+	if n == 0 {
+		return n, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.in.each(data[:n], c.received)
+	if c.err == nil {
+		c.err = c.excess()
+		if c.err != nil {
+			c.limits.refusals.Inc()
+		}
+	}
+	if c.err != nil {
+		return 0, c.err
+	}
+	return n, err
+}
+
+// received takes in the header of a frame from the client. mu is held.
+func (c *halfOpenConn) received(kind, flags byte, stream uint32, length int) {
+	switch {
+	case kind == frameRST, kind == frameHeaders && flags&flagEndStream != 0, kind == frameData && flags&flagEndStream != 0:
+		c.settle(stream)
+	case kind == frameHeaders:
+		c.begin(stream)
+	case kind == frameData:
+		if before, ok := c.open[stream]; ok {
+			c.open[stream] = before + int64(length)
+			c.bytes += int64(length)
+			c.limits.bytes.Add(int64(length))
+		}
+	}
+}
+
+// begin notes a request that has begun. mu is held.
+func (c *halfOpenConn) begin(stream uint32) {
+	if _, twice := c.open[stream]; twice || c.open == nil {
+		return
+	}
+	c.open[stream] = 0
+	c.limits.requests.Add(1)
+	if c.timer == nil {
+		c.began = stream
+		c.timer = time.AfterFunc(requestTimeout, c.late)
+	}
+}
+
+// settle forgets a request that has ended, however. mu is held.
+func (c *halfOpenConn) settle(stream uint32) {
+	bytes, ok := c.open[stream]
+	if !ok {
+		return
+	}
+	delete(c.open, stream)
+	c.bytes -= bytes
+	c.limits.bytes.Add(-bytes)
+	c.limits.requests.Add(-1)
+}
+
+// excess returns which limit is exceeded; nil if none is. mu is held.
+func (c *halfOpenConn) excess() error {
+	n := len(c.open)
+	switch {
+	case n > maxHalfOpen, n > maxHalfOpen/spare && c.limits.requests.Load() > maxHalfOpenInAll:
+		return errHalfOpen
+	case c.bytes > maxHalfOpenBytes, c.bytes > maxHalfOpenBytes/spare && c.limits.bytes.Load() > maxHalfOpenBytesInAll:
+		return errHalfOpenBytes
+	default:
+		return nil
+	}
+}
+
+// late closes the connection if a request has been half-open since the timer was set, and
+// else sets it again for those that have begun since. So a request is late after
+// requestTimeout at the soonest and twice that at the latest.
+func (c *halfOpenConn) late() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = nil
+	if c.err != nil || len(c.open) == 0 {
+		return
+	}
+	newest, late := uint32(0), false
+	for stream := range c.open {
+		newest = max(newest, stream)
+		late = late || stream <= c.began
+	}
+	if !late {
+		c.began = newest
+		c.timer = time.AfterFunc(requestTimeout, c.late)
+		return
+	}
+	c.err = errRequestLate
+	c.limits.refusals.Inc()
+	_ = c.Conn.Close() // the server that reads finds out
+}
+
+// Write follows what the server says: a request that it has answered is not half-open any
+// more, although its client may never end it.
+func (c *halfOpenConn) Write(data []byte) (int, error) {
+	c.mu.Lock()
+	c.out.each(data, func(kind, flags byte, stream uint32, _ int) {
+		if kind == frameRST || flags&flagEndStream != 0 && (kind == frameHeaders || kind == frameData) {
+			c.settle(stream)
+		}
+	})
+	c.mu.Unlock()
+	return c.Conn.Write(data)
+}
+
+// Close forgets all requests of the connection.
+func (c *halfOpenConn) Close() error {
+	c.mu.Lock()
+	for stream := range c.open {
+		c.settle(stream)
+	}
+	c.open = nil
+	if c.timer != nil {
+		c.timer.Stop()
+		c.timer = nil
+	}
+	c.mu.Unlock()
+	return c.Conn.Close()
+}
