@@ -1,0 +1,215 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/soak/stage"
+)
+
+// The documented bounds, as docs/operations.md has them.
+const (
+	// maxStaleness is that of all triggers.
+	maxStaleness = 10 * time.Second
+	// activeInterval is how often a queue with work is read. One that is idle is read at
+	// once when it changes.
+	activeInterval = time.Second
+	// safetyInterval is how often an idle queue is confirmed.
+	safetyInterval = 10 * time.Second
+	// readTimeouts is for how long a silent server is not noticed.
+	readTimeouts = 4 * time.Second
+	// slack is what a read, a call and their goroutines may take on a machine that is not
+	// busy.
+	slack = 1500 * time.Millisecond
+
+	// fresh is how old a reading is at most while all is as it should be, and old how old
+	// one is that is reported at any time.
+	fresh = activeInterval + slack
+	old   = max(maxStaleness, safetyInterval) + readTimeouts + slack
+)
+
+// callTimeout bounds a call. The scaler answers from memory.
+const callTimeout = 5 * time.Second
+
+// A watch asks about one trigger as KEDA does, and holds each answer against what the
+// queue truly held.
+type watch struct {
+	*run
+	topology string
+	queue    *stage.Queue
+	ref      *pb.ScaledObjectRef
+
+	// mu guards what the stream has told.
+	mu     sync.Mutex
+	open   bool
+	opened time.Time
+	active bool
+}
+
+func newWatch(r *run, topology string, q *stage.Queue) *watch {
+	metadata := map[string]string{"connection": q.Connection, "target": "1", "maxStaleness": maxStaleness.String()}
+	for k, v := range q.Metadata {
+		metadata[k] = v
+	}
+	return &watch{run: r, topology: topology, queue: q, ref: &pb.ScaledObjectRef{Name: q.Connection + "." + q.Name, Namespace: namespace, ScalerMetadata: metadata}}
+}
+
+// namespace is that of all triggers.
+const namespace = "soak"
+
+// poll asks until ctx ends.
+func (w *watch) poll(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		w.ask(ctx)
+		timer.Reset(200*time.Millisecond + rand.N(200*time.Millisecond))
+	}
+}
+
+func (w *watch) ask(ctx context.Context) {
+	// It ends with the call, not with the run: its answer counts.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	began := time.Now()
+	metrics, err := w.client.GetMetrics(ctx, &pb.GetMetricsRequest{ScaledObjectRef: w.ref})
+	answered := time.Now()
+	if w.errorIsRight(began, answered, "GetMetrics", err) {
+		value := metrics.GetMetricValues()[0].GetMetricValueFloat()
+		w.checkValue(began, answered, int64(value))
+	}
+	began = time.Now()
+	activity, err := w.client.IsActive(ctx, w.ref)
+	answered = time.Now()
+	if w.errorIsRight(began, answered, "IsActive", err) {
+		w.checkActive(began, answered, "IsActive", activity.GetResult())
+	}
+	w.checkStream(time.Now())
+}
+
+// errorIsRight holds an error against the promise, and reports whether there is none.
+func (w *watch) errorIsRight(began, ended time.Time, call string, err error) (ok bool) {
+	calm, _ := w.window(began, ended)
+	w.tally.answer(calm, err)
+	switch {
+	case err == nil:
+		return true
+	case calm:
+		w.violate(w, Available, ended, fmt.Sprintf("%s: %v, although nothing is wrong", call, err))
+	case status.Code(err) != codes.Unavailable:
+		w.violate(w, Available, ended, fmt.Sprintf("%s: %v, want Unavailable", call, err))
+	}
+	return false
+}
+
+// window reports whether all has been as it should be for long enough at the time of an
+// answer, and returns since when the queue may have held what the answer says.
+func (w *watch) window(began, ended time.Time) (calm bool, since time.Time) {
+	extra := w.stalls.within(ended.Add(-30*time.Second), ended)
+	calm = w.troubles.calm(w.topology, w.queue, began, extra) && w.troubles.calm(w.topology, w.queue, ended, extra)
+	if calm {
+		return true, began.Add(-fresh - w.queue.Late - extra)
+	}
+	return false, began.Add(-old - extra)
+}
+
+func (w *watch) checkValue(began, ended time.Time, value int64) {
+	calm, since := w.window(began, ended)
+	lo, hi := w.queue.History.Bounds(since, ended)
+	w.tally.value(calm, lo == hi)
+	if lo <= value && value <= hi {
+		return
+	}
+	invariant := Reading
+	if value < lo && !calm {
+		invariant = Understated
+	}
+	w.violate(w, invariant, ended, fmt.Sprintf("GetMetrics: %d; in the last %s it held %s", value, ended.Sub(since).Round(time.Millisecond), between(lo, hi)))
+}
+
+func (w *watch) checkActive(began, ended time.Time, call string, active bool) {
+	calm, since := w.window(began, ended)
+	lo, hi := w.queue.History.Bounds(since, ended)
+	held := fmt.Sprintf("; in the last %s it held %s", ended.Sub(since).Round(time.Millisecond), between(lo, hi))
+	switch {
+	case !active && lo > 0 && calm:
+		w.violate(w, Announced, ended, call+": inactive"+held)
+	case !active && lo > 0:
+		w.violate(w, Understated, ended, call+": inactive"+held)
+	case active && hi == 0:
+		w.violate(w, Idle, ended, call+": active"+held)
+	}
+}
+
+// checkStream holds what the stream has told last against what the queue held. While a
+// queue cannot be read a stream tells nothing.
+func (w *watch) checkStream(now time.Time) {
+	if calm, since := w.window(now, now); calm {
+		w.mu.Lock()
+		open, opened, active := w.open, w.opened, w.active
+		w.mu.Unlock()
+		// It speaks as soon as it is open.
+		if !open && opened.Before(since) {
+			w.violate(w, Announced, now, "StreamIsActive: there is no stream, although nothing is wrong")
+		}
+		if open && opened.Before(since) {
+			w.checkActive(now, now, "StreamIsActive", active)
+		}
+	}
+}
+
+// stream holds a stream until ctx ends, as KEDA does.
+func (w *watch) stream(ctx context.Context) {
+	for ctx.Err() == nil {
+		stream, err := w.client.StreamIsActive(ctx, w.ref)
+		for err == nil {
+			var response *pb.IsActiveResponse
+			if response, err = stream.Recv(); err == nil {
+				w.told(response.GetResult(), time.Now())
+			}
+		}
+		w.mu.Lock()
+		if w.open {
+			w.open, w.opened = false, time.Now()
+		}
+		w.mu.Unlock()
+		if ctx.Err() == nil && !errors.Is(err, io.EOF) && status.Code(err) != codes.Unavailable {
+			w.violate(w, Available, time.Now(), fmt.Sprintf("StreamIsActive: %v", err))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+func (w *watch) told(active bool, at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.open {
+		w.opened = at
+	}
+	w.open, w.active = true, active
+	w.tally.told()
+}
+
+func between(lo, hi int64) string {
+	if lo == hi {
+		return fmt.Sprint(lo)
+	}
+	return fmt.Sprintf("%d to %d", lo, hi)
+}
