@@ -190,9 +190,8 @@ func (r *run) suffer(ctx context.Context, step plan.Step, faults []plan.Fault, m
 	tr := &trouble{topology: step.Topology, fault: find(faults, step.Fault)}
 	r.troubles.begin(tr, time.Now())
 	r.tally.faults.Add(1)
-	mu.Lock()
-	began := cause()
-	mu.Unlock()
+	var began stage.Trouble
+	locked(mu, func() { began = cause() })
 	r.troubles.note(func() { tr.text, tr.hits, tr.caused = began.Text, began.Hits, time.Now() })
 	r.print(fmt.Sprintf("%9.3fs  %s: %s %s, for %s\n", r.offset().Seconds(), step.Topology, step.Fault, began.Text, step.For))
 	if began.End == nil {
@@ -201,12 +200,18 @@ func (r *run) suffer(ctx context.Context, step plan.Step, faults []plan.Fault, m
 	}
 	r.sleep(ctx, step.For)
 	r.troubles.note(func() { tr.ending = time.Now() })
-	mu.Lock()
-	began.End()
-	mu.Unlock()
+	locked(mu, began.End)
 	r.troubles.note(func() { tr.ended = time.Now() })
 	r.print(fmt.Sprintf("%9.3fs  %s: end of %s\n", r.offset().Seconds(), step.Topology, step.Fault))
 	r.troubles.forget(time.Now().Add(-10 * time.Minute))
+}
+
+// locked calls do with the lock held. A server that does not do what it is asked to ends
+// the goroutine, and with it the faults of its topology.
+func locked(mu *sync.Mutex, do func()) {
+	mu.Lock()
+	defer mu.Unlock()
+	do()
 }
 
 func find(faults []plan.Fault, name string) plan.Fault {

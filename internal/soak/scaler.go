@@ -35,7 +35,7 @@ const (
 )
 
 func scalerShape() plan.Shape {
-	return plan.Shape{Topology: scalerTopology, Faults: []plan.Fault{
+	return plan.Shape{Topology: scalerTopology, Pause: 20 * time.Second, Faults: []plan.Fault{
 		// The file is looked at each second, and counts when two looks agree. All
 		// connections are opened again.
 		{Name: renameClients, Weight: 2, Settle: 8 * time.Second},

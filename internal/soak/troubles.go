@@ -65,6 +65,16 @@ func (ts *troubles) calm(topology string, q *stage.Queue, at time.Time, extra ti
 	})
 }
 
+// raised reports whether a fault lets what was known before count at a moment.
+func (ts *troubles) raised(topology string, at time.Time, extra time.Duration) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	return slices.ContainsFunc(ts.all, func(t *trouble) bool {
+		return t.topology == topology && t.fault.Replaces && !at.Before(t.began) &&
+			(t.ended.IsZero() || at.Before(t.ended.Add(t.fault.Settle+maxStaleness+extra)))
+	})
+}
+
 // over reports whether no fault is in force.
 func (ts *troubles) over() bool {
 	ts.mu.Lock()

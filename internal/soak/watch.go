@@ -103,7 +103,7 @@ func (w *watch) ask(ctx context.Context) {
 
 // errorIsRight holds an error against the promise, and reports whether there is none.
 func (w *watch) errorIsRight(began, ended time.Time, call string, err error) (ok bool) {
-	calm, _ := w.window(began, ended)
+	calm := w.bounds(began, ended).calm
 	w.tally.answer(calm, err)
 	switch {
 	case err == nil:
@@ -116,57 +116,73 @@ func (w *watch) errorIsRight(began, ended time.Time, call string, err error) (ok
 	return false
 }
 
-// window reports whether all has been as it should be for long enough at the time of an
-// answer, and returns since when the queue may have held what the answer says.
-func (w *watch) window(began, ended time.Time) (calm bool, since time.Time) {
+// bounds is what an answer is held against.
+type bounds struct {
+	// calm says that all has been as it should be for long enough.
+	calm bool
+	// since is from when on the queue may have held what the answer says, and until the
+	// answer came.
+	since, until time.Time
+	// lo and hi are what it held in between.
+	lo, hi int64
+}
+
+func (b bounds) String() string {
+	return fmt.Sprintf("in the last %s it held %s", b.until.Sub(b.since).Round(time.Millisecond), between(b.lo, b.hi))
+}
+
+// bounds returns what an answer to a call is held against.
+func (w *watch) bounds(began, ended time.Time) bounds {
 	extra := w.stalls.within(ended.Add(-30*time.Second), ended)
-	calm = w.troubles.calm(w.topology, w.queue, began, extra) && w.troubles.calm(w.topology, w.queue, ended, extra)
-	if calm {
-		return true, began.Add(-fresh - w.queue.Late - extra)
+	b := bounds{since: began.Add(-old - extra), until: ended}
+	longest := b.since
+	if w.troubles.calm(w.topology, w.queue, began, extra) && w.troubles.calm(w.topology, w.queue, ended, extra) {
+		b.calm, b.since = true, began.Add(-fresh-w.queue.Late-extra)
 	}
-	return false, began.Add(-old - extra)
+	b.lo, b.hi = w.queue.History.Bounds(b.since, ended)
+	if w.troubles.raised(w.topology, ended, extra) {
+		_, b.hi = w.queue.History.Bounds(longest, ended)
+	}
+	return b
 }
 
 func (w *watch) checkValue(began, ended time.Time, value int64) {
-	calm, since := w.window(began, ended)
-	lo, hi := w.queue.History.Bounds(since, ended)
-	w.tally.value(calm, lo == hi)
-	if lo <= value && value <= hi {
+	b := w.bounds(began, ended)
+	w.tally.value(b.calm, b.lo == b.hi)
+	if b.lo <= value && value <= b.hi || value > b.hi && b.hi > 0 && w.queue.AtMost {
 		return
 	}
 	invariant := Reading
-	if value < lo && !calm {
+	if value < b.lo && !b.calm {
 		invariant = Understated
 	}
-	w.violate(w, invariant, ended, fmt.Sprintf("GetMetrics: %d; in the last %s it held %s", value, ended.Sub(since).Round(time.Millisecond), between(lo, hi)))
+	w.violate(w, invariant, ended, fmt.Sprintf("GetMetrics: %d; %s", value, b))
 }
 
 func (w *watch) checkActive(began, ended time.Time, call string, active bool) {
-	calm, since := w.window(began, ended)
-	lo, hi := w.queue.History.Bounds(since, ended)
-	held := fmt.Sprintf("; in the last %s it held %s", ended.Sub(since).Round(time.Millisecond), between(lo, hi))
+	b := w.bounds(began, ended)
 	switch {
-	case !active && lo > 0 && calm:
-		w.violate(w, Announced, ended, call+": inactive"+held)
-	case !active && lo > 0:
-		w.violate(w, Understated, ended, call+": inactive"+held)
-	case active && hi == 0:
-		w.violate(w, Idle, ended, call+": active"+held)
+	case !active && b.lo > 0 && b.calm:
+		w.violate(w, Announced, ended, fmt.Sprintf("%s: inactive; %s", call, b))
+	case !active && b.lo > 0:
+		w.violate(w, Understated, ended, fmt.Sprintf("%s: inactive; %s", call, b))
+	case active && b.hi == 0:
+		w.violate(w, Idle, ended, fmt.Sprintf("%s: active; %s", call, b))
 	}
 }
 
 // checkStream holds what the stream has told last against what the queue held. While a
 // queue cannot be read a stream tells nothing.
 func (w *watch) checkStream(now time.Time) {
-	if calm, since := w.window(now, now); calm {
+	if b := w.bounds(now, now); b.calm {
 		w.mu.Lock()
 		open, opened, active := w.open, w.opened, w.active
 		w.mu.Unlock()
 		// It speaks as soon as it is open.
-		if !open && opened.Before(since) {
+		if !open && opened.Before(b.since) {
 			w.violate(w, Announced, now, "StreamIsActive: there is no stream, although nothing is wrong")
 		}
-		if open && opened.Before(since) {
+		if open && opened.Before(b.since) {
 			w.checkActive(now, now, "StreamIsActive", active)
 		}
 	}

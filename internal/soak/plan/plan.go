@@ -16,6 +16,8 @@ type Shape struct {
 	Topology string
 	Queues   []Queue
 	Faults   []Fault
+	// Pause is how much more time than usual there is between two faults.
+	Pause time.Duration
 }
 
 // A Queue is one that is written.
@@ -36,8 +38,9 @@ type Fault struct {
 	Settle time.Duration
 	// Lasting says that all is as it should be while it lasts too.
 	Lasting bool
-	// Stops says that nothing can be written while it lasts.
-	Stops bool
+	// Replaces says that another server answers afterwards, or that this one may have lost
+	// data: what was known before may count for longer.
+	Replaces bool
 }
 
 // A Step is something that is done at a time.
@@ -99,11 +102,11 @@ func faults(r *rand.Rand, length time.Duration, shape Shape) (steps []Step) {
 			return steps
 		}
 		steps = append(steps, step)
-		if r.IntN(5) == 0 {
+		if shape.Pause == 0 && r.IntN(5) == 0 {
 			at += between(r, 500*time.Millisecond, 3*time.Second)
 			continue
 		}
-		at += fault.Settle + between(r, 3*time.Second, 7*time.Second)
+		at += fault.Settle + shape.Pause + between(r, 3*time.Second, 9*time.Second)
 	}
 }
 

@@ -27,12 +27,11 @@ const masters = 3
 func clusterFaults() []plan.Fault {
 	return []plan.Fault{
 		{Name: freezeMaster, Weight: 4, Least: 500 * time.Millisecond, Most: 12 * time.Second, Settle: recovery},
-		{Name: failover, Weight: 4, Least: 500 * time.Millisecond, Most: 8 * time.Second, Settle: maxStaleness + recovery},
-		{Name: handover, Weight: 3, Settle: maxStaleness + recovery},
+		{Name: failover, Weight: 4, Least: 500 * time.Millisecond, Most: 8 * time.Second, Settle: recovery, Replaces: true},
+		{Name: handover, Weight: 3, Settle: recovery, Replaces: true},
 		{Name: freezeReplica, Weight: 1, Least: 2 * time.Second, Most: 8 * time.Second, Settle: 3 * time.Second, Lasting: true},
-		// Another node has other data, so what was known before counts for a while.
-		{Name: migrate, Weight: 5, Settle: 5 * time.Second},
-		{Name: guest, Weight: 5, Least: 8 * time.Second, Most: 15 * time.Second, Settle: 8 * time.Second, Lasting: true},
+		{Name: migrate, Weight: 5, Settle: 5 * time.Second, Replaces: true},
+		{Name: guest, Weight: 5, Least: 8 * time.Second, Most: 15 * time.Second, Settle: 8 * time.Second, Lasting: true, Replaces: true},
 	}
 }
 
@@ -47,7 +46,7 @@ func Cluster() stage.Topology {
 			options := []redistest.Option{redistest.WithVersion(v), redistest.WithConfig(userLine())}
 			c := &cluster{nodes: redistest.StartCluster(t, masters, 1, options...), owners: map[int64]int{}, slots: map[string]int64{}}
 			c.guest = redistest.Start(t, append(options, redistest.WithConfig("cluster-enabled yes", "cluster-node-timeout 3600000", "cluster-require-full-coverage no"))...)
-			c.common = newCommon(t, name, name+" on "+v.Name, func(key string) *redis.Client { return c.writer(c.nodes.Masters[c.owner(key)]) })
+			c.common = newCommon(t, name, v, func(key string) *redis.Client { return c.writer(c.nodes.Masters[c.owner(key)]) })
 			c.servers = c.all
 			for _, q := range c.queues {
 				for _, key := range q.heads() {
@@ -208,9 +207,9 @@ func line(s, of *redistest.Server) string {
 func (c *cluster) move(t testing.TB, choice uint64, n, to int) string {
 	t.Helper()
 	var moved []string
-	for i := range n {
-		q := c.queues[(int(choice%97)+i*7)%len(c.queues)]
-		if c.owner(q.keys[0]) == to {
+	for i := range c.queues {
+		q := c.queues[(int(choice%97)+i)%len(c.queues)]
+		if len(moved) == n || c.owner(q.keys[0]) == to {
 			continue
 		}
 		c.nodes.Move(t, q.keys[0], to)

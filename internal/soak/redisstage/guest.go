@@ -23,8 +23,7 @@ func (c *cluster) invite(t testing.TB, choice uint64) stage.Trouble {
 	t.Helper()
 	g, m := c.guest, c.nodes
 	g.Restart()
-	g.Do("FLUSHALL")
-	g.Do("CLUSTER", "RESET", "HARD")
+	reset(g)
 	g.Do("ACL", "SETUSER", scalerUser, "resetpass", ">"+password(c.number))
 	host, port := address(g)
 	m.Masters[0].Do("CLUSTER", "MEET", host, port)
@@ -34,7 +33,8 @@ func (c *cluster) invite(t testing.TB, choice uint64) stage.Trouble {
 				return false
 			}
 		}
-		return true
+		info, _ := g.Do("CLUSTER", "INFO").(string)
+		return strings.Contains(info, "cluster_state:ok")
 	})
 	m.Masters = append(m.Masters, g)
 	text := c.move(t, choice, 5, masters)
@@ -57,8 +57,7 @@ func (c *cluster) dismiss(t testing.TB, way int) {
 		s.Do("CLUSTER", "FORGET", id)
 	}
 	if way == leaveAlone || way == leaveKilled {
-		g.Do("FLUSHALL")
-		g.Do("CLUSTER", "RESET", "HARD")
+		reset(g)
 	}
 	switch way {
 	case leaveKilled, leaveUnaware:
@@ -66,4 +65,13 @@ func (c *cluster) dismiss(t testing.TB, way int) {
 	case leaveFrozen:
 		g.Freeze()
 	}
+}
+
+// reset makes a server a cluster of its own without slots and data. One that has lost its
+// last slot has become a replica by itself.
+func reset(s *redistest.Server) {
+	if isMaster(s) {
+		s.Do("FLUSHALL")
+	}
+	s.Do("CLUSTER", "RESET", "HARD")
 }

@@ -63,7 +63,7 @@ func streamGroupLayout(name, kind, group string, more map[string]string) layout 
 		metadata[k] = v
 	}
 	return layout{
-		name: name, metadata: metadata, keys: []string{key},
+		name: name, metadata: metadata, keys: []string{key}, group: true,
 		add: func(id string) []command {
 			return []command{{"XGROUP", "CREATE", key, group, "0", "MKSTREAM"}, {"XADD", key, id + "-1", "job", id}}
 		},

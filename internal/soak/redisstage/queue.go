@@ -50,6 +50,9 @@ type layout struct {
 	register command
 	// shrunk is for how long one message more may be reported after the queue shrank.
 	shrunk time.Duration
+	// group says that it is a stream with a consumer group, and atMost that what is reported
+	// of it may be too high.
+	group, atMost bool
 	// spread says that reading it takes keys of other slots of a cluster too.
 	spread bool
 }
@@ -97,7 +100,7 @@ func newQueue(l layout, client func(key string) *redis.Client) *queue {
 
 // staged returns the queue as one connection of the scaler reads it.
 func (q *queue) staged(connection string) *stage.Queue {
-	return &stage.Queue{Name: q.name, Connection: connection, Metadata: q.metadata, History: q.history, Write: q.write}
+	return &stage.Queue{Name: q.name, Connection: connection, Metadata: q.metadata, AtMost: q.atMost, History: q.history, Write: q.write}
 }
 
 // apart is how far apart two writes of one queue are at least. The scaler reads a queue in
@@ -286,9 +289,9 @@ func (q *queue) empty(ctx context.Context) bool {
 
 // emptied notes that the queue is being emptied, and returns what notes that it is empty.
 func (q *queue) emptied(at time.Time) (done func(time.Time)) {
-	done = q.history.Empty(at)
+	empty := q.history.Empty(at)
 	return func(at time.Time) {
-		done(at)
+		empty(at)
 		if q.shrunk > 0 {
 			q.history.Allow(at, at.Add(q.shrunk), 1)
 		}

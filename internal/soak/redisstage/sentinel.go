@@ -25,9 +25,9 @@ const (
 func sentinelFaults() []plan.Fault {
 	return []plan.Fault{
 		{Name: freezeMaster, Weight: 3, Least: 500 * time.Millisecond, Most: 12 * time.Second, Settle: recovery},
-		{Name: failover, Weight: 4, Least: 500 * time.Millisecond, Most: 8 * time.Second, Settle: maxStaleness + recovery},
-		{Name: frozenFailover, Weight: 3, Least: 500 * time.Millisecond, Most: 8 * time.Second, Settle: maxStaleness + recovery},
-		{Name: handover, Weight: 3, Settle: maxStaleness + recovery},
+		{Name: failover, Weight: 4, Least: 500 * time.Millisecond, Most: 8 * time.Second, Settle: recovery, Replaces: true},
+		{Name: frozenFailover, Weight: 3, Least: 500 * time.Millisecond, Most: 8 * time.Second, Settle: recovery, Replaces: true},
+		{Name: handover, Weight: 3, Settle: recovery, Replaces: true},
 		{Name: freezeReplica, Weight: 1, Least: 2 * time.Second, Most: 8 * time.Second, Settle: 3 * time.Second, Lasting: true},
 		{Name: freezeSentinel, Weight: 2, Least: 2 * time.Second, Most: 8 * time.Second, Settle: 3 * time.Second, Lasting: true},
 	}
@@ -43,7 +43,7 @@ func Sentinel() stage.Topology {
 			v := version(t, seed)
 			s := &sentinel{group: redistest.StartSentinel(t, redistest.WithVersion(v), redistest.WithConfig(userLine()))}
 			s.master = s.group.Servers[0]
-			s.common = newCommon(t, name, name+" on "+v.Name, func(string) *redis.Client { return s.writer(s.master) })
+			s.common = newCommon(t, name, v, func(string) *redis.Client { return s.writer(s.master) })
 			s.servers = func() []*redistest.Server { return s.group.Servers }
 			return s
 		},

@@ -29,8 +29,8 @@ const (
 func singleFaults() []plan.Fault {
 	return []plan.Fault{
 		{Name: freeze, Weight: 4, Least: 500 * time.Millisecond, Most: 14 * time.Second, Settle: recovery},
-		{Name: kill, Weight: 4, Least: 100 * time.Millisecond, Most: 14 * time.Second, Settle: recovery},
-		{Name: wipe, Weight: 3, Least: 100 * time.Millisecond, Most: 6 * time.Second, Settle: maxStaleness + recovery},
+		{Name: kill, Weight: 4, Least: 100 * time.Millisecond, Most: 14 * time.Second, Settle: recovery, Replaces: true},
+		{Name: wipe, Weight: 3, Least: 100 * time.Millisecond, Most: 6 * time.Second, Settle: recovery, Replaces: true},
 		{Name: cut, Weight: 2, Settle: 5 * time.Second},
 		{Name: Refused, Weight: 3, Least: 200 * time.Millisecond, Most: 14 * time.Second, Settle: recovery},
 		{Name: blackHole, Weight: 3, Least: 500 * time.Millisecond, Most: 14 * time.Second, Settle: recovery},
@@ -39,9 +39,6 @@ func singleFaults() []plan.Fault {
 		{Name: slow, Weight: 2, Least: 3 * time.Second, Most: 8 * time.Second, Settle: 5 * time.Second},
 	}
 }
-
-// maxStaleness is that of the triggers of a soak.
-const maxStaleness = 10 * time.Second
 
 // Single is one server behind a proxy, with a connection for each way to notice changes.
 func Single() stage.Topology {
@@ -53,7 +50,7 @@ func Single() stage.Topology {
 			v := version(t, seed)
 			s := &single{server: redistest.Start(t, redistest.WithVersion(v), redistest.WithAppendOnly(), redistest.WithConfig(userLine(), "notify-keyspace-events KA"))}
 			s.proxy = backlogtest.NewProxy(t, s.server.Addr())
-			s.common = newCommon(t, name, name+" on "+v.Name, func(string) *redis.Client { return s.writer(s.server) })
+			s.common = newCommon(t, name, v, func(string) *redis.Client { return s.writer(s.server) })
 			s.servers = func() []*redistest.Server { return []*redistest.Server{s.server} }
 			for _, q := range s.queues {
 				if slices.Contains([]string{"list", "plain", "set", "asynq", "bullmq", "group"}, q.name) {

@@ -55,6 +55,9 @@ type Queue struct {
 	Metadata   map[string]string
 	// Late is how much later than others a change may be noticed, as documented.
 	Late time.Duration
+	// AtMost says that what is reported may be more than there is, as documented, but not
+	// if there is nothing.
+	AtMost bool
 	// History is what it truly held.
 	History *oracle.History
 	// Write writes n messages in one of the ways of the shape. It returns false if there
