@@ -69,7 +69,7 @@ func (r *run) settled(ctx context.Context) level {
 // checkLeaks waits until the level is that of the start again.
 func (r *run) checkLeaks(ctx context.Context, start level) {
 	var now level
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); ctx.Err() == nil && time.Now().Before(deadline); {
 		ok := false
 		if now, ok = r.measure(ctx); ok && now.within(start) {
 			r.print(fmt.Sprintf("level: at the start %s; at the end %s\n", start, now))
@@ -80,6 +80,9 @@ func (r *run) checkLeaks(ctx context.Context, start level) {
 			return
 		case <-time.After(time.Second):
 		}
+	}
+	if ctx.Err() != nil {
+		return
 	}
 	r.violateAll(Leak, "scaler", fmt.Sprintf("at the start %s; a minute after the end %s", start, now))
 }

@@ -118,6 +118,9 @@ func (r *run) violate(w *watch, invariant Invariant, at time.Time, text string) 
 	if !r.report.add(v, w.topology) {
 		return
 	}
+	if r.options.Until != nil && r.options.Until(v) {
+		r.end()
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nVIOLATION (seed %d)\n%s\n\nfaults:\n%s\nthe queue held:\n%s\nexplain:\n%s\n", r.report.seed, v,
 		r.troubles.lines(6, r.report.start()), w.queue.History.Text(at.Add(-old), at, r.report.start()), r.explain(w.ref.GetName()))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,6 +31,8 @@ type Options struct {
 	Engines []backlog.Engine
 	// WithoutScalerFaults leaves the configuration of the scaler as it is.
 	WithoutScalerFaults bool
+	// Until ends the run early, when it returns true for a violation; nil never does.
+	Until func(Violation) bool
 	// Out gets the seed, each fault and what was found.
 	Out io.Writer
 }
@@ -63,6 +66,8 @@ type run struct {
 	troubles *troubles
 	report   *report
 	tally    *tally
+	// end ends the run early.
+	end      func()
 	log      *logCounter
 	printing sync.Mutex
 	app      *app.App
@@ -84,6 +89,9 @@ func Run(t testing.TB, o Options) []Violation {
 	r.print(fmt.Sprintf("soak: seed %d, for %s\n", o.Seed, o.For))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	defer cancel()
+	performing, end := context.WithCancel(ctx)
+	defer end()
+	r.end = end
 	var measuring sync.WaitGroup
 	measuring.Go(func() { r.stalls.run(ctx) })
 	defer measuring.Wait()
@@ -95,8 +103,8 @@ func Run(t testing.TB, o Options) []Violation {
 	defer stopWatching()
 	start := r.settled(ctx)
 	r.report.setZero(time.Now())
-	r.perform(ctx, t)
-	r.checkLeaks(ctx, start)
+	r.perform(performing, t)
+	r.checkLeaks(performing, start)
 	stopWatching()
 	r.conclude()
 	return r.report.all()
@@ -119,6 +127,9 @@ func (r *run) watchAll(ctx context.Context) (stop func()) {
 	r.troubles.begin(began, time.Now())
 	for _, s := range r.brokers {
 		for _, q := range s.broker.Queues() {
+			if !slices.ContainsFunc(s.topology.Shape.Queues, func(p plan.Queue) bool { return p.Name == q.Name }) {
+				continue
+			}
 			w := newWatch(r, s.topology.Shape.Topology, q)
 			r.watches = append(r.watches, w)
 			watching.Go(func() { w.poll(ctx) })
@@ -162,7 +173,9 @@ func (r *run) write(ctx context.Context, s *started, steps []plan.Step) {
 		if step.Topology != s.topology.Shape.Topology || step.Queue == "" {
 			continue
 		}
-		r.sleepUntil(ctx, step.At)
+		if r.sleepUntil(ctx, step.At); ctx.Err() != nil {
+			return
+		}
 		s.mu.Lock()
 		if r.offset() < step.At+late && queues[step.Queue].Write(ctx, step.Write, step.N) {
 			r.tally.writes.Add(1)
@@ -186,7 +199,9 @@ func (r *run) disturb(ctx context.Context, t testing.TB, s *started, steps []pla
 // suffer causes a fault, waits as long as it lasts, and ends it. Writes wait meanwhile
 // for the lock.
 func (r *run) suffer(ctx context.Context, step plan.Step, faults []plan.Fault, mu *sync.Mutex, cause func() stage.Trouble) {
-	r.sleepUntil(ctx, step.At)
+	if r.sleepUntil(ctx, step.At); ctx.Err() != nil {
+		return
+	}
 	tr := &trouble{topology: step.Topology, fault: find(faults, step.Fault)}
 	r.troubles.begin(tr, time.Now())
 	r.tally.faults.Add(1)

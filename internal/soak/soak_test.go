@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 func TestSoak(t *testing.T) {
 	if *length == 0 {
 		t.Parallel()
-		found(t, short(t, engines.All()))
+		found(t, short(t, engines.All(), 26*time.Second, nil))
 		return
 	}
 	o := soak.Options{Seed: *seed, For: *length, Engines: engines.All(), Out: os.Stdout}
@@ -70,16 +70,16 @@ func found(t *testing.T, violations []soak.Violation) {
 }
 
 // short is a short run on one server, with short faults.
-func short(t *testing.T, all []backlog.Engine) []soak.Violation {
+func short(t *testing.T, all []backlog.Engine, length time.Duration, until func(soak.Violation) bool) []soak.Violation {
 	t.Helper()
 	single := redisstage.Single()
-	single.Queues = single.Queues[:4]
+	single.Queues = single.Queues[:8]
 	single.Faults = []plan.Fault{
 		{Name: redisstage.Refused, Weight: 1, Least: 2 * time.Second, Most: 3 * time.Second, Settle: 8 * time.Second},
 	}
 	return soak.Run(t, soak.Options{
-		Seed: 3, For: 26 * time.Second, Topologies: []stage.Topology{single}, Engines: all,
-		WithoutScalerFaults: true, Out: testOutput{t},
+		Seed: 3, For: length, Topologies: []stage.Topology{single}, Engines: all,
+		WithoutScalerFaults: true, Until: until, Out: testOutput{t},
 	})
 }
 
@@ -99,8 +99,10 @@ func TestMutantsAreFound(t *testing.T) {
 			for i := range all {
 				all[i] = c.mutate(all[i])
 			}
-			violations := short(t, all)
-			if !slices.ContainsFunc(violations, func(v soak.Violation) bool { return v.Invariant == c.want }) {
+			// It ends as soon as the mutant is found.
+			wanted := func(v soak.Violation) bool { return v.Invariant == c.want }
+			violations := short(t, all, 2*time.Minute, wanted)
+			if !slices.ContainsFunc(violations, wanted) {
 				t.Errorf("found %v, want a violation of %q", violations, c.want)
 			}
 		})

@@ -22,16 +22,35 @@ type trouble struct {
 	began, caused, ending, ended time.Time
 }
 
-// disturbs reports whether readings at a moment may suffer, if all takes longer than
-// usual by extra.
-func (t *trouble) disturbs(at time.Time, extra time.Duration) bool {
-	during := func(from, to time.Time) bool {
-		return !at.Before(from) && (to.IsZero() || at.Before(to.Add(t.fault.Settle+extra)))
+// A span is a time in which readings may suffer. Without an end it lasts.
+type span struct{ from, to time.Time }
+
+func (s span) has(at time.Time) bool {
+	return !at.Before(s.from) && (s.to.IsZero() || at.Before(s.to))
+}
+
+// spans are the times in which readings may suffer. What settles takes longer by what the
+// machine lost meanwhile.
+func (t *trouble) spans(lost func(from, to time.Time) time.Duration) []span {
+	until := func(at time.Time) time.Time {
+		if at.IsZero() {
+			return at
+		}
+		settled := at.Add(t.fault.Settle)
+		// What is lost while it waits for what was lost counts too.
+		for range 3 {
+			settled = at.Add(t.fault.Settle + lost(at, settled))
+		}
+		return settled
 	}
 	if !t.fault.Lasting {
-		return during(t.began, t.ended)
+		return []span{{t.began, until(t.ended)}}
 	}
-	return during(t.began, t.caused) || !t.ending.IsZero() && during(t.ending, t.ended)
+	all := []span{{t.began, until(t.caused)}}
+	if !t.ending.IsZero() {
+		all = append(all, span{t.ending, until(t.ended)})
+	}
+	return all
 }
 
 // troubles are the faults of a run, in order. It is safe for concurrent use.
@@ -55,31 +74,38 @@ func (ts *troubles) note(change func()) {
 	change()
 }
 
-// calm reports whether no fault disturbs a queue of a topology at a moment. Faults of the
-// scaler itself disturb all.
-func (ts *troubles) calm(topology string, q *stage.Queue, at time.Time, extra time.Duration) bool {
+// disturbed returns since when faults have disturbed a queue without a break; false if none
+// does at the moment. Faults of the scaler itself disturb all queues.
+func (ts *troubles) disturbed(topology string, q *stage.Queue, at time.Time, lost func(from, to time.Time) time.Duration) (since time.Time, is bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	return !slices.ContainsFunc(ts.all, func(t *trouble) bool {
-		return (t.topology == topology || t.topology == scalerTopology) && t.disturbs(at, extra) && (q == nil || t.hits == nil || t.hits(q))
-	})
+	since = at
+	for again := true; again; {
+		again = false
+		for _, t := range ts.all {
+			if t.topology != topology && t.topology != scalerTopology || t.hits != nil && !t.hits(q) {
+				continue
+			}
+			for _, s := range t.spans(lost) {
+				if s.has(since) && (s.from.Before(since) || !is) {
+					since, is, again = s.from, true, true
+				}
+			}
+		}
+	}
+	return since, is
 }
 
 // raised reports whether a fault lets what was known before count at a moment.
-func (ts *troubles) raised(topology string, at time.Time, extra time.Duration) bool {
+func (ts *troubles) raised(topology string, at time.Time, lost func(from, to time.Time) time.Duration) bool {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	return slices.ContainsFunc(ts.all, func(t *trouble) bool {
-		return t.topology == topology && t.fault.Replaces && !at.Before(t.began) &&
-			(t.ended.IsZero() || at.Before(t.ended.Add(t.fault.Settle+maxStaleness+extra)))
+		if t.topology != topology || !t.fault.Replaces || at.Before(t.began) {
+			return false
+		}
+		return t.ended.IsZero() || at.Before(t.ended.Add(t.fault.Settle+maxStaleness+lost(t.ended, at)))
 	})
-}
-
-// over reports whether no fault is in force.
-func (ts *troubles) over() bool {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	return !slices.ContainsFunc(ts.all, func(t *trouble) bool { return t.ended.IsZero() })
 }
 
 // last returns the name of the last fault of a topology before a moment.

@@ -37,8 +37,9 @@ const (
 	old   = max(maxStaleness, safetyInterval) + readTimeouts + slack
 )
 
-// callTimeout bounds a call. The scaler answers from memory.
-const callTimeout = 5 * time.Second
+// callTime is how long a call takes at most. The scaler answers from memory, but for the
+// first time. callTimeout ends one that takes far longer.
+const callTime, callTimeout = 5 * time.Second, time.Minute
 
 // A watch asks about one trigger as KEDA does, and holds each answer against what the
 // queue truly held.
@@ -103,6 +104,9 @@ func (w *watch) ask(ctx context.Context) {
 
 // errorIsRight holds an error against the promise, and reports whether there is none.
 func (w *watch) errorIsRight(began, ended time.Time, call string, err error) (ok bool) {
+	if took := ended.Sub(began); took > callTime+stallFactor*w.stalls.lost(began, ended) {
+		w.violate(w, Available, ended, fmt.Sprintf("%s took %s", call, took))
+	}
 	calm := w.bounds(began, ended).calm
 	w.tally.answer(calm, err)
 	switch {
@@ -132,16 +136,28 @@ func (b bounds) String() string {
 }
 
 // bounds returns what an answer to a call is held against.
+//
+// While all is as it should be, a reading is from within the last second. While a queue
+// cannot be read, the last reading is from a second before that began, or later. A reading
+// that is older than maxStaleness is not reported.
 func (w *watch) bounds(began, ended time.Time) bounds {
-	extra := w.stalls.within(ended.Add(-30*time.Second), ended)
-	b := bounds{since: began.Add(-old - extra), until: ended}
-	longest := b.since
-	if w.troubles.calm(w.topology, w.queue, began, extra) && w.troubles.calm(w.topology, w.queue, ended, extra) {
-		b.calm, b.since = true, began.Add(-fresh-w.queue.Late-extra)
+	recent := fresh + w.queue.Late + stallFactor*w.stalls.lost(began.Add(-2*fresh), ended)
+	longest := old + stallFactor*w.stalls.lost(began.Add(-old), ended)
+	b := bounds{since: began.Add(-recent), until: ended}
+	// A fault may have begun or ended while the call was under way.
+	for _, at := range []time.Time{began, ended} {
+		since, is := w.troubles.disturbed(w.topology, w.queue, at, w.stalls.lost)
+		if since = since.Add(-recent); is && since.Before(b.since) {
+			b.since = since
+		}
+		b.calm = !is && (at.Equal(began) || b.calm)
+	}
+	if oldest := began.Add(-longest); b.since.Before(oldest) {
+		b.since = oldest
 	}
 	b.lo, b.hi = w.queue.History.Bounds(b.since, ended)
-	if w.troubles.raised(w.topology, ended, extra) {
-		_, b.hi = w.queue.History.Bounds(longest, ended)
+	if w.troubles.raised(w.topology, ended, w.stalls.lost) {
+		_, b.hi = w.queue.History.Bounds(began.Add(-longest), ended)
 	}
 	return b
 }

@@ -13,9 +13,9 @@ import (
 func Zero(engine backlog.Engine) backlog.Engine {
 	return mutate(engine, func(s backlog.Source) backlog.Source {
 		if waker, ok := s.(backlog.Confirmer); ok {
-			return zeroConfirmer{waker, zero{s}}
+			return zeroConfirmer{waker, newZero(s)}
 		}
-		return zero{s}
+		return newZero(s)
 	})
 }
 
@@ -44,16 +44,23 @@ func mutate(engine backlog.Engine, change func(backlog.Source) backlog.Source) b
 	return engine
 }
 
-// A zero answers zero for what could not be read.
-type zero struct{ backlog.Source }
+// A zero answers zero for what could not be read, as if the same server had answered.
+type zero struct {
+	backlog.Source
+	epochs map[backlog.Query]string
+}
+
+func newZero(s backlog.Source) zero { return zero{s, map[backlog.Query]string{}} }
 
 // Read implements backlog.Source.
 func (z zero) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
 	results := z.Source.Read(ctx, queries)
-	for i := range results {
-		if results[i].Err != nil {
-			results[i] = backlog.Result{Reading: backlog.Reading{At: time.Now(), Missing: true}}
+	for i, q := range queries {
+		if results[i].Err == nil {
+			z.epochs[q] = results[i].Reading.Epoch
+			continue
 		}
+		results[i] = backlog.Result{Reading: backlog.Reading{At: time.Now(), Missing: true, Epoch: z.epochs[q]}}
 	}
 	return results
 }

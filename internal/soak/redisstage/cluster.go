@@ -45,7 +45,11 @@ func Cluster() stage.Topology {
 			v := version(t, seed)
 			options := []redistest.Option{redistest.WithVersion(v), redistest.WithConfig(userLine())}
 			c := &cluster{nodes: redistest.StartCluster(t, masters, 1, options...), owners: map[int64]int{}, slots: map[string]int64{}}
-			c.guest = redistest.Start(t, append(options, redistest.WithConfig("cluster-enabled yes", "cluster-node-timeout 3600000", "cluster-require-full-coverage no"))...)
+			c.guest = redistest.Start(t, append(options, redistest.WithConfig(
+				"cluster-enabled yes", "cluster-node-timeout 3600000", "cluster-require-full-coverage no",
+				// It stays a master when it has lost its last slot.
+				"cluster-allow-replica-migration no",
+			))...)
 			c.common = newCommon(t, name, v, func(key string) *redis.Client { return c.writer(c.nodes.Masters[c.owner(key)]) })
 			c.servers = c.all
 			for _, q := range c.queues {

@@ -67,11 +67,8 @@ func (c *cluster) dismiss(t testing.TB, way int) {
 	}
 }
 
-// reset makes a server a cluster of its own without slots and data. One that has lost its
-// last slot has become a replica by itself.
+// reset makes a server a cluster of its own without slots and data.
 func reset(s *redistest.Server) {
-	if isMaster(s) {
-		s.Do("FLUSHALL")
-	}
+	s.Do("FLUSHALL")
 	s.Do("CLUSTER", "RESET", "HARD")
 }

@@ -59,7 +59,7 @@ type layout struct {
 
 // writes are those that the layout has, the frequent ones more than once.
 func (l layout) writes() []string {
-	all := []string{add, add, add, finish, finish, drain, drain}
+	all := []string{add, add, add, finish, finish, drain}
 	if l.take != nil {
 		all = append(all, take, take)
 	}
