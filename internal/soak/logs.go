@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,7 +13,7 @@ import (
 
 // maxLines is how many lines with the same message the log may have in a minute, of all
 // connections together.
-const maxLines = 200
+const maxLines = 100
 
 // A logCounter is a handler of logs that counts lines by message. It is safe for
 // concurrent use.
@@ -72,7 +73,7 @@ func (c *logCounts) Write(line []byte) (int, error) {
 	defer c.mu.Unlock()
 	c.tail = append(c.tail, string(line))
 	if len(c.tail) > 400 {
-		c.tail = append([]string(nil), c.tail[200:]...)
+		c.tail = slices.Clone(c.tail[200:])
 	}
 	return len(line), nil
 }
@@ -81,11 +82,7 @@ func (c *logCounts) Write(line []byte) (int, error) {
 func (c *logCounts) busiest() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make(map[string]int, len(c.most))
-	for message, n := range c.most {
-		all[message] = n
-	}
-	return all
+	return maps.Clone(c.most)
 }
 
 // summary lists the most lines of each message in a minute.

@@ -122,8 +122,8 @@ func (r *run) violate(w *watch, invariant Invariant, at time.Time, text string) 
 		r.end()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nVIOLATION (seed %d)\n%s\n\nfaults:\n%s\nthe queue held:\n%s\nexplain:\n%s\n", r.report.seed, v,
-		r.troubles.lines(6, r.report.start()), w.queue.History.Text(at.Add(-old), at, r.report.start()), r.explain(w.ref.GetName()))
+	fmt.Fprintf(&b, "\nVIOLATION (seed %d)\n%s\n\nfaults:\n%s\nthe queue held:\n%s\nexplain:\n%s\nlog:\n%s", r.report.seed, v,
+		r.troubles.lines(6, r.report.start()), w.queue.History.Text(at.Add(-old), at, r.report.start()), r.explain(w.ref.GetName()), r.log.lastLines(8))
 	r.print(b.String())
 }
 
@@ -142,14 +142,14 @@ func (r *run) print(text string) {
 	_, _ = io.WriteString(r.report.out, text)
 }
 
-// explain returns what the scaler knows of a trigger.
-func (r *run) explain(name string) string {
-	client, err := inspector.NewClient(r.app.AdminAddr().String())
+// explained returns what the scaler knows of a trigger.
+func explained(ctx context.Context, address, name string) string {
+	client, err := inspector.NewClient(address)
 	if err != nil {
 		return err.Error()
 	}
 	defer func() { _ = client.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	response, err := client.Explain(ctx, &gen.ExplainRequest{Namespace: namespace, ScaledObject: name})
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak/plan"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak/stage"
@@ -66,11 +65,12 @@ type run struct {
 	troubles *troubles
 	report   *report
 	tally    *tally
+	// explain returns what the scaler knows of a trigger.
+	explain func(name string) string
 	// end ends the run early.
 	end      func()
 	log      *logCounter
 	printing sync.Mutex
-	app      *app.App
 	client   pb.ExternalScalerClient
 	config   string
 	// settings of the scaler's configuration that faults change.
@@ -127,10 +127,10 @@ func (r *run) watchAll(ctx context.Context) (stop func()) {
 	r.troubles.begin(began, time.Now())
 	for _, s := range r.brokers {
 		for _, q := range s.broker.Queues() {
-			if !slices.ContainsFunc(s.topology.Shape.Queues, func(p plan.Queue) bool { return p.Name == q.Name }) {
+			if !slices.ContainsFunc(s.topology.Queues, func(p plan.Queue) bool { return p.Name == q.Name }) {
 				continue
 			}
-			w := newWatch(r, s.topology.Shape.Topology, q)
+			w := newWatch(r, s.topology.Topology, q)
 			r.watches = append(r.watches, w)
 			watching.Go(func() { w.poll(ctx) })
 			watching.Go(func() { w.stream(ctx) })
@@ -170,10 +170,11 @@ func (r *run) write(ctx context.Context, s *started, steps []plan.Step) {
 		queues[q.Name] = q
 	}
 	for _, step := range steps {
-		if step.Topology != s.topology.Shape.Topology || step.Queue == "" {
+		if step.Topology != s.topology.Topology || step.Queue == "" {
 			continue
 		}
-		if r.sleepUntil(ctx, step.At); ctx.Err() != nil {
+		r.sleepUntil(ctx, step.At)
+		if ctx.Err() != nil {
 			return
 		}
 		s.mu.Lock()
@@ -187,8 +188,9 @@ func (r *run) write(ctx context.Context, s *started, steps []plan.Step) {
 
 // disturb causes the faults of a topology, one after the other.
 func (r *run) disturb(ctx context.Context, t testing.TB, s *started, steps []plan.Step) {
+	t.Helper()
 	for _, step := range steps {
-		if step.Topology == s.topology.Shape.Topology && step.Fault != "" {
+		if step.Topology == s.topology.Topology && step.Fault != "" {
 			r.suffer(ctx, step, s.topology.Faults, &s.mu, func() stage.Trouble {
 				return s.broker.Cause(t, step.Fault, step.Choice)
 			})
@@ -199,7 +201,8 @@ func (r *run) disturb(ctx context.Context, t testing.TB, s *started, steps []pla
 // suffer causes a fault, waits as long as it lasts, and ends it. Writes wait meanwhile
 // for the lock.
 func (r *run) suffer(ctx context.Context, step plan.Step, faults []plan.Fault, mu *sync.Mutex, cause func() stage.Trouble) {
-	if r.sleepUntil(ctx, step.At); ctx.Err() != nil {
+	r.sleepUntil(ctx, step.At)
+	if ctx.Err() != nil {
 		return
 	}
 	tr := &trouble{topology: step.Topology, fault: find(faults, step.Fault)}

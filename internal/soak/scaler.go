@@ -2,11 +2,11 @@ package soak
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -56,7 +56,9 @@ func (r *run) startScaler(ctx context.Context, t testing.TB) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.app = a
+	// It is asked until the very end of the run.
+	asking := context.WithoutCancel(ctx)
+	r.explain = func(name string) string { return explained(asking, a.AdminAddr().String(), name) }
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -110,6 +112,7 @@ func (r *run) configure(t testing.TB) {
 
 // disturbScaler changes the configuration of the scaler.
 func (r *run) disturbScaler(ctx context.Context, t testing.TB, steps []plan.Step) {
+	t.Helper()
 	var mu sync.Mutex
 	for _, step := range steps {
 		if step.Topology == scalerTopology {
@@ -127,7 +130,7 @@ func (r *run) reconfigure(t testing.TB, fault string) stage.Trouble {
 	switch fault {
 	case renameClients:
 		change(&r.renamed)
-		return stage.Trouble{Text: fmt.Sprint(r.renamed)}
+		return stage.Trouble{Text: strconv.FormatBool(r.renamed)}
 	case breakFile:
 		change(&r.broken)
 		return stage.Trouble{End: func() { change(&r.broken) }}

@@ -48,7 +48,7 @@ func TestSoak(t *testing.T) {
 		o.Seed = uint64(time.Now().UnixNano() % 1_000_000)
 	}
 	for _, topology := range redisstage.Topologies() {
-		if *only == "" || *only == topology.Shape.Topology {
+		if *only == "" || *only == topology.Topology {
 			o.Topologies = append(o.Topologies, topology)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 
 // A tally counts what a run has done, so that it is seen how much its silence is worth.
 type tally struct {
-	writes, lost, faults                atomic.Int64
+	writes, faults                      atomic.Int64
 	answers, errors, calmAnswers, exact atomic.Int64
 	messages                            atomic.Int64
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"time"
 
@@ -58,9 +60,7 @@ type watch struct {
 
 func newWatch(r *run, topology string, q *stage.Queue) *watch {
 	metadata := map[string]string{"connection": q.Connection, "target": "1", "maxStaleness": maxStaleness.String()}
-	for k, v := range q.Metadata {
-		metadata[k] = v
-	}
+	maps.Copy(metadata, q.Metadata)
 	return &watch{run: r, topology: topology, queue: q, ref: &pb.ScaledObjectRef{Name: q.Connection + "." + q.Name, Namespace: namespace, ScalerMetadata: metadata}}
 }
 
@@ -241,7 +241,7 @@ func (w *watch) told(active bool, at time.Time) {
 
 func between(lo, hi int64) string {
 	if lo == hi {
-		return fmt.Sprint(lo)
+		return strconv.FormatInt(lo, 10)
 	}
 	return fmt.Sprintf("%d to %d", lo, hi)
 }

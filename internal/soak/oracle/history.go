@@ -5,6 +5,7 @@ package oracle
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -241,7 +242,7 @@ func (h *History) Text(from, to, zero time.Time) string {
 	var b strings.Builder
 	for _, t := range h.moments(from, to) {
 		lo, hi := h.at(t)
-		held := fmt.Sprint(max(0, lo))
+		held := strconv.FormatInt(max(0, lo), 10)
 		if lo != hi {
 			held = fmt.Sprintf("%d to %d", max(0, lo), max(0, hi))
 		}

@@ -2,6 +2,7 @@ package redisstage
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -18,7 +19,7 @@ func frameworks() []layout {
 // one job in flight for 15 s, and for as long as private lists were not searched since.
 func sidekiqLayout() layout {
 	queue, schedule := "{sidekiq}:queue:jobs", "{sidekiq}:schedule"
-	add := func(id string) []command { return []command{{"LPUSH", queue, job("jobs", id)}} }
+	add := func(id string) []command { return []command{{"LPUSH", queue, job(id)}} }
 	return layout{
 		name: "sidekiq", metadata: map[string]string{"sidekiq": "jobs", "namespace": "{sidekiq}"},
 		keys: []string{queue, schedule}, unit: time.Second, shrunk: time.Minute, spread: true,
@@ -26,32 +27,32 @@ func sidekiqLayout() layout {
 		add:      add,
 		finish:   func(string) []command { return []command{{"RPOP", queue}} },
 		later: func(id string, due time.Time) []command {
-			return []command{{"ZADD", schedule, seconds(due), job("jobs", id)}}
+			return []command{{"ZADD", schedule, seconds(due), job(id)}}
 		},
-		promote: func(id string, _ time.Time) []command { return moved(schedule, job("jobs", id), add(id)) },
+		promote: func(id string, _ time.Time) []command { return moved(schedule, job(id), add(id)) },
 	}
 }
 
 func resqueLayout() layout {
 	const n = "{resque}:"
 	queue, schedule, workers := n+"queue:jobs", n+"delayed_queue_schedule", n+"workers"
-	moment := func(due time.Time) string { return n + "delayed:" + fmt.Sprint(seconds(due)) }
+	moment := func(due time.Time) string { return n + "delayed:" + strconv.FormatInt(seconds(due), 10) }
 	worker := func(id string) string { return "host:" + id + ":jobs" }
-	add := func(id string) []command { return []command{{"RPUSH", queue, job("jobs", id)}} }
+	add := func(id string) []command { return []command{{"RPUSH", queue, job(id)}} }
 	return layout{
 		name: "resque", metadata: map[string]string{"resque": "jobs", "namespace": "{resque}"},
 		keys: []string{queue, schedule, workers}, unit: time.Second, spread: true,
 		register: command{"SADD", n + "queues", "jobs"},
 		add:      add,
 		take: func(id string) []command {
-			working := fmt.Sprintf(`{"queue":"jobs","run_at":"2026-01-01T00:00:00Z","payload":%s}`, job("jobs", id))
+			working := fmt.Sprintf(`{"queue":"jobs","run_at":"2026-01-01T00:00:00Z","payload":%s}`, job(id))
 			return []command{{"LPOP", queue}, {"SADD", workers, worker(id)}, {"SET", n + "worker:" + worker(id), working}}
 		},
 		finish: func(id string) []command {
 			return []command{{"DEL", n + "worker:" + worker(id)}, {"SREM", workers, worker(id)}}
 		},
 		later: func(id string, due time.Time) []command {
-			return []command{{"RPUSH", moment(due), job("jobs", id)}, {"ZADD", schedule, seconds(due), seconds(due)}}
+			return []command{{"RPUSH", moment(due), job(id)}, {"ZADD", schedule, seconds(due), seconds(due)}}
 		},
 		// No two are due in the same second.
 		promote: func(id string, due time.Time) []command {
@@ -62,19 +63,19 @@ func resqueLayout() layout {
 
 func laravelLayout() layout {
 	const queue = "queues:{laravel}"
-	add := func(id string) []command { return []command{{"RPUSH", queue, job("jobs", id)}} }
+	add := func(id string) []command { return []command{{"RPUSH", queue, job(id)}} }
 	return layout{
 		name: "laravel", metadata: map[string]string{"laravel": "{laravel}"},
 		keys: []string{queue, queue + ":delayed", queue + ":reserved"}, unit: time.Second,
 		add: add,
 		take: func(id string) []command {
-			return []command{{"LPOP", queue}, {"ZADD", queue + ":reserved", far, job("jobs", id)}}
+			return []command{{"LPOP", queue}, {"ZADD", queue + ":reserved", far, job(id)}}
 		},
-		finish: func(id string) []command { return []command{{"ZREM", queue + ":reserved", job("jobs", id)}} },
+		finish: func(id string) []command { return []command{{"ZREM", queue + ":reserved", job(id)}} },
 		later: func(id string, due time.Time) []command {
-			return []command{{"ZADD", queue + ":delayed", seconds(due), job("jobs", id)}}
+			return []command{{"ZADD", queue + ":delayed", seconds(due), job(id)}}
 		},
-		promote: func(id string, _ time.Time) []command { return moved(queue+":delayed", job("jobs", id), add(id)) },
+		promote: func(id string, _ time.Time) []command { return moved(queue+":delayed", job(id), add(id)) },
 	}
 }
 
@@ -100,7 +101,7 @@ func bullmqLayout() layout {
 func beequeueLayout() layout {
 	const q = "{bq}:jobs:"
 	enqueue := func(id string) []command { return []command{{"LPUSH", q + "waiting", id}} }
-	stored := func(id string) command { return command{"HSET", q + "jobs", id, job("jobs", id)} }
+	stored := func(id string) command { return command{"HSET", q + "jobs", id, job(id)} }
 	return layout{
 		name: "beequeue", metadata: map[string]string{"beequeue": "jobs", "prefix": "{bq}"},
 		keys: []string{q + "waiting", q + "active", q + "delayed"}, unit: time.Millisecond,
@@ -143,12 +144,12 @@ func celeryLayout() layout {
 		name: "celery", metadata: map[string]string{"celery": "jobs", "globalKeyPrefix": p},
 		keys:     []string{p + "jobs", p + "unacked", p + "unacked_index"},
 		register: command{"SADD", p + "_kombu.binding.celery", "jobs\x06\x16\x06\x16jobs"},
-		add:      func(id string) []command { return []command{{"LPUSH", p + "jobs", job("jobs", id)}} },
+		add:      func(id string) []command { return []command{{"LPUSH", p + "jobs", job(id)}} },
 		take: func(id string) []command {
 			return []command{
 				{"RPOP", p + "jobs"},
 				{"ZADD", p + "unacked_index", past, id},
-				{"HSET", p + "unacked", id, fmt.Sprintf(`[%s,"","jobs"]`, job("jobs", id))},
+				{"HSET", p + "unacked", id, fmt.Sprintf(`[%s,"","jobs"]`, job(id))},
 			}
 		},
 		finish: func(id string) []command {

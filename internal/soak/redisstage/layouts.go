@@ -2,6 +2,7 @@ package redisstage
 
 import (
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -59,9 +60,7 @@ func severalListsLayout() layout {
 func streamGroupLayout(name, kind, group string, more map[string]string) layout {
 	key := "{" + name + "}"
 	metadata := map[string]string{kind: key, "consumerGroup": group}
-	for k, v := range more {
-		metadata[k] = v
-	}
+	maps.Copy(metadata, more)
 	return layout{
 		name: name, metadata: metadata, keys: []string{key}, group: true,
 		add: func(id string) []command {
@@ -145,6 +144,7 @@ func taskiqLayouts() []layout {
 	}
 }
 
-func job(queue, id string) string {
-	return fmt.Sprintf(`{"class":"Job","args":[%s],"jid":%q,"queue":%q}`, id, id, queue)
+// job is a job of the queue "jobs" in JSON.
+func job(id string) string {
+	return fmt.Sprintf(`{"class":"Job","args":[%s],"jid":%q,"queue":"jobs"}`, id, id)
 }

@@ -3,6 +3,7 @@ package redisstage
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -142,7 +143,7 @@ func (q *queue) heads() []string {
 
 func (q *queue) next() string {
 	q.number++
-	return fmt.Sprintf("%d", q.number)
+	return strconv.Itoa(q.number)
 }
 
 func (q *queue) enqueue(ctx context.Context, n int) bool {
