@@ -99,7 +99,7 @@ func (w *watch) ask(ctx context.Context) {
 	if w.errorIsRight(began, answered, "IsActive", err) {
 		w.checkActive(began, answered, "IsActive", activity.GetResult())
 	}
-	w.checkStream(time.Now())
+	w.checkStream()
 }
 
 // errorIsRight holds an error against the promise, and reports whether there is none.
@@ -189,18 +189,20 @@ func (w *watch) checkActive(began, ended time.Time, call string, active bool) {
 
 // checkStream holds what the stream has told last against what the queue held. While a
 // queue cannot be read a stream tells nothing.
-func (w *watch) checkStream(now time.Time) {
-	if b := w.bounds(now, now); b.calm {
-		w.mu.Lock()
-		open, opened, active := w.open, w.opened, w.active
-		w.mu.Unlock()
+func (w *watch) checkStream() {
+	began := time.Now()
+	w.mu.Lock()
+	open, opened, active := w.open, w.opened, w.active
+	w.mu.Unlock()
+	ended := time.Now()
+	b := w.bounds(began, ended)
+	switch {
+	case !b.calm || !opened.Before(b.since):
 		// It speaks as soon as it is open.
-		if !open && opened.Before(b.since) {
-			w.violate(w, Announced, now, "StreamIsActive: there is no stream, although nothing is wrong")
-		}
-		if open && opened.Before(b.since) {
-			w.checkActive(now, now, "StreamIsActive", active)
-		}
+	case open:
+		w.checkActive(began, ended, "StreamIsActive", active)
+	default:
+		w.violate(w, Announced, ended, "StreamIsActive: there is no stream, although nothing is wrong")
 	}
 }
 
