@@ -249,6 +249,9 @@ func (r *run) conclude() {
 		}
 	}
 	r.print(fmt.Sprintf("\n%s; timers were %s late in all\n", r.tally, r.stalls.sum().Round(time.Millisecond)))
+	if r.tally.saysLittle() {
+		r.print("this run says little: the machine was so busy that hardly any bound was in force\n")
+	}
 	r.print("most lines of the log in a minute:\n" + r.log.summary())
 	if found := r.report.summary(); found != "" {
 		r.print("VIOLATIONS\n" + found)

@@ -99,9 +99,9 @@ func TestMutantsAreFound(t *testing.T) {
 			for i := range all {
 				all[i] = c.mutate(all[i])
 			}
-			// It ends as soon as the mutant is found.
+			// It ends as soon as the mutant is found, which on a busy machine takes longer.
 			wanted := func(v soak.Violation) bool { return v.Invariant == c.want }
-			violations := short(t, all, 2*time.Minute, wanted)
+			violations := short(t, all, 4*time.Minute, wanted)
 			if !slices.ContainsFunc(violations, wanted) {
 				t.Errorf("found %v, want a violation of %q", violations, c.want)
 			}

@@ -30,6 +30,13 @@ func (t *tally) value(calm, exact bool) {
 
 func (t *tally) told() { t.messages.Add(1) }
 
+// littleCalm is of how many answers in a hundred all has to be as it should be for a run
+// to say much.
+const littleCalm = 5
+
+// saysLittle reports whether the machine was too busy for most bounds to bind.
+func (t *tally) saysLittle() bool { return t.calmAnswers.Load()*100 < t.answers.Load()*littleCalm }
+
 // String returns the counts as a line.
 func (t *tally) String() string {
 	return fmt.Sprintf("%d writes, %d faults; %d answers, of which %d were errors and %d came while all was as it should be; %d values had to be exact; %d messages on streams",
