@@ -14,10 +14,11 @@ BUF = $(GO) tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 IMAGE ?= ghcr.io/backlog-scaler/backlog-scaler:$(VERSION)
 # Further arguments of "make run", "make test" and "make bench", such as TESTFLAGS='-run TestParse' and
-# BENCHFLAGS='-run rpc'.
+# BENCHFLAGS='-run rpc', and those of "make soak", such as SOAKFLAGS='-seed 7 -for 2m -only cluster'.
 RUNFLAGS ?=
 TESTFLAGS ?=
 BENCHFLAGS ?=
+SOAKFLAGS ?=
 
 # The modules with code, and those with tools.
 MODULES := . deploy e2e
@@ -39,6 +40,10 @@ run: build ## Show the scaler at work on this machine: queue, replicas and why (
 test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image
 	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
 	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
+
+.PHONY: soak
+soak: servers ## Let servers fail at random for ten minutes, and hold all answers against what the queues hold
+	$(GO) test -race -count=1 -timeout 0 -v -run '^TestSoak$$' ./internal/soak -args -for 10m $(SOAKFLAGS)
 
 .PHONY: e2e
 e2e: servers ## Test it all together: control plane, KEDA, Redis and the scaler; prints the figures

@@ -39,6 +39,9 @@ func mayImport() map[string][]string {
 		"internal/server":              {"internal/backlog", "internal/policy", "internal/trigger"},
 		"internal/server/inspector":    {"gen/*", "internal/backlog", "internal/policy", "internal/server", "internal/spelling"},
 		"internal/spelling":            {},
+		"internal/soak":                {"*"},
+		"internal/soak/*":              {"internal/backlog", "internal/soak/*"},
+		"internal/soak/redisstage":     {"internal/backlog/backlogtest", "internal/backlog/redis/redistest", "internal/soak/*"},
 		"internal/telemetry":           {},
 		"internal/trigger":             {"internal/backlog", "internal/policy", "internal/spelling"},
 		"internal/backlog/redis/*":     {},
@@ -49,10 +52,10 @@ func mayImport() map[string][]string {
 // library, may appear.
 func homes() map[string][]string {
 	return map[string][]string{
-		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis", "internal/backlog/redis/redistest", "internal/bench/*", "internal/demo", "internal/demo/*"},
-		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/bench/*", "internal/demo", "internal/demo/*"},
-		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*"},
-		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*"},
+		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis", "internal/backlog/redis/redistest", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
+		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak"},
+		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
+		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/reference", "internal/reference/*"},
 		"github.com/alecthomas/kong":                                {"cmd/scaler", "internal/reference", "internal/reference/*"},
 		"github.com/prometheus/common/expfmt":                       {"internal/server"},

@@ -1,0 +1,44 @@
+package soak
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// A tally counts what a run has done, so that it is seen how much its silence is worth.
+type tally struct {
+	writes, faults                      atomic.Int64
+	answers, errors, calmAnswers, exact atomic.Int64
+	messages                            atomic.Int64
+}
+
+func (t *tally) answer(calm bool, err error) {
+	t.answers.Add(1)
+	if err != nil {
+		t.errors.Add(1)
+	}
+	if calm {
+		t.calmAnswers.Add(1)
+	}
+}
+
+func (t *tally) value(calm, exact bool) {
+	if calm && exact {
+		t.exact.Add(1)
+	}
+}
+
+func (t *tally) told() { t.messages.Add(1) }
+
+// littleCalm is of how many answers in a hundred all has to be as it should be for a run
+// to say much.
+const littleCalm = 5
+
+// saysLittle reports whether the machine was too busy for most bounds to bind.
+func (t *tally) saysLittle() bool { return t.calmAnswers.Load()*100 < t.answers.Load()*littleCalm }
+
+// String returns the counts as a line.
+func (t *tally) String() string {
+	return fmt.Sprintf("%d writes, %d faults; %d answers, of which %d were errors and %d came while all was as it should be; %d values had to be exact; %d messages on streams",
+		t.writes.Load(), t.faults.Load(), t.answers.Load(), t.errors.Load(), t.calmAnswers.Load(), t.exact.Load(), t.messages.Load())
+}
