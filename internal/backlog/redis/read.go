@@ -30,17 +30,32 @@ type job struct {
 	redirects map[int]redirect
 }
 
-// A redirect is the server that has the slot of a key.
-type redirect struct {
-	address string
-	// asking is a slot that is still on its way to that server.
-	asking bool
+// A reader answers one batch at a time. There is one for each goroutine that reads.
+type reader struct {
+	*source
+
+	// buffer, replies, jobs and results hold those of a read, and are used again.
+	buffer  []command
+	replies []reply
+	jobs    []job
+	results []backlog.Result
+	// order is where in a read each plan was wanted last: most often it will be there
+	// again, and is found sooner than by its name.
+	order []*plan
+	// moved are the slots of which servers have said in this read where they are now.
+	moved map[int]string
 }
 
 // Read implements backlog.Source.
 func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
+	return s.whole.Read(ctx, queries)
+}
+
+// Read answers queries. The results last until the next call.
+func (s *reader) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
 	results := slices.Grow(s.results[:0], len(queries))[:len(queries)]
 	s.results = results
+	clear(s.moved)
 	jobs := s.prepare(queries, results)
 	s.finder.await(ctx)
 	for i := range jobs {
@@ -65,11 +80,13 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 }
 
 // prepare returns a job for each query, and the error of those that cannot be read.
-func (s *source) prepare(queries []backlog.Query, results []backlog.Result) []job {
+func (s *reader) prepare(queries []backlog.Query, results []backlog.Result) []job {
 	now := time.Now()
 	jobs := slices.Grow(s.jobs[:0], len(queries))
+	s.watch.planning.Lock()
+	defer s.watch.planning.Unlock()
 	for i, q := range queries {
-		p, err := s.watch.plan(i, q, now, s.prepareQuery)
+		p, err := s.watch.plan(&s.order, i, q, now, s.prepareQuery)
 		if err != nil {
 			results[i] = backlog.Result{Err: err}
 			continue
@@ -109,6 +126,17 @@ type batch struct {
 	replies  []reply
 	err      error   // of the only connection there is
 	errs     []error // of the connections, for each command; nil if there is only one
+	// only is the server that all commands were sent to, or nodes that of each of them.
+	only  *node
+	nodes []*node
+}
+
+// from returns the address of the server that answered the command at a place.
+func (b *batch) from(at int) string {
+	if b.nodes == nil {
+		return b.only.address
+	}
+	return b.nodes[at].address
 }
 
 // failure is why the command at a place was not answered, nil if it was.
@@ -120,7 +148,7 @@ func (b *batch) failure(at int) error {
 }
 
 // trip makes one round trip for all jobs. It returns the jobs that need another one.
-func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result) ([]job, error) {
+func (s *reader) trip(ctx context.Context, jobs []job, results []backlog.Result) ([]job, error) {
 	routing, err := s.topology.current(ctx)
 	if err != nil {
 		return jobs, err
@@ -133,7 +161,7 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 		jobs[i].to = len(b.commands)
 		if g, ok := jobs[i].plan.first.(grower); ok && g.grew() {
 			// Before they are read: a change of a key must find the query that it is of.
-			s.topology.forget(s.watch.cover(jobs[i].plan, now))
+			s.topology.forget(s.watch.coverAgain(jobs[i].plan, now))
 		}
 	}
 	s.buffer = b.commands
@@ -164,8 +192,9 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 }
 
 // run sends each command to the server that owns its key, all servers at once.
-func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
-	if only := r.only(); only != nil && !slices.ContainsFunc(jobs, func(j job) bool { return j.redirects != nil }) {
+func (s *reader) run(ctx context.Context, r *routing, jobs []job, b *batch) {
+	if only := r.only(); only != nil && len(s.moved) == 0 && !slices.ContainsFunc(jobs, func(j job) bool { return j.redirects != nil }) {
+		b.only = only
 		if b.replies, b.err = only.do(ctx, b.commands, s.replies); b.err == nil {
 			s.replies = b.replies
 		}
@@ -173,18 +202,16 @@ func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
 	}
 	b.replies = make([]reply, len(b.commands))
 	b.errs = make([]error, len(b.commands))
+	b.nodes = make([]*node, len(b.commands))
 	parts := make(map[*node][]int)
 	for i := range jobs {
 		for at := jobs[i].from; at < jobs[i].to; at++ {
-			n, err := r.node(b.commands[at].key)
-			if to, redirected := jobs[i].redirects[at-jobs[i].from]; redirected {
-				b.commands[at].asking = to.asking
-				n, err = r.at(to.address)
-			}
+			n, err := s.route(r, &jobs[i], at, &b.commands[at])
 			if err != nil {
 				b.errs[at] = err
 				continue
 			}
+			b.nodes[at] = n
 			parts[n] = append(parts[n], at)
 		}
 	}
@@ -193,6 +220,20 @@ func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
 		running.Go(func() { b.runPart(ctx, n, places) })
 	}
 	running.Wait()
+}
+
+// route returns the server to which a command of a job is sent.
+func (s *reader) route(r *routing, j *job, at int, c *command) (*node, error) {
+	if to, redirected := j.redirects[at-j.from]; redirected {
+		c.asking = to.asking
+		return s.topology.at(r, to.address)
+	}
+	if len(s.moved) > 0 {
+		if address, moved := s.moved[slotOf(c.key)]; moved {
+			return s.topology.at(r, address)
+		}
+	}
+	return r.node(c.key)
 }
 
 // runPart sends the commands at the given places to one server.
@@ -213,11 +254,16 @@ func (b *batch) runPart(ctx context.Context, n *node, places []int) {
 
 // settle makes something of the replies to a job. It tells whether they show that
 // the topology has changed, and whether the job needs another trip.
-func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.Result) (moved, more bool) {
+func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.Result) (moved, more bool) {
 	j.redirects = nil
 	for i := j.from; i < j.to; i++ {
 		if err := b.failure(i); err != nil {
-			if s.scout != nil {
+			if errors.Is(err, errNoOwner) {
+				s.topology.hurry()
+				s.fail(j, err, results)
+				return false, false
+			}
+			if s.panel != nil {
 				// It may be another server by now; the error stands if it is not.
 				results[j.index].Err = err
 				return true, true
@@ -230,12 +276,17 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 	for i, r := range replies {
 		c := &b.commands[j.from+i]
 		if r.err != nil {
-			if j.redirect(i, r.err) {
-				if s.scout == nil {
+			if to, redirected := redirectOf(r.err, b.from(j.from+i)); redirected {
+				if s.panel == nil {
 					// It is not the one server that the settings say it is.
 					s.fail(j, r.err, results)
 					return false, false
 				}
+				if to.address == "" {
+					s.fail(j, fmt.Errorf("%w: %w", errReply, r.err), results)
+					return false, false
+				}
+				s.redirect(j, i, to, c.key)
 				continue
 			}
 			if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) {
@@ -249,7 +300,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 	if j.redirects != nil {
 		// All its commands are sent again.
 		j.armed, j.epoch = true, ""
-		return j.hasMoved(), true
+		return false, true
 	}
 	// By the moment of the answer: what was seen is no older than that.
 	o := j.step.outcome(replies, at)
@@ -268,31 +319,6 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed}
 	}
 	return false, false
-}
-
-// redirect notes where the command at a place has to be sent, if err says so.
-func (j *job) redirect(place int, err error) bool {
-	moved, ask := hasCode(err, "MOVED"), hasCode(err, "ASK")
-	if !moved && !ask {
-		return false
-	}
-	if j.redirects == nil {
-		j.redirects = make(map[int]redirect)
-	}
-	// MOVED <slot> <host:port>
-	words := strings.Fields(err.Error())
-	j.redirects[place] = redirect{address: words[len(words)-1], asking: ask}
-	return true
-}
-
-// hasMoved tells whether a slot has got another owner for good.
-func (j *job) hasMoved() bool {
-	for _, r := range j.redirects {
-		if !r.asking {
-			return true
-		}
-	}
-	return false
 }
 
 // giveUp fails jobs whose server did not answer although it is the right one.
