@@ -140,7 +140,7 @@ func (t *topology) refresh(ctx context.Context) (*routing, error) {
 		return nil, errClosed
 	}
 	old := t.now.Load()
-	if old != nil && t.resolved.After(asked) {
+	if old != nil && !t.resolved.Before(asked) {
 		return old, nil
 	}
 	began := time.Now()

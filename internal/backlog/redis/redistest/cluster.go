@@ -15,6 +15,8 @@ type Cluster struct {
 	Masters []*Server
 	// Replicas holds for each master its replicas.
 	Replicas [][]*Server
+
+	options []Option
 }
 
 const clusterSlots = 16384
@@ -34,7 +36,7 @@ func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Clust
 		"cluster-enabled yes", fmt.Sprint("cluster-node-timeout ", nodeNeverDown), "cluster-require-full-coverage no",
 		"cluster-replica-validity-factor 0", "repl-diskless-sync-delay 0",
 	))
-	c := &Cluster{}
+	c := &Cluster{options: options}
 	for i := range masters {
 		s := Start(t, options...)
 		c.Masters = append(c.Masters, s)
@@ -83,6 +85,32 @@ func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Clust
 
 func (c *Cluster) all() []*Server {
 	return append(slices.Clone(c.Masters), slices.Concat(c.Replicas...)...)
+}
+
+// Join adds a master without slots, and waits until all nodes know it.
+func (c *Cluster) Join(t testing.TB) *Server {
+	t.Helper()
+	s := Start(t, c.options...)
+	c.Masters[0].Do("CLUSTER", "MEET", s.host, s.port)
+	c.Masters, c.Replicas = append(c.Masters, s), append(c.Replicas, nil)
+	all := c.all()
+	Eventually(t, "all nodes of the cluster know the one that joined", func() bool {
+		return !slices.ContainsFunc(all, func(s *Server) bool { return s.knownNodes() != len(all) }) && s.servesCluster()
+	})
+	return s
+}
+
+// Leave makes all others forget the master that joined last, which knows them as before.
+func (c *Cluster) Leave(t testing.TB) *Server {
+	t.Helper()
+	last := len(c.Masters) - 1
+	s := c.Masters[last]
+	id := s.nodeID()
+	c.Masters, c.Replicas = c.Masters[:last], c.Replicas[:last]
+	for _, other := range c.all() {
+		other.Do("CLUSTER", "FORGET", id)
+	}
+	return s
 }
 
 // Addrs are the addresses of the masters.
