@@ -148,8 +148,8 @@ func TestClusterConfirmsByOwner(t *testing.T) {
 	wantUnconfirmed(t, source, leaving, staying)
 }
 
-// TestClusterConfirmsBesideFrozenNode: a node that is silent is not confirmed, the others are.
-func TestClusterConfirmsBesideFrozenNode(t *testing.T) {
+// TestClusterConfirmsNextToFrozenNode: a node that is silent is not confirmed, the others are.
+func TestClusterConfirmsNextToFrozenNode(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, 3, 0)
 	source := openCluster(t, c, nil)

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -13,8 +14,10 @@ const (
 	// servers are. One alone may have been removed, or be cut off from the others.
 	clusterPanel, sentinelPanel = 3, 5
 	// panelTurn is how often a server that was asked until then makes room for the next,
-	// so that each of them is heard.
+	// so that each of them is heard, and for how long one is left alone that did not answer.
 	panelTurn = 10 * time.Second
+	// panelLeast is how many are asked in any case.
+	panelLeast = 2
 	// panelWide is how many more are asked at once where the first do not agree.
 	panelWide = 16
 	// scoutTime bounds the answer of one server.
@@ -37,6 +40,8 @@ type panel struct {
 	next int
 	// turned is when the last member was replaced that was believed.
 	turned time.Time
+	// failed is when candidates last did not answer.
+	failed map[string]time.Time
 }
 
 // A panelAnswer is what a server answered to the commands of a panel.
@@ -48,13 +53,19 @@ type panelAnswer struct {
 }
 
 func newPanel(cfg *config, who login, nothing error, size int) *panel {
-	return &panel{cfg: cfg, who: who, nothing: nothing, size: size, seeds: cfg.addresses, turned: time.Now()}
+	return &panel{cfg: cfg, who: who, nothing: nothing, size: size, seeds: cfg.addresses, turned: time.Now(), failed: make(map[string]time.Time)}
 }
 
 // ask asks the members.
 func (p *panel) ask(ctx context.Context, commands ...[]any) []panelAnswer {
 	p.fill()
-	return ask(ctx, p.members, commands)
+	answers := ask(ctx, p.members, commands)
+	for _, a := range answers {
+		if a.err != nil {
+			p.failed[a.from] = time.Now()
+		}
+	}
+	return answers
 }
 
 // widen asks candidates that are no members, until enough is answered or all were asked.
@@ -102,13 +113,20 @@ func (p *panel) fill() {
 		p.members[0].close()
 		p.members = slices.Delete(p.members, 0, 1)
 	}
+	maps.DeleteFunc(p.failed, func(_ string, at time.Time) bool { return time.Since(at) > panelTurn })
+	p.add(candidates, p.size, func(address string) bool { return p.failed[address].IsZero() })
+	p.add(candidates, min(p.size, panelLeast), func(string) bool { return true })
+}
+
+// add makes those candidates members that fit, until there are size of them.
+func (p *panel) add(candidates []string, size int, fits func(string) bool) {
 	for range candidates {
-		if len(p.members) >= p.size {
+		if len(p.members) >= size {
 			return
 		}
 		address := candidates[p.next%len(candidates)]
 		p.next = (p.next + 1) % len(candidates)
-		if !slices.ContainsFunc(p.members, func(s *scout) bool { return s.address == address }) {
+		if fits(address) && !slices.ContainsFunc(p.members, func(s *scout) bool { return s.address == address }) {
 			p.members = append(p.members, &scout{panel: p, address: address})
 		}
 	}

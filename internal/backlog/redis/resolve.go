@@ -26,6 +26,10 @@ func resolveCluster(p *panel) resolver {
 		answers := p.ask(ctx, commands...)
 		best, agreed := judge(answers, now)
 		if !agreed {
+			if best != nil {
+				// One alone is compared with those that it knows.
+				_, p.known = best.addresses()
+			}
 			enough := func(more []panelAnswer) bool {
 				_, agreed := judge(slices.Concat(answers, more), now)
 				return agreed

@@ -21,7 +21,7 @@ const (
 	topologyInterval = time.Second
 	// topologyPause is the least time between two such questions where a server says that a
 	// slot has moved. Many slots move one after the other.
-	topologyPause = 200 * time.Millisecond
+	topologyPause = 500 * time.Millisecond
 )
 
 var (

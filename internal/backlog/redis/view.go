@@ -51,7 +51,8 @@ func newView(a panelAnswer) (view, error) {
 		return v, nil
 	}
 	if v.nodes, err = parseNodes(text(a.replies[1].value)); err != nil {
-		return view{}, err
+		// A proxy may have an answer of its own.
+		v.nodes = nil
 	}
 	for id, n := range v.nodes {
 		if n.myself {
