@@ -49,6 +49,27 @@ func TestClusterNodeRemoved(t *testing.T) {
 	}
 }
 
+// TestClusterBuiltAgain: all nodes forget everything and become a cluster with other owners,
+// whose epochs are older than those before.
+func TestClusterBuiltAgain(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, 0)
+	for range 3 {
+		c.Masters[2].Do("CLUSTER", "BUMPEPOCH")
+	}
+	source := openCluster(t, c, nil)
+	ear := backlogtest.Listen(t, source)
+	q := list(keysOn(t, c, 1, 1)[0])
+	backlogtest.Arm(t, source, ear, q)
+	c.BuildAgain(t)
+	if owner := c.Owner(t, q.Queue); owner != 0 {
+		t.Fatalf("the owner is %d, want 0", owner)
+	}
+	c.Masters[0].Do("LPUSH", q.Queue, "a", "b", "c")
+	ear.Await(t, q)
+	awaitReady(t, source, q, 3)
+}
+
 // becomesAnother makes a server a cluster of its own that serves all slots.
 func becomesAnother(_ *redistest.Cluster, s *redistest.Server) {
 	s.Do("CLUSTER", "RESET", "HARD")

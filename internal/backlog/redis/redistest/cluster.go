@@ -37,9 +37,35 @@ func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Clust
 		"cluster-replica-validity-factor 0", "repl-diskless-sync-delay 0",
 	))
 	c := &Cluster{options: options}
+	for range masters {
+		c.Masters = append(c.Masters, Start(t, options...))
+		var own []*Server
+		for range replicas {
+			own = append(own, Start(t, options...))
+		}
+		c.Replicas = append(c.Replicas, own)
+	}
+	c.form(t, 0)
+	return c
+}
+
+// BuildAgain resets all nodes, which must have no replicas and hold nothing, and makes a
+// cluster of them in which each master owns the slots that the next one owned before.
+func (c *Cluster) BuildAgain(t testing.TB) {
+	t.Helper()
+	for _, m := range c.Masters {
+		m.Do("CLUSTER", "RESET", "HARD")
+	}
+	c.form(t, 1)
+}
+
+// form makes a cluster of nodes that know nothing of each other. The masters own the
+// slots in their order; with shift each owns those of the next one.
+func (c *Cluster) form(t testing.TB, shift int) {
+	t.Helper()
+	masters := len(c.Masters)
 	for i := range masters {
-		s := Start(t, options...)
-		c.Masters = append(c.Masters, s)
+		s := c.Masters[(i+masters-shift)%masters]
 		from, to := i*clusterSlots/masters, (i+1)*clusterSlots/masters-1
 		slots := make([]any, 0, to-from+3)
 		slots = append(slots, "CLUSTER", "ADDSLOTS")
@@ -48,11 +74,6 @@ func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Clust
 		}
 		s.Do(slots...)
 		s.Do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
-		var own []*Server
-		for range replicas {
-			own = append(own, Start(t, options...))
-		}
-		c.Replicas = append(c.Replicas, own)
 	}
 	all := c.all()
 	for _, s := range all[1:] {
@@ -80,7 +101,6 @@ func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Clust
 			})
 		}
 	}
-	return c
 }
 
 func (c *Cluster) all() []*Server {
