@@ -15,7 +15,7 @@ import (
 
 // inShards is inWorld with an engine whose queues lie on the servers that their names begin
 // with: "a:jobs" on "a".
-func inShards(t *testing.T, options sampler.Options, test func(world)) {
+func inShards(t *testing.T, test func(world)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -24,7 +24,7 @@ func inShards(t *testing.T, options sampler.Options, test func(world)) {
 			name, _, _ := strings.Cut(q.Queue, ":")
 			return name
 		})
-		s := sampler.New([]backlog.Engine{fake.Engine()}, options)
+		s := sampler.New([]backlog.Engine{fake.Engine()}, sampler.Options{})
 		defer s.Close()
 		if err := s.Apply(t.Context(), []backlog.Connection{{Name: "main", Engine: "fake"}}); err != nil {
 			t.Fatal(err)
@@ -36,7 +36,7 @@ func inShards(t *testing.T, options sampler.Options, test func(world)) {
 // TestSilentShardDelaysNoOther: a server that does not answer keeps the queues of others
 // waiting neither for a read nor for a confirmation. Its own become unknown, and known again.
 func TestSilentShardDelaysNoOther(t *testing.T) {
-	inShards(t, sampler.Options{}, func(w world) {
+	inShards(t, func(w world) {
 		silent, speaking := w.subscribe("a:jobs"), w.subscribe("b:jobs")
 		w.fake.SetReady("a:jobs", 1)
 		synctest.Wait()
@@ -75,7 +75,7 @@ func TestSilentShardDelaysNoOther(t *testing.T) {
 // TestPartlyConfirmed: what is confirmed of some servers stands, and only the queues of the
 // others are read.
 func TestPartlyConfirmed(t *testing.T) {
-	inShards(t, sampler.Options{}, func(w world) {
+	inShards(t, func(w world) {
 		for i := range 60 {
 			w.subscribe(fmt.Sprint("a:jobs", i))
 			w.subscribe(fmt.Sprint("b:jobs", i))
@@ -112,7 +112,7 @@ func TestPartlyConfirmed(t *testing.T) {
 
 // TestShardsAreReadInBatches: what falls due together on one server is one batch there.
 func TestShardsAreReadInBatches(t *testing.T) {
-	inShards(t, sampler.Options{}, func(w world) {
+	inShards(t, func(w world) {
 		for i := range 100 {
 			w.fake.SetReady(fmt.Sprint("a:jobs", i), 1)
 			w.fake.SetReady(fmt.Sprint("b:jobs", i), 1)
@@ -134,7 +134,7 @@ func TestShardsAreReadInBatches(t *testing.T) {
 // TestStuckShard: a read of one server that does not end, although its time is over, is
 // noticed, and the others are read.
 func TestStuckShard(t *testing.T) {
-	inShards(t, sampler.Options{}, func(w world) {
+	inShards(t, func(w world) {
 		other := w.subscribe("b:jobs")
 		synctest.Wait()
 		release := make(chan struct{})

@@ -69,7 +69,9 @@ func TestGuestsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	openNode := func(address string) *node { return newNode(cfg, address, newWakes(), newWatchlist(), slog.New(slog.DiscardHandler)) }
+	openNode := func(address string) *node {
+		return newNode(cfg, address, newWakes(), newWatchlist(), slog.New(slog.DiscardHandler))
+	}
 	g := &guests{open: openNode, nodes: make(map[string]guest)}
 	t.Cleanup(g.close)
 	for i := range maxGuests {

@@ -258,18 +258,7 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 	j.redirects = nil
 	for i := j.from; i < j.to; i++ {
 		if err := b.failure(i); err != nil {
-			if errors.Is(err, errNoOwner) {
-				s.topology.hurry()
-				s.fail(j, err, results)
-				return false, false
-			}
-			if s.panel != nil {
-				// It may be another server by now; the error stands if it is not.
-				results[j.index].Err = err
-				return true, true
-			}
-			s.fail(j, err, results)
-			return false, false
+			return s.unanswered(j, err, results)
 		}
 	}
 	replies := b.replies[j.from:j.to]
@@ -277,16 +266,10 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		c := &b.commands[j.from+i]
 		if r.err != nil {
 			if to, redirected := redirectOf(r.err, b.from(j.from+i)); redirected {
-				if s.panel == nil {
-					// It is not the one server that the settings say it is.
+				if !s.follow(j, i, to, c.key) {
 					s.fail(j, r.err, results)
 					return false, false
 				}
-				if to.address == "" {
-					s.fail(j, fmt.Errorf("%w: %w", errReply, r.err), results)
-					return false, false
-				}
-				s.redirect(j, i, to, c.key)
 				continue
 			}
 			if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) {
@@ -318,6 +301,21 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		armed, changed := j.plan.stillArmed(j.armed)
 		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed}
 	}
+	return false, false
+}
+
+// unanswered makes something of a job of which a command was not answered; see settle.
+func (s *reader) unanswered(j *job, err error, results []backlog.Result) (moved, more bool) {
+	switch {
+	case errors.Is(err, errNoOwner):
+		// Nothing more is known by asking now, and others may be waiting.
+		s.topology.hurry()
+	case s.panel != nil:
+		// It may be another server by now; the error stands if it is not.
+		results[j.index].Err = err
+		return true, true
+	}
+	s.fail(j, err, results)
 	return false, false
 }
 

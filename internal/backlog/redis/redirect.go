@@ -37,20 +37,25 @@ func redirectOf(err error, from string) (to redirect, redirected bool) {
 	return to, true
 }
 
-// redirect makes the command at a place of a job go to another server. A slot that has moved
-// for good is looked for there in the rest of the read, and the topology is asked for soon:
-// following does not wait for it.
-func (s *reader) redirect(j *job, place int, to redirect, key string) {
+// follow makes the command at a place of a job go to another server, and reports whether
+// that is possible: one that is no node of a cluster is not the server that the settings say
+// it is. A slot that has moved for good is looked for there in the rest of the read, and the
+// topology is asked for soon: following does not wait for it.
+func (s *reader) follow(j *job, place int, to redirect, key string) bool {
+	if s.panel == nil || to.address == "" {
+		return false
+	}
 	if j.redirects == nil {
 		j.redirects = make(map[int]redirect)
 	}
 	j.redirects[place] = to
 	if to.asking {
-		return
+		return true
 	}
 	if s.moved == nil {
 		s.moved = make(map[int]string)
 	}
 	s.moved[slotOf(key)] = to.address
 	s.topology.hurry()
+	return true
 }

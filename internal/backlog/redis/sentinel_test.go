@@ -117,6 +117,7 @@ func TestSentinelForgotten(t *testing.T) {
 		"the first of two":   g.Addrs()[:2],
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			source := backlogtest.Open(t, redis.Engine(), connection(addresses, map[string]any{"mode": "sentinel", "masterName": g.Name}))
 			ear := backlogtest.Listen(t, source)
 			backlogtest.Arm(t, source, ear, list("jobs"))

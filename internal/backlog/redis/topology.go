@@ -152,7 +152,7 @@ func (t *topology) refresh(ctx context.Context) (*routing, error) {
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errFindServers, err)
 		if errors.Is(err, errCutOff) {
-			t.distrust(&err)
+			t.distrust(err)
 		}
 		return nil, err
 	}
@@ -167,12 +167,16 @@ func (t *topology) refresh(ctx context.Context) (*routing, error) {
 
 // distrust notes why the state must not be used, or that it may. Then everything may have
 // changed. The caller holds turn.
-func (t *topology) distrust(why *error) {
-	if before := t.doubt.Swap(why); (before == nil) == (why == nil) {
+func (t *topology) distrust(why error) {
+	var doubt *error
+	if why != nil {
+		doubt = &why
+	}
+	if before := t.doubt.Swap(doubt); (before == nil) == (doubt == nil) {
 		return
 	}
 	if why != nil {
-		t.log.Warn("servers not believed", "error", *why)
+		t.log.Warn("servers not believed", "error", why)
 	}
 	t.wakes.addEverything()
 }

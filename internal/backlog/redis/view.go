@@ -20,6 +20,9 @@ var (
 	errOwner = errors.New("the slots have another owner")
 )
 
+// maxViews bounds the views of which each slot is compared.
+const maxViews = clusterPanel + panelWide
+
 // A claim is a range of slots, both ends included, and the node that owns them in the eyes
 // of another.
 type claim struct {
@@ -47,13 +50,8 @@ func newView(a panelAnswer) (view, error) {
 	if v.claims, v.addresses, err = parseSlots(a.replies[0].value, a.from); err != nil {
 		return view{}, err
 	}
-	if a.replies[1].err != nil {
-		return v, nil
-	}
-	if v.nodes, err = parseNodes(text(a.replies[1].value)); err != nil {
-		// A proxy may have an answer of its own.
-		v.nodes = nil
-	}
+	// A proxy may have an answer of its own, which says nothing.
+	v.nodes, _ = parseNodes(text(a.replies[1].value))
 	for id, n := range v.nodes {
 		if n.myself {
 			v.self = id
@@ -152,38 +150,52 @@ func (c *camp) shards() []shard {
 			epochs[id] = max(epochs[id], n.epoch)
 		}
 	}
-	addresses := make(map[string]string)
 	var claims []claim
-	places := make([]int, len(c.views))
 	for slot := range slots {
-		votes := make(map[string]int)
-		best := ""
-		for i, v := range c.views {
-			for places[i] < len(v.claims) && v.claims[places[i]].to < slot {
-				places[i]++
-			}
-			if places[i] == len(v.claims) || v.claims[places[i]].from > slot {
-				continue
-			}
-			one := v.claims[places[i]]
-			votes[one.id]++
-			if addresses[one.id] == "" {
-				addresses[one.id] = one.address
-			}
-			if best == "" || cmp.Or(cmp.Compare(epochs[one.id], epochs[best]), votes[one.id]-votes[best]) > 0 {
-				best = one.id
-			}
-		}
-		if best == "" {
+		best, owned := c.claimant(slot, epochs)
+		if !owned {
 			continue
 		}
-		if last := len(claims) - 1; last >= 0 && claims[last].id == best && claims[last].to == slot-1 {
+		if last := len(claims) - 1; last >= 0 && claims[last].id == best.id && claims[last].to == slot-1 {
 			claims[last].to = slot
 			continue
 		}
-		claims = append(claims, claim{slotRange: slotRange{slot, slot}, id: best, address: addresses[best]})
+		claims = append(claims, claim{slotRange: slotRange{slot, slot}, id: best.id, address: best.address})
 	}
 	return shardsOf(claims)
+}
+
+// claimant returns the claim to a slot that is believed, if there is one.
+func (c *camp) claimant(slot int, epochs map[string]int64) (best claim, owned bool) {
+	var votes [maxViews]int
+	var claims [maxViews]claim
+	named := 0
+	for _, v := range c.views[:min(len(c.views), maxViews)] {
+		at, found := slices.BinarySearchFunc(v.claims, slot, func(c claim, slot int) int {
+			if c.to < slot {
+				return -1
+			}
+			return boolean(c.from > slot)
+		})
+		if !found {
+			continue
+		}
+		one := v.claims[at]
+		place := slices.IndexFunc(claims[:named], func(c claim) bool { return c.id == one.id })
+		if place < 0 {
+			place = named
+			claims[place] = one
+			named++
+		}
+		votes[place]++
+	}
+	most := 0
+	for i, one := range claims[:named] {
+		if !owned || cmp.Or(cmp.Compare(epochs[one.id], epochs[best.id]), votes[i]-most) > 0 {
+			best, most, owned = one, votes[i], true
+		}
+	}
+	return best, owned
 }
 
 func shardsOf(claims []claim) []shard {
@@ -194,7 +206,7 @@ func shardsOf(claims []claim) []shard {
 	return all
 }
 
-// from and known return the addresses of the nodes that answered, and of those that they know.
+// addresses returns the addresses of the nodes that answered, and of those that they know.
 func (c *camp) addresses() (from, known []string) {
 	all := make(map[string]bool)
 	for _, v := range c.views {
@@ -216,32 +228,41 @@ func parseSlots(value any, from string) (claims []claim, addresses []string, err
 		return nil, nil, fmt.Errorf("%w: %s: %w", backlog.ErrUnavailable, from, errNoSlots)
 	}
 	for _, r := range ranges {
-		row, ok := r.([]any)
-		if !ok || len(row) < 3 {
-			return nil, nil, fmt.Errorf("%w: %v where a range of slots belongs", errReply, r)
+		one, nodes, err := parseSlotRow(r, from)
+		if err != nil {
+			return nil, nil, err
 		}
-		first, isFirst := row[0].(int64)
-		last, isLast := row[1].(int64)
-		if !isFirst || !isLast || first < 0 || last < first || last >= slots {
-			return nil, nil, fmt.Errorf("%w: %v where a range of slots belongs", errReply, r)
-		}
-		for i, node := range row[2:] {
-			id, address, err := parseSlotNode(node, from)
-			switch {
-			case err != nil && i == 0:
-				return nil, nil, err
-			case err != nil:
-				continue
-			}
-			addresses = append(addresses, address)
-			if i == 0 {
-				claims = append(claims, claim{slotRange{int(first), int(last)}, id, address})
-			}
-		}
+		claims, addresses = append(claims, one), append(addresses, nodes...)
 	}
 	slices.SortFunc(claims, func(a, b claim) int { return a.from - b.from })
 	slices.Sort(addresses)
 	return claims, slices.Compact(addresses), nil
+}
+
+// parseSlotRow reads a range in a reply of CLUSTER SLOTS. addresses are those of its owner
+// and of the replicas.
+func parseSlotRow(value any, from string) (owned claim, addresses []string, err error) {
+	row, ok := value.([]any)
+	if !ok || len(row) < 3 {
+		return claim{}, nil, fmt.Errorf("%w: %v where a range of slots belongs", errReply, value)
+	}
+	first, isFirst := row[0].(int64)
+	last, isLast := row[1].(int64)
+	if !isFirst || !isLast || first < 0 || last < first || last >= slots {
+		return claim{}, nil, fmt.Errorf("%w: %v where a range of slots belongs", errReply, value)
+	}
+	owned.slotRange = slotRange{int(first), int(last)}
+	if owned.id, owned.address, err = parseSlotNode(row[2], from); err != nil {
+		return claim{}, nil, err
+	}
+	addresses = append(addresses, owned.address)
+	for _, replica := range row[3:] {
+		// It is only one more to ask.
+		if _, address, err := parseSlotNode(replica, from); err == nil {
+			addresses = append(addresses, address)
+		}
+	}
+	return owned, addresses, nil
 }
 
 // parseSlotNode reads a node in a reply of CLUSTER SLOTS: host, port and id.
