@@ -121,9 +121,35 @@ type Confirmer interface {
 	// of: what was armed then, and was not woken, is as it was read. The error is
 	// errors.ErrUnsupported where this cannot be known, and else wraps one of this
 	// package's errors; nothing stands confirmed by then, and reading tells more. ctx
-	// bounds the call. It is used by the goroutine that reads.
+	// bounds the call. It is used by the goroutine that reads, unless the Source is Sharded.
 	Confirm(ctx context.Context) (time.Time, error)
 }
+
+// A Sharded is a Source whose queries lie on servers that do not wait for each other. It is
+// read by several goroutines, and confirms at the same time: one that is silent then delays
+// no query that lies on others.
+type Sharded interface {
+	Source
+	// Shard returns the name of the shard on which a query lies now, from memory. It may
+	// change at any time; a query is read right under whatever name.
+	Shard(Query) string
+	// ReadShard does what Read does for queries of one shard. Several goroutines may call it,
+	// each for another shard, but no two of them, or of Read, for the same query. The slice
+	// belongs to the caller.
+	ReadShard(ctx context.Context, shard string, queries []Query) []Result
+}
+
+// A PartlyConfirmedError is an error of Confirm that concerns some queries. What is true of
+// the others is so until the moment that Confirm returns with it.
+type PartlyConfirmedError struct {
+	Err error
+	// Unconfirmed reports whether a query is one of those.
+	Unconfirmed func(Query) bool
+}
+
+func (e *PartlyConfirmedError) Error() string { return e.Err.Error() }
+
+func (e *PartlyConfirmedError) Unwrap() error { return e.Err }
 
 // A Wake says which queries may have changed.
 type Wake struct {

@@ -52,7 +52,26 @@ func (l *link) known(w *watch) backlog.Observation {
 func (l *link) shouldConfirm(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.trusting && !l.check.After(now)
+	return l.trusting && !l.confirming && !l.check.After(now)
+}
+
+// startConfirm confirms what is armed. Where servers do not wait for each other, nothing
+// else waits for it either.
+func (l *link) startConfirm(ctx context.Context, source backlog.Source) {
+	if _, sharded := source.(backlog.Sharded); !sharded {
+		l.confirm(ctx, source)
+		return
+	}
+	l.mu.Lock()
+	l.confirming = true
+	l.mu.Unlock()
+	l.stopped.Go(func() {
+		l.confirm(ctx, source)
+		l.mu.Lock()
+		l.confirming = false
+		l.mu.Unlock()
+		l.pokeLoop()
+	})
 }
 
 // confirm asks the source whether what is armed is as it was read. If that cannot be
@@ -70,8 +89,14 @@ func (l *link) confirm(ctx context.Context, source backlog.Source) {
 		l.meter.confirmations.Inc()
 		return
 	}
-	// Until a read shows that there is something to trust.
-	l.trusting = false
+	concerned := func(backlog.Query) bool { return true }
+	var partly *backlog.PartlyConfirmedError
+	if errors.As(err, &partly) && ctx.Err() == nil {
+		concerned = partly.Unconfirmed
+	} else {
+		// Until a read shows that there is something to trust.
+		l.trusting = false
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -80,8 +105,18 @@ func (l *link) confirm(ctx context.Context, source backlog.Source) {
 		cause = backlog.CausePoll
 	}
 	for _, w := range l.watches {
+		if !concerned(w.query) {
+			continue
+		}
+		if partly != nil {
+			w.doubt(*l.confirmed.Load())
+		}
 		if seen := w.seen.Load(); seen != nil && seen.Armed && w.position >= 0 && w.due.After(now) {
 			l.schedule.set(w, now, cause)
 		}
+	}
+	if partly != nil {
+		l.confirmed.Store(&until)
+		l.meter.confirmations.Inc()
 	}
 }

@@ -9,10 +9,13 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// readContained is source.Read, where a panic of the engine is the error of the query that
+// A readFunc is Read of a source, or ReadShard of one of its shards.
+type readFunc func(context.Context, []backlog.Query) []backlog.Result
+
+// readContained reads, where a panic of the engine is the error of the query that
 // causes it and of no other: a batch that panics is read in halves.
-func readContained(ctx context.Context, source backlog.Source, queries []backlog.Query) []backlog.Result {
-	results, err := attempt(ctx, source, queries)
+func readContained(ctx context.Context, read readFunc, queries []backlog.Query) []backlog.Result {
+	results, err := attempt(ctx, read, queries)
 	if !errors.Is(err, backlog.ErrPanic) {
 		return results
 	}
@@ -21,13 +24,13 @@ func readContained(ctx context.Context, source backlog.Source, queries []backlog
 	}
 	half := len(queries) / 2
 	// The results of a Read last until the next one.
-	results = append([]backlog.Result(nil), readContained(ctx, source, queries[:half])...)
-	return append(results, readContained(ctx, source, queries[half:])...)
+	results = append([]backlog.Result(nil), readContained(ctx, read, queries[:half])...)
+	return append(results, readContained(ctx, read, queries[half:])...)
 }
 
-func attempt(ctx context.Context, source backlog.Source, queries []backlog.Query) (results []backlog.Result, err error) {
+func attempt(ctx context.Context, read readFunc, queries []backlog.Query) (results []backlog.Result, err error) {
 	defer backlog.Contain(&err)
-	return source.Read(ctx, queries), nil
+	return read(ctx, queries), nil
 }
 
 // confirmContained is Confirm, where a panic of the engine is an error.

@@ -24,7 +24,7 @@ const startup = time.Minute
 func (o Options) stuckAfter() time.Duration { return 2*heartbeat + 2*o.ReadTimeout }
 
 // A link is one connection with the queues that are read over it. One goroutine,
-// its loop, does all the reading.
+// its loop, does all the reading, or has it done where servers do not wait for each other.
 type link struct {
 	name    string
 	options Options
@@ -67,6 +67,10 @@ type link struct {
 	// check is when to do that next.
 	trusting bool
 	check    time.Time
+	// confirming says that a goroutine other than the loop confirms.
+	confirming bool
+	// lanes are the shards that are being read.
+	lanes map[string]*lane
 
 	// confirmed is the moment until which nothing changed that stands (see sight). Zero if it was never confirmed. Written by the loop, read by everyone.
 	confirmed atomic.Pointer[time.Time]
@@ -90,6 +94,7 @@ func newLink(connection backlog.Connection, options Options, meter meter, shares
 		poke:       make(chan struct{}, 1),
 		watches:    map[backlog.Query]*watch{},
 		failing:    map[*watch]struct{}{},
+		lanes:      map[string]*lane{},
 	}
 	l.beat.Store(time.Now().UnixNano())
 	l.confirmed.Store(new(time.Time))

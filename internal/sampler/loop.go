@@ -24,7 +24,7 @@ func (l *link) run(ctx context.Context, source backlog.Source) {
 			now := time.Now()
 			l.beat.Store(now.UnixNano())
 			if l.shouldConfirm(now) {
-				l.confirm(ctx, source)
+				l.startConfirm(ctx, source)
 				continue
 			}
 			batch, next := l.take(now)
@@ -32,7 +32,11 @@ func (l *link) run(ctx context.Context, source backlog.Source) {
 				timer.Reset(time.Until(next))
 				break
 			}
-			l.read(ctx, source, batch)
+			if sharded, is := source.(backlog.Sharded); is {
+				l.spread(ctx, sharded, batch)
+				continue
+			}
+			l.read(ctx, source.Read, batch)
 		}
 	}
 }
@@ -62,7 +66,7 @@ func (l *link) take(now time.Time) (batch []*watch, next time.Time) {
 	if len(l.schedule) > 0 && l.schedule[0].due.Before(next) {
 		next = l.schedule[0].due
 	}
-	if l.trusting && l.check.Before(next) {
+	if l.trusting && !l.confirming && l.check.Before(next) {
 		next = l.check
 	}
 	return batch, next
@@ -73,15 +77,15 @@ func (l *link) expired(w *watch, now time.Time) bool {
 	return len(w.subscribers) == 0 && now.Sub(time.Unix(0, w.asked.Load())) > l.options.WatchTTL
 }
 
-// read reads a batch and takes in the results.
-func (l *link) read(ctx context.Context, source backlog.Source, batch []*watch) {
+// read reads a batch by a function of the source and takes in the results.
+func (l *link) read(ctx context.Context, read readFunc, batch []*watch) {
 	queries := make([]backlog.Query, len(batch))
 	for i, w := range batch {
 		queries[i] = w.query
 	}
 	began := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, l.options.ReadTimeout)
-	results := readContained(bounded, source, queries)
+	results := readContained(bounded, read, queries)
 	cancel()
 	now := time.Now()
 	if ctx.Err() != nil {

@@ -177,7 +177,7 @@ func (s *Sampler) Status(connection string) (backlog.Status, bool) {
 // Stuck returns an error if a connection's loop makes no progress.
 func (s *Sampler) Stuck() error {
 	for _, l := range s.all() {
-		if idle := time.Since(time.Unix(0, l.beat.Load())); idle > s.options.stuckAfter() {
+		if idle := time.Since(l.oldest()); idle > s.options.stuckAfter() {
 			return fmt.Errorf("the loop of connection %q has made no progress for %s", l.name, idle.Round(time.Second))
 		}
 	}

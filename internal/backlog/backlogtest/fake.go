@@ -29,6 +29,8 @@ type Fake struct {
 	opened  int
 	asked   int
 	sources map[*fakeSource]struct{}
+	shard   func(backlog.Query) string
+	silent  map[string]chan struct{}
 }
 
 // NewFake returns a Fake without queues.
@@ -37,6 +39,7 @@ func NewFake() *Fake {
 		queues:  map[string]backlog.Reading{},
 		errs:    map[string]error{},
 		sources: map[*fakeSource]struct{}{},
+		silent:  map[string]chan struct{}{},
 	}
 }
 
@@ -148,6 +151,9 @@ func (f *Fake) open(context.Context, backlog.Connection, *slog.Logger) (backlog.
 	defer f.mu.Unlock()
 	f.sources[s] = struct{}{}
 	f.opened++
+	if f.shard != nil {
+		return &shardedFake{fakeSource: s, shard: f.shard}, nil
+	}
 	return s, nil
 }
 

@@ -21,8 +21,9 @@ const ACLKeyspaceRules = "+config|get +subscribe +unsubscribe &__keyspace@*__:*"
 // ACLScanRules are needed in addition by streams that are counted by their entries.
 const ACLScanRules = "+xrange"
 
-// ACLClusterRules are needed in addition in a cluster.
-const ACLClusterRules = "+cluster|slots +asking"
+// ACLClusterRules are needed in addition in a cluster. Without CLUSTER NODES idle queues
+// are read where they would be confirmed, and of nodes that do not agree most are believed.
+const ACLClusterRules = "+cluster|slots +cluster|nodes +asking"
 
 // ACLFrameworkRules are needed in addition by job frameworks. They let the scaler read
 // single fields and elements, such as the id of the next job; no command that it sends

@@ -206,16 +206,6 @@ func drawFitting(t *rapid.T, c command) any {
 	}
 }
 
-// serverError is an error as go-redis makes it of an answer.
-type serverError string
-
-func (e serverError) Error() string { return string(e) }
-
-// RedisError marks it as the server's.
-func (serverError) RedisError() {}
-
-var _ redis.Error = serverError("")
-
 func drawValue(t *rapid.T, depth int) any {
 	kinds := 4
 	if depth < 4 {

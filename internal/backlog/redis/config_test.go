@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -185,17 +186,21 @@ func TestParseSlots(t *testing.T) {
 	row := func(from, to int64, host any, port int64) []any {
 		return []any{from, to, []any{host, port, "id", []any{}}, []any{"10.0.0.9", int64(1), "replica", []any{}}}
 	}
-	got, err := parseSlots([]any{row(100, 200, "10.0.0.2", 2), row(0, 99, nil, 1), row(201, 300, "?", 3)}, "seed:7000")
+	claims, addresses, err := parseSlots([]any{row(100, 200, "10.0.0.2", 2), row(0, 99, nil, 1), row(201, 300, "?", 3)}, "seed:7000")
 	want := []shard{{0, 99, "seed:1"}, {100, 200, "10.0.0.2:2"}, {201, 300, "seed:3"}}
+	got := shardsOf(claims)
 	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%v %v, want %v", got, err, want)
+	}
+	if want := []string{"10.0.0.2:2", "10.0.0.9:1", "seed:1", "seed:3"}; !slices.Equal(addresses, want) {
+		t.Errorf("the nodes are %v, want %v", addresses, want)
 	}
 	r := &routing{shards: got, nodes: map[string]*node{"10.0.0.2:2": {address: "there"}}}
 	if _, err := r.node("123456789"); !errors.Is(err, backlog.ErrUnavailable) {
 		t.Errorf("a slot that nobody owns: %v", err)
 	}
 	for _, wrong := range []any{nil, "text", []any{}, []any{"row"}, []any{[]any{int64(1)}}, []any{[]any{int64(1), int64(2), "node"}}, []any{[]any{int64(1), int64(2), []any{"host", "port"}}}} {
-		if got, err := parseSlots(wrong, "seed:1"); err == nil {
+		if got, _, err := parseSlots(wrong, "seed:1"); err == nil {
 			t.Errorf("%v reads as %v", wrong, got)
 		}
 	}

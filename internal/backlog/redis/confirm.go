@@ -23,8 +23,8 @@ func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("confirm connection %q: %w", s.cfg.connection, s.cfg.advised(err, s.record()))
 	}
 	find := s.topology.current
-	if s.scout != nil {
-		// What was armed on a server is worth nothing once another one has the slot.
+	if s.panel != nil {
+		// What was armed on a server is worth nothing once another one is the master.
 		find = s.topology.refresh
 	}
 	r, err := find(ctx)

@@ -217,7 +217,8 @@ func (f *finder) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		begin := time.Now()
-		// refusal is the error of a server that does not allow SCAN: it allows none.
+		// refusal is the error of a server that does not allow SCAN, and allows none, or does
+		// not answer: each search goes through all servers, and would wait for it again.
 		var refusal error
 		for _, s := range f.wanted(begin) {
 			if refusal != nil {
@@ -228,7 +229,7 @@ func (f *finder) run(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			if err != nil && errors.Is(reason(err), backlog.ErrDenied) {
+			if known := reason(err); err != nil && (errors.Is(known, backlog.ErrDenied) || errors.Is(known, backlog.ErrUnavailable)) {
 				refusal = err
 			}
 			f.settle(s, keys, more, err)

@@ -30,17 +30,32 @@ type job struct {
 	redirects map[int]redirect
 }
 
-// A redirect is the server that has the slot of a key.
-type redirect struct {
-	address string
-	// asking is a slot that is still on its way to that server.
-	asking bool
+// A reader answers one batch at a time. There is one for each goroutine that reads.
+type reader struct {
+	*source
+
+	// buffer, replies, jobs and results hold those of a read, and are used again.
+	buffer  []command
+	replies []reply
+	jobs    []job
+	results []backlog.Result
+	// order is where in a read each plan was wanted last: most often it will be there
+	// again, and is found sooner than by its name.
+	order []*plan
+	// moved are the slots of which servers have said in this read where they are now.
+	moved map[int]string
 }
 
 // Read implements backlog.Source.
 func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
+	return s.whole.Read(ctx, queries)
+}
+
+// Read answers queries. The results last until the next call.
+func (s *reader) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
 	results := slices.Grow(s.results[:0], len(queries))[:len(queries)]
 	s.results = results
+	clear(s.moved)
 	jobs := s.prepare(queries, results)
 	s.finder.await(ctx)
 	for i := range jobs {
@@ -52,7 +67,7 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 			return results
 		}
 		if jobs, err = s.trip(ctx, jobs, results); err != nil {
-			err = s.whole(err)
+			err = s.ofConnection(err)
 			break
 		}
 	}
@@ -66,11 +81,13 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 }
 
 // prepare returns a job for each query, and the error of those that cannot be read.
-func (s *source) prepare(queries []backlog.Query, results []backlog.Result) []job {
+func (s *reader) prepare(queries []backlog.Query, results []backlog.Result) []job {
 	now := time.Now()
 	jobs := slices.Grow(s.jobs[:0], len(queries))
+	s.watch.planning.Lock()
+	defer s.watch.planning.Unlock()
 	for i, q := range queries {
-		p, err := s.watch.plan(i, q, now, s.prepareQuery)
+		p, err := s.watch.plan(&s.order, i, q, now, s.prepareQuery)
 		if err != nil {
 			results[i] = backlog.Result{Err: err}
 			continue
@@ -110,6 +127,17 @@ type batch struct {
 	replies  []reply
 	err      error   // of the only connection there is
 	errs     []error // of the connections, for each command; nil if there is only one
+	// only is the server that all commands were sent to, or nodes that of each of them.
+	only  *node
+	nodes []*node
+}
+
+// from returns the address of the server that answered the command at a place.
+func (b *batch) from(at int) string {
+	if b.nodes == nil {
+		return b.only.address
+	}
+	return b.nodes[at].address
 }
 
 // failure is why a command of a job was not answered, nil if all of them were. Over the
@@ -128,7 +156,7 @@ func (b *batch) failure(j *job) error {
 }
 
 // trip makes one round trip for all jobs. It returns the jobs that need another one.
-func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result) ([]job, error) {
+func (s *reader) trip(ctx context.Context, jobs []job, results []backlog.Result) ([]job, error) {
 	routing, err := s.topology.current(ctx)
 	if err != nil {
 		return jobs, err
@@ -141,7 +169,7 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 		jobs[i].to = len(b.commands)
 		if g, ok := jobs[i].plan.first.(grower); ok && g.grew() {
 			// Before they are read: a change of a key must find the query that it is of.
-			s.topology.forget(s.watch.cover(jobs[i].plan, now))
+			s.topology.forget(s.watch.coverAgain(jobs[i].plan, now))
 		}
 	}
 	s.buffer = b.commands
@@ -172,28 +200,27 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 }
 
 // run sends each command to the server that owns its key, all servers at once.
-func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
-	if only := r.only(); only != nil && !slices.ContainsFunc(jobs, func(j job) bool { return j.redirects != nil }) {
+func (s *reader) run(ctx context.Context, r *routing, jobs []job, b *batch) {
+	if only := r.only(); only != nil && len(s.moved) == 0 && !slices.ContainsFunc(jobs, func(j job) bool { return j.redirects != nil }) {
+		b.only = only
 		if b.replies, b.err = only.do(ctx, b.commands, s.replies); b.err == nil {
 			s.replies = b.replies
 		}
-		b.err = s.whole(b.err)
+		b.err = s.ofConnection(b.err)
 		return
 	}
 	b.replies = make([]reply, len(b.commands))
 	b.errs = make([]error, len(b.commands))
+	b.nodes = make([]*node, len(b.commands))
 	parts := make(map[*node][]int)
 	for i := range jobs {
 		for at := jobs[i].from; at < jobs[i].to; at++ {
-			n, err := r.node(b.commands[at].key)
-			if to, redirected := jobs[i].redirects[at-jobs[i].from]; redirected {
-				b.commands[at].asking = to.asking
-				n, err = r.at(to.address)
-			}
+			n, err := s.route(r, &jobs[i], at, &b.commands[at])
 			if err != nil {
 				b.errs[at] = err
 				continue
 			}
+			b.nodes[at] = n
 			parts[n] = append(parts[n], at)
 		}
 	}
@@ -204,6 +231,20 @@ func (s *source) run(ctx context.Context, r *routing, jobs []job, b *batch) {
 	running.Wait()
 }
 
+// route returns the server to which a command of a job is sent.
+func (s *reader) route(r *routing, j *job, at int, c *command) (*node, error) {
+	if to, redirected := j.redirects[at-j.from]; redirected {
+		c.asking = to.asking
+		return s.topology.at(r, to.address)
+	}
+	if len(s.moved) > 0 {
+		if address, moved := s.moved[slotOf(c.key)]; moved {
+			return s.topology.at(r, address)
+		}
+	}
+	return r.node(c.key)
+}
+
 // runPart sends the commands at the given places to one server.
 func (s *source) runPart(ctx context.Context, b *batch, n *node, places []int) {
 	commands := make([]command, len(places))
@@ -211,7 +252,7 @@ func (s *source) runPart(ctx context.Context, b *batch, n *node, places []int) {
 		commands[i] = b.commands[at]
 	}
 	replies, err := n.do(ctx, commands, nil)
-	err = s.whole(err)
+	err = s.ofConnection(err)
 	for i, at := range places {
 		if err != nil {
 			b.errs[at] = err
@@ -223,30 +264,17 @@ func (s *source) runPart(ctx context.Context, b *batch, n *node, places []int) {
 
 // settle makes something of the replies to a job. It tells whether they show that
 // the topology has changed, and whether the job needs another trip.
-func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.Result) (moved, more bool) {
+func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.Result) (moved, more bool) {
 	j.redirects = nil
 	if err := b.failure(j); err != nil {
-		if s.scout != nil {
-			// It may be another server by now; the error stands if it is not.
-			results[j.index].Err = err
-			return true, true
-		}
-		s.fail(j, err, results)
-		return false, false
-	}
-	if j.from == j.to && b.err != nil {
-		// It had nothing to ask, such as a pattern that no queue matches; what it knows by
-		// others is not more certain than what these read.
-		s.fail(j, b.err, results)
-		return false, false
+		return s.unanswered(j, err, results)
 	}
 	replies := b.replies[j.from:j.to]
 	for i, r := range replies {
 		c := &b.commands[j.from+i]
 		if r.err != nil {
-			if j.redirect(i, r.err) {
-				if s.scout == nil {
-					// It is not the one server that the settings say it is.
+			if to, redirected := redirectOf(r.err, b.from(j.from+i)); redirected {
+				if !s.follow(j, i, to, c.key) {
 					s.fail(j, r.err, results)
 					return false, false
 				}
@@ -263,7 +291,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 	if j.redirects != nil {
 		// All its commands are sent again.
 		j.armed, j.epoch = true, ""
-		return j.hasMoved(), true
+		return false, true
 	}
 	// By the moment of the answer: what was seen is no older than that.
 	o := j.step.outcome(replies, at)
@@ -285,29 +313,19 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 	return false, false
 }
 
-// redirect notes where the command at a place has to be sent, if err says so.
-func (j *job) redirect(place int, err error) bool {
-	moved, ask := hasCode(err, "MOVED"), hasCode(err, "ASK")
-	if !moved && !ask {
-		return false
+// unanswered makes something of a job of which a command was not answered; see settle.
+func (s *reader) unanswered(j *job, err error, results []backlog.Result) (moved, more bool) {
+	switch {
+	case errors.Is(err, errNoOwner):
+		// Nothing more is known by asking now, and others may be waiting.
+		s.topology.hurry()
+	case s.panel != nil:
+		// It may be another server by now; the error stands if it is not.
+		results[j.index].Err = err
+		return true, true
 	}
-	if j.redirects == nil {
-		j.redirects = make(map[int]redirect)
-	}
-	// MOVED <slot> <host:port>
-	words := strings.Fields(err.Error())
-	j.redirects[place] = redirect{address: words[len(words)-1], asking: ask}
-	return true
-}
-
-// hasMoved tells whether a slot has got another owner for good.
-func (j *job) hasMoved() bool {
-	for _, r := range j.redirects {
-		if !r.asking {
-			return true
-		}
-	}
-	return false
+	s.fail(j, err, results)
+	return false, false
 }
 
 // giveUp fails jobs whose server did not answer although it is the right one.
@@ -346,8 +364,8 @@ type connectionError struct{ error }
 // Unwrap returns the advised error.
 func (e *connectionError) Unwrap() error { return e.error }
 
-// whole returns err as the reason of every query that needs the connection.
-func (s *source) whole(err error) error {
+// ofConnection returns err as the reason of every query that needs the connection.
+func (s *source) ofConnection(err error) error {
 	if err == nil {
 		return nil
 	}

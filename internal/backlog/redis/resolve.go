@@ -3,97 +3,72 @@ package redis
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
+// A resolver asks for the shards, in the order of their slots. now are those that are
+// believed until then.
+type resolver func(ctx context.Context, now []shard) ([]shard, error)
+
 // resolveStandalone is the one server that the settings name.
-func resolveStandalone(cfg *config) func(context.Context) ([]shard, error) {
+func resolveStandalone(cfg *config) resolver {
 	only := []shard{{from: 0, to: slots - 1, address: cfg.addresses[0]}}
-	return func(context.Context) ([]shard, error) { return only, nil }
+	return func(context.Context, []shard) ([]shard, error) { return only, nil }
 }
 
-// resolveSentinel asks the sentinels for the master.
-func resolveSentinel(cfg *config, s *scout) func(context.Context) ([]shard, error) {
-	return func(ctx context.Context) ([]shard, error) {
-		value, from, err := s.ask(ctx, cfg.addresses, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", cfg.masterName)
-		if err != nil {
-			return nil, err
-		}
-		pair, ok := value.([]any)
-		if !ok || len(pair) != 2 {
-			return nil, fmt.Errorf("%w: %v of sentinel %s where an address belongs", errReply, value, from)
-		}
-		address := net.JoinHostPort(text(pair[0]), text(pair[1]))
-		return []shard{{from: 0, to: slots - 1, address: address}}, nil
-	}
-}
-
-// resolveCluster asks a server of the cluster which of them owns which slots.
-func resolveCluster(cfg *config, s *scout) func(context.Context) ([]shard, error) {
-	candidates := slices.Clone(cfg.addresses)
-	return func(ctx context.Context) ([]shard, error) {
-		value, from, err := s.ask(ctx, candidates, "CLUSTER", "SLOTS")
-		if err != nil {
-			return nil, err
-		}
-		shards, err := parseSlots(value, from)
-		if err != nil {
-			return nil, err
-		}
-		for _, sh := range shards {
-			if !slices.Contains(candidates, sh.address) {
-				candidates = append(candidates, sh.address)
+// resolveCluster asks nodes of the cluster which of them owns which slots, and compares what
+// they say. A node alone may have been removed, or know nothing yet, or be cut off.
+func resolveCluster(p *panel) resolver {
+	commands := [][]any{{"CLUSTER", "SLOTS"}, {"CLUSTER", "NODES"}}
+	return func(ctx context.Context, now []shard) ([]shard, error) {
+		answers := p.ask(ctx, commands...)
+		best, agreed := judge(answers, now)
+		if !agreed {
+			if best != nil {
+				// One alone is compared with those that it knows.
+				_, p.known = best.addresses()
 			}
+			enough := func(more []panelAnswer) bool {
+				_, agreed := judge(slices.Concat(answers, more), now)
+				return agreed
+			}
+			answers = append(answers, p.widen(ctx, enough, commands...)...)
+			best, _ = judge(answers, now)
 		}
-		return shards, nil
+		if best == nil {
+			p.believe(nil, p.known)
+			return nil, problem(answers)
+		}
+		from, known := best.addresses()
+		p.believe(from, known)
+		if best.cutOff {
+			return nil, fmt.Errorf("%w: %w", backlog.ErrUnavailable, errCutOff)
+		}
+		return best.shards(), nil
 	}
 }
 
-// parseSlots reads a reply of CLUSTER SLOTS that came from the given address.
-func parseSlots(value any, from string) ([]shard, error) {
-	ranges, ok := value.([]any)
-	if !ok {
-		return nil, fmt.Errorf("%w: %T where the slots belong", errReply, value)
-	}
-	if len(ranges) == 0 {
-		return nil, fmt.Errorf("%w: the cluster has no slots", backlog.ErrUnavailable)
-	}
-	shards := make([]shard, 0, len(ranges))
-	for _, r := range ranges {
-		s, err := parseSlotRange(r, from)
+// judge returns the most credible camp of some answers, nil if no node knows any slots.
+// agreed says that there are several nodes, and no other camp. An answer that is no view
+// gets an error.
+func judge(answers []panelAnswer, now []shard) (best *camp, agreed bool) {
+	var views []view
+	for i, a := range answers {
+		if a.err != nil {
+			continue
+		}
+		v, err := newView(a)
 		if err != nil {
-			return nil, err
+			answers[i].err = err
+			continue
 		}
-		shards = append(shards, s)
+		views = append(views, v)
 	}
-	slices.SortFunc(shards, func(a, b shard) int { return a.from - b.from })
-	return shards, nil
-}
-
-func parseSlotRange(value any, from string) (shard, error) {
-	row, ok := value.([]any)
-	if !ok || len(row) < 3 {
-		return shard{}, fmt.Errorf("%w: %v where a range of slots belongs", errReply, value)
+	all := camps(views, now)
+	if len(all) == 0 {
+		return nil, false
 	}
-	first, isFirst := row[0].(int64)
-	last, isLast := row[1].(int64)
-	master, isMaster := row[2].([]any)
-	if !isFirst || !isLast || !isMaster || len(master) < 2 {
-		return shard{}, fmt.Errorf("%w: %v where a range of slots belongs", errReply, value)
-	}
-	port, ok := master[1].(int64)
-	if !ok {
-		return shard{}, fmt.Errorf("%w: %v where a port belongs", errReply, master[1])
-	}
-	host := text(master[0])
-	if host == "" || host == "?" {
-		// The server does not know under which name it is reached: it is the one that
-		// answered.
-		host, _, _ = net.SplitHostPort(from)
-	}
-	return shard{from: int(first), to: int(last), address: net.JoinHostPort(host, strconv.FormatInt(port, 10))}, nil
+	return &all[0], len(all) == 1 && all[0].members > 1 && !all[0].cutOff
 }

@@ -2,7 +2,9 @@ package redis_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
+	"net"
 	"strings"
 	"testing"
 
@@ -87,4 +89,77 @@ func TestSentinelMistakes(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// TestSentinelForgotten: a sentinel that is alone with a server of the past names that one,
+// and is the first to be asked. The others know better.
+func TestSentinelForgotten(t *testing.T) {
+	t.Parallel()
+	g := redistest.StartSentinel(t)
+	past := redistest.Start(t)
+	g.Master(t).Do("LPUSH", "jobs", "a", "b")
+	g.Master(t).Do("WAIT", 2, 5000)
+	old := g.Master(t)
+	g.Sentinels[1].Do("SENTINEL", "FAILOVER", g.Name)
+	g.AwaitFailover(t, old)
+	for _, s := range g.Sentinels {
+		// The failover is over where all know of it.
+		redistest.Eventually(t, "the sentinels know the new master", func() bool {
+			pair, _ := s.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", g.Name).([]any)
+			return len(pair) == 2 && fmt.Sprintf("%s:%s", pair...) != old.Addr()
+		})
+	}
+	host, port, _ := net.SplitHostPort(past.Addr())
+	g.Sentinels[0].Do("SENTINEL", "REMOVE", g.Name)
+	g.Sentinels[0].Do("SENTINEL", "MONITOR", g.Name, host, port, 2)
+	for name, addresses := range map[string][]string{
+		"the first of three": g.Addrs(),
+		"the first of two":   g.Addrs()[:2],
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			source := backlogtest.Open(t, redis.Engine(), connection(addresses, map[string]any{"mode": "sentinel", "masterName": g.Name}))
+			ear := backlogtest.Listen(t, source)
+			backlogtest.Arm(t, source, ear, list("jobs"))
+			for range 20 {
+				if r := backlogtest.MustRead(t, source, list("jobs")); r.Ready != 2 {
+					t.Fatalf("a queue of 2 reads as %+v", r)
+				}
+			}
+		})
+	}
+}
+
+// TestSentinelCutOff: a sentinel that reaches neither the others nor a replica may be on the
+// wrong side of a partition, with a master that was replaced on the other.
+func TestSentinelCutOff(t *testing.T) {
+	t.Parallel()
+	g := redistest.StartSentinel(t)
+	master := g.Master(t)
+	source := openSentinel(t, g, nil)
+	ear := backlogtest.Listen(t, source)
+	q := list("jobs")
+	backlogtest.Arm(t, source, ear, q)
+	others := g.Sentinels[1:]
+	for _, s := range g.Servers {
+		if s != master {
+			others = append(others, s)
+		}
+	}
+	for _, s := range others {
+		s.Freeze()
+	}
+	g.Sentinels[0].Do("SENTINEL", "SET", g.Name, "down-after-milliseconds", 500)
+	redistest.Eventually(t, "the queue is unavailable", func() bool {
+		r := backlogtest.Read(t, source, q)[0]
+		return errors.Is(r.Err, backlog.ErrUnavailable)
+	})
+	if n := master.Do("LLEN", q.Queue); n != int64(0) {
+		t.Errorf("the master itself says %v, want 0", n)
+	}
+	g.Sentinels[0].Do("SENTINEL", "SET", g.Name, "down-after-milliseconds", 3_600_000)
+	for _, s := range others {
+		s.Thaw()
+	}
+	backlogtest.Arm(t, source, ear, q)
 }

@@ -22,13 +22,9 @@ type source struct {
 	topology *topology
 	finder   *finder
 	ledger   *ledger
-	scout    *scout // nil for a single server
-	// buffer, replies, jobs and results hold those of a read; they belong to the goroutine
-	// that reads.
-	buffer  []command
-	replies []reply
-	jobs    []job
-	results []backlog.Result
+	panel    *panel // nil for a single server
+	// whole answers Read.
+	whole reader
 
 	// worked says that a queue has been read. The goroutine that reads sets it.
 	worked atomic.Bool
@@ -50,12 +46,16 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	if err != nil {
 		return nil, err
 	}
+	if cfg.mode == modeCluster {
+		return &shardedSource{source: s}, nil
+	}
 	return s, nil
 }
 
 // openWith returns a source for settings that are ready for use.
 func openWith(ctx context.Context, cfg *config, log *slog.Logger) (*source, error) {
 	s := &source{cfg: cfg, layouts: make(map[string]layout), watch: newWatchlist(), wakes: newWakes(), ledger: newLedger()}
+	s.whole.source = s
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}
@@ -63,21 +63,21 @@ func openWith(ctx context.Context, cfg *config, log *slog.Logger) (*source, erro
 	resolve := resolveStandalone(cfg)
 	switch cfg.mode {
 	case modeSentinel:
-		s.scout = &scout{cfg: cfg, who: cfg.sentinelLogin, nothing: fmt.Errorf("%w %q", errNoMaster, cfg.masterName)}
-		resolve = resolveSentinel(cfg, s.scout)
+		s.panel = newPanel(cfg, cfg.sentinelLogin, fmt.Errorf("%w %q", errNoMaster, cfg.masterName), sentinelPanel)
+		resolve = resolveSentinel(cfg, s.panel)
 	case modeCluster:
-		s.scout = &scout{cfg: cfg, who: cfg.login, nothing: errNoSlots}
-		resolve = resolveCluster(cfg, s.scout)
+		s.panel = newPanel(cfg, cfg.login, errNoSlots, clusterPanel)
+		resolve = resolveCluster(s.panel)
 	}
 	openNode := func(address string) *node { return newNode(cfg, address, s.wakes, s.watch, log) }
-	s.topology = newTopology(cfg, resolve, openNode, s.wakes, log)
+	s.topology = newTopology(resolve, openNode, s.wakes, log)
 	s.finder = newFinder(s.topology, s.wakes)
 	// The goroutines live as long as the source, not as long as the call that opens it.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.end = end
 	s.tasks.Go(func() { s.wakes.forward(life) })
 	s.tasks.Go(func() { s.finder.run(life) })
-	if s.scout != nil {
+	if s.panel != nil {
 		s.tasks.Go(func() { s.topology.watch(life) })
 	} else if _, err := s.topology.refresh(life); err != nil {
 		return nil, err
@@ -121,8 +121,8 @@ func (s *source) Close() error {
 		s.end()
 		s.topology.close()
 		s.tasks.Wait()
-		if s.scout != nil {
-			s.scout.close()
+		if s.panel != nil {
+			s.panel.close()
 		}
 	})
 	return nil

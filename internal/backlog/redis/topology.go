@@ -11,18 +11,24 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// topologyInterval is how often Sentinel or the cluster is asked whether the servers
-// have changed. Nothing else would tell: a queue that is empty has no key that could
-// be moved, and its arming ends in silence when its slot goes to another server.
-const topologyInterval = time.Second
+const (
+	// topologyInterval is how often Sentinel or the cluster is asked whether the servers
+	// have changed. Nothing else would tell: a queue that is empty has no key that could
+	// be moved, and its arming ends in silence when its slot goes to another server.
+	topologyInterval = time.Second
+	// topologyPause is the least time between two such questions where a server says that a
+	// slot has moved. Many slots move one after the other.
+	topologyPause = 500 * time.Millisecond
+)
 
-// errFindServers is a topology that could not be asked for.
-var errFindServers = errors.New("find the servers")
+var (
+	// errFindServers is a topology that could not be asked for.
+	errFindServers = errors.New("find the servers")
+	errNoOwner     = errors.New("no server of the cluster owns slot")
+)
 
 // A shard is a range of slots, both ends included, and the server that owns them.
 type shard struct {
@@ -32,18 +38,23 @@ type shard struct {
 
 // A topology knows which server answers for which key, and owns their nodes.
 type topology struct {
-	cfg *config
-	// resolve asks for the shards, in the order of their slots.
-	resolve func(context.Context) ([]shard, error)
+	resolve resolver
 	open    func(address string) *node
 	wakes   *wakes
 	log     *slog.Logger
+	guests  *guests
 
 	// now is the state that readers use; nil until it was resolved once.
 	now atomic.Pointer[routing]
+	// doubt is why the state must not be used although it is known; nil if it may.
+	doubt atomic.Pointer[error]
 
-	// turn is held by the one who resolves, over I/O. It guards writes to now.
-	turn   chan struct{}
+	// turn is held by the one who resolves, over I/O. It guards writes to now and doubt, and
+	// resolved, which is when the last attempt began that succeeded.
+	turn     chan struct{}
+	resolved time.Time
+	// sooner holds a value when the state is to be asked for before it is time.
+	sooner chan struct{}
 	closed atomic.Bool
 }
 
@@ -70,7 +81,7 @@ func (r *routing) node(key string) (*node, error) {
 		}
 	})
 	if !found {
-		return nil, fmt.Errorf("%w: no server of the cluster owns slot %d", backlog.ErrUnavailable, slot)
+		return nil, fmt.Errorf("%w: %w %d", backlog.ErrUnavailable, errNoOwner, slot)
 	}
 	return r.nodes[r.shards[i].address], nil
 }
@@ -83,20 +94,31 @@ func (r *routing) only() *node {
 	return r.nodes[r.shards[0].address]
 }
 
-// at returns the server at an address that another server has named.
-func (r *routing) at(address string) (*node, error) {
+func newTopology(resolve resolver, open func(string) *node, wakes *wakes, log *slog.Logger) *topology {
+	return &topology{
+		resolve: resolve, open: open, wakes: wakes, log: log,
+		guests: &guests{open: open, nodes: make(map[string]guest)},
+		turn:   make(chan struct{}, 1), sooner: make(chan struct{}, 1),
+	}
+}
+
+// at returns the server at an address that another server has named. It is opened if it
+// owns no slots yet.
+func (t *topology) at(r *routing, address string) (*node, error) {
 	if n := r.nodes[address]; n != nil {
 		return n, nil
 	}
-	return nil, fmt.Errorf("%w: the server %s owns no slots yet", backlog.ErrUnavailable, address)
-}
-
-func newTopology(cfg *config, resolve func(context.Context) ([]shard, error), open func(string) *node, wakes *wakes, log *slog.Logger) *topology {
-	return &topology{cfg: cfg, resolve: resolve, open: open, wakes: wakes, log: log, turn: make(chan struct{}, 1)}
+	if n := t.now.Load().nodes[address]; n != nil {
+		return n, nil
+	}
+	return t.guests.at(address)
 }
 
 // current returns the state, asking for it if it was never known.
 func (t *topology) current(ctx context.Context) (*routing, error) {
+	if doubt := t.doubt.Load(); doubt != nil {
+		return nil, *doubt
+	}
 	if r := t.now.Load(); r != nil {
 		return r, nil
 	}
@@ -104,9 +126,11 @@ func (t *topology) current(ctx context.Context) (*routing, error) {
 }
 
 // refresh asks for the state and returns it. Nodes that are new are opened and nodes
-// that are gone are closed; then everything may have changed.
+// that are gone are closed; then everything may have changed. Several that ask at a time
+// share one answer.
 func (t *topology) refresh(ctx context.Context) (r *routing, err error) {
 	defer backlog.Contain(&err)
+	asked := time.Now()
 	select {
 	case t.turn <- struct{}{}:
 		defer func() { <-t.turn }()
@@ -116,33 +140,72 @@ func (t *topology) refresh(ctx context.Context) (r *routing, err error) {
 	if t.closed.Load() {
 		return nil, errClosed
 	}
-	shards, err := t.resolve(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errFindServers, err)
-	}
 	old := t.now.Load()
+	if old != nil && !t.resolved.Before(asked) {
+		return old, nil
+	}
+	began := time.Now()
+	var known []shard
+	if old != nil {
+		known = old.shards
+	}
+	shards, err := t.resolve(ctx, known)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errFindServers, err)
+		if errors.Is(err, errCutOff) {
+			t.distrust(err)
+		}
+		return nil, err
+	}
+	t.resolved = began
+	t.distrust(nil)
+	t.guests.expire(began)
 	if old != nil && slices.Equal(old.shards, shards) {
 		return old, nil
 	}
+	return t.replace(old, shards), nil
+}
+
+// distrust notes why the state must not be used, or that it may. Then everything may have
+// changed. The caller holds turn.
+func (t *topology) distrust(why error) {
+	var doubt *error
+	if why != nil {
+		doubt = &why
+	}
+	if before := t.doubt.Swap(doubt); (before == nil) == (doubt == nil) {
+		return
+	}
+	if why != nil {
+		t.log.Warn("servers not believed", "error", why)
+	}
+	t.wakes.addEverything()
+}
+
+// replace makes shards the state in place of old. The caller holds turn.
+func (t *topology) replace(old *routing, shards []shard) *routing {
 	next := &routing{shards: shards, nodes: make(map[string]*node)}
 	for _, s := range shards {
 		if next.nodes[s.address] != nil {
 			continue
 		}
+		n := t.guests.leave(s.address)
 		if old != nil && old.nodes[s.address] != nil {
-			next.nodes[s.address] = old.nodes[s.address]
-			continue
+			n = old.nodes[s.address]
 		}
-		next.nodes[s.address] = t.open(s.address)
+		if n == nil {
+			n = t.open(s.address)
+		}
+		next.nodes[s.address] = n
 	}
 	t.now.Store(next)
 	if old == nil {
-		return next, nil
+		return next
 	}
 	t.log.Info("servers changed", "servers", strings.Join(next.addresses(), ", "))
 	t.wakes.addEverything()
 	closeNodes(old, next)
-	return next, nil
+	return next
 }
 
 // watch asks for the state again and again until ctx ends.
@@ -152,11 +215,21 @@ func (t *topology) watch(ctx context.Context) {
 	for {
 		// A failure shows in the next read, if it matters.
 		_, _ = t.refresh(ctx)
+		rest(ctx, topologyPause)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-t.sooner:
 		}
+	}
+}
+
+// hurry makes watch ask for the state soon.
+func (t *topology) hurry() {
+	select {
+	case t.sooner <- struct{}{}:
+	default:
 	}
 }
 
@@ -167,6 +240,7 @@ func (t *topology) forget(keys []string) {
 			n.forget(keys)
 		}
 	}
+	t.guests.forget(keys)
 }
 
 // close closes all nodes and waits for them.
@@ -174,6 +248,7 @@ func (t *topology) close() {
 	t.closed.Store(true)
 	t.turn <- struct{}{}
 	defer func() { <-t.turn }()
+	t.guests.close()
 	if r := t.now.Load(); r != nil {
 		closeNodes(r, nil)
 	}
@@ -197,93 +272,4 @@ func (r *routing) addresses() []string {
 	}
 	slices.Sort(list)
 	return list
-}
-
-// A scout is the connection on which the topology is asked for. It goes from one
-// candidate to the next when one fails. It is used by one goroutine at a time.
-type scout struct {
-	cfg *config
-	who login
-	// nothing is what a null answer means, such as errNoMaster.
-	nothing error
-	session *session
-	at      int
-}
-
-// ask asks one of the candidates. One that refuses is passed over like one that does
-// not answer: an old sentinel may know less than the next.
-func (s *scout) ask(ctx context.Context, candidates []string, args ...any) (value any, from string, err error) {
-	for range candidates {
-		address := candidates[s.at%len(candidates)]
-		value, problem := s.askOne(ctx, address, args)
-		if problem == nil {
-			return value, address, nil
-		}
-		problem = s.cfg.prober.look(ctx, address, s.cfg.tls, problem)
-		problem = fmt.Errorf("ask %s: %w", address, problem)
-		if err == nil {
-			err = problem
-		} else {
-			err = fmt.Errorf("%w; %w", err, problem)
-		}
-		s.move()
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, "", err
-}
-
-func (s *scout) askOne(ctx context.Context, address string, args []any) (answer any, err error) {
-	defer backlog.Contain(&err)
-	ctx, cancel := context.WithTimeout(ctx, min(s.cfg.answerTimeout, time.Second))
-	defer cancel()
-	if s.session == nil || s.session.ended() {
-		s.close()
-		opened, err := openSession(ctx, s.cfg, s.who, 0, address, func() {})
-		if err != nil {
-			return nil, err
-		}
-		s.session = opened
-	}
-	replies, err := s.session.do(ctx, []command{{args: args}}, nil)
-	if err != nil {
-		return nil, err
-	}
-	if errors.Is(replies[0].err, redis.Nil) {
-		return nil, fmt.Errorf("%w: %w", backlog.ErrUnavailable, s.nothing)
-	}
-	if err := replies[0].err; err != nil {
-		return nil, s.identify(ctx, err)
-	}
-	return replies[0].value, nil
-}
-
-// identify returns err, with which a server has refused to say where the servers are, with
-// what the server says it is.
-func (s *scout) identify(ctx context.Context, err error) error {
-	if !denies(serverText(err)) || startsWith("NO", "WRONGPASS")(err) {
-		return err
-	}
-	if s.cfg.mode == modeSentinel {
-		return fmt.Errorf("%w: %w: %w", backlog.ErrUnavailable, errNoSentinel, err)
-	}
-	replies, failed := s.session.do(ctx, []command{{args: []any{"INFO", "server"}}}, nil)
-	if failed == nil && field(text(replies[0].value), "redis_mode") == "sentinel" {
-		return fmt.Errorf("%w: %w: %w", backlog.ErrUnavailable, errIsSentinel, err)
-	}
-	return err
-}
-
-// move goes to the next candidate.
-func (s *scout) move() {
-	s.close()
-	s.at++
-}
-
-func (s *scout) close() {
-	if s.session != nil {
-		s.session.close()
-		s.session = nil
-	}
 }

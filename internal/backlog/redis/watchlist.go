@@ -15,12 +15,13 @@ const planLife = 10 * time.Minute
 type plan struct {
 	query backlog.Query
 	first step
-	// keys are those whose change may change the reading.
+	// keys are those whose change may change the reading; guarded by the watchlist's planning.
 	keys []string
-	// lastRead and forgotten are owned by the goroutine that reads.
+	// lastRead, forgotten and shard are guarded by the watchlist's planning.
 	lastRead  time.Time
 	forgotten bool
-	// hint is kept while the queue does not exist. The goroutine that reads owns it.
+	shard     shardName
+	// hint is kept while the queue does not exist. The goroutine that reads the query owns it.
 	hint *queueHint
 
 	// latest is the last reading. The goroutine that reads owns it.
@@ -38,12 +39,11 @@ type plan struct {
 // A watchlist knows which queries a key belongs to, and which of them are waiting to
 // be told of a change.
 type watchlist struct {
-	// plans, order and swept are owned by the goroutine that reads.
-	plans map[backlog.Query]*plan
-	// order is where in a read each plan was wanted last: most often it will be there
-	// again, and is found sooner than by its name.
-	order []*plan
-	swept time.Time
+	// planning guards plans, swept, and the keys of each plan: several goroutines read. It
+	// comes before mu.
+	planning sync.Mutex
+	plans    map[backlog.Query]*plan
+	swept    time.Time
 
 	// mu guards byKey.
 	mu    sync.Mutex
@@ -124,14 +124,29 @@ func (w *watchlist) queries(key string) []backlog.Query {
 }
 
 // plan returns the plan for the query at a place of a read, made by prepare if there
-// is none yet.
-func (w *watchlist) plan(place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
-	if place < len(w.order) {
-		if p := w.order[place]; !p.forgotten && p.query == q {
+// is none yet. order is of the reader. planning is held.
+func (w *watchlist) plan(order *[]*plan, place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
+	if place < len(*order) {
+		if p := (*order)[place]; !p.forgotten && p.query == q {
 			p.lastRead = now
 			return p, nil
 		}
 	}
+	p, err := w.find(q, now, prepare)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case place < len(*order):
+		(*order)[place] = p
+	case place == len(*order):
+		*order = append(*order, p)
+	}
+	return p, nil
+}
+
+// find returns the plan for a query, made by prepare if there is none yet. planning is held.
+func (w *watchlist) find(q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
 	p, found := w.plans[q]
 	if !found {
 		first, err := prepare(q)
@@ -143,23 +158,24 @@ func (w *watchlist) plan(place int, q backlog.Query, now time.Time, prepare func
 		w.cover(p, now)
 	}
 	p.lastRead = now
-	switch {
-	case place < len(w.order):
-		w.order[place] = p
-	case place == len(w.order):
-		w.order = append(w.order, p)
-	}
 	return p, nil
 }
 
+// coverAgain does what cover does for a plan whose keys have changed.
+func (w *watchlist) coverAgain(p *plan, now time.Time) (unused []string) {
+	w.planning.Lock()
+	defer w.planning.Unlock()
+	return w.cover(p, now)
+}
+
 // cover makes the keys of a plan those of its first step, and returns those that
-// belong to no plan any more.
+// belong to no plan any more. planning is held.
 func (w *watchlist) cover(p *plan, now time.Time) (unused []string) {
 	before := make(map[string]bool, len(p.keys))
 	for _, key := range p.keys {
 		before[key] = true
 	}
-	p.keys = p.keys[:0]
+	p.keys, p.shard = p.keys[:0], shardName{}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	seen := make(map[string]bool)
@@ -192,7 +208,7 @@ func (w *watchlist) leave(p *plan, key string) (last bool) {
 }
 
 // sweep forgets the plans that were not read for long, and returns the keys that
-// belong to none any more.
+// belong to none any more. planning is held.
 func (w *watchlist) sweep(now time.Time) (unused []string) {
 	if now.Sub(w.swept) < planLife/10 {
 		return nil

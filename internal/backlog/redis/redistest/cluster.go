@@ -15,6 +15,8 @@ type Cluster struct {
 	Masters []*Server
 	// Replicas holds for each master its replicas.
 	Replicas [][]*Server
+
+	options []Option
 }
 
 const clusterSlots = 16384
@@ -34,10 +36,36 @@ func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Clust
 		"cluster-enabled yes", fmt.Sprint("cluster-node-timeout ", nodeNeverDown), "cluster-require-full-coverage no",
 		"cluster-replica-validity-factor 0", "repl-diskless-sync-delay 0",
 	))
-	c := &Cluster{}
+	c := &Cluster{options: options}
+	for range masters {
+		c.Masters = append(c.Masters, Start(t, options...))
+		var own []*Server
+		for range replicas {
+			own = append(own, Start(t, options...))
+		}
+		c.Replicas = append(c.Replicas, own)
+	}
+	c.form(t, 0)
+	return c
+}
+
+// BuildAgain resets all nodes, which must have no replicas and hold nothing, and makes a
+// cluster of them in which each master owns the slots that the next one owned before.
+func (c *Cluster) BuildAgain(t testing.TB) {
+	t.Helper()
+	for _, m := range c.Masters {
+		m.Do("CLUSTER", "RESET", "HARD")
+	}
+	c.form(t, 1)
+}
+
+// form makes a cluster of nodes that know nothing of each other. The masters own the
+// slots in their order; with shift each owns those of the next one.
+func (c *Cluster) form(t testing.TB, shift int) {
+	t.Helper()
+	masters := len(c.Masters)
 	for i := range masters {
-		s := Start(t, options...)
-		c.Masters = append(c.Masters, s)
+		s := c.Masters[(i+masters-shift)%masters]
 		from, to := i*clusterSlots/masters, (i+1)*clusterSlots/masters-1
 		slots := make([]any, 0, to-from+3)
 		slots = append(slots, "CLUSTER", "ADDSLOTS")
@@ -46,11 +74,6 @@ func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Clust
 		}
 		s.Do(slots...)
 		s.Do("CLUSTER", "SET-CONFIG-EPOCH", i+1)
-		var own []*Server
-		for range replicas {
-			own = append(own, Start(t, options...))
-		}
-		c.Replicas = append(c.Replicas, own)
 	}
 	all := c.all()
 	for _, s := range all[1:] {
@@ -78,11 +101,36 @@ func StartCluster(t testing.TB, masters, replicas int, options ...Option) *Clust
 			})
 		}
 	}
-	return c
 }
 
 func (c *Cluster) all() []*Server {
 	return append(slices.Clone(c.Masters), slices.Concat(c.Replicas...)...)
+}
+
+// Join adds a master without slots, and waits until all nodes know it.
+func (c *Cluster) Join(t testing.TB) *Server {
+	t.Helper()
+	s := Start(t, c.options...)
+	c.Masters[0].Do("CLUSTER", "MEET", s.host, s.port)
+	c.Masters, c.Replicas = append(c.Masters, s), append(c.Replicas, nil)
+	all := c.all()
+	Eventually(t, "all nodes of the cluster know the one that joined", func() bool {
+		return !slices.ContainsFunc(all, func(s *Server) bool { return s.knownNodes() != len(all) }) && s.servesCluster()
+	})
+	return s
+}
+
+// Leave makes all others forget the master that joined last, which knows them as before.
+func (c *Cluster) Leave(t testing.TB) *Server {
+	t.Helper()
+	last := len(c.Masters) - 1
+	s := c.Masters[last]
+	id := s.nodeID()
+	c.Masters, c.Replicas = c.Masters[:last], c.Replicas[:last]
+	for _, other := range c.all() {
+		other.Do("CLUSTER", "FORGET", id)
+	}
+	return s
 }
 
 // Addrs are the addresses of the masters.
