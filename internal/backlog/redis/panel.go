@@ -14,7 +14,8 @@ const (
 	// servers are. One alone may have been removed, or be cut off from the others.
 	clusterPanel, sentinelPanel = 3, 5
 	// panelTurn is how often a server that was asked until then makes room for the next,
-	// so that each of them is heard, and for how long one is left alone that did not answer.
+	// so that each of them is heard, and for how long one is left alone that did not answer or was
+	// not believed.
 	panelTurn = 10 * time.Second
 	// panelLeast is how many are asked in any case.
 	panelLeast = 2
@@ -40,7 +41,7 @@ type panel struct {
 	next int
 	// turned is when the last member was replaced that was believed.
 	turned time.Time
-	// failed is when candidates last did not answer.
+	// failed is when candidates last did not answer, or were not believed.
 	failed map[string]time.Time
 }
 
@@ -59,13 +60,7 @@ func newPanel(cfg *config, who login, nothing error, size int) *panel {
 // ask asks the members.
 func (p *panel) ask(ctx context.Context, commands ...[]any) []panelAnswer {
 	p.fill()
-	answers := ask(ctx, p.members, commands)
-	for _, a := range answers {
-		if a.err != nil {
-			p.failed[a.from] = time.Now()
-		}
-	}
-	return answers
+	return ask(ctx, p.members, commands)
 }
 
 // widen asks candidates that are no members, until enough is answered or all were asked.
@@ -146,10 +141,14 @@ func (p *panel) candidates() []string {
 // were not believed make room.
 func (p *panel) believe(believed, known []string) {
 	p.known = known
+	for _, address := range believed {
+		delete(p.failed, address)
+	}
 	p.members = slices.DeleteFunc(p.members, func(s *scout) bool {
 		if slices.Contains(believed, s.address) {
 			return false
 		}
+		p.failed[s.address] = time.Now()
 		s.close()
 		return true
 	})

@@ -1,0 +1,67 @@
+package redis
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// asked returns the addresses of those that are asked next.
+func (p *panel) asked() []string {
+	p.fill()
+	var all []string
+	for _, s := range p.members {
+		all = append(all, s.address)
+	}
+	return all
+}
+
+// TestPanel: a few servers are asked at a time, however many there are, and in time each of
+// them. One that does not answer, or is not believed, makes room.
+func TestPanel(t *testing.T) {
+	t.Parallel()
+	p := newPanel(&config{addresses: []string{"seed", "other seed"}}, login{}, errNoSlots, clusterPanel)
+	if got := p.asked(); !slices.Equal(got, []string{"seed", "other seed"}) {
+		t.Errorf("at first %v are asked, want the seeds", got)
+	}
+	var known []string
+	for i := range 100 {
+		known = append(known, fmt.Sprint("node", i))
+	}
+	p.believe([]string{"other seed"}, known)
+	first := p.asked()
+	if len(first) != clusterPanel || first[0] != "other seed" || slices.Contains(first, "seed") {
+		t.Errorf("%v are asked, want %d without the one that was not believed", first, clusterPanel)
+	}
+	if again := p.asked(); !slices.Equal(again, first) {
+		t.Errorf("%v are asked, want the same as before, %v", again, first)
+	}
+	// As if it was long ago.
+	clear(p.failed)
+	heard := make(map[string]bool)
+	for range 2 * len(known) {
+		for _, address := range p.asked() {
+			heard[address] = true
+		}
+		// As if another turn was over.
+		p.turned = p.turned.Add(-2 * panelTurn)
+	}
+	if want := len(known) + 2; len(heard) != want {
+		t.Errorf("in time %d servers are asked, want all %d", len(heard), want)
+	}
+	p.turned = time.Now()
+	for range 10 {
+		got := p.asked()
+		if len(got) != clusterPanel || slices.ContainsFunc(got, func(a string) bool { return !p.failed[a].IsZero() }) {
+			t.Fatalf("%v are asked, want %d that did not fail lately", got, clusterPanel)
+		}
+		p.believe(nil, known)
+	}
+	for _, address := range p.candidates() {
+		p.failed[address] = time.Now()
+	}
+	if got := p.asked(); len(got) != panelLeast {
+		t.Errorf("%v are asked where all have failed, want %d", got, panelLeast)
+	}
+}
