@@ -55,7 +55,7 @@ func (n *node) leadsElsewhere(ctx context.Context) (known identity, leads bool) 
 	return known, true
 }
 
-// glance asks whoever answers at the address who it is, on a connection of its own.
+// glance asks the server that answers at the address who it is, on a connection of its own.
 func (n *node) glance(ctx context.Context) (id identity, err error) {
 	defer backlog.Contain(&err)
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)

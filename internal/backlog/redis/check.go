@@ -24,8 +24,8 @@ const (
 var (
 	errOtherServer = errors.New("another server answers on the connection")
 	errUntracked   = errors.New("the server has stopped tracking what is read")
-	// errSwapped is what was armed in a database that has another name now. Redis reports
-	// SWAPDB to nobody.
+	// errSwapped is what was armed in a database that has another number now. Redis reports
+	// SWAPDB neither by tracking nor by notifications.
 	errSwapped = errors.New("databases were swapped (SWAPDB)")
 )
 

@@ -15,7 +15,7 @@ import (
 
 // Confirm implements backlog.Confirmer: a server that is what it was, that tracks what was
 // read, and that answers on the connection that reads and then on the one that listens, has
-// told of every change until then but for SWAPDB, which is asked for. Keyspace notifications confirm nothing: who asks for them is
+// reported every change until then, except SWAPDB, which is asked for. Keyspace notifications confirm nothing: who asks for them is
 // not told when somebody else switches them off.
 func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 	began := time.Now()

@@ -65,7 +65,7 @@ type table struct {
 	keys, most int64
 }
 
-// isFull reports whether the table evicts keys, as far as that is known: where the server
+// isFull reports whether the table evicts keys. That is a guess where the server
 // does not say how large it may be, it is full if the keys that are watched are not all
 // in it. watched is not known to be of this server alone in a cluster; it is 0 there.
 func (t table) isFull(watched int64) bool {
@@ -79,7 +79,7 @@ func (t table) isFull(watched int64) bool {
 	}
 }
 
-// fits reports whether the keys that are watched have room, as far as that is known.
+// fits reports whether the keys that are watched have room. It is true if that is not known.
 func (t table) fits(watched int64) bool { return t.most <= 0 || watched <= t.most-t.most/10 }
 
 func (t table) String() string {

@@ -49,7 +49,7 @@ type node struct {
 	mode   string
 	reason string
 	server identity
-	// reader is session, for those who do not hold turn: nil while there is none.
+	// reader is session, for a reader that does not hold turn: nil while there is none.
 	reader *session
 	// manners are the courtesies that the server does not hang up at.
 	manners manners

@@ -209,3 +209,21 @@ func TestNoSecondConnection(t *testing.T) {
 	server.Do("CONFIG", "SET", "maxclients", 1000)
 	awaitMode(t, s, wakeTracking, "")
 }
+
+// TestListeningFails: where new connections do not answer and the one that reads works on,
+// queues are polled and the reason is shown.
+func TestListeningFails(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	silent := redistest.Start(t)
+	proxy := backlogtest.NewProxy(t, server.Addr())
+	s := openRetrying(t, server, map[string]any{"addresses": []string{proxy.Addr()}, "answerTimeout": 2 * time.Second})
+	awaitMode(t, s, wakeTracking, "")
+	silent.Freeze()
+	proxy.Redirect(silent.Addr())
+	server.Do("CLIENT", "KILL", "TYPE", "pubsub")
+	awaitMode(t, s, wakePoll, "listening fails")
+	proxy.Redirect(server.Addr())
+	awaitMode(t, s, wakeTracking, "")
+	silent.Thaw()
+}
