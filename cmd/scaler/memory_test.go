@@ -94,7 +94,7 @@ func startPod(t *testing.T, flags ...string) *pod {
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		_, _ = io.Copy(os.Stderr, log)
+		_, _ = io.Copy(io.Discard, log)
 	}()
 	t.Cleanup(func() {
 		_ = p.process.Process.Kill()

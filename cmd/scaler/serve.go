@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"sync"
@@ -46,6 +47,9 @@ type serveCommand struct {
 	MaxTriggers             int `default:"100000" help:"Number of triggers that are remembered, of all namespaces together. There may be three streams for each." env:"SCALER_MAX_TRIGGERS"`
 	MaxTriggersPerNamespace int `default:"2000" help:"Number of triggers that are remembered of each namespace." env:"SCALER_MAX_TRIGGERS_PER_NAMESPACE"`
 
+	MaxConnections          int `default:"1000" help:"Number of connections to the gRPC port; half of them may come from one address." env:"SCALER_MAX_CONNECTIONS"`
+	MaxStreamsPerConnection int `default:"40000" help:"Number of calls under way on one connection: KEDA holds two streams for each trigger on one. More take more memory than the chart gives." env:"SCALER_MAX_STREAMS_PER_CONNECTION"`
+
 	LogFormat string     `enum:"text,json" default:"text" help:"Format of the log: ${enum}." env:"SCALER_LOG_FORMAT"`
 	LogLevel  slog.Level `default:"info" help:"Least level that is logged: debug, info, warn or error." env:"SCALER_LOG_LEVEL"`
 	Pprof     bool       `help:"Serve Go's profiles on the HTTP port." env:"SCALER_PPROF"`
@@ -79,6 +83,9 @@ func (c serveCommand) Validate() error {
 	}
 	if c.MaxTriggers < 1 || c.MaxTriggersPerNamespace < 1 {
 		return errors.New("--max-triggers and --max-triggers-per-namespace must be greater than 0")
+	}
+	if c.MaxConnections < 2 || c.MaxStreamsPerConnection < 1 || c.MaxStreamsPerConnection > math.MaxInt32 {
+		return errors.New("--max-connections must be at least 2, and --max-streams-per-connection greater than 0")
 	}
 	if c.DrainDelay < 0 {
 		return errors.New("--drain-delay must not be negative")
@@ -117,6 +124,7 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 			TriggerTTL:     c.WatchTTL,
 			StreamLifetime: c.StreamLifetime,
 			MaxTriggers:    c.MaxTriggers, MaxTriggersPerNamespace: c.MaxTriggersPerNamespace,
+			MaxConnections: c.MaxConnections, MaxStreamsPerConnection: c.MaxStreamsPerConnection,
 		},
 		Engines: engines,
 		Build:   build,

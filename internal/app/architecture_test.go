@@ -58,7 +58,6 @@ func homes() map[string][]string {
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/reference", "internal/reference/*"},
 		"github.com/alecthomas/kong":                                {"cmd/scaler", "internal/reference", "internal/reference/*"},
-		"github.com/prometheus/common/expfmt":                       {"internal/server"},
 		"github.com/prometheus/client_golang/prometheus/collectors": {"internal/telemetry"},
 		"github.com/alicebob/miniredis/v2":                          {"internal/demo", "internal/demo/*"},
 	}

@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -89,7 +90,8 @@ func (w *watch) doubt(confirmed time.Time) {
 func (w *watch) want(want backlog.Interest) {
 	w.window = max(w.window, want.Window)
 	if w.window > 0 && w.owner == nil && w.shares != nil {
-		w.owner = &want.Namespace
+		// A copy, so that what is asked for stays off the heap in all other calls.
+		w.owner = new(strings.Clone(want.Namespace))
 		w.shares.join(want.Namespace)
 	}
 	w.inUse = max(w.inUse, want.InUse)

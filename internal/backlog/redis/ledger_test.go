@@ -37,7 +37,8 @@ func TestQueuesOfANamespaceAreBounded(t *testing.T) {
 	}
 	whole := func(r backlog.Result) bool { return r.Err == nil && r.Reading.Ready == 9000 }
 	a, b, c := ofNamespace("shop", "a:*"), ofNamespace("shop", "b:*"), ofNamespace("shop", "c:*")
-	await("two patterns are read, and a third is refused", func(r []backlog.Result) bool {
+	await("two patterns are read", func(r []backlog.Result) bool { return whole(r[0]) && whole(r[1]) }, a, b)
+	await("a third is refused", func(r []backlog.Result) bool {
 		return whole(r[0]) && whole(r[1]) && errors.Is(r[2].Err, backlog.ErrExhausted)
 	}, a, b, c)
 	names := make([]string, 999)
