@@ -22,7 +22,9 @@ type job struct {
 	index int // of its result
 	step  step
 	armed bool
-	epoch string
+	// pending says that the first attempt of a search had not ended when the read began.
+	pending bool
+	epoch   string
 	// from and to delimit its commands in the batch of the current trip.
 	from, to int
 	// redirects are where a server said that a command has to be sent, by the
@@ -42,7 +44,7 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 	results := slices.Grow(s.results[:0], len(queries))[:len(queries)]
 	s.results = results
 	jobs := s.prepare(queries, results)
-	s.finder.await(ctx)
+	s.finder.mark(jobs)
 	for i := range jobs {
 		jobs[i].plan.arm()
 	}
@@ -265,7 +267,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		o.reading.At = at
 		o.reading.Epoch = j.epoch
 		armed, changed := j.plan.stillArmed(j.armed)
-		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed}
+		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed, Pending: j.pending}
 	}
 	return false, false
 }
@@ -315,7 +317,10 @@ func (s *source) fail(j *job, err error, results []backlog.Result) {
 	}
 	_, _ = j.plan.stillArmed(false)
 	q := j.plan.query
-	results[j.index] = backlog.Result{Err: fmt.Errorf("read %s %q of connection %q: %w", q.Layout, q.Queue, s.cfg.connection, s.cfg.advised(err, s.record()))}
+	results[j.index] = backlog.Result{
+		Err:     fmt.Errorf("read %s %q of connection %q: %w", q.Layout, q.Queue, s.cfg.connection, s.cfg.advised(err, s.record())),
+		Pending: errors.Is(err, errNotSearched),
+	}
 }
 
 // noteEpoch adds the epoch of a server that answered. A query whose keys lie on

@@ -102,12 +102,14 @@ func (s *several) grew() bool {
 // look takes over what the finder has found, and forgets what was not seen for long.
 func (s *several) look(now time.Time) {
 	s.problem, s.more = nil, false
+	var failed error
 	for _, t := range s.traces {
 		for _, pattern := range s.patterns {
 			found := s.finder.ask(t.search(pattern), s.query, now)
 			s.more = s.more || found.more
 			s.problem = cmp.Or(s.problem, found.problem(now))
-			for key := range found.keys {
+			failed = cmp.Or(failed, found.err)
+			for _, key := range found.keys {
 				if queue, is := t.queue(key); is && backlog.Match(pattern, queue) {
 					s.add(queue, now)
 				}
@@ -122,6 +124,10 @@ func (s *several) look(now time.Time) {
 		}
 		return gone
 	})
+	if len(s.order) == 0 {
+		// No reading of a queue would show that the server does not answer.
+		s.problem = cmp.Or(s.problem, failed)
+	}
 	slices.SortStableFunc(s.order, func(a, b *oneOf) int {
 		switch {
 		case a.named && b.named:
