@@ -28,7 +28,7 @@ const (
 	// are more, those that find most are cut first.
 	findBytes = 64 << 20
 	// maxSearches is how many searches there may be on one connection.
-	maxSearches = 1000
+	maxSearches = 10000
 )
 
 // A search is what SCAN looks for: keys of a type whose names match.
