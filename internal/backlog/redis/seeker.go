@@ -119,7 +119,7 @@ func (s *seeker) drop() {
 	}
 }
 
-// rest ends the session if nobody uses it.
+// rest ends the session if it is not in use.
 func (s *seeker) rest() {
 	select {
 	case s.turn <- struct{}{}:

@@ -170,7 +170,7 @@ func scansOf(quests []*quest) []*scan {
 	return scans
 }
 
-// ended reports whether the scan is over, or nobody is left that it is for.
+// ended reports whether the scan is over, or none of its quests is left.
 func (s *scan) ended() bool {
 	return s.cursor == "0" || !slices.ContainsFunc(s.quests, func(q *quest) bool { return !q.ended() })
 }
