@@ -74,10 +74,29 @@ func readOnce(
 		if err != nil {
 			return backlog.Result{}, err
 		}
-		result = source.Read(ctx, []backlog.Query{parsed.Query})[0]
+		result = readFound(ctx, source, parsed.Query)
 		return result, errors.Join(result.Err, source.Close())
 	}
 	return backlog.Result{}, fmt.Errorf("no connection %q", parsed.Connection)
+}
+
+// readFound reads a query. While its source still looks for what belongs to it, it reads
+// again, until ctx ends; then what is known by then is the result.
+func readFound(ctx context.Context, source backlog.Source, q backlog.Query) backlog.Result {
+	result := source.Read(ctx, []backlog.Query{q})[0]
+	for result.Pending {
+		select {
+		case <-ctx.Done():
+			return result
+		case <-time.After(10 * time.Millisecond):
+		}
+		again := source.Read(ctx, []backlog.Query{q})[0]
+		if ctx.Err() != nil && again.Err != nil {
+			return result
+		}
+		result = again
+	}
+	return result
 }
 
 // open opens a connection without a log: what goes wrong is printed.

@@ -89,6 +89,11 @@ type Result struct {
 	// Changed says that a change of the queue was noticed while it was read, so that
 	// Armed is false although the engine notices changes.
 	Changed bool
+	// Pending says that the source is still looking for what belongs to the queue, such as
+	// the queues that match a pattern, and has not done so once. A Wake follows when it has.
+	// With an Err the queue is not known yet, and the error says nothing of the engine; with
+	// a Reading more may be found.
+	Pending bool
 }
 
 // A Source reads the queues of one connection. It is used by one goroutine at a
@@ -96,6 +101,8 @@ type Result struct {
 type Source interface {
 	// Read answers all queries in as few round trips as the engine allows: one
 	// Result per query, in order, each with its own error. ctx bounds the whole read.
+	// It waits for nothing else: what takes longer than that is searched in the
+	// background, and the Result is Pending until then.
 	// The slice is the Source's own and lasts until the next Read.
 	Read(ctx context.Context, queries []Query) []Result
 	// Status tells how the connection is, from memory.

@@ -164,7 +164,7 @@ func (l *link) watch(want backlog.Interest, sub *Subscription) *watch {
 	defer l.mu.Unlock()
 	w, ok := l.watches[want.Query]
 	if !ok {
-		w = &watch{query: want.Query, first: make(chan struct{}), position: -1, number: l.made, shares: l.shares}
+		w = &watch{query: want.Query, made: now, first: make(chan struct{}), position: -1, number: l.made, shares: l.shares}
 		l.made++
 		w.afterStart = now.Sub(l.options.started) < startup
 		l.watches[want.Query] = w

@@ -133,6 +133,13 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 		if w.gone.Load() {
 			continue
 		}
+		if until := w.made.Add(l.options.FirstReading); w.pends(results[i], until, now) {
+			l.schedule.set(w, earlier(until, l.tick(now, l.options.ActiveInterval)), backlog.CauseFirst)
+			if w.changed != "" {
+				l.hasten(w, w.changed)
+			}
+			continue
+		}
 		if text, hint := w.warning(results[i], now); text != "" {
 			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.ShownQueue(), "warning", text, "hint", hint)
 		}
@@ -155,11 +162,14 @@ func (l *link) countFailures(batch []*watch, results []backlog.Result) {
 	unavailable := 0
 	var cause error
 	for i, w := range batch {
-		if isUnavailable(results[i].Err) {
+		switch {
+		case isPending(results[i]):
+			// It is no news of the engine, neither good nor bad.
+		case isUnavailable(results[i].Err):
 			l.failing[w] = struct{}{}
 			cause = results[i].Err
 			unavailable++
-		} else {
+		default:
 			delete(l.failing, w)
 		}
 	}
@@ -175,6 +185,18 @@ func (l *link) countFailures(batch []*watch, results []backlog.Result) {
 			l.logger.Warn("connection fails", "queues", unavailable, "error", cause)
 		}
 	}
+}
+
+// isPending reports whether a queue is not known only because the source has not looked for
+// it yet. The engine is as it is.
+func isPending(result backlog.Result) bool { return result.Pending && result.Err != nil }
+
+// earlier returns the earlier one of two moments.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // isUnavailable tells errors that concern the engine from those that concern one
@@ -194,6 +216,9 @@ func (l *link) backoff() time.Duration {
 // nextRead says when to read a queue again after result, and why. mu is held.
 func (l *link) nextRead(w *watch, result backlog.Result, now time.Time, backoff, idlePoll time.Duration) (time.Time, backlog.Cause) {
 	switch {
+	case isPending(result):
+		// The wake-up that is to come is sooner.
+		return l.tick(now, l.options.ActiveInterval), backlog.CauseRetry
 	case isUnavailable(result.Err):
 		return now.Add(backoff), backlog.CauseRetry
 	case result.Err != nil:

@@ -80,7 +80,7 @@ func (m meter) observeRead(queries int, took time.Duration, results []backlog.Re
 	m.queries.Add(float64(queries))
 	m.duration.Observe(took.Seconds())
 	for i := range results {
-		if err := results[i].Err; err != nil {
+		if err := results[i].Err; err != nil && !isPending(results[i]) {
 			m.errors.WithLabelValues(backlog.Reason(err)).Inc()
 		}
 	}

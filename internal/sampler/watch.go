@@ -15,8 +15,11 @@ type watch struct {
 	// number counts the watches of a link.
 	number uint64
 
-	// seen is what is known; nil before the first read ended. Written with the link's mu
-	// held, read by everyone.
+	// made is when the watch was made.
+	made time.Time
+
+	// seen is what is known; nil before the first read ended with something that could be
+	// known, see pends. Written with the link's mu held, read by everyone.
 	seen atomic.Pointer[sight]
 	// first is closed when seen is set for the first time, or the watch is gone.
 	first chan struct{}
@@ -135,6 +138,13 @@ func (w *watch) eager(now time.Time) bool {
 		}
 	}
 	return false
+}
+
+// pends reports whether a result is left alone because a better one follows within the
+// time that a call waits for the first reading. It is the same time for all calls, counted
+// from the first.
+func (w *watch) pends(result backlog.Result, until, now time.Time) bool {
+	return result.Pending && w.seen.Load() == nil && now.Before(until)
 }
 
 // warning returns the warning of a result and its hint, if they are news for the log.

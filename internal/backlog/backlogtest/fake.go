@@ -19,6 +19,7 @@ type Fake struct {
 	mu      sync.Mutex
 	queues  map[string]backlog.Reading
 	errs    map[string]error
+	sought  map[string]error
 	fault   error
 	frozen  chan struct{}
 	deaf    bool
@@ -38,6 +39,7 @@ func NewFake() *Fake {
 	return &Fake{
 		queues:  map[string]backlog.Reading{},
 		errs:    map[string]error{},
+		sought:  map[string]error{},
 		sources: map[*fakeSource]struct{}{},
 		silent:  map[string]chan struct{}{},
 	}
@@ -84,6 +86,24 @@ func (f *Fake) FailQueue(queue string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.errs[queue] = err
+}
+
+// Seek makes reads of one queue pending until Find: with err, or with what is set if err is
+// nil.
+func (f *Fake) Seek(queue string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sought[queue] = err
+}
+
+// Find ends Seek and wakes whoever has read the queue meanwhile.
+func (f *Fake) Find(queue string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.sought, queue)
+	for s := range f.sources {
+		s.changed(queue)
+	}
 }
 
 // Fail makes all reads fail with err until it is nil.
@@ -235,7 +255,11 @@ func (s *fakeSource) answer(q backlog.Query) backlog.Result {
 	if !s.fake.deaf && !slices.Contains(s.armed[q.Queue], q) {
 		s.armed[q.Queue] = append(s.armed[q.Queue], q)
 	}
-	return backlog.Result{Reading: r, Armed: !s.fake.deaf}
+	err, sought := s.fake.sought[q.Queue]
+	if err != nil {
+		return backlog.Result{Err: err, Pending: true}
+	}
+	return backlog.Result{Reading: r, Armed: !s.fake.deaf, Pending: sought}
 }
 
 // changed wakes the queries of a queue that are armed.

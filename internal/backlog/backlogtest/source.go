@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,8 +33,24 @@ func Open(t testing.TB, e backlog.Engine, c backlog.Connection) backlog.Source {
 	return source
 }
 
-// Read reads queries once, within readTimeout.
+// Read reads queries, and again while one of them is pending.
 func Read(t testing.TB, source backlog.Source, queries ...backlog.Query) []backlog.Result {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		results := ReadOnce(t, source, queries...)
+		if !slices.ContainsFunc(results, func(r backlog.Result) bool { return r.Pending }) {
+			return results
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("pending for %s: %+v", patience, results)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// ReadOnce reads queries once, within readTimeout.
+func ReadOnce(t testing.TB, source backlog.Source, queries ...backlog.Query) []backlog.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readTimeout)
 	defer cancel()

@@ -88,7 +88,10 @@ func completeSearches(t *rapid.T, f *finder) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for of, found := range f.searches {
-		found.complete, found.keys = true, map[string]struct{}{strings.ReplaceAll(of.match, "*", "q"): {}, drawText(t): {}}
+		found.complete, found.keys = true, []string{strings.ReplaceAll(of.match, "*", "q"), drawText(t)}
+		for q := range found.queries {
+			f.arrived(q, of)
+		}
 	}
 }
 

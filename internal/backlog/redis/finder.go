@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -23,72 +22,74 @@ const (
 	// findShare is how much longer the finder rests than it works, so that a server
 	// with millions of keys is not kept busy by it.
 	findShare = 9
-	// findPage is about how many keys the server looks at for one answer.
-	findPage = 1000
 	// findMost is how many keys one search keeps.
 	findMost = 10000
-	// findMostInAll is how many keys all searches of a connection keep together.
-	findMostInAll = 100_000
-	// maxSearches is how many searches there may be on one connection: each goes through
-	// all keys.
-	maxSearches = 1000
-	// findFirst is how long the first read waits for what a new search finds.
-	findFirst = 500 * time.Millisecond
-	// findPageTimeout bounds one answer.
-	findPageTimeout = 2 * time.Second
+	// findBytes bounds the names of keys that all searches of a connection keep. Where they
+	// are more, those that find most are cut first.
+	findBytes = 64 << 20
+	// maxSearches is how many searches there may be on one connection.
+	maxSearches = 10000
 )
 
 // A search is what SCAN looks for: keys of a type whose names match.
 type search struct{ kind, match string }
 
 // A finder goes through the keys of all servers, again and again, for the patterns of
-// queues that are in no registry. It does so on its own schedule and not when a queue
-// is read, for it takes as long as there are keys.
+// queues that are in no registry. It does so on its own schedule and its own connections,
+// and never when a queue is read, because it takes as long as there are keys.
+//
+// All searches that are due go through the keys together (see sweep), so that how many one
+// namespace has does not decide when another's is answered. What is new does not wait for a
+// sweep that is under way: it begins one of its own.
 type finder struct {
 	topology *topology
 	wakes    *wakes
-	// work holds a value when there is a new search.
+	// work holds a value when there is a search that does not wait for its turn.
 	work chan struct{}
 
-	// mu guards searches and what is in them.
+	// mu guards searches and what is in them, and waiting. Readers ask, the goroutines of
+	// run settle.
 	mu       sync.Mutex
 	searches map[search]*findings
+	// waiting are the first attempts that a query waits for.
+	waiting map[backlog.Query]map[search]struct{}
 }
 
 // findings are what a search found last.
 type findings struct {
-	keys map[string]struct{}
-	// weight is what keys count for.
-	weight int
+	// keys are in order, each once.
+	keys []string
 	// revision counts the attempts that found other keys than the one before.
 	revision uint64
 	// complete says that there was a search that went through all keys.
 	complete bool
-	// more says that there were more than findMost.
+	// more says that there were more than are kept.
 	more bool
 	// err is why the last attempt failed; nil if it did not. failing is since when
 	// attempts fail.
 	err     error
 	failing time.Time
-	// tried is closed after the first attempt.
-	tried chan struct{}
-	// created is when somebody was first interested, and begun when the last attempt began.
-	created, begun time.Time
+	// hurried says that the next attempt does not wait for its turn, and running that one is
+	// under way.
+	hurried, running bool
+	// begun is when the last attempt began.
+	begun time.Time
 	// searched is when the last attempt began that went through all keys, and since a
 	// moment after which one is wanted, however long the pause of a hint still is.
 	searched, since time.Time
-	// awaited says that the first read waits for the first attempt, although it is a hint.
-	awaited bool
 	// namespace is whose query asked first; empty for queries that all namespaces share.
 	namespace string
-	// hint says that nobody asks but to help people.
+	// hint says that no reading needs it: it is looked for less often.
 	hint bool
 	// queries are to be read when something new is found; when each asked last.
 	queries map[backlog.Query]time.Time
 }
 
 func newFinder(t *topology, w *wakes) *finder {
-	return &finder{topology: t, wakes: w, work: make(chan struct{}, 1), searches: make(map[search]*findings)}
+	return &finder{
+		topology: t, wakes: w, work: make(chan struct{}, 1),
+		searches: make(map[search]*findings), waiting: make(map[backlog.Query]map[search]struct{}),
+	}
 }
 
 // ask returns what a search found last, a copy but for its keys, which never change.
@@ -113,13 +114,17 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 		return findings{err: errManySearches, failing: now}
 	}
 	if found == nil {
-		found = &findings{tried: make(chan struct{}), created: now, hint: hint, namespace: q.Namespace, queries: make(map[backlog.Query]time.Time)}
+		found = &findings{hint: hint, hurried: true, namespace: q.Namespace, queries: make(map[backlog.Query]time.Time)}
 		f.searches[s] = found
 		f.hurry()
-	} else if !hint && !found.complete && found.err != nil {
+	} else if !hint && !found.complete && found.err != nil && !found.running {
+		found.hurried = true
 		f.hurry()
 	}
 	found.queries[q] = now
+	if !hint {
+		f.wait(q, s)
+	}
 	return *found
 }
 
@@ -140,6 +145,37 @@ func (f *finder) full(namespace string, hint bool) bool {
 	}
 	return n >= maxSearches/4
 }
+
+// wait notes that a query waits for the first attempt of a search. mu is held.
+func (f *finder) wait(q backlog.Query, s search) {
+	if found := f.searches[s]; found == nil || found.tried() {
+		return
+	}
+	if f.waiting[q] == nil {
+		f.waiting[q] = make(map[search]struct{})
+	}
+	f.waiting[q][s] = struct{}{}
+}
+
+// arrived ends wait. mu is held.
+func (f *finder) arrived(q backlog.Query, s search) {
+	delete(f.waiting[q], s)
+	if len(f.waiting[q]) == 0 {
+		delete(f.waiting, q)
+	}
+}
+
+// mark notes in the jobs of a read which of them wait for the first attempt of a search.
+func (f *finder) mark(jobs []job) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range jobs {
+		jobs[i].pending = len(f.waiting) > 0 && len(f.waiting[jobs[i].plan.query]) > 0
+	}
+}
+
+// tried reports whether an attempt has ended.
+func (found *findings) tried() bool { return found.complete || found.err != nil }
 
 // errManySearches is a search beyond maxSearches.
 var errManySearches = fmt.Errorf("%w: as many patterns of names are searched on this connection as may be, %d of a namespace and %d in all",
@@ -178,64 +214,70 @@ func (f *finder) hurry() {
 	}
 }
 
-// await waits, a moment only, for the first attempts of new searches, so that what
-// asks for them need not fail.
-func (f *finder) await(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, findFirst)
-	defer cancel()
-	for tried := f.untried(); tried != nil; tried = f.untried() {
+// run searches until ctx ends: for what is new, and in turn for everything.
+func (f *finder) run(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() { f.hasten(ctx) })
+	f.repeat(ctx)
+	running.Wait()
+}
+
+// hasten searches for what does not wait for its turn. Between two sweeps it rests as long
+// as one takes, so that patterns that are always new do not keep a server busy.
+func (f *finder) hasten(ctx context.Context) {
+	for {
 		select {
-		case <-tried:
 		case <-ctx.Done():
 			return
+		case <-f.work:
 		}
+		begin := time.Now()
+		f.sweep(ctx, f.hurried(begin))
+		rest(ctx, time.Since(begin))
 	}
 }
 
-// untried returns what is closed after the first attempt of a new search, nil if none
-// is worth waiting for.
-func (f *finder) untried() <-chan struct{} {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, found := range f.searches {
-		if (!found.hint || found.awaited) && !found.complete && found.err == nil && time.Since(found.created) < findFirst {
-			return found.tried
-		}
-	}
-	return nil
-}
-
-// run searches until ctx ends.
-func (f *finder) run(ctx context.Context) {
+// repeat searches for everything in turn.
+func (f *finder) repeat(ctx context.Context) {
 	timer := time.NewTimer(findInterval)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-f.work:
 		case <-timer.C:
 		}
 		begin := time.Now()
-		// refusal is the error of a server that does not allow SCAN, and allows none, or does
-		// not answer: each search goes through all servers, and would wait for it again.
-		var refusal error
-		for _, s := range f.wanted(begin) {
-			if refusal != nil {
-				f.settle(s, nil, false, refusal)
-				continue
-			}
-			keys, more, err := f.sweep(ctx, s, f.room(s))
-			if ctx.Err() != nil {
-				return
-			}
-			if known := reason(err); err != nil && (errors.Is(known, backlog.ErrDenied) || errors.Is(known, backlog.ErrUnavailable)) {
-				refusal = err
-			}
-			f.settle(s, keys, more, err)
-		}
+		f.sweep(ctx, f.wanted(begin))
+		f.topology.endSearches(f.idle())
 		timer.Reset(max(findInterval, findShare*time.Since(begin)))
 	}
+}
+
+// idle reports whether there are no searches but hints.
+func (f *finder) idle() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, found := range f.searches {
+		if !found.hint {
+			return false
+		}
+	}
+	return true
+}
+
+// hurried returns the searches that do not wait for their turn.
+func (f *finder) hurried(now time.Time) []search {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []search
+	for s, found := range f.searches {
+		if found.hurried && !found.running {
+			found.hurried, found.running, found.begun = false, true, now
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // wanted returns the searches that it is time for, and forgets those that nobody asked
@@ -245,147 +287,92 @@ func (f *finder) wanted(now time.Time) []search {
 	defer f.mu.Unlock()
 	all := make([]search, 0, len(f.searches))
 	for s, found := range f.searches {
-		maps.DeleteFunc(found.queries, func(_ backlog.Query, asked time.Time) bool { return now.Sub(asked) > planLife })
+		maps.DeleteFunc(found.queries, func(q backlog.Query, asked time.Time) bool {
+			unused := now.Sub(asked) > planLife
+			if unused {
+				f.arrived(q, s)
+			}
+			return unused
+		})
 		if len(found.queries) == 0 {
 			delete(f.searches, s)
 			continue
 		}
-		if found.hint && now.Sub(found.begun) < hintInterval && !found.begun.Before(found.since) {
+		if found.running || found.hint && found.rests(now) {
 			continue
 		}
-		found.begun = now
+		found.hurried, found.running, found.begun = false, true, now
 		all = append(all, s)
 	}
 	return all
 }
 
+// rests reports whether it is not time yet for a hint. One that failed for a reason that
+// passes is tried again like any other search.
+func (found *findings) rests(now time.Time) bool {
+	passes := found.err != nil && !errors.Is(reason(found.err), backlog.ErrDenied)
+	return !passes && now.Sub(found.begun) < hintInterval && !found.begun.Before(found.since)
+}
+
 // settle keeps what a search found, and wakes its queries if there is something new.
-func (f *finder) settle(s search, keys map[string]struct{}, more bool, err error) {
+func (f *finder) settle(s search, keys []string, more bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found := f.searches[s]
 	if found == nil {
 		return
 	}
-	first := !found.complete && found.err == nil
+	found.running = false
+	first := !found.tried()
 	news := first || !found.complete && err == nil
 	if err == nil {
 		news = news || !covers(found.keys, keys)
 		if news || len(found.keys) != len(keys) {
 			found.revision++
 		}
-		found.weight = weigh(keys)
 		found.keys, found.more, found.complete, found.searched = keys, more, true, found.begun
 	} else if found.err == nil {
 		found.failing = time.Now()
 	}
 	found.err = err
 	if first {
-		close(found.tried)
+		for q := range found.queries {
+			f.arrived(q, s)
+		}
 	}
 	if news {
 		f.wakes.add(slices.Collect(maps.Keys(found.queries)))
 	}
 }
 
-// covers tells whether all of some are among all.
-func covers(all, some map[string]struct{}) bool {
-	for key := range some {
-		if _, found := all[key]; !found {
+// covers reports whether all of some are among all, both in order.
+func covers(all, some []string) bool {
+	for _, key := range some {
+		at, found := slices.BinarySearch(all, key)
+		if !found {
 			return false
 		}
+		all = all[at:]
 	}
 	return true
 }
 
-// room returns how many keys a search may keep, so that all of them keep no more than
-// findMostInAll. A long key counts as several.
-func (f *finder) room(s search) int {
+// trim keeps what all searches have found within findBytes.
+func (f *finder) trim() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	room := findMostInAll
-	for other, found := range f.searches {
-		if other != s {
-			room -= found.weight
+	sizes := make([]int, 0, len(f.searches))
+	for _, found := range f.searches {
+		sizes = append(sizes, sizeOf(found.keys))
+	}
+	most := level(sizes, findBytes)
+	for _, found := range f.searches {
+		kept := cut(found.keys, most)
+		if len(kept) < len(found.keys) {
+			found.keys, found.more = slices.Clone(kept), true
+			found.revision++
 		}
 	}
-	return room
-}
-
-// errManyKeys is a search that finds more than is left of findMostInAll.
-var errManyKeys = fmt.Errorf("%w: the patterns of this connection match more than %d keys in all", backlog.ErrExhausted, findMostInAll)
-
-// sweep goes through the keys of all servers once. It keeps room keys at most.
-func (f *finder) sweep(ctx context.Context, s search, room int) (keys map[string]struct{}, more bool, err error) {
-	defer backlog.Contain(&err)
-	r, err := f.topology.current(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	keys = make(map[string]struct{})
-	sum := 0
-	for _, address := range r.addresses() {
-		cursor := "0"
-		for {
-			begin := time.Now()
-			var added int
-			cursor, added, err = f.page(ctx, r.nodes[address], s, cursor, keys)
-			if err != nil {
-				return nil, false, fmt.Errorf("look for keys that match %q: %w", s.match, err)
-			}
-			sum += added
-			switch {
-			case sum > min(room, 2*findMost):
-				return nil, false, errManyKeys
-			case len(keys) > findMost:
-				return keys, true, nil
-			}
-			if cursor == "0" {
-				break
-			}
-			rest(ctx, time.Since(begin))
-		}
-	}
-	return keys, false, nil
-}
-
-// weigh returns what keys count for.
-func weigh(keys map[string]struct{}) (sum int) {
-	for key := range keys {
-		sum += weight(key)
-	}
-	return sum
-}
-
-// page adds the keys of one answer. It returns where the next begins, "0" at the end, and
-// what the added keys count for.
-func (f *finder) page(ctx context.Context, n *node, s search, cursor string, keys map[string]struct{}) (next string, added int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, findPageTimeout)
-	defer cancel()
-	replies, err := n.do(ctx, []command{{args: []any{"SCAN", cursor, "MATCH", s.match, "COUNT", findPage, "TYPE", s.kind}}}, nil)
-	if err != nil {
-		return "", 0, err
-	}
-	answer, err := replies[0].list()
-	if err != nil {
-		return "", 0, err
-	}
-	if len(answer) != 2 {
-		return "", 0, fmt.Errorf("%w: %d parts in an answer to SCAN", errReply, len(answer))
-	}
-	found, ok := answer[1].([]any)
-	next = text(answer[0])
-	if _, err := strconv.ParseUint(next, 10, 64); err != nil || !ok {
-		return "", 0, fmt.Errorf("%w: an answer to SCAN without a cursor and keys", errReply)
-	}
-	for _, one := range found {
-		key := text(one)
-		if _, twice := keys[key]; !twice {
-			keys[key] = struct{}{}
-			added += weight(key)
-		}
-	}
-	return next, added, nil
 }
 
 // rest waits for d or until ctx ends.

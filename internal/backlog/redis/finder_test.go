@@ -66,7 +66,7 @@ func TestFindingsGrowStale(t *testing.T) {
 	if err := f.ask(wanted, q, now).problem(now); !errors.Is(err, backlog.ErrUnavailable) {
 		t.Errorf("before the first search: %v", err)
 	}
-	f.settle(wanted, map[string]struct{}{}, false, nil)
+	f.settle(wanted, []string{}, false, nil)
 	if err := f.ask(wanted, q, now).problem(now); err != nil {
 		t.Errorf("after a search that found nothing: %v", err)
 	}
@@ -79,7 +79,7 @@ func TestFindingsGrowStale(t *testing.T) {
 	if err := f.ask(wanted, q, now).problem(now.Add(2 * findStale)); !errors.Is(err, backlog.ErrDenied) {
 		t.Errorf("when it is stale: %v, want why searching fails", err)
 	}
-	f.settle(wanted, map[string]struct{}{}, false, nil)
+	f.settle(wanted, []string{}, false, nil)
 	if err := f.ask(wanted, q, now).problem(now.Add(2 * findStale)); err != nil {
 		t.Errorf("after it went well again: %v", err)
 	}

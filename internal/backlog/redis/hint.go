@@ -36,7 +36,7 @@ func (s *source) hint(p *plan, r *backlog.Reading, now time.Time) {
 		return
 	}
 	kinds := h.kinds()
-	found := make([]map[string]struct{}, len(kinds))
+	found := make([][]string, len(kinds))
 	revision := uint64(1)
 	for i, t := range kinds {
 		f := s.finder.hint(t.elsewhere(), p.query, now)
@@ -74,11 +74,11 @@ func (h *queueHint) kinds() []trace {
 }
 
 // describe returns the text of the hint; empty if there is none.
-func (h *queueHint) describe(kinds []trace, found []map[string]struct{}) string {
+func (h *queueHint) describe(kinds []trace, found [][]string) string {
 	var prefixes, signs, names []string
 	for i, t := range kinds {
 		own := strings.TrimSuffix(t.prefix, t.fixed)
-		for key := range found[i] {
+		for _, key := range found[i] {
 			if prefix, is := t.prefixOf(key, h.names); is && prefix != own {
 				prefixes = append(prefixes, prefix)
 			}

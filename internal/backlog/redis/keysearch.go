@@ -26,7 +26,8 @@ func (k keySearch) find(s search, now time.Time) findings {
 	return found
 }
 
-// begin starts a search that the first read of the query waits for, a moment only.
+// begin starts a search. The readings of the query are pending until its first attempt has
+// ended.
 func (k keySearch) begin(s search) {
 	if k.finder == nil {
 		return
@@ -34,9 +35,7 @@ func (k keySearch) begin(s search) {
 	k.finder.hint(s, k.query, time.Now())
 	k.finder.mu.Lock()
 	defer k.finder.mu.Unlock()
-	if found := k.finder.searches[s]; found != nil {
-		found.awaited = true
-	}
+	k.finder.wait(k.query, s)
 }
 
 // since asks for an attempt that begins after a moment, at the next turn of the finder.

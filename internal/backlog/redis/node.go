@@ -26,6 +26,9 @@ type node struct {
 	turn    chan struct{}
 	session *session // owned by the holder of turn
 
+	// seeker searches keys, on a connection of its own.
+	seeker *seeker
+
 	// retry tells a listener that gave up to try again.
 	retry chan struct{}
 
@@ -65,6 +68,7 @@ func newNode(cfg *config, address string, wakes *wakes, watch *watchlist, log *s
 		retry:  make(chan struct{}, 1),
 		hungUp: make(map[string]int),
 	}
+	n.seeker = newSeeker(n)
 	n.life, n.end = context.WithCancel(context.Background())
 	n.tasks.Go(func() { n.listen(n.life) })
 	if cfg.mode == modeStandalone {
@@ -333,4 +337,5 @@ func (n *node) close() {
 	n.turn <- struct{}{}
 	n.drop()
 	<-n.turn
+	n.seeker.close()
 }

@@ -22,7 +22,9 @@ type job struct {
 	index int // of its result
 	step  step
 	armed bool
-	epoch string
+	// pending says that the first attempt of a search had not ended when the read began.
+	pending bool
+	epoch   string
 	// from and to delimit its commands in the batch of the current trip.
 	from, to int
 	// redirects are where a server said that a command has to be sent, by the
@@ -57,7 +59,7 @@ func (s *reader) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 	s.results = results
 	clear(s.moved)
 	jobs := s.prepare(queries, results)
-	s.finder.await(ctx)
+	s.finder.mark(jobs)
 	for i := range jobs {
 		jobs[i].plan.arm()
 	}
@@ -308,7 +310,7 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		o.reading.Epoch = j.epoch
 		j.plan.note(&o.reading)
 		armed, changed := j.plan.stillArmed(j.armed)
-		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed}
+		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed, Pending: j.pending}
 	}
 	return false, false
 }
@@ -353,7 +355,7 @@ func (s *source) fail(j *job, err error, results []backlog.Result) {
 	} else {
 		failure.Err = s.cfg.advised(err, s.record())
 	}
-	results[j.index] = backlog.Result{Err: failure}
+	results[j.index] = backlog.Result{Err: failure, Pending: errors.Is(err, errNotSearched)}
 }
 
 // A connectionError is why nothing could be read over a connection, with its reason and

@@ -32,7 +32,7 @@ func (e *elsewhere) others(own []string, now time.Time) []string {
 		return nil
 	}
 	var all []string
-	for key := range e.keys.finder.hint(search{kind: "set", match: "*" + scanEscape(e.fixed)}, e.keys.query, now).keys {
+	for _, key := range e.keys.finder.hint(search{kind: "set", match: "*" + scanEscape(e.fixed)}, e.keys.query, now).keys {
 		if !slices.Contains(own, key) {
 			all = append(all, key)
 		}

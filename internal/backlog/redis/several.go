@@ -157,12 +157,14 @@ func (s *several) look(now time.Time) {
 			}
 		}
 	}
+	var failed error
 	for _, t := range s.traces {
 		for _, pattern := range s.patterns {
 			found := s.finder.ask(t.search(pattern), s.query, now)
 			s.more = s.more || found.more
 			s.problem = cmp.Or(s.problem, found.problem(now))
-			for key := range found.keys {
+			failed = cmp.Or(failed, found.err)
+			for _, key := range found.keys {
 				if s.over != nil {
 					return
 				}
@@ -181,6 +183,10 @@ func (s *several) look(now time.Time) {
 		}
 		return gone
 	})
+	if len(s.order) == 0 {
+		// No reading of a queue would show that the server does not answer.
+		s.problem = cmp.Or(s.problem, failed)
+	}
 	slices.SortStableFunc(s.order, func(a, b *oneOf) int {
 		switch {
 		case a.named && b.named:

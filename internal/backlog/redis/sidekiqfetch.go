@@ -95,7 +95,7 @@ func (p *privateLists) look(now time.Time) {
 	}
 	p.revision, p.lists = revision, nil
 	for _, f := range found {
-		for key := range f.keys {
+		for _, key := range f.keys {
 			if identity, is := p.parse(key); is {
 				p.lists = append(p.lists, privateList{key, identity})
 			}

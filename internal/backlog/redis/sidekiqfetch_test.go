@@ -44,7 +44,7 @@ func TestPrivateListsAreNamed(t *testing.T) {
 func TestPrivateListsAreDoubted(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	all := map[string]struct{}{"working:queue:mail:pod-1:7:abc": {}}
+	all := []string{"working:queue:mail:pod-1:7:abc"}
 	for name, c := range map[string]struct {
 		change  func(*finder, []search)
 		quality backlog.Quality

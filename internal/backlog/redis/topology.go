@@ -243,6 +243,15 @@ func (t *topology) forget(keys []string) {
 	t.guests.forget(keys)
 }
 
+// endSearches ends the connections on which keys are searched, if that is said.
+func (t *topology) endSearches(end bool) {
+	if r := t.now.Load(); r != nil && end {
+		for _, n := range r.nodes {
+			n.seeker.rest()
+		}
+	}
+}
+
 // close closes all nodes and waits for them.
 func (t *topology) close() {
 	t.closed.Store(true)

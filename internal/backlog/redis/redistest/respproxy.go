@@ -170,6 +170,13 @@ func (p *Proxy) refusal(name string) (text string, found bool) {
 	return text, found
 }
 
+// Refuse replaces the refusals, as StartProxy sets them.
+func (p *Proxy) Refuse(refusals map[string]string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refusals = refusals
+}
+
 // Allow ends all refusals.
 func (p *Proxy) Allow() {
 	p.mu.Lock()
