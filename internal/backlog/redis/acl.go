@@ -7,10 +7,11 @@ package redis
 // Redis before 7.0 has no rights to read only: write ~jobs:* there. Redis before 6.2 has no
 // rights to channels: leave out resetchannels and &__redis__:invalidate. Without INFO every
 // reconnect counts as a restart of the server; without CLIENT TRACKING, SUBSCRIBE and
-// the channel changes are not noticed and idle queues are polled.
+// the channel changes are not noticed and idle queues are polled. Without MULTI and EXEC a
+// queue that seems to have become empty is read twice instead of once as a whole.
 const ACLRules = "resetchannels &__redis__:invalidate -@all " +
 	"+ping +info +select +client|id +client|setname +client|tracking +subscribe " +
-	"+llen +scard +hlen +zcard +zcount +zrange +zrangebyscore +xlen +xpending +xinfo|groups +xinfo|stream +exists +type"
+	"+llen +scard +hlen +zcard +zcount +zrange +zrangebyscore +xlen +xpending +xinfo|groups +xinfo|stream +exists +type +multi +exec"
 
 // ACLKeyspaceRules are needed in addition where keyspace notifications take the place
 // of tracking; the channels are those of the database and the keys.

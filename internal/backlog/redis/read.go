@@ -12,9 +12,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// maxTrips bounds the round trips of one Read: two of a layout, and some for slots
-// that are on their way from one server to another.
-const maxTrips = 6
+// maxTrips bounds the round trips of one Read: three of a layout, as many again for a
+// second look and once more if its transaction is refused, and some for slots that are on
+// their way from one server to another.
+const maxTrips = 12
 
 // A job is one query of a Read under way.
 type job struct {
@@ -23,8 +24,10 @@ type job struct {
 	step  step
 	armed bool
 	epoch string
-	// from and to delimit its commands in the batch of the current trip.
-	from, to int
+	look
+	// from and to delimit its commands in the batch of the current trip, of which the first
+	// ones are its step's own.
+	from, to, own int
 	// redirects are where a server said that a command has to be sent, by the
 	// command's place in the step; nil if there are none.
 	redirects map[int]redirect
@@ -44,7 +47,7 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 	jobs := s.prepare(queries, results)
 	s.finder.await(ctx)
 	for i := range jobs {
-		jobs[i].plan.arm()
+		jobs[i].calm = jobs[i].plan.arm()
 	}
 	var err error
 	for range maxTrips {
@@ -128,9 +131,7 @@ func (s *source) trip(ctx context.Context, jobs []job, results []backlog.Result)
 	now := time.Now()
 	b := batch{commands: s.buffer[:0]}
 	for i := range jobs {
-		jobs[i].from = len(b.commands)
-		b.commands = jobs[i].step.commands(b.commands, now)
-		jobs[i].to = len(b.commands)
+		b.commands = s.ask(&jobs[i], b.commands, now)
 		if g, ok := jobs[i].plan.first.(grower); ok && g.grew() {
 			// Before they are read: a change of a key must find the query that it is of.
 			s.topology.forget(s.watch.cover(jobs[i].plan, now))
@@ -227,6 +228,9 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		}
 	}
 	replies := b.replies[j.from:j.to]
+	if j.notRun(replies, now) {
+		return false, true
+	}
 	for i, r := range replies {
 		c := &b.commands[j.from+i]
 		if r.err != nil {
@@ -251,21 +255,25 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		j.armed, j.epoch = true, ""
 		return j.hasMoved(), true
 	}
-	// By the moment of the answer: what was seen is no older than that.
-	o := j.step.outcome(replies, at)
+	o := j.outcome(replies, now, at)
+	j.note(b.commands[j.from:j.to])
 	switch {
 	case o.next != nil:
 		j.step = o.next
 		return false, true
 	case o.err != nil:
 		s.fail(j, o.err, results)
+	case j.doubts(&o.reading):
+		j.lookAgain()
+		return false, true
 	default:
 		s.hint(j.plan, &o.reading, now)
 		s.worked.Store(true)
 		o.reading.At = at
 		o.reading.Epoch = j.epoch
 		armed, changed := j.plan.stillArmed(j.armed)
-		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed}
+		j.plan.keep(&o.reading, armed, changed)
+		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed || j.changed}
 	}
 	return false, false
 }
@@ -314,6 +322,7 @@ func (s *source) fail(j *job, err error, results []backlog.Result) {
 		err = known
 	}
 	_, _ = j.plan.stillArmed(false)
+	j.plan.empty = false
 	q := j.plan.query
 	results[j.index] = backlog.Result{Err: fmt.Errorf("read %s %q of connection %q: %w", q.Layout, q.Queue, s.cfg.connection, s.cfg.advised(err, s.record()))}
 }
