@@ -12,10 +12,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// maxTrips bounds the round trips of one Read: three of a layout, as many again for a
-// second look and once more if its transaction is refused, and some for slots that are on
-// their way from one server to another.
-const maxTrips = 12
+// maxTrips bounds the round trips of one Read: three of a layout for each look, as many again
+// if a transaction is refused, and some for slots that are on their way from one server to
+// another.
+const maxTrips = 16
 
 // A job is one query of a Read under way.
 type job struct {

@@ -15,7 +15,7 @@ import (
 //
 // So a reading without work that is news is not believed before a second look has agreed,
 // which takes all commands of the first one as one transaction: what it counts was all
-// there at one moment, and no way of moving a job can make it miss one. Reading once more
+// there at one moment, and no way of moving a job makes it miss one. Reading once more
 // costs nothing where nothing changes: a queue without work that was not disturbed since is
 // read as before.
 //
@@ -37,29 +37,31 @@ const maxTransaction = 1000
 // run as one after that was refused.
 const transactionRetry = 10 * time.Minute
 
-// A look is what a job notes for its second look, or the state of that.
+// maxLooks bounds the looks of one read. There is a third one where the second had to ask
+// for what the first had not, such as the messages that a worker has just taken: that was
+// not of the same moment.
+const maxLooks = 3
+
+// A look is what a job notes for its next look.
 type look struct {
 	// calm says that a reading without work would continue one, undisturbed.
 	calm bool
-	// sent is how many commands the first look has sent.
-	sent int
-	// later are the commands of the further steps of the first look.
+	// looks counts the looks that have ended.
+	looks int
+	// sent is how many commands this look has sent, and trips in how many trips.
+	sent, trips int
+	// later are the commands of its further steps; those of the look before until its own
+	// are known.
 	later [][]command
-	// second says that this is the second look.
-	second bool
-	// changed says that a change was heard of during the first look.
+	// changed says that a change was heard of during an earlier look.
 	changed bool
 }
 
-// note notes the commands of a step of the first look, which are of use until the next trip.
+// note notes the commands of a trip, which are of use until the next one.
 func (j *job) note(sent []command) {
-	if j.second {
-		// What follows was not asked before, and is asked by itself.
-		j.later = nil
-		return
-	}
 	j.sent += len(sent)
-	if j.step != j.plan.first && !j.undisturbed() {
+	j.trips++
+	if j.trips > 1 && !j.undisturbed() {
 		j.later = append(j.later, slices.Clone(sent))
 	}
 }
@@ -67,16 +69,26 @@ func (j *job) note(sent []command) {
 // undisturbed reports whether a reading without work would be no news.
 func (j *job) undisturbed() bool { return j.calm && j.plan.armed.Load() }
 
-// doubts reports whether a reading has to be agreed with by a second look.
+// doubts reports whether a reading has to be agreed with by another look: it is of several
+// commands, and they were not all run at one moment.
 func (j *job) doubts(r *backlog.Reading) bool {
-	return !j.second && r.Backlog() == 0 && j.sent > 1 && !j.undisturbed()
+	if r.Backlog() > 0 || j.sent == 1 {
+		return false
+	}
+	if j.looks == 0 {
+		return !j.undisturbed()
+	}
+	return j.trips > 1 && j.looks+1 < maxLooks
 }
 
-// lookAgain begins the second look.
+// lookAgain begins another look.
 func (j *job) lookAgain() {
 	j.changed = j.changed || !j.plan.armed.Load()
 	j.plan.arm()
-	j.step, j.armed, j.epoch, j.second = j.plan.first, true, "", true
+	j.step, j.armed, j.epoch = j.plan.first, true, ""
+	j.looks, j.sent, j.trips = j.looks+1, 0, 0
+	// What is read is news now, whatever was heard since.
+	j.calm = false
 }
 
 // ask appends the commands of the step of a job, in a second look those of the further
@@ -85,7 +97,7 @@ func (s *source) ask(j *job, dst []command, now time.Time) []command {
 	j.from = len(dst)
 	dst = j.step.commands(dst, now)
 	j.own = len(dst) - j.from
-	if j.second {
+	if j.looks > 0 && j.trips == 0 {
 		for _, later := range j.later {
 			dst = append(dst, later...)
 		}
@@ -120,6 +132,7 @@ func (j *job) notRun(replies []reply, now time.Time) bool {
 	j.plan.singly = now.Add(transactionRetry)
 	j.redirects = nil
 	j.lookAgain()
+	j.looks--
 	return true
 }
 
@@ -128,9 +141,13 @@ func (j *job) notRun(replies []reply, now time.Time) bool {
 func (j *job) outcome(replies []reply, now, at time.Time) outcome {
 	// By the moment of the answer: what was seen is no older than that.
 	o := j.step.outcome(replies[:j.own], at)
+	if j.looks == 0 || j.trips > 0 {
+		return o
+	}
 	replies = replies[j.own:]
-	for _, asked := range j.later {
-		if !j.second || o.next == nil || !slices.EqualFunc(o.next.commands(nil, now), asked, sameCommand) {
+	for i, asked := range j.later {
+		if o.next == nil || !slices.EqualFunc(o.next.commands(nil, now), asked, sameCommand) {
+			j.later = j.later[:i]
 			break
 		}
 		o = o.next.outcome(replies[:len(asked)], at)

@@ -191,6 +191,35 @@ func TestZeroWithoutTransactions(t *testing.T) {
 	}
 }
 
+// TestZeroOfAFurtherStep: the second look finds a message that was taken, and asks for its
+// queue in a step that the first look did not have. By then it is back.
+func TestZeroOfAFurtherStep(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Do("HSET", "unacked", "f", `[{},"","q"]`)
+	proxy := redistest.StartProxy(t, server.Addr(), nil)
+	source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, map[string]any{"wakeUp": "poll"}))
+	asked := 0
+	for command, script := range map[string]string{
+		"HLEN unacked": unhide("unacked", "q"), "ZCARD unacked_index": hide("q", "unacked"), "HRANDFIELD unacked": unhide("unacked", "q"),
+	} {
+		proxy.Before(command, func() {
+			server.Do("EVAL", script, 0)
+			if command == "HRANDFIELD unacked" {
+				asked++
+			}
+		})
+	}
+	for range 3 {
+		if r := backlogtest.MustRead(t, source, backlog.Query{Layout: "celery", Queue: "q"}); r.Backlog() == 0 {
+			t.Fatalf("%+v although there was work at each moment", r)
+		}
+	}
+	if asked == 0 {
+		t.Error("no message was asked for")
+	}
+}
+
 func count(all []string, one string) (n int) {
 	for _, s := range all {
 		if s == one {
