@@ -24,10 +24,10 @@ const ACLScanRules = "+xrange"
 const ACLClusterRules = "+cluster|slots +asking"
 
 // ACLFrameworkRules are needed in addition by job frameworks. They let the scaler read
-// single fields and elements, such as the id of the next job; no command that it sends
+// single fields and elements, such as the id of the next job or a counter of jobs; no command that it sends
 // asks for a payload unless the trigger says so, or, as in Sidekiq, nothing else tells
 // which queue a job belongs to.
-const ACLFrameworkRules = "+lindex +hmget +hget +sismember +srandmember +sscan +hvals"
+const ACLFrameworkRules = "+lindex +get +hmget +hget +sismember +srandmember +sscan +hvals"
 
 // ACLMessageRules are needed in addition by celery and dramatiq, where only a message
 // tells which queue it was taken from, or when it is due. Without them the counts are
@@ -36,7 +36,7 @@ const ACLMessageRules = "+hrandfield"
 
 // ACLResqueRules are needed in addition by resque, where only a job tells which queue
 // it is for, and only a worker what it works on.
-const ACLResqueRules = "+get +lrange"
+const ACLResqueRules = "+lrange"
 
 // ACLPatternRules are needed in addition where patterns name queues that the framework
 // keeps no list of, and by sidekiq, where nothing lists the private lists of a reliable

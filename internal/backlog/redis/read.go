@@ -242,7 +242,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 				}
 				continue
 			}
-			if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) {
+			if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) && i < len(replies)-j.counters {
 				j.step, j.redirects = &typeStep{key: c.key, layout: j.plan.query.Layout}, nil
 				return false, true
 			}
@@ -273,6 +273,7 @@ func (s *source) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		o.reading.Epoch = j.epoch
 		armed, changed := j.plan.stillArmed(j.armed)
 		j.plan.keep(&o.reading, armed, changed)
+		j.plan.tally.complete(&o.reading)
 		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed || j.changed}
 	}
 	return false, false

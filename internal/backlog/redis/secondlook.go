@@ -55,6 +55,8 @@ type look struct {
 	later [][]command
 	// changed says that a change was heard of during an earlier look.
 	changed bool
+	// counters is how many counters this trip asks for.
+	counters int
 }
 
 // note notes the commands of a trip, which are of use until the next one.
@@ -102,6 +104,7 @@ func (s *source) ask(j *job, dst []command, now time.Time) []command {
 			dst = append(dst, later...)
 		}
 		s.join(j, dst[j.from:], now)
+		dst = j.askCounters(dst)
 	}
 	j.to = len(dst)
 	return dst
@@ -140,6 +143,7 @@ func (j *job) notRun(replies []reply, now time.Time) bool {
 // theirs at once, as far as they ask what those of the first look have asked.
 func (j *job) outcome(replies []reply, now, at time.Time) outcome {
 	// By the moment of the answer: what was seen is no older than that.
+	replies = j.takeCounters(replies)
 	o := j.step.outcome(replies[:j.own], at)
 	if j.looks == 0 || j.trips > 0 {
 		return o

@@ -27,6 +27,7 @@ type plan struct {
 	// not run as one. The goroutine that reads owns them.
 	empty, wasArmed bool
 	singly          time.Time
+	tally           tally
 
 	// armed says that no change was heard of since the last read began: the reader arms,
 	// the listeners disarm.
