@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,90 +15,103 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// receiveFor pushes up to 50 messages a second to a list that a worker empties with BLPOP,
-// for d and until enough is true, and returns how many the worker got.
-func receiveFor(t *testing.T, server *redistest.Server, list string, d time.Duration, enough func(got int64) bool) int64 {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	worker := server.NewClient(func(*redis.Options) {})
-	var got atomic.Int64
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			if err := worker.BLPop(ctx, time.Second, list).Err(); err == nil {
-				got.Add(1)
-			} else if !errors.Is(err, redis.Nil) && ctx.Err() == nil {
-				t.Errorf("BLPOP: %v", err)
-				return
-			}
-		}
-	}()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for end := time.Now().Add(d); time.Now().Before(end) || !enough(got.Load()); <-ticker.C {
-		server.Do("RPUSH", list, "job")
-	}
-	redistest.Eventually(t, "the worker has drained the list", func() bool { return server.Do("LLEN", list) == int64(0) })
-	cancel()
-	<-done
-	return got.Load()
-}
-
-// TestDrainedListStaysActiveWhileItReceives: a worker that waits in BLPOP takes each
-// message at once, so no look ever finds one.
-func TestDrainedListStaysActiveWhileItReceives(t *testing.T) {
+// TestOnlyWorkKeepsATriggerActive: a queue that is drained at every look stays active while
+// a counter of the engine tells of work, and for no other change of its keys.
+func TestOnlyWorkKeepsATriggerActive(t *testing.T) {
 	t.Parallel()
 	// A machine that stalls for as long as the hold would see the trigger inactive.
-	const hold, receiving = 6 * time.Second, 15 * time.Second
-	server := redistest.Start(t)
-	server.Do("RPUSH", "jobs", "the first one finds no worker")
-	s := start(t, standalone(server.Addr()), setup{})
-	r := ref("jobs", "holdActive", hold.String())
-	s.awaitValue(r, 1)
-	stream, err := s.client.StreamIsActive(t.Context(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if first, err := stream.Recv(); err != nil || !first.GetResult() {
-		t.Fatalf("the stream begins with %v, %v", first, err)
-	}
-	inactive := make(chan time.Time, 1)
-	go func() {
-		for {
-			message, err := stream.Recv()
-			if err != nil || !message.GetResult() {
-				inactive <- time.Now()
-				return
+	const hold, receiving = 6 * time.Second, 8 * time.Second
+	bullmq := map[string]string{"bullmq": "videos"}
+	for name, tc := range map[string]struct {
+		trigger map[string]string
+		// begin makes a message that is seen, and take takes it.
+		begin, take []any
+		// pass is a script that makes a message and takes it.
+		pass     string
+		database int
+		active   bool
+	}{
+		"entries of a stream": {
+			trigger: map[string]string{"stream": "orders", "consumerGroup": "billing"},
+			begin:   []any{"XGROUP", "CREATE", "orders", "billing", "0", "MKSTREAM"}, take: []any{"XTRIM", "orders", "MAXLEN", 0},
+			pass: `local id = redis.call('XADD', 'orders', '*', 'n', '1') redis.call('XREADGROUP', 'GROUP', 'billing', 'w', 'STREAMS', 'orders', '>')
+				redis.call('XACK', 'orders', 'billing', id)`,
+			active: true,
+		},
+		"jobs of BullMQ": {
+			trigger: bullmq, begin: []any{"LPUSH", "bull:videos:wait", "1"}, take: []any{"DEL", "bull:videos:wait"},
+			pass:   `redis.call('LPUSH', 'bull:videos:wait', redis.call('INCR', 'bull:videos:id')) redis.call('RPOP', 'bull:videos:wait')`,
+			active: true,
+		},
+		"jobs of several queues of BullMQ": {
+			trigger: map[string]string{"bullmq": "audio,videos"}, begin: []any{"LPUSH", "bull:videos:wait", "1"}, take: []any{"DEL", "bull:videos:wait"},
+			pass:   `redis.call('LPUSH', 'bull:videos:wait', redis.call('INCR', 'bull:videos:id')) redis.call('RPOP', 'bull:videos:wait')`,
+			active: true,
+		},
+		"jobs of Bee-Queue": {
+			trigger: map[string]string{"beequeue": "videos"}, begin: []any{"LPUSH", "bq:videos:waiting", "1"}, take: []any{"DEL", "bq:videos:waiting"},
+			pass:   `redis.call('LPUSH', 'bq:videos:waiting', redis.call('INCR', 'bq:videos:id')) redis.call('RPOP', 'bq:videos:waiting')`,
+			active: true,
+		},
+		"tasks of asynq": {
+			trigger: map[string]string{"asynq": "videos"}, begin: []any{"LPUSH", "asynq:{videos}:pending", "1"}, take: []any{"DEL", "asynq:{videos}:pending"},
+			pass:   `redis.call('LPUSH', 'asynq:{videos}:pending', '1') redis.call('RPOP', 'asynq:{videos}:pending') redis.call('INCR', 'asynq:{videos}:processed')`,
+			active: true,
+		},
+		"the settings of BullMQ, written again": {
+			trigger: bullmq, begin: []any{"LPUSH", "bull:videos:wait", "1"}, take: []any{"DEL", "bull:videos:wait"},
+			pass: `redis.call('HSET', 'bull:videos:meta', 'opts.maxLenEvents', '10000')`,
+		},
+		"jobs of BullMQ in another database": {
+			trigger: bullmq, begin: []any{"LPUSH", "bull:videos:wait", "1"}, take: []any{"DEL", "bull:videos:wait"}, database: 1,
+			pass: `redis.call('LPUSH', 'bull:videos:wait', redis.call('INCR', 'bull:videos:id')) redis.call('RPOP', 'bull:videos:wait')`,
+		},
+		// So does a worker that waits in BLPOP: the list is never there.
+		"messages of a list, which leave no trace": {
+			trigger: map[string]string{"list": "jobs"}, begin: []any{"RPUSH", "jobs", "a"}, take: []any{"DEL", "jobs"},
+			pass: `redis.call('RPUSH', 'jobs', 'a') redis.call('LPOP', 'jobs')`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			s := start(t, standalone(server.Addr()), setup{})
+			r := &pb.ScaledObjectRef{Namespace: "shop", Name: "workers", ScalerMetadata: map[string]string{"connection": "main", "holdActive": hold.String()}}
+			maps.Copy(r.ScalerMetadata, tc.trigger)
+			server.Do(tc.begin...)
+			if tc.trigger["stream"] != "" {
+				server.Do("XADD", "orders", "*", "n", "1")
 			}
-		}
-	}()
-	asking, stop := context.WithCancel(t.Context())
-	var asked atomic.Int64
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		for ; asking.Err() == nil; asked.Add(1) {
-			answer, err := s.client.IsActive(asking, r)
-			if asking.Err() == nil && (err != nil || !answer.GetResult()) {
-				t.Errorf("while the list receives, active is %v, error %v", answer.GetResult(), err)
-				break
+			isActive := func() (active, known bool) {
+				answer, err := s.client.IsActive(t.Context(), r)
+				return answer.GetResult(), err == nil
 			}
-			time.Sleep(50 * time.Millisecond)
-		}
-	}()
-	receiveFor(t, server, "jobs", receiving, func(got int64) bool { return got >= 100 && asked.Load() >= 50 || t.Failed() })
-	ended := time.Now()
-	stop()
-	<-over
-	select {
-	case at := <-inactive:
-		// How long it stays active after that is held in synthetic time.
-		if at.Before(ended) {
-			t.Errorf("inactive %s before the last message", ended.Sub(at))
-		}
-	case <-time.After(patience):
-		t.Error("the trigger never became inactive")
+			redistest.Eventually(t, "the work is seen", func() bool { active, known := isActive(); return active && known })
+			server.Do(tc.take...)
+			writer := server.NewClient(func(o *redis.Options) { o.DB = tc.database })
+			ctx, stop := context.WithCancel(t.Context())
+			var writing sync.WaitGroup
+			writing.Go(func() {
+				for ctx.Err() == nil {
+					if err := writer.Eval(ctx, tc.pass, nil).Err(); err != nil && !errors.Is(err, redis.Nil) && ctx.Err() == nil {
+						t.Error(err)
+						return
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+			})
+			defer writing.Wait()
+			defer stop()
+			if tc.active {
+				for end := time.Now().Add(receiving); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+					if active, known := isActive(); !active || !known {
+						t.Fatalf("active is %t, known %t, while work passes", active, known)
+					}
+				}
+				stop()
+			}
+			redistest.Eventually(t, "the trigger is inactive", func() bool { active, known := isActive(); return !active && known })
+		})
 	}
 }
 

@@ -53,12 +53,15 @@ type Layout struct {
 	// MissingIsError is the default of the trigger's "missing" for this layout:
 	// true where a queue that does not exist is more likely a mistake than empty.
 	MissingIsError bool
-	// SharesKeys says that a change of other queues wakes this one too, so that a
-	// wake-up does not say that this one is in use.
+	// SharesKeys says that a change of other queues wakes this one too, so that after a
+	// wake-up it is not worth reading more often.
 	SharesKeys bool
 	// Ready, Due, InFlight and Oldest say, for the documentation, what is counted
 	// here and how; empty where the layout cannot tell.
 	Ready, Due, InFlight, Oldest string
+	// Passing says, for the documentation, what tells of work that came and was done between
+	// two looks; empty where nothing does (see Reading.Passed).
+	Passing string
 	// Check reports parameters that do not go together; nil if there is nothing to check.
 	Check func(Query) error
 }

@@ -27,8 +27,12 @@ type Observation struct {
 	// AfterStart says that the queue was asked for right after the program started, so
 	// that what was known and told before is lost.
 	AfterStart bool
-	// Stirred is when the engine last said that the queue changed, by an event or by its
-	// counters; zero if it never did.
+	// Heard is when the engine last said that the queue changed, by an event or by its
+	// counters; zero if it never did. It is for people, and for when to read.
+	Heard time.Time
+	// Stirred is when a counter of the engine last told that work came or went; zero if none
+	// did. That a key changed is no such sign: it may be of the same name in another
+	// database, hold no work, or have been dropped from the server's memory of who reads it.
 	Stirred time.Time
 }
 

@@ -21,7 +21,7 @@ type Part struct {
 func Together(parts []Part) Reading {
 	whole := Reading{Parts: parts, Missing: true, Paused: len(parts) > 0, InFlight: Exactly(0)}
 	if len(parts) > 0 {
-		whole.Enqueued, whole.Dequeued = Exactly(0), Exactly(0)
+		whole.Enqueued, whole.Dequeued, whole.Passed = Exactly(0), Exactly(0), Exactly(0)
 	}
 	limited, aged := true, true
 	var warnings, hints []string
@@ -34,6 +34,7 @@ func Together(parts []Part) Reading {
 		whole.InFlight = whole.InFlight.plus(r.InFlight)
 		whole.Enqueued = whole.Enqueued.plus(r.Enqueued)
 		whole.Dequeued = whole.Dequeued.plus(r.Dequeued)
+		whole.Passed = whole.Passed.plus(r.Passed)
 		// The same workers may serve them all.
 		whole.Consumers = Count{N: max(whole.Consumers.N, r.Consumers.N), Known: whole.Consumers.Known || r.Consumers.Known}
 		whole.Missing = whole.Missing && r.Missing

@@ -20,6 +20,11 @@ type Reading struct {
 	Oldest Age
 	// Enqueued and Dequeued are the engine's own monotonic counters.
 	Enqueued, Dequeued Count
+	// Passed is a number that differs from the one before if work came or went in between,
+	// even if no reading has found it: a counter or an id of the engine. What it counts is
+	// the engine's affair, so it tells of no rate. Unknown where there is none, or where it
+	// was not asked for.
+	Passed Count
 	// Consumers is how many workers the engine sees.
 	Consumers Count
 	// Missing says that the queue does not exist. All counts are zero then. In

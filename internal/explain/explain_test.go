@@ -40,7 +40,7 @@ func explanation() *pb.Explanation {
 			},
 		},
 		Watching: &pb.Watching{
-			Armed: true, Server: "redis 8.0.0", WakeUp: "keyspace", WakeUpReason: "tracking is refused", StirredAt: ago(3 * time.Second),
+			Armed: true, Server: "redis 8.0.0", WakeUp: "keyspace", WakeUpReason: "tracking is refused", StirredAt: ago(3 * time.Second), Traceless: true,
 			Last: &pb.Look{At: ago(time.Second), Cause: "wake-up"}, Woke: &pb.Look{At: ago(5 * time.Hour), Cause: "due"},
 		},
 		Conversation: &pb.Conversation{AskedAt: ago(2 * time.Second), AskedBy: "GetMetrics", OpenStreams: 2, Told: []*pb.Told{
@@ -77,6 +77,7 @@ queue       list "a,b" on connection orders, read 1.2 s ago
 watching    looked at 1.0 s ago (wake-up); changes are noticed by keyspace (redis 8.0.0); armed
             not better because: tracking is refused
             the engine last told of a change 3.0 s ago
+            work that comes and is taken between two looks leaves no trace here: holdActive counts from work that was seen
 woken       5 h ago: there was work after there was none (due)
 KEDA        asked GetMetrics 2.0 s ago; it holds 2 streams
             GetMetrics told 25 messages 2.0 s ago, the same for 9 min

@@ -97,6 +97,9 @@ func (p *page) watching(w *pb.Watching, failing bool) {
 	if w.GetStirredAt() != nil {
 		p.addf("watching", "the engine last told of a change %s ago", since(w.GetStirredAt(), p.now))
 	}
+	if w.GetTraceless() {
+		p.add("watching", "work that comes and is taken between two looks leaves no trace here: holdActive counts from work that was seen")
+	}
 	switch woke := w.GetWoke(); {
 	case woke == nil:
 	case woke.GetCause() == "first":

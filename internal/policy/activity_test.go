@@ -57,10 +57,6 @@ func TestActivity(t *testing.T) {
 			want: policy.Decision{Active: true, Until: at(40), Steps: note(policy.Receiving, 0)},
 		},
 		{
-			name: "unless what stirs it may be another queue's",
-			spec: policy.Spec{HoldActive: time.Minute, SharesKeys: true}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
-		},
-		{
 			name: "until it stirs no more",
 			spec: policy.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-60)},
 		},

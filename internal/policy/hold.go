@@ -54,9 +54,9 @@ func (d *Decision) hold(spec Spec, seen *backlog.Observation, now time.Time) {
 // activate says whether there should be any replica.
 //
 // Work in flight keeps its worker whatever counts and whatever the activation is. A
-// queue that stirs without ever showing work is in use: somebody takes each message at
-// once. With an activation above zero that says nothing, for there some work may wait
-// without a worker, and stir.
+// queue whose counters move without its ever showing work is in use: somebody takes each
+// message at once. With an activation above zero that says nothing, for there some work may
+// wait without a worker, and move them.
 //
 // there is the value before the hold, which has a window of its own. What arrives is
 // part of it while it goes on arriving, which the fast estimate tells: the slow one
@@ -80,7 +80,7 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, there float64,
 		return
 	}
 	until := seen.Stirred.Add(spec.HoldActive)
-	if !spec.SharesKeys && spec.Activation == 0 && !seen.Latest.Paused && until.After(now) {
+	if spec.Activation == 0 && !seen.Latest.Paused && until.After(now) {
 		d.Active = true
 		d.note(Receiving)
 		d.changesAt(until)

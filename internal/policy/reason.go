@@ -24,7 +24,7 @@ const (
 	HeldActive Reason = "heldActive"
 	// Working: work in flight keeps the trigger active.
 	Working Reason = "working"
-	// Receiving: a queue that is drained at every look still changes.
+	// Receiving: work passes through a queue that is drained at every look.
 	Receiving Reason = "receiving"
 	// Settling: the hold window is not filled yet since the program started.
 	Settling Reason = "settling"
@@ -58,7 +58,7 @@ func Reasons() []ReasonDoc {
 		{Held, "A larger value of the last `hold` still counts."},
 		{HeldActive, "There was work within the last `holdActive`, so the trigger stays active."},
 		{Working, "Work is in flight, which keeps the trigger active although it is not part of the value, or not enough."},
-		{Receiving, "Nothing was waiting at the last look, but the queue changed within the last `holdActive`, so the trigger stays active."},
+		{Receiving, "Nothing was waiting at the last look, but a counter of the engine told of work within the last `holdActive`, so the trigger stays active."},
 		{Settling, "The scaler started less than a `hold` ago, so it tells growth only, and an error in place of anything less."},
 		{Steadied, "The value differs from the one told last by less than a tenth of a replica, so that one is told again."},
 		{Floored, "The trigger asks for no fewer than `minReplicas` while it is active."},

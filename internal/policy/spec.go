@@ -20,8 +20,12 @@ type Spec struct {
 	// HoldActive is for how long the trigger stays active after there was work, or a
 	// sign of it.
 	HoldActive time.Duration
-	// SharesKeys says that what stirs the queue may be a change of another one.
+	// SharesKeys says that a change of the queue may be one of another queue.
 	SharesKeys bool
+	// Traceless says that there is a HoldActive, and that work which comes and is taken
+	// between two looks leaves no trace in the layout, so that it counts from what a look has
+	// found.
+	Traceless bool
 	// Count says which parts of the backlog count. Zero is CountAll.
 	Count Counts
 	// Largest makes the largest of several queues count in place of their sum.
@@ -60,7 +64,7 @@ func (s Spec) Window() time.Duration {
 	return max(s.Hold, s.HoldActive, s.MaxStaleness, s.RateWindow)
 }
 
-// InUse is for how long after a queue stirred it matters how it goes on.
+// InUse is for how long after a change of a queue it matters how it goes on.
 func (s Spec) InUse() time.Duration {
 	if s.SharesKeys {
 		return 0

@@ -77,6 +77,7 @@ func Layouts(engine backlog.Engine, examples []Example) string {
 			[]string{"due", cell(cmp.Or(layout.Due, "nothing beside what is ready"))},
 			[]string{"in flight", cell(known(layout.InFlight))},
 			[]string{"oldest", cell(known(layout.Oldest))},
+			[]string{"work that passes between two looks", cell(cmp.Or(layout.Passing, "leaves no trace"))},
 			[]string{"queues that match a pattern are found", cell(cmp.Or(layout.Patterns, "patterns are not known here"))},
 			[]string{"a queue that does not exist", missing + " unless `missing` says otherwise"},
 		)

@@ -9,7 +9,7 @@ import (
 )
 
 // trusted is how many safety intervals an idle queue is not read where it is confirmed
-// in each of them, and for how many it is read first, at the start and after it stirred.
+// in each of them, and for how many it is read first, at the start and after a change.
 const trusted = 6
 
 // rest returns when to read a queue again that is idle and armed. mu is held.
@@ -17,11 +17,11 @@ const trusted = 6
 // Where the source confirms what is armed, a sixth of the queues is read in each safety
 // interval: what a broker and the scaler do for an idle queue hardly depends on how many
 // there are, and a wake-up that was lost all the same is made good within a minute. Not
-// so in the minute after the queue stirred or was read first: what a worker has just
+// so in the minute after a change was heard of or the queue was read first: what a worker has just
 // taken may be told of where nothing is armed, such as by its next heartbeat. Most
 // often it is told of milliseconds later, by the worker's next command.
 func (l *link) rest(w *watch, now time.Time) time.Time {
-	if now.Sub(w.stirred) < l.options.ActiveInterval {
+	if now.Sub(w.heard) < l.options.ActiveInterval {
 		return l.tick(now, l.options.ActiveInterval)
 	}
 	if _, confirms := l.source.Load().Source.(backlog.Confirmer); !confirms {
@@ -30,7 +30,7 @@ func (l *link) rest(w *watch, now time.Time) time.Time {
 	if !l.trusting {
 		l.trusting, l.check = true, l.tick(now, l.options.SafetyInterval)
 	}
-	lately := w.stirred
+	lately := w.heard
 	if seen := w.seen.Load(); seen != nil && seen.Since.After(lately) {
 		lately = seen.Since
 	}

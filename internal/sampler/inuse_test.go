@@ -23,7 +23,7 @@ func (w world) stir(queue string, d time.Duration) {
 }
 
 // TestDrainedQueueInUse reads a queue that is drained at every look as often as one
-// with work, no more, and notes when it changed last.
+// with work, no more, and notes when it changed last: which is no sign of work.
 func TestDrainedQueueInUse(t *testing.T) {
 	inWorld(t, sampler.Options{}, func(w world) {
 		want := interest("jobs")
@@ -35,8 +35,8 @@ func TestDrainedQueueInUse(t *testing.T) {
 		defer sub.Close()
 		<-sub.Changed()
 		sub.SetWaiting(false)
-		if seen := sub.Observation(); !seen.Stirred.IsZero() {
-			w.Errorf("a queue that was only read has stirred: %+v", seen)
+		if seen := sub.Observation(); !seen.Heard.IsZero() {
+			w.Errorf("a queue that was only read has changed: %+v", seen)
 		}
 		_, before, _ := w.fake.Reads()
 		w.fake.SetReady("jobs", 0)
@@ -47,8 +47,11 @@ func TestDrainedQueueInUse(t *testing.T) {
 			w.Errorf("%d reads in 10 s of a drained queue in use, want one a second", reads)
 		}
 		// It was woken right after the read before the last.
-		if since := time.Since(sub.Observation().Stirred); since > 2*time.Second {
-			w.Errorf("the queue stirs, and did so last %s ago", since)
+		if since := time.Since(sub.Observation().Heard); since > 2*time.Second {
+			w.Errorf("the queue changes, and did so last %s ago", since)
+		}
+		if seen := sub.Observation(); !seen.Stirred.IsZero() {
+			w.Errorf("a change is taken for work: %+v", seen)
 		}
 		if reads := w.queries(10 * time.Second); reads < 9 || reads > 11 {
 			w.Errorf("%d reads in the first 10 s after that, want one a second", reads)
@@ -83,14 +86,14 @@ func TestWaitingSubscriberHasDrainedQueueReadAtOnce(t *testing.T) {
 	})
 }
 
-// TestWhatIsNotArmedDoesNotStir: such a wake-up is there to arm.
-func TestWhatIsNotArmedDoesNotStir(t *testing.T) {
+// TestWhatIsNotArmedIsNotHeard: such a wake-up is there to arm.
+func TestWhatIsNotArmedIsNotHeard(t *testing.T) {
 	inWorld(t, sampler.Options{}, func(w world) {
 		w.fake.Deafen()
 		w.observe("jobs")
 		w.stir("jobs", time.Second)
-		if seen := w.observe("jobs"); !seen.Stirred.IsZero() {
-			w.Errorf("stirred: %+v", seen)
+		if seen := w.observe("jobs"); !seen.Heard.IsZero() {
+			w.Errorf("heard: %+v", seen)
 		}
 	})
 }
@@ -113,9 +116,9 @@ func (c changing) Status() backlog.Status { return backlog.Status{WakeUp: "event
 
 func (c changing) Close() error { close(c.wakes); return nil }
 
-// TestChangeDuringAReadStirs: the change is known only from the read, because the queue
+// TestChangeDuringAReadIsHeard: the change is known only from the read, because the queue
 // is not armed when its wake-up arrives.
-func TestChangeDuringAReadStirs(t *testing.T) {
+func TestChangeDuringAReadIsHeard(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		engine := backlog.Engine{Name: "fake", Open: func(context.Context, backlog.Connection, *slog.Logger) (backlog.Source, error) {
@@ -127,27 +130,36 @@ func TestChangeDuringAReadStirs(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen, err := s.Observe(t.Context(), interest("jobs"))
-		if err != nil || seen.Armed || !seen.Stirred.Equal(time.Now()) {
-			t.Errorf("%+v, error %v, want it not armed and stirred now", seen, err)
+		if err != nil || seen.Armed || !seen.Heard.Equal(time.Now()) || !seen.Stirred.IsZero() {
+			t.Errorf("%+v, error %v, want it not armed, heard of now and no sign of work", seen, err)
 		}
 	})
 }
 
 func TestCountersStir(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.fake.Deafen()
-		w.fake.Set("jobs", backlog.Reading{Enqueued: backlog.Exactly(5)})
-		w.observe("jobs")
-		time.Sleep(time.Second)
-		if seen := w.observe("jobs"); !seen.Stirred.IsZero() {
-			w.Errorf("a counter that stands still stirs: %+v", seen)
-		}
-		w.fake.Set("jobs", backlog.Reading{Enqueued: backlog.Exactly(6)})
-		time.Sleep(time.Second)
-		if seen := w.observe("jobs"); seen.Stirred.IsZero() {
-			w.Errorf("a counter that moves does not stir: %+v", seen)
-		}
-	})
+	t.Parallel()
+	for name, count := range map[string]func(n int64) backlog.Reading{
+		"enqueued": func(n int64) backlog.Reading { return backlog.Reading{Enqueued: backlog.Exactly(n)} },
+		"dequeued": func(n int64) backlog.Reading { return backlog.Reading{Dequeued: backlog.Exactly(n)} },
+		"passed":   func(n int64) backlog.Reading { return backlog.Reading{Passed: backlog.Exactly(n)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, sampler.Options{}, func(w world) {
+				w.fake.Deafen()
+				w.fake.Set("jobs", count(5))
+				w.observe("jobs")
+				time.Sleep(time.Second)
+				if seen := w.observe("jobs"); !seen.Stirred.IsZero() {
+					w.Errorf("a counter that stands still stirs: %+v", seen)
+				}
+				w.fake.Set("jobs", count(6))
+				time.Sleep(time.Second)
+				if seen := w.observe("jobs"); seen.Stirred.IsZero() {
+					w.Errorf("a counter that moves does not stir: %+v", seen)
+				}
+			})
+		})
+	}
 }
 
 // TestPastIsKeptAsFarAsSomebodyWants keeps readings that differ in counters or parts

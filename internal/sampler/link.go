@@ -210,7 +210,7 @@ func (l *link) wake(wake backlog.Wake) {
 		}
 		// What was not armed is woken for other reasons, such as to be armed.
 		if seen := w.seen.Load(); seen != nil && seen.Armed {
-			w.stirred = now
+			w.heard = now
 		}
 		w.doubt(*l.confirmed.Load())
 	}

@@ -32,7 +32,7 @@ type watch struct {
 
 	subscribers []*Subscription
 	// window is how far back somebody wants to see, and inUse for how long the queue is
-	// read often after it stirred.
+	// read often after a change.
 	window, inUse time.Duration
 	// shares is how much past it may keep; nil in tests that bound nothing else. owner is
 	// the namespace that it counts for, since somebody wants to see back.
@@ -42,8 +42,9 @@ type watch struct {
 	counters, parts bool
 	// afterStart says that the watch began right after the program did.
 	afterStart bool
-	// stirred is when the engine last said that the queue changed.
-	stirred time.Time
+	// heard is when a change of the queue was last heard of, which decides how often it is
+	// read and nothing else. stirred is when a counter last told of work.
+	heard, stirred time.Time
 	// due is when to read next; position is where in the schedule that stands, and
 	// -1 while a read is under way.
 	due      time.Time
@@ -118,8 +119,8 @@ func (w *watch) mayKeep() int {
 	return w.shares.of(*w.owner)
 }
 
-// used tells whether the queue stirred so lately that it counts as in use.
-func (w *watch) used(now time.Time) bool { return w.stirred.Add(w.inUse).After(now) }
+// used tells whether the queue changed so lately that it is read often.
+func (w *watch) used(now time.Time) bool { return w.heard.Add(w.inUse).After(now) }
 
 // eager tells whether a change should be read at once: nothing waits there and the
 // queue was not in use before, or somebody waits for more.
@@ -172,13 +173,13 @@ func (w *watch) absorb(result backlog.Result, confirmed, now time.Time) bool {
 	} else {
 		w.absorbReading(&after, before, result, now)
 	}
-	after.Stirred = w.stirred
+	after.Heard, after.Stirred = w.heard, w.stirred
 	// What was told of while the read was under way may not be in it.
 	first := w.seen.Swap(&sight{Observation: after, stands: after.Armed && w.changed == ""}) == nil
 	if first {
 		close(w.first)
 	}
-	begins := w.used(now) && !before.Stirred.Add(w.inUse).After(now)
+	begins := w.stirred.Add(w.inUse).After(now) && !before.Stirred.Add(w.inUse).After(now)
 	same := sameCounts(before.Latest, after.Latest) && (!w.parts || sameParts(before.Latest.Parts, after.Latest.Parts, false))
 	return first || begins || !same || backlog.Reason(before.Err) != backlog.Reason(after.Err)
 }
@@ -191,8 +192,12 @@ func (w *watch) absorbReading(after *backlog.Observation, before backlog.Observa
 	if !before.Known() {
 		after.Since, after.AfterStart = result.Reading.At, w.afterStart
 	}
-	if stirs(before, result) {
-		w.stirred = now
+	if result.Changed {
+		// The wake-up may find the queue not armed, and then says nothing.
+		w.heard = now
+	}
+	if before.Known() && counted(before.Latest, result.Reading) {
+		w.heard, w.stirred = now, now
 	}
 	if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
 		after.Woke = after.Last
@@ -231,16 +236,10 @@ func (w *watch) queues(r backlog.Reading) int {
 	return max(1, len(r.Parts))
 }
 
-// stirs returns whether a result shows that the queue changed since it was read before:
-// by a counter, or because the change was noticed during the read. The wake-up of the
-// latter may find the queue not armed, and then says nothing.
-func stirs(before backlog.Observation, result backlog.Result) bool {
-	return result.Changed || before.Known() && counted(before.Latest, result.Reading)
-}
-
 // counted tells whether a counter of the engine says that something came or went.
 func counted(before, after backlog.Reading) bool {
-	return before.Epoch == after.Epoch && (moved(before.Enqueued, after.Enqueued) || moved(before.Dequeued, after.Dequeued))
+	return before.Epoch == after.Epoch &&
+		(moved(before.Enqueued, after.Enqueued) || moved(before.Dequeued, after.Dequeued) || moved(before.Passed, after.Passed))
 }
 
 func moved(before, after backlog.Count) bool {

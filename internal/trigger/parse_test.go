@@ -99,7 +99,7 @@ func TestParse(t *testing.T) {
 					"consumerGroup": "billing", "groupStart": "first", backlog.ParamFromEnv: "consumerGroupFromEnv",
 				})},
 				Policy: policy.Spec{
-					Target: 2.5, Activation: 10, Hold: 90 * time.Second, HoldActive: 90 * time.Second,
+					Target: 2.5, Activation: 10, Hold: 90 * time.Second, HoldActive: 90 * time.Second, Traceless: true,
 					Count: policy.CountReady | policy.CountInFlight, MaxStaleness: time.Minute,
 				},
 				MetricName: "stream-orders-from-env-ready-inflight-638c8872",
@@ -116,7 +116,7 @@ func TestParse(t *testing.T) {
 				Connection: "orders", Query: backlog.Query{Layout: "many", Queue: "jobs"},
 				Policy: policy.Spec{
 					Target: 19.998, DrainTime: time.Minute, RateWindow: 30 * time.Second, MaxAge: 45 * time.Second,
-					Hold: time.Minute, HoldActive: 5 * time.Minute, MinReplicas: 2, MaxReplicas: 20, Count: policy.CountAll,
+					Hold: time.Minute, HoldActive: 5 * time.Minute, Traceless: true, MinReplicas: 2, MaxReplicas: 20, Count: policy.CountAll,
 				},
 				MetricName: "many-jobs",
 			},

@@ -71,6 +71,7 @@ func (p *parser) policy(layout backlog.Layout) policy.Spec {
 	if !given[keyHoldActive] {
 		spec.HoldActive = spec.Hold
 	}
+	spec.Traceless = spec.HoldActive > 0 && layout.Passing == ""
 	p.checkDrain(&spec, throughput, given)
 	if given[keyMaxAge] && layout.Name != "" && layout.Oldest == "" {
 		p.fault(keyMaxAge, "of a %s it is not known how long messages wait", layout.Name)

@@ -1329,7 +1329,10 @@ type Watching struct {
 	// The read that found work after there was none; absent if there never was one.
 	Woke *Look `protobuf:"bytes,6,opt,name=woke,proto3" json:"woke,omitempty"`
 	// When the engine last said that the queue changed; absent if it never did.
-	StirredAt     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=stirred_at,json=stirredAt,proto3" json:"stirred_at,omitempty"`
+	StirredAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=stirred_at,json=stirredAt,proto3" json:"stirred_at,omitempty"`
+	// Whether the trigger has a holdActive, and work that comes and is taken between two
+	// looks leaves no trace, so that it counts from work that was seen.
+	Traceless     bool `protobuf:"varint,8,opt,name=traceless,proto3" json:"traceless,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1411,6 +1414,13 @@ func (x *Watching) GetStirredAt() *timestamppb.Timestamp {
 		return x.StirredAt
 	}
 	return nil
+}
+
+func (x *Watching) GetTraceless() bool {
+	if x != nil {
+		return x.Traceless
+	}
+	return false
 }
 
 // Look is one attempt to read a queue, or to confirm what was read.
@@ -1781,7 +1791,7 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"_in_flightB\t\n" +
 	"\a_weightB\b\n" +
 	"\x06_valueB\v\n" +
-	"\t_arrivals\"\x8a\x02\n" +
+	"\t_arrivals\"\xa8\x02\n" +
 	"\bWatching\x12\x14\n" +
 	"\x05armed\x18\x01 \x01(\bR\x05armed\x12\x16\n" +
 	"\x06server\x18\x02 \x01(\tR\x06server\x12\x17\n" +
@@ -1790,7 +1800,8 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\x04last\x18\x05 \x01(\v2\x16.backlogscaler.v1.LookR\x04last\x12*\n" +
 	"\x04woke\x18\x06 \x01(\v2\x16.backlogscaler.v1.LookR\x04woke\x129\n" +
 	"\n" +
-	"stirred_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstirredAt\"H\n" +
+	"stirred_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstirredAt\x12\x1c\n" +
+	"\ttraceless\x18\b \x01(\bR\ttraceless\"H\n" +
 	"\x04Look\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\"\xaf\x01\n" +

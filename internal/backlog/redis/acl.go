@@ -9,10 +9,11 @@ package redis
 // reconnect counts as a restart of the server, a replica that has lost its master is read
 // as it is, and changes are not noticed, so that idle queues are polled. So it is without
 // CLIENT TRACKING, SUBSCRIBE and the channel. CLIENT GETREDIR notices that tracking was
-// switched off on the way.
+// switched off on the way. Without MULTI and EXEC a queue that seems to have become empty is
+// read twice instead of once as a whole.
 const ACLRules = "resetchannels &__redis__:invalidate -@all " +
 	"+ping +info +select +client|id +client|setname +client|tracking +client|getredir +subscribe " +
-	"+llen +scard +hlen +zcard +zcount +zrange +zrangebyscore +xlen +xpending +xinfo|groups +xinfo|stream +exists +type"
+	"+llen +scard +hlen +zcard +zcount +zrange +zrangebyscore +xlen +xpending +xinfo|groups +xinfo|stream +exists +type +multi +exec"
 
 // ACLKeyspaceRules are needed in addition where keyspace notifications take the place
 // of tracking; the channels are those of the database and the keys.
@@ -26,10 +27,10 @@ const ACLScanRules = "+xrange"
 const ACLClusterRules = "+cluster|slots +cluster|nodes +asking"
 
 // ACLFrameworkRules are needed in addition by job frameworks. They let the scaler read
-// single fields and elements, such as the id of the next job; no command that it sends
+// single fields and elements, such as the id of the next job or a counter of jobs; no command that it sends
 // asks for a payload unless the trigger says so, or, as in Sidekiq, nothing else tells
 // which queue a job belongs to.
-const ACLFrameworkRules = "+lindex +hmget +hget +sismember +srandmember +sscan +hvals"
+const ACLFrameworkRules = "+lindex +get +hmget +hget +sismember +srandmember +sscan +hvals"
 
 // ACLMessageRules are needed in addition by celery and dramatiq, where only a message
 // tells which queue it was taken from, or when it is due. Without them the counts are
@@ -38,7 +39,7 @@ const ACLMessageRules = "+hrandfield"
 
 // ACLResqueRules are needed in addition by resque, where only a job tells which queue
 // it is for, and only a worker what it works on.
-const ACLResqueRules = "+get +lrange"
+const ACLResqueRules = "+lrange"
 
 // ACLPatternRules are needed in addition where patterns name queues that the framework
 // keeps no list of, and by sidekiq, where nothing lists the private lists of a reliable

@@ -42,6 +42,7 @@ func asynqLayout() layout {
 			Due: "scheduled and retried tasks whose time has come, and tasks that wait in groups: only a worker would forward or aggregate them. " +
 				"Of a queue with more than 100 groups, 100 are counted and each other one counts as one task, which is a lower bound",
 			InFlight: "active tasks, those of workers that are gone included, and one for each group that is being aggregated",
+			Passing:  "the counter processed of the tasks that workers are done with (asynq 0.20 and later); not where the queue is polled",
 			Oldest:   "exact with age payload: since when the next task has been pending; else since when the first scheduled or retried task has been due, a lower bound if others wait",
 		},
 		discover: func(backlog.Params) discovery {
@@ -88,6 +89,9 @@ func (s *asynqStep) key(part string) string { return s.oldKey() + ":" + part }
 
 // oldKey returns the key of the list of pending tasks before asynq 0.18.
 func (s *asynqStep) oldKey() string { return "asynq:{" + s.queue + "}" }
+
+// counters implements counting: workers count what they have processed (asynq 0.20 and later).
+func (s *asynqStep) counters() []string { return []string{s.key("processed")} }
 
 func (s *asynqStep) commands(dst []command, now time.Time) []command {
 	groups, sets, pending, active, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("active"), s.key("paused")

@@ -25,6 +25,7 @@ func beequeueLayout() layout {
 			Ready:    "jobs that wait",
 			Due:      "delayed and retried jobs whose time has come, and which only a worker with activateDelayedJobs would raise",
 			InFlight: "active jobs, those of workers that are gone included",
+			Passing:  "the counter id of the jobs that were added without an id of their own, delayed ones too; not where the queue is polled",
 			Oldest:   "exact with age payload: when the next job was added; else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
 		discover: func(p backlog.Params) discovery {
@@ -54,6 +55,10 @@ type beequeueStep struct {
 
 // key returns the key of a part of the queue.
 func (s *beequeueStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
+
+// counters implements counting: each job that is added takes a number, unless the producer
+// gives it an id.
+func (s *beequeueStep) counters() []string { return []string{s.key("id")} }
 
 func (s *beequeueStep) commands(dst []command, now time.Time) []command {
 	waiting, active := s.key("waiting"), s.key("active")

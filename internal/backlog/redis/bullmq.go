@@ -45,6 +45,7 @@ func bullmqLayout() layout {
 			Ready:    "jobs that wait, prioritized ones and those of a paused queue included",
 			Due:      "delayed and retried jobs whose time has come, and which only a worker would promote",
 			InFlight: "active jobs, those of workers that are gone included",
+			Passing:  "the counter id of the jobs that were added, delayed ones too; not where the queue is polled",
 			Oldest: "with age payload: when the job at the end of the queue was added, exact if jobs are taken in order and a lower bound with priorities or lifo; " +
 				"else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
@@ -88,6 +89,10 @@ type bullmqStep struct {
 
 // key returns the key of a part of the queue.
 func (s *bullmqStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
+
+// counters implements counting: each job that is added takes a number, also one with an id of
+// its own.
+func (s *bullmqStep) counters() []string { return []string{s.key("id")} }
 
 func (s *bullmqStep) commands(dst []command, now time.Time) []command {
 	dst = delayed(dst, s.key("delayed"), bullmqClock, now)

@@ -25,6 +25,9 @@ type node struct {
 	// it switches tracking on. A channel and not a mutex, for it is held over I/O.
 	turn    chan struct{}
 	session *session // owned by the holder of turn
+	// singly is until when the server is sent no transactions. It belongs to the holder of
+	// turn.
+	singly time.Time
 
 	// seeker searches keys, on a connection of its own.
 	seeker *seeker
@@ -118,7 +121,9 @@ func (n *node) attempt(ctx context.Context, commands []command, dst []reply) (re
 	}
 	fresh := s.fresh
 	s.fresh = false
+	s.singly = !n.mayJoin()
 	replies, err = n.run(ctx, s, commands, dst)
+	n.noteJoined(s, commands, err)
 	if err != nil {
 		n.drop()
 		if !fresh && ctx.Err() == nil && !isTimeout(err) {

@@ -12,9 +12,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// maxTrips bounds the round trips of one Read: two of a layout, and some for slots
-// that are on their way from one server to another.
-const maxTrips = 6
+// maxTrips bounds the round trips of one Read: three of a layout for each look, as many again
+// if a transaction is refused, and some for slots that are on their way from one server to
+// another.
+const maxTrips = 16
 
 // A job is one query of a Read under way.
 type job struct {
@@ -25,8 +26,10 @@ type job struct {
 	// pending says that the first attempt of a search had not ended when the read began.
 	pending bool
 	epoch   string
-	// from and to delimit its commands in the batch of the current trip.
-	from, to int
+	look
+	// from and to delimit its commands in the batch of the current trip, of which the first
+	// ones are its step's own.
+	from, to, own int
 	// redirects are where a server said that a command has to be sent, by the
 	// command's place in the step; nil if there are none.
 	redirects map[int]redirect
@@ -61,7 +64,7 @@ func (s *reader) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 	jobs := s.prepare(queries, results)
 	s.finder.mark(jobs)
 	for i := range jobs {
-		jobs[i].plan.arm()
+		jobs[i].calm = jobs[i].plan.arm()
 	}
 	var err error
 	for range maxTrips {
@@ -166,9 +169,7 @@ func (s *reader) trip(ctx context.Context, jobs []job, results []backlog.Result)
 	now := time.Now()
 	b := batch{commands: s.buffer[:0]}
 	for i := range jobs {
-		jobs[i].from = len(b.commands)
-		b.commands = jobs[i].step.commands(b.commands, now)
-		jobs[i].to = len(b.commands)
+		b.commands = s.ask(&jobs[i], b.commands, now)
 		if g, ok := jobs[i].plan.first.(grower); ok && g.grew() {
 			// Before they are read: a change of a key must find the query that it is of.
 			s.topology.forget(s.watch.coverAgain(jobs[i].plan, now))
@@ -272,6 +273,9 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		return s.unanswered(j, err, results)
 	}
 	replies := b.replies[j.from:j.to]
+	if j.notRun(replies, now) {
+		return false, true
+	}
 	for i, r := range replies {
 		c := &b.commands[j.from+i]
 		if r.err != nil {
@@ -282,27 +286,34 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 				}
 				continue
 			}
-			if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) {
+			if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) && i < len(replies)-j.counters {
 				j.step, j.redirects = &typeStep{key: c.key, layout: j.plan.query.Layout}, nil
 				return false, true
 			}
 		}
 		j.armed = j.armed && (r.armed || c.class == 0)
-		j.noteEpoch(r.server.epoch)
+		if j.trips == 0 && i < j.own {
+			// Further steps are taken of an empty queue only, and may ask other servers: what is
+			// known of a queue must not look like other data because it has become empty.
+			j.noteEpoch(r.server.epoch)
+		}
 	}
 	if j.redirects != nil {
 		// All its commands are sent again.
 		j.armed, j.epoch = true, ""
 		return false, true
 	}
-	// By the moment of the answer: what was seen is no older than that.
-	o := j.step.outcome(replies, at)
+	o := j.outcome(replies, now, at)
+	j.note(b.commands[j.from:j.to])
 	switch {
 	case o.next != nil:
 		j.step = o.next
 		return false, true
 	case o.err != nil:
 		s.fail(j, o.err, results)
+	case j.doubts(&o.reading):
+		j.lookAgain()
+		return false, true
 	default:
 		s.hint(j.plan, &o.reading, now)
 		s.worked.Store(true)
@@ -310,7 +321,9 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		o.reading.Epoch = j.epoch
 		j.plan.note(&o.reading)
 		armed, changed := j.plan.stillArmed(j.armed)
-		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed, Pending: j.pending}
+		j.plan.keep(&o.reading, armed, changed)
+		j.plan.tally.complete(&o.reading)
+		results[j.index] = backlog.Result{Reading: o.reading, Armed: armed, Changed: changed || j.changed, Pending: j.pending}
 	}
 	return false, false
 }
@@ -349,6 +362,7 @@ func (s *source) fail(j *job, err error, results []backlog.Result) {
 		err = known
 	}
 	_, _ = j.plan.stillArmed(false)
+	j.plan.empty = false
 	failure := &backlog.ReadError{Query: j.plan.query, Connection: s.cfg.connection, Err: err}
 	if of, whole := errors.AsType[*connectionError](err); whole {
 		failure.Err, failure.Whole = of, true

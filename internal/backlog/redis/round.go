@@ -153,7 +153,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 		return whole
 	}
 	// Counters jump when another queue is found.
-	whole.Enqueued, whole.Dequeued = backlog.Count{}, backlog.Count{}
+	whole.Enqueued, whole.Dequeued, whole.Passed = backlog.Count{}, backlog.Count{}, backlog.Count{}
 	switch {
 	case r.more:
 		whole.Quality = max(whole.Quality, backlog.LowerBound)

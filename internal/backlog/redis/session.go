@@ -21,7 +21,10 @@ type command struct {
 	class byte
 	// asking makes a server answer for a slot that it is about to receive.
 	asking bool
-	args   []any
+	// transaction is a number that neighbours share which are to be run as one; 0 for a
+	// command that is run by itself.
+	transaction int
+	args        []any
 }
 
 // A reply answers a command.
@@ -61,6 +64,9 @@ type session struct {
 	// them; both are used again and again.
 	pending []redis.Cmd
 	sent    []redis.Cmder
+	// open are the transactions among them. singly says that the server runs none.
+	open   []transaction
+	singly bool
 }
 
 // pipelineLength is how many commands are sent before their answers are read. More
@@ -152,8 +158,10 @@ func (s *session) do(ctx context.Context, commands []command, dst []reply) ([]re
 	s.conn.begin()
 	defer s.conn.end()
 	dst = slices.Grow(dst, len(commands))
-	for some := range slices.Chunk(commands, pipelineLength) {
+	for len(commands) > 0 {
 		var err error
+		some := commands[:nextPipeline(commands)]
+		commands = commands[len(some):]
 		if dst, err = s.pipeline(ctx, some, dst); err != nil {
 			if cause := context.Cause(ctx); cause != nil {
 				err = cause
@@ -172,25 +180,31 @@ func (s *session) pipeline(ctx context.Context, commands []command, dst []reply)
 	pending := s.pending[:len(commands)]
 	// What was answered is not held until the next time.
 	defer clear(pending)
-	s.sent = s.sent[:0]
+	s.sent, s.open = s.sent[:0], s.open[:0]
 	for i := range commands {
 		if commands[i].asking {
 			s.sent = append(s.sent, redis.NewCmd(ctx, "ASKING"))
 		}
 		pending[i] = *redis.NewCmd(ctx, commands[i].args...)
-		s.sent = append(s.sent, &pending[i])
+		s.enqueue(ctx, commands, i)
 	}
 	pipe := s.client.Pipeline()
 	_ = pipe.BatchProcess(ctx, s.sent...)
 	if err := exec(ctx, pipe); err != nil {
 		return dst, err
 	}
+	begin := len(dst)
 	for i := range pending {
 		value, err := pending[i].Result()
 		if err != nil && !isServerError(err) {
 			return dst, err
 		}
 		dst = append(dst, reply{value: value, err: err, server: s.server})
+	}
+	for _, t := range s.open {
+		if err := s.unpack(t, dst[begin+t.from:begin+t.to]); err != nil {
+			return dst, err
+		}
 	}
 	return dst, nil
 }

@@ -133,6 +133,16 @@ func (s *several) matches(queue string) bool {
 	return slices.ContainsFunc(s.patterns, func(pattern string) bool { return backlog.Match(pattern, queue) })
 }
 
+// counters implements counting, for all queues that are read.
+func (s *several) counters() (keys []string) {
+	for _, one := range s.order {
+		if c, counts := one.first.(counting); counts {
+			keys = append(keys, c.counters()...)
+		}
+	}
+	return keys
+}
+
 // grew tells, once, that there are other keys than before.
 func (s *several) grew() bool {
 	grown := s.grown

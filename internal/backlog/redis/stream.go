@@ -28,6 +28,7 @@ func streamLayout() layout {
 			},
 			Ready:    "entries that the group was not served yet; without a group the length of the stream",
 			InFlight: "entries that the group was served and has not acknowledged",
+			Passing:  "the id of the last entry that the group was served; nothing without a group, where what passed is still there",
 			Oldest:   "exact from the id of the oldest unacknowledged entry, or of the first entry of a stream of which nothing was served; else a lower bound; unknown without a group",
 			Check: func(q backlog.Query) error {
 				if q.Params.Get("consumerGroup") == "" && (q.Params.Get("groupStart") == "last" || q.Params.Get("scan") > "0" || q.Params.Get(orphanedAfter) != "") {
@@ -203,6 +204,7 @@ func (s *groupStep) reading(state groupState, n int64, quality backlog.Quality, 
 		InFlight:  backlog.Exactly(state.pending),
 		Dequeued:  state.facts.entriesRead,
 		Enqueued:  state.facts.added(),
+		Passed:    state.facts.lastDelivered.mark(),
 		Consumers: backlog.Exactly(state.consumers),
 		Quality:   quality,
 		Oldest:    s.oldest(state, n, now),

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // A streamID is the id of an entry of a stream, such as 1700000000000-0.
@@ -38,6 +40,11 @@ func (id streamID) String() string { return fmt.Sprintf("%d-%d", id.ms, id.seq) 
 
 func (id streamID) compare(other streamID) int {
 	return cmp.Or(cmp.Compare(id.ms, other.ms), cmp.Compare(id.seq, other.seq))
+}
+
+// mark returns a number that differs for any two ids which a server has given.
+func (id streamID) mark() backlog.Count {
+	return backlog.Exactly(int64((id.ms<<20 + id.seq) & math.MaxInt64)) //nolint:gosec // bounded by the mask
 }
 
 // time returns when the entry was added. It is false for an id that a producer

@@ -27,6 +27,7 @@ func taskiqLayout() layout {
 			},
 			Ready:    "tasks that no worker was served yet; while the group of a stream does not exist, all entries",
 			InFlight: "with a stream, tasks that a worker was served and has not acknowledged, also those of a worker that was killed; not known with a list, from which a worker takes tasks for good",
+			Passing:  "with a stream the id of the last entry that the group was served; nothing with a list",
 			Oldest:   "with a stream as for the layout stream; unknown with a list",
 			Check: func(q backlog.Query) error {
 				if q.Params.Get("broker") == "list" && (q.Params.Get("consumerGroup") != "" || q.Params.Get(orphanedAfter) != "") {

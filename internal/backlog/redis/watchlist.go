@@ -23,6 +23,12 @@ type plan struct {
 	shard     shardName
 	// hint is kept while the queue does not exist. The goroutine that reads the query owns it.
 	hint *queueHint
+	// empty says that the last reading was one without work, and that nothing was heard of
+	// during it; wasArmed that it left the plan armed. singly is until when its commands are
+	// not run as one. The goroutine that reads owns them.
+	empty, wasArmed bool
+	singly          time.Time
+	tally           tally
 
 	// latest is the last reading. The goroutine that reads owns it.
 	latest backlog.Reading
@@ -55,8 +61,17 @@ func newWatchlist() *watchlist {
 }
 
 // arm makes the plan wait for a change. It comes before the read: a change that is
-// heard of while the read is under way must not be forgotten.
-func (p *plan) arm() { p.armed.Store(true) }
+// heard of while the read is under way must not be forgotten. It returns whether the last
+// reading was one without work, and nothing was heard of since.
+func (p *plan) arm() (calm bool) {
+	still := p.armed.Swap(true)
+	return p.empty && (still || !p.wasArmed)
+}
+
+// keep notes what the next read has to know of a reading.
+func (p *plan) keep(r *backlog.Reading, armed, changed bool) {
+	p.empty, p.wasArmed = r.Backlog() == 0 && !changed, armed
+}
 
 // stillArmed returns whether no change was heard of since arm, and disarms the plan if
 // the read could not arm it. changed says that it could, and a change was heard of.

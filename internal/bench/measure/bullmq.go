@@ -49,7 +49,49 @@ func bullmq(ctx context.Context, source backlog.Source, bare *goredis.Client) ([
 		}
 		figures = append(figures, wall.Figure(own.name, "ms", figure.Bound{}))
 	}
-	return figures, nil
+	zero, err := zeroTransition(ctx, source, bare, names, queries)
+	if err != nil {
+		return nil, err
+	}
+	return append(figures, zero), nil
+}
+
+// zeroRounds is how often all queues become empty.
+const zeroRounds = 21
+
+// zeroTransition reads queues that have all just become empty, which is believed only
+// after a second look, and beside it the same queues once more, which needs none.
+func zeroTransition(ctx context.Context, source backlog.Source, bare *goredis.Client, names []string, queries []backlog.Query) (figure.Figure, error) {
+	var wall figure.Rounds
+	for range zeroRounds {
+		fill, drain := bare.Pipeline(), bare.Pipeline()
+		for _, name := range names {
+			fill.LPush(ctx, "bull:"+name+":wait", "1")
+			drain.Del(ctx, "bull:"+name+":wait")
+		}
+		if _, err := fill.Exec(ctx); err != nil {
+			return figure.Figure{}, fmt.Errorf("fill queues: %w", err)
+		}
+		if _, err := read(ctx, source, queries); err != nil {
+			return figure.Figure{}, err
+		}
+		if _, err := drain.Exec(ctx); err != nil {
+			return figure.Figure{}, fmt.Errorf("drain queues: %w", err)
+		}
+		became, _, err := timed(func() error { _, err := read(ctx, source, queries); return err })
+		if err != nil {
+			return figure.Figure{}, err
+		}
+		if err := armed(ctx, source, queries); err != nil {
+			return figure.Figure{}, err
+		}
+		stayed, _, err := timed(func() error { _, err := read(ctx, source, queries); return err })
+		if err != nil {
+			return figure.Figure{}, err
+		}
+		wall.Add(milliseconds(became), milliseconds(stayed))
+	}
+	return wall.Figure("read_zero_transition", "ms", figure.Bound{}), nil
 }
 
 // bullmqBare sends what the layout sends.

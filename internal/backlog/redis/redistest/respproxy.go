@@ -36,6 +36,7 @@ type Proxy struct {
 	conns        []net.Conn
 	seen         []string
 	asked        map[string]bool
+	hooks        map[string]func()
 }
 
 // refused marks the replies that a refusal takes the place of.
@@ -101,6 +102,57 @@ func (p *Proxy) replaced(reply []byte) []byte {
 	return fmt.Appendf(nil, "$%d\r\n%s\r\n", len(text), text)
 }
 
+// Before makes the proxy call do each time before it passes a command on, of which the first
+// two words are given, such as "LLEN jobs". The server has answered all that came before
+// on that connection by then; do talks to it on another one. It replaces what was to be
+// called before that command; nil is nothing.
+func (p *Proxy) Before(command string, do func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.hooks == nil {
+		p.hooks = map[string]func(){}
+	}
+	p.hooks[command] = do
+}
+
+func (p *Proxy) hook(words []string) func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hooks[strings.Join(words[:min(len(words), 2)], " ")]
+}
+
+// A conversation is what the two directions of a connection know of each other.
+type conversation struct {
+	// mu guards what follows; changed is signalled with it.
+	mu      sync.Mutex
+	changed *sync.Cond
+	// waiting is how many commands are not answered, and ended says that none will be.
+	waiting int
+	ended   bool
+	// late are the texts of refusals within a transaction, in their order: the server has to
+	// be made to discard it, and answers with a text of its own.
+	late []string
+	// inside says that a transaction is open; the direction that asks owns it.
+	inside bool
+}
+
+// settle waits until all commands are answered.
+func (c *conversation) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.waiting > 0 && !c.ended {
+		c.changed.Wait()
+	}
+}
+
+// change changes what is known, and says so.
+func (c *conversation) change(how func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	how()
+	c.changed.Broadcast()
+}
+
 func (p *Proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
@@ -116,11 +168,14 @@ func (p *Proxy) accept() {
 			p.mu.Lock()
 			p.conns = append(p.conns, client, server)
 			p.mu.Unlock()
+			c := &conversation{}
+			c.changed = sync.NewCond(&c.mu)
 			p.running.Go(func() {
-				_ = p.answer(client, server)
+				_ = p.answer(client, server, c)
+				c.change(func() { c.ended = true })
 				_ = client.Close()
 			})
-			_ = p.ask(client, server)
+			_ = p.ask(client, server, c)
 			_ = server.Close()
 			_ = client.Close()
 		})
@@ -128,8 +183,8 @@ func (p *Proxy) accept() {
 }
 
 // ask passes commands on. One that is refused becomes an ECHO, whose reply answer
-// recognises.
-func (p *Proxy) ask(client io.Reader, server io.Writer) error {
+// recognises; within a transaction it becomes an ECHO without a text, which spoils it.
+func (p *Proxy) ask(client io.Reader, server io.Writer, c *conversation) error {
 	from := bufio.NewReader(client)
 	for {
 		words, raw, err := readCommand(from)
@@ -140,16 +195,33 @@ func (p *Proxy) ask(client io.Reader, server io.Writer) error {
 		if len(words) > 1 {
 			name += " " + strings.ToUpper(words[1])
 		}
+		if do := p.hook(words); do != nil {
+			c.settle()
+			do()
+		}
 		text, found := p.refusal(name)
+		inside := c.inside
+		if !found {
+			switch strings.ToUpper(words[0]) {
+			case "MULTI":
+				c.inside = true
+			case "EXEC", "DISCARD":
+				c.inside = false
+			}
+		}
 		switch {
 		case found && text == HangUp:
 			return errors.New("hang up")
 		case found && text == Silence:
 			continue
+		case found && inside:
+			c.change(func() { c.late = append(c.late, text) })
+			raw = []byte("*1\r\n$4\r\nECHO\r\n")
 		case found:
 			token := refused + text
 			raw = fmt.Appendf(nil, "*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n", len(token), token)
 		}
+		c.change(func() { c.waiting++ })
 		if _, err := server.Write(raw); err != nil {
 			return err
 		}
@@ -185,7 +257,7 @@ func (p *Proxy) Allow() {
 }
 
 // answer passes replies back.
-func (p *Proxy) answer(client io.Writer, server io.Reader) error {
+func (p *Proxy) answer(client io.Writer, server io.Reader, c *conversation) error {
 	from := bufio.NewReader(server)
 	for {
 		var raw bytes.Buffer
@@ -196,6 +268,10 @@ func (p *Proxy) answer(client io.Writer, server io.Reader) error {
 		if _, text, found := bytes.Cut(reply, []byte(refused)); found {
 			reply = append([]byte("-"), text...)
 		}
+		if bytes.HasPrefix(reply, []byte("-ERR wrong number of arguments for 'echo'")) {
+			c.change(func() { reply, c.late = []byte("-"+c.late[0]+"\r\n"), c.late[1:] })
+		}
+		c.change(func() { c.waiting-- })
 		if _, err := client.Write(reply); err != nil {
 			return err
 		}
