@@ -111,6 +111,49 @@ func breakages() map[string]func(*testing.T) {
 			s.lookedAfter(moved)
 			awaitGolden(t, "slot-moved", s.polled(ref("jobs")), "(everything)", "armed")
 		},
+		"A node of a Cluster freezes": func(t *testing.T) {
+			t.Helper()
+			cluster := redistest.StartCluster(t, 3, 0)
+			owner := cluster.Masters[cluster.Owner(t, "jobs")]
+			fill(owner.Do)
+			s := start(t, several(cluster.Addrs(), "mode: cluster"), setup{})
+			r := ref("jobs", "maxStaleness", "1h")
+			s.awaitValue(r, known)
+			owner.Freeze()
+			awaitGolden(t, "node-frozen", s.polled(r), "bridged", "(retry)")
+			owner.Thaw()
+			awaitGolden(t, "node-thawed", s.polled(r), "50 messages", "armed", "(poll)")
+		},
+		"A node leaves a Cluster, or a sentinel its group, and lives on": func(t *testing.T) {
+			t.Helper()
+			cluster := redistest.StartCluster(t, 3, 0)
+			seed := cluster.Join(t)
+			s := start(t, several([]string{seed.Addr()}, "mode: cluster"), setup{options: never})
+			s.stream(ref("jobs"))
+			owner := cluster.Owner(t, "jobs")
+			s.heard(func(args ...any) any { return cluster.Do(t, args...) })
+			cluster.Leave(t)
+			moved := time.Now()
+			cluster.Move(t, "jobs", (owner+1)%len(cluster.Masters))
+			s.lookedAfter(moved)
+			awaitGolden(t, "node-left", s.polled(ref("jobs")), "(everything)", "armed")
+		},
+		"A server answers on the wrong side of a partition": func(t *testing.T) {
+			t.Helper()
+			cluster := redistest.StartCluster(t, 3, 0, redistest.WithConfig("cluster-allow-reads-when-down yes"))
+			owner := cluster.Owner(t, "jobs")
+			fill(cluster.Masters[owner].Do)
+			s := start(t, several(cluster.Addrs(), "mode: cluster"), setup{})
+			r := ref("jobs", "maxStaleness", "1h")
+			s.awaitValue(r, known)
+			for i, m := range cluster.Masters {
+				if i != owner {
+					m.Freeze()
+				}
+			}
+			cluster.Masters[owner].Do("CONFIG", "SET", "cluster-node-timeout", 1000)
+			awaitGolden(t, "cut-off", s.polled(r), "bridged", "(retry)")
+		},
 		"The password is rotated": func(t *testing.T) {
 			t.Helper()
 			server := redistest.Start(t, redistest.WithConfig("user scaler on >first ~* &* +@all"))
