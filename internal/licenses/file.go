@@ -6,7 +6,7 @@ import (
 )
 
 // rule stands between the components of a file.
-var rule = strings.Repeat("=", 80)
+const rule = "================================================================================"
 
 // File returns the licences of what is linked into a program, as a text: a list of all
 // components with the classes of their licences, then the licences themselves.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/attack"
@@ -113,7 +114,7 @@ func attacked(ctx context.Context, programs Programs, name string) (v visit, err
 		return v, err
 	}
 	// The addresses of what is attacked follow the name of the attack.
-	arguments := append(append([]string{}, programs.Attack...), name, scaler.process.GRPC, r.address)
+	arguments := slices.Concat(programs.Attack, []string{name, scaler.process.GRPC, r.address})
 	neighbour, err := process.StartBackground(ctx, attack.Ready, arguments...)
 	if err != nil {
 		return v, err
