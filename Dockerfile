@@ -1,5 +1,5 @@
-# The image of backlog-scaler: two static binaries, the certificates of public authorities and nothing
-# else. `docker build .`, `podman build .` and `buildah build .` all make it.
+# The image of backlog-scaler: two static binaries, the certificates of public authorities, the licences of
+# all of them and nothing else. `docker build .`, `podman build .` and `buildah build .` all make it.
 #
 # Reproducible: the binaries depend on nothing but the sources, VERSION, REVISION and the Go version (a test
 # builds them twice and compares). For an image with the same digest as well, give BuildKit
@@ -34,6 +34,9 @@ LABEL org.opencontainers.image.title="backlog-scaler" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/LICENSE /LICENSE
+# Of what is linked into the binaries ("make generate" writes them), and of the certificates, which are Mozilla's.
+COPY --from=build /src/licenses/ /licenses/
+COPY --from=build /usr/share/doc/ca-certificates/copyright /licenses/ca-certificates.txt
 COPY --from=build /out/grpc-health-probe /grpc-health-probe
 COPY --from=build /out/scaler /scaler
 # Nobody: the number that distroless images call nonroot. The scaler writes no file anywhere.

@@ -32,9 +32,10 @@ help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: run
-run: build ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
+run: ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C ends it)
 	@hack/install-servers.sh demo
-	@bin/scaler demo $(RUNFLAGS)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/scaler-demo ./cmd/scaler-demo
+	@bin/scaler-demo $(RUNFLAGS)
 
 .PHONY: test
 test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli"
 	"github.com/backlog-scaler/backlog-scaler/internal/explain"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
@@ -83,25 +81,10 @@ func (c watchCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	show := func(r *pb.WatchDecisionsResponse) error { return explain.Lines(stdout, r) }
 	if c.Output == "json" {
 		show = func(r *pb.WatchDecisionsResponse) error { return explain.JSONLines(stdout, r) }
-	} else if size := terminalSize(stdout); size != nil {
+	} else if size := cli.TerminalSize(stdout); size != nil {
 		screen := explain.NewScreen(stdout, size)
 		defer screen.Close()
 		show = screen.Show
 	}
 	return advise(client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: c.Namespace}, show))
-}
-
-// terminalSize tells how large a terminal is, in columns and rows; nil if out is none.
-func terminalSize(out io.Writer) func() (width, height int) {
-	file, ok := out.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) || os.Getenv("TERM") == "dumb" {
-		return nil
-	}
-	return func() (width, height int) {
-		width, height, err := term.GetSize(int(file.Fd()))
-		if err != nil || width <= 0 || height <= 0 {
-			return 80, 24
-		}
-		return width, height
-	}
 }

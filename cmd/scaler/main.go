@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
 
@@ -21,10 +20,9 @@ import (
 // the one that the Go toolchain recorded is told.
 var version, revision = "dev", "" //nolint:gochecknoglobals // the linker can set nothing else
 
-// cli is the command line.
-type cli struct {
+// commandLine is the command line.
+type commandLine struct {
 	Serve   serveCommand   `cmd:"" help:"Serve KEDA."`
-	Demo    demoCommand    `cmd:"" help:"Show the scaler at work on this machine, with a Redis, workloads and what KEDA does."`
 	Read    readCommand    `cmd:"" help:"Read one queue once and print what is there."`
 	Check   checkCommand   `cmd:"" help:"Validate a configuration and try each of its connections."`
 	Explain explainCommand `cmd:"" help:"Tell why a ScaledObject is scaled as it is, from a running scaler."`
@@ -42,10 +40,10 @@ const maxErrorLines = 200
 // run is the program: arguments in, exit code out. The first SIGINT or SIGTERM
 // ends it in order, a second one at once.
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := untilSignal()
+	ctx, stop := cli.UntilSignal()
 	defer stop()
 
-	var c cli
+	var c commandLine
 	all := engines.All()
 	c.Read.Plugins = kong.Plugins{metadataFlags(all)}
 	exit := -1
@@ -76,24 +74,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
-}
-
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM, or when stop
-// is called. By then signals have their default effect again, so that a second one ends the
-// program as soon as the first one shows.
-func untilSignal() (context.Context, context.CancelFunc) {
-	ctx, stop := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		select {
-		case <-signals:
-		case <-ctx.Done():
-		}
-		signal.Stop(signals)
-		stop()
-	}()
-	return ctx, stop
 }
 
 // versionCommand prints the version.

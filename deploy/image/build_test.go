@@ -100,6 +100,7 @@ func TestBuild(t *testing.T) {
 	if err != nil || !strings.Contains(string(output), testVersion) {
 		t.Errorf("scaler version: %v, %q does not say %s", err, output, testVersion)
 	}
+	checkLicenses(t, first)
 	checkHealth(t, first)
 	checkFinalStage(t, first)
 }

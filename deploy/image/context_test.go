@@ -75,12 +75,12 @@ func copyContext(t *testing.T, folder string) {
 func TestContext(t *testing.T) {
 	t.Parallel()
 	files := contextFiles(t)
-	for _, needed := range []string{"go.mod", "go.sum", "LICENSE", "tools/healthprobe/go.mod", "tools/healthprobe/go.sum"} {
+	for _, needed := range []string{"go.mod", "go.sum", "LICENSE", "licenses/scaler.txt", "licenses/grpc-health-probe.txt", "tools/healthprobe/go.mod", "tools/healthprobe/go.sum"} {
 		if !slices.Contains(files, needed) {
 			t.Errorf("the context lacks %s", needed)
 		}
 	}
-	allowed := []string{"go.mod", "go.sum", "LICENSE", "cmd/", "gen/", "internal/", "tools/healthprobe/"}
+	allowed := []string{"go.mod", "go.sum", "LICENSE", "cmd/", "gen/", "internal/", "licenses/", "tools/healthprobe/"}
 	for _, file := range files {
 		if !slices.ContainsFunc(allowed, func(prefix string) bool { return strings.HasPrefix(file, prefix) }) ||
 			strings.HasSuffix(file, "_test.go") || strings.Contains(file, "testdata/") {

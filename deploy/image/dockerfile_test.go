@@ -86,7 +86,7 @@ func TestDockerfileHasNoWarnings(t *testing.T) {
 	}
 }
 
-// TestFinalStage checks what the image is: nothing but four files, run by nobody.
+// TestFinalStage checks what the image is: two binaries, certificates and licences, run by nobody.
 func TestFinalStage(t *testing.T) {
 	t.Parallel()
 	final := readDockerfile(t).final
@@ -103,7 +103,7 @@ func TestFinalStage(t *testing.T) {
 		}
 		copied = append(copied, c.DestPath)
 	}
-	want := []string{"/etc/ssl/certs/ca-certificates.crt", "/LICENSE", "/grpc-health-probe", "/scaler"}
+	want := []string{"/etc/ssl/certs/ca-certificates.crt", "/LICENSE", "/licenses/", "/licenses/ca-certificates.txt", "/grpc-health-probe", "/scaler"}
 	if diff := cmp.Diff(want, copied); diff != "" {
 		t.Errorf("files of the image (-want +got):\n%s", diff)
 	}

@@ -58,7 +58,7 @@ func checkFinalStage(t *testing.T, folder string) {
 	if err := os.CopyFS(filepath.Join(stage, "out"), os.DirFS(folder)); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{"etc/ssl/certs/ca-certificates.crt", "src/LICENSE"} {
+	for _, file := range []string{"etc/ssl/certs/ca-certificates.crt", "src/LICENSE", "usr/share/doc/ca-certificates/copyright"} {
 		to := filepath.Join(stage, filepath.FromSlash(file))
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			t.Fatal(err)
@@ -66,6 +66,9 @@ func checkFinalStage(t *testing.T, folder string) {
 		if err := os.WriteFile(to, []byte("a file of the build stage\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.CopyFS(filepath.Join(stage, "src", "licenses"), os.DirFS(filepath.Join(root, "licenses"))); err != nil {
+		t.Fatal(err)
 	}
 	storage := t.TempDir()
 	buildah := func(args ...string) string {
@@ -124,5 +127,11 @@ func checkFinalStage(t *testing.T, folder string) {
 	container := strings.TrimSpace(buildah("from", "--pull-never", ids[0]))
 	if output := buildah("run", "--isolation", "chroot", container, "--", "/scaler", "version"); !strings.Contains(output, testVersion) {
 		t.Errorf("scaler version in the image prints %q", output)
+	}
+	mounted := strings.TrimSpace(buildah("mount", container))
+	for _, name := range append(binaries(), "ca-certificates") {
+		if text, err := os.ReadFile(filepath.Join(mounted, "licenses", name+".txt")); err != nil || len(text) == 0 {
+			t.Errorf("the image holds %d bytes of the licences of %s: %v", len(text), name, err)
+		}
 	}
 }

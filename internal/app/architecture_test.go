@@ -18,7 +18,11 @@ const module = "github.com/backlog-scaler/backlog-scaler/"
 // meant, so that one more is one folder and one line in engines.
 func mayImport() map[string][]string {
 	return map[string][]string{
-		"cmd/scaler":                   {"*"},
+		"cmd/scaler": {
+			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/explain",
+			"internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger",
+		},
+		"cmd/scaler-demo":              {"*"},
 		"gen/*":                        {},
 		"internal/app":                 {"internal/backlog", "internal/config", "internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger"},
 		"internal/backlog":             {"internal/spelling"},
@@ -27,11 +31,13 @@ func mayImport() map[string][]string {
 		"internal/backlog/*":           {"internal/backlog", "internal/spelling"},
 		"internal/bench":               {"*"},
 		"internal/bench/*":             {"*"},
+		"internal/cli":                 {},
 		"internal/config":              {"internal/backlog", "internal/spelling"},
 		"internal/demo":                {"*"},
 		"internal/demo/*":              {"*"},
 		"internal/explain":             {"gen/*"},
 		"internal/hpa":                 {},
+		"internal/licenses":            {},
 		"internal/policy":              {"internal/backlog"},
 		"internal/reference":           {"*"},
 		"internal/reference/*":         {"*"},
@@ -57,7 +63,7 @@ func homes() map[string][]string {
 		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/reference", "internal/reference/*"},
-		"github.com/alecthomas/kong":                                {"cmd/scaler", "internal/reference", "internal/reference/*"},
+		"github.com/alecthomas/kong":                                {"cmd/scaler", "cmd/scaler-demo", "internal/reference", "internal/reference/*"},
 		"github.com/prometheus/client_golang/prometheus/collectors": {"internal/telemetry"},
 		"github.com/alicebob/miniredis/v2":                          {"internal/demo", "internal/demo/*"},
 	}

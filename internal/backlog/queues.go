@@ -128,6 +128,14 @@ func Match(pattern, queue string) bool {
 	star, tried := -1, 0
 	i, j := 0, 0
 	for j < len(queue) {
+		// Most names differ, or begin alike: bytes are compared as long as they mean themselves.
+		for i < len(pattern) && j < len(queue) && pattern[i] == queue[j] && pattern[i] < utf8.RuneSelf && !special(pattern[i]) {
+			i++
+			j++
+		}
+		if j == len(queue) {
+			break
+		}
 		letter, width := utf8.DecodeRuneInString(queue[j:])
 		size, any1, fits := matchOne(pattern[i:], letter)
 		switch {
@@ -147,6 +155,9 @@ func Match(pattern, queue string) bool {
 	}
 	return strings.Trim(pattern[i:], "*") == ""
 }
+
+// special reports whether a byte of a pattern does not mean itself.
+func special(b byte) bool { return b == '*' || b == '?' || b == '\\' }
 
 // matchOne returns of the first element of a pattern how many bytes it has, whether it is
 // a star, and else whether the letter fits it.

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/attack"
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/floor"
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/measure"
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/report"
@@ -24,6 +25,9 @@ import (
 
 // floorCommand makes this program the server that the scaler is compared with.
 const floorCommand = "floor"
+
+// attackCommand makes this program a tenant that takes all it can get.
+const attackCommand = "attack"
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
@@ -34,9 +38,12 @@ func run(arguments []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if len(arguments) == 1 && arguments[0] == floorCommand {
+	switch {
+	case len(arguments) == 1 && arguments[0] == floorCommand:
 		err = floor.Serve(ctx, stderr)
-	} else {
+	case len(arguments) == 4 && arguments[0] == attackCommand:
+		err = attack.Run(ctx, arguments[1], arguments[2], arguments[3], stdout)
+	default:
 		err = bench(ctx, arguments, stdout, stderr)
 	}
 	switch {
@@ -74,7 +81,7 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	programs := measure.Programs{Scaler: *scaler, Floor: []string{self, floorCommand}, Dir: dir}
+	programs := measure.Programs{Scaler: *scaler, Floor: []string{self, floorCommand}, Attack: []string{self, attackCommand}, Dir: dir}
 	short := false
 	results := make(map[string]measure.Result)
 	for _, scenario := range measure.All() {

@@ -162,7 +162,7 @@ func (b sandbox) works(t *testing.T, place string, args []string) {
 	switch args[0] {
 	case "serve":
 		b.serves(t, place, args)
-	case "demo", "explain", "watch":
+	case "explain", "watch":
 		b.parses(t, place, args)
 	default:
 		if out, err := b.command(t.Context(), args).CombinedOutput(); err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -127,13 +126,9 @@ func (p *parser) checkSeveral(t Trigger, layout backlog.Layout) {
 
 // checkWeights reports weights of queues that the trigger does not name.
 func (p *parser) checkWeights(weights []policy.Weight, queues backlog.Queues, layout string) {
+	n := newNamed(queues)
 	for _, w := range weights {
-		named := slices.ContainsFunc(queues, func(queue string) bool {
-			// Of two patterns nobody can tell whether they have a queue in common.
-			return backlog.IsPattern(w.Queues) && backlog.IsPattern(queue) ||
-				backlog.Match(w.Queues, backlog.Unescape(queue)) || backlog.Match(queue, backlog.Unescape(w.Queues))
-		})
-		if !named {
+		if !n.has(w.Queues) && len(p.faults) <= maxFaults {
 			p.fault(keyWeights, "%s is none of the queues that %s names%s", p.shown(keyWeights, w.Queues), layout, p.suggest(w.Queues, queues, keyWeights, layout))
 		}
 	}

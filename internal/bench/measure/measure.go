@@ -52,6 +52,7 @@ func All() []Scenario {
 		{"wake", Wake},
 		{"read", Read},
 		{"load", Load},
+		{"neighbours", Neighbours},
 		{"growth", Growth},
 	}
 }

@@ -24,6 +24,9 @@ type Programs struct {
 	Scaler string
 	// Floor is the path and the arguments of the server to compare it with.
 	Floor []string
+	// Attack is the path and the arguments of a tenant that takes all it can get. The name
+	// of an attack and the addresses of the scaler and of Redis follow.
+	Attack []string
 	// Dir is a folder for files that are of no use afterwards.
 	Dir string
 }

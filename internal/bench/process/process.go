@@ -152,6 +152,9 @@ func (p *Process) Kill() {
 // Resident is how much memory the program occupies, in bytes.
 func (p *Process) Resident() (float64, error) { return usage.Resident(p.command.Process.Pid) }
 
+// Peak is the most memory that the program has occupied so far, in bytes.
+func (p *Process) Peak() (float64, error) { return usage.Peak(p.command.Process.Pid) }
+
 // CPU is how much processor time the program has used so far.
 func (p *Process) CPU() (time.Duration, error) { return usage.CPU(p.command.Process.Pid) }
 

@@ -14,13 +14,18 @@ import (
 )
 
 // Resident is how much memory a process occupies, in bytes: VmRSS.
-func Resident(pid int) (float64, error) {
+func Resident(pid int) (float64, error) { return memory(pid, "VmRSS:") }
+
+// Peak is the most memory that a process has occupied so far, in bytes: VmHWM.
+func Peak(pid int) (float64, error) { return memory(pid, "VmHWM:") }
+
+func memory(pid int, field string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
 	for line := range strings.Lines(string(status)) {
-		size, found := strings.CutPrefix(line, "VmRSS:")
+		size, found := strings.CutPrefix(line, field)
 		if !found {
 			continue
 		}

@@ -19,12 +19,12 @@ func TestDemoInterrupted(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatalf("find redis-server: %v; install it with hack/install-servers.sh", err)
 	}
-	program := filepath.Join(t.TempDir(), "scaler")
+	program := filepath.Join(t.TempDir(), "scaler-demo")
 	if text, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build the scaler: %v\n%s", err, text)
+		t.Fatalf("build the demo: %v\n%s", err, text)
 	}
 	folder := t.TempDir()
-	demo := exec.CommandContext(t.Context(), program, "demo", "--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0")
+	demo := exec.CommandContext(t.Context(), program, "--grpc-address=127.0.0.1:0", "--http-address=127.0.0.1:0")
 	demo.Env = append(os.Environ(), "TMPDIR="+folder)
 	output, err := demo.StdoutPipe()
 	if err != nil {
@@ -84,12 +84,27 @@ func TestDemoFlags(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr strings.Builder
-			if code := run(append([]string{"demo"}, test.args...), &stdout, &stderr); code != 2 {
+			if code := run(test.args, &stdout, &stderr); code != 2 {
 				t.Errorf("exit code %d, want 2", code)
 			}
 			if !strings.Contains(stderr.String(), test.want) {
 				t.Errorf("it says\n%s\nwant %q", stderr.String(), test.want)
 			}
 		})
+	}
+}
+
+// TestPortTaken: the message names the flag that chooses another port.
+func TestPortTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	var stdout, stderr strings.Builder
+	code := run([]string{"--in-process", "--grpc-address=127.0.0.1:0", "--http-address=" + taken.Addr().String()}, &stdout, &stderr)
+	if want := "choose another address with --http-address, such as --http-address 127.0.0.1:0 for any free port"; code != 1 || !strings.Contains(stderr.String(), want) {
+		t.Errorf("exit code %d\n%s\nwant %q", code, stderr.String(), want)
 	}
 }

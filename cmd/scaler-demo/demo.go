@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/workload"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
 
-// demoCommand shows the scaler at work.
-type demoCommand struct {
+// commandLine is the command line.
+type commandLine struct {
 	GRPCAddress string `name:"grpc-address" default:"127.0.0.1:9090" help:"Where the scaler serves gRPC. Port 0 is any free one."`
 	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" help:"Where the scaler serves probes and metrics. Port 0 is any free one."`
 
@@ -32,7 +33,7 @@ type demoCommand struct {
 }
 
 // Validate reports values that make no sense; kong calls it.
-func (c demoCommand) Validate() error {
+func (c commandLine) Validate() error {
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
@@ -55,7 +56,7 @@ func (c demoCommand) Validate() error {
 
 // Run shows the demo until ctx ends: as a table if stdout is a terminal, else as
 // lines.
-func (c demoCommand) Run(ctx context.Context, engines []backlog.Engine, build telemetry.Build, stdout io.Writer) error {
+func (c commandLine) Run(ctx context.Context, engines []backlog.Engine, build telemetry.Build, stdout io.Writer) error {
 	options := demo.Options{
 		GRPCAddress: c.GRPCAddress, HTTPAddress: c.HTTPAddress,
 		Redis: c.RedisServer, InProcess: c.InProcess,
@@ -65,7 +66,7 @@ func (c demoCommand) Run(ctx context.Context, engines []backlog.Engine, build te
 		Out:     stdout,
 		Engines: engines, Build: build,
 	}
-	options.Size = terminalSize(stdout)
+	options.Size = cli.TerminalSize(stdout)
 	options.Color = options.Size != nil && os.Getenv("NO_COLOR") == ""
 	return demo.Run(ctx, options)
 }
