@@ -26,7 +26,7 @@ const (
 )
 
 // errCostlyPattern is a pattern that takes too many steps to match.
-var errCostlyPattern = fmt.Errorf("%w: the pattern takes too long to match with these keys, want fewer stars and question marks", backlog.ErrUnavailable)
+var errCostlyPattern = fmt.Errorf("%w: the pattern takes too long to match with these keys, want fewer stars and question marks", backlog.ErrExhausted)
 
 // A quest is one search of a sweep and what it has found so far.
 type quest struct {
@@ -79,6 +79,8 @@ type scan struct {
 	// quests are what it is for. If there is only one, the server matches.
 	quests []*quest
 	cursor string
+	// count is about how many keys the server looks at for one answer.
+	count int
 }
 
 // sweep goes through the keys of all servers once for some searches, and settles them.
@@ -113,7 +115,8 @@ func (f *finder) sweep(ctx context.Context, searches []search) {
 
 // sweepAll goes through the keys of all servers. The error is one of all searches that have
 // not ended: a server that does not answer, or that does not allow SCAN.
-func (f *finder) sweepAll(ctx context.Context, quests []*quest) error {
+func (f *finder) sweepAll(ctx context.Context, quests []*quest) (err error) {
+	defer backlog.Contain(&err)
 	r, err := f.topology.current(ctx)
 	if err != nil {
 		return err
@@ -160,11 +163,11 @@ func scansOf(quests []*quest) []*scan {
 	var scans []*scan
 	for kind, some := range byKind {
 		if len(some) > findAlone {
-			scans = append(scans, &scan{kind: kind, quests: some, cursor: "0"})
+			scans = append(scans, &scan{kind: kind, quests: some, cursor: "0", count: findPage})
 			continue
 		}
 		for _, q := range some {
-			scans = append(scans, &scan{kind: kind, quests: []*quest{q}, cursor: "0"})
+			scans = append(scans, &scan{kind: kind, quests: []*quest{q}, cursor: "0", count: findPage})
 		}
 	}
 	return scans
@@ -178,11 +181,13 @@ func (s *scan) ended() bool {
 // page asks for the keys of one answer. The error is one of the whole sweep; what the server
 // answers to this scan alone is the error of its quests.
 func (s *scan) page(ctx context.Context, from *seeker) error {
-	args := []any{"SCAN", s.cursor, "COUNT", findPage, "TYPE", s.kind}
-	if len(s.quests) == 1 {
-		args = append(args, "MATCH", s.quests[0].match)
+	answer, err := from.do(ctx, s.command())
+	for errors.Is(err, errHostileReply) && s.count > 1 && ctx.Err() == nil {
+		// The names of so many keys are more than an answer may have: a client of the server
+		// may have made long ones, and those of others still have to be found.
+		s.count = max(1, s.count/10)
+		answer, err = from.do(ctx, s.command())
 	}
-	answer, err := from.do(ctx, command{args: args})
 	if err != nil {
 		return err
 	}
@@ -203,6 +208,15 @@ func (s *scan) page(ctx context.Context, from *seeker) error {
 		s.take(text(key))
 	}
 	return nil
+}
+
+// command asks for the next page.
+func (s *scan) command() command {
+	args := []any{"SCAN", s.cursor, "COUNT", s.count, "TYPE", s.kind}
+	if len(s.quests) == 1 {
+		args = append(args, "MATCH", s.quests[0].match)
+	}
+	return command{args: args}
 }
 
 // take hands a key to the quests that it matches.
