@@ -84,7 +84,7 @@ func (h Harness) confirmsNoOutage(t *testing.T) {
 			}
 			p.Mute(p.Connections() - 1)
 		},
-		"refused":               func(p *Proxy) { p.Refuse(); p.Cut() },
+		"refused": func(p *Proxy) { p.Refuse(); p.Cut() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
