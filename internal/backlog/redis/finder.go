@@ -233,6 +233,7 @@ func (f *finder) hasten(ctx context.Context) {
 		}
 		begin := time.Now()
 		f.sweep(ctx, f.hurried(begin))
+		f.topology.endSearches(f.idle())
 		rest(ctx, time.Since(begin))
 	}
 }

@@ -112,9 +112,10 @@ func TestLaravelCounts(t *testing.T) {
 		if r, _ = l.agree("cleared", source, q, 0); r.Warning != "" {
 			t.Errorf("a queue that was drained has the warning %q", r.Warning)
 		}
-		// SCAN is tried once, to find a queue that is not there under another prefix.
-		if refused := fmt.Sprint(l.server.Do("ACL", "LOG")); strings.Count(refused, "count ") != 1 || !strings.Contains(refused, "[count 1 reason command context toplevel object scan ") {
-			t.Errorf("refused were %s, want one SCAN", refused)
+		// SCAN is tried once or twice, to find a queue that is not there under another prefix:
+		// its lists and its sorted sets may be asked for in two sweeps.
+		if refused := fmt.Sprint(l.server.Do("ACL", "LOG")); strings.Count(refused, "count ") != 1 || !strings.Contains(refused, " reason command context toplevel object scan ") || strings.Contains(refused, "[count 3") {
+			t.Errorf("refused were %s, want only SCAN", refused)
 		}
 		l.prove(columnWaiting)
 	})

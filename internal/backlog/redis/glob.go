@@ -10,7 +10,8 @@ func globMatch(pattern, key string) (matches bool, steps int) {
 	for j < len(key) {
 		steps++
 		if i < len(pattern) && pattern[i] == '*' {
-			if i++; i == len(pattern) {
+			i++
+			if i == len(pattern) {
 				return true, steps
 			}
 			star, tried = i, j
