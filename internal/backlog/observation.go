@@ -71,7 +71,7 @@ type Interest struct {
 	Connection string
 	// Namespace is who asks: past readings are bounded for each namespace.
 	Namespace string
-	Query      Query
+	Query     Query
 	// Window is how far back past readings are wanted.
 	Window time.Duration
 	// InUse is for how long after it stirred a queue is read as often as one with work.

@@ -118,8 +118,8 @@ func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 		options:  options,
 		triggers: newTriggers(options.TriggerTTL, newQuota("triggers", flag, options.MaxTriggersPerNamespace, options.MaxTriggers, limited),
 			newQuota("KiB of metadata", flag, metadataPerTrigger*options.MaxTriggersPerNamespace, metadataPerTrigger*options.MaxTriggers, limited)),
-		held:     newQuota("streams", flag, streamsPerTrigger*options.MaxTriggersPerNamespace, streamsPerTrigger*options.MaxTriggers, limited),
-		limited:  limited,
+		held:    newQuota("streams", flag, streamsPerTrigger*options.MaxTriggersPerNamespace, streamsPerTrigger*options.MaxTriggers, limited),
+		limited: limited,
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: metricsNamespace, Name: "open_streams", Help: "Streams that KEDA holds open.",
 		}, []string{"method"}),
