@@ -65,7 +65,6 @@ func (s *Server) Guards(port string, creds credentials.TransportCredentials, str
 	return []grpc.ServerOption{
 		grpc.Creds(newHalfOpen(creds, s.limited.WithLabelValues(port+"_requests"))),
 		grpc.ConnectionTimeout(handshakeTimeout),
-		grpc.SharedWriteBuffer(true),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(uint32(streams)), //nolint:gosec // positive: a constant, or a flag that is checked
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),

@@ -110,7 +110,7 @@ func (f *frames) each(data []byte, do func(kind, flags byte, stream uint32, leng
 		f.filled = 0
 		first := binary.BigEndian.Uint32(f.header[:4])
 		f.skip = int(first >> 8)
-		do(byte(first), f.header[4], binary.BigEndian.Uint32(f.header[5:])&(1<<31-1), f.skip)
+		do(f.header[3], f.header[4], binary.BigEndian.Uint32(f.header[5:])&(1<<31-1), f.skip)
 	}
 }
 

@@ -78,6 +78,7 @@ func TestRequestsWithoutEndAreBounded(t *testing.T) {
 // TestLateRequestEndsItsConnection: of all kinds of calls, and also if other requests of the
 // connection end in time.
 func TestLateRequestEndsItsConnection(t *testing.T) {
+	t.Parallel()
 	for _, method := range []string{
 		methodIsActive, "/externalscaler.ExternalScaler/StreamIsActive", "/externalscaler.ExternalScaler/StreamMetricSpec", "/grpc.health.v1.Health/Watch",
 	} {

@@ -90,7 +90,8 @@ func (p *pages) take(asked time.Time) *page {
 func (p *pages) give(page *page) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.unread[page]--; p.unread[page] == 0 {
+	p.unread[page]--
+	if p.unread[page] == 0 {
 		delete(p.unread, page)
 	}
 	if len(p.unread) == 0 {

@@ -86,7 +86,8 @@ func (p *Port) release(c *portConn) {
 	defer p.mu.Unlock()
 	delete(p.open, c)
 	p.count.Set(float64(len(p.open)))
-	if p.from[c.address]--; p.from[c.address] == 0 {
+	p.from[c.address]--
+	if p.from[c.address] == 0 {
 		delete(p.from, c.address)
 	}
 }

@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // dialFrom connects from an address of the loopback network.
@@ -27,9 +28,9 @@ func dialFrom(t *testing.T, from string, to net.Addr) net.Conn {
 }
 
 // hangsUp reports whether the other side closes the connection, and not the test.
-func hangsUp(t *testing.T, conn net.Conn, within time.Duration) bool {
+func hangsUp(t *testing.T, conn net.Conn) bool {
 	t.Helper()
-	if err := conn.SetReadDeadline(time.Now().Add(within)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := conn.Read(make([]byte, 1))
@@ -79,13 +80,13 @@ func TestConnectionsAreBounded(t *testing.T) {
 	_, first := admit("127.0.0.1")
 	admit("127.0.0.1")
 	admit("127.0.0.1")
-	if !hangsUp(t, dialFrom(t, "127.0.0.1", port.Addr()), time.Minute) {
+	if !hangsUp(t, dialFrom(t, "127.0.0.1", port.Addr())) {
 		t.Error("a fourth connection from an address got in")
 	}
 	admit("127.0.0.2")
 	admit("127.0.0.2")
 	probe, _ := admit("127.0.0.3")
-	if !hangsUp(t, dialFrom(t, "127.0.0.4", port.Addr()), time.Minute) {
+	if !hangsUp(t, dialFrom(t, "127.0.0.4", port.Addr())) {
 		t.Error("a seventh connection got in")
 	}
 	if open := scrape(t, registry, "backlog_scaler_open_connections"); len(open) != 1 || open[0] != 6 {
@@ -99,14 +100,14 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 	_ = first.Close() // twice makes room once
 	admit("127.0.0.1")
-	if !hangsUp(t, dialFrom(t, "127.0.0.4", port.Addr()), time.Minute) {
+	if !hangsUp(t, dialFrom(t, "127.0.0.4", port.Addr())) {
 		t.Error("one that was closed twice made room twice")
 	}
 	port.CloseConnections()
 	if _, err := io.ReadAll(probe); isTimeout(err) {
 		t.Errorf("read a connection that is closed: %v", err)
 	}
-	if !hangsUp(t, dialFrom(t, "127.0.0.5", port.Addr()), time.Minute) {
+	if !hangsUp(t, dialFrom(t, "127.0.0.5", port.Addr())) {
 		t.Error("a connection got in after all were closed")
 	}
 	if err := port.Close(); err != nil {

@@ -62,7 +62,7 @@ func (c *rawClient) close() {
 }
 
 // begin sends the headers of a request and nothing of its body.
-func (c *rawClient) begin(method string, more ...hpack.HeaderField) (stream uint32, err error) {
+func (c *rawClient) begin(method string) (stream uint32, err error) {
 	c.header.Reset()
 	fields := []hpack.HeaderField{
 		{Name: ":method", Value: "POST"},
@@ -72,7 +72,7 @@ func (c *rawClient) begin(method string, more ...hpack.HeaderField) (stream uint
 		{Name: "content-type", Value: "application/grpc"},
 		{Name: "te", Value: "trailers"},
 	}
-	for _, field := range append(fields, more...) {
+	for _, field := range fields {
 		if err := c.packer.WriteField(field); err != nil {
 			return 0, err
 		}

@@ -35,7 +35,7 @@ type noConnections struct{}
 func (noConnections) Status(string) (backlog.Status, bool) { return backlog.Status{}, false }
 
 // newInspector returns one of a server with so many triggers, which read nothing any more.
-func newInspector(t testing.TB, triggers int) (*Inspector, *backlogtest.Fake) {
+func newInspector(t testing.TB, triggers int) *Inspector {
 	t.Helper()
 	fake := backlogtest.NewFake()
 	engines := []backlog.Engine{fake.Engine()}
@@ -56,7 +56,7 @@ func newInspector(t testing.TB, triggers int) (*Inspector, *backlogtest.Fake) {
 			t.Fatal(err)
 		}
 	}
-	return New(srv, noConnections{}, func() error { return nil }), fake
+	return New(srv, noConnections{}, func() error { return nil })
 }
 
 // A recorder is a stream whose messages are counted, or not read.
@@ -103,7 +103,7 @@ func (i *Inspector) watch(stream *recorder) *watcher {
 // that would have to be collected, however many there are.
 func TestQuietWatchIsCheap(t *testing.T) { //nolint:paralleltest // it counts what the process allocates
 	const triggers = 1000
-	i, _ := newInspector(t, triggers)
+	i := newInspector(t, triggers)
 	stream := &recorder{ctx: t.Context()}
 	w := i.watch(stream)
 	if err := w.look(time.Now()); err != nil {
@@ -130,7 +130,7 @@ func TestQuietWatchIsCheap(t *testing.T) { //nolint:paralleltest // it counts wh
 }
 
 func BenchmarkQuietWatch(b *testing.B) {
-	i, _ := newInspector(b, 10_000)
+	i := newInspector(b, 10_000)
 	w := i.watch(&recorder{ctx: b.Context()})
 	if err := w.look(time.Now()); err != nil {
 		b.Fatal(err)
@@ -148,7 +148,7 @@ func BenchmarkQuietWatch(b *testing.B) {
 func TestWatchersAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		i, _ := newInspector(t, 3)
+		i := newInspector(t, 3)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, maxWatchers)
 		for range maxWatchers {
@@ -176,7 +176,7 @@ func TestWatchersAreBounded(t *testing.T) {
 func TestWatcherThatDoesNotReadIsEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		i, _ := newInspector(t, 3)
+		i := newInspector(t, 3)
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
 		err := i.WatchDecisions(&pb.WatchDecisionsRequest{}, &recorder{ctx: ctx, deaf: true})
