@@ -16,7 +16,7 @@ import (
 )
 
 // version is set by the build: -ldflags "-X main.version=v1.2.3".
-var version = "dev" //nolint:gochecknoglobals // the linker can set nothing else
+var version = "dev"
 
 func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))

@@ -114,11 +114,12 @@ func TestLinked(t *testing.T) {
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]string{
-		"Mozilla Public License Version 2.0":                       {"MPL-2.0"},
-		"GNU GENERAL PUBLIC LICENSE\n  Version 3, 29 June 2007":    {"GPL"},
-		"GNU AFFERO GENERAL PUBLIC LICENSE\nVersion 3":             {"AGPL"},
-		"Copyright 2014 The Prometheus Authors. All kinds of code": nil,
-		"Permission to use, copy, modify, and/or distribute this software for any\npurpose with or without fee is hereby granted": {"ISC"},
+		"Mozilla Public License Version 2.0":                    {"MPL-2.0"},
+		"GNU GENERAL PUBLIC LICENSE\n  Version 3, 29 June 2007": {"GPL"},
+		"GNU AFFERO GENERAL PUBLIC LICENSE\nVersion 3":          {"AGPL"},
+		"Copyright 2014 The Prometheus Authors":                 nil,
+		"Permission to use, copy, modify, and/or distribute this software for any\n" +
+			"purpose with or without fee is hereby granted": {"ISC"},
 	} {
 		if diff := cmp.Diff(want, classify(text)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)

@@ -108,7 +108,8 @@ func toolchain(ctx context.Context, dir string) (Component, error) {
 		return Component{}, err
 	}
 	c := Component{Path: "Go, its runtime and standard library"}
-	return c, c.read(strings.TrimSpace(string(root)), ".")
+	err = c.read(strings.TrimSpace(string(root)), ".")
+	return c, err
 }
 
 // collect adds the texts in the folder of a package and in those above it, up to the root of

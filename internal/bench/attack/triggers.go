@@ -40,8 +40,9 @@ func (a *attacker) ask(ctx context.Context, i int, r *pb.ScaledObjectRef) {
 	a.count(err)
 }
 
-// open opens one of KEDA's two streams until the function that it returns is called.
-func (a *attacker) open(ctx context.Context, i int, r *pb.ScaledObjectRef) (end func()) {
+// open opens one of KEDA's two streams until the function that it returns is called, and
+// reports whether the scaler accepted it.
+func (a *attacker) open(ctx context.Context, i int, r *pb.ScaledObjectRef) (end func(), accepted bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	var err error
 	var stream interface{ RecvMsg(any) error }
@@ -58,7 +59,7 @@ func (a *attacker) open(ctx context.Context, i int, r *pb.ScaledObjectRef) (end 
 	if ctx.Err() == nil {
 		a.count(err)
 	}
-	return cancel
+	return cancel, err == nil
 }
 
 // triggers has as many triggers as there may be, all with work and both streams, and asks
@@ -92,7 +93,7 @@ func streams(ctx context.Context, a *attacker) error {
 	for n := range 16 {
 		opening.Go(func() {
 			for i := n; i < held && ctx.Err() == nil; i += 16 {
-				ends[i] = a.open(ctx, i, refs[i%most])
+				ends[i], _ = a.open(ctx, i, refs[i%most])
 			}
 		})
 	}
@@ -105,12 +106,16 @@ func streams(ctx context.Context, a *attacker) error {
 		running.Go(func() {
 			paced(ctx, 500/callers, 1, func(i int) {
 				if i%2 == 0 {
-					a.open(ctx, 0, refs[i%most])()
+					end, _ := a.open(ctx, 0, refs[i%most])
+					end()
 					return
 				}
 				at := (n + i/2*callers) % held
 				ends[at]()
-				ends[at] = a.open(ctx, at, refs[at%most])
+				// The scaler may learn of the end later than of the next stream.
+				for accepted := false; !accepted && ctx.Err() == nil; {
+					ends[at], accepted = a.open(ctx, at, refs[at%most])
+				}
 			})
 		})
 	}
