@@ -41,7 +41,7 @@ func FuzzAnyReply(f *testing.F) {
 // readAnything reads a queue, or several, three times from a server that answers anything:
 // what a step remembers of one read must not break the next.
 func readAnything(t *rapid.T, l layout) (read, refused int) {
-	s := &source{layouts: map[string]layout{l.Name: l}, finder: newFinder(nil, newWakes())}
+	s := &source{layouts: map[string]layout{l.Name: l}, finder: newFinder(nil, newWakes()), ledger: newLedger()}
 	q := drawQuery(t, l)
 	first, err := s.prepareQuery(q)
 	if err != nil {
