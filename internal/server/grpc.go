@@ -20,6 +20,11 @@ const (
 	maxMessage = 128 << 10
 	// maxHeaders bounds the headers of a request, in bytes. KEDA's are about a hundred.
 	maxHeaders = 8 << 10
+	// connWindow is how much a client may send on all streams of a connection before it is
+	// read, in bytes. KEDA opens all its streams at once when the scaler comes back: with
+	// gRPC's 64 KiB it would send the headers of thousands and then wait with their messages,
+	// which is what the limits of half-open requests are against.
+	connWindow = 16 << 20
 	// handshakeTimeout is how long a client may take until it speaks HTTP/2.
 	handshakeTimeout = 10 * time.Second
 	// maxIdle is after how long a connection without a stream is closed. A client
@@ -65,6 +70,7 @@ func (s *Server) Guards(port string, creds credentials.TransportCredentials, str
 	return []grpc.ServerOption{
 		grpc.Creds(newHalfOpen(creds, s.limited.WithLabelValues(port+"_requests"))),
 		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.InitialConnWindowSize(connWindow),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.MaxConcurrentStreams(uint32(streams)), //nolint:gosec // positive: a constant, or a flag that is checked
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),

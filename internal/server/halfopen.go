@@ -16,14 +16,15 @@ import (
 // The limits of half-open requests: those that have begun and not ended yet. gRPC calls no
 // handler and no interceptor before the message of a request is there, so nothing else
 // would bound how many wait for it, for how long, and how much of it is kept meanwhile.
-// KEDA sends its requests whole: one is half-open for microseconds.
+// KEDA sends its requests whole: one is half-open for microseconds, and some hundreds of them
+// when it opens all its streams at once (see connWindow).
 const (
 	// requestTimeout is how long a request may take to end.
 	requestTimeout = 10 * time.Second
 	// maxHalfOpen is how many one connection may have, and maxHalfOpenInAll all of them
 	// together. Each takes some 12 KiB.
-	maxHalfOpen      = 1000
-	maxHalfOpenInAll = 4000
+	maxHalfOpen      = 4000
+	maxHalfOpenInAll = 6000
 	// maxHalfOpenBytes is how much of them one connection may have sent, and
 	// maxHalfOpenBytesInAll all of them together.
 	maxHalfOpenBytes      = 16 << 20

@@ -133,6 +133,36 @@ func TestRequestsThatEndKeepTheirConnection(t *testing.T) {
 	})
 }
 
+// TestAllStreamsMayComeBackAtOnce: a KEDA that finds the scaler again opens all its streams at
+// once, on one connection. If the server let it send no more than gRPC does by itself, the
+// headers of thousands would come before their messages, and close the connection. With
+// 10,000 ScaledObjects the benchmark of streams does it.
+func TestAllStreamsMayComeBackAtOnce(t *testing.T) {
+	inWorld(t, server.Options{}, func(w world) {
+		conn, err := w.dial()
+		if err != nil {
+			w.Fatal(err)
+		}
+		defer conn.Close()
+		framer := http2.NewFramer(conn, conn)
+		if err := errors.Join(write(conn, []byte(http2.ClientPreface)), framer.WriteSettings()); err != nil {
+			w.Fatal(err)
+		}
+		for {
+			frame, err := framer.ReadFrame()
+			if err != nil {
+				w.Fatalf("no window for the connection: %v", err)
+			}
+			if update, is := frame.(*http2.WindowUpdateFrame); is && update.StreamID == 0 {
+				if update.Increment < 15<<20 {
+					w.Errorf("a client may send %d bytes more at once", update.Increment)
+				}
+				return
+			}
+		}
+	})
+}
+
 // TestReflectionIsBrief: its requests stay open as long as their clients like, so the server
 // ends them, and not the connection.
 func TestReflectionIsBrief(t *testing.T) {
