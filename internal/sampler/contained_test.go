@@ -24,9 +24,15 @@ func TestPanicOfAnEngine(t *testing.T) {
 			return false
 		})
 		// Subscribed before the first is read, so that they are one batch.
+		var held []*sampler.Subscription
 		for _, queue := range []string{"first", "second", "poison", "fourth", "fifth"} {
-			defer w.subscribe(queue).Close()
+			held = append(held, w.subscribe(queue))
 		}
+		defer func() {
+			for _, sub := range held {
+				sub.Close()
+			}
+		}()
 		for i, queue := range []string{"first", "second", "poison", "fourth", "fifth"} {
 			seen := w.observe(queue)
 			switch {

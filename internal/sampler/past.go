@@ -42,7 +42,8 @@ func (s *shares) join(namespace string) {
 func (s *shares) leave(namespace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.watches[namespace]--; s.watches[namespace] == 0 {
+	s.watches[namespace]--
+	if s.watches[namespace] == 0 {
 		delete(s.watches, namespace)
 	}
 }

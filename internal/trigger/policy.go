@@ -72,13 +72,18 @@ func (p *parser) policy(layout backlog.Layout) policy.Spec {
 	}
 	spec.Traceless = spec.HoldActive > 0 && layout.Passing == ""
 	p.checkDrain(&spec, throughput, given)
+	p.checkTogether(spec, layout, given)
+	return spec
+}
+
+// checkTogether reports parameters that do not fit the layout or each other.
+func (p *parser) checkTogether(spec policy.Spec, layout backlog.Layout, given map[string]bool) {
 	if given[keyMaxAge] && layout.Name != "" && layout.Oldest == "" {
 		p.fault(keyMaxAge, "of a %s it is not known how long messages wait", layout.Name)
 	}
 	if spec.MaxReplicas > 0 && spec.MinReplicas > spec.MaxReplicas {
 		p.fault(keyMinReplicas, "%d is more than maxReplicas, which is %d", spec.MinReplicas, spec.MaxReplicas)
 	}
-	return spec
 }
 
 // checkDrain makes a target of the drain time, if there is one, and reports what does

@@ -1,8 +1,8 @@
 package redis
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -121,16 +121,16 @@ func drawQuery(t *rapid.T, l layout) backlog.Query {
 		if !rapid.Bool().Draw(t, p.Name) {
 			continue
 		}
-		switch p.Kind {
-		case backlog.KindBool:
+		switch {
+		case p.Kind == backlog.KindBool:
 			params[p.Name] = "true"
-		case backlog.KindChoice:
+		case p.Kind == backlog.KindChoice:
 			params[p.Name] = rapid.SampledFrom(p.Allowed).Draw(t, p.Name)
-		case backlog.KindDuration:
+		case p.Kind == backlog.KindDuration:
 			params[p.Name] = "1m"
-		case backlog.KindInteger:
-			params[p.Name] = fmt.Sprint(p.Max)
-		case backlog.KindText, backlog.KindList:
+		case p.Kind == backlog.KindInteger:
+			params[p.Name] = strconv.FormatInt(p.Max, 10)
+		case p.Kind == backlog.KindText, p.Kind == backlog.KindList:
 			params[p.Name] = "x"
 		}
 	}

@@ -291,7 +291,8 @@ func TestTransactionArms(t *testing.T) {
 			// The first look arms it, and this takes the arming away again.
 			fired := 0
 			proxy.Before("LLEN bull:q:wait", func() {
-				if fired++; fired == 2 {
+				fired++
+				if fired == 2 {
 					server.Do("LPUSH", "bull:q:wait", "1")
 					server.Do("DEL", "bull:q:wait")
 				}

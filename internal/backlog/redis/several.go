@@ -167,22 +167,9 @@ func (s *several) look(now time.Time) {
 			}
 		}
 	}
-	var failed error
-	for _, t := range s.traces {
-		for _, pattern := range s.patterns {
-			found := s.finder.ask(t.search(pattern), s.query, now)
-			s.more = s.more || found.more
-			s.problem = cmp.Or(s.problem, found.problem(now))
-			failed = cmp.Or(failed, found.err)
-			for _, key := range found.keys {
-				if s.over != nil {
-					return
-				}
-				if queue, is := t.queue(key); is && backlog.Match(pattern, queue) {
-					s.add(queue, now)
-				}
-			}
-		}
+	failed := s.find(now)
+	if s.over != nil {
+		return
 	}
 	s.order = slices.DeleteFunc(s.order, func(one *oneOf) bool {
 		gone := !one.named && now.Sub(one.seen) > severalLife
@@ -197,18 +184,43 @@ func (s *several) look(now time.Time) {
 		// No reading of a queue would show that the server does not answer.
 		s.problem = cmp.Or(s.problem, failed)
 	}
-	slices.SortStableFunc(s.order, func(a, b *oneOf) int {
-		switch {
-		case a.named && b.named:
-			return 0
-		case a.named:
-			return -1
-		case b.named:
-			return 1
-		default:
-			return cmp.Compare(a.queue, b.queue)
+	slices.SortStableFunc(s.order, compareMembers)
+}
+
+// find adds the queues that the finder has found. The error is why its last attempt failed.
+func (s *several) find(now time.Time) (failed error) {
+	for _, t := range s.traces {
+		for _, pattern := range s.patterns {
+			found := s.finder.ask(t.search(pattern), s.query, now)
+			s.more = s.more || found.more
+			s.problem = cmp.Or(s.problem, found.problem(now))
+			failed = cmp.Or(failed, found.err)
+			for _, key := range found.keys {
+				if s.over != nil {
+					return failed
+				}
+				if queue, is := t.queue(key); is && backlog.Match(pattern, queue) {
+					s.add(queue, now)
+				}
+			}
 		}
-	})
+	}
+	return failed
+}
+
+// compareMembers puts those first that a person named, as they were written, and then the
+// others by name.
+func compareMembers(a, b *oneOf) int {
+	switch {
+	case a.named && b.named:
+		return 0
+	case a.named:
+		return -1
+	case b.named:
+		return 1
+	default:
+		return cmp.Compare(a.queue, b.queue)
+	}
 }
 
 // errNotSearched is a pattern whose queues have not been looked for yet.

@@ -44,7 +44,7 @@ func (id streamID) compare(other streamID) int {
 
 // mark returns a number that differs for any two ids which a server has given.
 func (id streamID) mark() backlog.Count {
-	return backlog.Exactly(int64((id.ms<<20 + id.seq) & math.MaxInt64)) //nolint:gosec // bounded by the mask
+	return backlog.Exactly(int64((id.ms<<20 + id.seq) & math.MaxInt64))
 }
 
 // time returns when the entry was added. It is false for an id that a producer

@@ -14,7 +14,7 @@ var errTaskiqGroup = errors.New("consumerGroup, orphanedAfter: have a meaning wi
 // https://github.com/taskiq-python/taskiq-redis/blob/main/taskiq_redis/redis_broker.py
 func taskiqLayout() layout {
 	return layout{
-		Layout: backlog.Layout{
+		Layout: backlog.Layout{ //nolint:gosec // the tasks that "Passing" speaks of are no passwords
 			Name: "taskiq",
 			Summary: "A queue of Taskiq (taskiq-redis, Python), with its stream broker or its list broker. A PubSub broker keeps no tasks, so it has no backlog. " +
 				"Delayed and periodic tasks are put on the queue by Taskiq's scheduler, a process of its own that has to run all the time, and count from then on.",

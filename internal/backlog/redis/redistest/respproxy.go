@@ -202,12 +202,7 @@ func (p *Proxy) ask(client io.Reader, server io.Writer, c *conversation) error {
 		text, found := p.refusal(name)
 		inside := c.inside
 		if !found {
-			switch strings.ToUpper(words[0]) {
-			case "MULTI":
-				c.inside = true
-			case "EXEC", "DISCARD":
-				c.inside = false
-			}
+			c.note(strings.ToUpper(words[0]))
 		}
 		switch {
 		case found && text == HangUp:
@@ -225,6 +220,16 @@ func (p *Proxy) ask(client io.Reader, server io.Writer, c *conversation) error {
 		if _, err := server.Write(raw); err != nil {
 			return err
 		}
+	}
+}
+
+// note follows where transactions begin and end.
+func (c *conversation) note(command string) {
+	switch command {
+	case "MULTI":
+		c.inside = true
+	case "EXEC", "DISCARD":
+		c.inside = false
 	}
 }
 

@@ -1,0 +1,113 @@
+package redis
+
+import (
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// settle makes something of the replies to a job. It tells whether they show that
+// the topology has changed, and whether the job needs another trip.
+func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.Result) (moved, more bool) {
+	j.redirects = nil
+	if err := b.failure(j); err != nil {
+		return s.unanswered(j, err, results)
+	}
+	replies := b.replies[j.from:j.to]
+	if j.notRun(replies, now) {
+		return false, true
+	}
+	for i := range replies {
+		switch s.take(j, b, i, results) {
+		case replyFails:
+			return false, false
+		case replyRepeats:
+			return false, true
+		case replyCounts, replyMoves:
+		}
+	}
+	if j.redirects != nil {
+		// All its commands are sent again.
+		j.armed, j.epoch = true, ""
+		return false, true
+	}
+	o := j.outcome(replies, now, at)
+	j.note(b.commands[j.from:j.to])
+	switch {
+	case o.next != nil:
+		j.step = o.next
+		return false, true
+	case o.err != nil:
+		s.fail(j, o.err, results)
+	case j.doubts(&o.reading):
+		j.lookAgain()
+		return false, true
+	default:
+		s.conclude(j, &o.reading, now, at, results)
+	}
+	return false, false
+}
+
+// What a reply means for its job.
+type replyMeaning uint8
+
+const (
+	// replyCounts is one that the step of the job concludes from.
+	replyCounts replyMeaning = iota
+	// replyMoves is one that names the server that has the key.
+	replyMoves
+	// replyRepeats is one after which the job asks something else.
+	replyRepeats
+	// replyFails is one that ends the job with an error.
+	replyFails
+)
+
+// take looks at the reply to the command at a place of a job.
+func (s *reader) take(j *job, b *batch, i int, results []backlog.Result) replyMeaning {
+	c, r := &b.commands[j.from+i], b.replies[j.from+i]
+	if r.err != nil {
+		if to, redirected := redirectOf(r.err, b.from(j.from+i)); redirected {
+			if s.follow(j, i, to, c.key) {
+				return replyMoves
+			}
+			s.fail(j, r.err, results)
+			return replyFails
+		}
+		if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) && i < j.to-j.from-j.counters {
+			j.step, j.redirects = &typeStep{key: c.key, layout: j.plan.query.Layout}, nil
+			return replyRepeats
+		}
+	}
+	j.armed = j.armed && (r.armed || c.class == 0)
+	if j.trips == 0 && i < j.own {
+		// Further steps are taken of an empty queue only, and may ask other servers: what is
+		// known of a queue must not look like other data because it has become empty.
+		j.noteEpoch(r.server.epoch)
+	}
+	return replyCounts
+}
+
+// conclude makes a reading the result of a job.
+func (s *reader) conclude(j *job, r *backlog.Reading, now, at time.Time, results []backlog.Result) {
+	s.hint(j.plan, r, now)
+	s.worked.Store(true)
+	r.At = at
+	r.Epoch = j.epoch
+	j.plan.note(r)
+	armed, changed := j.plan.stillArmed(j.armed)
+	j.plan.keep(r, armed, changed)
+	j.plan.tally.complete(r)
+	results[j.index] = backlog.Result{Reading: *r, Armed: armed, Changed: changed || j.changed, Pending: j.pending}
+}
+
+// noteEpoch adds the epoch of a server that answered. A query whose keys lie on
+// several servers has an epoch made of theirs.
+func (j *job) noteEpoch(epoch string) {
+	switch {
+	case j.epoch == "":
+		j.epoch = epoch
+	case !strings.Contains(j.epoch, epoch):
+		j.epoch += "+" + epoch
+	}
+}
