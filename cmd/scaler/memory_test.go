@@ -46,7 +46,7 @@ type pod struct {
 	client     pb.ExternalScalerClient
 }
 
-var buildOnce = sync.OnceValues(func() (string, error) { //nolint:gochecknoglobals // it is built once for all tests
+var buildOnce = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "scaler")
 	if err != nil {
 		return "", err
@@ -212,7 +212,7 @@ func (p *pod) flood(n int, each func(framer *http2.Framer, stream uint32) error)
 
 // TestMemoryStaysBelowTheLimit: in whatever way one namespace, or one client, asks for much,
 // the program stays below the memory limit of the chart, and others are served.
-func TestMemoryStaysBelowTheLimit(t *testing.T) {
+func TestMemoryStaysBelowTheLimit(t *testing.T) { //nolint:tparallel // each case wants the whole machine
 	t.Parallel()
 	message := func(p *pod, r *pb.ScaledObjectRef) []byte {
 		encoded, err := proto.Marshal(r)
@@ -333,7 +333,7 @@ func TestMemoryStaysBelowTheLimit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			response, err := http.DefaultClient.Do(request)
+			response, err := (&http.Client{Timeout: time.Minute}).Do(request)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -48,7 +48,7 @@ func serveHTTP(t *testing.T, registry *prometheus.Registry, watch func(net.Conn,
 		if err := h.Close(); err != nil {
 			t.Error(err)
 		}
-		<-ended
+		_ = <-ended
 	})
 	return listener.Addr()
 }

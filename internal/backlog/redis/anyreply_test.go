@@ -121,17 +121,19 @@ func drawQuery(t *rapid.T, l layout) backlog.Query {
 		if !rapid.Bool().Draw(t, p.Name) {
 			continue
 		}
-		switch {
-		case p.Kind == backlog.KindBool:
+		switch p.Kind {
+		case backlog.KindBool:
 			params[p.Name] = "true"
-		case p.Kind == backlog.KindChoice:
+		case backlog.KindChoice:
 			params[p.Name] = rapid.SampledFrom(p.Allowed).Draw(t, p.Name)
-		case p.Kind == backlog.KindDuration:
+		case backlog.KindDuration:
 			params[p.Name] = "1m"
-		case p.Kind == backlog.KindInteger:
+		case backlog.KindInteger, backlog.KindNumber:
 			params[p.Name] = strconv.FormatInt(p.Max, 10)
-		case p.Kind == backlog.KindText, p.Kind == backlog.KindList:
+		case backlog.KindText, backlog.KindList:
 			params[p.Name] = "x"
+		case backlog.KindSecret, backlog.KindFile, backlog.KindAddresses:
+			t.Fatalf("%s is for connections", p.Name)
 		}
 	}
 	q := backlog.Query{Layout: l.Name, Queue: rapid.SampledFrom(queues).Draw(t, "queue"), Params: backlog.NewParams(params)}
