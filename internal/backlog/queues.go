@@ -124,14 +124,23 @@ func Unescape(name string) string {
 // Match reports whether a queue is one that pattern, a name of Queues, stands for: a star
 // is any characters, also none, and a question mark is one. It allocates nothing.
 func Match(pattern, queue string) bool {
+	matches, _ := MatchSteps(pattern, queue)
+	return matches
+}
+
+// MatchSteps is Match, and says what it cost: steps, at most the product of the lengths. A
+// hostile pattern takes as many.
+func MatchSteps(pattern, queue string) (matches bool, steps int) {
 	// star is the place behind the last star, and tried how much it stands for so far.
 	star, tried := -1, 0
 	i, j := 0, 0
 	for j < len(queue) {
+		steps++
 		// Most names differ, or begin alike: bytes are compared as long as they mean themselves.
 		for i < len(pattern) && j < len(queue) && pattern[i] == queue[j] && pattern[i] < utf8.RuneSelf && !special(pattern[i]) {
 			i++
 			j++
+			steps++
 		}
 		if j == len(queue) {
 			break
@@ -150,10 +159,10 @@ func Match(pattern, queue string) bool {
 			tried += width
 			i, j = star, tried
 		default:
-			return false
+			return false, steps
 		}
 	}
-	return strings.Trim(pattern[i:], "*") == ""
+	return strings.Trim(pattern[i:], "*") == "", steps
 }
 
 // special reports whether a byte of a pattern does not mean itself.

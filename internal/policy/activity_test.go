@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/policy"
@@ -101,7 +102,7 @@ func TestActivity(t *testing.T) {
 			t.Parallel()
 			tc.spec.Target, tc.want.Target, tc.spec.MaxStaleness = 5, 5, 30*time.Second
 			got, err := policy.Decide(tc.spec, tc.seen, policy.Told{}, at(0))
-			if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
+			if diff := cmp.Diff(tc.want, got, cmpopts.IgnoreUnexported(policy.Decision{})); diff != "" || err != nil {
 				t.Errorf("decision (-want +got):\n%s\n%v", diff, err)
 			}
 		})

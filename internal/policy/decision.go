@@ -29,6 +29,9 @@ type Decision struct {
 	Drain Drain
 	// Parts are the queues of a trigger that has several; nil for one queue.
 	Parts []Part
+
+	// weighing is of the decision while it is made.
+	weighing *weighing
 }
 
 // A Drain is what the value of a trigger with a drain time was computed from.

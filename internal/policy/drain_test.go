@@ -196,7 +196,7 @@ func TestAgeInTargetMode(t *testing.T) {
 	spec := policy.Spec{Target: 5, MaxAge: time.Minute, MaxStaleness: time.Second}
 	d, err := policy.Decide(spec, seen, policy.Told{}, at(0))
 	want := policy.Decision{Value: 34, Target: 5, Active: true, Steps: []policy.Step{{policy.Aged, 24, 34}}}
-	if diff := cmp.Diff(want, d); diff != "" || err != nil {
+	if diff := cmp.Diff(want, d, cmpopts.IgnoreUnexported(policy.Decision{})); diff != "" || err != nil {
 		t.Errorf("decision (-want +got):\n%s\n%v", diff, err)
 	}
 }

@@ -30,6 +30,9 @@ func Decide(spec Spec, seen backlog.Observation, told Told, now time.Time) (Deci
 		return Decision{}, err
 	}
 	d := Decision{Target: spec.Target}
+	if len(spec.Weights) > 0 {
+		d.weighing = weigh(&seen)
+	}
 	var there float64
 	if len(seen.Latest.Parts) > 0 {
 		there = d.several(spec, &seen)
@@ -53,6 +56,10 @@ func Decide(spec Spec, seen backlog.Observation, told Told, now time.Time) (Deci
 	if seen.Err != nil {
 		d.note(Bridged)
 	}
+	if d.weighing != nil && d.weighing.left < 0 {
+		return Decision{}, errCostlyWeights
+	}
+	d.weighing = nil
 	return d, err
 }
 

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
@@ -79,7 +81,7 @@ func (d *Decision) several(spec Spec, seen *backlog.Observation) (there float64)
 	for i := range latest.Parts {
 		r := &latest.Parts[i].Reading
 		part := Part{Queue: latest.Parts[i].Queue, Count: spec.Count.of(r), Paused: r.Paused}
-		part.Weight = spec.weight(part.Queue)
+		part.Weight = d.weight(spec, part.Queue)
 		if spec.DrainTime > 0 {
 			arrivals := spec.rate(seen, part.Queue)
 			d.drain(spec, arrivals)
@@ -122,7 +124,7 @@ func (d *Decision) past(spec Spec, latest, earlier *backlog.Reading, upTo stage)
 		queue, r := earlier.Parts[i].Queue, &earlier.Parts[i].Reading
 		found, at := reading(latest, queue, place)
 		if found == nil {
-			total = spec.join(total, spec.limit(spec.weight(queue)*spec.work(r, 1, 0, upTo), r))
+			total = spec.join(total, spec.limit(d.weight(spec, queue)*spec.work(r, 1, 0, upTo), r))
 			continue
 		}
 		place = at + 1
@@ -140,10 +142,35 @@ func (s Spec) join(others, value float64) float64 {
 	return others + value
 }
 
-// weight is that of a queue.
-func (s Spec) weight(queue string) float64 {
-	for _, w := range s.Weights {
-		if backlog.Match(w.Queues, queue) {
+// weighing is how many steps of matching a decision may still take; nil where nothing is
+// weighed.
+type weighing struct{ left int }
+
+// maxWeighing is how many steps one queue may take on average. A hundred plain names take
+// some five hundred.
+const maxWeighing = 4000
+
+// errCostlyWeights are patterns in the weights that take too long to match with the queues.
+var errCostlyWeights = fmt.Errorf("%w: %w: weights take too long to match with the queues, want fewer or simpler patterns", ErrUnknown, backlog.ErrExhausted)
+
+// weigh returns what a decision about an observation may take.
+func weigh(seen *backlog.Observation) *weighing {
+	queues := len(seen.Latest.Parts)
+	for i := range seen.Past {
+		queues += len(seen.Past[i].Parts)
+	}
+	return &weighing{left: maxWeighing * queues}
+}
+
+// weight is that of a queue; 1 once the decision has taken too long.
+func (d *Decision) weight(spec Spec, queue string) float64 {
+	for _, w := range spec.Weights {
+		if d.weighing.left < 0 {
+			return 1
+		}
+		matches, steps := backlog.MatchSteps(w.Queues, queue)
+		d.weighing.left -= steps
+		if matches {
 			return w.Value
 		}
 	}
