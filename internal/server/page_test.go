@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -48,7 +49,9 @@ func serveHTTP(t *testing.T, registry *prometheus.Registry, watch func(net.Conn,
 		if err := h.Close(); err != nil {
 			t.Error(err)
 		}
-		_ = <-ended
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	return listener.Addr()
 }

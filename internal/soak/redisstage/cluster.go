@@ -116,11 +116,15 @@ func (c *cluster) Cause(t testing.TB, fault string, choice uint64) stage.Trouble
 	case handover:
 		c.await(place)
 		replica := c.nodes.Replicas[place][0]
+		// A master votes for no second replacement of another one within twice its node
+		// timeout, which is hours while no node counts as down.
+		c.nodes.AllowFailover(place)
 		redistest.Eventually(t, "a replica takes over", func() bool {
 			_ = replica.Client().Do(t.Context(), "CLUSTER", "FAILOVER").Err()
 			time.Sleep(100 * time.Millisecond)
 			return isMaster(replica)
 		})
+		c.nodes.AwaitFailover(t, place)
 		m := c.nodes
 		m.Masters[place], m.Replicas[place][0] = replica, m.Masters[place]
 		c.settle(t, place)
