@@ -123,9 +123,16 @@ type halfOpenConn struct {
 	// in is of the goroutine that reads, out of the one that writes.
 	in, out frames
 
+	// count is how many requests are half-open, so that the goroutine that writes need not
+	// wait for mu where none is.
+	count atomic.Int64
+
 	// mu guards what follows. It is a leaf.
 	mu sync.Mutex
-	// open are the half-open requests: how many bytes of each have come, by its stream.
+	// latest is the request that has begun last, if it is half-open and nothing of it has
+	// come yet; 0 if not. Most requests begin and end in one piece: they never get into open.
+	latest uint32
+	// open are the other half-open requests: how many bytes of each have come, by its stream.
 	open  map[uint32]int64
 	bytes int64
 	// timer runs while there was a half-open request since it was set; began is the first
@@ -144,6 +151,7 @@ func (c *halfOpenConn) Read(data []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.in.each(data[:n], c.received)
+	c.keep()
 	if c.err == nil {
 		c.err = c.excess()
 		if c.err != nil {
@@ -158,11 +166,18 @@ func (c *halfOpenConn) Read(data []byte) (int, error) {
 
 // received takes in the header of a frame from the client. mu is held.
 func (c *halfOpenConn) received(kind, flags byte, stream uint32, length int) {
+	if stream == c.latest && kind == frameData && flags&flagEndStream != 0 {
+		c.latest = 0
+		return
+	}
+	c.keep()
 	switch {
 	case kind == frameRST, kind == frameHeaders && flags&flagEndStream != 0, kind == frameData && flags&flagEndStream != 0:
 		c.settle(stream)
 	case kind == frameHeaders:
-		c.begin(stream)
+		if _, twice := c.open[stream]; !twice {
+			c.latest = stream
+		}
 	case kind == frameData:
 		if before, ok := c.open[stream]; ok {
 			c.open[stream] = before + int64(length)
@@ -172,12 +187,15 @@ func (c *halfOpenConn) received(kind, flags byte, stream uint32, length int) {
 	}
 }
 
-// begin notes a request that has begun. mu is held.
-func (c *halfOpenConn) begin(stream uint32) {
-	if _, twice := c.open[stream]; twice || c.open == nil {
+// keep notes the latest request as one that stays half-open for longer. mu is held.
+func (c *halfOpenConn) keep() {
+	stream := c.latest
+	c.latest = 0
+	if stream == 0 || c.open == nil {
 		return
 	}
 	c.open[stream] = 0
+	c.count.Add(1)
 	c.limits.requests.Add(1)
 	if c.timer == nil {
 		c.began = stream
@@ -192,6 +210,7 @@ func (c *halfOpenConn) settle(stream uint32) {
 		return
 	}
 	delete(c.open, stream)
+	c.count.Add(-1)
 	c.bytes -= bytes
 	c.limits.bytes.Add(-bytes)
 	c.limits.requests.Add(-1)
@@ -238,13 +257,14 @@ func (c *halfOpenConn) late() {
 // Write follows what the server says: a request that it has answered is not half-open any
 // more, although its client may never end it.
 func (c *halfOpenConn) Write(data []byte) (int, error) {
-	c.mu.Lock()
 	c.out.each(data, func(kind, flags byte, stream uint32, _ int) {
-		if kind == frameRST || flags&flagEndStream != 0 && (kind == frameHeaders || kind == frameData) {
+		ends := kind == frameRST || flags&flagEndStream != 0 && (kind == frameHeaders || kind == frameData)
+		if ends && c.count.Load() > 0 {
+			c.mu.Lock()
 			c.settle(stream)
+			c.mu.Unlock()
 		}
 	})
-	c.mu.Unlock()
 	return c.Conn.Write(data)
 }
 

@@ -164,6 +164,13 @@ func armed(ctx context.Context, source backlog.Source, queries []backlog.Query) 
 
 func read(ctx context.Context, source backlog.Source, queries []backlog.Query) ([]backlog.Result, error) {
 	results := source.Read(ctx, queries)
+	// The first read of a pattern begins the search for its queues.
+	for slices.ContainsFunc(results, func(r backlog.Result) bool { return r.Pending }) {
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return nil, err
+		}
+		results = source.Read(ctx, queries)
+	}
 	for i, r := range results {
 		if r.Err != nil {
 			return nil, fmt.Errorf("read %s: %w", queries[i].Queue, r.Err)
