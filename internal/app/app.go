@@ -131,7 +131,7 @@ func (a *App) build(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.server = server.New(observer{a.sampler}, catalog, o.Server)
+	a.server = server.New(&observer{a.sampler}, catalog, o.Server)
 	if err := a.server.Keep(watches(loaded)); err != nil {
 		return err
 	}
@@ -306,7 +306,7 @@ func watches(c *config.Config) []server.Watch {
 type observer struct{ *sampler.Sampler }
 
 // Subscribe returns the subscription as an interface.
-func (o observer) Subscribe(want backlog.Interest) (server.Subscription, error) {
+func (o *observer) Subscribe(want backlog.Interest) (server.Subscription, error) {
 	sub, err := o.Sampler.Subscribe(want)
 	if err != nil {
 		return nil, err
