@@ -132,7 +132,7 @@ func (s *Server) account(ctx context.Context, live *liveTrigger, now time.Time, 
 		seen.Err = err
 	}
 	a.Seen = seen
-	if a.Decision, a.Err = live.decide(seen, now); a.Err != nil {
+	if a.Decision, a.Err = live.decide(&seen, now); a.Err != nil {
 		a.Err = live.explain(live.hinted(a.Err, seen.Latest.Hint))
 		a.Code = status.Code(toStatus(a.Err)).String()
 	}

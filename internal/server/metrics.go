@@ -97,7 +97,7 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t reported, named
 	}
 	gauge(c.age, now.Sub(seen.Latest.At).Seconds())
 	gauge(c.warning, number(seen.Latest.Warning != ""))
-	decision, err := t.decide(seen, now)
+	decision, err := t.decide(&seen, now)
 	c.reportReasons(ch, decision.Steps, labels)
 	if err != nil {
 		return

@@ -204,7 +204,7 @@ func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method)
 	if err != nil {
 		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
 	}
-	decision, err := live.decide(seen, now)
+	decision, err := live.decide(&seen, now)
 	if errors.Is(err, backlog.ErrExhausted) {
 		s.CountRefusal("queues")
 	}

@@ -85,7 +85,8 @@ func (t *liveTrigger) report(
 	sub Subscription, stream grpc.ServerStreamingServer[pb.IsActiveResponse], told *activity, now time.Time,
 ) (wait time.Duration, err error) {
 	wait = told.ends.Sub(now)
-	decision, err := t.decide(sub.Observation(), now)
+	seen := sub.Observation()
+	decision, err := t.decide(&seen, now)
 	sub.SetWaiting(!decision.Active)
 	settling := errors.Is(err, policy.ErrSettling)
 	if err != nil && !settling {

@@ -75,8 +75,8 @@ func (t *liveTrigger) isEncoded(encoded []byte) bool {
 }
 
 // decide decides about the trigger.
-func (t *liveTrigger) decide(seen backlog.Observation, now time.Time) (policy.Decision, error) {
-	return policy.Decide(t.trigger.Policy, seen, t.lastTold(), now)
+func (t *liveTrigger) decide(seen *backlog.Observation, now time.Time) (policy.Decision, error) {
+	return policy.Decide(t.trigger.Policy, *seen, t.lastTold(), now)
 }
 
 // hinted completes an error of decide, which reaches the author of the ScaledObject. It
