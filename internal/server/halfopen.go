@@ -233,11 +233,18 @@ func (c *halfOpenConn) excess() error {
 // else sets it again for those that have begun since. So a request is late after
 // requestTimeout at the soonest and twice that at the latest.
 func (c *halfOpenConn) late() {
+	if c.isLate() {
+		// Without mu: closing TLS sends, and may wait for it. The server that reads finds out.
+		_ = c.Conn.Close()
+	}
+}
+
+func (c *halfOpenConn) isLate() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer = nil
 	if c.err != nil || len(c.open) == 0 {
-		return
+		return false
 	}
 	newest, late := uint32(0), false
 	for stream := range c.open {
@@ -247,11 +254,11 @@ func (c *halfOpenConn) late() {
 	if !late {
 		c.began = newest
 		c.timer = time.AfterFunc(requestTimeout, c.late)
-		return
+		return false
 	}
 	c.err = errRequestLate
 	c.limits.refusals.Inc()
-	_ = c.Conn.Close() // the server that reads finds out
+	return true
 }
 
 // Write follows what the server says: a request that it has answered is not half-open any
