@@ -32,12 +32,6 @@ func (s *suite) note(t *testing.T, list ...figure.Figure) {
 	s.figures.list = append(s.figures.list, list...)
 }
 
-// within notes a duration and fails when it is above bound.
-func (s *suite) within(t *testing.T, scenario, name string, d, bound time.Duration) {
-	t.Helper()
-	s.note(t, figure.Alone(underscores(scenario+" "+name), "ms", figure.AtMost(milliseconds(bound)), milliseconds(d)))
-}
-
 // took notes a duration.
 func (s *suite) took(t *testing.T, scenario, name string, d time.Duration) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/measure"
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 // sides are both triggers on the shared Redis.
@@ -11,18 +12,29 @@ func (s *suite) sides() (ours, theirs *measure.Side) {
 	return &measure.Side{Stage: s.stage, Redis: s.redis, Scaler: s.scaler}, &measure.Side{Stage: s.stage, Redis: s.redis}
 }
 
-// activation asserts how soon after the write there is a replica, as "make bench" measures it.
+// activation asserts that the push wakes a workload long before the polling of the built-in trigger would. How long exactly is
+// for "make bench": on a busy machine only the ratio means something.
 func (s *suite) activation(t *testing.T) {
+	const rounds, ratio = 10, 0.5
 	ours, theirs := s.sides()
-	figures, err := measure.Activation(s.ctx, ours, theirs, t.Logf)
+	activations, err := measure.NewActivations(s.ctx, ours, theirs, rounds)
 	check(t, err)
-	s.note(t, figures...)
+	check(t, activations.Measure(s.ctx))
+	t.Logf("ours %.1f ms, built-in %.1f ms", activations.Ours(), activations.Theirs())
+	var compared figure.Rounds
+	for i, own := range activations.Ours() {
+		compared.Add(own, activations.Theirs()[i])
+	}
+	s.note(t, compared.Figure("activation", "ms", figure.RatioAtMost(ratio)))
 }
 
-// outAndIn asserts that workloads go from zero to ten replicas and back, as "make bench" measures it.
+// outAndIn asserts that workloads go from zero to ten replicas and back. How long it takes is bounded by "make bench".
 func (s *suite) outAndIn(t *testing.T) {
 	ours, theirs := s.sides()
 	figures, err := measure.OutAndIn(s.ctx, ours, theirs)
 	check(t, err)
-	s.note(t, figures...)
+	for _, f := range figures {
+		f.Bound = figure.Bound{}
+		s.note(t, f)
+	}
 }

@@ -38,7 +38,7 @@ func (s *suite) mistakes(t *testing.T) {
 				Namespace: namespace, Name: name, Triggers: []workload.Trigger{trigger}, PollingInterval: 2 * time.Second,
 			})
 			check(t, err)
-			s.within(t, scenario, name+" from mistake to event", s.explained(t, w, mistake.want...), 30*time.Second)
+			s.took(t, scenario, name+" from mistake to event", s.explained(t, w, mistake.want...))
 
 			check(t, w.SetTriggers(s.ctx, good))
 			check(t, w.WaitReady(s.ctx, time.Minute))
@@ -63,7 +63,7 @@ func (s *suite) mistakes(t *testing.T) {
 			"main": s.connection(s.redis, "*"), "later": s.connection(s.redis, namespace),
 		}))
 		check(t, s.redis.Push(s.ctx, "mistakes-later", 10))
-		s.within(t, scenario, "from new configuration to 2 replicas", s.reach(t, w, written, 2*time.Minute, 2), time.Minute)
+		s.took(t, scenario, "from new configuration to 2 replicas", s.reach(t, w, written, 2*time.Minute, 2))
 	})
 }
 

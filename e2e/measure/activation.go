@@ -34,18 +34,54 @@ type contender struct {
 	samples []float64
 }
 
-// Activation measures from just before the write to the moment a watch shows spec.replicas at one or more. The rounds of both
-// sides take turns, each at a random moment of the polling of the built-in trigger, which polls every second; ours does so
-// every 30 s. Both sides share a control plane and a Redis. It says on progress what each set was.
+// Activation measures both sides' activations in sets of rounds, until one is within its bounds. It says on progress what
+// each set was.
 func Activation(ctx context.Context, ours, theirs *Side, progress func(format string, arguments ...any)) ([]figure.Figure, error) {
+	a, err := NewActivations(ctx, ours, theirs, activationRounds)
+	if err != nil {
+		return nil, err
+	}
+	set := 0
+	for {
+		set++
+		if err := a.Measure(ctx); err != nil {
+			return nil, err
+		}
+		progress("activation, set %d: ours %.1f ms, built-in %.1f ms", set, a.Ours(), a.Theirs())
+		if set == activationSets || figure.Quantile(a.Ours(), 0.5) <= activationP50 && figure.Quantile(a.Ours(), 0.99) <= activationP99 {
+			break
+		}
+	}
+	quantile := func(name string, q float64, bound figure.Bound) figure.Figure {
+		value, floor := figure.Quantile(a.Ours(), q), figure.Quantile(a.Theirs(), q)
+		return figure.Figure{
+			Name: name, Value: value, Unit: "ms", Ratio: new(value / floor), Bound: bound,
+			Note: fmt.Sprintf("floor %.0f, %d samples, %.1f to %.1f, set %d", floor, len(a.Ours()), slices.Min(a.Ours()), slices.Max(a.Ours()), set),
+		}
+	}
+	return []figure.Figure{
+		quantile("activation_p50", 0.5, figure.AtMost(activationP50)),
+		quantile("activation_p99", 0.99, figure.AtMost(activationP99)),
+		quantile("activation_by_builtin", 0.5, figure.RatioAtMost(activationRatio)),
+	}, nil
+}
+
+// Activations are workloads of both sides on the same control plane and the same Redis, all at zero. The built-in trigger is
+// polled every second, ours every 30 s.
+type Activations struct {
+	contenders [2]contender // ours, theirs
+}
+
+// NewActivations makes a workload of each side for each round.
+func NewActivations(ctx context.Context, ours, theirs *Side, rounds int) (*Activations, error) {
 	const namespace = "activation"
 	if err := ours.Stage.Cluster.CreateNamespace(ctx, namespace); err != nil {
 		return nil, err
 	}
-	contenders := []*contender{{Side: ours}, {Side: theirs}}
+	a := &Activations{contenders: [2]contender{{Side: ours}, {Side: theirs}}}
 	for i, interval := range []time.Duration{polling, time.Second} {
-		c := contenders[i]
-		options := make([]workload.Options, activationRounds)
+		c := &a.contenders[i]
+		options := make([]workload.Options, rounds)
 		for j := range options {
 			name := list(c.name(), j)
 			options[j] = workload.Options{
@@ -57,52 +93,17 @@ func Activation(ctx context.Context, ours, theirs *Side, progress func(format st
 			return nil, err
 		}
 	}
-	if err := ours.Stage.Cluster.WaitSettled(ctx, activationWithin); err != nil {
-		return nil, err
-	}
-	own, builtin := contenders[0], contenders[1]
-	set := 0
-	for {
-		set++
-		if err := activate(ctx, contenders); err != nil {
-			return nil, err
-		}
-		for _, c := range contenders {
-			progress("activation, set %d, %s: %.1f ms", set, c.name(), c.samples)
-		}
-		if set == activationSets || figure.Quantile(own.samples, 0.5) <= activationP50 && figure.Quantile(own.samples, 0.99) <= activationP99 {
-			break
-		}
-	}
-	quantile := func(name string, q float64, bound figure.Bound) figure.Figure {
-		value, floor := figure.Quantile(own.samples, q), figure.Quantile(builtin.samples, q)
-		return figure.Figure{
-			Name: name, Value: value, Unit: "ms", Ratio: new(value / floor), Bound: bound,
-			Note: fmt.Sprintf("floor %.0f, %d samples, %.1f to %.1f, set %d", floor, len(own.samples), slices.Min(own.samples), slices.Max(own.samples), set),
-		}
-	}
-	return []figure.Figure{
-		quantile("activation_p50", 0.5, figure.AtMost(activationP50)),
-		quantile("activation_p99", 0.99, figure.AtMost(activationP99)),
-		quantile("activation_by_builtin", 0.5, figure.RatioAtMost(activationRatio)),
-	}, nil
+	return a, ours.Stage.Cluster.WaitSettled(ctx, activationWithin)
 }
 
-// name is that of the side's workloads.
-func (s *Side) name() string {
-	if s.Scaler == nil {
-		return "builtin"
+// Measure times one activation of each workload, in milliseconds from just before the write to the moment a watch shows
+// spec.replicas at one or more. The sides take turns, each at a random moment of the polling of the built-in trigger.
+func (a *Activations) Measure(ctx context.Context) error {
+	for i := range a.contenders {
+		a.contenders[i].samples = nil
 	}
-	return "ours"
-}
-
-// activate makes one set of rounds.
-func activate(ctx context.Context, contenders []*contender) error {
-	for _, c := range contenders {
-		c.samples = nil
-	}
-	for round := range activationRounds {
-		for _, c := range contenders {
+	for round := range a.contenders[0].workloads {
+		for _, c := range a.contenders {
 			if _, err := c.workloads[round].WaitReplicas(ctx, time.Now(), activationWithin, none); err != nil {
 				return err
 			}
@@ -111,7 +112,8 @@ func activate(ctx context.Context, contenders []*contender) error {
 		if err := pause(ctx, time.Second/2+rand.N(time.Second)); err != nil {
 			return err
 		}
-		for _, c := range contenders {
+		for i := range a.contenders {
+			c := &a.contenders[i]
 			took, err := c.first(ctx, c.workloads[round])
 			if err != nil {
 				return err
@@ -120,6 +122,18 @@ func activate(ctx context.Context, contenders []*contender) error {
 		}
 	}
 	return nil
+}
+
+// Ours and Theirs are what the last Measure timed, in milliseconds.
+func (a *Activations) Ours() []float64   { return a.contenders[0].samples }
+func (a *Activations) Theirs() []float64 { return a.contenders[1].samples }
+
+// name is that of the side's workloads.
+func (s *Side) name() string {
+	if s.Scaler == nil {
+		return "builtin"
+	}
+	return "ours"
 }
 
 // first writes one message to the empty list of a workload, waits for the first replica, empties the list and returns how
