@@ -25,7 +25,9 @@ type queueHint struct {
 // in which an empty queue does not exist either gives no Warning, and gets no hint.
 func (s *source) hint(p *plan, r *backlog.Reading, now time.Time) {
 	if !r.Missing || r.Warning == "" {
-		p.hint = nil
+		if p.hint != nil {
+			p.hint = nil
+		}
 		return
 	}
 	if p.hint == nil {

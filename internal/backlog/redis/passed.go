@@ -42,7 +42,7 @@ func (j *job) takeCounters(replies []reply) []reply {
 	if j.counters == 0 {
 		return replies
 	}
-	rest := replies[:len(replies)-j.counters]
+	rest := replies[:len(replies)-int(j.counters)]
 	c := &counts{replies: replies[len(rest):]}
 	j.counters = 0
 	sum := backlog.Exactly(0)

@@ -202,7 +202,7 @@ func (s *reader) trip(ctx context.Context, jobs []job, results []backlog.Result)
 
 // run sends each command to the server that owns its key, all servers at once.
 func (s *reader) run(ctx context.Context, r *routing, jobs []job, b *batch) {
-	if only := r.only(); only != nil && len(s.moved) == 0 && !slices.ContainsFunc(jobs, func(j job) bool { return j.redirects != nil }) {
+	if only := r.only(); only != nil && len(s.moved) == 0 && !redirected(jobs) {
 		b.only = only
 		if b.replies, b.err = only.do(ctx, b.commands, s.replies); b.err == nil {
 			s.replies = b.replies
@@ -230,6 +230,16 @@ func (s *reader) run(ctx context.Context, r *routing, jobs []job, b *batch) {
 		running.Go(func() { s.runPart(ctx, b, n, places) })
 	}
 	running.Wait()
+}
+
+// redirected reports whether a command has to be sent to another server than the owner of its key.
+func redirected(jobs []job) bool {
+	for i := range jobs {
+		if jobs[i].redirects != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // route returns the server to which a command of a job is sent.

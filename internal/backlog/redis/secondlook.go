@@ -42,26 +42,28 @@ const transactionRetry = 10 * time.Minute
 // not of the same moment.
 const maxLooks = 3
 
-// A look is what a job notes for its next look.
+// A look is what a job notes for its next look. It is small, because there is one for each
+// queue of a read.
 type look struct {
-	// calm says that a reading without work would continue one, undisturbed.
-	calm bool
-	// looks counts the looks that have ended.
-	looks int
-	// sent is how many commands this look has sent, and trips in how many trips.
-	sent, trips int
 	// later are the commands of its further steps; those of the look before until its own
 	// are known.
 	later [][]command
+	// sent is how many commands this look has sent, and trips in how many trips.
+	sent  int32
+	trips uint8
+	// looks counts the looks that have ended.
+	looks uint8
+	// calm says that a reading without work would continue one, undisturbed.
+	calm bool
 	// changed says that a change was heard of during an earlier look.
 	changed bool
 	// counters is how many counters this trip asks for.
-	counters int
+	counters int32
 }
 
 // note notes the commands of a trip, which are of use until the next one.
 func (j *job) note(sent []command) {
-	j.sent += len(sent)
+	j.sent += int32(len(sent)) //nolint:gosec // far fewer commands are sent at once
 	j.trips++
 	if j.trips > 1 && !j.undisturbed() {
 		j.later = append(j.later, slices.Clone(sent))
@@ -139,13 +141,12 @@ func (j *job) notRun(replies []reply, now time.Time) bool {
 	return true
 }
 
-// outcome makes something of the replies to a job. The further steps of a second look take
-// theirs at once, as far as they ask what those of the first look have asked.
-func (j *job) outcome(replies []reply, now, at time.Time) outcome {
-	// By the moment of the answer: what was seen is no older than that.
+// lookedAgain makes something of the replies in a second look. The further steps take theirs at
+// once, if they ask what those of the first look have asked.
+func (j *job) lookedAgain(replies []reply, now, at time.Time) outcome {
 	replies = j.takeCounters(replies)
 	o := j.step.outcome(replies[:j.own], at)
-	if j.looks == 0 || j.trips > 0 {
+	if j.trips > 0 {
 		return o
 	}
 	replies = replies[j.own:]

@@ -69,9 +69,9 @@ type session struct {
 	singly bool
 }
 
-// pipelineLength is how many commands are sent before their answers are read. More
-// would save no time: the server works on the first ones before the last are sent.
-const pipelineLength = 5000
+// pipelineLength is how many commands are sent before their answers are read. With fewer the
+// server waits while answers are parsed: it works on the first ones before the last are sent.
+const pipelineLength = 10_000
 
 var errDialled = errors.New("the connection is lost")
 
@@ -174,8 +174,8 @@ func (s *session) do(ctx context.Context, commands []command, dst []reply) ([]re
 
 // pipeline runs commands as one pipeline and appends their replies to dst.
 func (s *session) pipeline(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
-	if s.pending == nil {
-		s.pending = make([]redis.Cmd, pipelineLength)
+	if cap(s.pending) < len(commands) {
+		s.pending = make([]redis.Cmd, len(commands))
 	}
 	pending := s.pending[:len(commands)]
 	// What was answered is not held until the next time.

@@ -15,7 +15,7 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		return s.unanswered(j, err, results)
 	}
 	replies := b.replies[j.from:j.to]
-	if j.notRun(replies, now) {
+	if j.looks > 0 && j.notRun(replies, now) {
 		return false, true
 	}
 	for i := range replies {
@@ -32,7 +32,13 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		j.armed, j.epoch = true, ""
 		return false, true
 	}
-	o := j.outcome(replies, now, at)
+	// By the moment of the answer: what was seen is no older than that.
+	var o outcome
+	if j.looks == 0 {
+		o = j.step.outcome(replies, at)
+	} else {
+		o = j.lookedAgain(replies, now, at)
+	}
 	j.note(b.commands[j.from:j.to])
 	switch {
 	case o.next != nil:
@@ -74,7 +80,7 @@ func (s *reader) take(j *job, b *batch, i int, results []backlog.Result) replyMe
 			s.fail(j, r.err, results)
 			return replyFails
 		}
-		if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) && i < j.to-j.from-j.counters {
+		if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) && i < j.to-j.from-int(j.counters) {
 			j.step, j.redirects = &typeStep{key: c.key, layout: j.plan.query.Layout}, nil
 			return replyRepeats
 		}
@@ -98,7 +104,10 @@ func (s *reader) conclude(j *job, r *backlog.Reading, now, at time.Time, results
 	armed, changed := j.plan.stillArmed(j.armed)
 	j.plan.keep(r, armed, changed)
 	j.plan.tally.complete(r)
-	results[j.index] = backlog.Result{Reading: *r, Armed: armed, Changed: changed || j.changed, Pending: j.pending}
+	// In place: a result is large, and there may be ten thousand.
+	result := &results[j.index]
+	result.Reading, result.Err = *r, nil
+	result.Armed, result.Changed, result.Pending = armed, changed || j.changed, j.pending
 }
 
 // noteEpoch adds the epoch of a server that answered. A query whose keys lie on

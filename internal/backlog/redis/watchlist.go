@@ -30,8 +30,8 @@ type plan struct {
 	singly          time.Time
 	tally           tally
 
-	// latest is the last reading. The goroutine that reads owns it.
-	latest backlog.Reading
+	// latest are the counts of the last reading. The goroutine that reads owns it.
+	latest counted
 	// same says that it was like the one before. The goroutine that reads writes it.
 	same atomic.Bool
 	// woken is when a change was last heard of, guarded by the watchlist's mu.
@@ -84,14 +84,26 @@ func (p *plan) stillArmed(armed bool) (still, changed bool) {
 	return still, !still
 }
 
+// A counted is what of a reading shows whether a wake-up bore fruit.
+type counted struct {
+	ready, due                   int64
+	inFlight, enqueued, dequeued backlog.Count
+	missing                      bool
+	epoch                        string
+}
+
 // note takes in a reading, to see whether wake-ups bear fruit.
 func (p *plan) note(r *backlog.Reading) {
-	l := &p.latest
-	p.same.Store(r.Ready == l.Ready && r.Due == l.Due && r.InFlight == l.InFlight &&
-		r.Enqueued == l.Enqueued && r.Dequeued == l.Dequeued && r.Missing == l.Missing && r.Epoch == l.Epoch)
-	*l = backlog.Reading{
-		Ready: r.Ready, Due: r.Due, InFlight: r.InFlight,
-		Enqueued: r.Enqueued, Dequeued: r.Dequeued, Missing: r.Missing, Epoch: r.Epoch,
+	latest := counted{
+		ready: r.Ready, due: r.Due, inFlight: r.InFlight,
+		enqueued: r.Enqueued, dequeued: r.Dequeued, missing: r.Missing, epoch: r.Epoch,
+	}
+	same := latest == p.latest
+	if p.same.Load() != same {
+		p.same.Store(same)
+	}
+	if !same {
+		p.latest = latest
 	}
 }
 
