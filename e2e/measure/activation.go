@@ -124,8 +124,10 @@ func (a *Activations) Measure(ctx context.Context) error {
 	return nil
 }
 
-// Ours and Theirs are what the last Measure timed, in milliseconds.
-func (a *Activations) Ours() []float64   { return a.contenders[0].samples }
+// Ours returns what the last Measure timed of our workloads, in milliseconds.
+func (a *Activations) Ours() []float64 { return a.contenders[0].samples }
+
+// Theirs returns what the last Measure timed of the workloads of the built-in trigger, in milliseconds.
 func (a *Activations) Theirs() []float64 { return a.contenders[1].samples }
 
 // name is that of the side's workloads.

@@ -64,6 +64,7 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 	flags.SetOutput(stderr)
 	scaler := flags.String("scaler", "bin/scaler", "the scaler to measure")
 	only := flags.String("run", "", "measure only what this regular expression matches")
+	attacks := flags.String("attacks", "", "make only the attacks that this regular expression matches")
 	write := flags.Bool("write", false, "write the figures and the plots of docs/performance.md")
 	if err := flags.Parse(arguments); err != nil {
 		return err
@@ -71,6 +72,10 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 	wanted, err := regexp.Compile(*only)
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
+	}
+	made, err := regexp.Compile(*attacks)
+	if err != nil {
+		return fmt.Errorf("-attacks: %w", err)
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -81,7 +86,7 @@ func bench(ctx context.Context, arguments []string, stdout, stderr io.Writer) (e
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	programs := measure.Programs{Scaler: *scaler, Floor: []string{self, floorCommand}, Attack: []string{self, attackCommand}, Dir: dir}
+	programs := measure.Programs{Scaler: *scaler, Floor: []string{self, floorCommand}, Attack: []string{self, attackCommand}, Attacks: made, Dir: dir}
 	short := false
 	results := make(map[string]measure.Result)
 	for _, scenario := range measure.All() {

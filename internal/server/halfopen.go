@@ -23,12 +23,15 @@ const (
 	requestTimeout = 10 * time.Second
 	// maxHalfOpen is how many one connection may have, and maxHalfOpenInAll all of them
 	// together. Each takes some 12 KiB.
-	maxHalfOpen      = 4000
-	maxHalfOpenInAll = 6000
+	maxHalfOpen      = 1000
+	maxHalfOpenInAll = 4000
 	// maxHalfOpenBytes is how much of them one connection may have sent, and
 	// maxHalfOpenBytesInAll all of them together.
 	maxHalfOpenBytes      = 16 << 20
 	maxHalfOpenBytesInAll = 32 << 20
+	// floodPause is how long a client waits whose connection was closed at a limit, before its next one is served. Without that
+	// it could open and lose requests all the time, each of which costs more than it takes to send.
+	floodPause = time.Second
 	// spare is the part of its own limits that a connection has although all of them
 	// together are at theirs, so that a flood on one does not end the others.
 	spare = 16
@@ -50,6 +53,7 @@ type halfOpen struct {
 	// refusals counts the connections that were closed.
 	refusals        prometheus.Counter
 	requests, bytes atomic.Int64
+	flooders        flooders
 }
 
 // newHalfOpen returns the limits for connections that creds shake hands with; nil is plain
@@ -63,11 +67,15 @@ func newHalfOpen(creds credentials.TransportCredentials, refusals prometheus.Cou
 
 // ServerHandshake makes the connection one whose requests are counted.
 func (h *halfOpen) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	client := host(raw.RemoteAddr())
+	if pause := h.flooders.pause(client, time.Now()); pause > 0 {
+		<-time.After(pause)
+	}
 	conn, auth, err := h.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &halfOpenConn{Conn: conn, limits: h, open: map[uint32]int64{}}
+	c := &halfOpenConn{Conn: conn, limits: h, client: client, open: map[uint32]int64{}}
 	c.in.skip = len(clientPreface)
 	return c, auth, nil
 }
@@ -120,6 +128,8 @@ type halfOpenConn struct {
 	net.Conn
 
 	limits *halfOpen
+	// client is the address at the other end, without its port.
+	client string
 	// in is of the goroutine that reads, out of the one that writes.
 	in, out frames
 
@@ -156,6 +166,7 @@ func (c *halfOpenConn) Read(data []byte) (int, error) {
 		c.err = c.excess()
 		if c.err != nil {
 			c.limits.refusals.Inc()
+			c.limits.flooders.add(c.client, time.Now())
 		}
 	}
 	if c.err != nil {

@@ -55,6 +55,8 @@ func newRefusedTrigger(catalog *trigger.Catalog, ref *pb.ScaledObjectRef, by met
 const (
 	maxRefused             = 2000
 	maxRefusedPerNamespace = 200
+	// refusedSweep is how often those are looked for that KEDA does not ask about any more: with many of them that takes long.
+	refusedSweep = time.Second
 )
 
 // withheld stands for a value that may be a secret.
@@ -91,67 +93,92 @@ type refused struct {
 	// seed is that of refusedTrigger.check.
 	seed maphash.Seed
 
-	// mu guards triggers, whose keys are the hashes of what KEDA sends.
+	// mu guards what follows. The keys of triggers are the hashes of what KEDA sends, and of is how many each namespace has.
 	mu       sync.Mutex
 	triggers map[uint64]refusedTrigger
+	of       map[string]int
+	swept    time.Time
 }
 
 func newRefused(ttl time.Duration) *refused {
-	return &refused{ttl: ttl, seed: maphash.MakeSeed(), triggers: map[uint64]refusedTrigger{}}
+	return &refused{ttl: ttl, seed: maphash.MakeSeed(), triggers: map[uint64]refusedTrigger{}, of: map[string]int{}}
 }
 
 // again returns why a trigger was refused, if this very reference was refused before by
 // the same catalog; else nil.
 func (r *refused) again(key uint64, ref *pb.ScaledObjectRef, catalog *trigger.Catalog, by method, now time.Time) error {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	t, known := r.triggers[key]
+	r.mu.Unlock()
+	// A reference may be large: it is hashed without the lock.
 	if !known || t.catalog != catalog || t.check != hash(r.seed, ref) {
 		return nil
 	}
-	t.asked, t.by = now, by
-	r.triggers[key] = t
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if latest, still := r.triggers[key]; still && latest.check == t.check {
+		latest.asked, latest.by = now, by
+		r.triggers[key] = latest
+	}
 	return t.cause
 }
 
-// add remembers a refused trigger. When there are too many, of its namespace or in all,
-// it forgets those that KEDA does not ask about any more, else the newest.
-func (r *refused) add(key uint64, ref *pb.ScaledObjectRef, t refusedTrigger) {
+// add remembers a refused trigger, which build describes, if there is room: when there are too many, of its namespace or in
+// all, it forgets those that KEDA does not ask about any more, else the newest.
+func (r *refused) add(key uint64, ref *pb.ScaledObjectRef, now time.Time, build func() refusedTrigger) {
+	if !r.room(key, cut(ref.GetNamespace(), maxShownName), now) {
+		return
+	}
+	t := build()
 	t.check = hash(r.seed, ref)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, known := r.triggers[key]
-	switch {
-	case known && before.err.Error() == t.err.Error():
+	if known && before.err.Error() == t.err.Error() {
 		t.since = before.since
-	case !known && r.full(t.namespace):
-		maps.DeleteFunc(r.triggers, func(_ uint64, old refusedTrigger) bool { return t.asked.Sub(old.asked) > r.ttl })
-		if r.full(t.namespace) {
-			return
-		}
 	}
+	r.forget(key)
 	r.triggers[key] = t
+	r.of[t.namespace]++
 }
 
-// full reports whether there is no room for another one of a namespace. mu is held.
-func (r *refused) full(namespace string) bool {
-	if len(r.triggers) >= maxRefused {
+// room reports whether one more trigger of a namespace may be remembered.
+func (r *refused) room(key uint64, namespace string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.triggers[key]; known {
 		return true
 	}
-	n := 0
-	for _, t := range r.triggers {
-		if t.namespace == namespace {
-			n++
+	full := func() bool { return len(r.triggers) >= maxRefused || r.of[namespace] >= maxRefusedPerNamespace }
+	if full() && now.Sub(r.swept) > refusedSweep {
+		r.swept = now
+		for old, t := range r.triggers {
+			if now.Sub(t.asked) > r.ttl {
+				r.forget(old)
+			}
 		}
 	}
-	return n >= maxRefusedPerNamespace
+	return !full()
+}
+
+// forget removes a trigger. mu is held.
+func (r *refused) forget(key uint64) {
+	t, known := r.triggers[key]
+	if !known {
+		return
+	}
+	delete(r.triggers, key)
+	r.of[t.namespace]--
+	if r.of[t.namespace] == 0 {
+		delete(r.of, t.namespace)
+	}
 }
 
 // remove forgets a trigger that is accepted now.
 func (r *refused) remove(key uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.triggers, key)
+	r.forget(key)
 }
 
 // wanted returns the refused triggers that KEDA still asks about, by their hash.

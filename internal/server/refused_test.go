@@ -20,7 +20,7 @@ func TestRefusalIsRemembered(t *testing.T) {
 	cause := trigger.MetadataError{{Text: "wrong"}}
 	now := time.Now()
 	r := newRefused(time.Minute)
-	r.add(1, ref("a"), newRefusedTrigger(catalog, ref("a"), methodIsActive, cause, now))
+	r.add(1, ref("a"), now, func() refusedTrigger { return newRefusedTrigger(catalog, ref("a"), methodIsActive, cause, now) })
 	for _, tc := range []struct {
 		name    string
 		key     uint64
@@ -39,5 +39,40 @@ func TestRefusalIsRemembered(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// TestRefusalsOfANamespaceAreBounded: one namespace leaves room for another, and those that nobody asks about make room.
+func TestRefusalsOfANamespaceAreBounded(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	r := newRefused(time.Minute)
+	add := func(key uint64, namespace string) bool {
+		built := false
+		ref := &pb.ScaledObjectRef{Namespace: namespace, Name: "worker"}
+		r.add(key, ref, now, func() refusedTrigger {
+			built = true
+			return newRefusedTrigger(trigger.NewCatalog(nil, nil), ref, methodIsActive, trigger.MetadataError{{Text: "wrong"}}, now)
+		})
+		return built
+	}
+	for key := range uint64(maxRefusedPerNamespace) {
+		if !add(key, "many") {
+			t.Fatalf("trigger %d of a namespace is not remembered", key)
+		}
+	}
+	if add(maxRefusedPerNamespace, "many") {
+		t.Errorf("more than %d of a namespace are remembered", maxRefusedPerNamespace)
+	}
+	if !add(maxRefusedPerNamespace+1, "few") || !add(0, "many") {
+		t.Error("another namespace, or a trigger that is known, finds no room")
+	}
+	r.remove(1)
+	if !add(maxRefusedPerNamespace, "many") {
+		t.Error("a trigger that was removed left no room")
+	}
+	now = now.Add(2 * time.Minute)
+	if !add(maxRefusedPerNamespace+2, "many") || len(r.triggers) != 1 || len(r.of) != 1 {
+		t.Errorf("those that nobody asks about stayed: %d triggers, %v", len(r.triggers), r.of)
 	}
 }

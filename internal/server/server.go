@@ -165,7 +165,7 @@ func (s *Server) resolve(ref *pb.ScaledObjectRef, by method) (*liveTrigger, erro
 	ref = s.triggers.adopt(ref)
 	parsed, err := parse(current.catalog, ref)
 	if err != nil {
-		s.refused.add(key, ref, newRefusedTrigger(current.catalog, ref, by, err, now))
+		s.refused.add(key, ref, now, func() refusedTrigger { return newRefusedTrigger(current.catalog, ref, by, err, now) })
 		return nil, err
 	}
 	parsed.Policy.MaxStaleness = cmp.Or(parsed.Policy.MaxStaleness, s.options.MaxStaleness)

@@ -57,6 +57,8 @@ type step interface {
 type grower interface {
 	// grew tells, once, that there are other keys than before.
 	grew() bool
+	// watched appends the commands of a read, for the sake of their keys.
+	watched(dst []command, now time.Time) []command
 }
 
 // An outcome of a step is a reading, an error, or a further step.

@@ -8,14 +8,15 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A round is a step of several queues at once: each of them takes its own.
+// A round is a step of several queues at once: each of them takes its own. Its turns are used again by the next read.
 type round struct {
 	several *several
 	turns   []turn
+	// parts are the readings of the turns, in the same order.
+	parts []backlog.Part
 	// known are the names that the framework knows, as far as they were looked for.
 	known []string
-	// more says that more queues match than are read. It is of this read: to learn the
-	// keys of a query its commands are made once more, which begins a new round.
+	// more says that more queues match than are read.
 	more bool
 	// places are those of the commands that several queues may send, by their text.
 	places map[string]int
@@ -24,32 +25,53 @@ type round struct {
 // A turn is the step of one queue in a round.
 type turn struct {
 	*oneOf
-	step    step
-	reading backlog.Reading
-	done    bool
+	step step
+	done bool
 	// finds says that it is no queue that is read, but names of queues that are found.
 	finds bool
-	// replies are the places of the replies to its commands.
-	replies []int
+	// from and to delimit the replies to its commands; places are those of the replies where
+	// queues share commands.
+	from, to int
+	places   []int
 }
+
+// newRound returns the round that reads the queues of s.
+func newRound(s *several) *round {
+	r := &round{several: s}
+	if s.round != nil {
+		r.turns = s.round.turns[:0]
+	}
+	if s.work != nil {
+		r.add(&oneOf{queue: s.query.Queue}, s.work())
+		r.turns[0].finds = true
+	}
+	for _, one := range s.order {
+		r.add(one, one.first)
+	}
+	return r
+}
+
+// add gives a queue its turn.
+func (r *round) add(one *oneOf, first step) { r.turns = append(r.turns, turn{oneOf: one, step: first}) }
 
 func (r *round) commands(dst []command, now time.Time) []command {
 	base := len(dst)
-	r.places = make(map[string]int)
+	shared := r.several.layout.shared
+	if shared {
+		r.places = make(map[string]int)
+	}
 	for i := range r.turns {
 		t := &r.turns[i]
 		if t.done {
 			continue
 		}
 		begin := len(dst)
-		t.replies = t.replies[:0]
 		dst = t.step.commands(dst, now)
-		if r.several.layout.shared {
+		if shared {
+			t.places = t.places[:0]
 			dst = r.share(dst, begin, base, t)
-			continue
-		}
-		for place := begin; place < len(dst); place++ {
-			t.replies = append(t.replies, place-base)
+		} else {
+			t.from, t.to = begin-base, len(dst)-base
 		}
 	}
 	return dst
@@ -67,22 +89,31 @@ func (r *round) share(dst []command, begin, base int, t *turn) []command {
 			r.places[text] = place
 			kept = append(kept, c)
 		}
-		t.replies = append(t.replies, place)
+		t.places = append(t.places, place)
 	}
 	return kept
 }
 
 func (r *round) outcome(replies []reply, now time.Time) outcome {
+	if missing := len(r.turns) - len(r.parts); missing > 0 {
+		r.parts = append(r.parts, make([]backlog.Part, missing)...)
+	}
 	waiting := false
-	var own []reply
+	var shared []reply
 	for i := range r.turns {
 		t := &r.turns[i]
 		if t.done {
 			continue
 		}
-		own = own[:0]
-		for _, place := range t.replies {
-			own = append(own, replies[place])
+		own := replies
+		if r.several.layout.shared {
+			shared = shared[:0]
+			for _, place := range t.places {
+				shared = append(shared, replies[place])
+			}
+			own = shared
+		} else {
+			own = own[t.from:t.to]
 		}
 		o := t.step.outcome(own, now)
 		switch {
@@ -91,7 +122,7 @@ func (r *round) outcome(replies []reply, now time.Time) outcome {
 		case o.next != nil:
 			t.step, waiting = o.next, true
 		default:
-			t.reading, t.done = o.reading, true
+			r.parts[i].Queue, r.parts[i].Reading, t.done = t.queue, o.reading, true
 		}
 	}
 	more := r.include(now)
@@ -109,11 +140,9 @@ func (r *round) outcome(replies []reply, now time.Time) outcome {
 func (r *round) include(now time.Time) bool {
 	s := r.several
 	before := len(s.order)
-	for _, t := range r.turns {
-		if t.finds && t.done {
-			for _, part := range t.reading.Parts {
-				r.known = append(r.known, part.Queue)
-			}
+	if len(r.turns) > 0 && r.turns[0].finds && r.turns[0].done {
+		for _, part := range r.parts[0].Reading.Parts {
+			r.known = append(r.known, part.Queue)
 		}
 	}
 	for _, name := range r.known {
@@ -122,30 +151,30 @@ func (r *round) include(now time.Time) bool {
 		}
 	}
 	for _, one := range s.order[before:] {
-		r.turns = append(r.turns, turn{oneOf: one, step: one.first})
+		r.add(one, one.first)
 	}
 	return len(s.order) > before
 }
 
 // reading puts the readings of all queues together.
 func (r *round) reading(now time.Time) backlog.Reading {
-	parts := make([]backlog.Part, 0, len(r.turns))
+	parts := r.parts
 	// look is when there may be further queues to be found.
 	var look time.Time
 	for i := range r.turns {
-		t := &r.turns[i]
+		t, reading := &r.turns[i], &r.parts[i].Reading
 		if t.finds {
-			look = earlier(look, t.reading.NextDue)
+			look = earlier(look, reading.NextDue)
+			parts = parts[1:]
 			continue
 		}
-		if t.reading.Backlog() > 0 || !t.reading.NextDue.IsZero() {
+		if reading.Backlog() > 0 || !reading.NextDue.IsZero() {
 			t.seen = now
 		}
-		if !t.named && t.reading.Missing {
+		if !t.named && reading.Missing {
 			// It was found, so it exists; its keys may go while there is nothing in it.
-			t.reading.Missing, t.reading.Warning, t.reading.Hint = false, "", ""
+			reading.Missing, reading.Warning, reading.Hint = false, "", ""
 		}
-		parts = append(parts, backlog.Part{Queue: t.queue, Reading: t.reading})
 	}
 	whole := backlog.Together(parts)
 	whole.NextDue = earlier(whole.NextDue, look)

@@ -41,8 +41,12 @@ type several struct {
 	// queues are those that are read, by their names.
 	queues map[string]*oneOf
 	// order are the same: those that a person named, as they were written, then those
-	// that were found, by name.
-	order []*oneOf
+	// that were found, by name; unsorted says that some were appended since.
+	order    []*oneOf
+	unsorted bool
+	// revisions are those of what the finder had found when it was last taken over, in the
+	// order of the searches.
+	revisions []uint64
 	// grown says that there are others than at the last read.
 	grown bool
 	// problem is why not all queues that match may be known; nil if they are.
@@ -58,9 +62,10 @@ type oneOf struct {
 	queue string
 	// first is the first step of reading it.
 	first step
-	// named says that a person named it; else it was found or had work last at seen.
-	named bool
-	seen  time.Time
+	// named says that a person named it, and found that the finder has it; else it was found
+	// or had work last at seen.
+	named, found bool
+	seen         time.Time
 }
 
 func newSeveral(l layout, q backlog.Query, queues backlog.Queues, f *finder, all *ledger) *several {
@@ -96,7 +101,7 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 		one = &oneOf{queue: queue, first: s.layout.prepare(q, keySearch{finder: s.finder, query: s.query})}
 		s.queues[queue] = one
 		s.order = append(s.order, one)
-		s.grown = true
+		s.grown, s.unsorted = true, true
 	}
 	one.seen = now
 	return one
@@ -110,7 +115,7 @@ func (s *several) drop() {
 	}
 	delete(s.ledger.members, s)
 	clear(s.queues)
-	s.order, s.grown = nil, true
+	s.order, s.revisions, s.grown = nil, nil, true
 }
 
 // exceed notes that there are too many queues.
@@ -172,6 +177,9 @@ func (s *several) look(now time.Time) {
 		return
 	}
 	s.order = slices.DeleteFunc(s.order, func(one *oneOf) bool {
+		if one.found {
+			one.seen = now
+		}
 		gone := !one.named && now.Sub(one.seen) > severalLife
 		if gone {
 			delete(s.queues, one.queue)
@@ -184,28 +192,54 @@ func (s *several) look(now time.Time) {
 		// No reading of a queue would show that the server does not answer.
 		s.problem = cmp.Or(s.problem, failed)
 	}
-	slices.SortStableFunc(s.order, compareMembers)
+	if s.unsorted {
+		slices.SortStableFunc(s.order, compareMembers)
+		s.unsorted = false
+	}
 }
 
 // find adds the queues that the finder has found. The error is why its last attempt failed.
 func (s *several) find(now time.Time) (failed error) {
+	var results []findings
+	var revisions []uint64
 	for _, t := range s.traces {
 		for _, pattern := range s.patterns {
 			found := s.finder.ask(t.search(pattern), s.query, now)
 			s.more = s.more || found.more
 			s.problem = cmp.Or(s.problem, found.problem(now))
 			failed = cmp.Or(failed, found.err)
-			for _, key := range found.keys {
-				if s.over != nil {
-					return failed
-				}
-				if queue, is := t.queue(key); is && backlog.Match(pattern, queue) {
-					s.add(queue, now)
-				}
+			results, revisions = append(results, found), append(revisions, found.revision)
+		}
+	}
+	if s.revisions != nil && slices.Equal(revisions, s.revisions) {
+		return failed
+	}
+	for _, one := range s.order {
+		one.found = false
+	}
+	for i, t := range s.traces {
+		for j, pattern := range s.patterns {
+			s.takeOver(t, pattern, results[i*len(s.patterns)+j].keys, now)
+		}
+	}
+	if s.over == nil {
+		s.revisions = revisions
+	}
+	return failed
+}
+
+// takeOver adds the queues that keys show and a pattern matches.
+func (s *several) takeOver(t trace, pattern string, keys []string, now time.Time) {
+	for _, key := range keys {
+		if s.over != nil {
+			return
+		}
+		if queue, is := t.queue(key); is && backlog.Match(pattern, queue) {
+			if one := s.add(queue, now); one != nil {
+				one.found = true
 			}
 		}
 	}
-	return failed
 }
 
 // compareMembers puts those first that a person named, as they were written, and then the
@@ -231,19 +265,38 @@ func (s *several) commands(dst []command, now time.Time) []command {
 	if s.exceeded() != nil {
 		return dst
 	}
-	if s.registry != nil {
-		for _, set := range s.registry.sets {
-			dst = append(dst, command{key: set, class: 's', args: []any{"SRANDMEMBER", set, severalMost}})
-		}
+	dst = s.registryCommands(dst)
+	s.round = newRound(s)
+	return s.round.commands(dst, now)
+}
+
+// registryCommands appends what asks for the names that the framework knows.
+func (s *several) registryCommands(dst []command) []command {
+	if s.registry == nil {
+		return dst
 	}
-	s.round = &round{several: s}
+	for _, set := range s.registry.sets {
+		dst = append(dst, command{key: set, class: 's', args: []any{"SRANDMEMBER", set, severalMost}})
+	}
+	return dst
+}
+
+// watched implements grower. A read may be under way: its commands do not change.
+func (s *several) watched(dst []command, now time.Time) []command {
+	if len(s.order) == 0 {
+		s.look(now)
+	}
+	if s.over != nil {
+		return dst
+	}
+	dst = s.registryCommands(dst)
 	if s.work != nil {
-		s.round.turns = append(s.round.turns, turn{oneOf: &oneOf{queue: s.query.Queue}, step: s.work(), finds: true})
+		dst = s.work().commands(dst, now)
 	}
 	for _, one := range s.order {
-		s.round.turns = append(s.round.turns, turn{oneOf: one, step: one.first})
+		dst = one.first.commands(dst, now)
 	}
-	return s.round.commands(dst, now)
+	return dst
 }
 
 func (s *several) outcome(replies []reply, now time.Time) outcome {

@@ -206,7 +206,11 @@ func (w *watchlist) cover(p *plan, now time.Time) (unused []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	seen := make(map[string]bool)
-	for _, c := range p.first.commands(nil, now) {
+	commands := p.first.commands
+	if g, grows := p.first.(grower); grows {
+		commands = g.watched
+	}
+	for _, c := range commands(nil, now) {
 		if c.class == 0 || seen[c.key] {
 			continue
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -16,11 +15,10 @@ import (
 const (
 	// quietTriggers are those of the namespace that is measured.
 	quietTriggers = 50
-	// neighbourRounds is how often a figure that is short is measured again, at most: a
-	// 99th percentile of some seconds is of a few samples.
+	// neighbourRounds is how often each attack is made, each time with a scaler of its own. The samples of all rounds count.
 	neighbourRounds = 3
 	// neighbourTime is how long the quiet namespace is looked at, alone and then attacked.
-	neighbourTime = 8 * time.Second
+	neighbourTime = 6 * time.Second
 	// rampUp bounds the wait for an attack to reach its limit.
 	rampUp = 20 * time.Second
 	// chartMemory is the memory limit of the Helm chart, in bytes.
@@ -33,55 +31,47 @@ const (
 // another namespace is at one of its limits, each with a scaler of its own.
 func Neighbours(ctx context.Context, programs Programs) (result Result, err error) {
 	for _, a := range attack.All() {
-		var best visit
-		for n := range neighbourRounds {
+		if programs.Attacks != nil && !programs.Attacks.MatchString(a.Name) {
+			continue
+		}
+		var all visit
+		for range neighbourRounds {
 			v, err := attacked(ctx, programs, a.Name)
 			if err != nil {
 				return result, fmt.Errorf("attack by %s: %w", a.Name, err)
 			}
-			if n == 0 || v.worst() < best.worst() {
-				v.peak = max(v.peak, best.peak)
-				best = v
-			}
-			best.peak, best.round = max(best.peak, v.peak), n+1
-			if best.worst() <= neighbourLimit {
-				break
-			}
+			all.add(v)
 		}
-		result.Figures = append(result.Figures, best.figures(a)...)
+		result.Figures = append(result.Figures, all.figures(a)...)
 	}
 	return result, nil
 }
 
-// A visit is one round: what the quiet namespace saw, and what the neighbour took.
+// A visit is what the quiet namespace saw, alone and attacked, and what the neighbour took.
 type visit struct {
-	calls, wakes [2]float64 // 99th percentiles in ms: attacked, and alone
-	samples      [2]int     // of calls and wake-ups, attacked
-	peak         float64    // bytes
-	load         string
-	round        int
+	alone, with outlook
+	peak        float64 // bytes
+	load        string
 }
 
-// worst is the larger ratio; infinite if nothing could be measured.
-func (v visit) worst() float64 {
-	ratio := max(v.calls[0]/v.calls[1], v.wakes[0]/v.wakes[1])
-	if math.IsNaN(ratio) {
-		return math.Inf(1)
-	}
-	return ratio
+// add takes in another round.
+func (v *visit) add(other visit) {
+	v.alone.add(other.alone)
+	v.with.add(other.with)
+	v.peak, v.load = max(v.peak, other.peak), other.load
 }
 
-func (v visit) figures(a attack.Attack) []figure.Figure {
-	one := func(name string, times [2]float64, samples int) figure.Figure {
-		ratio := times[0] / times[1]
+func (v *visit) figures(a attack.Attack) []figure.Figure {
+	one := func(name string, with, alone []float64) figure.Figure {
+		value, floor := figure.Quantile(with, 0.99), figure.Quantile(alone, 0.99)
 		return figure.Figure{
-			Name: "neighbours_" + name + "_" + a.Name, Value: times[0], Unit: "ms", Ratio: &ratio, Bound: figure.RatioAtMost(neighbourLimit),
-			Note: fmt.Sprintf("alone %.3g ms, %d samples, round %d", times[1], samples, v.round),
+			Name: "neighbours_" + name + "_" + a.Name, Value: value, Unit: "ms", Ratio: new(value / floor), Bound: figure.RatioAtMost(neighbourLimit),
+			Note: fmt.Sprintf("alone %.3g ms, %d samples, median %.3g and %.3g ms", floor, len(with), figure.Median(with), figure.Median(alone)),
 		}
 	}
 	return []figure.Figure{
-		one("calls", v.calls, v.samples[0]),
-		one("wake", v.wakes, v.samples[1]),
+		one("calls", v.with.calls, v.alone.calls),
+		one("wake", v.with.wakes, v.alone.wakes),
 		{
 			Name: "neighbours_memory_" + a.Name, Value: v.peak / (1 << 20), Unit: "MiB", Bound: figure.AtMost(chartMemory >> 20),
 			Note: fmt.Sprintf("peak; %s: %s", a.Load, v.load),
@@ -109,8 +99,7 @@ func attacked(ctx context.Context, programs Programs, name string) (v visit, err
 	}
 	defer q.wait()
 	defer cancel()
-	alone, err := q.look(ctx, neighbourTime)
-	if err != nil {
+	if v.alone, err = q.look(ctx, neighbourTime); err != nil {
 		return v, err
 	}
 	// The addresses of what is attacked follow the name of the attack.
@@ -124,14 +113,10 @@ func attacked(ctx context.Context, programs Programs, name string) (v visit, err
 	case <-time.After(rampUp):
 	case <-ctx.Done():
 	}
-	with, err := q.look(ctx, neighbourTime)
-	if err != nil {
+	if v.with, err = q.look(ctx, neighbourTime); err != nil {
 		_, stopped := neighbour.Stop()
 		return v, errors.Join(err, stopped)
 	}
-	v.calls = [2]float64{figure.Quantile(with.calls, 0.99), figure.Quantile(alone.calls, 0.99)}
-	v.wakes = [2]float64{figure.Quantile(with.wakes, 0.99), figure.Quantile(alone.wakes, 0.99)}
-	v.samples = [2]int{len(with.calls), len(with.wakes)}
 	if v.load, err = neighbour.Stop(); err != nil {
 		return v, err
 	}

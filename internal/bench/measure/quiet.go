@@ -29,6 +29,12 @@ type quiet struct {
 // An outlook is what the namespace saw in some time, in milliseconds.
 type outlook struct{ calls, wakes []float64 }
 
+// add takes in another one.
+func (o *outlook) add(other outlook) {
+	o.calls = append(o.calls, other.calls...)
+	o.wakes = append(o.wakes, other.wakes...)
+}
+
 // newQuiet opens the streams of the namespace, until ctx ends.
 func newQuiet(ctx context.Context, scaler *side, r *redis) (*quiet, error) {
 	q := &quiet{scaler: scaler, redis: r, all: newObjects(quietTriggers), idle: make(chan int, quietTriggers)}

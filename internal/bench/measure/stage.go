@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,6 +28,8 @@ type Programs struct {
 	// Attack is the path and the arguments of a tenant that takes all it can get. The name
 	// of an attack and the addresses of the scaler and of Redis follow.
 	Attack []string
+	// Attacks are those that are made, by name; nil for all.
+	Attacks *regexp.Regexp
 	// Dir is a folder for files that are of no use afterwards.
 	Dir string
 }
