@@ -130,7 +130,8 @@ func (s *stage) gather(ctx context.Context, n int) (*crowd, error) {
 	if err != nil {
 		return nil, err
 	}
-	scaler, err := s.ours(ctx, r)
+	// KEDA holds both streams of all triggers on one connection.
+	scaler, err := s.ours(ctx, r, fmt.Sprintf("--max-streams-per-connection=%d", 2*n+1000))
 	if err != nil {
 		return nil, err
 	}

@@ -62,11 +62,13 @@ func (v *visit) add(other visit) {
 }
 
 func (v *visit) figures(a attack.Attack) []figure.Figure {
-	one := func(name string, with, alone []float64) figure.Figure {
-		value, floor := figure.Quantile(with, 0.99), figure.Quantile(alone, 0.99)
+	one := func(name string, with, alone [][]float64) figure.Figure {
+		value, floor := tail(with), tail(alone)
+		all, before := slices.Concat(with...), slices.Concat(alone...)
 		return figure.Figure{
 			Name: "neighbours_" + name + "_" + a.Name, Value: value, Unit: "ms", Ratio: new(value / floor), Bound: figure.RatioAtMost(neighbourLimit),
-			Note: fmt.Sprintf("alone %.3g ms, %d samples, median %.3g and %.3g ms", floor, len(with), figure.Median(with), figure.Median(alone)),
+			Note: fmt.Sprintf("alone %.3g ms, %d samples, of all of them p50 %.3g and %.3g ms, p99 %.3g and %.3g ms",
+				floor, len(all), figure.Median(all), figure.Median(before), figure.Quantile(all, 0.99), figure.Quantile(before, 0.99)),
 		}
 	}
 	return []figure.Figure{

@@ -3,8 +3,11 @@ package measure
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 const (
@@ -26,13 +29,31 @@ type quiet struct {
 	listening sync.WaitGroup
 }
 
-// An outlook is what the namespace saw in some time, in milliseconds.
-type outlook struct{ calls, wakes []float64 }
+// An outlook is what the namespace saw in some seconds: how long calls and wake-ups took, in milliseconds, by the second in
+// which they began.
+type outlook struct{ calls, wakes [][]float64 }
 
-// add takes in another one.
+// newOutlook returns one of so many seconds.
+func newOutlook(seconds int) outlook {
+	return outlook{calls: make([][]float64, seconds), wakes: make([][]float64, seconds)}
+}
+
+// add takes in the seconds of another one.
 func (o *outlook) add(other outlook) {
 	o.calls = append(o.calls, other.calls...)
 	o.wakes = append(o.wakes, other.wakes...)
+}
+
+// tail is the 99th percentile of a second, at the median of the seconds. A stall of the machine spoils some seconds; what
+// a neighbour does, it does in most.
+func tail(seconds [][]float64) float64 {
+	var tails []float64
+	for _, samples := range seconds {
+		if len(samples) > 0 {
+			tails = append(tails, figure.Quantile(samples, 0.99))
+		}
+	}
+	return figure.Median(tails)
 }
 
 // newQuiet opens the streams of the namespace, until ctx ends.
@@ -71,16 +92,19 @@ func newQuiet(ctx context.Context, scaler *side, r *redis) (*quiet, error) {
 func (q *quiet) wait() { q.listening.Wait() }
 
 // look calls and wakes at fixed times, whether or not the ones before have ended, for d.
-func (q *quiet) look(ctx context.Context, d time.Duration) (o outlook, err error) {
+func (q *quiet) look(ctx context.Context, d time.Duration) (outlook, error) {
+	o := newOutlook(int(d/time.Second) + 1)
+	began := time.Now()
 	// mu guards o.
 	var mu sync.Mutex
 	var running sync.WaitGroup
-	add := func(to *[]float64, do func() time.Duration) {
+	add := func(to [][]float64, do func() time.Duration) {
+		second := min(int(time.Since(began)/time.Second), len(to)-1)
 		running.Go(func() {
 			took := milliseconds(do())
 			mu.Lock()
 			defer mu.Unlock()
-			*to = append(*to, took)
+			to[second] = append(to[second], took)
 		})
 	}
 	calling, waking := time.NewTicker(quietCalls), time.NewTicker(quietWakes)
@@ -92,19 +116,20 @@ func (q *quiet) look(ctx context.Context, d time.Duration) (o outlook, err error
 		case <-calling.C:
 			c, ref := calls()[n%2], q.all.refs[n/2%quietTriggers]
 			n++
-			add(&o.calls, func() time.Duration {
+			add(o.calls, func() time.Duration {
 				return q.timed(ctx, func(ctx context.Context) error { return c.do(ctx, q.scaler, ref) })
 			})
 		case <-waking.C:
 			select {
 			case i := <-q.idle:
-				add(&o.wakes, func() time.Duration { return q.wake(ctx, i) })
+				add(o.wakes, func() time.Duration { return q.wake(ctx, i) })
 			default: // all are being woken
 			}
 		case <-end:
 			running.Wait()
-			if len(o.calls) == 0 || len(o.wakes) == 0 {
-				return o, fmt.Errorf("look at the quiet namespace: %d calls, %d wake-ups", len(o.calls), len(o.wakes))
+			calls, wakes := slices.Concat(o.calls...), slices.Concat(o.wakes...)
+			if len(calls) == 0 || len(wakes) == 0 {
+				return o, fmt.Errorf("look at the quiet namespace: %d calls, %d wake-ups", len(calls), len(wakes))
 			}
 			return o, ctx.Err()
 		case <-ctx.Done():
