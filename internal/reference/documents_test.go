@@ -119,7 +119,7 @@ func TestNames(t *testing.T) {
 // parts, and to be listed in the index under their titles.
 func TestDecisionRecords(t *testing.T) {
 	t.Parallel()
-	names, err := filepath.Glob(filepath.Join(root, "docs/adr/[0-9]*.md"))
+	names, err := filepath.Glob(filepath.Join(root, "docs", "adr", "[0-9]*.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
