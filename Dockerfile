@@ -5,7 +5,7 @@
 # builds them twice and compares). For an image with the same digest as well, give BuildKit
 # SOURCE_DATE_EPOCH and `--output type=image,rewrite-timestamp=true`.
 #
-# The base of the build is pinned by its tag. Whoever needs a digest gives it:
+# The base of the build is pinned by its tag. To pin it by its digest:
 #   --build-arg GO_IMAGE=golang:1.26.8-bookworm@sha256:...
 ARG GO_IMAGE=golang:1.26.8-bookworm
 
@@ -39,7 +39,7 @@ COPY --from=build /src/licenses/ /licenses/
 COPY --from=build /usr/share/doc/ca-certificates/copyright /licenses/ca-certificates.txt
 COPY --from=build /out/grpc-health-probe /grpc-health-probe
 COPY --from=build /out/scaler /scaler
-# Nobody: the number that distroless images call nonroot. The scaler writes no file anywhere.
+# The number that distroless images call nonroot. The scaler writes no file anywhere.
 USER 65532:65532
 # gRPC for KEDA; HTTP for metrics.
 EXPOSE 9090 8080

@@ -124,3 +124,23 @@ frameworks-table: servers frameworks # Write the table of docs/frameworks.md ane
 .PHONY: clean
 clean: ## Remove what was built here
 	rm -rf bin .tools e2e/.bin e2e/.out
+
+# What "make lint" checks besides code: a rule adds to the prerequisites of another one.
+lint: prose workflows
+
+.PHONY: prose
+prose: # Check the words and the width of documents; tools/prose/rules.txt has the rules and the folders
+	@echo 'prose'; $(GO) run ./tools/prose
+
+.PHONY: workflows
+workflows: # Check the workflows of .github
+	@echo 'actionlint'; $(GO) tool -modfile=$(CURDIR)/tools/actionlint/go.mod actionlint
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in the code that is called
+	@hack/vulncheck $(MODULES)
+
+.PHONY: release-check
+release-check: workflows ## Check what builds a release, and build its programs for all systems
+	$(GO) tool -modfile=$(CURDIR)/tools/goreleaser/go.mod goreleaser check
+	$(GO) tool -modfile=$(CURDIR)/tools/goreleaser/go.mod goreleaser build --snapshot --clean

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the job frameworks that the tests of their layouts drive, at pinned versions,
-# into .tools/frameworks/NAME. What is pinned lies beside the script that drives the
+# into .tools/frameworks/NAME. The pins lie next to the script that drives the
 # framework, in internal/backlog/redis/testdata/frameworks/NAME. It is quick when all is
 # there. In CI (CI=true) it fails if a framework cannot be had; elsewhere it says so and
 # goes on, and the tests of that framework are skipped. Arguments are the frameworks to
@@ -18,7 +18,7 @@ mkdir -p "$frameworks"
 exec 9>"$frameworks/lock"
 if command -v flock >/dev/null 2>&1; then flock 9; fi
 
-# current NAME FILE tells whether NAME was installed from FILE as it is now.
+# current NAME FILE reports whether NAME was installed from FILE as it is now.
 current() { cmp -s "$drivers/$1/$2" "$frameworks/$1/installed"; }
 
 # begin NAME makes an empty folder for NAME.

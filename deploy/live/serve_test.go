@@ -123,7 +123,7 @@ func callExamples(t *testing.T, conn *grpc.ClientConn) {
 	}
 }
 
-// settles checks of a trigger with a hold that nothing is told of it right after a start
+// settles checks of a trigger with a hold that nothing is reported right after a start
 // that might be a shrink.
 func settles(ctx context.Context, t *testing.T, conn *grpc.ClientConn, tr trigger) {
 	t.Helper()

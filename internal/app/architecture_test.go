@@ -51,6 +51,7 @@ func mayImport() map[string][]string {
 		"internal/telemetry":           {},
 		"internal/trigger":             {"internal/backlog", "internal/policy", "internal/spelling"},
 		"internal/backlog/redis/*":     {},
+		"tools/prose":                  {},
 	}
 }
 

@@ -202,7 +202,7 @@ func breakages() map[string]func(*testing.T) {
 			s := start(t, strings.Replace(standalone(server.Addr()), "['*']", "['team-*']", 1), setup{})
 			awaitGolden(t, "namespace", s.polled(ref("jobs")), "PermissionDenied")
 		},
-		"A message arrives while nobody polls": func(t *testing.T) {
+		"A message arrives between two polls": func(t *testing.T) {
 			t.Helper()
 			server := redistest.Start(t)
 			s := start(t, standalone(server.Addr()), setup{options: undisturbed})
@@ -214,7 +214,7 @@ func breakages() map[string]func(*testing.T) {
 				return text
 			}, "there was work after there was none (wake-up)", "looked at T ago (poll)", "StreamIsActive told active")
 		},
-		"Redis forgets what it was asked to tell (lost connection, restart, `FLUSHALL`)": func(t *testing.T) {
+		"Redis forgets which keys it tracks (lost connection, restart, `FLUSHALL`)": func(t *testing.T) {
 			t.Helper()
 			server := redistest.Start(t)
 			s := start(t, standalone(server.Addr()), setup{options: never})

@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -111,5 +112,36 @@ func TestNames(t *testing.T) {
 				t.Errorf("%s: there is no variable %s", d.path, name)
 			}
 		}
+	}
+}
+
+// TestDecisionRecords wants the records of docs/adr to be numbered without gaps, to have the same
+// parts, and to be listed in the index under their titles.
+func TestDecisionRecords(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob(filepath.Join(root, "docs", "adr", "[0-9]*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(names) == 0 {
+		t.Fatal("there are no records")
+	}
+	var rows []string
+	for i, name := range names {
+		base := filepath.Base(name)
+		text := read(t, "docs/adr/"+base)
+		title, _, _ := strings.Cut(strings.TrimPrefix(text, fmt.Sprintf("# %d. ", i+1)), "\n")
+		if !strings.HasPrefix(base, fmt.Sprintf("%04d-", i+1)) || strings.HasPrefix(title, "#") {
+			t.Errorf("%s is in the place of record %d", base, i+1)
+		}
+		for _, part := range []string{"\nStatus: ", "\n## Context\n", "\n## Decision\n", "\n## Consequences\n"} {
+			if strings.Count(text, part) != 1 {
+				t.Errorf("%s: want %q once", base, strings.TrimSpace(part))
+			}
+		}
+		rows = append(rows, fmt.Sprintf("| [%d](%s) | %s |", i+1, base, title))
+	}
+	if index := read(t, "docs/adr/README.md"); !strings.HasSuffix(index, "\n"+strings.Join(rows, "\n")+"\n") {
+		t.Errorf("docs/adr/README.md does not end with the table of the records:\n%s", strings.Join(rows, "\n"))
 	}
 }

@@ -40,8 +40,8 @@ func New(ctx context.Context, root string) (*Validator, error) {
 		locations: map[string]string{},
 		compiled:  map[string]*jsonschema.Schema{},
 	}
-	// OpenAPI 3.0 is a dialect of draft 4: exclusiveMinimum is true or false there, and what stands
-	// beside a $ref is ignored.
+	// OpenAPI 3.0 is a dialect of draft 4: exclusiveMinimum is true or false there, and the
+	// neighbours of a $ref are ignored.
 	v.compiler.DefaultDraft(jsonschema.Draft4)
 	kubernetes, err := download(ctx, kubernetesModule, kubernetesVersion)
 	if err != nil {
