@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A layout is one way in which a queue lies in Redis. Adding one is a file with a
@@ -47,10 +48,10 @@ func layouts() []layout {
 type step interface {
 	// commands appends what to ask at the moment now. The commands of one step may
 	// have keys of different slots of a cluster.
-	commands(dst []command, now time.Time) []command
+	commands(dst []resp.Command, now time.Time) []resp.Command
 	// outcome makes something of the replies, which are in the order of the commands.
 	// A reply may hold an error of the server; WRONGTYPE and redirections never get here.
-	outcome(replies []reply, now time.Time) outcome
+	outcome(replies []resp.Reply, now time.Time) outcome
 }
 
 // A grower is a first step whose keys change from one read to another.
@@ -58,7 +59,7 @@ type grower interface {
 	// grew tells, once, that there are other keys than before.
 	grew() bool
 	// watched appends the commands of a read, for the sake of their keys.
-	watched(dst []command, now time.Time) []command
+	watched(dst []resp.Command, now time.Time) []resp.Command
 }
 
 // An outcome of a step is a reading, an error, or a further step.
