@@ -163,6 +163,13 @@ func drawAnswer(t *rapid.T, c resp.Command, fitting bool) resp.Reply {
 	}
 }
 
+// A serverError is what a server answered.
+type serverError string
+
+func (e serverError) Error() string { return string(e) }
+
+func (serverError) RedisError() {}
+
 // drawFitting draws a value of the kind that the command is answered with, with any
 // content.
 func drawFitting(t *rapid.T, c resp.Command) any {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -43,7 +44,7 @@ type search struct{ kind, match string }
 // namespace has does not decide when another's is answered. What is new does not wait for a
 // sweep that is under way: it begins one of its own.
 type finder struct {
-	topology *topology
+	topology *topology.Topology
 	wakes    *wakes
 	// work holds a value when there is a search that does not wait for its turn.
 	work chan struct{}
@@ -86,7 +87,7 @@ type findings struct {
 	queries map[backlog.Query]time.Time
 }
 
-func newFinder(t *topology, w *wakes) *finder {
+func newFinder(t *topology.Topology, w *wakes) *finder {
 	return &finder{
 		topology: t, wakes: w, work: make(chan struct{}, 1),
 		searches: make(map[search]*findings), waiting: make(map[backlog.Query]map[search]struct{}),
@@ -234,7 +235,7 @@ func (f *finder) hasten(ctx context.Context) {
 		}
 		begin := time.Now()
 		f.sweep(ctx, f.hurried(begin))
-		f.topology.endSearches(f.idle())
+		f.closeScans()
 		rest(ctx, time.Since(begin))
 	}
 }
@@ -251,8 +252,15 @@ func (f *finder) repeat(ctx context.Context) {
 		}
 		begin := time.Now()
 		f.sweep(ctx, f.wanted(begin))
-		f.topology.endSearches(f.idle())
+		f.closeScans()
 		timer.Reset(max(findInterval, findShare*time.Since(begin)))
+	}
+}
+
+// closeScans closes the connections of the searches, if there are none but hints.
+func (f *finder) closeScans() {
+	if f.idle() {
+		f.topology.CloseScans()
 	}
 }
 

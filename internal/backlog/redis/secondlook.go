@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -118,9 +120,9 @@ func (s *source) join(j *job, commands []resp.Command, now time.Time) {
 	if len(commands) < 2 || len(commands) > maxTransaction || now.Before(j.plan.singly) || j.redirects != nil {
 		return
 	}
-	if s.cfg.mode == modeCluster {
-		slot := slotOf(commands[0].Key)
-		if slices.ContainsFunc(commands, func(c resp.Command) bool { return slotOf(c.Key) != slot }) {
+	if s.cfg.Mode == conn.ModeCluster {
+		slot := topology.SlotOf(commands[0].Key)
+		if slices.ContainsFunc(commands, func(c resp.Command) bool { return topology.SlotOf(c.Key) != slot }) {
 			return
 		}
 	}

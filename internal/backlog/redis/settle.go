@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -74,7 +75,7 @@ const (
 func (s *reader) take(j *job, b *batch, i int, results []backlog.Result) replyMeaning {
 	c, r := &b.commands[j.from+i], b.replies[j.from+i]
 	if r.Err != nil {
-		if to, redirected := redirectOf(r.Err, b.from(j.from+i)); redirected {
+		if to, redirected := topology.RedirectOf(r.Err, b.from(j.from+i)); redirected {
 			if s.follow(j, i, to, c.Key) {
 				return replyMoves
 			}

@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/node"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
 	// findPage is about how many keys the server looks at for one answer.
 	findPage = 1000
-	// findPageTimeout bounds one answer.
-	findPageTimeout = 2 * time.Second
 	// findAlone is how many searches of one type have the server match their patterns, each
 	// in a scan of its own, which sends only the keys that match. More share one scan of all
 	// keys of the type: then the server does the same work however many they are.
@@ -118,12 +118,12 @@ func (f *finder) sweep(ctx context.Context, searches []search) {
 // not ended: a server that does not answer, or that does not allow SCAN.
 func (f *finder) sweepAll(ctx context.Context, quests []*quest) (err error) {
 	defer backlog.Contain(&err)
-	r, err := f.topology.current(ctx)
+	m, err := f.topology.Current(ctx)
 	if err != nil {
 		return err
 	}
-	for _, address := range r.addresses() {
-		if err := sweepNode(ctx, r.nodes[address].seeker, quests); err != nil {
+	for _, n := range m.Nodes() {
+		if err := sweepNode(ctx, n, quests); err != nil {
 			return err
 		}
 	}
@@ -132,13 +132,13 @@ func (f *finder) sweepAll(ctx context.Context, quests []*quest) (err error) {
 
 // sweepNode goes through the keys of one server. The scans take turns, page by page, so that
 // none waits for another to end.
-func sweepNode(ctx context.Context, s *seeker, quests []*quest) error {
+func sweepNode(ctx context.Context, n *node.Node, quests []*quest) error {
 	scans := scansOf(quests)
 	for len(scans) > 0 {
 		left := scans[:0]
 		for _, one := range scans {
 			begin := time.Now()
-			if err := one.page(ctx, s); err != nil {
+			if err := one.page(ctx, n); err != nil {
 				return err
 			}
 			contain(quests)
@@ -181,13 +181,13 @@ func (s *scan) ended() bool {
 
 // page asks for the keys of one answer. The error is one of the whole sweep; what the server
 // answers to this scan alone is the error of its quests.
-func (s *scan) page(ctx context.Context, from *seeker) error {
-	answer, err := from.do(ctx, s.command())
-	for errors.Is(err, errHostileReply) && s.count > 1 && ctx.Err() == nil {
+func (s *scan) page(ctx context.Context, from *node.Node) error {
+	answer, err := from.Scan(ctx, s.command())
+	for errors.Is(err, conn.ErrHostileReply) && s.count > 1 && ctx.Err() == nil {
 		// The names of so many keys are more than an answer may have: a client of the server
 		// may have made long ones, and those of others still have to be found.
 		s.count = max(1, s.count/10)
-		answer, err = from.do(ctx, s.command())
+		answer, err = from.Scan(ctx, s.command())
 	}
 	if err != nil {
 		return err

@@ -45,6 +45,8 @@ type plan struct {
 // A watchlist knows which queries a key belongs to, and which of them are waiting to
 // be told of a change.
 type watchlist struct {
+	wakes *wakes
+
 	// planning guards plans, swept, and the keys of each plan: several goroutines read. It
 	// comes before mu.
 	planning sync.Mutex
@@ -56,8 +58,8 @@ type watchlist struct {
 	byKey map[string][]*plan
 }
 
-func newWatchlist() *watchlist {
-	return &watchlist{plans: make(map[backlog.Query]*plan), byKey: make(map[string][]*plan)}
+func newWatchlist(w *wakes) *watchlist {
+	return &watchlist{wakes: w, plans: make(map[backlog.Query]*plan), byKey: make(map[string][]*plan)}
 }
 
 // arm makes the plan wait for a change. It comes before the read: a change that is
@@ -111,6 +113,19 @@ func (p *plan) note(r *backlog.Reading) {
 // crowding, where the reading in between showed nothing new.
 const fruitlessAgain = time.Second
 
+// Invalidate implements node.Tracker.
+func (w *watchlist) Invalidate(keys []string, now time.Time) (fruitless int) {
+	queries, fruitless := w.changed(keys, now)
+	w.wakes.add(queries)
+	return fruitless
+}
+
+// WakeKey implements node.Waker.
+func (w *watchlist) WakeKey(key string) { w.wakes.add(w.queries(key)) }
+
+// WakeAll implements node.Waker.
+func (w *watchlist) WakeAll() { w.wakes.addEverything() }
+
 // changed returns the queries to wake when keys have changed. Each is returned once
 // for each time that it was armed. fruitless is how many of them have been woken a moment
 // ago, and were read since without any change.
@@ -132,8 +147,8 @@ func (w *watchlist) changed(keys []string, now time.Time) (queries []backlog.Que
 	return queries, fruitless
 }
 
-// size returns how many keys are watched.
-func (w *watchlist) size() int {
+// Len implements node.Tracker.
+func (w *watchlist) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.byKey)

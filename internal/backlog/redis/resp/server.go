@@ -62,6 +62,9 @@ func (s Server) Title() string {
 	return strings.ToUpper(text[:min(1, len(text))]) + text[min(1, len(text)):]
 }
 
+// IsTooOld reports whether the server is Redis before 6.0, the oldest version that is read.
+func (s Server) IsTooOld() bool { return s.Name == "redis" && !AtLeast(s.Version, 6) }
+
 // InfoField returns the value of a line "name:value" of an answer to INFO; "" if there is none.
 func InfoField(info, name string) string {
 	for line := range strings.Lines(info) {
