@@ -15,8 +15,6 @@ import (
 const (
 	// findInterval is how often the keys of a server are gone through, at least.
 	findInterval = 5 * time.Second
-	// hintInterval is the same of what is looked for only to help people.
-	hintInterval = time.Minute
 	// findStale is for how long what was found stands in while searching fails.
 	findStale = time.Minute
 	// findShare is how much longer the finder rests than it works, so that a server
@@ -30,9 +28,6 @@ const (
 	// maxSearches is how many searches there may be on one connection.
 	maxSearches = 10000
 )
-
-// A search is what SCAN looks for: keys of a type whose names match.
-type search struct{ kind, match string }
 
 // A finder goes through the keys of all servers, again and again, for the patterns of
 // queues that are in no registry. It does so on its own schedule and its own connections,
@@ -111,7 +106,7 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 		found.hint = found.hint && hint
 	}
 	if found == nil && f.full(q.Namespace, hint) {
-		return findings{err: errManySearches, failing: now}
+		return findings{err: errSearchesExhausted, failing: now}
 	}
 	if found == nil {
 		found = &findings{hint: hint, hurried: true, namespace: q.Namespace, queries: make(map[backlog.Query]time.Time)}
@@ -177,9 +172,9 @@ func (f *finder) mark(jobs []job) {
 // tried reports whether an attempt has ended.
 func (found *findings) tried() bool { return found.complete || found.err != nil }
 
-// errManySearches is a search beyond maxSearches.
-var errManySearches = fmt.Errorf("%w: as many patterns of names are searched on this connection as may be, %d of a namespace and %d in all",
-	backlog.ErrExhausted, maxSearches/4, maxSearches)
+// errSearchesExhausted is a search beyond maxSearches.
+var errSearchesExhausted = fmt.Errorf("%w: %w, %d of a namespace and %d in all",
+	backlog.ErrExhausted, errManySearches, maxSearches/4, maxSearches)
 
 // problem is why a finding is not good enough to say which queues there are; nil if it is.
 func (found findings) problem(now time.Time) error {

@@ -67,18 +67,3 @@ func (o *orphans) mark(r *backlog.Reading, text string) {
 	}
 	r.AddWarning(text)
 }
-
-// lasting remembers since when something has been seen without a break. Its zero value
-// has seen nothing.
-type lasting struct{ since time.Time }
-
-// note returns since when seen has been true in each call; zero if it is not now.
-func (l *lasting) note(seen bool, now time.Time) time.Time {
-	switch {
-	case !seen:
-		l.since = time.Time{}
-	case l.since.IsZero():
-		l.since = now
-	}
-	return l.since
-}

@@ -30,7 +30,7 @@ func travel(t testing.TB, server *redistest.Server, layout, queue string, params
 	for _, l := range layouts() {
 		if l.Name == layout {
 			q := backlog.Query{Layout: layout, Queue: queue, Params: backlog.NewParams(params)}
-			return &timeTraveller{t, client, l.prepare(q, keySearch{})}
+			return &timeTraveller{t, client, l.prepare(q, querySearch{})}
 		}
 	}
 	t.Fatalf("there is no layout %q", layout)

@@ -7,12 +7,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A counting is a first step whose framework keeps counters that grow with each job.
-type counting interface {
-	// counters returns their keys.
-	counters() []string
-}
-
 // A tally is what the counters of a query were when they were last asked for.
 type tally struct {
 	keys []string

@@ -118,7 +118,7 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	case queues.Several():
 		return newSeveral(l, q, queues, s.finder, s.ledger), nil
 	default:
-		search := keySearch{finder: s.finder, query: q}
+		search := querySearch{finder: s.finder, query: q}
 		q.Queue = backlog.Unescape(queues.String())
 		return l.prepare(q, search), nil
 	}

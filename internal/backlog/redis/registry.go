@@ -3,19 +3,13 @@ package redis
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
 )
 
-const (
-	// registryPage is how many names of a registry are looked at.
-	registryPage = 1000
-	// registryNames is how many names a warning tells.
-	registryNames = 5
-)
+// registryPage is how many names of a registry are read.
+const registryPage = 1000
 
 // A registry is where a framework keeps the names of its queues: sets whose keys are
 // known. It is asked only about a queue in which there is nothing.
@@ -35,9 +29,12 @@ type registry struct {
 	elsewhere *elsewhere
 }
 
-// ask returns the step that completes the reading of an empty queue.
-func (r *registry) ask(empty backlog.Reading) outcome {
-	return outcome{next: &registryStep{registry: r, reading: empty}}
+// ask continues with the step that completes the reading of an empty queue.
+func (r *registry) ask(empty backlog.Reading) outcome { return outcome{next: r.step(empty)} }
+
+// step returns the step that completes the reading of an empty queue.
+func (r *registry) step(empty backlog.Reading) step {
+	return &registryStep{registry: r, reading: empty}
 }
 
 // A registryStep asks whether the framework knows a queue in which there is nothing.
@@ -94,26 +91,4 @@ func (r *registry) queues(c *counts) []string {
 		}
 	}
 	return names
-}
-
-// others returns which names there are instead of the one that is wanted, for
-// Reading.Hint.
-func others(wanted string, names []string) string {
-	slices.Sort(names)
-	names = slices.Compact(names)
-	near := spelling.Nearest(wanted, names)
-	if near != "" {
-		names = slices.DeleteFunc(names, func(name string) bool { return name == near })
-		near = fmt.Sprintf("did you mean %q?", near)
-	}
-	switch {
-	case len(names) == 0 && near == "":
-		return "there is no other queue either"
-	case len(names) == 0:
-		return near
-	case len(names) > registryNames:
-		return strings.TrimSuffix("among the others are "+strings.Join(names[:registryNames], ", ")+"; "+near, "; ")
-	default:
-		return strings.TrimSuffix("there are "+strings.Join(names, ", ")+"; "+near, "; ")
-	}
 }

@@ -28,11 +28,11 @@ type elsewhere struct {
 
 // others returns the keys of registries of other prefixes, as far as they are known.
 func (e *elsewhere) others(own []string, now time.Time) []string {
-	if e == nil || e.keys.finder == nil {
+	if e == nil {
 		return nil
 	}
 	var all []string
-	for _, key := range e.keys.finder.hint(search{kind: "set", match: "*" + scanEscape(e.fixed)}, e.keys.query, now).keys {
+	for _, key := range e.keys.hint(search{kind: "set", match: "*" + scanEscape(e.fixed)}, now).keys {
 		if !slices.Contains(own, key) {
 			all = append(all, key)
 		}

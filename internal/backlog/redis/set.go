@@ -39,7 +39,9 @@ func hashLayout() layout {
 // A cardinality is a step that asks for the size of one key.
 type cardinality struct{ ask command }
 
-func newCardinality(name string, class byte, key string) *cardinality {
+// newCardinality returns a step that asks for the size of a key. name is the command, and
+// class the letter of the key's type in notify-keyspace-events.
+func newCardinality(name string, class byte, key string) step {
 	return &cardinality{command{key: key, class: class, args: []any{name, key}}}
 }
 

@@ -57,6 +57,14 @@ type several struct {
 	round *round
 }
 
+// A grower is a first step whose keys change from one read to another.
+type grower interface {
+	// grew tells, once, that there are other keys than before.
+	grew() bool
+	// watched appends the commands of a read, for the sake of their keys.
+	watched(dst []command, now time.Time) []command
+}
+
 // A oneOf is one queue of several.
 type oneOf struct {
 	queue string
@@ -98,7 +106,7 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 		}
 		q := s.query
 		q.Queue = queue
-		one = &oneOf{queue: queue, first: s.layout.prepare(q, keySearch{finder: s.finder, query: s.query})}
+		one = &oneOf{queue: queue, first: s.layout.prepare(q, querySearch{finder: s.finder, query: s.query})}
 		s.queues[queue] = one
 		s.order = append(s.order, one)
 		s.grown, s.unsorted = true, true

@@ -75,26 +75,27 @@ func newPrivateLists(prefix, queue string, keys keySearch) *privateLists {
 // look takes over what the searches have found.
 func (p *privateLists) look(now time.Time) {
 	revision := uint64(1)
-	found := make([]findings, len(p.searches))
+	all := make([]found, len(p.searches))
 	p.problem, p.searched = nil, time.Time{}
 	for i, s := range p.searches {
-		found[i] = p.keys.find(s, now)
-		revision += found[i].revision
-		if err := found[i].problem(now); err != nil && p.problem == nil {
-			p.problem = err
+		f := p.keys.find(s, now)
+		all[i] = f
+		revision += f.revision
+		if p.problem == nil {
+			p.problem = f.problem
 		}
-		if found[i].more && p.problem == nil {
+		if f.more && p.problem == nil {
 			p.problem = errMoreKeys
 		}
-		if i == 0 || found[i].searched.Before(p.searched) {
-			p.searched = found[i].searched
+		if i == 0 || f.searched.Before(p.searched) {
+			p.searched = f.searched
 		}
 	}
 	if revision == p.revision {
 		return
 	}
 	p.revision, p.lists = revision, nil
-	for _, f := range found {
+	for _, f := range all {
 		for _, key := range f.keys {
 			if identity, is := p.parse(key); is {
 				p.lists = append(p.lists, privateList{key, identity})

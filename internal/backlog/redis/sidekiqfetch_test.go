@@ -32,7 +32,7 @@ func TestPrivateListsAreNamed(t *testing.T) {
 		"app:queue:sq":                            "",
 		"app:queue:mail":                          "",
 	} {
-		p := newPrivateLists("app:", "mail", keySearch{})
+		p := newPrivateLists("app:", "mail", querySearch{})
 		if identity, is := p.parse(key); identity != want && is || is != (want != "") {
 			t.Errorf("%s: %q, %t, want %q", key, identity, is, want)
 		}
@@ -76,7 +76,7 @@ func TestPrivateListsAreDoubted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFinder(nil, newWakes())
-			p := newPrivateLists("", "mail", keySearch{finder: f, query: backlog.Query{Layout: "sidekiq", Queue: "mail"}})
+			p := newPrivateLists("", "mail", querySearch{finder: f, query: backlog.Query{Layout: "sidekiq", Queue: "mail"}})
 			c.change(f, p.searches)
 			p.look(now)
 			var r backlog.Reading
@@ -93,7 +93,7 @@ func TestPrivateListsAreDoubted(t *testing.T) {
 func TestPrivateListsGrowStale(t *testing.T) {
 	t.Parallel()
 	f := newFinder(nil, newWakes())
-	p := newPrivateLists("", "mail", keySearch{finder: f})
+	p := newPrivateLists("", "mail", querySearch{finder: f})
 	now := time.Now()
 	searched := func(at time.Time) {
 		for _, s := range f.wanted(at) {

@@ -43,10 +43,19 @@ func streamLayout() layout {
 			if group == "" {
 				return &lengthStep{key: q.Queue}
 			}
-			// The parser has checked the number; anything else is never.
-			scan, _ := strconv.ParseInt(q.Params.Get("scan"), 10, 64)
-			return &groupStep{key: q.Queue, group: group, fromLast: q.Params.Get("groupStart") == "last", scan: scan, params: q.Params, idle: newOrphans(q.Params).after}
+			return newGroupStep(q, group)
 		},
+	}
+}
+
+// newGroupStep returns the first step of reading a stream as a consumer group sees it. A
+// layout without the parameters groupStart and scan gets their defaults.
+func newGroupStep(q backlog.Query, group string) step {
+	// The parser has checked the number; anything else is never.
+	scan, _ := strconv.ParseInt(q.Params.Get("scan"), 10, 64)
+	return &groupStep{
+		key: q.Queue, group: group, fromLast: q.Params.Get("groupStart") == "last", scan: scan,
+		params: q.Params, idle: newOrphans(q.Params).after,
 	}
 }
 

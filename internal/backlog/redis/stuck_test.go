@@ -22,7 +22,7 @@ func newStepper(t *testing.T, server *redistest.Server, l layout, params map[str
 	t.Helper()
 	client := server.NewClient(func(*goredis.Options) {})
 	q := backlog.Query{Layout: l.Name, Queue: "q", Params: backlog.NewParams(params)}
-	return &stepper{client: client, first: l.prepare(q, keySearch{})}
+	return &stepper{client: client, first: l.prepare(q, querySearch{})}
 }
 
 // at returns the reading at a moment.

@@ -41,7 +41,7 @@ func taskiqLayout() layout {
 			if q.Params.Get("broker") == "list" {
 				return newCardinality("LLEN", 'l', q.Queue)
 			}
-			return &groupStep{key: q.Queue, group: cmp.Or(q.Params.Get("consumerGroup"), "taskiq"), params: q.Params, idle: newOrphans(q.Params).after}
+			return newGroupStep(q, cmp.Or(q.Params.Get("consumerGroup"), "taskiq"))
 		},
 	}
 }

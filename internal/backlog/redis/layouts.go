@@ -1,0 +1,24 @@
+package redis
+
+// layouts returns all ways in which a queue can lie in Redis. A further one is a package
+// below layout and a line here.
+func layouts() []layout {
+	return []layout{
+		listLayout(),
+		streamLayout(),
+		sortedSetLayout(),
+		setLayout(),
+		hashLayout(),
+		sidekiqLayout(),
+		resqueLayout(),
+		laravelLayout(),
+		bullmqLayout(),
+		beequeueLayout(),
+		asynqLayout(),
+		celeryLayout(),
+		rqLayout(),
+		dramatiqLayout(),
+		arqLayout(),
+		taskiqLayout(),
+	}
+}
