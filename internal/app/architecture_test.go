@@ -50,7 +50,9 @@ func mayImport() map[string][]string {
 		"internal/soak/redisstage":     {"internal/backlog/backlogtest", "internal/backlog/redis/redistest", "internal/soak/*"},
 		"internal/telemetry":           {},
 		"internal/trigger":             {"internal/backlog", "internal/policy", "internal/spelling"},
+		"internal/backlog/redis":       {"internal/backlog", "internal/backlog/redis/*", "internal/spelling"},
 		"internal/backlog/redis/*":     {},
+		"internal/backlog/redis/resp":  {"internal/backlog"},
 	}
 }
 
@@ -74,10 +76,11 @@ func homes() map[string][]string {
 func pure() map[string][]string {
 	arithmetic := []string{"cmp", "errors", "fmt", "hash/fnv", "maps", "math", "slices", "strconv", "strings", "time"}
 	return map[string][]string{
-		"internal/policy":   arithmetic,
-		"internal/trigger":  arithmetic,
-		"internal/hpa":      arithmetic,
-		"internal/spelling": arithmetic,
+		"internal/policy":             arithmetic,
+		"internal/backlog/redis/resp": arithmetic,
+		"internal/trigger":            arithmetic,
+		"internal/hpa":                arithmetic,
+		"internal/spelling":           arithmetic,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -36,19 +37,19 @@ func (n *node) watchAddress(ctx context.Context) {
 
 // leadsElsewhere reports whether new connections lead to another server than known, which
 // is the one that is read.
-func (n *node) leadsElsewhere(ctx context.Context) (known identity, leads bool) {
+func (n *node) leadsElsewhere(ctx context.Context) (known resp.Server, leads bool) {
 	if !n.reads() {
 		return known, false
 	}
 	n.mu.Lock()
 	known = n.server
 	n.mu.Unlock()
-	if known.runID == "" {
+	if known.RunID == "" {
 		return known, false
 	}
 	for range addressLooks {
 		now, err := n.glance(ctx)
-		if err != nil || now.runID == "" || now.isSame(known) {
+		if err != nil || now.RunID == "" || now.IsSame(known) {
 			return known, false
 		}
 	}
@@ -56,7 +57,7 @@ func (n *node) leadsElsewhere(ctx context.Context) (known identity, leads bool) 
 }
 
 // glance asks the server that answers at the address who it is, on a connection of its own.
-func (n *node) glance(ctx context.Context) (id identity, err error) {
+func (n *node) glance(ctx context.Context) (id resp.Server, err error) {
 	defer backlog.Contain(&err)
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)
 	defer cancel()
@@ -65,20 +66,20 @@ func (n *node) glance(ctx context.Context) (id identity, err error) {
 		return id, err
 	}
 	defer s.close()
-	replies, err := s.do(ctx, []command{{args: []any{"INFO", "server"}}}, nil)
+	replies, err := s.do(ctx, []resp.Command{{Args: []any{"INFO", "server"}}}, nil)
 	if err != nil {
 		return id, err
 	}
-	return newIdentity(text(replies[0].value)), nil
+	return newIdentity(resp.Text(replies[0].Value)), nil
 }
 
 // leave ends the connections to a server that the address does not lead to any more.
-func (n *node) leave(ctx context.Context, old identity) {
+func (n *node) leave(ctx context.Context, old resp.Server) {
 	if n.take(ctx) != nil {
 		return
 	}
 	defer n.release()
-	if n.session == nil || !n.session.server.isSame(old) {
+	if n.session == nil || !n.session.server.IsSame(old) {
 		return
 	}
 	n.log.Info("the address leads to another server")

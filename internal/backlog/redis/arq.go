@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -40,20 +41,20 @@ func arqLayout() layout {
 // An arqStep asks for the jobs that are due, and which are the first of them.
 type arqStep struct{ queue string }
 
-func (s *arqStep) commands(dst []command, now time.Time) []command {
+func (s *arqStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = delayed(dst, s.queue, clockMilliseconds, now)
-	return append(dst, command{key: s.queue, class: 'z', args: byScore(s.queue, "-inf", clockMilliseconds.due(now), arqRunning, true)})
+	return append(dst, resp.Command{Key: s.queue, KeyType: 'z', Args: byScore(s.queue, "-inf", clockMilliseconds.due(now), arqRunning, true)})
 }
 
-func (s *arqStep) outcome(replies []reply, _ time.Time) outcome {
-	c := counts{replies: replies}
-	jobs := c.delayed(clockMilliseconds)
-	first := c.texts(-1)
+func (s *arqStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	jobs := takeDelayed(c, clockMilliseconds)
+	first := c.Strings(-1)
 	if len(first)%2 != 0 {
-		c.fault(fmt.Errorf("%w: %d elements where members and scores belong", errReply, len(first)))
+		c.Fail(fmt.Errorf("%w: %d elements where members and scores belong", resp.ErrReply, len(first)))
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	reading := backlog.Reading{Ready: jobs.due, InFlight: backlog.Exactly(0), NextDue: jobs.next}
 	if len(first) > 0 {
@@ -71,35 +72,35 @@ type arqRunningStep struct {
 	reading backlog.Reading
 }
 
-func (s *arqRunningStep) commands(dst []command, _ time.Time) []command {
+func (s *arqRunningStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for i := 0; i < len(s.jobs); i += 2 {
 		key := arqInProgress + s.jobs[i]
 		// One key each: in a cluster they lie in different slots.
-		dst = append(dst, command{key: key, args: []any{"EXISTS", key}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"EXISTS", key}})
 	}
 	return dst
 }
 
-func (s *arqRunningStep) outcome(replies []reply, _ time.Time) outcome {
-	c := counts{replies: replies}
+func (s *arqRunningStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	var running int64
 	var waits string // the score of the first job that does not run
 	for i := 0; i < len(s.jobs); i += 2 {
-		n := c.number()
+		n := c.Count()
 		running += n
 		if n == 0 && waits == "" {
 			waits = s.jobs[i+1]
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	// Their sum is exact: what runs is still in the set.
 	running = min(running, s.reading.Ready)
 	s.reading.Ready -= running
 	s.reading.InFlight = backlog.Exactly(running)
 	if waits != "" {
-		value, err := score(waits)
+		value, err := resp.Score(waits)
 		if err != nil {
 			return fail(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // asynqOldNames is what the names of queues begin with in asynq:queues, as asynq wrote
@@ -93,44 +94,44 @@ func (s *asynqStep) oldKey() string { return "asynq:{" + s.queue + "}" }
 // counters implements counting: workers count what they have processed (asynq 0.20 and later).
 func (s *asynqStep) counters() []string { return []string{s.key("processed")} }
 
-func (s *asynqStep) commands(dst []command, now time.Time) []command {
+func (s *asynqStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	groups, sets, pending, active, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("active"), s.key("paused")
 	dst = delayed(dst, s.key("scheduled"), clockSeconds, now)
 	dst = delayed(dst, s.key("retry"), clockSeconds, now)
 	dst = append(dst,
-		command{key: groups, class: 's', args: []any{"SCARD", groups}},
-		command{key: sets, class: 'z', args: []any{"ZCARD", sets}},
-		command{key: pending, class: 'l', args: []any{"LLEN", pending}},
-		command{key: active, class: 'l', args: []any{"LLEN", active}},
+		resp.Command{Key: groups, KeyType: 's', Args: []any{"SCARD", groups}},
+		resp.Command{Key: sets, KeyType: 'z', Args: []any{"ZCARD", sets}},
+		resp.Command{Key: pending, KeyType: 'l', Args: []any{"LLEN", pending}},
+		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
 	)
 	for _, part := range []string{"lease", "deadlines"} {
 		// Each of their changes comes with one of the list.
-		dst = append(dst, command{key: s.key(part), args: []any{"ZCARD", s.key(part)}})
+		dst = append(dst, resp.Command{Key: s.key(part), Args: []any{"ZCARD", s.key(part)}})
 	}
-	dst = append(dst, command{key: paused, class: '$', args: []any{"EXISTS", paused}})
+	dst = append(dst, resp.Command{Key: paused, KeyType: '$', Args: []any{"EXISTS", paused}})
 	if s.withAge {
-		dst = append(dst, command{key: pending, class: 'l', args: []any{"LINDEX", pending, -1}})
+		dst = append(dst, resp.Command{Key: pending, KeyType: 'l', Args: []any{"LINDEX", pending, -1}})
 	}
 	if now.Sub(s.denied) >= asynqDeniedPause {
-		dst = append(dst, command{key: s.oldKey(), class: 'l', args: []any{"LLEN", s.oldKey()}})
+		dst = append(dst, resp.Command{Key: s.oldKey(), KeyType: 'l', Args: []any{"LLEN", s.oldKey()}})
 	}
 	return dst
 }
 
-func (s *asynqStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
-	later := c.delayed(clockSeconds).and(c.delayed(clockSeconds))
-	groups, aggregated := c.number(), c.number()
-	r := backlog.Reading{Due: later.due, NextDue: later.next, Ready: c.number()}
-	active, leases := c.number(), c.number()+c.number()
-	r.Paused = c.number() > 0
+func (s *asynqStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	later := takeDelayed(c, clockSeconds).and(takeDelayed(c, clockSeconds))
+	groups, aggregated := c.Count(), c.Count()
+	r := backlog.Reading{Due: later.due, NextDue: later.next, Ready: c.Count()}
+	active, leases := c.Count(), c.Count()+c.Count()
+	r.Paused = c.Count() > 0
 	next := ""
 	if s.withAge {
-		next, _ = c.text()
+		next, _ = c.Text()
 	}
 	old := s.old(c, now)
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	r.Ready += old
 	s.count(&r, active, aggregated, leases, now)
@@ -148,16 +149,16 @@ func (s *asynqStep) outcome(replies []reply, now time.Time) outcome {
 // old takes the length of the list of asynq before 0.18, if that was asked for. Rights
 // for keys that begin with asynq:{QUEUE}: do not cover it, and are all that later
 // versions need.
-func (s *asynqStep) old(c *counts, now time.Time) int64 {
-	if len(c.replies) == 0 {
+func (s *asynqStep) old(c *resp.Decoder, now time.Time) int64 {
+	if len(c.Rest()) == 0 {
 		return 0
 	}
-	if !c.allowed() {
+	if !c.Allowed() {
 		s.denied = now
 		return 0
 	}
 	s.denied = time.Time{}
-	return c.number()
+	return c.Count()
 }
 
 // count completes the reading with what is in flight: active tasks, of which as many
@@ -186,18 +187,18 @@ type asynqEmptyStep struct {
 	registered *registryStep
 }
 
-func (s *asynqEmptyStep) commands(dst []command, now time.Time) []command {
+func (s *asynqEmptyStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	const queues = "asynq:queues"
-	dst = append(dst, command{key: queues, args: []any{"SISMEMBER", queues, asynqOldNames + s.queue}})
+	dst = append(dst, resp.Command{Key: queues, Args: []any{"SISMEMBER", queues, asynqOldNames + s.queue}})
 	return s.registered.commands(dst, now)
 }
 
-func (s *asynqEmptyStep) outcome(replies []reply, now time.Time) outcome {
+func (s *asynqEmptyStep) outcome(replies []resp.Reply, now time.Time) outcome {
 	o := s.registered.outcome(replies[1:], now)
 	if o.err != nil || !o.reading.Missing {
 		return s.doubt(o)
 	}
-	if n, err := replies[0].count(); err != nil || n == 0 {
+	if n, err := replies[0].Count(); err != nil || n == 0 {
 		return s.doubt(o)
 	}
 	r := o.reading

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // asynqGroups is how many groups of a queue are looked into.
@@ -21,23 +22,23 @@ type asynqDetailStep struct {
 	others  bool   // says that there are tasks whose age is not known
 }
 
-func (s *asynqDetailStep) commands(dst []command, _ time.Time) []command {
+func (s *asynqDetailStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.next != "" {
 		task := s.key("t:" + s.next)
-		dst = append(dst, command{key: task, args: []any{"HGET", task, "pending_since"}})
+		dst = append(dst, resp.Command{Key: task, Args: []any{"HGET", task, "pending_since"}})
 	}
 	if s.groups > 0 {
 		groups := s.key("groups")
-		dst = append(dst, command{key: groups, args: []any{"SRANDMEMBER", groups, asynqGroups}})
+		dst = append(dst, resp.Command{Key: groups, Args: []any{"SRANDMEMBER", groups, asynqGroups}})
 	}
 	return dst
 }
 
-func (s *asynqDetailStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *asynqDetailStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	r := s.reading
 	if s.next != "" {
-		since, err := c.pendingSince()
+		since, err := pendingSince(c)
 		if err != nil {
 			return fail(err)
 		}
@@ -51,9 +52,9 @@ func (s *asynqDetailStep) outcome(replies []reply, _ time.Time) outcome {
 	if s.groups == 0 {
 		return done(r)
 	}
-	names := c.texts(-1)
-	if c.err != nil {
-		return fail(c.err)
+	names := c.Strings(-1)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	if len(names) == 0 {
 		// They went to be aggregated between the two round trips.
@@ -66,14 +67,14 @@ func (s *asynqDetailStep) outcome(replies []reply, _ time.Time) outcome {
 
 // pendingSince takes the reply that tells since when a task has been pending; zero if
 // it was taken in the meantime, or was given back by a worker, which leaves no time.
-func (c *counts) pendingSince() (time.Time, error) {
-	text, found := c.text()
-	if c.err != nil || !found {
-		return time.Time{}, c.err
+func pendingSince(c *resp.Decoder) (time.Time, error) {
+	text, found := c.Text()
+	if c.Err() != nil || !found {
+		return time.Time{}, c.Err()
 	}
 	ns, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || ns <= 0 {
-		return time.Time{}, fmt.Errorf("%w: %q where a time in nanoseconds belongs", errReply, text)
+		return time.Time{}, fmt.Errorf("%w: %q where a time in nanoseconds belongs", resp.ErrReply, text)
 	}
 	return time.Unix(0, ns), nil
 }
@@ -86,28 +87,28 @@ type asynqGroupsStep struct {
 	more    int64 // groups beyond these
 }
 
-func (s *asynqGroupsStep) commands(dst []command, _ time.Time) []command {
+func (s *asynqGroupsStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, name := range s.names {
 		group := s.key("g:" + name)
-		dst = append(dst, command{key: group, args: []any{"ZCARD", group}})
+		dst = append(dst, resp.Command{Key: group, Args: []any{"ZCARD", group}})
 	}
 	return dst
 }
 
-func (s *asynqGroupsStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *asynqGroupsStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	r := s.reading
 	more := s.more
 	for range s.names {
-		n := c.number()
+		n := c.Count()
 		if n == 0 {
 			// It went to be aggregated after these sets were counted.
 			more++
 		}
 		r.Due += n
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	if more > 0 {
 		r.Due += more

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // beequeueLayout is a queue of Bee-Queue.
@@ -60,29 +61,29 @@ func (s *beequeueStep) key(part string) string { return s.prefix + ":" + s.queue
 // gives it an id.
 func (s *beequeueStep) counters() []string { return []string{s.key("id")} }
 
-func (s *beequeueStep) commands(dst []command, now time.Time) []command {
+func (s *beequeueStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	waiting, active := s.key("waiting"), s.key("active")
 	dst = delayed(dst, s.key("delayed"), clockMilliseconds, now)
 	dst = append(dst,
-		command{key: waiting, class: 'l', args: []any{"LLEN", waiting}},
-		command{key: active, class: 'l', args: []any{"LLEN", active}},
+		resp.Command{Key: waiting, KeyType: 'l', Args: []any{"LLEN", waiting}},
+		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
 	)
 	if s.withAge {
-		dst = append(dst, command{key: waiting, class: 'l', args: []any{"LINDEX", waiting, -1}})
+		dst = append(dst, resp.Command{Key: waiting, KeyType: 'l', Args: []any{"LINDEX", waiting, -1}})
 	}
 	return dst
 }
 
-func (s *beequeueStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
-	later := c.delayed(clockMilliseconds)
-	r := backlog.Reading{Ready: c.number(), Due: later.due, InFlight: backlog.Exactly(c.number()), NextDue: later.next}
+func (s *beequeueStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	later := takeDelayed(c, clockMilliseconds)
+	r := backlog.Reading{Ready: c.Count(), Due: later.due, InFlight: backlog.Exactly(c.Count()), NextDue: later.next}
 	next, isNext := "", false
 	if s.withAge {
-		next, isNext = c.text()
+		next, isNext = c.Text()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	r.Oldest = later.age(r.Ready)
 	s.raise(&r, now)
@@ -122,15 +123,15 @@ type beequeueAgeStep struct {
 	id      string
 }
 
-func (s *beequeueAgeStep) commands(dst []command, _ time.Time) []command {
-	return append(dst, command{key: s.key("jobs"), args: []any{"HGET", s.key("jobs"), s.id}})
+func (s *beequeueAgeStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+	return append(dst, resp.Command{Key: s.key("jobs"), Args: []any{"HGET", s.key("jobs"), s.id}})
 }
 
-func (s *beequeueAgeStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	text, found := c.text()
-	if c.err != nil {
-		return fail(c.err)
+func (s *beequeueAgeStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	text, found := c.Text()
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	r := s.reading
 	if !found {
@@ -143,7 +144,7 @@ func (s *beequeueAgeStep) outcome(replies []reply, _ time.Time) outcome {
 		} `json:"options"`
 	}
 	if err := json.Unmarshal([]byte(text), &job); err != nil {
-		return fail(fmt.Errorf("%w: job %q is not JSON", errReply, s.id))
+		return fail(fmt.Errorf("%w: job %q is not JSON", resp.ErrReply, s.id))
 	}
 	if since := earlier(clockMilliseconds.time(job.Options.Timestamp), r.Oldest.Since); !since.IsZero() {
 		r.Oldest = backlog.Age{Since: since, Kind: backlog.AgeExact}

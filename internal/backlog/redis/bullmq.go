@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // bullmqClock is that of the delayed jobs of BullMQ: 4096 of them may fall into one
@@ -94,44 +95,44 @@ func (s *bullmqStep) key(part string) string { return s.prefix + ":" + s.queue +
 // its own.
 func (s *bullmqStep) counters() []string { return []string{s.key("id")} }
 
-func (s *bullmqStep) commands(dst []command, now time.Time) []command {
+func (s *bullmqStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = delayed(dst, s.key("delayed"), bullmqClock, now)
 	for _, part := range []string{"wait", "paused"} {
 		key := s.key(part)
 		// An element is the id of a job and holds no payload.
 		dst = append(dst,
-			command{key: key, class: 'l', args: []any{"LLEN", key}},
-			command{key: key, class: 'l', args: []any{"LINDEX", key, -1}},
+			resp.Command{Key: key, KeyType: 'l', Args: []any{"LLEN", key}},
+			resp.Command{Key: key, KeyType: 'l', Args: []any{"LINDEX", key, -1}},
 		)
 		if s.withAge {
-			dst = append(dst, command{key: key, class: 'l', args: []any{"LINDEX", key, 0}})
+			dst = append(dst, resp.Command{Key: key, KeyType: 'l', Args: []any{"LINDEX", key, 0}})
 		}
 	}
 	prioritized, active, meta, flag := s.key("prioritized"), s.key("active"), s.key("meta"), s.key("meta-paused")
-	dst = append(dst, command{key: prioritized, class: 'z', args: []any{"ZCARD", prioritized}})
+	dst = append(dst, resp.Command{Key: prioritized, KeyType: 'z', Args: []any{"ZCARD", prioritized}})
 	if s.withAge {
 		priority := s.key("priority")
 		dst = append(dst,
-			command{key: prioritized, class: 'z', args: []any{"ZRANGE", prioritized, 0, 0}},
+			resp.Command{Key: prioritized, KeyType: 'z', Args: []any{"ZRANGE", prioritized, 0, 0}},
 			// Where Bull, and BullMQ before 4, keep the order of prioritized jobs in wait.
-			command{key: priority, args: []any{"ZCARD", priority}},
+			resp.Command{Key: priority, Args: []any{"ZCARD", priority}},
 		)
 	}
 	for _, set := range bullmqGroupSets() {
-		dst = append(dst, command{key: s.key(set), class: 'z', args: []any{"ZCARD", s.key(set)}})
+		dst = append(dst, resp.Command{Key: s.key(set), KeyType: 'z', Args: []any{"ZCARD", s.key(set)}})
 	}
 	return append(dst,
-		command{key: active, class: 'l', args: []any{"LLEN", active}},
-		command{key: meta, class: 'h', args: []any{"HMGET", meta, "paused", "concurrency", "opts.maxLenEvents", "version"}},
-		command{key: flag, class: '$', args: []any{"EXISTS", flag}},
+		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
+		resp.Command{Key: meta, KeyType: 'h', Args: []any{"HMGET", meta, "paused", "concurrency", "opts.maxLenEvents", "version"}},
+		resp.Command{Key: flag, KeyType: '$', Args: []any{"EXISTS", flag}},
 	)
 }
 
-func (s *bullmqStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *bullmqStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	f := s.facts(c)
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	limit, nothing, err := bullmqConcurrency(f.concurrency)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A bullmqAgeStep asks when the jobs were added that stand at the ends of the queue.
@@ -18,32 +19,32 @@ type bullmqAgeStep struct {
 	inOrder bool
 }
 
-func (s *bullmqAgeStep) commands(dst []command, _ time.Time) []command {
+func (s *bullmqAgeStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, id := range s.ids {
 		key := s.key(id)
-		dst = append(dst, command{key: key, args: []any{"HGET", key, "timestamp"}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "timestamp"}})
 	}
 	return dst
 }
 
-func (s *bullmqAgeStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *bullmqAgeStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	var oldest, last time.Time
 	for range s.ids {
 		// A job may have been removed between the two round trips.
-		text, found := c.text()
+		text, found := c.Text()
 		if !found {
 			continue
 		}
 		ms, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return fail(fmt.Errorf("%w: %q where the timestamp of a job belongs", errReply, text))
+			return fail(fmt.Errorf("%w: %q where the timestamp of a job belongs", resp.ErrReply, text))
 		}
 		last = clockMilliseconds.time(ms)
 		oldest = earlier(oldest, last)
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	r := s.reading
 	if since := earlier(oldest, r.Oldest.Since); !since.IsZero() {

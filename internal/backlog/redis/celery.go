@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // Defaults of kombu's Redis transport.
@@ -158,37 +159,37 @@ type celeryStep struct {
 	short lasting
 }
 
-func (s *celeryStep) commands(dst []command, _ time.Time) []command {
+func (s *celeryStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, list := range s.lists {
-		dst = append(dst, command{key: list, class: 'l', args: []any{"LLEN", list}})
+		dst = append(dst, resp.Command{Key: list, KeyType: 'l', Args: []any{"LLEN", list}})
 	}
 	switch s.which {
 	case "queue":
 		// Nobody has to be woken by it: what comes here comes from a list, and what
 		// is restored goes to one.
-		dst = append(dst, command{key: s.unacked, args: []any{"HLEN", s.unacked}})
+		dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HLEN", s.unacked}})
 	case "all":
 		// What comes here may come from the list of any queue.
-		dst = append(dst, command{key: s.unacked, class: 'h', args: []any{"HLEN", s.unacked}})
+		dst = append(dst, resp.Command{Key: s.unacked, KeyType: 'h', Args: []any{"HLEN", s.unacked}})
 	default:
 		return dst
 	}
-	return append(dst, command{key: s.index, args: []any{"ZCARD", s.index}})
+	return append(dst, resp.Command{Key: s.index, Args: []any{"ZCARD", s.index}})
 }
 
-func (s *celeryStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
+func (s *celeryStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	var reading backlog.Reading
 	for range s.lists {
-		reading.Ready += c.number()
+		reading.Ready += c.Count()
 	}
 	var unacked int64
 	var indexed backlog.Count
 	if s.which != "none" {
-		unacked, indexed = c.number(), c.optionalCount()
+		unacked, indexed = c.Count(), c.OptionalCount()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	missing := int64(0)
 	if indexed.Known {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A celeryUnackedStep looks at unacknowledged messages.
@@ -19,29 +20,29 @@ type celeryUnackedStep struct {
 	check bool
 }
 
-func (s *celeryUnackedStep) commands(dst []command, _ time.Time) []command {
-	dst = append(dst, command{key: s.unacked, args: []any{"HRANDFIELD", s.unacked, celerySample, "WITHVALUES"}})
+func (s *celeryUnackedStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+	dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HRANDFIELD", s.unacked, celerySample, "WITHVALUES"}})
 	if s.check {
 		// Last, because what is added in between is in the index only.
-		dst = append(dst, command{key: s.index, args: []any{"ZRANGE", s.index, 0, 2 * celerySample}})
+		dst = append(dst, resp.Command{Key: s.index, Args: []any{"ZRANGE", s.index, 0, 2 * celerySample}})
 	}
 	return dst
 }
 
-func (s *celeryUnackedStep) outcome(replies []reply, now time.Time) outcome {
-	if refused(replies[0]) {
-		return done(s.all(replies[0].refused("HRANDFIELD", 6, 2)))
+func (s *celeryUnackedStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	if replies[0].IsDenied() {
+		return done(s.all(replies[0].Denial("HRANDFIELD", 6, 2)))
 	}
-	c := counts{replies: replies}
-	pairs := c.texts(-1)
+	c := resp.NewDecoder(replies)
+	pairs := c.Strings(-1)
 	if len(pairs)%2 != 0 {
-		c.fault(fmt.Errorf("%w: %d elements where names and values belong", errReply, len(pairs)))
+		c.Fail(fmt.Errorf("%w: %d elements where names and values belong", resp.ErrReply, len(pairs)))
 	}
 	if s.check {
-		s.noteLost(pairs, c.texts(-1), now)
+		s.noteLost(pairs, c.Strings(-1), now)
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	taken := newCelerySample(pairs, s.lost)
 	taken.partial = taken.looked >= celerySample && s.total > taken.looked
@@ -100,22 +101,22 @@ type celeryBindingsStep struct {
 	taken *celeryTaken
 }
 
-func (s *celeryBindingsStep) commands(dst []command, _ time.Time) []command {
+func (s *celeryBindingsStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, exchange := range s.taken.exchanges {
 		key := s.prefix + celeryBinding + exchange
-		dst = append(dst, command{key: key, args: []any{"SRANDMEMBER", key, registryPage}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, registryPage}})
 	}
 	return dst
 }
 
-func (s *celeryBindingsStep) outcome(replies []reply, now time.Time) outcome {
-	if slices.ContainsFunc(replies, refused) {
+func (s *celeryBindingsStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
 		return done(s.all("the server does not allow SRANDMEMBER"))
 	}
-	c := counts{replies: replies}
+	c := resp.NewDecoder(replies)
 	bindings := make(map[string][]celeryBound)
 	for _, exchange := range s.taken.exchanges {
-		rows := c.texts(-1)
+		rows := c.Strings(-1)
 		if len(rows) >= registryPage {
 			// Not all of them are seen: nobody can tell where its messages go.
 			continue
@@ -128,8 +129,8 @@ func (s *celeryBindingsStep) outcome(replies []reply, now time.Time) outcome {
 			}
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	return s.settle(s.taken, bindings, now)
 }
@@ -140,18 +141,18 @@ type celeryBoundStep struct {
 	registryStep
 }
 
-func (s *celeryBoundStep) commands(dst []command, now time.Time) []command {
+func (s *celeryBoundStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	return s.registryStep.commands(dst, now)
 }
 
 // outcome refuses a separator that is not that of the application: its tasks with a
 // priority would be overlooked.
-func (s *celeryBoundStep) outcome(replies []reply, now time.Time) outcome {
+func (s *celeryBoundStep) outcome(replies []resp.Reply, now time.Time) outcome {
 	other := ""
 	for _, r := range replies {
-		members, _ := r.value.([]any)
+		members, _ := r.Value.([]any)
 		for _, member := range members {
-			bound := text(member)
+			bound := resp.Text(member)
 			if strings.HasSuffix(bound, s.separator+s.queue) {
 				return s.registryStep.outcome(replies, now)
 			}

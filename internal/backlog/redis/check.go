@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // checkInterval is how long a server is read before it is asked again whether it still is
@@ -34,7 +36,7 @@ type question struct {
 	bit  uint8
 	args []any
 	// judge returns an error if the session is not what it was.
-	judge func(reply) error
+	judge func(resp.Reply) error
 }
 
 // questions returns what to ask about s, whose changes are reported to e, nil if nothing
@@ -43,15 +45,15 @@ type question struct {
 func (s *session) questions(cfg *config, e *ear, swaps bool) []question {
 	all := []question{
 		{askServer, []any{"INFO", "server"}, s.judgeServer},
-		{askRole, []any{"INFO", "replication"}, func(r reply) error {
-			return checkRole(text(r.value), cfg.mode != modeStandalone)
+		{askRole, []any{"INFO", "replication"}, func(r resp.Reply) error {
+			return checkRole(resp.Text(r.Value), cfg.mode != modeStandalone)
 		}},
 	}
 	if e != nil && s.tracked == e {
-		all = append(all, question{askRedirect, []any{"CLIENT", "GETREDIR"}, func(r reply) error { return judgeRedirect(r, e) }})
+		all = append(all, question{askRedirect, []any{"CLIENT", "GETREDIR"}, func(r resp.Reply) error { return judgeRedirect(r, e) }})
 	}
 	if e != nil && e.mode == wakeKeyspace {
-		all = append(all, question{askEvents, []any{"CONFIG", "GET", keyspaceSetting}, func(r reply) error { return judgeEvents(r, e) }})
+		all = append(all, question{askEvents, []any{"CONFIG", "GET", keyspaceSetting}, func(r resp.Reply) error { return judgeEvents(r, e) }})
 	}
 	if swaps && cfg.mode != modeCluster {
 		all = append(all, question{askSwaps, []any{"INFO", "commandstats"}, s.judgeSwaps})
@@ -63,10 +65,10 @@ func (s *session) questions(cfg *config, e *ear, swaps bool) []question {
 func (s *session) overdue(now time.Time) bool { return now.Sub(s.checked) >= checkInterval }
 
 // judge looks at the replies to questions. What the server refuses is not asked again.
-func (s *session) judge(questions []question, replies []reply) error {
+func (s *session) judge(questions []question, replies []resp.Reply) error {
 	s.checked = time.Now()
 	for i, q := range questions {
-		switch err := replies[i].err; {
+		switch err := replies[i].Err; {
 		case err == nil:
 			if err := q.judge(replies[i]); err != nil {
 				return err
@@ -80,8 +82,8 @@ func (s *session) judge(questions []question, replies []reply) error {
 	return nil
 }
 
-func (s *session) judgeServer(r reply) error {
-	if now := newIdentity(text(r.value)); now.runID != "" && s.server.runID != "" && !now.isSame(*s.server) {
+func (s *session) judgeServer(r resp.Reply) error {
+	if now := newIdentity(resp.Text(r.Value)); now.RunID != "" && s.server.RunID != "" && !now.IsSame(*s.server) {
 		return fmt.Errorf("%w: %w", errLost, errOtherServer)
 	}
 	return nil
@@ -89,8 +91,8 @@ func (s *session) judgeServer(r reply) error {
 
 // judgeRedirect looks at the id of the connection to which changes are reported: -1 if
 // the server does not track.
-func judgeRedirect(r reply, e *ear) error {
-	if id, known := r.value.(int64); known && id != e.id {
+func judgeRedirect(r resp.Reply, e *ear) error {
+	if id, known := r.Value.(int64); known && id != e.id {
 		return fmt.Errorf("%w: %w", errLost, errUntracked)
 	}
 	return nil
@@ -98,16 +100,16 @@ func judgeRedirect(r reply, e *ear) error {
 
 // judgeEvents ends the listener if the server notifies of other events than before. The
 // session stays.
-func judgeEvents(r reply, e *ear) error {
+func judgeEvents(r resp.Reply, e *ear) error {
 	if flags, err := keyspaceFlagsOf(r); err == nil && flags != e.flags {
 		e.end(fmt.Errorf("%w: notify-keyspace-events is %q now", errDeaf, flags))
 	}
 	return nil
 }
 
-func (s *session) judgeSwaps(r reply) error {
+func (s *session) judgeSwaps(r resp.Reply) error {
 	before := s.swaps
-	s.swaps = swapsOf(text(r.value))
+	s.swaps = swapsOf(resp.Text(r.Value))
 	if s.swaps != before {
 		return errSwapped
 	}
@@ -115,4 +117,4 @@ func (s *session) judgeSwaps(r reply) error {
 }
 
 // swapsOf returns what INFO commandstats says of SWAPDB; "" if it was never called.
-func swapsOf(info string) string { return field(info, "cmdstat_swapdb") }
+func swapsOf(info string) string { return resp.InfoField(info, "cmdstat_swapdb") }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A clusterNode is one line of CLUSTER NODES: a node as another one, or it itself, sees it.
@@ -38,7 +40,7 @@ func parseNodes(reply string) (map[string]clusterNode, error) {
 			continue
 		}
 		if len(words) < 8 {
-			return nil, fmt.Errorf("%w: %q where a node of the cluster belongs", errReply, line)
+			return nil, fmt.Errorf("%w: %q where a node of the cluster belongs", resp.ErrReply, line)
 		}
 		flags := strings.Split(words[2], ",")
 		has := func(flag string) bool { return slices.Contains(flags, flag) }
@@ -72,7 +74,7 @@ func parseRange(word string) (slotRange, error) {
 	from, err := strconv.Atoi(first)
 	to, problem := strconv.Atoi(last)
 	if err != nil || problem != nil || from < 0 || to < from || to >= slots {
-		return slotRange{}, fmt.Errorf("%w: %q where a range of slots belongs", errReply, word)
+		return slotRange{}, fmt.Errorf("%w: %q where a range of slots belongs", resp.ErrReply, word)
 	}
 	return slotRange{from, to}, nil
 }
@@ -115,7 +117,7 @@ func checkOwner(reply string, want []slotRange) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%w: %d nodes of a cluster, and none of them is the one that answers", errReply, len(nodes))
+	return fmt.Errorf("%w: %d nodes of a cluster, and none of them is the one that answers", resp.ErrReply, len(nodes))
 }
 
 // joined returns ranges in order, with neighbours as one.

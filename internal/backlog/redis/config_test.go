@@ -3,12 +3,12 @@ package redis
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 func TestCheck(t *testing.T) {
@@ -111,42 +111,6 @@ func TestLayoutChecks(t *testing.T) {
 	}
 }
 
-// answer is an error that a server gave.
-type answer string
-
-func (a answer) Error() string { return string(a) }
-func (answer) RedisError()     {}
-
-func TestReason(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]error{
-		"WRONGTYPE Operation against a key holding the wrong kind of value": backlog.ErrMismatch,
-		"NOPERM this user has no permissions to run the 'llen' command":     backlog.ErrDenied,
-		"NOAUTH Authentication required.":                                   backlog.ErrDenied,
-		"WRONGPASS invalid username-password pair or user is disabled.":     backlog.ErrDenied,
-		"DENIED Redis is running in protected mode":                         backlog.ErrDenied,
-		"ERR unknown command 'LLEN', with args beginning with: ":            backlog.ErrDenied,
-		"LOADING Redis is loading the dataset in memory":                    backlog.ErrUnavailable,
-		"MASTERDOWN Link with MASTER is down":                               backlog.ErrUnavailable,
-		"CLUSTERDOWN Hash slot not served":                                  backlog.ErrUnavailable,
-		"READONLY You can't write against a read only replica.":             backlog.ErrUnavailable,
-		"TRYAGAIN Multiple keys request during rehashing of slot":           backlog.ErrUnavailable,
-		"BUSY Redis is busy running a script.":                              backlog.ErrUnavailable,
-		"ERR max number of clients reached":                                 backlog.ErrUnavailable,
-		"ERR something nobody has heard of":                                 backlog.ErrUnavailable,
-	} {
-		if got := reason(fmt.Errorf("do it: %w", answer(text))); !errors.Is(got, want) {
-			t.Errorf("%q is %v, want %v", text, got, want)
-		}
-	}
-	if got := reason(os.ErrDeadlineExceeded); !errors.Is(got, backlog.ErrUnavailable) {
-		t.Errorf("a timeout is %v", got)
-	}
-	if got := reason(errReply); !errors.Is(got, backlog.ErrPartial) {
-		t.Errorf("a reply of a wrong form is %v", got)
-	}
-}
-
 func TestSlotOf(t *testing.T) {
 	t.Parallel()
 	// As CLUSTER KEYSLOT of Redis 7.0 says.
@@ -163,19 +127,19 @@ func TestIdentity(t *testing.T) {
 	t.Parallel()
 	for info, want := range map[string]struct {
 		text string
-		lag  lagSupport
+		lag  resp.LagSupport
 	}{
-		"# Server\r\nredis_version:6.2.14\r\nrun_id:a\r\n":                        {"redis 6.2.14", lagAbsent},
-		"# Server\r\nredis_version:7.0.15\r\nrun_id:a\r\n":                        {"redis 7.0.15", lagTooHigh},
-		"# Server\r\nredis_version:7.4.3\r\nrun_id:a\r\n":                         {"redis 7.4.3", lagTooHigh},
-		"# Server\r\nredis_version:7.4.4\r\nrun_id:a\r\n":                         {"redis 7.4.4", lagExact},
-		"# Server\r\nredis_version:8.2.3\r\nrun_id:a\r\n":                         {"redis 8.2.3", lagExact},
-		"# Server\r\nredis_version:7.2.4\r\nvalkey_version:8.0.1\r\nrun_id:a\r\n": {"valkey 8.0.1", lagTooHigh},
-		"# Server\r\nredis_version:7.2.4\r\nvalkey_version:9.1.2\r\nrun_id:a\r\n": {"valkey 9.1.2", lagExact},
-		"# Server\r\nsomething_else:1\r\n":                                        {"", lagTooHigh},
+		"# Server\r\nredis_version:6.2.14\r\nrun_id:a\r\n":                        {"redis 6.2.14", resp.LagAbsent},
+		"# Server\r\nredis_version:7.0.15\r\nrun_id:a\r\n":                        {"redis 7.0.15", resp.LagTooHigh},
+		"# Server\r\nredis_version:7.4.3\r\nrun_id:a\r\n":                         {"redis 7.4.3", resp.LagTooHigh},
+		"# Server\r\nredis_version:7.4.4\r\nrun_id:a\r\n":                         {"redis 7.4.4", resp.LagExact},
+		"# Server\r\nredis_version:8.2.3\r\nrun_id:a\r\n":                         {"redis 8.2.3", resp.LagExact},
+		"# Server\r\nredis_version:7.2.4\r\nvalkey_version:8.0.1\r\nrun_id:a\r\n": {"valkey 8.0.1", resp.LagTooHigh},
+		"# Server\r\nredis_version:7.2.4\r\nvalkey_version:9.1.2\r\nrun_id:a\r\n": {"valkey 9.1.2", resp.LagExact},
+		"# Server\r\nsomething_else:1\r\n":                                        {"", resp.LagTooHigh},
 	} {
 		got := newIdentity(info)
-		if got.String() != want.text || got.lag != want.lag || got.epoch == "" {
+		if got.String() != want.text || got.Lag != want.lag || got.Epoch == "" {
 			t.Errorf("%q is %+v, want %+v", info, got, want)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // Confirm implements backlog.Confirmer: a server that is what it was, that tracks what was
@@ -66,10 +67,10 @@ func (n *node) confirm(ctx context.Context) (err error) {
 	if e == nil || e.ended() != nil || e.mode != wakeTracking || s == nil || s.tracked != e {
 		return errors.ErrUnsupported
 	}
-	commands := []command{{args: []any{"PING"}}}
+	commands := []resp.Command{{Args: []any{"PING"}}}
 	questions := s.questions(n.cfg, e, true)
 	for _, q := range questions {
-		commands = append(commands, command{args: q.args})
+		commands = append(commands, resp.Command{Args: q.args})
 	}
 	replies, err := s.do(ctx, commands, nil)
 	if err == nil {
@@ -81,8 +82,8 @@ func (n *node) confirm(ctx context.Context) (err error) {
 	case err != nil:
 		n.drop()
 		return err
-	case replies[0].err != nil:
-		return replies[0].err
+	case replies[0].Err != nil:
+		return replies[0].Err
 	}
 	return e.ask(ctx)
 }

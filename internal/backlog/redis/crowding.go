@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A server remembers at most tracking-table-max-keys keys that clients read. Beyond it,
@@ -95,15 +97,15 @@ func (n *node) table(ctx context.Context) (table, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)
 	defer cancel()
 	t := table{keys: -1, most: -1}
-	replies, err := n.do(ctx, []command{{args: []any{"INFO", "stats"}}, {args: []any{"CONFIG", "GET", tableSetting}}}, nil)
+	replies, err := n.do(ctx, []resp.Command{{Args: []any{"INFO", "stats"}}, {Args: []any{"CONFIG", "GET", tableSetting}}}, nil)
 	if err != nil {
 		return t, err
 	}
-	if keys, err := strconv.ParseInt(field(text(replies[0].value), "tracking_total_keys"), 10, 64); err == nil {
+	if keys, err := strconv.ParseInt(resp.InfoField(resp.Text(replies[0].Value), "tracking_total_keys"), 10, 64); err == nil {
 		t.keys = keys
 	}
-	if list, err := replies[1].list(); err == nil && len(list) > 1 {
-		if most, err := strconv.ParseInt(text(list[1]), 10, 64); err == nil {
+	if list, err := replies[1].List(); err == nil && len(list) > 1 {
+		if most, err := strconv.ParseInt(resp.Text(list[1]), 10, 64); err == nil {
 			t.most = most
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 )
 
@@ -113,7 +114,7 @@ func commandRate(t *testing.T, server *redistest.Server, d time.Duration) float6
 	t.Helper()
 	count := func() int64 {
 		text, _ := server.Do("INFO", "stats").(string)
-		n, err := strconv.ParseInt(field(text, "total_commands_processed"), 10, 64)
+		n, err := strconv.ParseInt(resp.InfoField(text, "total_commands_processed"), 10, 64)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // What a connection has met that is not what its settings say. Each is known from what
@@ -61,13 +62,13 @@ func (c *config) advice(err error, of record) string {
 
 // advised returns err with its reason and with what to change.
 func (c *config) advised(err error, of record) error {
-	return backlog.WithAdvice(wrap(err), c.advice(err, of))
+	return backlog.WithAdvice(resp.WithReason(err), c.advice(err, of))
 }
 
 // isTooOld reports whether a server is Redis before 6.0.
 func isTooOld(server string) bool {
 	version, isRedis := strings.CutPrefix(server, "redis ")
-	return isRedis && !atLeast(version, 6)
+	return isRedis && !resp.AtLeast(version, 6)
 }
 
 // foreignServers are servers that the settings do not fit.
@@ -139,7 +140,7 @@ func contains(part string) func(error) bool {
 // startsWith fits errors that a server answered with one of these beginnings.
 func startsWith(starts ...string) func(error) bool {
 	return func(err error) bool {
-		text := serverText(err)
+		text := resp.ServerText(err)
 		for _, start := range starts {
 			if strings.HasPrefix(text, start) {
 				return true
@@ -152,7 +153,7 @@ func startsWith(starts ...string) func(error) bool {
 // says fits errors that a server answered with one of these parts.
 func says(parts ...string) func(error) bool {
 	return func(err error) bool {
-		text := serverText(err)
+		text := resp.ServerText(err)
 		for _, part := range parts {
 			if strings.Contains(text, part) {
 				return true

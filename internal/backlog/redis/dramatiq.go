@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // dramatiqDelayed is how many delayed messages of a queue are looked at.
@@ -77,32 +78,32 @@ type dramatiqStep struct {
 	held dramatiqHeld
 }
 
-func (s *dramatiqStep) commands(dst []command, _ time.Time) []command {
+func (s *dramatiqStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	heartbeats := s.namespace + ":" + dramatiqHeartbeats
 	// In the order in which a message passes, so that none is missed on its way.
 	dst = append(dst,
-		command{key: s.delayed, class: 'h', args: []any{"HLEN", s.delayed}},
-		command{key: s.list, class: 'l', args: []any{"LLEN", s.list}},
+		resp.Command{Key: s.delayed, KeyType: 'h', Args: []any{"HLEN", s.delayed}},
+		resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LLEN", s.list}},
 		// What is added here is added to the list too, and what is taken away wakes nobody.
-		command{key: s.messages, args: []any{"HLEN", s.messages}},
+		resp.Command{Key: s.messages, Args: []any{"HLEN", s.messages}},
 		// Each process that uses the namespace, a producer too, is there.
-		command{key: heartbeats, args: []any{"EXISTS", heartbeats}},
+		resp.Command{Key: heartbeats, Args: []any{"EXISTS", heartbeats}},
 	)
 	if s.payload {
-		dst = append(dst, command{key: s.list, class: 'l', args: []any{"LINDEX", s.list, 0}})
+		dst = append(dst, resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LINDEX", s.list, 0}})
 	}
 	return dst
 }
 
-func (s *dramatiqStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
-	delayed, ready, all, used := c.number(), c.number(), c.number(), c.optionalCount()
+func (s *dramatiqStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	delayed, ready, all, used := c.Count(), c.Count(), c.Count(), c.OptionalCount()
 	var first string
 	if s.payload {
-		first, _ = c.text()
+		first, _ = c.Text()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	reading := backlog.Reading{Ready: ready, InFlight: backlog.Exactly(max(0, all-ready))}
 	look := s.held.wants(reading.InFlight.N > 0, delayed > 0, now)
@@ -148,17 +149,17 @@ func (s *dramatiqMessagesStep) finish(now time.Time) outcome {
 	return done(s.reading)
 }
 
-func (s *dramatiqMessagesStep) commands(dst []command, _ time.Time) []command {
+func (s *dramatiqMessagesStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.total > 0 {
-		dst = append(dst, command{key: s.delayed, args: []any{"HRANDFIELD", s.delayed, dramatiqDelayed, "WITHVALUES"}})
+		dst = append(dst, resp.Command{Key: s.delayed, Args: []any{"HRANDFIELD", s.delayed, dramatiqDelayed, "WITHVALUES"}})
 	}
 	if s.first != "" {
-		dst = append(dst, command{key: s.messages, args: []any{"HGET", s.messages, s.first}})
+		dst = append(dst, resp.Command{Key: s.messages, Args: []any{"HGET", s.messages, s.first}})
 	}
 	return dst
 }
 
-func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
+func (s *dramatiqMessagesStep) outcome(replies []resp.Reply, now time.Time) outcome {
 	if s.total > 0 {
 		if err := s.addDelayed(replies[0], now); err != nil {
 			return fail(err)
@@ -171,10 +172,10 @@ func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
 	if s.first == "" {
 		return s.finish(now)
 	}
-	c := counts{replies: replies}
-	text, found := c.text()
-	if c.err != nil {
-		return fail(c.err)
+	c := resp.NewDecoder(replies)
+	text, found := c.Text()
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	if found {
 		m, err := parseDramatiqMessage(text)
@@ -189,19 +190,19 @@ func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
 }
 
 // addDelayed adds to the reading what the delayed messages in r tell.
-func (s *dramatiqMessagesStep) addDelayed(r reply, now time.Time) error {
-	if refused(r) {
+func (s *dramatiqMessagesStep) addDelayed(r resp.Reply, now time.Time) error {
+	if r.IsDenied() {
 		s.reading.Due, s.reading.Quality = s.total, backlog.UpperBound
-		s.reading.Warning = r.refused("HRANDFIELD", 6, 2) + ", so when delayed messages are due is not known: all of them count as due"
+		s.reading.Warning = r.Denial("HRANDFIELD", 6, 2) + ", so when delayed messages are due is not known: all of them count as due"
 		return nil
 	}
-	c := counts{replies: []reply{r}}
-	pairs := c.texts(-1)
+	c := resp.NewDecoder([]resp.Reply{r})
+	pairs := c.Strings(-1)
 	if len(pairs)%2 != 0 {
-		c.fault(fmt.Errorf("%w: %d elements where names and values belong", errReply, len(pairs)))
+		c.Fail(fmt.Errorf("%w: %d elements where names and values belong", resp.ErrReply, len(pairs)))
 	}
-	if c.err != nil {
-		return c.err
+	if c.Err() != nil {
+		return c.Err()
 	}
 	for i := 1; i < len(pairs); i += 2 {
 		m, err := parseDramatiqMessage(pairs[i])
@@ -236,7 +237,7 @@ func parseDramatiqMessage(text string) (dramatiqMessage, error) {
 	var m dramatiqMessage
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		// What the message holds is not repeated: it may be a secret.
-		return dramatiqMessage{}, fmt.Errorf("%w: a message of Dramatiq is not in JSON", errReply)
+		return dramatiqMessage{}, fmt.Errorf("%w: a message of Dramatiq is not in JSON", resp.ErrReply)
 	}
 	return m, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -91,16 +92,16 @@ func (h *dramatiqHeld) mark(r *backlog.Reading, total int64, o *orphans, now tim
 // A dramatiqWorkersStep asks which processes use the namespace.
 type dramatiqWorkersStep struct{ *dramatiqMessagesStep }
 
-func (s *dramatiqWorkersStep) commands(dst []command, _ time.Time) []command {
+func (s *dramatiqWorkersStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	heartbeats := s.namespace + ":" + dramatiqHeartbeats
-	return append(dst, command{key: heartbeats, args: []any{"ZRANGE", heartbeats, 0, dramatiqWorkers}})
+	return append(dst, resp.Command{Key: heartbeats, Args: []any{"ZRANGE", heartbeats, 0, dramatiqWorkers}})
 }
 
-func (s *dramatiqWorkersStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
-	workers, allowed := c.optionalTexts()
-	if c.err != nil {
-		return fail(c.err)
+func (s *dramatiqWorkersStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	workers, allowed := c.OptionalStrings()
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	if !allowed || len(workers) > dramatiqWorkers {
 		s.held.some, s.held.looked = [2]bool{}, now
@@ -116,43 +117,43 @@ type dramatiqFetchedStep struct {
 	workers []string
 }
 
-func (s *dramatiqFetchedStep) commands(dst []command, _ time.Time) []command {
+func (s *dramatiqFetchedStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for i, queue := range s.held.queues {
 		if !s.held.some[i] {
 			continue
 		}
 		full := s.namespace + ":" + queue
 		dst = append(dst,
-			command{key: full + ".msgs", args: []any{"HLEN", full + ".msgs"}},
-			command{key: full, args: []any{"LLEN", full}},
-			command{key: full + dramatiqOldAcks, args: []any{"ZCARD", full + dramatiqOldAcks}},
+			resp.Command{Key: full + ".msgs", Args: []any{"HLEN", full + ".msgs"}},
+			resp.Command{Key: full, Args: []any{"LLEN", full}},
+			resp.Command{Key: full + dramatiqOldAcks, Args: []any{"ZCARD", full + dramatiqOldAcks}},
 		)
 		for _, worker := range s.workers {
 			key := s.namespace + ":" + dramatiqAcks + worker + "." + queue
-			dst = append(dst, command{key: key, args: []any{"SCARD", key}})
+			dst = append(dst, resp.Command{Key: key, Args: []any{"SCARD", key}})
 		}
 	}
 	return dst
 }
 
-func (s *dramatiqFetchedStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
+func (s *dramatiqFetchedStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	var lost [2]int64
 	allowed := true
 	for i := range s.held.queues {
 		if !s.held.some[i] {
 			continue
 		}
-		all, waiting := c.number(), c.number()
+		all, waiting := c.Count(), c.Count()
 		lost[i] = all - waiting
 		for range 1 + len(s.workers) {
-			fetched := c.optionalCount()
+			fetched := c.OptionalCount()
 			allowed = allowed && fetched.Known
 			lost[i] -= fetched.N
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	s.held.looked = now
 	for i := range lost {

@@ -13,13 +13,14 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // An ear is one live connection on which changes are heard.
 type ear struct {
 	mode   string // wakeTracking or wakeKeyspace
 	id     int64  // of the connection, as the server knows it
-	server identity
+	server resp.Server
 	pubsub *redis.PubSub
 	prefix string // of the channels of keyspace notifications
 	flags  string // notify-keyspace-events, with A spelled out
@@ -67,7 +68,7 @@ func (n *node) connect(ctx context.Context, e *ear) (closeEar func(), err error)
 			// On a connection that is subscribed the server cannot be asked any more.
 			e.server = newIdentity(cn.Info(ctx, "server").Val())
 		}
-		if e.mode == wakeTracking && e.server.runID != "" {
+		if e.mode == wakeTracking && e.server.RunID != "" {
 			e.id, err = cn.ClientID(ctx).Result()
 		}
 		return err
@@ -89,7 +90,7 @@ func (n *node) connect(ctx context.Context, e *ear) (closeEar func(), err error)
 		closeEar()
 		return nil, refusedOr(err, "a second connection")
 	}
-	if e.server.runID == "" {
+	if e.server.RunID == "" {
 		closeEar()
 		return nil, refusal{unproven}
 	}
@@ -135,16 +136,16 @@ func (e *ear) ended() error {
 // refusal if the server does not allow it or that cannot be known.
 func (s *session) join(ctx context.Context, e *ear) error {
 	switch {
-	case s.server.runID == "":
+	case s.server.RunID == "":
 		return refusal{unproven}
-	case !s.server.isSame(e.server):
+	case !s.server.IsSame(e.server):
 		return errElsewhere
 	case e.mode != wakeTracking || s.tracked == e:
 		return nil
 	}
 	err := s.track(ctx, e)
-	if isServerError(err) && isTooOld(s.server.String()) {
-		return refusal{"client tracking: " + s.server.title() + ": 6.0 is needed"}
+	if resp.IsServerError(err) && isTooOld(s.server.String()) {
+		return refusal{"client tracking: " + s.server.Title() + ": 6.0 is needed"}
 	}
 	return refusedOr(err, "client tracking")
 }
@@ -157,7 +158,7 @@ type hearing struct {
 }
 
 // prepareToHear makes the ear hear of the keys of commands. The caller holds turn.
-func (n *node) prepareToHear(ctx context.Context, commands []command) hearing {
+func (n *node) prepareToHear(ctx context.Context, commands []resp.Command) hearing {
 	e := n.hearing()
 	if e == nil || e.mode != wakeKeyspace {
 		return hearing{ear: e}
@@ -172,37 +173,37 @@ func (n *node) prepareToHear(ctx context.Context, commands []command) hearing {
 
 // markArmed says of each reply whether the next change of its key will be heard. The
 // caller holds turn.
-func (n *node) markArmed(h hearing, commands []command, replies []reply) {
+func (n *node) markArmed(h hearing, commands []resp.Command, replies []resp.Reply) {
 	e := n.hearing()
-	if e == nil || e.ended() != nil || n.session == nil || !n.session.server.isSame(e.server) {
+	if e == nil || e.ended() != nil || n.session == nil || !n.session.server.IsSame(e.server) {
 		return
 	}
 	for i := range replies {
 		switch {
-		case commands[i].asking:
+		case commands[i].Asking:
 		case e.mode == wakeTracking:
-			replies[i].armed = n.session.tracked == e
+			replies[i].Armed = n.session.tracked == e
 		default:
-			replies[i].armed = h.ear == e && h.keys[i]
+			replies[i].Armed = h.ear == e && h.keys[i]
 		}
 	}
 }
 
 // want notes the keys of commands. It returns for each command whether its key is
 // heard of, and the channels that have to be subscribed to.
-func (e *ear) want(commands []command) (heard []bool, channels []string) {
+func (e *ear) want(commands []resp.Command) (heard []bool, channels []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	heard = make([]bool, len(commands))
 	for i, c := range commands {
-		if c.class == 0 || strings.IndexByte(e.flags, c.class) < 0 {
+		if c.KeyType == 0 || strings.IndexByte(e.flags, c.KeyType) < 0 {
 			continue
 		}
-		confirmed, known := e.channels[c.key]
+		confirmed, known := e.channels[c.Key]
 		heard[i] = confirmed
 		if !known {
-			e.channels[c.key] = false
-			channels = append(channels, e.prefix+c.key)
+			e.channels[c.Key] = false
+			channels = append(channels, e.prefix+c.Key)
 		}
 	}
 	return heard, channels

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -306,7 +307,7 @@ func (f *finder) wanted(now time.Time) []search {
 // rests reports whether it is not time yet for a hint. One that failed for a reason that
 // passes is tried again like any other search.
 func (found *findings) rests(now time.Time) bool {
-	passes := found.err != nil && !errors.Is(reason(found.err), backlog.ErrDenied)
+	passes := found.err != nil && !errors.Is(resp.Reason(found.err), backlog.ErrDenied)
 	return !passes && now.Sub(found.begun) < hintInterval && !found.begun.Before(found.since)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A handshake is what go-redis does on a new connection, changed by hooks: HELLO is not
@@ -58,7 +59,7 @@ func (handshake) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 // isNeedless reports whether a server has refused a password because its default user has
 // none. It lets everybody in.
 func isNeedless(err error) bool {
-	return isServerError(err) &&
+	return resp.IsServerError(err) &&
 		(strings.Contains(err.Error(), "AUTH <password> called without any password configured") ||
 			strings.Contains(err.Error(), "sent AUTH, but no password is set"))
 }
@@ -87,9 +88,9 @@ func (s *session) greet(ctx context.Context, cfg *config, m manners) error {
 	}
 	// Every connection may have met another life of the data.
 	s.server = new(unknownIdentity())
-	if info := text(server.Val()); server.Err() == nil && info != "" {
+	if info := resp.Text(server.Val()); server.Err() == nil && info != "" {
 		s.server = new(newIdentity(info))
-		if err := s.checkMode(ctx, cfg, field(info, "redis_mode")); err != nil {
+		if err := s.checkMode(ctx, cfg, resp.InfoField(info, "redis_mode")); err != nil {
 			return err
 		}
 	}
@@ -99,14 +100,14 @@ func (s *session) greet(ctx context.Context, cfg *config, m manners) error {
 			s.unanswered |= bit
 		}
 	}
-	s.swaps = swapsOf(text(statistics.Val()))
-	return checkRole(text(replication.Val()), cfg.mode != modeStandalone)
+	s.swaps = swapsOf(resp.Text(statistics.Val()))
+	return checkRole(resp.Text(replication.Val()), cfg.mode != modeStandalone)
 }
 
 // isFatal reports whether a server's refusal of a courtesy means that reads would fail,
 // or be wrong, as well.
 func isFatal(err error) bool {
-	return !isServerError(err) || passes(err) || hasCode(err, "NOAUTH") || hasCode(err, "WRONGPASS") || hasCode(err, "DENIED")
+	return !resp.IsServerError(err) || resp.IsTransient(err) || resp.HasCode(err, "NOAUTH") || resp.HasCode(err, "WRONGPASS") || resp.HasCode(err, "DENIED")
 }
 
 // checkMode reports a server that is not what the mode of the connection says.
@@ -117,8 +118,8 @@ func (s *session) checkMode(ctx context.Context, cfg *config, mode string) error
 	case mode == "cluster" && cfg.mode == modeStandalone:
 		// A cluster of one server is the whole; of several, this is a part.
 		info, err := s.client.Do(ctx, "CLUSTER", "INFO").Text()
-		switch size := field(info, "cluster_size"); {
-		case isServerError(err):
+		switch size := resp.InfoField(info, "cluster_size"); {
+		case resp.IsServerError(err):
 			return fmt.Errorf("%w: %w, and refuses to say of how many masters: %w", backlog.ErrUnavailable, errIsClusterNode, err)
 		case err != nil:
 			return err

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // hearKeyspace listens for keyspace notifications of the keys that are read.
@@ -44,22 +46,22 @@ const keyspaceSetting = "notify-keyspace-events"
 var errNoFlags = errors.New("the server does not say whether they are on")
 
 // keyspaceFlagsOf reads the reply to CONFIG GET, and spells the letter A out.
-func keyspaceFlagsOf(r reply) (string, error) {
-	list, err := r.list()
+func keyspaceFlagsOf(r resp.Reply) (string, error) {
+	list, err := r.List()
 	if err != nil {
 		return "", err
 	}
 	if len(list) < 2 {
 		return "", errNoFlags
 	}
-	return strings.ReplaceAll(text(list[1]), "A", "g$lshztxed"), nil
+	return strings.ReplaceAll(resp.Text(list[1]), "A", "g$lshztxed"), nil
 }
 
 // keyspaceFlags returns notify-keyspace-events with the letter A spelled out.
 func (n *node) keyspaceFlags(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.dialTimeout+n.cfg.answerTimeout)
 	defer cancel()
-	replies, err := n.do(ctx, []command{{args: []any{"CONFIG", "GET", keyspaceSetting}}}, nil)
+	replies, err := n.do(ctx, []resp.Command{{Args: []any{"CONFIG", "GET", keyspaceSetting}}}, nil)
 	if err != nil {
 		return "", err
 	}

@@ -1,6 +1,9 @@
 package redis
 
-import "github.com/backlog-scaler/backlog-scaler/internal/backlog"
+import (
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
+)
 
 // groupFacts is what a server tells of a stream and of one consumer group of it.
 type groupFacts struct {
@@ -11,7 +14,7 @@ type groupFacts struct {
 	// lag is the server's own count of what is left; unknown if it does not tell.
 	lag backlog.Count
 	// lagTrust is how far lag can be trusted.
-	lagTrust lagSupport
+	lagTrust resp.LagSupport
 	// entriesRead is how many entries of all that were ever added the group was
 	// served, as the server estimates it.
 	entriesRead backlog.Count
@@ -49,7 +52,7 @@ func (f groupFacts) undelivered() (n int64, quality backlog.Quality, ok bool) {
 		return 0, backlog.Exact, true
 	}
 	if !f.edges {
-		if f.lag.Known && f.lagTrust == lagExact {
+		if f.lag.Known && f.lagTrust == resp.LagExact {
 			return min(f.lag.N, f.length), backlog.Exact, true
 		}
 		return 0, backlog.Exact, false
@@ -59,7 +62,7 @@ func (f groupFacts) undelivered() (n int64, quality backlog.Quality, ok bool) {
 		return 0, backlog.Exact, true
 	case f.lastDelivered.compare(f.first) < 0:
 		return f.length, backlog.Exact, true
-	case f.lag.Known && f.lagTrust == lagExact:
+	case f.lag.Known && f.lagTrust == resp.LagExact:
 		return min(f.lag.N, f.length), backlog.Exact, true
 	}
 	most := f.length - 1

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 func TestUndelivered(t *testing.T) {
@@ -22,27 +23,27 @@ func TestUndelivered(t *testing.T) {
 		want  answer
 	}{
 		"empty stream": {
-			groupFacts{lag: backlog.Exactly(3), lagTrust: lagTooHigh},
+			groupFacts{lag: backlog.Exactly(3), lagTrust: resp.LagTooHigh},
 			answer{0, backlog.Exact, true},
 		},
 		"lag of a server that is right": {
-			groupFacts{length: 9, lag: backlog.Exactly(4), lagTrust: lagExact},
+			groupFacts{length: 9, lag: backlog.Exactly(4), lagTrust: resp.LagExact},
 			answer{4, backlog.Exact, true},
 		},
 		"lag above the length": {
-			groupFacts{length: 3, lag: backlog.Exactly(1 << 62), lagTrust: lagExact},
+			groupFacts{length: 3, lag: backlog.Exactly(1 << 62), lagTrust: resp.LagExact},
 			answer{3, backlog.Exact, true},
 		},
 		"lag that may be too high": {
-			groupFacts{length: 9, lag: backlog.Exactly(4), lagTrust: lagTooHigh},
+			groupFacts{length: 9, lag: backlog.Exactly(4), lagTrust: resp.LagTooHigh},
 			answer{},
 		},
 		"null lag": {
-			groupFacts{length: 9, lagTrust: lagExact},
+			groupFacts{length: 9, lagTrust: resp.LagExact},
 			answer{},
 		},
 		"served to the last entry, lag stuck above zero": {
-			groupFacts{length: 5, lag: backlog.Exactly(3), lagTrust: lagTooHigh, edges: true, first: id(5), last: id(9), lastDelivered: id(9)},
+			groupFacts{length: 5, lag: backlog.Exactly(3), lagTrust: resp.LagTooHigh, edges: true, first: id(5), last: id(9), lastDelivered: id(9)},
 			answer{0, backlog.Exact, true},
 		},
 		"served past the last entry, which was deleted": {
@@ -70,7 +71,7 @@ func TestUndelivered(t *testing.T) {
 			answer{1, backlog.Exact, true},
 		},
 		"in the middle, lag that may be too high": {
-			groupFacts{length: 5, lag: backlog.Exactly(2), lagTrust: lagTooHigh, edges: true, first: id(5), last: id(9), lastDelivered: id(6)},
+			groupFacts{length: 5, lag: backlog.Exactly(2), lagTrust: resp.LagTooHigh, edges: true, first: id(5), last: id(9), lastDelivered: id(6)},
 			answer{2, backlog.UpperBound, true},
 		},
 	} {
@@ -92,7 +93,7 @@ func TestUndeliveredProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		kept := rapid.SliceOfNDistinct(rapid.Uint64Range(1, 30), 0, 20, rapid.ID[uint64]).Draw(t, "ids in the stream")
 		served := rapid.Uint64Range(0, 31).Draw(t, "last delivered")
-		facts := groupFacts{length: int64(len(kept)), lastDelivered: streamID{ms: served}, lagTrust: lagTooHigh, edges: true}
+		facts := groupFacts{length: int64(len(kept)), lastDelivered: streamID{ms: served}, lagTrust: resp.LagTooHigh, edges: true}
 		var truth int64
 		for i, id := range kept {
 			if id > served {
@@ -109,7 +110,7 @@ func TestUndeliveredProperties(t *testing.T) {
 		case "too high":
 			facts.lag = backlog.Exactly(truth + rapid.Int64Range(0, 9).Draw(t, "too much"))
 		case "exact":
-			facts.lag, facts.lagTrust = backlog.Exactly(truth), lagExact
+			facts.lag, facts.lagTrust = backlog.Exactly(truth), resp.LagExact
 		case "counters":
 			facts.entriesAdded = backlog.Exactly(100)
 			facts.entriesRead = backlog.Exactly(100 - truth - rapid.Int64Range(0, 9).Draw(t, "deleted unread"))

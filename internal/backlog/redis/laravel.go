@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // laravelLayout is a queue of Laravel, with or without Horizon. The keys are those of
@@ -68,36 +69,36 @@ func newLaravelStep(q backlog.Query, name string) *laravelStep {
 	return &laravelStep{queue: q.Params.Get("prefix") + "queues:" + name, payload: q.Params.Get("age") == "payload", params: q.Params}
 }
 
-func (s *laravelStep) commands(dst []command, now time.Time) []command {
+func (s *laravelStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	reserved := s.queue + ":reserved"
 	// The workers' clock counts whole seconds.
 	expired := strconv.FormatInt(now.Unix(), 10)
 	// What is reserved is counted first and last, for a job may pass either way.
-	dst = append(dst, command{key: reserved, class: 'z', args: []any{"ZCARD", reserved}})
+	dst = append(dst, resp.Command{Key: reserved, KeyType: 'z', Args: []any{"ZCARD", reserved}})
 	dst = delayed(dst, s.queue+":delayed", clockSeconds, now)
 	dst = append(dst,
-		command{key: s.queue, class: 'l', args: []any{"LLEN", s.queue}},
-		command{key: reserved, class: 'z', args: []any{"ZCOUNT", reserved, "-inf", expired}},
-		command{key: reserved, class: 'z', args: []any{"ZCARD", reserved}},
+		resp.Command{Key: s.queue, KeyType: 'l', Args: []any{"LLEN", s.queue}},
+		resp.Command{Key: reserved, KeyType: 'z', Args: []any{"ZCOUNT", reserved, "-inf", expired}},
+		resp.Command{Key: reserved, KeyType: 'z', Args: []any{"ZCARD", reserved}},
 	)
 	if s.payload {
-		dst = append(dst, command{key: s.queue, class: 'l', args: []any{"LINDEX", s.queue, 0}})
+		dst = append(dst, resp.Command{Key: s.queue, KeyType: 'l', Args: []any{"LINDEX", s.queue, 0}})
 	}
 	return dst
 }
 
-func (s *laravelStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
-	before := c.number()
-	future := c.delayed(clockSeconds)
-	ready, expired, after := c.number(), c.number(), c.number()
+func (s *laravelStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	before := c.Count()
+	future := takeDelayed(c, clockSeconds)
+	ready, expired, after := c.Count(), c.Count(), c.Count()
 	var created time.Time
 	if s.payload {
-		job, _ := c.text()
+		job, _ := c.Text()
 		created = laravelCreated(job)
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	reading := backlog.Reading{
 		Ready:    ready,
@@ -150,17 +151,17 @@ type laravelTaggedStep struct {
 	reading backlog.Reading
 }
 
-func (s *laravelTaggedStep) commands(dst []command, now time.Time) []command {
+func (s *laravelTaggedStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = s.laravelStep.commands(dst, now)
 	for i := range dst {
 		// Only the keys of the first step wake.
-		dst[i].class = 0
+		dst[i].KeyType = 0
 	}
 	return dst
 }
 
-func (s *laravelTaggedStep) outcome(replies []reply, now time.Time) outcome {
-	if slices.ContainsFunc(replies, refused) {
+func (s *laravelTaggedStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
 		return done(s.reading)
 	}
 	o := s.laravelStep.outcome(replies, now)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A layout is one way in which a queue lies in Redis.
@@ -25,11 +26,11 @@ type layout struct {
 type step interface {
 	// commands appends what to ask at the moment now. The commands of one step may
 	// have keys of different slots of a cluster.
-	commands(dst []command, now time.Time) []command
+	commands(dst []resp.Command, now time.Time) []resp.Command
 	// outcome turns the replies, which are in the order of the commands, into a reading, an
 	// error or a further step. A reply may hold an error of the server, but never WRONGTYPE
 	// or a redirection.
-	outcome(replies []reply, now time.Time) outcome
+	outcome(replies []resp.Reply, now time.Time) outcome
 }
 
 // An outcome of a step is a reading, an error, or a further step.

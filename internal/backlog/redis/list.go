@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -33,9 +34,9 @@ func listLayout() layout {
 		},
 		discover: named("list"),
 		prepare: func(q backlog.Query, _ keySearch) step {
-			s := &listStep{{key: q.Queue, class: 'l', args: []any{"LLEN", q.Queue}}}
+			s := &listStep{{Key: q.Queue, KeyType: 'l', Args: []any{"LLEN", q.Queue}}}
 			if inFlight := strings.ReplaceAll(q.Params.Get(inFlightList), inFlightQueue, q.Queue); inFlight != "" {
-				*s = append(*s, command{key: inFlight, class: 'l', args: []any{"LLEN", inFlight}})
+				*s = append(*s, resp.Command{Key: inFlight, KeyType: 'l', Args: []any{"LLEN", inFlight}})
 			}
 			return s
 		},
@@ -56,16 +57,18 @@ func checkList(q backlog.Query) error {
 }
 
 // A listStep asks for the length of the list and of the one in flight, if any.
-type listStep []command
+type listStep []resp.Command
 
-func (s *listStep) commands(dst []command, _ time.Time) []command { return append(dst, *s...) }
+func (s *listStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+	return append(dst, *s...)
+}
 
-func (s *listStep) outcome(replies []reply, _ time.Time) (o outcome) {
-	if o.reading.Ready, o.err = replies[0].count(); o.err != nil {
+func (s *listStep) outcome(replies []resp.Reply, _ time.Time) (o outcome) {
+	if o.reading.Ready, o.err = replies[0].Count(); o.err != nil {
 		return o
 	}
 	if len(replies) > 1 {
-		inFlight, err := replies[1].count()
+		inFlight, err := replies[1].Count()
 		if err != nil {
 			return fail(err)
 		}

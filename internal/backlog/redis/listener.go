@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -259,10 +260,10 @@ func (n *node) hear(ctx context.Context, e *ear) error {
 			if err := e.pubsub.Ping(ctx); err != nil {
 				return e.lost(err)
 			}
-		case isServerError(err):
+		case resp.IsServerError(err):
 			// A subscription was refused; what it was for stays unarmed. The rest of the
 			// server's words may name a key, and whose it is is not known here.
-			code, _, _ := strings.Cut(serverText(err), " ")
+			code, _, _ := strings.Cut(resp.ServerText(err), " ")
 			n.log.Warn("subscription refused", "error", code)
 		default:
 			return e.lost(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A node is one server: the session through which it is read and the listener that
@@ -54,7 +55,7 @@ type node struct {
 	ear    *ear // nil while nobody listens
 	mode   string
 	reason string
-	server identity
+	server resp.Server
 	// reader is session, for a reader that does not hold turn: nil while there is none.
 	reader *session
 	// manners are the courtesies that the server does not hang up at.
@@ -83,7 +84,7 @@ func newNode(cfg *config, address string, wakes *wakes, watch *watchlist, log *s
 // do runs commands in pipelines and returns their replies, in the array of dst if it is
 // large enough. The error is that of the connection; what the server answered to a
 // command is in its reply.
-func (n *node) do(ctx context.Context, commands []command, dst []reply) (replies []reply, err error) {
+func (n *node) do(ctx context.Context, commands []resp.Command, dst []resp.Reply) (replies []resp.Reply, err error) {
 	defer backlog.Contain(&err)
 	if err := n.take(ctx); err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func (n *node) do(ctx context.Context, commands []command, dst []reply) (replies
 var errLost = errors.New("the connection to the server was lost")
 
 // attempt runs commands once, on a new session if there is none. The caller holds turn.
-func (n *node) attempt(ctx context.Context, commands []command, dst []reply) (replies []reply, err error) {
+func (n *node) attempt(ctx context.Context, commands []resp.Command, dst []resp.Reply) (replies []resp.Reply, err error) {
 	defer func() {
 		if errors.Is(err, backlog.ErrPanic) {
 			n.drop()
@@ -135,14 +136,14 @@ func (n *node) attempt(ctx context.Context, commands []command, dst []reply) (re
 
 // run runs commands on s, and asks from time to time whether the server still is what it
 // was. The caller holds turn.
-func (n *node) run(ctx context.Context, s *session, commands []command, dst []reply) ([]reply, error) {
+func (n *node) run(ctx context.Context, s *session, commands []resp.Command, dst []resp.Reply) ([]resp.Reply, error) {
 	if !s.overdue(time.Now()) {
 		return s.do(ctx, commands, dst)
 	}
 	questions := s.questions(n.cfg, n.hearing(), false)
 	asked := slices.Clip(commands)
 	for _, q := range questions {
-		asked = append(asked, command{args: q.args})
+		asked = append(asked, resp.Command{Args: q.args})
 	}
 	replies, err := s.do(ctx, asked, dst)
 	if err != nil {
@@ -250,7 +251,7 @@ var errNotJoined = errors.New("switch tracking on")
 // said on it.
 func isLost(err error) bool {
 	var refused refusal
-	return !isServerError(err) && !errors.As(err, &refused) && !errors.Is(err, errElsewhere)
+	return !resp.IsServerError(err) && !errors.As(err, &refused) && !errors.Is(err, errElsewhere)
 }
 
 // ended returns why ctx has ended, or the answer did not come in time, in place of what a

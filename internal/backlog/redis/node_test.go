@@ -8,6 +8,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // TestPlainSessionIsReplaced: a server that could not be asked what it is is asked again
@@ -40,7 +41,7 @@ func TestPlainSessionIsReplaced(t *testing.T) {
 	}
 	proxy.Allow()
 	plain.until = time.Now()
-	if next := use(); next == plain || next.server.version == "" || !next.until.IsZero() {
+	if next := use(); next == plain || next.server.Version == "" || !next.until.IsZero() {
 		t.Errorf("asked again it is %q until %v", next.server, next.until)
 	}
 }
@@ -59,7 +60,7 @@ func TestTrackingEndsWithItsContext(t *testing.T) {
 	n := newNode(cfg, proxy.Addr(), newWakes(), newWatchlist(), slog.New(slog.DiscardHandler))
 	t.Cleanup(n.close)
 	// The session is there already when the listener wants it to be tracked.
-	if _, err := n.do(t.Context(), []command{{args: []any{"PING"}}}, nil); err != nil {
+	if _, err := n.do(t.Context(), []resp.Command{{Args: []any{"PING"}}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A timeTraveller reads one query of a real server at any moment, so that no test waits
@@ -41,14 +42,17 @@ func travel(t testing.TB, server *redistest.Server, layout, queue string, params
 func (r *timeTraveller) read(now time.Time) backlog.Reading {
 	r.t.Helper()
 	for s, trips := r.first, 0; trips < maxTrips; trips++ {
-		var replies []reply
+		var replies []resp.Reply
 		for _, c := range s.commands(nil, now) {
-			value, err := r.client.Do(r.t.Context(), c.args...).Result()
+			value, err := r.client.Do(r.t.Context(), c.Args...).Result()
 			var refusal goredis.Error
 			if err != nil && !errors.As(err, &refusal) {
-				r.t.Fatalf("%v: %v", c.args, err)
+				r.t.Fatalf("%v: %v", c.Args, err)
 			}
-			replies = append(replies, reply{value: value, err: err, server: &identity{}})
+			if errors.Is(err, goredis.Nil) {
+				err = resp.ErrNil
+			}
+			replies = append(replies, resp.Reply{Value: value, Err: err, Server: &resp.Server{}})
 		}
 		o := s.outcome(replies, now)
 		if o.err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -48,7 +50,7 @@ type panel struct {
 // A panelAnswer is what a server answered to the commands of a panel.
 type panelAnswer struct {
 	from    string
-	replies []reply
+	replies []resp.Reply
 	// err is why the first command was not answered; the others may be refused.
 	err error
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A pastStep looks for what an empty queue keeps of its past. Without any of the keys the
@@ -14,21 +15,21 @@ type pastStep struct {
 	warning string
 }
 
-func (s *pastStep) commands(dst []command, _ time.Time) []command {
+func (s *pastStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, key := range s.keys {
-		dst = append(dst, command{key: key, args: []any{"EXISTS", key}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"EXISTS", key}})
 	}
 	return dst
 }
 
-func (s *pastStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *pastStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	var traces int64
 	for range s.keys {
-		traces += c.number()
+		traces += c.Count()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	if traces == 0 {
 		s.reading.Missing = true

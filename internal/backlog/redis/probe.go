@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -72,7 +74,7 @@ func (p *prober) see(ctx context.Context, address string, look func(context.Cont
 func isQuestionable(err error, secure bool) bool {
 	var header tls.RecordHeaderError
 	switch {
-	case err == nil, isServerError(err), isDialFailure(err):
+	case err == nil, resp.IsServerError(err), isDialFailure(err):
 		return false
 	case secure:
 		return isHangUp(err) || errors.As(err, &header)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // maxTrips bounds the round trips of one Read: three of a layout for each look, as many again
@@ -38,8 +39,8 @@ type reader struct {
 	*source
 
 	// buffer, replies, jobs and results hold those of a read, and are used again.
-	buffer  []command
-	replies []reply
+	buffer  []resp.Command
+	replies []resp.Reply
 	jobs    []job
 	results []backlog.Result
 	// order is where in a read each plan was wanted last: most often it will be there
@@ -126,8 +127,8 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 
 // A batch is the commands of one trip and what became of them.
 type batch struct {
-	commands []command
-	replies  []reply
+	commands []resp.Command
+	replies  []resp.Reply
 	err      error   // of the only connection there is
 	errs     []error // of the connections, for each command; nil if there is only one
 	// only is the server that all commands were sent to, or nodes that of each of them.
@@ -210,7 +211,7 @@ func (s *reader) run(ctx context.Context, r *routing, jobs []job, b *batch) {
 		b.err = s.ofConnection(b.err)
 		return
 	}
-	b.replies = make([]reply, len(b.commands))
+	b.replies = make([]resp.Reply, len(b.commands))
 	b.errs = make([]error, len(b.commands))
 	b.nodes = make([]*node, len(b.commands))
 	parts := make(map[*node][]int)
@@ -243,22 +244,22 @@ func redirected(jobs []job) bool {
 }
 
 // route returns the server to which a command of a job is sent.
-func (s *reader) route(r *routing, j *job, at int, c *command) (*node, error) {
+func (s *reader) route(r *routing, j *job, at int, c *resp.Command) (*node, error) {
 	if to, redirected := j.redirects[at-j.from]; redirected {
-		c.asking = to.asking
+		c.Asking = to.asking
 		return s.topology.at(r, to.address)
 	}
 	if len(s.moved) > 0 {
-		if address, moved := s.moved[slotOf(c.key)]; moved {
+		if address, moved := s.moved[slotOf(c.Key)]; moved {
 			return s.topology.at(r, address)
 		}
 	}
-	return r.node(c.key)
+	return r.node(c.Key)
 }
 
 // runPart sends the commands at the given places to one server.
 func (s *source) runPart(ctx context.Context, b *batch, n *node, places []int) {
-	commands := make([]command, len(places))
+	commands := make([]resp.Command, len(places))
 	for i, at := range places {
 		commands[i] = b.commands[at]
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A redirect is the server that has the slot of a key.
@@ -18,7 +19,7 @@ type redirect struct {
 // redirectOf returns where a command has to be sent, if err, which a server has answered,
 // says so: "MOVED 3999 127.0.0.1:6381", or ASK in place of MOVED.
 func redirectOf(err error, from string) (to redirect, redirected bool) {
-	moved, ask := hasCode(err, "MOVED"), hasCode(err, "ASK")
+	moved, ask := resp.HasCode(err, "MOVED"), resp.HasCode(err, "ASK")
 	if !moved && !ask {
 		return redirect{}, false
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // registryPage is how many names of a registry are read.
@@ -43,35 +44,35 @@ type registryStep struct {
 	reading backlog.Reading
 }
 
-func (s *registryStep) commands(dst []command, _ time.Time) []command {
+func (s *registryStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, set := range s.sets {
 		if s.member != "" {
-			dst = append(dst, command{key: set, args: []any{"SISMEMBER", set, s.member}})
+			dst = append(dst, resp.Command{Key: set, Args: []any{"SISMEMBER", set, s.member}})
 		}
-		dst = append(dst, command{key: set, args: []any{"SRANDMEMBER", set, registryPage}})
+		dst = append(dst, resp.Command{Key: set, Args: []any{"SRANDMEMBER", set, registryPage}})
 	}
 	return dst
 }
 
-func (s *registryStep) outcome(replies []reply, now time.Time) outcome {
-	if slices.ContainsFunc(replies, refused) {
+func (s *registryStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
 		s.reading.Missing = true
 		s.reading.AddWarning(fmt.Sprintf("the server does not allow SISMEMBER or SRANDMEMBER, so whether %s knows the queue is not known", s.framework))
 		return done(s.reading)
 	}
-	c := counts{replies: replies}
+	c := resp.NewDecoder(replies)
 	var names []string
 	known, complete := false, true
 	for range s.sets {
 		if s.member != "" {
-			known = c.number() > 0 || known
+			known = c.Count() > 0 || known
 		}
-		members := s.queues(&c)
+		members := s.queues(c)
 		complete = complete && len(members) < registryPage
 		names = append(names, members...)
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	if known || slices.Contains(names, s.queue) || s.member == "" && !complete {
 		return done(s.reading)
@@ -83,9 +84,9 @@ func (s *registryStep) outcome(replies []reply, now time.Time) outcome {
 }
 
 // queues takes the members of one set, and returns the queues that they stand for.
-func (r *registry) queues(c *counts) []string {
+func (r *registry) queues(c *resp.Decoder) []string {
 	var names []string
-	for _, member := range c.texts(-1) {
+	for _, member := range c.Strings(-1) {
 		if name := r.name(member); name != "" {
 			names = append(names, name)
 		}

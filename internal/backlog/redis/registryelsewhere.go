@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // registriesElsewhere is how many registries of other prefixes are asked about a queue.
@@ -61,24 +62,24 @@ type elsewhereStep struct {
 	reading backlog.Reading
 }
 
-func (s *elsewhereStep) commands(dst []command, _ time.Time) []command {
+func (s *elsewhereStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, set := range s.sets {
-		dst = append(dst, command{key: set, args: []any{"SISMEMBER", set, s.member}})
+		dst = append(dst, resp.Command{Key: set, Args: []any{"SISMEMBER", set, s.member}})
 	}
 	return dst
 }
 
-func (s *elsewhereStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *elsewhereStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	var prefixes []string
 	for _, set := range s.sets {
 		// A registry of another tenant may be out of reach.
-		if c.allowed() && c.number() > 0 && len(prefixes) < registryNames {
+		if c.Allowed() && c.Count() > 0 && len(prefixes) < registryNames {
 			prefixes = append(prefixes, strconv.Quote(strings.TrimSuffix(set, s.fixed)))
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	s.asked, s.text = now, ""
 	if len(prefixes) > 0 {

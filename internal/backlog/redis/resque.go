@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -84,38 +85,38 @@ type resqueStep struct {
 
 func (s *resqueStep) key(parts string) string { return s.namespace + ":" + parts }
 
-func (s *resqueStep) commands(dst []command, now time.Time) []command {
+func (s *resqueStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	schedule, queue, workers, pause := s.key("delayed_queue_schedule"), s.key("queue:"+s.name), s.key("workers"), s.key("pause-all-workers")
 	limit := clockSeconds.due(now)
 	// Moments before this one do not count any more if no scheduler runs.
 	after := max(newOrphans(s.params).after, resqueOverdue)
 	return append(dst,
-		command{key: schedule, class: 'z', args: byScore(schedule, "-inf", limit, resqueTimes, false)},
+		resp.Command{Key: schedule, KeyType: 'z', Args: byScore(schedule, "-inf", limit, resqueTimes, false)},
 		// The next moment at which any work is due: what falls due at a moment that is
 		// known already does not change the set.
-		command{key: schedule, class: 'z', args: byScore(schedule, "("+limit, "+inf", 1, true)},
-		command{key: schedule, class: 'z', args: []any{"ZCOUNT", schedule, "(" + clockSeconds.due(now.Add(-after)), limit}},
-		command{key: queue, class: 'l', args: []any{"LLEN", queue}},
-		command{key: workers, class: 's', args: []any{"SRANDMEMBER", workers, resqueWorkers}},
-		command{key: pause, class: '$', args: []any{"GET", pause}},
+		resp.Command{Key: schedule, KeyType: 'z', Args: byScore(schedule, "("+limit, "+inf", 1, true)},
+		resp.Command{Key: schedule, KeyType: 'z', Args: []any{"ZCOUNT", schedule, "(" + clockSeconds.due(now.Add(-after)), limit}},
+		resp.Command{Key: queue, KeyType: 'l', Args: []any{"LLEN", queue}},
+		resp.Command{Key: workers, KeyType: 's', Args: []any{"SRANDMEMBER", workers, resqueWorkers}},
+		resp.Command{Key: pause, KeyType: '$', Args: []any{"GET", pause}},
 	)
 }
 
-func (s *resqueStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	times := c.texts(-1)
-	next := c.firstTime(clockSeconds)
-	recent := c.number()
-	ready := c.number()
-	workers := c.texts(-1)
+func (s *resqueStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	times := c.Strings(-1)
+	next := firstTime(c, clockSeconds)
+	recent := c.Count()
+	ready := c.Count()
+	workers := c.Strings(-1)
 	paused := false
-	if c.allowed() {
+	if c.Allowed() {
 		// Resque 2.3 and later.
-		value, _ := c.text()
+		value, _ := c.Text()
 		paused = strings.EqualFold(strings.TrimSpace(value), "true")
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	detail := &resqueJobsStep{
 		resqueStep: s, reading: backlog.Reading{Ready: ready, NextDue: next, Paused: paused},
@@ -139,36 +140,36 @@ type resqueJobsStep struct {
 	silent, overdue bool
 }
 
-func (s *resqueJobsStep) commands(dst []command, _ time.Time) []command {
+func (s *resqueJobsStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, at := range s.times {
 		key := s.key("delayed:" + at)
-		dst = append(dst, command{key: key, args: []any{"LRANGE", key, 0, resqueJobs - 1}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"LRANGE", key, 0, resqueJobs - 1}})
 	}
 	// Work that was moved from there to the queue since the step before is there now.
 	queue := s.key("queue:" + s.name)
-	dst = append(dst, command{key: queue, class: 'l', args: []any{"LLEN", queue}})
+	dst = append(dst, resp.Command{Key: queue, KeyType: 'l', Args: []any{"LLEN", queue}})
 	for _, lock := range s.locks() {
-		dst = append(dst, command{key: lock, args: []any{"EXISTS", lock}})
+		dst = append(dst, resp.Command{Key: lock, Args: []any{"EXISTS", lock}})
 	}
 	for _, worker := range s.workers {
 		key := s.key("worker:" + worker)
-		dst = append(dst, command{key: key, args: []any{"GET", key}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"GET", key}})
 	}
 	return s.heartbeatCommands(dst, s.workers)
 }
 
-func (s *resqueJobsStep) outcome(replies []reply, now time.Time) outcome {
-	c, o := &counts{replies: replies}, newOrphans(s.params)
+func (s *resqueJobsStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c, o := resp.NewDecoder(replies), newOrphans(s.params)
 	moments := make([][]string, len(s.times))
 	for i := range s.times {
-		moments[i] = c.texts(-1)
+		moments[i] = c.Strings(-1)
 	}
-	ready := c.number()
+	ready := c.Count()
 	schedulers := s.schedulers(c)
 	inFlight, told := s.inFlight(c, schedulers, o, now)
 	work, complete := s.due(c, moments, schedulers, o, now)
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	s.reading.Ready = max(s.reading.Ready, ready)
 	s.reading.InFlight = backlog.Exactly(inFlight)
@@ -189,13 +190,13 @@ func (s *resqueJobsStep) outcome(replies []reply, now time.Time) outcome {
 
 // due returns the work of the queue that is due, which is not complete if there may be
 // more that counts than was looked at.
-func (s *resqueJobsStep) due(c *counts, moments [][]string, schedulers resqueSchedulers, o *orphans, now time.Time) (work schedule, complete bool) {
+func (s *resqueJobsStep) due(c *resp.Decoder, moments [][]string, schedulers resqueSchedulers, o *orphans, now time.Time) (work schedule, complete bool) {
 	// What fell due too long ago to count need not be known.
 	bounded := schedulers.absent() && o.after > 0
 	complete = len(s.times) < resqueTimes || bounded && s.recent == 0
 	for i, jobs := range moments {
 		own, all := s.own(jobs)
-		at := c.timeOf(s.times[i])
+		at := timeOf(c, s.times[i])
 		overdue := schedulers.absent() && now.Sub(at) > resqueOverdue
 		complete = complete && (all || overdue && bounded && now.Sub(at) >= o.after)
 		if overdue && own > 0 {

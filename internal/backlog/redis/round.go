@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A round is a step of several queues at once: each of them takes its own. Its turns are used again by the next read.
@@ -54,7 +55,7 @@ func newRound(s *several) *round {
 // add gives a queue its turn.
 func (r *round) add(one *oneOf, first step) { r.turns = append(r.turns, turn{oneOf: one, step: first}) }
 
-func (r *round) commands(dst []command, now time.Time) []command {
+func (r *round) commands(dst []resp.Command, now time.Time) []resp.Command {
 	base := len(dst)
 	shared := r.several.layout.shared
 	if shared {
@@ -79,10 +80,10 @@ func (r *round) commands(dst []command, now time.Time) []command {
 
 // share takes the commands of a turn, which are at the end of dst, out again where
 // another turn sends the same.
-func (r *round) share(dst []command, begin, base int, t *turn) []command {
+func (r *round) share(dst []resp.Command, begin, base int, t *turn) []resp.Command {
 	kept := dst[:begin]
 	for _, c := range dst[begin:] {
-		text := fmt.Sprintf("%#v", c.args)
+		text := fmt.Sprintf("%#v", c.Args)
 		place, sent := r.places[text]
 		if !sent {
 			place = len(kept) - base
@@ -94,12 +95,12 @@ func (r *round) share(dst []command, begin, base int, t *turn) []command {
 	return kept
 }
 
-func (r *round) outcome(replies []reply, now time.Time) outcome {
+func (r *round) outcome(replies []resp.Reply, now time.Time) outcome {
 	if missing := len(r.turns) - len(r.parts); missing > 0 {
 		r.parts = append(r.parts, make([]backlog.Part, missing)...)
 	}
 	waiting := false
-	var shared []reply
+	var shared []resp.Reply
 	for i := range r.turns {
 		t := &r.turns[i]
 		if t.done {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -108,49 +109,49 @@ type rqStep struct {
 	unscheduled, outside, abandoned lasting
 }
 
-func (s *rqStep) commands(dst []command, now time.Time) []command {
+func (s *rqStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = delayed(dst, s.scheduled, clockSeconds, now)
 	dst = append(dst,
-		command{key: s.dependents, class: 'z', args: []any{"ZCARD", s.dependents}},
-		command{key: s.list, class: 'l', args: []any{"LLEN", s.list}},
-		command{key: s.taken, class: 'l', args: []any{"LLEN", s.taken}},
-		command{key: s.wip, class: 'z', args: []any{"ZCARD", s.wip}},
-		command{key: s.suspended, class: '$', args: []any{"EXISTS", s.suspended}},
+		resp.Command{Key: s.dependents, KeyType: 'z', Args: []any{"ZCARD", s.dependents}},
+		resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LLEN", s.list}},
+		resp.Command{Key: s.taken, KeyType: 'l', Args: []any{"LLEN", s.taken}},
+		resp.Command{Key: s.wip, KeyType: 'z', Args: []any{"ZCARD", s.wip}},
+		resp.Command{Key: s.suspended, KeyType: '$', Args: []any{"EXISTS", s.suspended}},
 		// What follows changes by time alone, or wakes nothing.
-		command{key: s.lock, args: []any{"EXISTS", s.lock}},
-		command{key: s.wip, args: []any{"ZCOUNT", s.wip, 0, clockSeconds.due(now.Add(-rqExpiredGrace))}},
-		command{key: rqOutside, args: []any{"ZCOUNT", rqOutside, 0, clockSeconds.due(now)}},
-		command{key: s.scheduled, args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-rqSchedulerGrace))}},
-		command{key: s.limits + "-keys", args: []any{"SRANDMEMBER", s.limits + "-keys", rqLimits}},
+		resp.Command{Key: s.lock, Args: []any{"EXISTS", s.lock}},
+		resp.Command{Key: s.wip, Args: []any{"ZCOUNT", s.wip, 0, clockSeconds.due(now.Add(-rqExpiredGrace))}},
+		resp.Command{Key: rqOutside, Args: []any{"ZCOUNT", rqOutside, 0, clockSeconds.due(now)}},
+		resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-rqSchedulerGrace))}},
+		resp.Command{Key: s.limits + "-keys", Args: []any{"SRANDMEMBER", s.limits + "-keys", rqLimits}},
 	)
 	if s.bound > 0 {
-		dst = append(dst, command{key: s.scheduled, args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-max(s.bound, rqSchedulerGrace)))}})
+		dst = append(dst, resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-max(s.bound, rqSchedulerGrace)))}})
 	}
 	if s.payload {
-		dst = append(dst, command{key: s.list, class: 'l', args: []any{"LINDEX", s.list, 0}})
+		dst = append(dst, resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LINDEX", s.list, 0}})
 	}
 	return dst
 }
 
-func (s *rqStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
-	scheduled := c.delayed(clockSeconds)
-	dependents, ready, taken, wip, suspended := c.number(), c.number(), c.number(), c.number(), c.number()
-	lock, expired, outside := c.optionalCount(), c.number(), c.optionalCount()
-	overdue, old := c.number(), int64(0)
-	limited, allowed := c.optionalTexts()
+func (s *rqStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	scheduled := takeDelayed(c, clockSeconds)
+	dependents, ready, taken, wip, suspended := c.Count(), c.Count(), c.Count(), c.Count(), c.Count()
+	lock, expired, outside := c.OptionalCount(), c.Count(), c.OptionalCount()
+	overdue, old := c.Count(), int64(0)
+	limited, allowed := c.OptionalStrings()
 	if s.bound > 0 {
-		old = c.number()
+		old = c.Count()
 	}
 	r := rqReading{
 		rqStep: s, due: scheduled.since, outside: outside.N, limited: limited, taken: taken, wip: wip,
 		hidden: !outside.Known || !allowed,
 	}
 	if s.payload {
-		r.first, _ = c.text()
+		r.first, _ = c.Text()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	r.Reading = backlog.Reading{
 		Ready:    ready,

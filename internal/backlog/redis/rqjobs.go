@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // An rqReading is a reading of a queue of RQ under way.
@@ -108,29 +109,29 @@ func (r rqReading) done() outcome {
 // https://github.com/rq/rq/blob/master/rq/worker/base.py, prepare_job_execution
 type rqTakenStep struct{ rqReading }
 
-func (s *rqTakenStep) commands(dst []command, _ time.Time) []command {
+func (s *rqTakenStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	// From the end that grows, so that none is overlooked while workers take the first
 	// ones off.
 	for i := range s.taken {
-		dst = append(dst, command{key: s.rqStep.taken, args: []any{"LINDEX", s.rqStep.taken, -1 - i}})
+		dst = append(dst, resp.Command{Key: s.rqStep.taken, Args: []any{"LINDEX", s.rqStep.taken, -1 - i}})
 	}
-	return append(dst, command{key: s.rqStep.wip, args: []any{"ZRANGE", s.rqStep.wip, 0, rqRunning - 1}})
+	return append(dst, resp.Command{Key: s.rqStep.wip, Args: []any{"ZRANGE", s.rqStep.wip, 0, rqRunning - 1}})
 }
 
-func (s *rqTakenStep) outcome(replies []reply, _ time.Time) outcome {
-	if refused(replies[0]) {
+func (s *rqTakenStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	if replies[0].IsDenied() {
 		return s.jobsTaken(s.taken+s.wip, backlog.UpperBound)
 	}
-	c := counts{replies: replies}
+	c := resp.NewDecoder(replies)
 	starting := make(map[string]bool)
 	for range s.taken {
-		if job, found := c.text(); found {
+		if job, found := c.Text(); found {
 			starting[job] = true
 		}
 	}
-	running := c.texts(-1)
-	if c.err != nil {
-		return fail(c.err)
+	running := c.Strings(-1)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	for _, execution := range running {
 		if starting[execution] {
@@ -147,16 +148,16 @@ func (s *rqTakenStep) outcome(replies []reply, _ time.Time) outcome {
 // An rqAgeStep asks when the first job on the queue was put there.
 type rqAgeStep struct{ rqReading }
 
-func (s *rqAgeStep) commands(dst []command, _ time.Time) []command {
+func (s *rqAgeStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	key := s.jobs + s.first
-	return append(dst, command{key: key, args: []any{"HGET", key, "enqueued_at"}})
+	return append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "enqueued_at"}})
 }
 
-func (s *rqAgeStep) outcome(replies []reply, _ time.Time) outcome {
-	c := counts{replies: replies}
-	at, found := c.text()
-	if c.err != nil {
-		return fail(c.err)
+func (s *rqAgeStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
+	at, found := c.Text()
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	if !found {
 		// The job was deleted; a worker will throw its id away.
@@ -164,7 +165,7 @@ func (s *rqAgeStep) outcome(replies []reply, _ time.Time) outcome {
 	}
 	since, err := time.Parse(time.RFC3339Nano, at)
 	if err != nil {
-		return fail(fmt.Errorf("%w: enqueued_at of a job is no time: %w", errReply, err))
+		return fail(fmt.Errorf("%w: enqueued_at of a job is no time: %w", resp.ErrReply, err))
 	}
 	s.Oldest = backlog.Age{Since: earlier(since, s.due), Kind: backlog.AgeExact}
 	return s.done()

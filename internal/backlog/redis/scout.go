@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A scout is the connection to one server that is asked where the servers are.
@@ -31,7 +30,7 @@ func (s *scout) ask(ctx context.Context, commands [][]any) panelAnswer {
 	return panelAnswer{from: s.address, replies: replies, err: err}
 }
 
-func (s *scout) try(ctx context.Context, commands [][]any) (replies []reply, err error) {
+func (s *scout) try(ctx context.Context, commands [][]any) (replies []resp.Reply, err error) {
 	defer backlog.Contain(&err)
 	cfg := s.panel.cfg
 	ctx, cancel := context.WithTimeout(ctx, min(cfg.answerTimeout, scoutTime))
@@ -44,15 +43,15 @@ func (s *scout) try(ctx context.Context, commands [][]any) (replies []reply, err
 		}
 		s.session, s.refused = opened, make(map[int]bool)
 	}
-	replies = make([]reply, len(commands))
-	var sent []command
+	replies = make([]resp.Reply, len(commands))
+	var sent []resp.Command
 	var places []int
 	for i, args := range commands {
 		if s.refused[i] {
-			replies[i].err = errRefusedBefore
+			replies[i].Err = errRefusedBefore
 			continue
 		}
-		sent, places = append(sent, command{args: args}), append(places, i)
+		sent, places = append(sent, resp.Command{Args: args}), append(places, i)
 	}
 	answered, err := s.session.do(ctx, sent, nil)
 	if err != nil {
@@ -60,12 +59,12 @@ func (s *scout) try(ctx context.Context, commands [][]any) (replies []reply, err
 	}
 	for i, r := range answered {
 		replies[places[i]] = r
-		if r.err != nil && places[i] > 0 && denies(serverText(r.err)) {
+		if r.Err != nil && places[i] > 0 && resp.IsDenial(r.Err) {
 			s.refused[places[i]] = true
 		}
 	}
-	switch err := replies[0].err; {
-	case errors.Is(err, redis.Nil):
+	switch err := replies[0].Err; {
+	case errors.Is(err, resp.ErrNil):
 		return nil, fmt.Errorf("%w: %w", backlog.ErrUnavailable, s.panel.nothing)
 	case err != nil:
 		return nil, s.identify(ctx, err)
@@ -79,14 +78,14 @@ var errRefusedBefore = errors.New("the server has refused it before")
 // identify returns err, with which a server has refused to say where the servers are, with
 // what the server says it is.
 func (s *scout) identify(ctx context.Context, err error) error {
-	if !denies(serverText(err)) || startsWith("NO", "WRONGPASS")(err) {
+	if !resp.IsDenial(err) || startsWith("NO", "WRONGPASS")(err) {
 		return err
 	}
 	if s.panel.cfg.mode == modeSentinel {
 		return fmt.Errorf("%w: %w: %w", backlog.ErrUnavailable, errNoSentinel, err)
 	}
-	replies, failed := s.session.do(ctx, []command{{args: []any{"INFO", "server"}}}, nil)
-	if failed == nil && field(text(replies[0].value), "redis_mode") == "sentinel" {
+	replies, failed := s.session.do(ctx, []resp.Command{{Args: []any{"INFO", "server"}}}, nil)
+	if failed == nil && resp.InfoField(resp.Text(replies[0].Value), "redis_mode") == "sentinel" {
 		return fmt.Errorf("%w: %w: %w", backlog.ErrUnavailable, errIsSentinel, err)
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A seeker is the connection to one server on which keys are searched. It is its own, so
@@ -23,9 +24,9 @@ type seeker struct {
 func newSeeker(n *node) *seeker { return &seeker{node: n, turn: make(chan struct{}, 1)} }
 
 // do runs one command. The error is that of the connection.
-func (s *seeker) do(ctx context.Context, c command) (reply, error) {
+func (s *seeker) do(ctx context.Context, c resp.Command) (resp.Reply, error) {
 	if err := s.take(ctx); err != nil {
-		return reply{}, err
+		return resp.Reply{}, err
 	}
 	defer func() { <-s.turn }()
 	ctx, cancel := s.node.bind(ctx)
@@ -36,7 +37,7 @@ func (s *seeker) do(ctx context.Context, c command) (reply, error) {
 		answer, err = s.attempt(ctx, c)
 	}
 	if err != nil {
-		return reply{}, s.node.cfg.prober.look(ctx, s.node.address, s.node.cfg.tls, err)
+		return resp.Reply{}, s.node.cfg.prober.look(ctx, s.node.address, s.node.cfg.tls, err)
 	}
 	return answer, nil
 }
@@ -53,7 +54,7 @@ func (s *seeker) take(ctx context.Context) error {
 }
 
 // attempt runs a command once, on a new session if there is none. The caller holds turn.
-func (s *seeker) attempt(ctx context.Context, c command) (answer reply, err error) {
+func (s *seeker) attempt(ctx context.Context, c resp.Command) (answer resp.Reply, err error) {
 	defer func() {
 		if err != nil {
 			s.drop()
@@ -64,19 +65,19 @@ func (s *seeker) attempt(ctx context.Context, c command) (answer reply, err erro
 	if fresh {
 		s.drop()
 		if s.session, err = s.open(ctx); err != nil {
-			return reply{}, err
+			return resp.Reply{}, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, findPageTimeout)
 	defer cancel()
-	replies, err := s.session.do(ctx, []command{c}, nil)
+	replies, err := s.session.do(ctx, []resp.Command{c}, nil)
 	switch {
 	case err == nil:
 		return replies[0], nil
 	case !fresh && ctx.Err() == nil && !isTimeout(err):
-		return reply{}, fmt.Errorf("%w: %w", errLost, err)
+		return resp.Reply{}, fmt.Errorf("%w: %w", errLost, err)
 	default:
-		return reply{}, err
+		return resp.Reply{}, err
 	}
 }
 

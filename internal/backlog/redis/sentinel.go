@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A vote is the master as one sentinel knows it.
@@ -71,18 +72,18 @@ func count(answers []panelAnswer) []vote {
 }
 
 func newVote(a panelAnswer) (vote, error) {
-	pair, ok := a.replies[0].value.([]any)
+	pair, ok := a.replies[0].Value.([]any)
 	if !ok || len(pair) != 2 {
-		return vote{}, fmt.Errorf("%w: %v of sentinel %s where an address belongs", errReply, a.replies[0].value, a.from)
+		return vote{}, fmt.Errorf("%w: %v of sentinel %s where an address belongs", resp.ErrReply, a.replies[0].Value, a.from)
 	}
-	v := vote{from: a.from, address: net.JoinHostPort(text(pair[0]), text(pair[1])), epoch: -1}
-	list, _ := a.replies[1].value.([]any)
+	v := vote{from: a.from, address: net.JoinHostPort(resp.Text(pair[0]), resp.Text(pair[1])), epoch: -1}
+	list, _ := a.replies[1].Value.([]any)
 	for i := 0; i+1 < len(list); i += 2 {
-		n, err := strconv.ParseInt(text(list[i+1]), 10, 64)
+		n, err := strconv.ParseInt(resp.Text(list[i+1]), 10, 64)
 		if err != nil {
 			continue
 		}
-		switch text(list[i]) {
+		switch resp.Text(list[i]) {
 		case "config-epoch":
 			v.epoch = n
 		case "num-other-sentinels":
@@ -122,18 +123,18 @@ func (p *panel) checkQuorum(ctx context.Context, name string, v vote) error {
 	s := &scout{panel: p, address: v.from}
 	defer s.close()
 	quorum := s.ask(ctx, [][]any{{"SENTINEL", "CKQUORUM", name}})
-	if quorum.err == nil || !strings.Contains(serverText(quorum.err), "NOQUORUM") || v.replicas == 0 {
+	if quorum.err == nil || !strings.Contains(resp.ServerText(quorum.err), "NOQUORUM") || v.replicas == 0 {
 		return nil
 	}
 	replicas := s.ask(ctx, [][]any{{"SENTINEL", "SLAVES", name}})
 	if replicas.err != nil {
 		return nil
 	}
-	list, _ := replicas.replies[0].value.([]any)
+	list, _ := replicas.replies[0].Value.([]any)
 	for _, one := range list {
 		fields, _ := one.([]any)
 		for i := 0; i+1 < len(fields); i += 2 {
-			if text(fields[i]) == "flags" && !strings.Contains(text(fields[i+1]), "down") && !strings.Contains(text(fields[i+1]), "disconnected") {
+			if resp.Text(fields[i]) == "flags" && !strings.Contains(resp.Text(fields[i+1]), "down") && !strings.Contains(resp.Text(fields[i+1]), "disconnected") {
 				return nil
 			}
 		}

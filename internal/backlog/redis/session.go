@@ -10,33 +10,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
-
-// A command is one command of a pipeline.
-type command struct {
-	// key decides which server of a cluster answers; empty is any.
-	key string
-	// class is the letter of the key's type in notify-keyspace-events, such as 'l'
-	// for a list; 0 for a command whose key need not be watched.
-	class byte
-	// asking makes a server answer for a slot that it is about to receive.
-	asking bool
-	// transaction is a number that neighbours share which are to be run as one; 0 for a
-	// command that is run by itself.
-	transaction int
-	args        []any
-}
-
-// A reply answers a command.
-type reply struct {
-	value any
-	// err is nil, redis.Nil, or an error that the server answered with.
-	err error
-	// armed says that the next change of the key will be heard.
-	armed bool
-	// server tells who answered. It never changes.
-	server *identity
-}
 
 // A session is one connection to one server, and ends with it: it never reconnects.
 // It is used by one goroutine at a time, apart from ended and abort.
@@ -44,7 +20,7 @@ type session struct {
 	client *redis.Client
 	conn   *conn
 	// server is who is at the other end; it is replaced as a whole.
-	server *identity
+	server *resp.Server
 	// tracked is the listener to which the server reports changes of the keys that were
 	// read in this session; nil if the server does not track.
 	tracked *ear
@@ -81,7 +57,7 @@ func openSession(ctx context.Context, cfg *config, who login, database int, addr
 	if err != nil {
 		return nil, err
 	}
-	s := &session{server: &identity{}}
+	s := &session{server: &resp.Server{}}
 	s.conn = newConn(guard(inner, false), func() {
 		if s.inUse.Load() {
 			onEnd()
@@ -152,7 +128,7 @@ func (s *session) tracking(ctx context.Context, arguments ...any) error {
 // do runs commands in pipelines and appends their replies to dst. The error is that of
 // the connection, which is of no use afterwards; what the server answers to a command
 // is in its reply.
-func (s *session) do(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
+func (s *session) do(ctx context.Context, commands []resp.Command, dst []resp.Reply) ([]resp.Reply, error) {
 	stop := context.AfterFunc(ctx, s.abort)
 	defer stop()
 	s.conn.begin()
@@ -173,7 +149,7 @@ func (s *session) do(ctx context.Context, commands []command, dst []reply) ([]re
 }
 
 // pipeline runs commands as one pipeline and appends their replies to dst.
-func (s *session) pipeline(ctx context.Context, commands []command, dst []reply) ([]reply, error) {
+func (s *session) pipeline(ctx context.Context, commands []resp.Command, dst []resp.Reply) ([]resp.Reply, error) {
 	if cap(s.pending) < len(commands) {
 		s.pending = make([]redis.Cmd, len(commands))
 	}
@@ -182,10 +158,10 @@ func (s *session) pipeline(ctx context.Context, commands []command, dst []reply)
 	defer clear(pending)
 	s.sent, s.open = s.sent[:0], s.open[:0]
 	for i := range commands {
-		if commands[i].asking {
+		if commands[i].Asking {
 			s.sent = append(s.sent, redis.NewCmd(ctx, "ASKING"))
 		}
-		pending[i] = *redis.NewCmd(ctx, commands[i].args...)
+		pending[i] = *redis.NewCmd(ctx, commands[i].Args...)
 		s.enqueue(ctx, commands, i)
 	}
 	pipe := s.client.Pipeline()
@@ -196,10 +172,14 @@ func (s *session) pipeline(ctx context.Context, commands []command, dst []reply)
 	begin := len(dst)
 	for i := range pending {
 		value, err := pending[i].Result()
-		if err != nil && !isServerError(err) {
+		switch {
+		case err == nil:
+		case errors.Is(err, redis.Nil):
+			err = resp.ErrNil
+		case !resp.IsServerError(err):
 			return dst, err
 		}
-		dst = append(dst, reply{value: value, err: err, server: s.server})
+		dst = append(dst, resp.Reply{Value: value, Err: err, Server: s.server})
 	}
 	for _, t := range s.open {
 		if err := s.unpack(t, dst[begin+t.from:begin+t.to]); err != nil {
@@ -216,7 +196,7 @@ func exec(ctx context.Context, pipe redis.Pipeliner) error {
 	if err == nil {
 		return nil
 	}
-	if !isServerError(err) && !errors.Is(err, redis.Nil) {
+	if !resp.IsServerError(err) && !errors.Is(err, redis.Nil) {
 		return err
 	}
 	if !slices.ContainsFunc(commands, func(c redis.Cmder) bool { return c.Err() != nil }) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // setLayout is a Redis set whose members are messages.
@@ -37,18 +38,20 @@ func hashLayout() layout {
 }
 
 // A cardinality is a step that asks for the size of one key.
-type cardinality struct{ ask command }
+type cardinality struct{ ask resp.Command }
 
 // newCardinality returns a step that asks for the size of a key. name is the command, and
-// class the letter of the key's type in notify-keyspace-events.
-func newCardinality(name string, class byte, key string) step {
-	return &cardinality{command{key: key, class: class, args: []any{name, key}}}
+// keyType the letter of the key's type in notify-keyspace-events.
+func newCardinality(name string, keyType byte, key string) step {
+	return &cardinality{resp.Command{Key: key, KeyType: keyType, Args: []any{name, key}}}
 }
 
-func (c *cardinality) commands(dst []command, _ time.Time) []command { return append(dst, c.ask) }
+func (c *cardinality) commands(dst []resp.Command, _ time.Time) []resp.Command {
+	return append(dst, c.ask)
+}
 
-func (c *cardinality) outcome(replies []reply, _ time.Time) outcome {
-	n, err := replies[0].count()
+func (c *cardinality) outcome(replies []resp.Reply, _ time.Time) outcome {
+	n, err := replies[0].Count()
 	if err != nil {
 		return fail(err)
 	}

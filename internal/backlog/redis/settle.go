@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // settle makes something of the replies to a job. It tells whether they show that
@@ -72,24 +73,24 @@ const (
 // take looks at the reply to the command at a place of a job.
 func (s *reader) take(j *job, b *batch, i int, results []backlog.Result) replyMeaning {
 	c, r := &b.commands[j.from+i], b.replies[j.from+i]
-	if r.err != nil {
-		if to, redirected := redirectOf(r.err, b.from(j.from+i)); redirected {
-			if s.follow(j, i, to, c.key) {
+	if r.Err != nil {
+		if to, redirected := redirectOf(r.Err, b.from(j.from+i)); redirected {
+			if s.follow(j, i, to, c.Key) {
 				return replyMoves
 			}
-			s.fail(j, r.err, results)
+			s.fail(j, r.Err, results)
 			return replyFails
 		}
-		if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) && i < j.to-j.from-int(j.counters) {
-			j.step, j.redirects = &typeStep{key: c.key, layout: j.plan.query.Layout}, nil
+		if resp.HasCode(r.Err, "WRONGTYPE") && !isTypeStep(j.step) && i < j.to-j.from-int(j.counters) {
+			j.step, j.redirects = &typeStep{key: c.Key, layout: j.plan.query.Layout}, nil
 			return replyRepeats
 		}
 	}
-	j.armed = j.armed && (r.armed || c.class == 0)
+	j.armed = j.armed && (r.Armed || c.KeyType == 0)
 	if j.trips == 0 && i < j.own {
 		// Further steps are taken of an empty queue only, and may ask other servers: what is
 		// known of a queue must not look like other data because it has become empty.
-		j.noteEpoch(r.server.epoch)
+		j.noteEpoch(r.Server.Epoch)
 	}
 	return replyCounts
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -62,7 +63,7 @@ type grower interface {
 	// grew tells, once, that there are other keys than before.
 	grew() bool
 	// watched appends the commands of a read, for the sake of their keys.
-	watched(dst []command, now time.Time) []command
+	watched(dst []resp.Command, now time.Time) []resp.Command
 }
 
 // A oneOf is one queue of several.
@@ -268,7 +269,7 @@ func compareMembers(a, b *oneOf) int {
 // errNotSearched is a pattern whose queues have not been looked for yet.
 var errNotSearched = fmt.Errorf("%w: the keys of the server have not been gone through yet", backlog.ErrUnavailable)
 
-func (s *several) commands(dst []command, now time.Time) []command {
+func (s *several) commands(dst []resp.Command, now time.Time) []resp.Command {
 	s.look(now)
 	if s.exceeded() != nil {
 		return dst
@@ -279,18 +280,18 @@ func (s *several) commands(dst []command, now time.Time) []command {
 }
 
 // registryCommands appends what asks for the names that the framework knows.
-func (s *several) registryCommands(dst []command) []command {
+func (s *several) registryCommands(dst []resp.Command) []resp.Command {
 	if s.registry == nil {
 		return dst
 	}
 	for _, set := range s.registry.sets {
-		dst = append(dst, command{key: set, class: 's', args: []any{"SRANDMEMBER", set, severalMost}})
+		dst = append(dst, resp.Command{Key: set, KeyType: 's', Args: []any{"SRANDMEMBER", set, severalMost}})
 	}
 	return dst
 }
 
 // watched implements grower. A read may be under way: its commands do not change.
-func (s *several) watched(dst []command, now time.Time) []command {
+func (s *several) watched(dst []resp.Command, now time.Time) []resp.Command {
 	if len(s.order) == 0 {
 		s.look(now)
 	}
@@ -307,21 +308,21 @@ func (s *several) watched(dst []command, now time.Time) []command {
 	return dst
 }
 
-func (s *several) outcome(replies []reply, now time.Time) outcome {
+func (s *several) outcome(replies []resp.Reply, now time.Time) outcome {
 	if err := cmp.Or(s.over, s.problem); err != nil {
 		return fail(err)
 	}
 	if s.registry != nil {
-		c := &counts{replies: replies}
+		c := resp.NewDecoder(replies)
 		for range s.registry.sets {
 			names := s.registry.queues(c)
 			s.round.more = s.round.more || len(names) >= severalMost
 			s.round.known = append(s.round.known, names...)
 		}
-		if c.err != nil {
-			return fail(c.err)
+		if c.Err() != nil {
+			return fail(c.Err())
 		}
-		replies = c.replies
+		replies = c.Rest()
 	}
 	s.round.more = s.round.more || s.more
 	return s.round.outcome(replies, now)

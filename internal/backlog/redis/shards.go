@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -177,17 +178,17 @@ func (r *routing) owned(address string) []slotRange {
 // confirmOwned does what confirm does, for a server that has to own some slots. One that does
 // not allow the question confirms nothing.
 func (n *node) confirmOwned(ctx context.Context, want []slotRange) error {
-	replies, err := n.do(ctx, []command{{args: []any{"CLUSTER", "NODES"}}}, nil)
+	replies, err := n.do(ctx, []resp.Command{{Args: []any{"CLUSTER", "NODES"}}}, nil)
 	if err != nil {
 		return err
 	}
 	switch {
-	case replies[0].err != nil && denies(serverText(replies[0].err)):
+	case replies[0].Err != nil && resp.IsDenial(replies[0].Err):
 		return errors.ErrUnsupported
-	case replies[0].err != nil:
-		return replies[0].err
+	case replies[0].Err != nil:
+		return replies[0].Err
 	}
-	if err := checkOwner(text(replies[0].value), want); err != nil {
+	if err := checkOwner(resp.Text(replies[0].Value), want); err != nil {
 		return err
 	}
 	return n.confirm(ctx)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -113,33 +114,33 @@ type sidekiqStep struct {
 	lost time.Time
 }
 
-func (s *sidekiqStep) commands(dst []command, now time.Time) []command {
+func (s *sidekiqStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = sidekiqLater(dst, s.prefix, now)
 	queue, paused, processes := s.prefix+"queue:"+s.name, s.prefix+"paused", s.prefix+"processes"
 	dst = append(dst,
-		command{key: queue, class: 'l', args: []any{"LLEN", queue}},
-		command{key: paused, class: 's', args: []any{"SISMEMBER", paused, s.name}},
-		command{key: processes, class: 's', args: []any{"SRANDMEMBER", processes, sidekiqProcesses}},
+		resp.Command{Key: queue, KeyType: 'l', Args: []any{"LLEN", queue}},
+		resp.Command{Key: paused, KeyType: 's', Args: []any{"SISMEMBER", paused, s.name}},
+		resp.Command{Key: processes, KeyType: 's', Args: []any{"SRANDMEMBER", processes, sidekiqProcesses}},
 	)
 	if s.payload {
-		dst = append(dst, command{key: queue, class: 'l', args: []any{"LINDEX", queue, -1}})
+		dst = append(dst, resp.Command{Key: queue, KeyType: 'l', Args: []any{"LINDEX", queue, -1}})
 	}
 	if s.private != nil {
 		s.private.look(now)
 		key := s.prefix + superProcesses
-		dst = append(dst, command{key: key, args: []any{"SRANDMEMBER", key, sidekiqProcesses}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, sidekiqProcesses}})
 	}
 	return dst
 }
 
 // sidekiqLater appends the commands that tell of the scheduled jobs and retries of all
 // queues: for each set those that are due, and those that are not.
-func sidekiqLater(dst []command, prefix string, now time.Time) []command {
+func sidekiqLater(dst []resp.Command, prefix string, now time.Time) []resp.Command {
 	limit := clockSeconds.due(now)
 	for _, set := range []string{prefix + "schedule", prefix + "retry"} {
 		dst = append(dst,
-			command{key: set, class: 'z', args: byScore(set, "-inf", limit, sidekiqDue, true)},
-			command{key: set, class: 'z', args: byScore(set, "("+limit, "+inf", sidekiqFuture, true)},
+			resp.Command{Key: set, KeyType: 'z', Args: byScore(set, "-inf", limit, sidekiqDue, true)},
+			resp.Command{Key: set, KeyType: 'z', Args: byScore(set, "("+limit, "+inf", sidekiqFuture, true)},
 		)
 	}
 	return dst
@@ -149,15 +150,15 @@ func sidekiqLater(dst []command, prefix string, now time.Time) []command {
 // another job is not in the registry.
 type sidekiqFindStep struct{ prefix string }
 
-func (s sidekiqFindStep) commands(dst []command, now time.Time) []command {
+func (s sidekiqFindStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	return sidekiqLater(dst, s.prefix, now)
 }
 
-func (sidekiqFindStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (sidekiqFindStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	var found backlog.Reading
 	for i := range replies {
-		jobs := c.texts(-1)
+		jobs := c.Strings(-1)
 		for j := 0; j+1 < len(jobs); j += 2 {
 			if queue, known := namedQueue(jobs[j]); known {
 				found.Parts = append(found.Parts, backlog.Part{Queue: queue})
@@ -165,30 +166,30 @@ func (sidekiqFindStep) outcome(replies []reply, _ time.Time) outcome {
 		}
 		if isFuture := i%2 == 1; isFuture && len(jobs) == 2*sidekiqFuture {
 			// When the last one is due, there are others to be looked at.
-			found.NextDue = earlier(found.NextDue, c.timeOf(jobs[len(jobs)-1]))
+			found.NextDue = earlier(found.NextDue, timeOf(c, jobs[len(jobs)-1]))
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	return done(found)
 }
 
-func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *sidekiqStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	c := resp.NewDecoder(replies)
 	work, complete := s.set(c)
 	retries, alsoComplete := s.set(c)
 	work, complete = work.and(retries), complete && alsoComplete
-	reading := backlog.Reading{Ready: c.number(), Paused: c.number() > 0, NextDue: work.next}
-	detail := &sidekiqWorkStep{sidekiqStep: s, processes: c.texts(-1)}
+	reading := backlog.Reading{Ready: c.Count(), Paused: c.Count() > 0, NextDue: work.next}
+	detail := &sidekiqWorkStep{sidekiqStep: s, processes: c.Strings(-1)}
 	var enqueued time.Time
 	if s.payload {
-		job, _ := c.text()
+		job, _ := c.Text()
 		enqueued = sidekiqEnqueued(job)
 	}
 	detail.addLists(c)
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return fail(c.Err())
 	}
 	reading.Due = work.due
 	if !complete {
@@ -218,22 +219,22 @@ func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
 
 // set takes the replies about one set of scheduled jobs. What is due is not complete
 // if there may be more of the queue than was looked at.
-func (s *sidekiqStep) set(c *counts) (work schedule, complete bool) {
-	due, future := c.texts(-1), c.texts(-1)
+func (s *sidekiqStep) set(c *resp.Decoder) (work schedule, complete bool) {
+	due, future := c.Strings(-1), c.Strings(-1)
 	complete = len(due) < 2*sidekiqDue
 	for i := 0; i+1 < len(due); i += 2 {
 		queue, known := namedQueue(due[i])
 		complete = complete && known
 		if known && queue == s.name {
 			work.due++
-			work.since = earlier(work.since, c.timeOf(due[i+1]))
+			work.since = earlier(work.since, timeOf(c, due[i+1]))
 		}
 	}
 	for i := 0; i+1 < len(future); i += 2 {
 		// If none of those is of the queue, look again when the last one is due.
 		last := i+2 == 2*sidekiqFuture
 		if queue, known := namedQueue(future[i]); known && queue == s.name || last {
-			work.next = c.timeOf(future[i+1])
+			work.next = timeOf(c, future[i+1])
 			break
 		}
 	}
@@ -241,10 +242,10 @@ func (s *sidekiqStep) set(c *counts) (work schedule, complete bool) {
 }
 
 // timeOf returns the moment that the text of a score in seconds tells.
-func (c *counts) timeOf(text string) time.Time {
-	value, err := score(text)
+func timeOf(c *resp.Decoder, text string) time.Time {
+	value, err := resp.Score(text)
 	if err != nil {
-		c.fault(err)
+		c.Fail(err)
 	}
 	return clockSeconds.time(value)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A reliable fetch moves a job to a private list of the process that takes it, and removes
@@ -159,7 +160,7 @@ func (p *privateLists) doubt(r *backlog.Reading) {
 		r.AddWarning(sidekiqNoSearch)
 	case errors.Is(p.problem, errMoreKeys):
 		r.AddWarning(sidekiqMore)
-	case errors.Is(reason(p.problem), backlog.ErrDenied):
+	case errors.Is(resp.Reason(p.problem), backlog.ErrDenied):
 		r.AddWarning(sidekiqNoScan)
 	}
 }

@@ -1,11 +1,18 @@
 package redis
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
+)
+
+var (
+	errScale       = errors.New("scoreScale: want a number above 0")
+	errScaleOfNone = errors.New("scoreScale: has no meaning with score none")
 )
 
 // sortedSetLayout is a Redis sorted set whose members are messages.
@@ -74,25 +81,25 @@ type dueStep struct {
 	scale float64
 }
 
-func (s *dueStep) commands(dst []command, now time.Time) []command {
+func (s *dueStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	limit := strconv.FormatFloat(s.scoreAt(now), 'f', -1, 64)
 	return append(dst,
-		command{key: s.key, class: 'z', args: []any{"ZCOUNT", s.key, "-inf", limit}},
-		command{key: s.key, class: 'z', args: []any{"ZRANGE", s.key, 0, 0, "WITHSCORES"}},
-		command{key: s.key, class: 'z', args: byScore(s.key, "("+limit, "+inf", 1, true)},
+		resp.Command{Key: s.key, KeyType: 'z', Args: []any{"ZCOUNT", s.key, "-inf", limit}},
+		resp.Command{Key: s.key, KeyType: 'z', Args: []any{"ZRANGE", s.key, 0, 0, "WITHSCORES"}},
+		resp.Command{Key: s.key, KeyType: 'z', Args: byScore(s.key, "("+limit, "+inf", 1, true)},
 	)
 }
 
-func (s *dueStep) outcome(replies []reply, _ time.Time) outcome {
-	due, err := replies[0].count()
+func (s *dueStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	due, err := replies[0].Count()
 	if err != nil {
 		return fail(err)
 	}
-	first, isFirst, err := headScore(replies[1])
+	first, isFirst, err := replies[1].FirstScore()
 	if err != nil {
 		return fail(err)
 	}
-	next, isNext, err := headScore(replies[2])
+	next, isNext, err := replies[2].FirstScore()
 	if err != nil {
 		return fail(err)
 	}
@@ -112,16 +119,6 @@ func (s *dueStep) outcome(replies []reply, _ time.Time) outcome {
 		reading.NextDue, _ = s.timeOf(next)
 	}
 	return done(reading)
-}
-
-// headScore returns the score of the first member in a reply WITHSCORES.
-func headScore(r reply) (value float64, found bool, err error) {
-	list, err := r.list()
-	if err != nil || len(list) == 0 {
-		return 0, false, err
-	}
-	value, err = score(list[len(list)-1])
-	return value, err == nil, err
 }
 
 func (s *dueStep) scoreAt(t time.Time) float64 {

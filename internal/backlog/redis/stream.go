@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 var errNeedsGroup = errors.New("groupStart, scan, orphanedAfter: need a consumerGroup")
@@ -62,19 +63,19 @@ func newGroupStep(q backlog.Query, group string) step {
 // A lengthStep asks for the length of a stream.
 type lengthStep struct{ key string }
 
-func (s *lengthStep) commands(dst []command, _ time.Time) []command {
+func (s *lengthStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst,
-		command{key: s.key, class: 't', args: []any{"XLEN", s.key}},
-		command{key: s.key, class: 't', args: []any{"EXISTS", s.key}},
+		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XLEN", s.key}},
+		resp.Command{Key: s.key, KeyType: 't', Args: []any{"EXISTS", s.key}},
 	)
 }
 
-func (s *lengthStep) outcome(replies []reply, _ time.Time) outcome {
-	length, err := replies[0].count()
+func (s *lengthStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+	length, err := replies[0].Count()
 	if err != nil {
 		return fail(err)
 	}
-	exists, err := replies[1].count()
+	exists, err := replies[1].Count()
 	if err != nil {
 		return fail(err)
 	}
@@ -114,30 +115,30 @@ type waitingHead struct {
 	since  time.Time
 }
 
-func (s *groupStep) commands(dst []command, _ time.Time) []command {
+func (s *groupStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	// XLEN comes after XINFO GROUPS: it bounds the lag, and what is added in between
 	// must not lower the bound.
 	dst = append(dst,
-		command{key: s.key, class: 't', args: []any{"XINFO", "GROUPS", s.key}},
-		command{key: s.key, class: 't', args: []any{"XLEN", s.key}},
-		command{key: s.key, class: 't', args: []any{"XPENDING", s.key, s.group}},
+		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XINFO", "GROUPS", s.key}},
+		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XLEN", s.key}},
+		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XPENDING", s.key, s.group}},
 	)
 	if s.idle > 0 {
-		dst = append(dst, command{key: s.key, class: 't', args: []any{"XPENDING", s.key, s.group, "IDLE", max(1, s.idle.Milliseconds()), "-", "+", streamIdle}})
+		dst = append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XPENDING", s.key, s.group, "IDLE", max(1, s.idle.Milliseconds()), "-", "+", streamIdle}})
 	}
 	return dst
 }
 
-func (s *groupStep) outcome(replies []reply, now time.Time) outcome {
-	if isNoSuchKey(replies[0].err) {
+func (s *groupStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	if isNoSuchKey(replies[0].Err) {
 		s.head = waitingHead{}
 		return done(backlog.Reading{Missing: true})
 	}
-	rows, err := replies[0].list()
+	rows, err := replies[0].List()
 	if err != nil {
 		return fail(err)
 	}
-	length, err := replies[1].count()
+	length, err := replies[1].Count()
 	if err != nil {
 		return fail(err)
 	}
@@ -149,7 +150,7 @@ func (s *groupStep) outcome(replies []reply, now time.Time) outcome {
 		return done(s.withoutGroup(length))
 	}
 	state.facts.length = length
-	state.facts.lagTrust = replies[0].server.lag
+	state.facts.lagTrust = replies[0].Server.Lag
 	if state.pending > 0 {
 		state.oldestPending = oldestPending(replies[2])
 	}
@@ -188,7 +189,7 @@ func (s *groupStep) decide(state groupState, now time.Time) outcome {
 // that may be too high is good enough.
 func (s *groupStep) guess(state groupState) (n int64, quality backlog.Quality, ok bool) {
 	f := state.facts
-	if !f.lag.Known || f.lagTrust != lagTooHigh {
+	if !f.lag.Known || f.lagTrust != resp.LagTooHigh {
 		return 0, backlog.Exact, false
 	}
 	v := s.verified
@@ -218,7 +219,7 @@ func (s *groupStep) reading(state groupState, n int64, quality backlog.Quality, 
 		Quality:   quality,
 		Oldest:    s.oldest(state, n, now),
 	}
-	if state.facts.lagTrust == lagAbsent && quality != backlog.Exact && s.scan == 0 {
+	if state.facts.lagTrust == resp.LagAbsent && quality != backlog.Exact && s.scan == 0 {
 		r.Warning = "Redis before 7.0 does not tell the lag of a consumer group, so this is an upper bound; set scan, or trim the stream"
 	}
 	state.markIdle(&r, newOrphans(s.params), now)
@@ -253,12 +254,12 @@ type edgesStep struct {
 	state groupState
 }
 
-func (s *edgesStep) commands(dst []command, _ time.Time) []command {
-	return append(dst, command{key: s.key, class: 't', args: []any{"XINFO", "STREAM", s.key}})
+func (s *edgesStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+	return append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XINFO", "STREAM", s.key}})
 }
 
-func (s *edgesStep) outcome(replies []reply, now time.Time) outcome {
-	if isNoSuchKey(replies[0].err) {
+func (s *edgesStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	if isNoSuchKey(replies[0].Err) {
 		return done(backlog.Reading{Missing: true})
 	}
 	state := s.state
@@ -287,15 +288,15 @@ type scanStep struct {
 	atMost int64
 }
 
-func (s *scanStep) commands(dst []command, _ time.Time) []command {
+func (s *scanStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	after := s.state.facts.lastDelivered.next().String()
-	return append(dst, command{key: s.key, class: 't', args: []any{"XRANGE", s.key, after, "+", "COUNT", s.scan}})
+	return append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XRANGE", s.key, after, "+", "COUNT", s.scan}})
 }
 
-func (s *scanStep) outcome(replies []reply, now time.Time) outcome {
-	entries, err := replies[0].list()
+func (s *scanStep) outcome(replies []resp.Reply, now time.Time) outcome {
+	entries, err := replies[0].List()
 	if err != nil {
-		if errors.Is(reason(err), backlog.ErrDenied) {
+		if errors.Is(resp.Reason(err), backlog.ErrDenied) {
 			r := s.reading(s.state, s.atMost, backlog.UpperBound, now)
 			r.AddWarning("the server does not allow XRANGE, so scan has no effect and this is an upper bound")
 			return done(r)

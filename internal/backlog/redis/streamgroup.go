@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A groupState is what is known of one consumer group.
@@ -24,11 +25,11 @@ type groupState struct {
 // findGroup reads the row of the group with the given name in a reply of XINFO GROUPS.
 func findGroup(rows []any, name string) (state groupState, found bool, err error) {
 	for _, row := range rows {
-		m, err := fields(row)
+		m, err := resp.Fields(row)
 		if err != nil {
 			return groupState{}, false, err
 		}
-		if text(m["name"]) == name {
+		if resp.Text(m["name"]) == name {
 			state, err = newGroupState(m)
 			return state, err == nil, err
 		}
@@ -39,10 +40,10 @@ func findGroup(rows []any, name string) (state groupState, found bool, err error
 func newGroupState(m map[string]any) (groupState, error) {
 	var state groupState
 	var err error
-	if state.pending, err = number(m, "pending"); err != nil {
+	if state.pending, err = resp.Number(m, "pending"); err != nil {
 		return state, err
 	}
-	if state.consumers, err = number(m, "consumers"); err != nil {
+	if state.consumers, err = resp.Number(m, "consumers"); err != nil {
 		return state, err
 	}
 	if state.facts.lastDelivered, err = parseStreamID(m["last-delivered-id"]); err != nil {
@@ -57,15 +58,15 @@ func newGroupState(m map[string]any) (groupState, error) {
 }
 
 // addEdges adds what XINFO STREAM tells.
-func (f *groupFacts) addEdges(r reply) error {
-	if r.err != nil {
-		return r.err
+func (f *groupFacts) addEdges(r resp.Reply) error {
+	if r.Err != nil {
+		return r.Err
 	}
-	m, err := fields(r.value)
+	m, err := resp.Fields(r.Value)
 	if err != nil {
 		return err
 	}
-	if f.length, err = number(m, "length"); err != nil {
+	if f.length, err = resp.Number(m, "length"); err != nil {
 		return err
 	}
 	if f.entriesAdded, err = optionalNumber(m, "entries-added"); err != nil {
@@ -87,15 +88,15 @@ func (f *groupFacts) addEdges(r reply) error {
 func entryID(value any) (streamID, error) {
 	entry, ok := value.([]any)
 	if !ok || len(entry) == 0 {
-		return streamID{}, fmt.Errorf("%w: %T where an entry belongs", errReply, value)
+		return streamID{}, fmt.Errorf("%w: %T where an entry belongs", resp.ErrReply, value)
 	}
 	return parseStreamID(entry[0])
 }
 
 // oldestPending returns the lowest id in a reply of XPENDING; zero if it is not known,
 // for only an age depends on it.
-func oldestPending(r reply) streamID {
-	list, err := r.list()
+func oldestPending(r resp.Reply) streamID {
+	list, err := r.List()
 	if err != nil || len(list) < 2 {
 		return streamID{}
 	}
@@ -115,7 +116,7 @@ func optionalNumber(m map[string]any, name string) (backlog.Count, error) {
 	}
 	n, ok := value.(int64)
 	if !ok {
-		return backlog.Count{}, fmt.Errorf("%w: field %q is %v where a number belongs", errReply, name, value)
+		return backlog.Count{}, fmt.Errorf("%w: field %q is %v where a number belongs", resp.ErrReply, name, value)
 	}
 	if n < 0 {
 		return backlog.Count{}, nil
@@ -125,5 +126,5 @@ func optionalNumber(m map[string]any, name string) (backlog.Count, error) {
 
 // isNoSuchKey tells whether err is what XINFO answers for a key that does not exist.
 func isNoSuchKey(err error) bool {
-	return isServerError(err) && strings.HasPrefix(err.Error(), "ERR no such key")
+	return resp.IsServerError(err) && strings.HasPrefix(err.Error(), "ERR no such key")
 }

@@ -9,20 +9,21 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A streamID is the id of an entry of a stream, such as 1700000000000-0.
 type streamID struct{ ms, seq uint64 }
 
 func parseStreamID(value any) (streamID, error) {
-	ms, seq, found := strings.Cut(text(value), "-")
+	ms, seq, found := strings.Cut(resp.Text(value), "-")
 	m, err := strconv.ParseUint(ms, 10, 64)
 	if err != nil || !found {
-		return streamID{}, fmt.Errorf("%w: %v where the id of an entry belongs", errReply, value)
+		return streamID{}, fmt.Errorf("%w: %v where the id of an entry belongs", resp.ErrReply, value)
 	}
 	s, err := strconv.ParseUint(seq, 10, 64)
 	if err != nil {
-		return streamID{}, fmt.Errorf("%w: %v where the id of an entry belongs", errReply, value)
+		return streamID{}, fmt.Errorf("%w: %v where the id of an entry belongs", resp.ErrReply, value)
 	}
 	return streamID{m, s}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // streamIdle is how many entries that are idle are looked at.
@@ -15,12 +16,12 @@ const streamOrphans = "entries that were served and that no consumer has claimed
 
 // leaveIdle takes the reply of XPENDING with IDLE, and leaves the entries in it out of
 // what is pending.
-func (g *groupState) leaveIdle(r reply) {
-	entries, err := r.list()
+func (g *groupState) leaveIdle(r resp.Reply) {
+	entries, err := r.List()
 	if err != nil {
 		// Without a group there is nothing pending either.
-		if !hasCode(err, "NOGROUP") {
-			g.idleRefused = r.refused("XPENDING with IDLE", 6, 2)
+		if !resp.HasCode(err, "NOGROUP") {
+			g.idleRefused = r.Denial("XPENDING with IDLE", 6, 2)
 		}
 		return
 	}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A stepper reads the queue q of a real server again and again, at moments of its own.
@@ -29,10 +31,13 @@ func newStepper(t *testing.T, server *redistest.Server, l layout, params map[str
 func (s *stepper) at(t *testing.T, now time.Time) backlog.Reading {
 	t.Helper()
 	for next := s.first; ; {
-		var replies []reply
+		var replies []resp.Reply
 		for _, c := range next.commands(nil, now) {
-			value, err := s.client.Do(t.Context(), c.args...).Result()
-			replies = append(replies, reply{value: value, err: err})
+			value, err := s.client.Do(t.Context(), c.Args...).Result()
+			if errors.Is(err, goredis.Nil) {
+				err = resp.ErrNil
+			}
+			replies = append(replies, resp.Reply{Value: value, Err: err})
 		}
 		o := next.outcome(replies, now)
 		if o.err != nil {

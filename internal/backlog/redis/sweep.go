@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -193,7 +194,7 @@ func (s *scan) page(ctx context.Context, from *seeker) error {
 	}
 	keys, next, err := parsePage(answer)
 	switch {
-	case err != nil && errors.Is(reason(err), backlog.ErrDenied):
+	case err != nil && errors.Is(resp.Reason(err), backlog.ErrDenied):
 		// A server that does not allow this SCAN allows none.
 		return err
 	case err != nil:
@@ -205,18 +206,18 @@ func (s *scan) page(ctx context.Context, from *seeker) error {
 	}
 	s.cursor = next
 	for _, key := range keys {
-		s.take(text(key))
+		s.take(resp.Text(key))
 	}
 	return nil
 }
 
 // command asks for the next page.
-func (s *scan) command() command {
+func (s *scan) command() resp.Command {
 	args := []any{"SCAN", s.cursor, "COUNT", s.count, "TYPE", s.kind}
 	if len(s.quests) == 1 {
 		args = append(args, "MATCH", s.quests[0].match)
 	}
-	return command{args: args}
+	return resp.Command{Args: args}
 }
 
 // take hands a key to the quests that it matches.
@@ -234,18 +235,18 @@ func (s *scan) take(key string) {
 
 // parsePage returns the keys of an answer to SCAN, and where the next one begins; "0" at the
 // end.
-func parsePage(answer reply) (keys []any, next string, err error) {
-	parts, err := answer.list()
+func parsePage(answer resp.Reply) (keys []any, next string, err error) {
+	parts, err := answer.List()
 	if err != nil {
 		return nil, "", err
 	}
 	if len(parts) != 2 {
-		return nil, "", fmt.Errorf("%w: %d parts in an answer to SCAN", errReply, len(parts))
+		return nil, "", fmt.Errorf("%w: %d parts in an answer to SCAN", resp.ErrReply, len(parts))
 	}
 	keys, ok := parts[1].([]any)
-	next = text(parts[0])
+	next = resp.Text(parts[0])
 	if _, err := strconv.ParseUint(next, 10, 64); err != nil || !ok {
-		return nil, "", fmt.Errorf("%w: an answer to SCAN without a cursor and keys", errReply)
+		return nil, "", fmt.Errorf("%w: an answer to SCAN without a cursor and keys", resp.ErrReply)
 	}
 	return keys, next, nil
 }

@@ -8,14 +8,12 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-var (
-	// errDiscarded is the reply to a command of a transaction that the server did not run.
-	errDiscarded = errors.New("the server has not run the transaction")
-	// errTransaction is an answer to a transaction after which it may still be open.
-	errTransaction = errors.New("unexpected answer to a transaction")
-)
+// errTransaction is an answer to a transaction after which it may still be open.
+var errTransaction = errors.New("unexpected answer to a transaction")
 
 // A transaction is a row of commands in a pipeline that the server runs as one.
 type transaction struct {
@@ -25,18 +23,18 @@ type transaction struct {
 }
 
 // enqueue appends a command to what is sent, and begins and ends transactions.
-func (s *session) enqueue(ctx context.Context, commands []command, i int) {
-	number := commands[i].transaction
+func (s *session) enqueue(ctx context.Context, commands []resp.Command, i int) {
+	number := commands[i].Transaction
 	if number == 0 || s.singly {
 		s.sent = append(s.sent, &s.pending[i])
 		return
 	}
-	if i == 0 || commands[i-1].transaction != number {
+	if i == 0 || commands[i-1].Transaction != number {
 		s.open = append(s.open, transaction{from: i, multi: redis.NewCmd(ctx, "MULTI"), exec: redis.NewCmd(ctx, "EXEC")})
 		s.sent = append(s.sent, s.open[len(s.open)-1].multi)
 	}
 	s.sent = append(s.sent, &s.pending[i])
-	if i == len(commands)-1 || commands[i+1].transaction != number {
+	if i == len(commands)-1 || commands[i+1].Transaction != number {
 		last := &s.open[len(s.open)-1]
 		last.to = i + 1
 		s.sent = append(s.sent, last.exec)
@@ -45,10 +43,10 @@ func (s *session) enqueue(ctx context.Context, commands []command, i int) {
 
 // unpack gives the commands of a transaction their replies. The error is an answer after
 // which the connection is of no use.
-func (s *session) unpack(t transaction, replies []reply) error {
+func (s *session) unpack(t transaction, replies []resp.Reply) error {
 	if err := t.multi.Err(); err != nil {
 		// It was not begun, and each command was run by itself.
-		s.singly = s.singly || denies(serverText(err)) && !passes(err)
+		s.singly = s.singly || resp.IsDenial(err) && !resp.IsTransient(err)
 		return nil
 	}
 	values, isList := t.exec.Val().([]any)
@@ -57,39 +55,39 @@ func (s *session) unpack(t transaction, replies []reply) error {
 	case err == nil && isList && len(values) == len(replies):
 		for i, value := range values {
 			replies[i] = replyOf(value)
-			replies[i].server = s.server
+			replies[i].Server = s.server
 		}
 		return nil
-	case slices.ContainsFunc([]string{"EXECABORT", "CROSSSLOT", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"}, func(code string) bool { return hasCode(err, code) }):
+	case slices.ContainsFunc([]string{"EXECABORT", "CROSSSLOT", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"}, func(code string) bool { return resp.HasCode(err, code) }):
 		// If no command of it was refused, EXEC itself was.
-		s.singly = s.singly || denies(serverText(err)) && !slices.ContainsFunc(replies, func(r reply) bool { return r.err != nil })
+		s.singly = s.singly || resp.IsDenial(err) && !slices.ContainsFunc(replies, func(r resp.Reply) bool { return r.Err != nil })
 		for i := range replies {
-			replies[i].value, replies[i].err = nil, errDiscarded
+			replies[i].Value, replies[i].Err = nil, resp.ErrDiscarded
 		}
 		return nil
 	case err == nil:
-		err = fmt.Errorf("%w: %T for %d commands", errReply, t.exec.Val(), len(replies))
+		err = fmt.Errorf("%w: %T for %d commands", resp.ErrReply, t.exec.Val(), len(replies))
 	}
 	return fmt.Errorf("%w: %w", errTransaction, err)
 }
 
 // replyOf makes a reply of an element in the answer to a transaction.
-func replyOf(value any) reply {
+func replyOf(value any) resp.Reply {
 	switch v := value.(type) {
 	case nil:
-		return reply{err: redis.Nil}
+		return resp.Reply{Err: resp.ErrNil}
 	case error:
-		return reply{err: v}
+		return resp.Reply{Err: v}
 	default:
-		return reply{value: v}
+		return resp.Reply{Value: v}
 	}
 }
 
 // nextPipeline returns how many commands are sent as the next pipeline: no transaction is divided.
-func nextPipeline(commands []command) int {
+func nextPipeline(commands []resp.Command) int {
 	n := min(len(commands), pipelineLength)
 	for at := n; at < len(commands) && at > 0; at-- {
-		if t := commands[at].transaction; t == 0 || t != commands[at-1].transaction {
+		if t := commands[at].Transaction; t == 0 || t != commands[at-1].Transaction {
 			return at
 		}
 	}
@@ -102,9 +100,9 @@ func (n *node) mayJoin() bool { return n.showManners() != plain && time.Now().Af
 // noteJoined notes whether the server, to which the commands were sent on s, runs
 // transactions. One that ends the connection, or answers what it should not, may do so
 // because of them. The caller holds turn.
-func (n *node) noteJoined(s *session, commands []command, err error) {
+func (n *node) noteJoined(s *session, commands []resp.Command, err error) {
 	if err != nil && !s.singly {
-		s.singly = slices.ContainsFunc(commands, func(c command) bool { return c.transaction != 0 })
+		s.singly = slices.ContainsFunc(commands, func(c resp.Command) bool { return c.Transaction != 0 })
 	}
 	if s.singly && n.mayJoin() {
 		n.singly = time.Now().Add(transactionRetry)

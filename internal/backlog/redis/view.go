@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 var (
@@ -47,11 +48,11 @@ type view struct {
 func newView(a panelAnswer) (view, error) {
 	v := view{from: a.from}
 	var err error
-	if v.claims, v.addresses, err = parseSlots(a.replies[0].value, a.from); err != nil {
+	if v.claims, v.addresses, err = parseSlots(a.replies[0].Value, a.from); err != nil {
 		return view{}, err
 	}
 	// A proxy may have an answer of its own, which says nothing.
-	v.nodes, _ = parseNodes(text(a.replies[1].value))
+	v.nodes, _ = parseNodes(resp.Text(a.replies[1].Value))
 	for id, n := range v.nodes {
 		if n.myself {
 			v.self = id
@@ -222,7 +223,7 @@ func (c *camp) addresses() (from, known []string) {
 func parseSlots(value any, from string) (claims []claim, addresses []string, err error) {
 	ranges, ok := value.([]any)
 	if !ok {
-		return nil, nil, fmt.Errorf("%w: %T where the slots belong", errReply, value)
+		return nil, nil, fmt.Errorf("%w: %T where the slots belong", resp.ErrReply, value)
 	}
 	if len(ranges) == 0 {
 		return nil, nil, fmt.Errorf("%w: %s: %w", backlog.ErrUnavailable, from, errNoSlots)
@@ -244,12 +245,12 @@ func parseSlots(value any, from string) (claims []claim, addresses []string, err
 func parseSlotRow(value any, from string) (owned claim, addresses []string, err error) {
 	row, ok := value.([]any)
 	if !ok || len(row) < 3 {
-		return claim{}, nil, fmt.Errorf("%w: %v where a range of slots belongs", errReply, value)
+		return claim{}, nil, fmt.Errorf("%w: %v where a range of slots belongs", resp.ErrReply, value)
 	}
 	first, isFirst := row[0].(int64)
 	last, isLast := row[1].(int64)
 	if !isFirst || !isLast || first < 0 || last < first || last >= slots {
-		return claim{}, nil, fmt.Errorf("%w: %v where a range of slots belongs", errReply, value)
+		return claim{}, nil, fmt.Errorf("%w: %v where a range of slots belongs", resp.ErrReply, value)
 	}
 	owned.slotRange = slotRange{int(first), int(last)}
 	if owned.id, owned.address, err = parseSlotNode(row[2], from); err != nil {
@@ -269,15 +270,15 @@ func parseSlotRow(value any, from string) (owned claim, addresses []string, err 
 func parseSlotNode(value any, from string) (id, address string, err error) {
 	row, ok := value.([]any)
 	if !ok || len(row) < 2 {
-		return "", "", fmt.Errorf("%w: %v where a node of the cluster belongs", errReply, value)
+		return "", "", fmt.Errorf("%w: %v where a node of the cluster belongs", resp.ErrReply, value)
 	}
 	port, ok := row[1].(int64)
 	if !ok {
-		return "", "", fmt.Errorf("%w: %v where a port belongs", errReply, row[1])
+		return "", "", fmt.Errorf("%w: %v where a port belongs", resp.ErrReply, row[1])
 	}
-	address = net.JoinHostPort(hostOr(text(row[0]), from), strconv.FormatInt(port, 10))
+	address = net.JoinHostPort(hostOr(resp.Text(row[0]), from), strconv.FormatInt(port, 10))
 	if len(row) > 2 {
-		id = text(row[2])
+		id = resp.Text(row[2])
 	}
 	return cmp.Or(id, address), address, nil
 }

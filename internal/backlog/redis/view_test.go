@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A seenNode is a node as another one sees it.
@@ -35,9 +36,9 @@ func told(self string, allowed bool, nodes ...seenNode) panelAnswer {
 		}
 		lines.WriteString("\n")
 	}
-	a := panelAnswer{from: "10.0.0." + self + ":1", replies: []reply{{value: ranges}, {value: lines.String()}}}
+	a := panelAnswer{from: "10.0.0." + self + ":1", replies: []resp.Reply{{Value: ranges}, {Value: lines.String()}}}
 	if !allowed {
-		a.replies[1] = reply{err: errRefusedBefore}
+		a.replies[1] = resp.Reply{Err: errRefusedBefore}
 	}
 	return a
 }

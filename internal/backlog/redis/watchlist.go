@@ -211,13 +211,13 @@ func (w *watchlist) cover(p *plan, now time.Time) (unused []string) {
 		commands = g.watched
 	}
 	for _, c := range commands(nil, now) {
-		if c.class == 0 || seen[c.key] {
+		if c.KeyType == 0 || seen[c.Key] {
 			continue
 		}
-		seen[c.key] = true
-		p.keys = append(p.keys, c.key)
-		if !before[c.key] {
-			w.byKey[c.key] = append(w.byKey[c.key], p)
+		seen[c.Key] = true
+		p.keys = append(p.keys, c.Key)
+		if !before[c.Key] {
+			w.byKey[c.Key] = append(w.byKey[c.Key], p)
 		}
 	}
 	for key := range before {

@@ -1,4 +1,4 @@
-package redis
+package resp
 
 import (
 	"errors"
@@ -22,11 +22,11 @@ func TestCount(t *testing.T) {
 		{"7", false},
 		{nil, false},
 	} {
-		n, err := reply{value: tc.value}.count()
-		if (err == nil) != tc.ok || err != nil && !errors.Is(err, errReply) || err == nil && n != tc.value {
+		n, err := Reply{Value: tc.value}.Count()
+		if (err == nil) != tc.ok || err != nil && !errors.Is(err, ErrReply) || err == nil && n != tc.value {
 			t.Errorf("%v reads as %d, error %v", tc.value, n, err)
 		}
-		if got, err := number(map[string]any{"lag": tc.value}, "lag"); (err == nil) != tc.ok {
+		if got, err := Number(map[string]any{"lag": tc.value}, "lag"); (err == nil) != tc.ok {
 			t.Errorf("field %v reads as %d, error %v", tc.value, got, err)
 		}
 	}

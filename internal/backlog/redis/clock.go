@@ -1,103 +1,13 @@
 package redis
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
-
-// counts takes the replies of a step one by one, in the order of its commands. It
-// keeps the first error: what it returns after one means nothing, so a step looks at
-// err before it makes a reading.
-type counts struct {
-	replies []reply
-	err     error
-}
-
-// take returns the next reply.
-func (c *counts) take() reply {
-	if len(c.replies) == 0 {
-		c.fault(fmt.Errorf("%w: none where one belongs", errReply))
-		return reply{}
-	}
-	next := c.replies[0]
-	c.replies = c.replies[1:]
-	return next
-}
-
-// fault keeps err if it is the first one.
-func (c *counts) fault(err error) {
-	if c.err == nil {
-		c.err = err
-	}
-}
-
-// number takes a reply that is a number and not negative.
-func (c *counts) number() int64 {
-	n, err := c.take().count()
-	if err != nil {
-		c.fault(err)
-	}
-	return n
-}
-
-// text takes a reply that is a text, or nil, which is not found.
-func (c *counts) text() (value string, found bool) {
-	r := c.take()
-	if errors.Is(r.err, redis.Nil) {
-		return "", false
-	}
-	if r.err != nil {
-		c.fault(r.err)
-		return "", false
-	}
-	value, found = r.value.(string)
-	if !found && r.value != nil {
-		c.fault(fmt.Errorf("%w: %T where a text belongs", errReply, r.value))
-	}
-	return value, found
-}
-
-// texts takes a reply that is an array of n texts, or of any number of them if n is
-// negative. A nil among them is "".
-func (c *counts) texts(n int) []string {
-	values, err := c.take().list()
-	if err == nil && n >= 0 && len(values) != n {
-		err = fmt.Errorf("%w: %d values where %d belong", errReply, len(values), n)
-	}
-	if err != nil {
-		c.fault(err)
-		return make([]string, max(n, 0))
-	}
-	all := make([]string, len(values))
-	for i, value := range values {
-		s, ok := value.(string)
-		if !ok && value != nil {
-			c.fault(fmt.Errorf("%w: %T where a text belongs", errReply, value))
-		}
-		all[i] = s
-	}
-	return all
-}
-
-// firstTime takes a reply WITHSCORES of at most one member, and returns the time that
-// its score tells on the given clock; zero if there is none.
-func (c *counts) firstTime(of clock) time.Time {
-	value, found, err := headScore(c.take())
-	if err != nil {
-		c.fault(err)
-	}
-	if !found {
-		return time.Time{}
-	}
-	return of.time(value)
-}
 
 // A clock says what a score tells: how many of its units are one millisecond. Units
 // below a millisecond tell members of the same millisecond apart.
@@ -134,13 +44,13 @@ func (k clock) time(score float64) time.Time {
 
 // delayed appends the commands that tell of a sorted set of future work: how much is
 // due, since when the first has been due, and when the next will be. They are taken
-// with counts.delayed.
-func delayed(dst []command, key string, scores clock, now time.Time) []command {
+// with takeDelayed.
+func delayed(dst []resp.Command, key string, scores clock, now time.Time) []resp.Command {
 	limit := scores.due(now)
 	return append(dst,
-		command{key: key, class: 'z', args: []any{"ZCOUNT", key, "-inf", limit}},
-		command{key: key, class: 'z', args: []any{"ZRANGE", key, 0, 0, "WITHSCORES"}},
-		command{key: key, class: 'z', args: byScore(key, "("+limit, "+inf", 1, true)},
+		resp.Command{Key: key, KeyType: 'z', Args: []any{"ZCOUNT", key, "-inf", limit}},
+		resp.Command{Key: key, KeyType: 'z', Args: []any{"ZRANGE", key, 0, 0, "WITHSCORES"}},
+		resp.Command{Key: key, KeyType: 'z', Args: byScore(key, "("+limit, "+inf", 1, true)},
 	)
 }
 
@@ -155,6 +65,16 @@ func byScore(key, low, high string, limit int, withScores bool) []any {
 	return append(args, "LIMIT", 0, limit)
 }
 
+// firstTime takes a reply WITHSCORES of at most one member, and returns the time that
+// its score tells on the given clock; zero if there is none.
+func firstTime(c *resp.Decoder, of clock) time.Time {
+	value, found := c.FirstScore()
+	if !found {
+		return time.Time{}
+	}
+	return of.time(value)
+}
+
 // A schedule is what is known of a sorted set of future work.
 type schedule struct {
 	due int64
@@ -164,9 +84,9 @@ type schedule struct {
 	next time.Time
 }
 
-// delayed takes the replies to the commands of delayed.
-func (c *counts) delayed(scores clock) schedule {
-	s := schedule{due: c.number(), since: c.firstTime(scores), next: c.firstTime(scores)}
+// takeDelayed takes the replies to the commands of delayed.
+func takeDelayed(c *resp.Decoder, scores clock) schedule {
+	s := schedule{due: c.Count(), since: firstTime(c, scores), next: firstTime(c, scores)}
 	if s.due == 0 {
 		s.since = time.Time{}
 	}
