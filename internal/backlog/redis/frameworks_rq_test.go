@@ -180,7 +180,7 @@ func TestRQDelayed(t *testing.T) {
 // TestRQWithoutScheduler: scheduled jobs that have been due for minutes, while no worker
 // with a scheduler holds the lock of the queue, are work that nothing moves. They count
 // all the same, because a worker that they wake may bring the scheduler, until
-// orphanedAfter has passed.
+// OrphanedAfter has passed.
 func TestRQWithoutScheduler(t *testing.T) {
 	t.Parallel()
 	eachRQ(t, func(t *testing.T, p *python) {

@@ -1,9 +1,11 @@
 package redis
 
+import "github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+
 // layouts returns all ways in which a queue can lie in Redis. A further one is a package
 // below layout and a line here.
-func layouts() []layout {
-	return []layout{
+func layouts() []layout.Layout {
+	return []layout.Layout{
 		listLayout(),
 		streamLayout(),
 		sortedSetLayout(),

@@ -4,18 +4,19 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
-// A querySearch is the keySearch of one query. Its zero value has never searched.
+// A querySearch is the layout.KeySearch of one query. Its zero value has never searched.
 type querySearch struct {
 	finder *finder
 	query  backlog.Query
 }
 
-// find implements keySearch.
-func (k querySearch) find(s search, now time.Time) found {
+// Find implements layout.KeySearch.
+func (k querySearch) Find(s layout.Search, now time.Time) layout.Found {
 	if k.finder == nil {
-		return found{problem: errNotSearched}
+		return layout.Found{Problem: errNotSearched}
 	}
 	last := k.finder.hint(s, k.query, now)
 	if len(last.keys) > 0 {
@@ -24,16 +25,16 @@ func (k querySearch) find(s search, now time.Time) found {
 	return last.found(now)
 }
 
-// hint implements keySearch.
-func (k querySearch) hint(s search, now time.Time) found {
+// Hint implements layout.KeySearch.
+func (k querySearch) Hint(s layout.Search, now time.Time) layout.Found {
 	if k.finder == nil {
-		return found{problem: errNotSearched}
+		return layout.Found{Problem: errNotSearched}
 	}
 	return k.finder.hint(s, k.query, now).found(now)
 }
 
-// begin implements keySearch.
-func (k querySearch) begin(s search) {
+// Begin implements layout.KeySearch.
+func (k querySearch) Begin(s layout.Search) {
 	if k.finder == nil {
 		return
 	}
@@ -43,8 +44,8 @@ func (k querySearch) begin(s search) {
 	k.finder.wait(k.query, s)
 }
 
-// since implements keySearch.
-func (k querySearch) since(s search, moment time.Time) {
+// SearchSince implements layout.KeySearch.
+func (k querySearch) SearchSince(s layout.Search, moment time.Time) {
 	if k.finder == nil {
 		return
 	}
@@ -56,6 +57,6 @@ func (k querySearch) since(s search, moment time.Time) {
 }
 
 // found returns what of the findings a layout may know.
-func (f findings) found(now time.Time) found {
-	return found{keys: f.keys, revision: f.revision, more: f.more, searched: f.searched, problem: f.problem(now)}
+func (f findings) found(now time.Time) layout.Found {
+	return layout.Found{Keys: f.keys, Revision: f.revision, More: f.more, Searched: f.searched, Problem: f.problem(now)}
 }

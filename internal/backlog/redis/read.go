@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -20,7 +21,7 @@ const maxTrips = 16
 type job struct {
 	plan  *plan
 	index int // of its result
-	step  step
+	step  layout.Step
 	armed bool
 	// pending says that the first attempt of a search had not ended when the read began.
 	pending bool
@@ -107,7 +108,7 @@ func (s *reader) prepare(queries []backlog.Query, results []backlog.Result) []jo
 	return jobs
 }
 
-func (s *source) prepareQuery(q backlog.Query) (step, error) {
+func (s *source) prepareQuery(q backlog.Query) (layout.Step, error) {
 	l, found := s.layouts[q.Layout]
 	if !found {
 		return nil, fmt.Errorf("%w: redis has no layout %q", backlog.ErrMismatch, q.Layout)
@@ -121,7 +122,7 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	default:
 		search := querySearch{finder: s.finder, query: q}
 		q.Queue = backlog.Unescape(queues.String())
-		return l.prepare(q, search), nil
+		return l.Prepare(q, search), nil
 	}
 }
 

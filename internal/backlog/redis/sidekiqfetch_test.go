@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // TestPrivateListsAreNamed: a key of a reliable fetch names one queue and one process.
@@ -46,30 +47,30 @@ func TestPrivateListsAreDoubted(t *testing.T) {
 	now := time.Now()
 	all := []string{"working:queue:mail:pod-1:7:abc"}
 	for name, c := range map[string]struct {
-		change  func(*finder, []search)
+		change  func(*finder, []layout.Search)
 		quality backlog.Quality
 		warning string
 		lists   int
 	}{
-		"not searched": {func(*finder, []search) {}, backlog.LowerBound, "", 0},
-		"searched in part": {func(f *finder, s []search) {
+		"not searched": {func(*finder, []layout.Search) {}, backlog.LowerBound, "", 0},
+		"searched in part": {func(f *finder, s []layout.Search) {
 			f.settle(s[0], all, false, nil)
 		}, backlog.LowerBound, "", 1},
-		"searched": {func(f *finder, s []search) {
+		"searched": {func(f *finder, s []layout.Search) {
 			f.settle(s[0], all, false, nil)
 			f.settle(s[1], nil, false, nil)
 		}, backlog.Exact, "", 1},
-		"too many keys": {func(f *finder, s []search) {
+		"too many keys": {func(f *finder, s []layout.Search) {
 			f.settle(s[0], all, true, nil)
 			f.settle(s[1], nil, false, nil)
 		}, backlog.LowerBound, sidekiqMore, 1},
-		"refused": {func(f *finder, s []search) {
+		"refused": {func(f *finder, s []layout.Search) {
 			f.settle(s[0], nil, false, backlog.ErrDenied)
 		}, backlog.LowerBound, sidekiqNoScan, 0},
-		"too many searches": {func(f *finder, s []search) {
+		"too many searches": {func(f *finder, s []layout.Search) {
 			clear(f.searches)
 			for i := range maxSearches {
-				f.ask(search{kind: "list", match: strconv.Itoa(i)}, backlog.Query{}, now)
+				f.ask(layout.Search{Type: "list", Pattern: strconv.Itoa(i)}, backlog.Query{}, now)
 			}
 		}, backlog.LowerBound, sidekiqNoSearch, 0},
 	} {

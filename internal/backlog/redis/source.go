@@ -10,13 +10,14 @@ import (
 	"sync/atomic"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // A source reads the queues of one connection. It implements backlog.Source and
 // backlog.Waker.
 type source struct {
 	cfg      *config
-	layouts  map[string]layout
+	layouts  map[string]layout.Layout
 	watch    *watchlist
 	wakes    *wakes
 	topology *topology
@@ -54,7 +55,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 
 // openWith returns a source for settings that are ready for use.
 func openWith(ctx context.Context, cfg *config, log *slog.Logger) (*source, error) {
-	s := &source{cfg: cfg, layouts: make(map[string]layout), watch: newWatchlist(), wakes: newWakes(), ledger: newLedger()}
+	s := &source{cfg: cfg, layouts: make(map[string]layout.Layout), watch: newWatchlist(), wakes: newWakes(), ledger: newLedger()}
 	s.whole.source = s
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l

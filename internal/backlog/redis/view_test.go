@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -128,7 +129,7 @@ func TestCheckOwner(t *testing.T) {
 func TestShardsOfQueries(t *testing.T) {
 	t.Parallel()
 	s := &shardedSource{source: &source{watch: newWatchlist(), topology: &topology{}}}
-	s.layouts = make(map[string]layout)
+	s.layouts = make(map[string]layout.Layout)
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}

@@ -1,4 +1,4 @@
-package redis
+package layout
 
 import (
 	"fmt"
@@ -8,12 +8,12 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
 )
 
-// registryNames is how many names a hint lists.
-const registryNames = 5
+// MaxNames is how many names a hint lists.
+const MaxNames = 5
 
-// others returns the text of Reading.Hint about a name that does not exist: the nearest
+// SuggestNames returns the text of Reading.Hint about a name that does not exist: the nearest
 // name that does, and the first of the others.
-func others(wanted string, names []string) string {
+func SuggestNames(wanted string, names []string) string {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	near := spelling.Nearest(wanted, names)
@@ -26,8 +26,8 @@ func others(wanted string, names []string) string {
 		return "there is no other queue either"
 	case len(names) == 0:
 		return near
-	case len(names) > registryNames:
-		return strings.TrimSuffix("among the others are "+strings.Join(names[:registryNames], ", ")+"; "+near, "; ")
+	case len(names) > MaxNames:
+		return strings.TrimSuffix("among the others are "+strings.Join(names[:MaxNames], ", ")+"; "+near, "; ")
 	default:
 		return strings.TrimSuffix("there are "+strings.Join(names, ", ")+"; "+near, "; ")
 	}
