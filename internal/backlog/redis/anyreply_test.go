@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -40,8 +41,8 @@ func FuzzAnyReply(f *testing.F) {
 
 // readAnything reads a queue, or several, three times from a server that answers anything:
 // what a step remembers of one read must not break the next.
-func readAnything(t *rapid.T, l layout) (read, refused int) {
-	s := &source{layouts: map[string]layout{l.Name: l}, finder: newFinder(nil, newWakes()), ledger: newLedger()}
+func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
+	s := &source{layouts: map[string]layout.Layout{l.Name: l}, finder: newFinder(nil, newWakes()), ledger: newLedger()}
 	q := drawQuery(t, l)
 	first, err := s.prepareQuery(q)
 	if err != nil {
@@ -60,24 +61,24 @@ func readAnything(t *rapid.T, l layout) (read, refused int) {
 }
 
 // readOnce reports whether there was a reading.
-func readOnce(t *rapid.T, f *finder, next step, now time.Time) bool {
+func readOnce(t *rapid.T, f *finder, next layout.Step, now time.Time) bool {
 	for range maxTrips {
 		completeSearches(t, f)
-		commands := next.commands(nil, now)
+		commands := next.Commands(nil, now)
 		fitting := rapid.Bool().Draw(t, "fitting")
 		replies := make([]resp.Reply, len(commands))
 		for i, c := range commands {
 			replies[i] = drawAnswer(t, c, fitting)
 		}
-		o := next.outcome(replies, now)
+		o := next.Outcome(replies, now)
 		switch {
-		case o.next != nil:
-			next = o.next
+		case o.Next != nil:
+			next = o.Next
 			continue
-		case o.err == nil:
-			checkReading(t, o.reading)
+		case o.Err == nil:
+			checkReading(t, o.Reading)
 		}
-		return o.err == nil
+		return o.Err == nil
 	}
 	t.Fatalf("%T wants more than %d round trips", next, maxTrips)
 	return false
@@ -88,7 +89,7 @@ func completeSearches(t *rapid.T, f *finder) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for of, found := range f.searches {
-		found.complete, found.keys = true, []string{strings.ReplaceAll(of.match, "*", "q"), drawText(t)}
+		found.complete, found.keys = true, []string{strings.ReplaceAll(of.Pattern, "*", "q"), drawText(t)}
 		for q := range found.queries {
 			f.arrived(q, of)
 		}
@@ -110,7 +111,7 @@ func checkReading(t *rapid.T, r backlog.Reading) {
 }
 
 // drawQuery draws a queue, several, or a pattern, with parameters.
-func drawQuery(t *rapid.T, l layout) backlog.Query {
+func drawQuery(t *rapid.T, l layout.Layout) backlog.Query {
 	queues := []string{"q"}
 	if l.Patterns != "" {
 		queues = append(queues, "q, r", "q*", "q*, r")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -22,7 +23,7 @@ type asynqDetailStep struct {
 	others  bool   // says that there are tasks whose age is not known
 }
 
-func (s *asynqDetailStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *asynqDetailStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.next != "" {
 		task := s.key("t:" + s.next)
 		dst = append(dst, resp.Command{Key: task, Args: []any{"HGET", task, "pending_since"}})
@@ -34,35 +35,35 @@ func (s *asynqDetailStep) commands(dst []resp.Command, _ time.Time) []resp.Comma
 	return dst
 }
 
-func (s *asynqDetailStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+func (s *asynqDetailStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	r := s.reading
 	if s.next != "" {
 		since, err := pendingSince(c)
 		if err != nil {
-			return fail(err)
+			return layout.Fail(err)
 		}
 		if !since.IsZero() {
-			r.Oldest = backlog.Age{Since: earlier(since, r.Oldest.Since), Kind: backlog.AgeExact}
+			r.Oldest = backlog.Age{Since: layout.Earlier(since, r.Oldest.Since), Kind: backlog.AgeExact}
 			if s.others {
 				r.Oldest.Kind = backlog.AgeLowerBound
 			}
 		}
 	}
 	if s.groups == 0 {
-		return done(r)
+		return layout.Done(r)
 	}
 	names := c.Strings(-1)
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	if len(names) == 0 {
 		// They went to be aggregated between the two round trips.
 		r.Due += s.groups
 		r.Quality = backlog.LowerBound
-		return done(r)
+		return layout.Done(r)
 	}
-	return outcome{next: &asynqGroupsStep{asynqStep: s.asynqStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
+	return layout.Outcome{Next: &asynqGroupsStep{asynqStep: s.asynqStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
 }
 
 // pendingSince takes the reply that tells since when a task has been pending; zero if
@@ -87,7 +88,7 @@ type asynqGroupsStep struct {
 	more    int64 // groups beyond these
 }
 
-func (s *asynqGroupsStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *asynqGroupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, name := range s.names {
 		group := s.key("g:" + name)
 		dst = append(dst, resp.Command{Key: group, Args: []any{"ZCARD", group}})
@@ -95,7 +96,7 @@ func (s *asynqGroupsStep) commands(dst []resp.Command, _ time.Time) []resp.Comma
 	return dst
 }
 
-func (s *asynqGroupsStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+func (s *asynqGroupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	r := s.reading
 	more := s.more
@@ -108,11 +109,11 @@ func (s *asynqGroupsStep) outcome(replies []resp.Reply, _ time.Time) outcome {
 		r.Due += n
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	if more > 0 {
 		r.Due += more
 		r.Quality = backlog.LowerBound
 	}
-	return done(r)
+	return layout.Done(r)
 }

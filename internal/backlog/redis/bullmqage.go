@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -19,7 +20,7 @@ type bullmqAgeStep struct {
 	inOrder bool
 }
 
-func (s *bullmqAgeStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *bullmqAgeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, id := range s.ids {
 		key := s.key(id)
 		dst = append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "timestamp"}})
@@ -27,7 +28,7 @@ func (s *bullmqAgeStep) commands(dst []resp.Command, _ time.Time) []resp.Command
 	return dst
 }
 
-func (s *bullmqAgeStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+func (s *bullmqAgeStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var oldest, last time.Time
 	for range s.ids {
@@ -38,20 +39,20 @@ func (s *bullmqAgeStep) outcome(replies []resp.Reply, _ time.Time) outcome {
 		}
 		ms, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return fail(fmt.Errorf("%w: %q where the timestamp of a job belongs", resp.ErrReply, text))
+			return layout.Fail(fmt.Errorf("%w: %q where the timestamp of a job belongs", resp.ErrReply, text))
 		}
-		last = clockMilliseconds.time(ms)
-		oldest = earlier(oldest, last)
+		last = layout.Milliseconds.Time(ms)
+		oldest = layout.Earlier(oldest, last)
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	r := s.reading
-	if since := earlier(oldest, r.Oldest.Since); !since.IsZero() {
+	if since := layout.Earlier(oldest, r.Oldest.Since); !since.IsZero() {
 		r.Oldest = backlog.Age{Since: since, Kind: backlog.AgeLowerBound}
 		if s.inOrder && oldest.Equal(last) && since.Equal(oldest) {
 			r.Oldest.Kind = backlog.AgeExact
 		}
 	}
-	return done(r)
+	return layout.Done(r)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -39,7 +40,7 @@ const bullmqMarker = "0:"
 // facts takes the replies.
 func (s *bullmqStep) facts(c *resp.Decoder) bullmqFacts {
 	f := bullmqFacts{inOrder: true}
-	later := takeDelayed(c, bullmqClock)
+	later := layout.ReadSchedule(c, bullmqClock)
 	var pausedIDs []string
 	f.wait, f.ids = bullmqList(c, s.withAge)
 	f.paused, pausedIDs = bullmqList(c, s.withAge)
@@ -58,9 +59,9 @@ func (s *bullmqStep) facts(c *resp.Decoder) bullmqFacts {
 	f.isOld = f.isBullMQ && meta[3] == ""
 	f.isBullPaused = c.Count() > 0 && !f.isBullMQ
 	f.reading = backlog.Reading{
-		Ready: f.wait + f.paused + prioritized, Due: later.due, InFlight: backlog.Exactly(active), NextDue: later.next,
+		Ready: f.wait + f.paused + prioritized, Due: later.Due, InFlight: backlog.Exactly(active), NextDue: later.Next,
 	}
-	f.reading.Oldest = later.age(f.reading.Ready + f.groups)
+	f.reading.Oldest = later.Age(f.reading.Ready + f.groups)
 	return f
 }
 
@@ -77,13 +78,13 @@ func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
 		r.Ready -= f.paused
 		return
 	}
-	since, orphaned := s.left.beyond(orphanGrace, f.paused > 0 && !r.Paused, now)
+	since, orphaned := s.left.Beyond(layout.OrphanGrace, f.paused > 0 && !r.Paused, now)
 	if !orphaned {
 		return
 	}
-	o := newOrphans(s.params)
-	r.Ready += o.add(f.paused, since, now) - f.paused
-	o.mark(r, "the queue is not paused, but there are jobs on its list "+s.key("paused")+", which nothing takes until the queue is resumed once more")
+	o := layout.NewOrphans(s.params)
+	r.Ready += o.Add(f.paused, since, now) - f.paused
+	o.Mark(r, "the queue is not paused, but there are jobs on its list "+s.key("paused")+", which nothing takes until the queue is resumed once more")
 }
 
 // bullmqList takes the replies that tell of a list of ids, and returns how many jobs

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -33,23 +34,23 @@ type bullmqGroupsStep struct {
 	facts bullmqFacts
 }
 
-func (s *bullmqGroupsStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *bullmqGroupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, set := range bullmqGroupSets() {
 		dst = append(dst, resp.Command{Key: s.key(set), Args: []any{"ZRANGE", s.key(set), 0, strconv.Itoa(bullmqGroups - 1)}})
 	}
 	return dst
 }
 
-func (s *bullmqGroupsStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+func (s *bullmqGroupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var groups []string
 	for range bullmqGroupStates {
 		groups = append(groups, c.Strings(-1)...)
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
-	return outcome{next: &bullmqGroupStep{bullmqGroupsStep: s, groups: groups}}
+	return layout.Outcome{Next: &bullmqGroupStep{bullmqGroupsStep: s, groups: groups}}
 }
 
 // A bullmqGroupStep counts the jobs that wait in groups of BullMQ Pro.
@@ -58,7 +59,7 @@ type bullmqGroupStep struct {
 	groups []string
 }
 
-func (s *bullmqGroupStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *bullmqGroupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, group := range s.groups {
 		list := s.key("groups:" + group)
 		dst = append(dst,
@@ -69,14 +70,14 @@ func (s *bullmqGroupStep) commands(dst []resp.Command, _ time.Time) []resp.Comma
 	return dst
 }
 
-func (s *bullmqGroupStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *bullmqGroupStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var jobs int64
 	for range s.groups {
 		jobs += c.Count() + c.Count()
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	r := &s.facts.reading
 	// Groups that were not looked into have a job each.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -20,7 +21,7 @@ type celeryUnackedStep struct {
 	check bool
 }
 
-func (s *celeryUnackedStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *celeryUnackedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HRANDFIELD", s.unacked, celerySample, "WITHVALUES"}})
 	if s.check {
 		// Last, because what is added in between is in the index only.
@@ -29,9 +30,9 @@ func (s *celeryUnackedStep) commands(dst []resp.Command, _ time.Time) []resp.Com
 	return dst
 }
 
-func (s *celeryUnackedStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *celeryUnackedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if replies[0].IsDenied() {
-		return done(s.all(replies[0].Denial("HRANDFIELD", 6, 2)))
+		return layout.Done(s.all(replies[0].Denial("HRANDFIELD", 6, 2)))
 	}
 	c := resp.NewDecoder(replies)
 	pairs := c.Strings(-1)
@@ -42,14 +43,14 @@ func (s *celeryUnackedStep) outcome(replies []resp.Reply, now time.Time) outcome
 		s.noteLost(pairs, c.Strings(-1), now)
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	taken := newCelerySample(pairs, s.lost)
 	taken.partial = taken.looked >= celerySample && s.total > taken.looked
 	if len(taken.exchanges) == 0 {
 		return s.settle(taken, nil, now)
 	}
-	return outcome{next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
+	return layout.Outcome{Next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
 }
 
 // noteLost notes which messages are not in the index. Both are changed together, so that
@@ -67,19 +68,19 @@ func (s *celeryUnackedStep) noteLost(pairs, index []string, now time.Time) {
 	lost := make(map[string]time.Time)
 	for i := 0; i < len(pairs); i += 2 {
 		if tag := pairs[i]; !indexed[tag] {
-			lost[tag] = earlier(s.lost[tag], now)
+			lost[tag] = layout.Earlier(s.lost[tag], now)
 		}
 	}
 	s.lost = lost
 }
 
 // settle counts the messages of the queue among those that were looked at.
-func (s *celeryUnackedStep) settle(taken *celeryTaken, bindings map[string][]celeryBound, now time.Time) outcome {
-	o := newOrphans(s.params)
+func (s *celeryUnackedStep) settle(taken *celeryTaken, bindings map[string][]celeryBound, now time.Time) layout.Outcome {
+	o := layout.NewOrphans(s.params)
 	reading := taken.complete(s.reading, s.queue, bindings)
 	for _, since := range taken.lostOf(s.queue, bindings) {
-		if now.Sub(since) >= orphanGrace {
-			reading.InFlight.N -= 1 - o.add(1, since, now)
+		if now.Sub(since) >= layout.OrphanGrace {
+			reading.InFlight.N -= 1 - o.Add(1, since, now)
 		}
 	}
 	s.mark(o, &reading)
@@ -101,23 +102,23 @@ type celeryBindingsStep struct {
 	taken *celeryTaken
 }
 
-func (s *celeryBindingsStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *celeryBindingsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, exchange := range s.taken.exchanges {
 		key := s.prefix + celeryBinding + exchange
-		dst = append(dst, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, registryPage}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, layout.RegistryPage}})
 	}
 	return dst
 }
 
-func (s *celeryBindingsStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *celeryBindingsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
-		return done(s.all("the server does not allow SRANDMEMBER"))
+		return layout.Done(s.all("the server does not allow SRANDMEMBER"))
 	}
 	c := resp.NewDecoder(replies)
 	bindings := make(map[string][]celeryBound)
 	for _, exchange := range s.taken.exchanges {
 		rows := c.Strings(-1)
-		if len(rows) >= registryPage {
+		if len(rows) >= layout.RegistryPage {
 			// Not all of them are seen: nobody can tell where its messages go.
 			continue
 		}
@@ -130,7 +131,7 @@ func (s *celeryBindingsStep) outcome(replies []resp.Reply, now time.Time) outcom
 		}
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	return s.settle(s.taken, bindings, now)
 }
@@ -138,23 +139,23 @@ func (s *celeryBindingsStep) outcome(replies []resp.Reply, now time.Time) outcom
 // A celeryBoundStep asks whether Celery knows a queue in which there is nothing.
 type celeryBoundStep struct {
 	*celeryStep
-	registryStep
+	registered layout.Step
 }
 
-func (s *celeryBoundStep) commands(dst []resp.Command, now time.Time) []resp.Command {
-	return s.registryStep.commands(dst, now)
+func (s *celeryBoundStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	return s.registered.Commands(dst, now)
 }
 
-// outcome refuses a separator that is not that of the application: its tasks with a
+// Outcome refuses a separator that is not that of the application: its tasks with a
 // priority would be overlooked.
-func (s *celeryBoundStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *celeryBoundStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	other := ""
 	for _, r := range replies {
 		members, _ := r.Value.([]any)
 		for _, member := range members {
 			bound := resp.Text(member)
 			if strings.HasSuffix(bound, s.separator+s.queue) {
-				return s.registryStep.outcome(replies, now)
+				return s.registered.Outcome(replies, now)
 			}
 			if found, is := celerySeparatorIn(bound, s.queue); is {
 				other = found
@@ -162,9 +163,9 @@ func (s *celeryBoundStep) outcome(replies []resp.Reply, now time.Time) outcome {
 		}
 	}
 	if other != "" {
-		return fail(fmt.Errorf("%w: Celery binds the queue with the separator %q, and the trigger has %q: set separator to the sep of broker_transport_options", backlog.ErrMismatch, other, s.separator))
+		return layout.Fail(fmt.Errorf("%w: Celery binds the queue with the separator %q, and the trigger has %q: set separator to the sep of broker_transport_options", backlog.ErrMismatch, other, s.separator))
 	}
-	return s.registryStep.outcome(replies, now)
+	return s.registered.Outcome(replies, now)
 }
 
 // celeryQueueIn returns the queue in its binding to an exchange that is named like it,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -18,13 +19,13 @@ const (
 var errOneInFlightList = errors.New("inFlightList: names one list for several queues, want {queue} in it, such as {queue}:processing")
 
 // listLayout is a Redis list whose elements are messages.
-func listLayout() layout {
-	return layout{
+func listLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "list",
 			Summary:  "A list whose elements are messages (LPUSH and BRPOP, or LMOVE for a reliable queue).",
 			Queue:    "key of the list",
-			Patterns: scanned("lists"),
+			Patterns: layout.FoundByScan("lists"),
 			Parameters: []backlog.Parameter{
 				{Name: inFlightList, Kind: backlog.KindText, NamesKey: true, Doc: "Key of the list to which workers move what they are working on, as LMOVE and BLMOVE do. {queue} in it stands for the key of the list itself, of each one if there are several."},
 			},
@@ -32,8 +33,8 @@ func listLayout() layout {
 			InFlight: "the length of inFlightList, if given",
 			Check:    checkList,
 		},
-		discover: named("list"),
-		prepare: func(q backlog.Query, _ keySearch) step {
+		Discover: layout.KeysOfType("list"),
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			s := &listStep{{Key: q.Queue, KeyType: 'l', Args: []any{"LLEN", q.Queue}}}
 			if inFlight := strings.ReplaceAll(q.Params.Get(inFlightList), inFlightQueue, q.Queue); inFlight != "" {
 				*s = append(*s, resp.Command{Key: inFlight, KeyType: 'l', Args: []any{"LLEN", inFlight}})
@@ -59,22 +60,22 @@ func checkList(q backlog.Query) error {
 // A listStep asks for the length of the list and of the one in flight, if any.
 type listStep []resp.Command
 
-func (s *listStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *listStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, *s...)
 }
 
-func (s *listStep) outcome(replies []resp.Reply, _ time.Time) (o outcome) {
-	if o.reading.Ready, o.err = replies[0].Count(); o.err != nil {
+func (s *listStep) Outcome(replies []resp.Reply, _ time.Time) (o layout.Outcome) {
+	if o.Reading.Ready, o.Err = replies[0].Count(); o.Err != nil {
 		return o
 	}
 	if len(replies) > 1 {
 		inFlight, err := replies[1].Count()
 		if err != nil {
-			return fail(err)
+			return layout.Fail(err)
 		}
-		o.reading.InFlight = backlog.Exactly(inFlight)
+		o.Reading.InFlight = backlog.Exactly(inFlight)
 	}
 	// Redis has no empty lists: the last pop deletes the key.
-	o.reading.Missing = o.reading.Backlog() == 0
+	o.Reading.Missing = o.Reading.Backlog() == 0
 	return o
 }

@@ -5,14 +5,9 @@ import (
 	"strconv"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
-
-// A counting is a first step whose framework keeps counters that grow with each job.
-type counting interface {
-	// counters returns their keys.
-	counters() []string
-}
 
 // A tally is what the counters of a query were when they were last asked for.
 type tally struct {
@@ -26,11 +21,11 @@ type tally struct {
 // alone: only where a queue without work was disturbed may work have passed.
 func (j *job) askCounters(dst []resp.Command) []resp.Command {
 	j.counters = 0
-	c, counts := j.plan.first.(counting)
+	c, counts := j.plan.first.(layout.JobCounter)
 	if !counts {
 		return dst
 	}
-	for _, key := range c.counters() {
+	for _, key := range c.JobCounters() {
 		dst = append(dst, resp.Command{Key: key, Args: []any{"GET", key}})
 		j.counters++
 	}
@@ -55,7 +50,7 @@ func (j *job) takeCounters(replies []resp.Reply) []resp.Reply {
 	}
 	sum.Known = sum.Known && c.Err() == nil
 	t := &j.plan.tally
-	keys := j.plan.first.(counting).counters() //nolint:errcheck // it was asked for them
+	keys := j.plan.first.(layout.JobCounter).JobCounters() //nolint:errcheck // it was asked for them
 	// Of other queues, or of counters that were deleted, the sum says nothing.
 	t.broken = !slices.Equal(t.keys, keys) || sum.N < t.sum.N
 	t.keys, t.sum = keys, sum

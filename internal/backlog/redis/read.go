@@ -10,6 +10,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/node"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -22,7 +23,7 @@ const maxTrips = 16
 type job struct {
 	plan  *plan
 	index int // of its result
-	step  step
+	step  layout.Step
 	armed bool
 	// pending says that the first attempt of a search had not ended when the read began.
 	pending bool
@@ -109,7 +110,7 @@ func (s *reader) prepare(queries []backlog.Query, results []backlog.Result) []jo
 	return jobs
 }
 
-func (s *source) prepareQuery(q backlog.Query) (step, error) {
+func (s *source) prepareQuery(q backlog.Query) (layout.Step, error) {
 	l, found := s.layouts[q.Layout]
 	if !found {
 		return nil, fmt.Errorf("%w: redis has no layout %q", backlog.ErrMismatch, q.Layout)
@@ -121,9 +122,9 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	case queues.Several():
 		return newSeveral(l, q, queues, s.finder, s.ledger), nil
 	default:
-		search := keySearch{finder: s.finder, query: q}
+		search := querySearch{finder: s.finder, query: q}
 		q.Queue = backlog.Unescape(queues.String())
-		return l.prepare(q, search), nil
+		return l.Prepare(q, search), nil
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -11,29 +12,29 @@ import (
 // not in the registry. It asks for the moments that have come, and for the next one.
 type resqueFindStep struct{ namespace string }
 
-func (s *resqueFindStep) commands(dst []resp.Command, now time.Time) []resp.Command {
-	key, limit := s.namespace+":delayed_queue_schedule", clockSeconds.due(now)
+func (s *resqueFindStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	key, limit := s.namespace+":delayed_queue_schedule", layout.Seconds.Due(now)
 	return append(dst,
-		resp.Command{Key: key, KeyType: 'z', Args: byScore(key, "-inf", limit, resqueTimes, false)},
-		resp.Command{Key: key, KeyType: 'z', Args: byScore(key, "("+limit, "+inf", 1, true)},
+		resp.Command{Key: key, KeyType: 'z', Args: layout.ByScore(key, "-inf", limit, resqueTimes, false)},
+		resp.Command{Key: key, KeyType: 'z', Args: layout.ByScore(key, "("+limit, "+inf", 1, true)},
 	)
 }
 
-func (s *resqueFindStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+func (s *resqueFindStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	times, next := c.Strings(-1), c.Strings(-1)
 	var found backlog.Reading
 	if len(next) == 2 {
 		// A member is the moment itself. Then there is another one to be looked at.
-		times, found.NextDue = append(times, next[0]), timeOf(c, next[1])
+		times, found.NextDue = append(times, next[0]), layout.Seconds.Parse(c, next[1])
 	}
 	switch {
 	case c.Err() != nil:
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	case len(times) == 0:
-		return done(found)
+		return layout.Done(found)
 	default:
-		return outcome{next: &resqueFindJobsStep{resqueFindStep: s, found: found, times: times}}
+		return layout.Outcome{Next: &resqueFindJobsStep{resqueFindStep: s, found: found, times: times}}
 	}
 }
 
@@ -44,7 +45,7 @@ type resqueFindJobsStep struct {
 	times []string
 }
 
-func (s *resqueFindJobsStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *resqueFindJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, at := range s.times {
 		key := s.namespace + ":delayed:" + at
 		dst = append(dst, resp.Command{Key: key, Args: []any{"LRANGE", key, 0, resqueJobs - 1}})
@@ -52,18 +53,18 @@ func (s *resqueFindJobsStep) commands(dst []resp.Command, _ time.Time) []resp.Co
 	return dst
 }
 
-func (s *resqueFindJobsStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+func (s *resqueFindJobsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	found := s.found
 	for range s.times {
 		for _, job := range c.Strings(-1) {
-			if queue, known := namedQueue(job); known {
+			if queue, known := layout.NamedQueue(job); known {
 				found.Parts = append(found.Parts, backlog.Part{Queue: queue})
 			}
 		}
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
-	return done(found)
+	return layout.Done(found)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -147,7 +148,7 @@ func resquePing(text string) time.Time {
 	if err := json.Unmarshal([]byte(text), &ping); err != nil {
 		return time.Time{}
 	}
-	return clockSeconds.time(ping.Time)
+	return layout.Seconds.Time(ping.Time)
 }
 
 // silentSince returns since when a worker has been silent whose job nothing will move;
@@ -174,7 +175,7 @@ func (h resqueHeartbeats) silentSince(worker int, schedulers resqueSchedulers, n
 }
 
 // inFlight takes what the workers work on, and reports whether that is all.
-func (s *resqueJobsStep) inFlight(c *resp.Decoder, schedulers resqueSchedulers, o *orphans, now time.Time) (n int64, told bool) {
+func (s *resqueJobsStep) inFlight(c *resp.Decoder, schedulers resqueSchedulers, o *layout.Orphans, now time.Time) (n int64, told bool) {
 	told = len(s.workers) < resqueWorkers
 	var busy []int
 	for i := range s.workers {
@@ -182,7 +183,7 @@ func (s *resqueJobsStep) inFlight(c *resp.Decoder, schedulers resqueSchedulers, 
 		if !found {
 			continue
 		}
-		queue, known := namedQueue(job)
+		queue, known := layout.NamedQueue(job)
 		told = told && known
 		if known && queue == s.name {
 			busy = append(busy, i)
@@ -196,7 +197,7 @@ func (s *resqueJobsStep) inFlight(c *resp.Decoder, schedulers resqueSchedulers, 
 			continue
 		}
 		s.silent = true
-		n += o.add(1, since, now)
+		n += o.Add(1, since, now)
 	}
 	if beats.denied && len(busy) > 0 {
 		s.reading.AddWarning(resqueNoHeartbeats)
@@ -205,7 +206,7 @@ func (s *resqueJobsStep) inFlight(c *resp.Decoder, schedulers resqueSchedulers, 
 }
 
 // markOrphans completes the reading by the work that nothing will move.
-func (s *resqueJobsStep) markOrphans(o *orphans, r *backlog.Reading) {
+func (s *resqueJobsStep) markOrphans(o *layout.Orphans, r *backlog.Reading) {
 	var texts []string
 	if s.silent {
 		texts = append(texts, resqueSilentText)
@@ -213,5 +214,5 @@ func (s *resqueJobsStep) markOrphans(o *orphans, r *backlog.Reading) {
 	if s.overdue {
 		texts = append(texts, resqueOverdueText)
 	}
-	o.mark(r, strings.Join(texts, "; "))
+	o.Mark(r, strings.Join(texts, "; "))
 }

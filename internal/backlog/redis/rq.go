@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -28,8 +29,8 @@ const (
 // in the members of the sorted set of running jobs: up to RQ 1 a job, since RQ 2 a job, a
 // colon and an execution.
 // https://github.com/rq/rq/blob/master/rq/registry.py
-func rqLayout() layout {
-	return layout{
+func rqLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "rq",
 			Summary: "A queue of RQ (Redis Queue, Python). Jobs with a time or a retry interval are moved to the queue by a worker with a scheduler alone, so here they count as due when their time has come, worker or none. " +
@@ -37,11 +38,11 @@ func rqLayout() layout {
 				"It is paused while all workers are suspended (rq suspend). What a rate limit holds back counts when RQ puts it on the queue, or while nothing else is there. " +
 				"Keys: PREFIX:queue:*, PREFIX:queues, PREFIX:scheduled:*, PREFIX:scheduler-lock:*, PREFIX:ready:*, PREFIX:wip:*, PREFIX:suspended, PREFIX:rl*, rq:scheduler*; PREFIX:job:* with rq-scheduler and rate limits.",
 			Queue:    "name of the queue",
-			Patterns: registered("set PREFIX:queues"),
+			Patterns: layout.FoundInRegistry("set PREFIX:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "rq", Doc: "RQ_KEY_PREFIX of the application."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the time at which the first job was enqueued is read from the job (its field enqueued_at alone). It needs the rights +lindex +hget, and to read PREFIX:job:*."},
-				orphanParameter("scheduled jobs that are due while no worker with a scheduler holds PREFIX:scheduler-lock:QUEUE, for five minutes at least, and running jobs that expired and that no worker gives up, for twenty minutes at least"),
+				layout.OrphanParameter("scheduled jobs that are due while no worker with a scheduler holds PREFIX:scheduler-lock:QUEUE, for five minutes at least, and running jobs that expired and that no worker gives up, for twenty minutes at least"),
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "scheduled jobs and retries whose time has come, and jobs whose dependencies are done and that are not on the queue yet",
@@ -49,36 +50,36 @@ func rqLayout() layout {
 			Oldest:   "exact while nothing waits but scheduled work that is due; with age payload exact, the time at which the first job on the queue was enqueued; else a lower bound or unknown",
 		},
 		// What is kept for all queues together is read once for all that a trigger names.
-		shared:   true,
-		discover: discoverRQ,
-		prepare:  prepareRQ,
+		SharesCommands: true,
+		Discover:       discoverRQ,
+		Prepare:        prepareRQ,
 	}
 }
 
 func rqPrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "rq") }
 
-func rqRegistry(prefix, queue string) *registry {
+func rqRegistry(prefix, queue string) *layout.Registry {
 	list := prefix + ":queue:"
-	return &registry{
-		framework: "RQ", sets: []string{prefix + ":queues"}, member: list + queue, queue: queue,
-		name: func(member string) string { return strings.TrimPrefix(member, list) },
+	return &layout.Registry{
+		Framework: "RQ", Sets: []string{prefix + ":queues"}, Member: list + queue, Queue: queue,
+		QueueOf: func(member string) string { return strings.TrimPrefix(member, list) },
 	}
 }
 
-func discoverRQ(p backlog.Params) discovery {
+func discoverRQ(p backlog.Params) layout.Discovery {
 	prefix := rqPrefix(p)
-	return discovery{
-		registry: rqRegistry(prefix, ""),
-		elsewhere: []trace{
-			{kind: "list", prefix: prefix + ":queue:", fixed: ":queue:"},
-			{kind: "zset", prefix: prefix + ":scheduled:", fixed: ":scheduled:"},
-			{kind: "zset", prefix: prefix + ":wip:", fixed: ":wip:"},
+	return layout.Discovery{
+		Registry: rqRegistry(prefix, ""),
+		AnyPrefix: []layout.KeyPattern{
+			{Type: "list", Prefix: prefix + ":queue:", FixedPrefix: ":queue:"},
+			{Type: "zset", Prefix: prefix + ":scheduled:", FixedPrefix: ":scheduled:"},
+			{Type: "zset", Prefix: prefix + ":wip:", FixedPrefix: ":wip:"},
 		},
-		prefixed: "prefix",
+		PrefixParameter: "prefix",
 	}
 }
 
-func prepareRQ(q backlog.Query, _ keySearch) step {
+func prepareRQ(q backlog.Query, _ layout.KeySearch) layout.Step {
 	prefix := rqPrefix(q.Params)
 	list := prefix + ":queue:" + q.Queue
 	return &rqStep{
@@ -86,7 +87,7 @@ func prepareRQ(q backlog.Query, _ keySearch) step {
 		list: list, taken: list + ":intermediate", wip: prefix + ":wip:" + q.Queue, suspended: prefix + ":suspended",
 		jobs: prefix + ":job:", limits: prefix + ":rl",
 		params: q.Params, payload: q.Params.Get("age") == "payload",
-		bound:    newOrphans(q.Params).after,
+		bound:    layout.NewOrphans(q.Params).After,
 		registry: *rqRegistry(prefix, q.Queue),
 	}
 }
@@ -101,16 +102,16 @@ type rqStep struct {
 	payload      bool
 	// bound is for how long orphaned work counts; zero is for ever.
 	bound    time.Duration
-	registry registry
+	registry layout.Registry
 
 	// unscheduled and outside are since when scheduled jobs, of RQ and of rq-scheduler, are
 	// seen due without a scheduler; abandoned is since when jobs are seen that no worker
 	// gives up.
-	unscheduled, outside, abandoned lasting
+	unscheduled, outside, abandoned layout.Streak
 }
 
-func (s *rqStep) commands(dst []resp.Command, now time.Time) []resp.Command {
-	dst = delayed(dst, s.scheduled, clockSeconds, now)
+func (s *rqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = layout.ScheduleCommands(dst, s.scheduled, layout.Seconds, now)
 	dst = append(dst,
 		resp.Command{Key: s.dependents, KeyType: 'z', Args: []any{"ZCARD", s.dependents}},
 		resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LLEN", s.list}},
@@ -119,13 +120,13 @@ func (s *rqStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 		resp.Command{Key: s.suspended, KeyType: '$', Args: []any{"EXISTS", s.suspended}},
 		// What follows changes by time alone, or wakes nothing.
 		resp.Command{Key: s.lock, Args: []any{"EXISTS", s.lock}},
-		resp.Command{Key: s.wip, Args: []any{"ZCOUNT", s.wip, 0, clockSeconds.due(now.Add(-rqExpiredGrace))}},
-		resp.Command{Key: rqOutside, Args: []any{"ZCOUNT", rqOutside, 0, clockSeconds.due(now)}},
-		resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-rqSchedulerGrace))}},
+		resp.Command{Key: s.wip, Args: []any{"ZCOUNT", s.wip, 0, layout.Seconds.Due(now.Add(-rqExpiredGrace))}},
+		resp.Command{Key: rqOutside, Args: []any{"ZCOUNT", rqOutside, 0, layout.Seconds.Due(now)}},
+		resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-rqSchedulerGrace))}},
 		resp.Command{Key: s.limits + "-keys", Args: []any{"SRANDMEMBER", s.limits + "-keys", rqLimits}},
 	)
 	if s.bound > 0 {
-		dst = append(dst, resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-max(s.bound, rqSchedulerGrace)))}})
+		dst = append(dst, resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-max(s.bound, rqSchedulerGrace)))}})
 	}
 	if s.payload {
 		dst = append(dst, resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LINDEX", s.list, 0}})
@@ -133,9 +134,9 @@ func (s *rqStep) commands(dst []resp.Command, now time.Time) []resp.Command {
 	return dst
 }
 
-func (s *rqStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *rqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
-	scheduled := takeDelayed(c, clockSeconds)
+	scheduled := layout.ReadSchedule(c, layout.Seconds)
 	dependents, ready, taken, wip, suspended := c.Count(), c.Count(), c.Count(), c.Count(), c.Count()
 	lock, expired, outside := c.OptionalCount(), c.Count(), c.OptionalCount()
 	overdue, old := c.Count(), int64(0)
@@ -144,20 +145,20 @@ func (s *rqStep) outcome(replies []resp.Reply, now time.Time) outcome {
 		old = c.Count()
 	}
 	r := rqReading{
-		rqStep: s, due: scheduled.since, outside: outside.N, limited: limited, taken: taken, wip: wip,
+		rqStep: s, due: scheduled.Since, outside: outside.N, limited: limited, taken: taken, wip: wip,
 		hidden: !outside.Known || !allowed,
 	}
 	if s.payload {
 		r.first, _ = c.Text()
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	r.Reading = backlog.Reading{
 		Ready:    ready,
-		Due:      scheduled.due + dependents,
-		NextDue:  scheduled.next,
-		Oldest:   scheduled.age(ready + dependents),
+		Due:      scheduled.Due + dependents,
+		NextDue:  scheduled.Next,
+		Oldest:   scheduled.Age(ready + dependents),
 		Paused:   suspended > 0,
 		InFlight: backlog.Exactly(taken + wip),
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -41,7 +42,7 @@ type rqStrangersStep struct {
 	rqReading
 }
 
-func (s *rqStrangersStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *rqStrangersStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.outside > 0 {
 		dst = append(dst,
 			resp.Command{Key: rqOutside, Args: []any{"ZRANGE", rqOutside, 0, rqStrangers - 1, "WITHSCORES"}},
@@ -56,7 +57,7 @@ func (s *rqStrangersStep) commands(dst []resp.Command, _ time.Time) []resp.Comma
 	return dst
 }
 
-func (s *rqStrangersStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *rqStrangersStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	next := &rqOriginsStep{rqReading: s.rqReading, moreLimited: len(s.limited) >= rqLimits}
 	if s.outside > 0 {
@@ -68,12 +69,12 @@ func (s *rqStrangersStep) outcome(replies []resp.Reply, now time.Time) outcome {
 		}
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	if len(next.limited) > rqStrangers {
 		next.limited, next.moreLimited = next.limited[:rqStrangers], true
 	}
-	return outcome{next: next}
+	return layout.Outcome{Next: next}
 }
 
 // An rqOriginsStep asks which of the strangers are jobs of the queue.
@@ -98,14 +99,14 @@ func (s *rqOriginsStep) addScheduled(c *resp.Decoder, now time.Time) {
 			c.Fail(err)
 			return
 		}
-		if due := clockSeconds.time(at); !due.After(now) {
+		if due := layout.Seconds.Time(at); !due.After(now) {
 			s.scheduled = append(s.scheduled, stranger{id: members[i], since: due})
 		}
 	}
 	s.moreScheduled = s.outside > rqStrangers
 }
 
-func (s *rqOriginsStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *rqOriginsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, job := range slices.Concat(s.scheduled, s.limited) {
 		key := s.jobs + job.id
 		dst = append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "origin"}})
@@ -113,12 +114,12 @@ func (s *rqOriginsStep) commands(dst []resp.Command, _ time.Time) []resp.Command
 	return dst
 }
 
-func (s *rqOriginsStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *rqOriginsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	scheduled, hidden := s.own(c, s.scheduled)
 	limited, hiddenLimited := s.own(c, s.limited)
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	s.settleScheduled(scheduled, hidden || s.moreScheduled, now)
 	if n := int64(len(limited)); n > 0 && s.Backlog() == 0 {
@@ -141,7 +142,7 @@ func (s *rqOriginsStep) own(c *resp.Decoder, jobs []stranger) (own []stranger, h
 	for _, job := range jobs {
 		origin, allowed := c.OptionalText()
 		hidden = hidden || !allowed
-		if origin == s.registry.queue {
+		if origin == s.registry.Queue {
 			own = append(own, job)
 		}
 	}
@@ -158,20 +159,20 @@ func (s *rqOriginsStep) settleScheduled(jobs []stranger, unknown bool, now time.
 			jobs = s.scheduled[len(s.scheduled)-1:]
 		}
 	}
-	o := newOrphans(s.params)
+	o := layout.NewOrphans(s.params)
 	overdue := func(job stranger, by time.Duration) bool {
 		return s.stopped && now.Sub(job.since) >= max(by, rqSchedulerGrace)
 	}
-	seen := s.rqStep.outside.note(slices.ContainsFunc(jobs, func(job stranger) bool { return overdue(job, 0) }), now)
+	seen := s.rqStep.outside.Note(slices.ContainsFunc(jobs, func(job stranger) bool { return overdue(job, 0) }), now)
 	for _, job := range jobs {
 		switch {
 		case !overdue(job, 0):
 			s.Due++
 		case overdue(job, s.bound):
-			s.Due += o.add(1, seen, now)
+			s.Due += o.Add(1, seen, now)
 		default:
-			s.Due += o.add(1, now, now)
+			s.Due += o.Add(1, now, now)
 		}
 	}
-	o.mark(&s.Reading, "work of rq-scheduler has been due for minutes, and no rqscheduler runs: there is no key "+rqOutsideLock)
+	o.Mark(&s.Reading, "work of rq-scheduler has been due for minutes, and no rqscheduler runs: there is no key "+rqOutsideLock)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -102,7 +103,7 @@ func (j *job) lookAgain() {
 // steps too.
 func (s *source) ask(j *job, dst []resp.Command, now time.Time) []resp.Command {
 	j.from = len(dst)
-	dst = j.step.commands(dst, now)
+	dst = j.step.Commands(dst, now)
 	j.own = len(dst) - j.from
 	if j.looks > 0 && j.trips == 0 {
 		for _, later := range j.later {
@@ -146,19 +147,19 @@ func (j *job) notRun(replies []resp.Reply, now time.Time) bool {
 
 // lookedAgain makes something of the replies in a second look. The further steps take theirs at
 // once, if they ask what those of the first look have asked.
-func (j *job) lookedAgain(replies []resp.Reply, now, at time.Time) outcome {
+func (j *job) lookedAgain(replies []resp.Reply, now, at time.Time) layout.Outcome {
 	replies = j.takeCounters(replies)
-	o := j.step.outcome(replies[:j.own], at)
+	o := j.step.Outcome(replies[:j.own], at)
 	if j.trips > 0 {
 		return o
 	}
 	replies = replies[j.own:]
 	for i, asked := range j.later {
-		if o.next == nil || !slices.EqualFunc(o.next.commands(nil, now), asked, sameCommand) {
+		if o.Next == nil || !slices.EqualFunc(o.Next.Commands(nil, now), asked, sameCommand) {
 			j.later = j.later[:i]
 			break
 		}
-		o = o.next.outcome(replies[:len(asked)], at)
+		o = o.Next.Outcome(replies[:len(asked)], at)
 		replies = replies[len(asked):]
 	}
 	return o

@@ -4,55 +4,58 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // setLayout is a Redis set whose members are messages.
-func setLayout() layout {
-	return layout{
+func setLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "set",
 			Summary:  "A set whose members are messages (SADD and SPOP).",
 			Queue:    "key of the set",
-			Patterns: scanned("sets"),
+			Patterns: layout.FoundByScan("sets"),
 			Ready:    "the number of members",
 		},
-		discover: named("set"),
-		prepare:  func(q backlog.Query, _ keySearch) step { return newCardinality("SCARD", 's', q.Queue) },
+		Discover: layout.KeysOfType("set"),
+		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Step { return newCardinality("SCARD", 's', q.Queue) },
 	}
 }
 
 // hashLayout is a Redis hash whose fields are messages.
-func hashLayout() layout {
-	return layout{
+func hashLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "hash",
 			Summary:  "A hash whose fields are messages (HSET and HDEL).",
 			Queue:    "key of the hash",
-			Patterns: scanned("hashes"),
+			Patterns: layout.FoundByScan("hashes"),
 			Ready:    "the number of fields",
 		},
-		discover: named("hash"),
-		prepare:  func(q backlog.Query, _ keySearch) step { return newCardinality("HLEN", 'h', q.Queue) },
+		Discover: layout.KeysOfType("hash"),
+		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Step { return newCardinality("HLEN", 'h', q.Queue) },
 	}
 }
 
 // A cardinality is a step that asks for the size of one key.
 type cardinality struct{ ask resp.Command }
 
-func newCardinality(name string, class byte, key string) *cardinality {
-	return &cardinality{resp.Command{Key: key, KeyType: class, Args: []any{name, key}}}
+// newCardinality returns a step that asks for the size of a key. name is the command, and
+// keyType the letter of the key's type in notify-keyspace-events.
+func newCardinality(name string, keyType byte, key string) layout.Step {
+	return &cardinality{resp.Command{Key: key, KeyType: keyType, Args: []any{name, key}}}
 }
 
-func (c *cardinality) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (c *cardinality) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, c.ask)
 }
 
-func (c *cardinality) outcome(replies []resp.Reply, _ time.Time) outcome {
+func (c *cardinality) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	n, err := replies[0].Count()
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	// Redis has no empty sets and hashes: removing the last member deletes the key.
-	return done(backlog.Reading{Ready: n, Missing: n == 0})
+	return layout.Done(backlog.Reading{Ready: n, Missing: n == 0})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -35,24 +36,24 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		return false, true
 	}
 	// By the moment of the answer: what was seen is no older than that.
-	var o outcome
+	var o layout.Outcome
 	if j.looks == 0 {
-		o = j.step.outcome(replies, at)
+		o = j.step.Outcome(replies, at)
 	} else {
 		o = j.lookedAgain(replies, now, at)
 	}
 	j.note(b.commands[j.from:j.to])
 	switch {
-	case o.next != nil:
-		j.step = o.next
+	case o.Next != nil:
+		j.step = o.Next
 		return false, true
-	case o.err != nil:
-		s.fail(j, o.err, results)
-	case j.doubts(&o.reading):
+	case o.Err != nil:
+		s.fail(j, o.Err, results)
+	case j.doubts(&o.Reading):
 		j.lookAgain()
 		return false, true
 	default:
-		s.conclude(j, &o.reading, now, at, results)
+		s.conclude(j, &o.Reading, now, at, results)
 	}
 	return false, false
 }

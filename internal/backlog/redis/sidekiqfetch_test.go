@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // TestPrivateListsAreNamed: a key of a reliable fetch names one queue and one process.
@@ -32,7 +33,7 @@ func TestPrivateListsAreNamed(t *testing.T) {
 		"app:queue:sq":                            "",
 		"app:queue:mail":                          "",
 	} {
-		p := newPrivateLists("app:", "mail", keySearch{})
+		p := newPrivateLists("app:", "mail", querySearch{})
 		if identity, is := p.parse(key); identity != want && is || is != (want != "") {
 			t.Errorf("%s: %q, %t, want %q", key, identity, is, want)
 		}
@@ -46,37 +47,37 @@ func TestPrivateListsAreDoubted(t *testing.T) {
 	now := time.Now()
 	all := []string{"working:queue:mail:pod-1:7:abc"}
 	for name, c := range map[string]struct {
-		change  func(*finder, []search)
+		change  func(*finder, []layout.Search)
 		quality backlog.Quality
 		warning string
 		lists   int
 	}{
-		"not searched": {func(*finder, []search) {}, backlog.LowerBound, "", 0},
-		"searched in part": {func(f *finder, s []search) {
+		"not searched": {func(*finder, []layout.Search) {}, backlog.LowerBound, "", 0},
+		"searched in part": {func(f *finder, s []layout.Search) {
 			f.settle(s[0], all, false, nil)
 		}, backlog.LowerBound, "", 1},
-		"searched": {func(f *finder, s []search) {
+		"searched": {func(f *finder, s []layout.Search) {
 			f.settle(s[0], all, false, nil)
 			f.settle(s[1], nil, false, nil)
 		}, backlog.Exact, "", 1},
-		"too many keys": {func(f *finder, s []search) {
+		"too many keys": {func(f *finder, s []layout.Search) {
 			f.settle(s[0], all, true, nil)
 			f.settle(s[1], nil, false, nil)
 		}, backlog.LowerBound, sidekiqMore, 1},
-		"refused": {func(f *finder, s []search) {
+		"refused": {func(f *finder, s []layout.Search) {
 			f.settle(s[0], nil, false, backlog.ErrDenied)
 		}, backlog.LowerBound, sidekiqNoScan, 0},
-		"too many searches": {func(f *finder, s []search) {
+		"too many searches": {func(f *finder, s []layout.Search) {
 			clear(f.searches)
 			for i := range maxSearches {
-				f.ask(search{kind: "list", match: strconv.Itoa(i)}, backlog.Query{}, now)
+				f.ask(layout.Search{Type: "list", Pattern: strconv.Itoa(i)}, backlog.Query{}, now)
 			}
 		}, backlog.LowerBound, sidekiqNoSearch, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFinder(nil, newWakes())
-			p := newPrivateLists("", "mail", keySearch{finder: f, query: backlog.Query{Layout: "sidekiq", Queue: "mail"}})
+			p := newPrivateLists("", "mail", querySearch{finder: f, query: backlog.Query{Layout: "sidekiq", Queue: "mail"}})
 			c.change(f, p.searches)
 			p.look(now)
 			var r backlog.Reading
@@ -93,7 +94,7 @@ func TestPrivateListsAreDoubted(t *testing.T) {
 func TestPrivateListsGrowStale(t *testing.T) {
 	t.Parallel()
 	f := newFinder(nil, newWakes())
-	p := newPrivateLists("", "mail", keySearch{finder: f})
+	p := newPrivateLists("", "mail", querySearch{finder: f})
 	now := time.Now()
 	searched := func(at time.Time) {
 		for _, s := range f.wanted(at) {

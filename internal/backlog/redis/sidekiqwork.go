@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -28,7 +29,7 @@ const (
 )
 
 // finish completes a reading by what the processes reported.
-func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Time) outcome {
+func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Time) layout.Outcome {
 	inFlight := w.inFlight()
 	s.noteLost(w, now)
 	// A process that took jobs may not have reported so yet.
@@ -48,9 +49,9 @@ func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Ti
 		reading.AddWarning(sidekiqNoList)
 	}
 	if reading.Backlog() == 0 && reading.NextDue.IsZero() {
-		return s.registry.ask(reading)
+		return s.registry.Ask(reading)
 	}
-	return done(reading)
+	return layout.Done(reading)
 }
 
 // noteLost notes that a process has disappeared that had jobs, or may have taken some.
@@ -142,7 +143,7 @@ func (s *sidekiqWorkStep) addLists(c *resp.Decoder) {
 	s.lists = s.private.with(processes)
 }
 
-func (s *sidekiqWorkStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *sidekiqWorkStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, process := range s.processes {
 		key := s.prefix + process
 		for _, end := range sidekiqWorkKeys {
@@ -156,7 +157,7 @@ func (s *sidekiqWorkStep) commands(dst []resp.Command, _ time.Time) []resp.Comma
 	return dst
 }
 
-func (s *sidekiqWorkStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *sidekiqWorkStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	w := newSidekiqWork()
 	w.unknown = len(s.processes) == sidekiqProcesses || s.truncated
@@ -172,7 +173,7 @@ func (s *sidekiqWorkStep) outcome(replies []resp.Reply, now time.Time) outcome {
 		w.kept[l.identity] += c.Count()
 	}
 	if c.Err() != nil {
-		return fail(c.Err())
+		return layout.Fail(c.Err())
 	}
 	return s.finish(s.reading, w, now)
 }
@@ -201,7 +202,7 @@ func (w *sidekiqWork) take(c *resp.Decoder, process, queue string) {
 	for range sidekiqWorkKeys {
 		for _, job := range c.Strings(-1) {
 			all++
-			of, known := namedQueue(job)
+			of, known := layout.NamedQueue(job)
 			if known && of == queue {
 				own++
 			}
@@ -214,7 +215,7 @@ func (w *sidekiqWork) take(c *resp.Decoder, process, queue string) {
 	if info == "" || !sidekiqServes(info, queue) {
 		return
 	}
-	w.beats[process] = timeOf(c, beat)
+	w.beats[process] = layout.Seconds.Parse(c, beat)
 	// A version that keeps its work elsewhere still reports how much it is.
 	if n, err := strconv.ParseInt(busy, 10, 64); err == nil && n > all {
 		w.unknown = true

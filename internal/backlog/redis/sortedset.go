@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -16,13 +17,13 @@ var (
 )
 
 // sortedSetLayout is a Redis sorted set whose members are messages.
-func sortedSetLayout() layout {
-	return layout{
+func sortedSetLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "sortedSet",
 			Summary:  "A sorted set whose members are messages, scored by the time they are due (ZADD and ZRANGEBYSCORE or ZPOPMIN).",
 			Queue:    "key of the sorted set",
-			Patterns: scanned("sorted sets"),
+			Patterns: layout.FoundByScan("sorted sets"),
 			Parameters: []backlog.Parameter{
 				{Name: "score", Kind: backlog.KindChoice, Allowed: []string{"seconds", "milliseconds", "none"}, Default: "seconds", Doc: "What a score means: the Unix time at which the message is due, or nothing about time."},
 				{Name: "scoreScale", Kind: backlog.KindNumber, Doc: "Where a score is neither: by how much the Unix time in seconds is multiplied to give the score. It takes the place of score."},
@@ -31,8 +32,8 @@ func sortedSetLayout() layout {
 			Oldest: "exact: since when the member with the lowest score has been due; unknown if score is none",
 			Check:  checkSortedSet,
 		},
-		discover: named("zset"),
-		prepare: func(q backlog.Query, _ keySearch) step {
+		Discover: layout.KeysOfType("zset"),
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			scale := scoreScale(q.Params)
 			if scale == 0 {
 				return newCardinality("ZCARD", 'z', q.Queue)
@@ -81,34 +82,34 @@ type dueStep struct {
 	scale float64
 }
 
-func (s *dueStep) commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *dueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	limit := strconv.FormatFloat(s.scoreAt(now), 'f', -1, 64)
 	return append(dst,
 		resp.Command{Key: s.key, KeyType: 'z', Args: []any{"ZCOUNT", s.key, "-inf", limit}},
 		resp.Command{Key: s.key, KeyType: 'z', Args: []any{"ZRANGE", s.key, 0, 0, "WITHSCORES"}},
-		resp.Command{Key: s.key, KeyType: 'z', Args: byScore(s.key, "("+limit, "+inf", 1, true)},
+		resp.Command{Key: s.key, KeyType: 'z', Args: layout.ByScore(s.key, "("+limit, "+inf", 1, true)},
 	)
 }
 
-func (s *dueStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+func (s *dueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	due, err := replies[0].Count()
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	first, isFirst, err := replies[1].FirstScore()
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	next, isNext, err := replies[2].FirstScore()
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	reading := backlog.Reading{Ready: due}
 	if !isFirst {
 		// The commands of a pipeline are not one transaction: the set may have been
 		// emptied between them, and then what was counted first is the later news.
 		reading.Missing = due == 0 && !isNext
-		return done(reading)
+		return layout.Done(reading)
 	}
 	if due > 0 {
 		if since, ok := s.timeOf(first); ok {
@@ -118,7 +119,7 @@ func (s *dueStep) outcome(replies []resp.Reply, _ time.Time) outcome {
 	if isNext {
 		reading.NextDue, _ = s.timeOf(next)
 	}
-	return done(reading)
+	return layout.Done(reading)
 }
 
 func (s *dueStep) scoreAt(t time.Time) float64 {

@@ -10,6 +10,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // A source reads the queues of one connection. It implements backlog.Source and
@@ -18,7 +19,7 @@ type source struct {
 	// connection is its name.
 	connection string
 	cfg        *conn.Config
-	layouts    map[string]layout
+	layouts    map[string]layout.Layout
 	watch      *watchlist
 	wakes      *wakes
 	topology   *topology.Topology
@@ -55,7 +56,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 
 // openWith returns a source for settings that are ready for use.
 func openWith(ctx context.Context, name string, cfg *conn.Config, log *slog.Logger) (*source, error) {
-	s := &source{connection: name, cfg: cfg, layouts: make(map[string]layout), wakes: newWakes(), ledger: newLedger()}
+	s := &source{connection: name, cfg: cfg, layouts: make(map[string]layout.Layout), wakes: newWakes(), ledger: newLedger()}
 	s.watch = newWatchlist(s.wakes)
 	s.whole.source = s
 	for _, l := range layouts() {

@@ -7,70 +7,80 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 var errNeedsGroup = errors.New("groupStart, scan, orphanedAfter: need a consumerGroup")
 
 // streamLayout is a Redis stream, as a whole or as one consumer group sees it.
-func streamLayout() layout {
-	return layout{
+func streamLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "stream",
 			Summary: "A stream, read by a consumer group: what the group has not been served yet is ready, what it was served and did not " +
 				"acknowledge is in flight. Without consumerGroup every entry counts, and the number falls only when entries are deleted or trimmed. A group that is set back (XGROUP SETID) on a stream at rest is noticed within a minute, for Redis does not tell of it.",
 			Queue:    "key of the stream",
-			Patterns: scanned("streams"),
+			Patterns: layout.FoundByScan("streams"),
 			Parameters: []backlog.Parameter{
 				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "Consumer group whose backlog it is."},
 				{Name: "groupStart", Kind: backlog.KindChoice, Allowed: []string{"first", "last"}, Default: "first", Doc: "Where the workers will create a group that does not exist yet: at the first entry (id 0), so that all entries wait for it, or at the last (id $), so that none does."},
 				{Name: "scan", Kind: backlog.KindInteger, Min: 0, Max: 10000, Default: "0", Doc: "Where the server cannot tell the lag, count the entries themselves, up to this many. It needs the permission xrange and moves payloads. 0 is never: then an upper bound is told."},
-				orphanParameter(streamOrphans),
+				layout.OrphanParameter(streamOrphans),
 			},
 			Ready:    "entries that the group was not served yet; without a group the length of the stream",
 			InFlight: "entries that the group was served and has not acknowledged",
 			Passing:  "the id of the last entry that the group was served; nothing without a group, where what passed is still there",
 			Oldest:   "exact from the id of the oldest unacknowledged entry, or of the first entry of a stream of which nothing was served; else a lower bound; unknown without a group",
 			Check: func(q backlog.Query) error {
-				if q.Params.Get("consumerGroup") == "" && (q.Params.Get("groupStart") == "last" || q.Params.Get("scan") > "0" || q.Params.Get(orphanedAfter) != "") {
+				if q.Params.Get("consumerGroup") == "" && (q.Params.Get("groupStart") == "last" || q.Params.Get("scan") > "0" || q.Params.Get(layout.OrphanedAfter) != "") {
 					return errNeedsGroup
 				}
 				return nil
 			},
 		},
-		discover: named("stream"),
-		prepare: func(q backlog.Query, _ keySearch) step {
+		Discover: layout.KeysOfType("stream"),
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			group := q.Params.Get("consumerGroup")
 			if group == "" {
 				return &lengthStep{key: q.Queue}
 			}
-			// The parser has checked the number; anything else is never.
-			scan, _ := strconv.ParseInt(q.Params.Get("scan"), 10, 64)
-			return &groupStep{key: q.Queue, group: group, fromLast: q.Params.Get("groupStart") == "last", scan: scan, params: q.Params, idle: newOrphans(q.Params).after}
+			return newGroupStep(q, group)
 		},
+	}
+}
+
+// newGroupStep returns the first step of reading a stream as a consumer group sees it. A
+// layout without the parameters groupStart and scan gets their defaults.
+func newGroupStep(q backlog.Query, group string) layout.Step {
+	// The parser has checked the number; anything else is never.
+	scan, _ := strconv.ParseInt(q.Params.Get("scan"), 10, 64)
+	return &groupStep{
+		key: q.Queue, group: group, fromLast: q.Params.Get("groupStart") == "last", scan: scan,
+		params: q.Params, idle: layout.NewOrphans(q.Params).After,
 	}
 }
 
 // A lengthStep asks for the length of a stream.
 type lengthStep struct{ key string }
 
-func (s *lengthStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *lengthStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst,
 		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XLEN", s.key}},
 		resp.Command{Key: s.key, KeyType: 't', Args: []any{"EXISTS", s.key}},
 	)
 }
 
-func (s *lengthStep) outcome(replies []resp.Reply, _ time.Time) outcome {
+func (s *lengthStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	length, err := replies[0].Count()
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	exists, err := replies[1].Count()
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
-	return done(backlog.Reading{Ready: length, Missing: length == 0 && exists == 0})
+	return layout.Done(backlog.Reading{Ready: length, Missing: length == 0 && exists == 0})
 }
 
 // A groupStep asks for the state of a consumer group.
@@ -106,7 +116,7 @@ type waitingHead struct {
 	since  time.Time
 }
 
-func (s *groupStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *groupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	// XLEN comes after XINFO GROUPS: it bounds the lag, and what is added in between
 	// must not lower the bound.
 	dst = append(dst,
@@ -120,25 +130,25 @@ func (s *groupStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
-func (s *groupStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *groupStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if isNoSuchKey(replies[0].Err) {
 		s.head = waitingHead{}
-		return done(backlog.Reading{Missing: true})
+		return layout.Done(backlog.Reading{Missing: true})
 	}
 	rows, err := replies[0].List()
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	length, err := replies[1].Count()
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	state, found, err := findGroup(rows, s.group)
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	if !found {
-		return done(s.withoutGroup(length))
+		return layout.Done(s.withoutGroup(length))
 	}
 	state.facts.length = length
 	state.facts.lagTrust = replies[0].Server.Lag
@@ -165,15 +175,15 @@ func (s *groupStep) withoutGroup(length int64) backlog.Reading {
 }
 
 // decide makes a reading of state, or the step that finds out what is missing.
-func (s *groupStep) decide(state groupState, now time.Time) outcome {
+func (s *groupStep) decide(state groupState, now time.Time) layout.Outcome {
 	n, quality, ok := state.facts.undelivered()
 	if !ok {
 		n, quality, ok = s.guess(state)
 	}
 	if !ok {
-		return outcome{next: &edgesStep{groupStep: s, state: state}}
+		return layout.Outcome{Next: &edgesStep{groupStep: s, state: state}}
 	}
-	return done(s.reading(state, n, quality, now))
+	return layout.Done(s.reading(state, n, quality, now))
 }
 
 // guess answers without XINFO STREAM, which sends two payloads along, where a lag
@@ -213,7 +223,7 @@ func (s *groupStep) reading(state groupState, n int64, quality backlog.Quality, 
 	if state.facts.lagTrust == resp.LagAbsent && quality != backlog.Exact && s.scan == 0 {
 		r.Warning = "Redis before 7.0 does not tell the lag of a consumer group, so this is an upper bound; set scan, or trim the stream"
 	}
-	state.markIdle(&r, newOrphans(s.params), now)
+	state.markIdle(&r, layout.NewOrphans(s.params), now)
 	return r
 }
 
@@ -245,22 +255,22 @@ type edgesStep struct {
 	state groupState
 }
 
-func (s *edgesStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *edgesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XINFO", "STREAM", s.key}})
 }
 
-func (s *edgesStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *edgesStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if isNoSuchKey(replies[0].Err) {
-		return done(backlog.Reading{Missing: true})
+		return layout.Done(backlog.Reading{Missing: true})
 	}
 	state := s.state
 	if err := state.facts.addEdges(replies[0]); err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	// The edges are known now, so there is an answer.
 	n, quality, _ := state.facts.undelivered()
 	if quality != backlog.Exact && !state.facts.lag.Known && s.scan > 0 {
-		return outcome{next: &scanStep{groupStep: s.groupStep, state: state, atMost: n}}
+		return layout.Outcome{Next: &scanStep{groupStep: s.groupStep, state: state, atMost: n}}
 	}
 	s.verified = verifiedLag{}
 	if f := s.state.facts; f.lag.Known && f.length == state.facts.length {
@@ -269,7 +279,7 @@ func (s *edgesStep) outcome(replies []resp.Reply, now time.Time) outcome {
 			n: n, quality: quality, known: true,
 		}
 	}
-	return done(s.reading(state, n, quality, now))
+	return layout.Done(s.reading(state, n, quality, now))
 }
 
 // A scanStep counts undelivered entries by reading them.
@@ -279,24 +289,24 @@ type scanStep struct {
 	atMost int64
 }
 
-func (s *scanStep) commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *scanStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	after := s.state.facts.lastDelivered.next().String()
 	return append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XRANGE", s.key, after, "+", "COUNT", s.scan}})
 }
 
-func (s *scanStep) outcome(replies []resp.Reply, now time.Time) outcome {
+func (s *scanStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	entries, err := replies[0].List()
 	if err != nil {
 		if errors.Is(resp.Reason(err), backlog.ErrDenied) {
 			r := s.reading(s.state, s.atMost, backlog.UpperBound, now)
 			r.AddWarning("the server does not allow XRANGE, so scan has no effect and this is an upper bound")
-			return done(r)
+			return layout.Done(r)
 		}
-		return fail(err)
+		return layout.Fail(err)
 	}
 	n, quality := int64(len(entries)), backlog.Exact
 	if n >= s.scan {
 		quality = backlog.Capped
 	}
-	return done(s.reading(s.state, n, quality, now))
+	return layout.Done(s.reading(s.state, n, quality, now))
 }

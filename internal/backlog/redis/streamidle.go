@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -38,13 +39,13 @@ func (g *groupState) leaveIdle(r resp.Reply) {
 }
 
 // markIdle completes the reading of a group.
-func (g *groupState) markIdle(r *backlog.Reading, o *orphans, now time.Time) {
+func (g *groupState) markIdle(r *backlog.Reading, o *layout.Orphans, now time.Time) {
 	if g.idleRefused != "" {
 		r.AddWarning(g.idleRefused + ", so orphanedAfter has no effect")
 		return
 	}
-	o.add(g.idle, now.Add(-o.after), now)
-	o.mark(r, "work that was served to a consumer is neither acknowledged nor claimed by another")
+	o.Add(g.idle, now.Add(-o.After), now)
+	o.Mark(r, "work that was served to a consumer is neither acknowledged nor claimed by another")
 	if g.moreIdle {
 		r.Quality = max(r.Quality, backlog.UpperBound)
 	}

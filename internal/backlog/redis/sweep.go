@@ -11,6 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/node"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -31,7 +32,7 @@ var errCostlyPattern = fmt.Errorf("%w: the pattern takes too long to match with 
 
 // A quest is one search of a sweep and what it has found so far.
 type quest struct {
-	search
+	layout.Search
 	keys []string
 	size int
 	// seen is how many keys it was matched with, at which cost.
@@ -56,7 +57,7 @@ func (q *quest) add(key string) {
 
 // try keeps a key that matches.
 func (q *quest) try(key string) {
-	fits, steps := globMatch(q.match, key)
+	fits, steps := globMatch(q.Pattern, key)
 	q.seen++
 	q.steps += steps
 	switch {
@@ -85,13 +86,13 @@ type scan struct {
 }
 
 // sweep goes through the keys of all servers once for some searches, and settles them.
-func (f *finder) sweep(ctx context.Context, searches []search) {
+func (f *finder) sweep(ctx context.Context, searches []layout.Search) {
 	if len(searches) == 0 {
 		return
 	}
 	quests := make([]*quest, len(searches))
 	for i, s := range searches {
-		quests[i] = &quest{search: s}
+		quests[i] = &quest{Search: s}
 	}
 	if err := f.sweepAll(ctx, quests); err != nil {
 		for _, q := range quests {
@@ -106,10 +107,10 @@ func (f *finder) sweep(ctx context.Context, searches []search) {
 	for _, q := range quests {
 		q.tidy()
 		if q.err != nil {
-			f.settle(q.search, nil, false, fmt.Errorf("look for keys that match %q: %w", q.match, q.err))
+			f.settle(q.Search, nil, false, fmt.Errorf("look for keys that match %q: %w", q.Pattern, q.err))
 			continue
 		}
-		f.settle(q.search, q.keys, q.more, nil)
+		f.settle(q.Search, q.keys, q.more, nil)
 	}
 	f.trim()
 }
@@ -158,7 +159,7 @@ func scansOf(quests []*quest) []*scan {
 	byKind := make(map[string][]*quest)
 	for _, q := range quests {
 		if !q.ended() {
-			byKind[q.kind] = append(byKind[q.kind], q)
+			byKind[q.Type] = append(byKind[q.Type], q)
 		}
 	}
 	var scans []*scan
@@ -215,7 +216,7 @@ func (s *scan) page(ctx context.Context, from *node.Node) error {
 func (s *scan) command() resp.Command {
 	args := []any{"SCAN", s.cursor, "COUNT", s.count, "TYPE", s.kind}
 	if len(s.quests) == 1 {
-		args = append(args, "MATCH", s.quests[0].match)
+		args = append(args, "MATCH", s.quests[0].Pattern)
 	}
 	return resp.Command{Args: args}
 }

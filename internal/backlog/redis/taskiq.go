@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 var errTaskiqGroup = errors.New("consumerGroup, orphanedAfter: have a meaning with broker stream alone")
@@ -12,36 +13,36 @@ var errTaskiqGroup = errors.New("consumerGroup, orphanedAfter: have a meaning wi
 // taskiqLayout is a queue of taskiq-redis: a stream with a consumer group or a list,
 // as the application's broker has it.
 // https://github.com/taskiq-python/taskiq-redis/blob/main/taskiq_redis/redis_broker.py
-func taskiqLayout() layout {
-	return layout{
+func taskiqLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{ //nolint:gosec // the tasks that "Passing" speaks of are no passwords
 			Name: "taskiq",
 			Summary: "A queue of Taskiq (taskiq-redis, Python), with its stream broker or its list broker. A PubSub broker keeps no tasks, so it has no backlog. " +
 				"Delayed and periodic tasks are put on the queue by Taskiq's scheduler, a process of its own that has to run all the time, and count from then on.",
 			Queue:    "queue_name of the broker, by default taskiq",
-			Patterns: scanned("streams or lists"),
+			Patterns: layout.FoundByScan("streams or lists"),
 			Parameters: []backlog.Parameter{
 				{Name: "broker", Kind: backlog.KindChoice, Allowed: []string{"stream", "list"}, Required: true, Doc: "The broker of the application: RedisStreamBroker (stream) or ListQueueBroker (list), also in their Sentinel and Cluster forms."},
 				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "consumer_group_name of a stream broker, taskiq unless given."},
-				orphanParameter("with a stream, " + streamOrphans),
+				layout.OrphanParameter("with a stream, " + streamOrphans),
 			},
 			Ready:    "tasks that no worker was served yet; while the group of a stream does not exist, all entries",
 			InFlight: "with a stream, tasks that a worker was served and has not acknowledged, also those of a worker that was killed; not known with a list, from which a worker takes tasks for good",
 			Passing:  "with a stream the id of the last entry that the group was served; nothing with a list",
 			Oldest:   "with a stream as for the layout stream; unknown with a list",
 			Check: func(q backlog.Query) error {
-				if q.Params.Get("broker") == "list" && (q.Params.Get("consumerGroup") != "" || q.Params.Get(orphanedAfter) != "") {
+				if q.Params.Get("broker") == "list" && (q.Params.Get("consumerGroup") != "" || q.Params.Get(layout.OrphanedAfter) != "") {
 					return errTaskiqGroup
 				}
 				return nil
 			},
 		},
-		discover: func(p backlog.Params) discovery { return named(p.Get("broker"))(p) },
-		prepare: func(q backlog.Query, _ keySearch) step {
+		Discover: func(p backlog.Params) layout.Discovery { return layout.KeysOfType(p.Get("broker"))(p) },
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			if q.Params.Get("broker") == "list" {
 				return newCardinality("LLEN", 'l', q.Queue)
 			}
-			return &groupStep{key: q.Queue, group: cmp.Or(q.Params.Get("consumerGroup"), "taskiq"), params: q.Params, idle: newOrphans(q.Params).after}
+			return newGroupStep(q, cmp.Or(q.Params.Get("consumerGroup"), "taskiq"))
 		},
 	}
 }

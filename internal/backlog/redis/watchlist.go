@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // planLife is how long a query is remembered that is not read any more.
@@ -14,7 +15,7 @@ const planLife = 10 * time.Minute
 // A plan is a query prepared to be read again and again.
 type plan struct {
 	query backlog.Query
-	first step
+	first layout.Step
 	// keys are those whose change may change the reading; guarded by the watchlist's planning.
 	keys []string
 	// lastRead, forgotten and shard are guarded by the watchlist's planning.
@@ -167,7 +168,7 @@ func (w *watchlist) queries(key string) []backlog.Query {
 
 // plan returns the plan for the query at a place of a read, made by prepare if there
 // is none yet. order is of the reader. planning is held.
-func (w *watchlist) plan(order *[]*plan, place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
+func (w *watchlist) plan(order *[]*plan, place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
 	if place < len(*order) {
 		if p := (*order)[place]; !p.forgotten && p.query == q {
 			p.lastRead = now
@@ -188,7 +189,7 @@ func (w *watchlist) plan(order *[]*plan, place int, q backlog.Query, now time.Ti
 }
 
 // find returns the plan for a query, made by prepare if there is none yet. planning is held.
-func (w *watchlist) find(q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
+func (w *watchlist) find(q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
 	p, found := w.plans[q]
 	if !found {
 		first, err := prepare(q)
@@ -221,7 +222,7 @@ func (w *watchlist) cover(p *plan, now time.Time) (unused []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	seen := make(map[string]bool)
-	commands := p.first.commands
+	commands := p.first.Commands
 	if g, grows := p.first.(grower); grows {
 		commands = g.watched
 	}

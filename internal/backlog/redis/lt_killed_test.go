@@ -9,6 +9,36 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
+// A holder is a framework whose worker can be killed while it holds a job, at work on a
+// server of its own.
+type holder struct {
+	*driver
+	server *redistest.Server
+	query  backlog.Query
+	// take adds a job and starts a worker that takes it and keeps it. The job may be
+	// added before or after.
+	take func() *driver
+	// held tells whether the library counts a job that a worker holds, and kept whether
+	// it counts the job at all.
+	held, kept func() bool
+	// note is what the proof is limited to.
+	note string
+	// recover makes the library give the job to another worker that finishes it, or
+	// forget it; nil where it does so after minutes alone.
+	recover func()
+}
+
+// expire lets keys expire soon, as they would later.
+func expire(t testing.TB, server *redistest.Server, keys ...any) {
+	t.Helper()
+	if len(keys) == 0 {
+		t.Fatal("there is nothing to expire")
+	}
+	for _, key := range keys {
+		server.Do("PEXPIRE", key, 500)
+	}
+}
+
 const (
 	// deadTime is for how long a worker that was killed is left alone.
 	deadTime = 3 * time.Second
@@ -16,12 +46,12 @@ const (
 	askEvery = 5 * time.Millisecond
 )
 
-// TestKilledWorkers: from before a worker is killed until another one has finished its
-// job, or the library has forgotten it, KEDA is never told that there is nothing to do,
+// killedWorkers checks that from before a worker is killed until another one has finished its
+// job, or the library has forgotten it, KEDA is never answered that there is nothing to do,
 // nor that it is not known.
-func TestKilledWorkers(t *testing.T) {
-	t.Parallel()
-	for name, start := range holders() {
+func killedWorkers(t *testing.T, start func(testing.TB, string) holder, names ...string) {
+	t.Helper()
+	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := start(t, name)
@@ -37,8 +67,8 @@ func TestKilledWorkers(t *testing.T) {
 			h.awaitHeld()
 			matched(t, h.server, h.query)
 
-			// The library has counted the job; the scaler may be told of that a moment later,
-			// and what it told before the job was held is not what this is about.
+			// The library has counted the job; the scaler may notice that a moment later, and
+			// what it answered before the job was held is not what this is about.
 			redistest.Eventually(t, "the scaler counts the job that is held", func() bool {
 				answer, err := s.client.IsActive(t.Context(), ref(t, h.query))
 				return err == nil && answer.GetResult()
