@@ -3,6 +3,7 @@ package redis
 import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/taskiq"
 )
 
 // layouts returns all ways in which a queue can lie in Redis. A further one is a package
@@ -24,6 +25,6 @@ func layouts() []layout.Layout {
 		rqLayout(),
 		dramatiqLayout(),
 		arqLayout(),
-		taskiqLayout(),
+		taskiq.Layout(),
 	}
 }

@@ -1,4 +1,5 @@
-package redis
+// Package taskiq reads queues of Taskiq (taskiq-redis, Python).
+package taskiq
 
 import (
 	"cmp"
@@ -9,12 +10,12 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
 )
 
-var errTaskiqGroup = errors.New("consumerGroup, orphanedAfter: have a meaning with broker stream alone")
+var errGroupOfList = errors.New("consumerGroup, orphanedAfter: have a meaning with broker stream alone")
 
-// taskiqLayout is a queue of taskiq-redis: a stream with a consumer group or a list,
+// Layout is a queue of taskiq-redis: a stream with a consumer group or a list,
 // as the application's broker has it.
 // https://github.com/taskiq-python/taskiq-redis/blob/main/taskiq_redis/redis_broker.py
-func taskiqLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{ //nolint:gosec // the tasks that "Passing" speaks of are no passwords
 			Name: "taskiq",
@@ -33,7 +34,7 @@ func taskiqLayout() layout.Layout {
 			Oldest:   "with a stream as for the layout stream; unknown with a list",
 			Check: func(q backlog.Query) error {
 				if q.Params.Get("broker") == "list" && (q.Params.Get("consumerGroup") != "" || q.Params.Get(layout.OrphanedAfter) != "") {
-					return errTaskiqGroup
+					return errGroupOfList
 				}
 				return nil
 			},
