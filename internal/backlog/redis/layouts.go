@@ -1,16 +1,20 @@
 package redis
 
-import "github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+import (
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/taskiq"
+)
 
 // layouts returns all ways in which a queue can lie in Redis. A further one is a package
 // below layout and a line here.
 func layouts() []layout.Layout {
 	return []layout.Layout{
-		listLayout(),
-		streamLayout(),
-		sortedSetLayout(),
-		setLayout(),
-		hashLayout(),
+		native.List(),
+		native.Stream(),
+		native.SortedSet(),
+		native.Set(),
+		native.Hash(),
 		sidekiqLayout(),
 		resqueLayout(),
 		laravelLayout(),
@@ -21,6 +25,6 @@ func layouts() []layout.Layout {
 		rqLayout(),
 		dramatiqLayout(),
 		arqLayout(),
-		taskiqLayout(),
+		taskiq.Layout(),
 	}
 }

@@ -106,19 +106,19 @@ func TestOrphansInTime(t *testing.T) {
 			layout: "rq",
 			orphan: []string{"ZADD rq:wip:mail NOW lost +inf kept"},
 			mend:   []string{"ZADD rq:wip:mail +inf lost"},
-			grace:  rqExpiredGrace, warning: "rq:wip:mail",
+			grace:  20 * time.Minute, warning: "rq:wip:mail",
 		},
 		"RQ, a scheduled job without a scheduler": {
 			layout: "rq",
 			orphan: []string{"ZADD rq:scheduled:mail NOW lost", "RPUSH rq:queue:mail kept"},
 			mend:   []string{"SET rq:scheduler-lock:mail 1"},
-			grace:  rqSchedulerGrace, warning: "rq:scheduler-lock:mail",
+			grace:  5 * time.Minute, warning: "rq:scheduler-lock:mail",
 		},
 		"RQ, a job of rq-scheduler, which does not run": {
 			layout: "rq",
 			orphan: []string{"ZADD rq:scheduler:scheduled_jobs NOW lost", "HSET rq:job:lost origin mail", "RPUSH rq:queue:mail kept"},
 			mend:   []string{"SET rq:scheduler_lock 1"},
-			grace:  rqSchedulerGrace, warning: "rq:scheduler_lock",
+			grace:  5 * time.Minute, warning: "rq:scheduler_lock",
 		},
 		"Dramatiq, a message that no worker has": {
 			layout: "dramatiq",

@@ -1,4 +1,5 @@
-package redis
+// Package taskiq reads queues of Taskiq (taskiq-redis, Python).
+package taskiq
 
 import (
 	"cmp"
@@ -6,14 +7,15 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
 )
 
-var errTaskiqGroup = errors.New("consumerGroup, orphanedAfter: have a meaning with broker stream alone")
+var errGroupOfList = errors.New("consumerGroup, orphanedAfter: have a meaning with broker stream alone")
 
-// taskiqLayout is a queue of taskiq-redis: a stream with a consumer group or a list,
+// Layout is a queue of taskiq-redis: a stream with a consumer group or a list,
 // as the application's broker has it.
 // https://github.com/taskiq-python/taskiq-redis/blob/main/taskiq_redis/redis_broker.py
-func taskiqLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{ //nolint:gosec // the tasks that "Passing" speaks of are no passwords
 			Name: "taskiq",
@@ -24,7 +26,7 @@ func taskiqLayout() layout.Layout {
 			Parameters: []backlog.Parameter{
 				{Name: "broker", Kind: backlog.KindChoice, Allowed: []string{"stream", "list"}, Required: true, Doc: "The broker of the application: RedisStreamBroker (stream) or ListQueueBroker (list), also in their Sentinel and Cluster forms."},
 				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "consumer_group_name of a stream broker, taskiq unless given."},
-				layout.OrphanParameter("with a stream, " + streamOrphans),
+				layout.OrphanParameter("with a stream, " + native.StreamOrphans),
 			},
 			Ready:    "tasks that no worker was served yet; while the group of a stream does not exist, all entries",
 			InFlight: "with a stream, tasks that a worker was served and has not acknowledged, also those of a worker that was killed; not known with a list, from which a worker takes tasks for good",
@@ -32,7 +34,7 @@ func taskiqLayout() layout.Layout {
 			Oldest:   "with a stream as for the layout stream; unknown with a list",
 			Check: func(q backlog.Query) error {
 				if q.Params.Get("broker") == "list" && (q.Params.Get("consumerGroup") != "" || q.Params.Get(layout.OrphanedAfter) != "") {
-					return errTaskiqGroup
+					return errGroupOfList
 				}
 				return nil
 			},
@@ -40,9 +42,9 @@ func taskiqLayout() layout.Layout {
 		Discover: func(p backlog.Params) layout.Discovery { return layout.KeysOfType(p.Get("broker"))(p) },
 		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			if q.Params.Get("broker") == "list" {
-				return newCardinality("LLEN", 'l', q.Queue)
+				return native.Cardinality("LLEN", 'l', q.Queue)
 			}
-			return newGroupStep(q, cmp.Or(q.Params.Get("consumerGroup"), "taskiq"))
+			return native.Group(q, cmp.Or(q.Params.Get("consumerGroup"), "taskiq"))
 		},
 	}
 }

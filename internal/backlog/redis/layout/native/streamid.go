@@ -1,4 +1,4 @@
-package redis
+package native
 
 import (
 	"cmp"

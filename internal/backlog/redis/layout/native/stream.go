@@ -1,4 +1,4 @@
-package redis
+package native
 
 import (
 	"errors"
@@ -13,8 +13,8 @@ import (
 
 var errNeedsGroup = errors.New("groupStart, scan, orphanedAfter: need a consumerGroup")
 
-// streamLayout is a Redis stream, as a whole or as one consumer group sees it.
-func streamLayout() layout.Layout {
+// Stream is a Redis stream, as a whole or as one consumer group sees it.
+func Stream() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "stream",
@@ -26,7 +26,7 @@ func streamLayout() layout.Layout {
 				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "Consumer group whose backlog it is."},
 				{Name: "groupStart", Kind: backlog.KindChoice, Allowed: []string{"first", "last"}, Default: "first", Doc: "Where the workers will create a group that does not exist yet: at the first entry (id 0), so that all entries wait for it, or at the last (id $), so that none does."},
 				{Name: "scan", Kind: backlog.KindInteger, Min: 0, Max: 10000, Default: "0", Doc: "Where the server cannot tell the lag, count the entries themselves, up to this many. It needs the permission xrange and moves payloads. 0 is never: then an upper bound is told."},
-				layout.OrphanParameter(streamOrphans),
+				layout.OrphanParameter(StreamOrphans),
 			},
 			Ready:    "entries that the group was not served yet; without a group the length of the stream",
 			InFlight: "entries that the group was served and has not acknowledged",
@@ -45,14 +45,14 @@ func streamLayout() layout.Layout {
 			if group == "" {
 				return &lengthStep{key: q.Queue}
 			}
-			return newGroupStep(q, group)
+			return Group(q, group)
 		},
 	}
 }
 
-// newGroupStep returns the first step of reading a stream as a consumer group sees it. A
+// Group returns the first step of reading a stream as a consumer group sees it. A
 // layout without the parameters groupStart and scan gets their defaults.
-func newGroupStep(q backlog.Query, group string) layout.Step {
+func Group(q backlog.Query, group string) layout.Step {
 	// The parser has checked the number; anything else is never.
 	scan, _ := strconv.ParseInt(q.Params.Get("scan"), 10, 64)
 	return &groupStep{
@@ -125,7 +125,7 @@ func (s *groupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XPENDING", s.key, s.group}},
 	)
 	if s.idle > 0 {
-		dst = append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XPENDING", s.key, s.group, "IDLE", max(1, s.idle.Milliseconds()), "-", "+", streamIdle}})
+		dst = append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XPENDING", s.key, s.group, "IDLE", max(1, s.idle.Milliseconds()), "-", "+", maxIdle}})
 	}
 	return dst
 }

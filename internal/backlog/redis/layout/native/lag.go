@@ -1,4 +1,4 @@
-package redis
+package native
 
 import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"

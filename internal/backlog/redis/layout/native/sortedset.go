@@ -1,4 +1,4 @@
-package redis
+package native
 
 import (
 	"errors"
@@ -16,8 +16,8 @@ var (
 	errScaleOfNone = errors.New("scoreScale: has no meaning with score none")
 )
 
-// sortedSetLayout is a Redis sorted set whose members are messages.
-func sortedSetLayout() layout.Layout {
+// SortedSet is a Redis sorted set whose members are messages.
+func SortedSet() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "sortedSet",
@@ -36,7 +36,7 @@ func sortedSetLayout() layout.Layout {
 		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			scale := scoreScale(q.Params)
 			if scale == 0 {
-				return newCardinality("ZCARD", 'z', q.Queue)
+				return Cardinality("ZCARD", 'z', q.Queue)
 			}
 			return &dueStep{key: q.Queue, scale: scale}
 		},

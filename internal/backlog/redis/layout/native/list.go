@@ -1,4 +1,4 @@
-package redis
+package native
 
 import (
 	"errors"
@@ -18,8 +18,8 @@ const (
 
 var errOneInFlightList = errors.New("inFlightList: names one list for several queues, want {queue} in it, such as {queue}:processing")
 
-// listLayout is a Redis list whose elements are messages.
-func listLayout() layout.Layout {
+// List is a Redis list whose elements are messages.
+func List() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "list",

@@ -1,4 +1,4 @@
-package redis
+package native
 
 import (
 	"time"
@@ -8,12 +8,12 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// streamIdle is how many entries that are idle are looked at.
-const streamIdle = 1000
+// maxIdle is how many entries that are idle are looked at.
+const maxIdle = 1000
 
-// streamOrphans says which work of a stream can be orphaned. Whether a consumer will claim
+// StreamOrphans says which work of a stream can be orphaned. Whether a consumer will claim
 // what another one was served depends on the application alone, so it is not known before.
-const streamOrphans = "entries that were served and that no consumer has claimed or acknowledged for that long, at most 1,000 of them; it is looked for only if this is set, which costs the server time for each unacknowledged entry"
+const StreamOrphans = "entries that were served and that no consumer has claimed or acknowledged for that long, at most 1,000 of them; it is looked for only if this is set, which costs the server time for each unacknowledged entry"
 
 // leaveIdle takes the reply of XPENDING with IDLE, and leaves the entries in it out of
 // what is pending.
@@ -28,7 +28,7 @@ func (g *groupState) leaveIdle(r resp.Reply) {
 	}
 	g.idle = min(int64(len(entries)), g.pending)
 	g.pending -= g.idle
-	g.moreIdle = g.idle >= streamIdle && g.pending > 0
+	g.moreIdle = g.idle >= maxIdle && g.pending > 0
 	if len(entries) == 0 {
 		return
 	}

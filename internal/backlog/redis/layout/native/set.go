@@ -1,4 +1,4 @@
-package redis
+package native
 
 import (
 	"time"
@@ -8,8 +8,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// setLayout is a Redis set whose members are messages.
-func setLayout() layout.Layout {
+// Set is a Redis set whose members are messages.
+func Set() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "set",
@@ -19,12 +19,12 @@ func setLayout() layout.Layout {
 			Ready:    "the number of members",
 		},
 		Discover: layout.KeysOfType("set"),
-		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Step { return newCardinality("SCARD", 's', q.Queue) },
+		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Step { return Cardinality("SCARD", 's', q.Queue) },
 	}
 }
 
-// hashLayout is a Redis hash whose fields are messages.
-func hashLayout() layout.Layout {
+// Hash is a Redis hash whose fields are messages.
+func Hash() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "hash",
@@ -34,16 +34,16 @@ func hashLayout() layout.Layout {
 			Ready:    "the number of fields",
 		},
 		Discover: layout.KeysOfType("hash"),
-		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Step { return newCardinality("HLEN", 'h', q.Queue) },
+		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Step { return Cardinality("HLEN", 'h', q.Queue) },
 	}
 }
 
 // A cardinality is a step that asks for the size of one key.
 type cardinality struct{ ask resp.Command }
 
-// newCardinality returns a step that asks for the size of a key. name is the command, and
+// Cardinality returns a step that asks for the size of a key. name is the command, and
 // keyType the letter of the key's type in notify-keyspace-events.
-func newCardinality(name string, keyType byte, key string) layout.Step {
+func Cardinality(name string, keyType byte, key string) layout.Step {
 	return &cardinality{resp.Command{Key: key, KeyType: keyType, Args: []any{name, key}}}
 }
 
