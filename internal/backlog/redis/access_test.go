@@ -15,35 +15,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// user makes an ACL user "scaler" with the given rules and returns its settings.
-func user(v redistest.Version, server *redistest.Server, keys string, rules ...string) map[string]any {
-	if v.Before(7, 0) {
-		keys = strings.ReplaceAll(keys, "%R~", "~")
-	}
-	all := strings.Join(append([]string{keys}, rules...), " ")
-	if v.Before(6, 2) {
-		all = withoutChannels(all)
-	}
-	command := []any{"ACL", "SETUSER", "scaler", "reset", "on", ">secret"}
-	server.Do(append(command, words(all)...)...)
-	return map[string]any{"username": "scaler", "password": backlog.NewSecret("secret")}
-}
-
-// withoutChannels returns rules for Redis before 6.2, which has no rights to channels. Where
-// rules take the channels away, the right to track is taken away.
-func withoutChannels(rules string) string {
-	var kept []string
-	for word := range strings.FieldsSeq(strings.Replace(rules, "resetchannels", "", 1)) {
-		switch {
-		case word == "resetchannels":
-			kept = append(kept, "-client", "+client|id", "+client|setname")
-		case !strings.HasPrefix(word, "&"):
-			kept = append(kept, word)
-		}
-	}
-	return strings.Join(kept, " ")
-}
-
 // TestLeastPrivilege holds the engine to the suite with the rights that are documented.
 func TestLeastPrivilege(t *testing.T) {
 	t.Parallel()

@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // TestAnyReply: whatever a server answers to whatever command, no layout panics, none
@@ -40,8 +41,8 @@ func FuzzAnyReply(f *testing.F) {
 
 // readAnything reads a queue, or several, three times from a server that answers anything:
 // what a step remembers of one read must not break the next.
-func readAnything(t *rapid.T, l layout) (read, refused int) {
-	s := &source{layouts: map[string]layout{l.Name: l}, finder: newFinder(nil, newWakes()), ledger: newLedger()}
+func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
+	s := &source{layouts: map[string]layout.Layout{l.Name: l}, finder: newFinder(nil, newWakes()), ledger: newLedger()}
 	q := drawQuery(t, l)
 	first, err := s.prepareQuery(q)
 	if err != nil {
@@ -60,24 +61,24 @@ func readAnything(t *rapid.T, l layout) (read, refused int) {
 }
 
 // readOnce reports whether there was a reading.
-func readOnce(t *rapid.T, f *finder, next step, now time.Time) bool {
+func readOnce(t *rapid.T, f *finder, next layout.Step, now time.Time) bool {
 	for range maxTrips {
 		completeSearches(t, f)
-		commands := next.commands(nil, now)
+		commands := next.Commands(nil, now)
 		fitting := rapid.Bool().Draw(t, "fitting")
-		replies := make([]reply, len(commands))
+		replies := make([]resp.Reply, len(commands))
 		for i, c := range commands {
 			replies[i] = drawAnswer(t, c, fitting)
 		}
-		o := next.outcome(replies, now)
+		o := next.Outcome(replies, now)
 		switch {
-		case o.next != nil:
-			next = o.next
+		case o.Next != nil:
+			next = o.Next
 			continue
-		case o.err == nil:
-			checkReading(t, o.reading)
+		case o.Err == nil:
+			checkReading(t, o.Reading)
 		}
-		return o.err == nil
+		return o.Err == nil
 	}
 	t.Fatalf("%T wants more than %d round trips", next, maxTrips)
 	return false
@@ -88,7 +89,7 @@ func completeSearches(t *rapid.T, f *finder) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for of, found := range f.searches {
-		found.complete, found.keys = true, []string{strings.ReplaceAll(of.match, "*", "q"), drawText(t)}
+		found.complete, found.keys = true, []string{strings.ReplaceAll(of.Pattern, "*", "q"), drawText(t)}
 		for q := range found.queries {
 			f.arrived(q, of)
 		}
@@ -110,7 +111,7 @@ func checkReading(t *rapid.T, r backlog.Reading) {
 }
 
 // drawQuery draws a queue, several, or a pattern, with parameters.
-func drawQuery(t *rapid.T, l layout) backlog.Query {
+func drawQuery(t *rapid.T, l layout.Layout) backlog.Query {
 	queues := []string{"q"}
 	if l.Patterns != "" {
 		queues = append(queues, "q, r", "q*", "q*, r")
@@ -147,31 +148,38 @@ func drawQuery(t *rapid.T, l layout) backlog.Query {
 
 // drawAnswer draws a reply to a command: most often one that fits the command, so that
 // what comes after its first check is reached too.
-func drawAnswer(t *rapid.T, c command, fitting bool) reply {
-	server := rapid.SampledFrom([]*identity{{}, {name: "redis", version: "6.0.9"}, {name: "valkey", version: "8.0.0"}}).Draw(t, "server")
+func drawAnswer(t *rapid.T, c resp.Command, fitting bool) resp.Reply {
+	server := rapid.SampledFrom([]*resp.Server{{}, {Name: "redis", Version: "6.0.9"}, {Name: "valkey", Version: "8.0.0"}}).Draw(t, "server")
 	what := rapid.IntRange(0, 19).Draw(t, "what")
 	switch {
 	case fitting || what > 2:
-		return reply{value: drawFitting(t, c), server: server}
+		return resp.Reply{Value: drawFitting(t, c), Server: server}
 	case what == 0:
-		return reply{err: redis.Nil, server: server}
+		return resp.Reply{Err: resp.ErrNil, Server: server}
 	case what == 1:
 		text := rapid.SampledFrom([]string{"ERR unknown command", "NOPERM no", "NOSCRIPT", "ERR syntax error", ""}).Draw(t, "error")
-		return reply{err: serverError(text), server: server}
+		return resp.Reply{Err: serverError(text), Server: server}
 	default:
-		return reply{value: drawValue(t, 0), server: server}
+		return resp.Reply{Value: drawValue(t, 0), Server: server}
 	}
 }
 
+// A serverError is what a server answered.
+type serverError string
+
+func (e serverError) Error() string { return string(e) }
+
+func (serverError) RedisError() {}
+
 // drawFitting draws a value of the kind that the command is answered with, with any
 // content.
-func drawFitting(t *rapid.T, c command) any {
+func drawFitting(t *rapid.T, c resp.Command) any {
 	small := rapid.Int64Range(0, 3)
-	switch c.args[0] {
+	switch c.Args[0] {
 	case "EXISTS", "SISMEMBER", "HEXISTS":
 		return rapid.Int64Range(0, 1).Draw(t, "exists")
 	case "LLEN", "ZCARD", "SCARD", "HLEN", "XLEN", "ZCOUNT":
-		return rapid.OneOf(small, small, rapid.Just[int64](maxCount)).Draw(t, "count")
+		return rapid.OneOf(small, small, rapid.Just[int64](resp.MaxCount)).Draw(t, "count")
 	case "GET", "HGET", "LINDEX", "ZSCORE":
 		return rapid.OneOf(rapid.Just[any](nil), rapid.Map(rapid.Just(0), func(int) any { return drawText(t) })).Draw(t, "value")
 	case "TIME":
@@ -185,7 +193,7 @@ func drawFitting(t *rapid.T, c command) any {
 		}
 		return list
 	case "HMGET":
-		values := make([]any, len(c.args)-2)
+		values := make([]any, len(c.Args)-2)
 		for i := range values {
 			switch rapid.IntRange(0, 9).Draw(t, "value") {
 			case 0:
@@ -201,7 +209,7 @@ func drawFitting(t *rapid.T, c command) any {
 		// Most often one member was asked for.
 		for range rapid.SampledFrom([]int{0, 0, 0, 0, 1, 1, 1, 1, 1, 3}).Draw(t, "members") {
 			list = append(list, drawText(t))
-			if c.args[0] == "HGETALL" || slices.Contains(c.args, any("WITHSCORES")) {
+			if c.Args[0] == "HGETALL" || slices.Contains(c.Args, any("WITHSCORES")) {
 				list = append(list, scores.Draw(t, "score"))
 			}
 		}
@@ -220,7 +228,7 @@ func drawValue(t *rapid.T, depth int) any {
 	case 0:
 		return nil
 	case 1, 2:
-		return rapid.OneOf(rapid.Int64(), rapid.Int64Range(0, 3), rapid.Just[int64](maxCount)).Draw(t, "number")
+		return rapid.OneOf(rapid.Int64(), rapid.Int64Range(0, 3), rapid.Just[int64](resp.MaxCount)).Draw(t, "number")
 	case 3:
 		return drawText(t)
 	default:

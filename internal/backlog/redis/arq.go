@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -19,49 +21,51 @@ const (
 )
 
 // arqLayout is a queue of arq: a sorted set from which a job goes when it is done.
-func arqLayout() layout {
-	return layout{
+func arqLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "arq",
 			Summary: "A queue of arq (Python): a sorted set of jobs, scored by the time from which they may run, which keeps a job until it is done. " +
 				"Cron jobs are put there by a running worker alone. It needs the right to read arq:in-progress:* to tell which jobs run.",
 			Queue:    "queue_name of the worker, by default arq:queue",
-			Patterns: scanned("sorted sets"),
+			Patterns: layout.FoundByScan("sorted sets"),
 			Ready:    "the jobs whose time has come and that no worker runs; deferred jobs and retries need no worker to become ready",
 			InFlight: "the jobs that a worker runs, among the first 256; a job of a worker that was killed is in flight until arq gives it up, and then ready again",
 			Oldest:   "exact: since when the first job that does not run could have run; unknown if all of the first 256 run",
 		},
 		// The set of jobs to be aborted is no queue.
-		discover: func(backlog.Params) discovery { return discovery{traces: []trace{{kind: "zset", not: arqAbort}}} },
-		prepare:  func(q backlog.Query, _ keySearch) step { return &arqStep{queue: q.Queue} },
+		Discover: func(backlog.Params) layout.Discovery {
+			return layout.Discovery{KeyPatterns: []layout.KeyPattern{{Type: "zset", ExceptSuffix: arqAbort}}}
+		},
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step { return &arqStep{queue: q.Queue} },
 	}
 }
 
 // An arqStep asks for the jobs that are due, and which are the first of them.
 type arqStep struct{ queue string }
 
-func (s *arqStep) commands(dst []command, now time.Time) []command {
-	dst = delayed(dst, s.queue, clockMilliseconds, now)
-	return append(dst, command{key: s.queue, class: 'z', args: byScore(s.queue, "-inf", clockMilliseconds.due(now), arqRunning, true)})
+func (s *arqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = layout.ScheduleCommands(dst, s.queue, layout.Milliseconds, now)
+	return append(dst, resp.Command{Key: s.queue, KeyType: 'z', Args: layout.ByScore(s.queue, "-inf", layout.Milliseconds.Due(now), arqRunning, true)})
 }
 
-func (s *arqStep) outcome(replies []reply, _ time.Time) outcome {
-	c := counts{replies: replies}
-	jobs := c.delayed(clockMilliseconds)
-	first := c.texts(-1)
+func (s *arqStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	jobs := layout.ReadSchedule(c, layout.Milliseconds)
+	first := c.Strings(-1)
 	if len(first)%2 != 0 {
-		c.fault(fmt.Errorf("%w: %d elements where members and scores belong", errReply, len(first)))
+		c.Fail(fmt.Errorf("%w: %d elements where members and scores belong", resp.ErrReply, len(first)))
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
-	reading := backlog.Reading{Ready: jobs.due, InFlight: backlog.Exactly(0), NextDue: jobs.next}
+	reading := backlog.Reading{Ready: jobs.Due, InFlight: backlog.Exactly(0), NextDue: jobs.Next}
 	if len(first) > 0 {
-		return outcome{next: &arqRunningStep{jobs: first, reading: reading}}
+		return layout.Outcome{Next: &arqRunningStep{jobs: first, reading: reading}}
 	}
 	// Redis has no empty sorted sets.
-	reading.Missing = jobs.due == 0 && jobs.next.IsZero()
-	return done(reading)
+	reading.Missing = jobs.Due == 0 && jobs.Next.IsZero()
+	return layout.Done(reading)
 }
 
 // An arqRunningStep asks which of the first jobs run.
@@ -71,39 +75,39 @@ type arqRunningStep struct {
 	reading backlog.Reading
 }
 
-func (s *arqRunningStep) commands(dst []command, _ time.Time) []command {
+func (s *arqRunningStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for i := 0; i < len(s.jobs); i += 2 {
 		key := arqInProgress + s.jobs[i]
 		// One key each: in a cluster they lie in different slots.
-		dst = append(dst, command{key: key, args: []any{"EXISTS", key}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"EXISTS", key}})
 	}
 	return dst
 }
 
-func (s *arqRunningStep) outcome(replies []reply, _ time.Time) outcome {
-	c := counts{replies: replies}
+func (s *arqRunningStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	var running int64
 	var waits string // the score of the first job that does not run
 	for i := 0; i < len(s.jobs); i += 2 {
-		n := c.number()
+		n := c.Count()
 		running += n
 		if n == 0 && waits == "" {
 			waits = s.jobs[i+1]
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	// Their sum is exact: what runs is still in the set.
 	running = min(running, s.reading.Ready)
 	s.reading.Ready -= running
 	s.reading.InFlight = backlog.Exactly(running)
 	if waits != "" {
-		value, err := score(waits)
+		value, err := resp.Score(waits)
 		if err != nil {
-			return fail(err)
+			return layout.Fail(err)
 		}
-		s.reading.Oldest = backlog.Age{Since: clockMilliseconds.time(value), Kind: backlog.AgeExact}
+		s.reading.Oldest = backlog.Age{Since: layout.Milliseconds.Time(value), Kind: backlog.AgeExact}
 	}
-	return done(s.reading)
+	return layout.Done(s.reading)
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // asynqOldNames is what the names of queues begin with in asynq:queues, as asynq wrote
@@ -26,17 +28,17 @@ const asynqDeniedPause = time.Minute
 //   - asynq:{QUEUE}:scheduled and asynq:{QUEUE}:retry are sorted sets.
 //   - asynq:{QUEUE}:groups names the groups (from 0.23 on), asynq:{QUEUE}:g:GROUP are
 //     their tasks, and asynq:{QUEUE}:aggregation_sets the groups that are aggregated.
-func asynqLayout() layout {
-	return layout{
+func asynqLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "asynq",
 			Summary: "A queue of asynq 0.12 and later. The user needs the rights of job frameworks on the keys of the queue, `asynq:{QUEUE}*`, and on `asynq:queues`, " +
 				"the names of all queues.",
 			Queue:    "name of the queue, such as default",
-			Patterns: registered("set asynq:queues"),
+			Patterns: layout.FoundInRegistry("set asynq:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read since when the next task has been pending. It takes one more round trip, and reads that one field of its hash."},
-				orphanParameter("active tasks without a lease, which the workers' recoverer does not see"),
+				layout.OrphanParameter("active tasks without a lease, which the workers' recoverer does not see"),
 			},
 			Ready: "pending tasks",
 			Due: "scheduled and retried tasks whose time has come, and tasks that wait in groups: only a worker would forward or aggregate them. " +
@@ -45,12 +47,12 @@ func asynqLayout() layout {
 			Passing:  "the counter processed of the tasks that workers are done with (asynq 0.20 and later); not where the queue is polled",
 			Oldest:   "exact with age payload: since when the next task has been pending; else since when the first scheduled or retried task has been due, a lower bound if others wait",
 		},
-		discover: func(backlog.Params) discovery {
+		Discover: func(backlog.Params) layout.Discovery {
 			all := asynqRegistry("")
-			all.name = func(member string) string { return strings.TrimPrefix(member, asynqOldNames) }
-			return discovery{registry: all}
+			all.QueueOf = func(member string) string { return strings.TrimPrefix(member, asynqOldNames) }
+			return layout.Discovery{Registry: all}
 		},
-		prepare: func(q backlog.Query, _ keySearch) step {
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			return &asynqStep{
 				queue:    q.Queue,
 				withAge:  q.Params.Get("age") == "payload",
@@ -61,10 +63,10 @@ func asynqLayout() layout {
 	}
 }
 
-func asynqRegistry(queue string) *registry {
-	return &registry{
-		framework: "asynq", sets: []string{"asynq:queues"}, member: queue, queue: queue,
-		name: func(member string) string { return member },
+func asynqRegistry(queue string) *layout.Registry {
+	return &layout.Registry{
+		Framework: "asynq", Sets: []string{"asynq:queues"}, Member: queue, Queue: queue,
+		QueueOf: func(member string) string { return member },
 	}
 }
 
@@ -74,10 +76,10 @@ type asynqStep struct {
 	queue    string
 	withAge  bool
 	params   backlog.Params
-	registry *registry
+	registry *layout.Registry
 	// leaseless is since when there have been active tasks without a lease, and fewest
 	// how many there were at least in all that time.
-	leaseless lasting
+	leaseless layout.Streak
 	fewest    int64
 	// denied is when the server refused to read the list of asynq before 0.18; zero if it
 	// did not.
@@ -90,74 +92,74 @@ func (s *asynqStep) key(part string) string { return s.oldKey() + ":" + part }
 // oldKey returns the key of the list of pending tasks before asynq 0.18.
 func (s *asynqStep) oldKey() string { return "asynq:{" + s.queue + "}" }
 
-// counters implements counting: workers count what they have processed (asynq 0.20 and later).
-func (s *asynqStep) counters() []string { return []string{s.key("processed")} }
+// JobCounters implements counting: workers count what they have processed (asynq 0.20 and later).
+func (s *asynqStep) JobCounters() []string { return []string{s.key("processed")} }
 
-func (s *asynqStep) commands(dst []command, now time.Time) []command {
+func (s *asynqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	groups, sets, pending, active, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("active"), s.key("paused")
-	dst = delayed(dst, s.key("scheduled"), clockSeconds, now)
-	dst = delayed(dst, s.key("retry"), clockSeconds, now)
+	dst = layout.ScheduleCommands(dst, s.key("scheduled"), layout.Seconds, now)
+	dst = layout.ScheduleCommands(dst, s.key("retry"), layout.Seconds, now)
 	dst = append(dst,
-		command{key: groups, class: 's', args: []any{"SCARD", groups}},
-		command{key: sets, class: 'z', args: []any{"ZCARD", sets}},
-		command{key: pending, class: 'l', args: []any{"LLEN", pending}},
-		command{key: active, class: 'l', args: []any{"LLEN", active}},
+		resp.Command{Key: groups, KeyType: 's', Args: []any{"SCARD", groups}},
+		resp.Command{Key: sets, KeyType: 'z', Args: []any{"ZCARD", sets}},
+		resp.Command{Key: pending, KeyType: 'l', Args: []any{"LLEN", pending}},
+		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
 	)
 	for _, part := range []string{"lease", "deadlines"} {
 		// Each of their changes comes with one of the list.
-		dst = append(dst, command{key: s.key(part), args: []any{"ZCARD", s.key(part)}})
+		dst = append(dst, resp.Command{Key: s.key(part), Args: []any{"ZCARD", s.key(part)}})
 	}
-	dst = append(dst, command{key: paused, class: '$', args: []any{"EXISTS", paused}})
+	dst = append(dst, resp.Command{Key: paused, KeyType: '$', Args: []any{"EXISTS", paused}})
 	if s.withAge {
-		dst = append(dst, command{key: pending, class: 'l', args: []any{"LINDEX", pending, -1}})
+		dst = append(dst, resp.Command{Key: pending, KeyType: 'l', Args: []any{"LINDEX", pending, -1}})
 	}
 	if now.Sub(s.denied) >= asynqDeniedPause {
-		dst = append(dst, command{key: s.oldKey(), class: 'l', args: []any{"LLEN", s.oldKey()}})
+		dst = append(dst, resp.Command{Key: s.oldKey(), KeyType: 'l', Args: []any{"LLEN", s.oldKey()}})
 	}
 	return dst
 }
 
-func (s *asynqStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
-	later := c.delayed(clockSeconds).and(c.delayed(clockSeconds))
-	groups, aggregated := c.number(), c.number()
-	r := backlog.Reading{Due: later.due, NextDue: later.next, Ready: c.number()}
-	active, leases := c.number(), c.number()+c.number()
-	r.Paused = c.number() > 0
+func (s *asynqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	later := layout.ReadSchedule(c, layout.Seconds).Plus(layout.ReadSchedule(c, layout.Seconds))
+	groups, aggregated := c.Count(), c.Count()
+	r := backlog.Reading{Due: later.Due, NextDue: later.Next, Ready: c.Count()}
+	active, leases := c.Count(), c.Count()+c.Count()
+	r.Paused = c.Count() > 0
 	next := ""
 	if s.withAge {
-		next, _ = c.text()
+		next, _ = c.Text()
 	}
 	old := s.old(c, now)
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	r.Ready += old
 	s.count(&r, active, aggregated, leases, now)
-	r.Oldest = later.age(r.Ready + groups)
+	r.Oldest = later.Age(r.Ready + groups)
 	switch {
 	case groups > 0 || next != "":
-		return outcome{next: &asynqDetailStep{asynqStep: s, reading: r, groups: groups, next: next, others: groups > 0 || old > 0}}
-	case r.Backlog()+r.Ignored == 0 && later.next.IsZero():
-		return outcome{next: &asynqEmptyStep{asynqStep: s, registered: &registryStep{registry: s.registry, reading: r}}}
+		return layout.Outcome{Next: &asynqDetailStep{asynqStep: s, reading: r, groups: groups, next: next, others: groups > 0 || old > 0}}
+	case r.Backlog()+r.Ignored == 0 && later.Next.IsZero():
+		return layout.Outcome{Next: &asynqEmptyStep{asynqStep: s, registered: s.registry.Step(r)}}
 	default:
-		return done(r)
+		return layout.Done(r)
 	}
 }
 
 // old takes the length of the list of asynq before 0.18, if that was asked for. Rights
 // for keys that begin with asynq:{QUEUE}: do not cover it, and are all that later
 // versions need.
-func (s *asynqStep) old(c *counts, now time.Time) int64 {
-	if len(c.replies) == 0 {
+func (s *asynqStep) old(c *resp.Decoder, now time.Time) int64 {
+	if len(c.Rest()) == 0 {
 		return 0
 	}
-	if !c.allowed() {
+	if !c.Allowed() {
 		s.denied = now
 		return 0
 	}
 	s.denied = time.Time{}
-	return c.number()
+	return c.Count()
 }
 
 // count completes the reading with what is in flight: active tasks, of which as many
@@ -165,55 +167,55 @@ func (s *asynqStep) old(c *counts, now time.Time) int64 {
 // that is never at rest for longer, so the fewest without a lease count.
 func (s *asynqStep) count(r *backlog.Reading, active, aggregated, leases int64, now time.Time) {
 	without := active - leases
-	if s.leaseless.since.IsZero() || without < s.fewest {
+	if s.leaseless.Since.IsZero() || without < s.fewest {
 		s.fewest = without
 	}
-	since, orphaned := s.leaseless.beyond(orphanGrace, without > 0, now)
+	since, orphaned := s.leaseless.Beyond(layout.OrphanGrace, without > 0, now)
 	if !orphaned {
 		r.InFlight = backlog.Exactly(active + aggregated)
 		return
 	}
-	o := newOrphans(s.params)
-	active += o.add(s.fewest, since, now) - s.fewest
+	o := layout.NewOrphans(s.params)
+	active += o.Add(s.fewest, since, now) - s.fewest
 	r.InFlight = backlog.Exactly(active + aggregated)
-	o.mark(r, "active tasks have no lease, without which no worker recovers them")
+	o.Mark(r, "active tasks have no lease, without which no worker recovers them")
 }
 
 // An asynqEmptyStep asks whether asynq knows a queue in which there is nothing, and
 // whether it is one of asynq before 0.12, whose keys are others.
 type asynqEmptyStep struct {
 	*asynqStep
-	registered *registryStep
+	registered layout.Step
 }
 
-func (s *asynqEmptyStep) commands(dst []command, now time.Time) []command {
+func (s *asynqEmptyStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	const queues = "asynq:queues"
-	dst = append(dst, command{key: queues, args: []any{"SISMEMBER", queues, asynqOldNames + s.queue}})
-	return s.registered.commands(dst, now)
+	dst = append(dst, resp.Command{Key: queues, Args: []any{"SISMEMBER", queues, asynqOldNames + s.queue}})
+	return s.registered.Commands(dst, now)
 }
 
-func (s *asynqEmptyStep) outcome(replies []reply, now time.Time) outcome {
-	o := s.registered.outcome(replies[1:], now)
-	if o.err != nil || !o.reading.Missing {
+func (s *asynqEmptyStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	o := s.registered.Outcome(replies[1:], now)
+	if o.Err != nil || !o.Reading.Missing {
 		return s.doubt(o)
 	}
-	if n, err := replies[0].count(); err != nil || n == 0 {
+	if n, err := replies[0].Count(); err != nil || n == 0 {
 		return s.doubt(o)
 	}
-	r := o.reading
+	r := o.Reading
 	r.Missing, r.Hint = false, ""
 	r.Ready, r.Quality = 1, backlog.LowerBound
 	r.Warning = "the queue is one of asynq before 0.12, which keeps tasks in " + asynqOldNames + s.queue +
 		" and in lists of all queues together: these are not read, so there may be work"
-	return done(r)
+	return layout.Done(r)
 }
 
 // doubt completes a reading without tasks where the list of asynq before 0.18 could not
 // be read.
-func (s *asynqEmptyStep) doubt(o outcome) outcome {
-	if o.err == nil && !s.denied.IsZero() {
-		o.reading.Quality = max(o.reading.Quality, backlog.LowerBound)
-		o.reading.AddWarning("the server does not allow to read " + s.oldKey() + ", where asynq before 0.18 keeps pending tasks: the user needs the right to the keys " + s.oldKey() + "*")
+func (s *asynqEmptyStep) doubt(o layout.Outcome) layout.Outcome {
+	if o.Err == nil && !s.denied.IsZero() {
+		o.Reading.Quality = max(o.Reading.Quality, backlog.LowerBound)
+		o.Reading.AddWarning("the server does not allow to read " + s.oldKey() + ", where asynq before 0.18 keeps pending tasks: the user needs the right to the keys " + s.oldKey() + "*")
 	}
 	return o
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // asynqGroups is how many groups of a queue are looked into.
@@ -21,59 +23,59 @@ type asynqDetailStep struct {
 	others  bool   // says that there are tasks whose age is not known
 }
 
-func (s *asynqDetailStep) commands(dst []command, _ time.Time) []command {
+func (s *asynqDetailStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.next != "" {
 		task := s.key("t:" + s.next)
-		dst = append(dst, command{key: task, args: []any{"HGET", task, "pending_since"}})
+		dst = append(dst, resp.Command{Key: task, Args: []any{"HGET", task, "pending_since"}})
 	}
 	if s.groups > 0 {
 		groups := s.key("groups")
-		dst = append(dst, command{key: groups, args: []any{"SRANDMEMBER", groups, asynqGroups}})
+		dst = append(dst, resp.Command{Key: groups, Args: []any{"SRANDMEMBER", groups, asynqGroups}})
 	}
 	return dst
 }
 
-func (s *asynqDetailStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *asynqDetailStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	r := s.reading
 	if s.next != "" {
-		since, err := c.pendingSince()
+		since, err := pendingSince(c)
 		if err != nil {
-			return fail(err)
+			return layout.Fail(err)
 		}
 		if !since.IsZero() {
-			r.Oldest = backlog.Age{Since: earlier(since, r.Oldest.Since), Kind: backlog.AgeExact}
+			r.Oldest = backlog.Age{Since: layout.Earlier(since, r.Oldest.Since), Kind: backlog.AgeExact}
 			if s.others {
 				r.Oldest.Kind = backlog.AgeLowerBound
 			}
 		}
 	}
 	if s.groups == 0 {
-		return done(r)
+		return layout.Done(r)
 	}
-	names := c.texts(-1)
-	if c.err != nil {
-		return fail(c.err)
+	names := c.Strings(-1)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	if len(names) == 0 {
 		// They went to be aggregated between the two round trips.
 		r.Due += s.groups
 		r.Quality = backlog.LowerBound
-		return done(r)
+		return layout.Done(r)
 	}
-	return outcome{next: &asynqGroupsStep{asynqStep: s.asynqStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
+	return layout.Outcome{Next: &asynqGroupsStep{asynqStep: s.asynqStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
 }
 
 // pendingSince takes the reply that tells since when a task has been pending; zero if
 // it was taken in the meantime, or was given back by a worker, which leaves no time.
-func (c *counts) pendingSince() (time.Time, error) {
-	text, found := c.text()
-	if c.err != nil || !found {
-		return time.Time{}, c.err
+func pendingSince(c *resp.Decoder) (time.Time, error) {
+	text, found := c.Text()
+	if c.Err() != nil || !found {
+		return time.Time{}, c.Err()
 	}
 	ns, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || ns <= 0 {
-		return time.Time{}, fmt.Errorf("%w: %q where a time in nanoseconds belongs", errReply, text)
+		return time.Time{}, fmt.Errorf("%w: %q where a time in nanoseconds belongs", resp.ErrReply, text)
 	}
 	return time.Unix(0, ns), nil
 }
@@ -86,32 +88,32 @@ type asynqGroupsStep struct {
 	more    int64 // groups beyond these
 }
 
-func (s *asynqGroupsStep) commands(dst []command, _ time.Time) []command {
+func (s *asynqGroupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, name := range s.names {
 		group := s.key("g:" + name)
-		dst = append(dst, command{key: group, args: []any{"ZCARD", group}})
+		dst = append(dst, resp.Command{Key: group, Args: []any{"ZCARD", group}})
 	}
 	return dst
 }
 
-func (s *asynqGroupsStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *asynqGroupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	r := s.reading
 	more := s.more
 	for range s.names {
-		n := c.number()
+		n := c.Count()
 		if n == 0 {
 			// It went to be aggregated after these sets were counted.
 			more++
 		}
 		r.Due += n
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	if more > 0 {
 		r.Due += more
 		r.Quality = backlog.LowerBound
 	}
-	return done(r)
+	return layout.Done(r)
 }

@@ -7,20 +7,22 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // beequeueLayout is a queue of Bee-Queue.
-func beequeueLayout() layout {
-	return layout{
+func beequeueLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "beequeue",
 			Summary:  "A queue of Bee-Queue 0.3 to 2. With age payload the user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
 			Queue:    "name of the queue",
-			Patterns: scanned("keys PREFIX:*:id and PREFIX:*:jobs"),
+			Patterns: layout.FoundByScan("keys PREFIX:*:id and PREFIX:*:jobs"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "bq", Doc: "The setting prefix of the queue."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next job was added. It takes one more round trip and reads the job, its payload included."},
-				orphanParameter("delayed jobs that have been due for 5 minutes while there was no other work, because only a worker with activateDelayedJobs raises them"),
+				layout.OrphanParameter("delayed jobs that have been due for 5 minutes while there was no other work, because only a worker with activateDelayedJobs raises them"),
 			},
 			Ready:    "jobs that wait",
 			Due:      "delayed and retried jobs whose time has come, and which only a worker with activateDelayedJobs would raise",
@@ -28,13 +30,13 @@ func beequeueLayout() layout {
 			Passing:  "the counter id of the jobs that were added without an id of their own, delayed ones too; not where the queue is polled",
 			Oldest:   "exact with age payload: when the next job was added; else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
-		discover: func(p backlog.Params) discovery {
+		Discover: func(p backlog.Params) layout.Discovery {
 			// A job with an id of its own leaves no counter of ids. While there is work the
 			// hash of all jobs is there.
 			prefix := beequeuePrefix(p) + ":"
-			return discovery{traces: []trace{{kind: "string", prefix: prefix, fixed: ":", suffix: ":id"}, {kind: "hash", prefix: prefix, fixed: ":", suffix: ":jobs"}}}
+			return layout.Discovery{KeyPatterns: []layout.KeyPattern{{Type: "string", Prefix: prefix, FixedPrefix: ":", Suffix: ":id"}, {Type: "hash", Prefix: prefix, FixedPrefix: ":", Suffix: ":jobs"}}}
 		},
-		prepare: func(q backlog.Query, _ keySearch) step {
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			prefix := beequeuePrefix(q.Params)
 			return &beequeueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
 		},
@@ -50,53 +52,53 @@ type beequeueStep struct {
 	withAge       bool
 	params        backlog.Params
 	// unraised is since when there have been due jobs and no other work.
-	unraised lasting
+	unraised layout.Streak
 }
 
 // key returns the key of a part of the queue.
 func (s *beequeueStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
 
-// counters implements counting: each job that is added takes a number, unless the producer
+// JobCounters implements counting: each job that is added takes a number, unless the producer
 // gives it an id.
-func (s *beequeueStep) counters() []string { return []string{s.key("id")} }
+func (s *beequeueStep) JobCounters() []string { return []string{s.key("id")} }
 
-func (s *beequeueStep) commands(dst []command, now time.Time) []command {
+func (s *beequeueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	waiting, active := s.key("waiting"), s.key("active")
-	dst = delayed(dst, s.key("delayed"), clockMilliseconds, now)
+	dst = layout.ScheduleCommands(dst, s.key("delayed"), layout.Milliseconds, now)
 	dst = append(dst,
-		command{key: waiting, class: 'l', args: []any{"LLEN", waiting}},
-		command{key: active, class: 'l', args: []any{"LLEN", active}},
+		resp.Command{Key: waiting, KeyType: 'l', Args: []any{"LLEN", waiting}},
+		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
 	)
 	if s.withAge {
-		dst = append(dst, command{key: waiting, class: 'l', args: []any{"LINDEX", waiting, -1}})
+		dst = append(dst, resp.Command{Key: waiting, KeyType: 'l', Args: []any{"LINDEX", waiting, -1}})
 	}
 	return dst
 }
 
-func (s *beequeueStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
-	later := c.delayed(clockMilliseconds)
-	r := backlog.Reading{Ready: c.number(), Due: later.due, InFlight: backlog.Exactly(c.number()), NextDue: later.next}
+func (s *beequeueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	later := layout.ReadSchedule(c, layout.Milliseconds)
+	r := backlog.Reading{Ready: c.Count(), Due: later.Due, InFlight: backlog.Exactly(c.Count()), NextDue: later.Next}
 	next, isNext := "", false
 	if s.withAge {
-		next, isNext = c.text()
+		next, isNext = c.Text()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
-	r.Oldest = later.age(r.Ready)
+	r.Oldest = later.Age(r.Ready)
 	s.raise(&r, now)
 	switch {
-	case r.Backlog()+r.Ignored == 0 && later.next.IsZero():
-		return outcome{next: &pastStep{
+	case r.Backlog()+r.Ignored == 0 && later.Next.IsZero():
+		return layout.Outcome{Next: &layout.ExistsStep{
 			// The counter of its ids, and the jobs that are done.
-			keys: []string{s.key("id"), s.key("jobs")}, reading: r,
-			warning: fmt.Sprintf("there is no trace of a Bee-Queue queue %q with the prefix %q; its first job makes it", s.queue, s.prefix),
+			Keys: []string{s.key("id"), s.key("jobs")}, Reading: r,
+			Warning: fmt.Sprintf("there is no trace of a Bee-Queue queue %q with the prefix %q; its first job makes it", s.queue, s.prefix),
 		}}
 	case isNext:
-		return outcome{next: &beequeueAgeStep{beequeueStep: s, reading: r, id: next}}
+		return layout.Outcome{Next: &beequeueAgeStep{beequeueStep: s, reading: r, id: next}}
 	default:
-		return done(r)
+		return layout.Done(r)
 	}
 }
 
@@ -104,15 +106,15 @@ func (s *beequeueStep) outcome(replies []reply, now time.Time) outcome {
 // activateDelayedJobs, which is off by default and leaves no trace: all that shows is
 // that these jobs stay while no others are there to be worked on.
 func (s *beequeueStep) raise(r *backlog.Reading, now time.Time) {
-	since, orphaned := s.unraised.beyond(stuckGrace, r.Due > 0 && r.Due == r.Backlog(), now)
+	since, orphaned := s.unraised.Beyond(layout.StuckGrace, r.Due > 0 && r.Due == r.Backlog(), now)
 	if !orphaned {
 		return
 	}
-	o := newOrphans(s.params)
-	if r.Due = o.add(r.Due, since, now); r.Due == 0 {
+	o := layout.NewOrphans(s.params)
+	if r.Due = o.Add(r.Due, since, now); r.Due == 0 {
 		r.Oldest = backlog.Age{}
 	}
-	o.mark(r, "delayed jobs are due, and no worker raises them: there is none, or none has the setting activateDelayedJobs")
+	o.Mark(r, "delayed jobs are due, and no worker raises them: there is none, or none has the setting activateDelayedJobs")
 }
 
 // A beequeueAgeStep asks when the next job was added.
@@ -122,20 +124,20 @@ type beequeueAgeStep struct {
 	id      string
 }
 
-func (s *beequeueAgeStep) commands(dst []command, _ time.Time) []command {
-	return append(dst, command{key: s.key("jobs"), args: []any{"HGET", s.key("jobs"), s.id}})
+func (s *beequeueAgeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	return append(dst, resp.Command{Key: s.key("jobs"), Args: []any{"HGET", s.key("jobs"), s.id}})
 }
 
-func (s *beequeueAgeStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	text, found := c.text()
-	if c.err != nil {
-		return fail(c.err)
+func (s *beequeueAgeStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	text, found := c.Text()
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	r := s.reading
 	if !found {
 		// The job was removed between the two round trips.
-		return done(r)
+		return layout.Done(r)
 	}
 	var job struct {
 		Options struct {
@@ -143,10 +145,10 @@ func (s *beequeueAgeStep) outcome(replies []reply, _ time.Time) outcome {
 		} `json:"options"`
 	}
 	if err := json.Unmarshal([]byte(text), &job); err != nil {
-		return fail(fmt.Errorf("%w: job %q is not JSON", errReply, s.id))
+		return layout.Fail(fmt.Errorf("%w: job %q is not JSON", resp.ErrReply, s.id))
 	}
-	if since := earlier(clockMilliseconds.time(job.Options.Timestamp), r.Oldest.Since); !since.IsZero() {
+	if since := layout.Earlier(layout.Milliseconds.Time(job.Options.Timestamp), r.Oldest.Since); !since.IsZero() {
 		r.Oldest = backlog.Age{Since: since, Kind: backlog.AgeExact}
 	}
-	return done(r)
+	return layout.Done(r)
 }

@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // bullmqClock is that of the delayed jobs of BullMQ: 4096 of them may fall into one
 // millisecond and stay in order.
-const bullmqClock clock = 4096
+const bullmqClock layout.Clock = 4096
 
 // bullmqLayout is a queue of BullMQ, or of Bull, whose keys are the same. The life of a
 // job in these keys is that of the scripts of both:
@@ -26,8 +28,8 @@ const bullmqClock clock = 4096
 //	 3. A worker moves it to active.
 //	 4. A worker moves it to completed, failed or, for a retry, to delayed. If the worker
 //	    is gone the check for stalled jobs of another one moves it to wait.
-func bullmqLayout() layout {
-	return layout{
+func bullmqLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "bullmq",
 			Summary: "A queue of BullMQ 1 to 6 on Redis, or of the older Bull 3 and 4 (the package bull), whose keys are the same. " +
@@ -36,11 +38,11 @@ func bullmqLayout() layout {
 				"Jobs in groups of BullMQ Pro are counted as a lower bound, with a warning. " +
 				"The user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
 			Queue:    "name of the queue",
-			Patterns: scanned("keys PREFIX:*:wait, active, paused, delayed, prioritized, meta and id"),
+			Patterns: layout.FoundByScan("keys PREFIX:*:wait, active, paused, delayed, prioritized, meta and id"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "bull", Doc: "The option prefix of the queue, with its braces if it has any, such as {bull}."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next jobs were added. It takes one more round trip, and reads that one field of their hashes."},
-				orphanParameter("delayed jobs of a BullMQ before 3.2 that have been due for 5 minutes while there was no other work and no process that moves them, as BullMQ 1 has without a QueueScheduler; and jobs on the list paused of a queue that is not paused"),
+				layout.OrphanParameter("delayed jobs of a BullMQ before 3.2 that have been due for 5 minutes while there was no other work and no process that moves them, as BullMQ 1 has without a QueueScheduler; and jobs on the list paused of a queue that is not paused"),
 			},
 			Ready:    "jobs that wait, prioritized ones and those of a paused queue included",
 			Due:      "delayed and retried jobs whose time has come, and which only a worker would promote",
@@ -49,13 +51,13 @@ func bullmqLayout() layout {
 			Oldest: "with age payload: when the job at the end of the queue was added, exact if jobs are taken in order and a lower bound with priorities or lifo; " +
 				"else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
-		discover: func(p backlog.Params) discovery {
+		Discover: func(p backlog.Params) layout.Discovery {
 			work := bullmqTraces(bullmqPrefix(p) + ":")
 			// Counters of other programs end like that too.
-			id := trace{kind: "string", prefix: bullmqPrefix(p) + ":", fixed: ":", suffix: ":id"}
-			return discovery{traces: append(work, id), elsewhere: work}
+			id := layout.KeyPattern{Type: "string", Prefix: bullmqPrefix(p) + ":", FixedPrefix: ":", Suffix: ":id"}
+			return layout.Discovery{KeyPatterns: append(work, id), AnyPrefix: work}
 		},
-		prepare: func(q backlog.Query, _ keySearch) step {
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			prefix := bullmqPrefix(q.Params)
 			return &bullmqStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
 		},
@@ -67,11 +69,11 @@ func bullmqPrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bul
 // bullmqTraces are the kinds of keys that hold jobs, and the hash meta, which Bull writes
 // only when a queue is paused. The hashes of jobs are of the same kind as meta, and the
 // settings of a group of BullMQ Pro even have its name.
-func bullmqTraces(prefix string) []trace {
-	return []trace{
-		{kind: "list", prefix: prefix, fixed: ":", suffixes: []string{":wait", ":active", ":paused"}},
-		{kind: "zset", prefix: prefix, fixed: ":", suffixes: []string{":delayed", ":prioritized"}},
-		{kind: "hash", prefix: prefix, fixed: ":", suffix: ":meta", within: ":groups:"},
+func bullmqTraces(prefix string) []layout.KeyPattern {
+	return []layout.KeyPattern{
+		{Type: "list", Prefix: prefix, FixedPrefix: ":", Suffixes: []string{":wait", ":active", ":paused"}},
+		{Type: "zset", Prefix: prefix, FixedPrefix: ":", Suffixes: []string{":delayed", ":prioritized"}},
+		{Type: "hash", Prefix: prefix, FixedPrefix: ":", Suffix: ":meta", ExceptContaining: ":groups:"},
 	}
 }
 
@@ -84,87 +86,87 @@ type bullmqStep struct {
 	params        backlog.Params
 	// left is since when there have been jobs on the list paused of a queue that is not
 	// paused, and unmoved since when there have been due jobs that nothing moves.
-	left, unmoved lasting
+	left, unmoved layout.Streak
 }
 
 // key returns the key of a part of the queue.
 func (s *bullmqStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
 
-// counters implements counting: each job that is added takes a number, also one with an id of
+// JobCounters implements counting: each job that is added takes a number, also one with an id of
 // its own.
-func (s *bullmqStep) counters() []string { return []string{s.key("id")} }
+func (s *bullmqStep) JobCounters() []string { return []string{s.key("id")} }
 
-func (s *bullmqStep) commands(dst []command, now time.Time) []command {
-	dst = delayed(dst, s.key("delayed"), bullmqClock, now)
+func (s *bullmqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = layout.ScheduleCommands(dst, s.key("delayed"), bullmqClock, now)
 	for _, part := range []string{"wait", "paused"} {
 		key := s.key(part)
 		// An element is the id of a job and holds no payload.
 		dst = append(dst,
-			command{key: key, class: 'l', args: []any{"LLEN", key}},
-			command{key: key, class: 'l', args: []any{"LINDEX", key, -1}},
+			resp.Command{Key: key, KeyType: 'l', Args: []any{"LLEN", key}},
+			resp.Command{Key: key, KeyType: 'l', Args: []any{"LINDEX", key, -1}},
 		)
 		if s.withAge {
-			dst = append(dst, command{key: key, class: 'l', args: []any{"LINDEX", key, 0}})
+			dst = append(dst, resp.Command{Key: key, KeyType: 'l', Args: []any{"LINDEX", key, 0}})
 		}
 	}
 	prioritized, active, meta, flag := s.key("prioritized"), s.key("active"), s.key("meta"), s.key("meta-paused")
-	dst = append(dst, command{key: prioritized, class: 'z', args: []any{"ZCARD", prioritized}})
+	dst = append(dst, resp.Command{Key: prioritized, KeyType: 'z', Args: []any{"ZCARD", prioritized}})
 	if s.withAge {
 		priority := s.key("priority")
 		dst = append(dst,
-			command{key: prioritized, class: 'z', args: []any{"ZRANGE", prioritized, 0, 0}},
+			resp.Command{Key: prioritized, KeyType: 'z', Args: []any{"ZRANGE", prioritized, 0, 0}},
 			// Where Bull, and BullMQ before 4, keep the order of prioritized jobs in wait.
-			command{key: priority, args: []any{"ZCARD", priority}},
+			resp.Command{Key: priority, Args: []any{"ZCARD", priority}},
 		)
 	}
 	for _, set := range bullmqGroupSets() {
-		dst = append(dst, command{key: s.key(set), class: 'z', args: []any{"ZCARD", s.key(set)}})
+		dst = append(dst, resp.Command{Key: s.key(set), KeyType: 'z', Args: []any{"ZCARD", s.key(set)}})
 	}
 	return append(dst,
-		command{key: active, class: 'l', args: []any{"LLEN", active}},
-		command{key: meta, class: 'h', args: []any{"HMGET", meta, "paused", "concurrency", "opts.maxLenEvents", "version"}},
-		command{key: flag, class: '$', args: []any{"EXISTS", flag}},
+		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
+		resp.Command{Key: meta, KeyType: 'h', Args: []any{"HMGET", meta, "paused", "concurrency", "opts.maxLenEvents", "version"}},
+		resp.Command{Key: flag, KeyType: '$', Args: []any{"EXISTS", flag}},
 	)
 }
 
-func (s *bullmqStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *bullmqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	f := s.facts(c)
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	limit, nothing, err := bullmqConcurrency(f.concurrency)
 	if err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	f.reading.MaxUseful = limit
 	s.pause(&f, nothing, now)
 	if f.groups > 0 {
-		return outcome{next: &bullmqGroupsStep{bullmqStep: s, facts: f}}
+		return layout.Outcome{Next: &bullmqGroupsStep{bullmqStep: s, facts: f}}
 	}
 	return s.next(f, now)
 }
 
 // next returns the reading, or the step that completes it.
-func (s *bullmqStep) next(f bullmqFacts, now time.Time) outcome {
+func (s *bullmqStep) next(f bullmqFacts, now time.Time) layout.Outcome {
 	r := f.reading
 	// Any worker of Bull, and of BullMQ from 2 on, moves due jobs.
 	alone := r.Due > 0 && r.Due == r.Backlog() && !r.Paused && f.isOld
 	if !alone {
-		s.unmoved.note(false, now)
+		s.unmoved.Note(false, now)
 	}
 	switch {
 	case alone:
-		return outcome{next: &bullmqMoverStep{bullmqStep: s, facts: f}}
+		return layout.Outcome{Next: &bullmqMoverStep{bullmqStep: s, facts: f}}
 	case s.withAge && len(f.ids) > 0:
-		return outcome{next: &bullmqAgeStep{bullmqStep: s, reading: r, ids: f.ids, inOrder: f.inOrder}}
+		return layout.Outcome{Next: &bullmqAgeStep{bullmqStep: s, reading: r, ids: f.ids, inOrder: f.inOrder}}
 	case r.Backlog()+r.Ignored == 0 && r.NextDue.IsZero() && !f.isBullMQ:
-		return outcome{next: &pastStep{
+		return layout.Outcome{Next: &layout.ExistsStep{
 			// What BullMQ writes when a queue is opened, and Bull with its first job.
-			keys: []string{s.key("meta"), s.key("id")}, reading: r,
-			warning: fmt.Sprintf("there is no BullMQ queue %q with the prefix %q yet; its producer makes it", s.queue, s.prefix),
+			Keys: []string{s.key("meta"), s.key("id")}, Reading: r,
+			Warning: fmt.Sprintf("there is no BullMQ queue %q with the prefix %q yet; its producer makes it", s.queue, s.prefix),
 		}}
 	default:
-		return done(r)
+		return layout.Done(r)
 	}
 }

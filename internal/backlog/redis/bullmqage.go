@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A bullmqAgeStep asks when the jobs were added that stand at the ends of the queue.
@@ -18,39 +20,39 @@ type bullmqAgeStep struct {
 	inOrder bool
 }
 
-func (s *bullmqAgeStep) commands(dst []command, _ time.Time) []command {
+func (s *bullmqAgeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, id := range s.ids {
 		key := s.key(id)
-		dst = append(dst, command{key: key, args: []any{"HGET", key, "timestamp"}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "timestamp"}})
 	}
 	return dst
 }
 
-func (s *bullmqAgeStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *bullmqAgeStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	var oldest, last time.Time
 	for range s.ids {
 		// A job may have been removed between the two round trips.
-		text, found := c.text()
+		text, found := c.Text()
 		if !found {
 			continue
 		}
 		ms, err := strconv.ParseFloat(text, 64)
 		if err != nil {
-			return fail(fmt.Errorf("%w: %q where the timestamp of a job belongs", errReply, text))
+			return layout.Fail(fmt.Errorf("%w: %q where the timestamp of a job belongs", resp.ErrReply, text))
 		}
-		last = clockMilliseconds.time(ms)
-		oldest = earlier(oldest, last)
+		last = layout.Milliseconds.Time(ms)
+		oldest = layout.Earlier(oldest, last)
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	r := s.reading
-	if since := earlier(oldest, r.Oldest.Since); !since.IsZero() {
+	if since := layout.Earlier(oldest, r.Oldest.Since); !since.IsZero() {
 		r.Oldest = backlog.Age{Since: since, Kind: backlog.AgeLowerBound}
 		if s.inOrder && oldest.Equal(last) && since.Equal(oldest) {
 			r.Oldest.Kind = backlog.AgeExact
 		}
 	}
-	return done(r)
+	return layout.Done(r)
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // bullmqFacts are what a bullmqStep has read.
@@ -36,30 +38,30 @@ type bullmqFacts struct {
 const bullmqMarker = "0:"
 
 // facts takes the replies.
-func (s *bullmqStep) facts(c *counts) bullmqFacts {
+func (s *bullmqStep) facts(c *resp.Decoder) bullmqFacts {
 	f := bullmqFacts{inOrder: true}
-	later := c.delayed(bullmqClock)
+	later := layout.ReadSchedule(c, bullmqClock)
 	var pausedIDs []string
-	f.wait, f.ids = c.bullmqList(s.withAge)
-	f.paused, pausedIDs = c.bullmqList(s.withAge)
-	prioritized := c.number()
+	f.wait, f.ids = bullmqList(c, s.withAge)
+	f.paused, pausedIDs = bullmqList(c, s.withAge)
+	prioritized := c.Count()
 	if s.withAge {
-		f.ids = append(append(f.ids, pausedIDs...), c.texts(-1)...)
+		f.ids = append(append(f.ids, pausedIDs...), c.Strings(-1)...)
 		f.inOrder = prioritized == 0
-		f.inOrder = c.number() == 0 && f.inOrder
+		f.inOrder = c.Count() == 0 && f.inOrder
 	}
 	for range bullmqGroupStates {
-		f.groups += c.number()
+		f.groups += c.Count()
 	}
-	active := c.number()
-	meta := c.texts(4)
+	active := c.Count()
+	meta := c.Strings(4)
 	f.isPaused, f.concurrency, f.isBullMQ = meta[0] != "", meta[1], meta[2]+meta[3] != ""
 	f.isOld = f.isBullMQ && meta[3] == ""
-	f.isBullPaused = c.number() > 0 && !f.isBullMQ
+	f.isBullPaused = c.Count() > 0 && !f.isBullMQ
 	f.reading = backlog.Reading{
-		Ready: f.wait + f.paused + prioritized, Due: later.due, InFlight: backlog.Exactly(active), NextDue: later.next,
+		Ready: f.wait + f.paused + prioritized, Due: later.Due, InFlight: backlog.Exactly(active), NextDue: later.Next,
 	}
-	f.reading.Oldest = later.age(f.reading.Ready + f.groups)
+	f.reading.Oldest = later.Age(f.reading.Ready + f.groups)
 	return f
 }
 
@@ -76,28 +78,28 @@ func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
 		r.Ready -= f.paused
 		return
 	}
-	since, orphaned := s.left.beyond(orphanGrace, f.paused > 0 && !r.Paused, now)
+	since, orphaned := s.left.Beyond(layout.OrphanGrace, f.paused > 0 && !r.Paused, now)
 	if !orphaned {
 		return
 	}
-	o := newOrphans(s.params)
-	r.Ready += o.add(f.paused, since, now) - f.paused
-	o.mark(r, "the queue is not paused, but there are jobs on its list "+s.key("paused")+", which nothing takes until the queue is resumed once more")
+	o := layout.NewOrphans(s.params)
+	r.Ready += o.Add(f.paused, since, now) - f.paused
+	o.Mark(r, "the queue is not paused, but there are jobs on its list "+s.key("paused")+", which nothing takes until the queue is resumed once more")
 }
 
 // bullmqList takes the replies that tell of a list of ids, and returns how many jobs
 // it has and, if asked for, the ids at its ends, the next one last. BullMQ 3 and 4 leave a
 // marker at that end of the list, for workers that wait for a delayed job: it is none.
-func (c *counts) bullmqList(withEnds bool) (n int64, ends []string) {
-	n = c.number()
-	next, _ := c.text()
+func bullmqList(c *resp.Decoder, withEnds bool) (n int64, ends []string) {
+	n = c.Count()
+	next, _ := c.Text()
 	if strings.HasPrefix(next, bullmqMarker) {
 		n = max(0, n-1)
 	}
 	if !withEnds {
 		return n, nil
 	}
-	last, _ := c.text()
+	last, _ := c.Text()
 	for _, id := range []string{last, next} {
 		if id != "" && !strings.HasPrefix(id, bullmqMarker) {
 			ends = append(ends, id)
@@ -115,7 +117,7 @@ func bullmqConcurrency(text string) (limit int64, nothing bool, err error) {
 	n, err := strconv.ParseFloat(text, 64)
 	switch {
 	case err != nil || math.IsNaN(n):
-		return 0, false, fmt.Errorf("%w: %q where the concurrency of a queue belongs", errReply, text)
+		return 0, false, fmt.Errorf("%w: %q where the concurrency of a queue belongs", resp.ErrReply, text)
 	case n <= 0:
 		return 0, true, nil
 	case n > math.MaxInt32:

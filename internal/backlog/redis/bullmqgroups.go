@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -32,23 +34,23 @@ type bullmqGroupsStep struct {
 	facts bullmqFacts
 }
 
-func (s *bullmqGroupsStep) commands(dst []command, _ time.Time) []command {
+func (s *bullmqGroupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, set := range bullmqGroupSets() {
-		dst = append(dst, command{key: s.key(set), args: []any{"ZRANGE", s.key(set), 0, strconv.Itoa(bullmqGroups - 1)}})
+		dst = append(dst, resp.Command{Key: s.key(set), Args: []any{"ZRANGE", s.key(set), 0, strconv.Itoa(bullmqGroups - 1)}})
 	}
 	return dst
 }
 
-func (s *bullmqGroupsStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *bullmqGroupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	var groups []string
 	for range bullmqGroupStates {
-		groups = append(groups, c.texts(-1)...)
+		groups = append(groups, c.Strings(-1)...)
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
-	return outcome{next: &bullmqGroupStep{bullmqGroupsStep: s, groups: groups}}
+	return layout.Outcome{Next: &bullmqGroupStep{bullmqGroupsStep: s, groups: groups}}
 }
 
 // A bullmqGroupStep counts the jobs that wait in groups of BullMQ Pro.
@@ -57,25 +59,25 @@ type bullmqGroupStep struct {
 	groups []string
 }
 
-func (s *bullmqGroupStep) commands(dst []command, _ time.Time) []command {
+func (s *bullmqGroupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, group := range s.groups {
 		list := s.key("groups:" + group)
 		dst = append(dst,
-			command{key: list, args: []any{"LLEN", list}},
-			command{key: list + ":p", args: []any{"ZCARD", list + ":p"}},
+			resp.Command{Key: list, Args: []any{"LLEN", list}},
+			resp.Command{Key: list + ":p", Args: []any{"ZCARD", list + ":p"}},
 		)
 	}
 	return dst
 }
 
-func (s *bullmqGroupStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *bullmqGroupStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	var jobs int64
 	for range s.groups {
-		jobs += c.number() + c.number()
+		jobs += c.Count() + c.Count()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	r := &s.facts.reading
 	// Groups that were not looked into have a job each.

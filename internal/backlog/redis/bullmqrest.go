@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A bullmqMoverStep asks whether there is a process that moves due jobs. In BullMQ 1 that
@@ -17,32 +19,32 @@ type bullmqMoverStep struct {
 	facts bullmqFacts
 }
 
-func (s *bullmqMoverStep) commands(dst []command, _ time.Time) []command {
+func (s *bullmqMoverStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	check, marker, wait := s.key("stalled-check"), s.key("marker"), s.key("wait")
 	return append(dst,
-		command{key: check, args: []any{"EXISTS", check}},
-		command{key: marker, args: []any{"EXISTS", marker}},
-		command{key: wait, args: []any{"LINDEX", wait, -1}},
+		resp.Command{Key: check, Args: []any{"EXISTS", check}},
+		resp.Command{Key: marker, Args: []any{"EXISTS", marker}},
+		resp.Command{Key: wait, Args: []any{"LINDEX", wait, -1}},
 	)
 }
 
-func (s *bullmqMoverStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
-	signs := c.number() + c.number()
-	next, _ := c.text()
-	if c.err != nil {
-		return fail(c.err)
+func (s *bullmqMoverStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	signs := c.Count() + c.Count()
+	next, _ := c.Text()
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	r := &s.facts.reading
-	since, orphaned := s.unmoved.beyond(stuckGrace, signs == 0 && !strings.HasPrefix(next, bullmqMarker), now)
+	since, orphaned := s.unmoved.Beyond(layout.StuckGrace, signs == 0 && !strings.HasPrefix(next, bullmqMarker), now)
 	if !orphaned {
-		return done(*r)
+		return layout.Done(*r)
 	}
-	o := newOrphans(s.params)
-	if r.Due = o.add(r.Due, since, now); r.Due == 0 {
+	o := layout.NewOrphans(s.params)
+	if r.Due = o.Add(r.Due, since, now); r.Due == 0 {
 		r.Oldest = backlog.Age{}
 	}
-	o.mark(r, "delayed jobs are due, and no process moves them: the key "+s.key("stalled-check")+
+	o.Mark(r, "delayed jobs are due, and no process moves them: the key "+s.key("stalled-check")+
 		", which the QueueScheduler of BullMQ 1 and workers of later versions renew, is not there")
-	return done(*r)
+	return layout.Done(*r)
 }

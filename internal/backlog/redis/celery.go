@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // Defaults of kombu's Redis transport.
@@ -32,8 +34,8 @@ const celerySteps = 10
 
 // celeryLayout is a queue of Celery on Redis: a list for each priority, and what
 // workers have taken in one hash for all queues.
-func celeryLayout() layout {
-	return layout{
+func celeryLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "celery",
 			Summary: "A queue of Celery with Redis as its broker (kombu). A task with a countdown or an ETA, a retry among them, is no different from others until a worker takes it and holds it, so it is ready first and in flight then. " +
@@ -41,8 +43,8 @@ func celeryLayout() layout {
 				"Without task_acks_late a task is acknowledged when it begins, so while it runs it is not in flight: then hold keeps its worker. " +
 				"Keys: QUEUE and QUEUE followed by the separator and 1 to 9, unacked, unacked_index, _kombu.binding.*, each after global_keyprefix.",
 			Queue: "name of the queue, by default celery",
-			Patterns: registered("set _kombu.binding.celery, that of the default exchange") +
-				", and " + scanned("other sets _kombu.binding.*") + "; of an exchange of another name than its queue only the default one is looked into",
+			Patterns: layout.FoundInRegistry("set _kombu.binding.celery, that of the default exchange") +
+				", and " + layout.FoundByScan("other sets _kombu.binding.*") + "; of an exchange of another name than its queue only the default one is looked into",
 			Parameters: []backlog.Parameter{
 				{Name: "globalKeyPrefix", Kind: backlog.KindText, Doc: "global_keyprefix of broker_transport_options."},
 				{Name: "prioritySteps", Kind: backlog.KindList, Doc: "priority_steps of broker_transport_options that are above 9; those from 0 to 9 are always read."},
@@ -50,15 +52,15 @@ func celeryLayout() layout {
 				{Name: "unackedKey", Kind: backlog.KindText, NamesKey: true, Default: celeryUnacked, Doc: "unacked_key of broker_transport_options."},
 				{Name: "unackedIndexKey", Kind: backlog.KindText, NamesKey: true, Default: celeryIndex, Doc: "unacked_index_key of broker_transport_options."},
 				{Name: "unacked", Kind: backlog.KindChoice, Allowed: []string{"queue", "all", "none"}, Default: "queue", Doc: "Which of the unacknowledged messages are in flight here: those of this queue, told by reading at most 1,000 of them (it needs the rights +hrandfield +srandmember), all in the database, or none, so that they are unknown. With ack_emulation off workers keep none, so it has to be none."},
-				orphanParameter("unacknowledged messages that have no score in the unacknowledged index for a minute, which no worker puts back on the queue"),
+				layout.OrphanParameter("unacknowledged messages that have no score in the unacknowledged index for a minute, which no worker puts back on the queue"),
 			},
 			Ready:    "the tasks on the queue, of all priorities",
 			InFlight: "the tasks that workers have taken and not acknowledged, those held for later among them, also of a worker that was killed; without the rights to tell their queue those of all queues",
 			Check:    checkCelery,
 		},
-		shared:   true,
-		discover: discoverCelery,
-		prepare:  prepareCelery,
+		SharesCommands: true,
+		Discover:       discoverCelery,
+		Prepare:        prepareCelery,
 	}
 }
 
@@ -102,11 +104,11 @@ func celerySeparatorOf(p backlog.Params) string { return cmp.Or(p.Get("separator
 
 // celeryRegistry are the bindings of the default exchange, and of the one that is
 // named like the queue, as Celery makes it for a queue that it does not know.
-func celeryRegistry(p backlog.Params, queue string) registry {
+func celeryRegistry(p backlog.Params, queue string) layout.Registry {
 	binding, separator := p.Get("globalKeyPrefix")+celeryBinding, celerySeparatorOf(p)
-	r := registry{
-		framework: "Celery", queue: queue, sets: []string{binding + celeryExchange},
-		name: func(member string) string {
+	r := layout.Registry{
+		Framework: "Celery", Queue: queue, Sets: []string{binding + celeryExchange},
+		QueueOf: func(member string) string {
 			// routing key, pattern, queue
 			parts := strings.Split(member, separator)
 			if len(parts) < 3 {
@@ -116,18 +118,18 @@ func celeryRegistry(p backlog.Params, queue string) registry {
 		},
 	}
 	if queue != celeryExchange && queue != "" {
-		r.sets = append(r.sets, binding+queue)
+		r.Sets = append(r.Sets, binding+queue)
 	}
 	return r
 }
 
-func discoverCelery(p backlog.Params) discovery {
+func discoverCelery(p backlog.Params) layout.Discovery {
 	r := celeryRegistry(p, "")
-	bindings := trace{kind: "set", prefix: p.Get("globalKeyPrefix") + celeryBinding, fixed: celeryBinding, sign: true}
-	return discovery{registry: &r, traces: []trace{bindings}, elsewhere: []trace{bindings}, prefixed: "globalKeyPrefix"}
+	bindings := layout.KeyPattern{Type: "set", Prefix: p.Get("globalKeyPrefix") + celeryBinding, FixedPrefix: celeryBinding, ShowsFramework: true}
+	return layout.Discovery{Registry: &r, KeyPatterns: []layout.KeyPattern{bindings}, AnyPrefix: []layout.KeyPattern{bindings}, PrefixParameter: "globalKeyPrefix"}
 }
 
-func prepareCelery(q backlog.Query, _ keySearch) step {
+func prepareCelery(q backlog.Query, _ layout.KeySearch) layout.Step {
 	prefix := q.Params.Get("globalKeyPrefix")
 	separator := celerySeparatorOf(q.Params)
 	return &celeryStep{
@@ -150,45 +152,45 @@ type celeryStep struct {
 	params         backlog.Params
 	// which of the unacknowledged messages are in flight: queue, all or none.
 	which    string
-	registry registry
+	registry layout.Registry
 
 	// lost are the tags of messages that are not in the index, and since when that is seen.
 	lost map[string]time.Time
 	// short is since when there are fewer in the index than messages.
-	short lasting
+	short layout.Streak
 }
 
-func (s *celeryStep) commands(dst []command, _ time.Time) []command {
+func (s *celeryStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, list := range s.lists {
-		dst = append(dst, command{key: list, class: 'l', args: []any{"LLEN", list}})
+		dst = append(dst, resp.Command{Key: list, KeyType: 'l', Args: []any{"LLEN", list}})
 	}
 	switch s.which {
 	case "queue":
 		// Nobody has to be woken by it: what comes here comes from a list, and what
 		// is restored goes to one.
-		dst = append(dst, command{key: s.unacked, args: []any{"HLEN", s.unacked}})
+		dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HLEN", s.unacked}})
 	case "all":
 		// What comes here may come from the list of any queue.
-		dst = append(dst, command{key: s.unacked, class: 'h', args: []any{"HLEN", s.unacked}})
+		dst = append(dst, resp.Command{Key: s.unacked, KeyType: 'h', Args: []any{"HLEN", s.unacked}})
 	default:
 		return dst
 	}
-	return append(dst, command{key: s.index, args: []any{"ZCARD", s.index}})
+	return append(dst, resp.Command{Key: s.index, Args: []any{"ZCARD", s.index}})
 }
 
-func (s *celeryStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
+func (s *celeryStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	var reading backlog.Reading
 	for range s.lists {
-		reading.Ready += c.number()
+		reading.Ready += c.Count()
 	}
 	var unacked int64
 	var indexed backlog.Count
 	if s.which != "none" {
-		unacked, indexed = c.number(), c.optionalCount()
+		unacked, indexed = c.Count(), c.OptionalCount()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	missing := int64(0)
 	if indexed.Known {
@@ -197,7 +199,7 @@ func (s *celeryStep) outcome(replies []reply, now time.Time) outcome {
 	switch {
 	case s.which == "queue" && unacked > 0:
 		check := indexed.Known && unacked <= celerySample && (missing > 0 || len(s.lost) > 0)
-		return outcome{next: &celeryUnackedStep{celeryStep: s, reading: reading, total: unacked, check: check}}
+		return layout.Outcome{Next: &celeryUnackedStep{celeryStep: s, reading: reading, total: unacked, check: check}}
 	case s.which == "all":
 		s.countAll(&reading, unacked, missing, now)
 	case s.which == "queue":
@@ -210,22 +212,22 @@ func (s *celeryStep) outcome(replies []reply, now time.Time) outcome {
 // countAll counts the unacknowledged messages of all queues, of which some are missing
 // from the index.
 func (s *celeryStep) countAll(reading *backlog.Reading, unacked, missing int64, now time.Time) {
-	o := newOrphans(s.params)
-	if since := s.short.note(missing > 0, now); missing > 0 && now.Sub(since) >= orphanGrace {
-		unacked -= missing - o.add(missing, since, now)
+	o := layout.NewOrphans(s.params)
+	if since := s.short.Note(missing > 0, now); missing > 0 && now.Sub(since) >= layout.OrphanGrace {
+		unacked -= missing - o.Add(missing, since, now)
 	}
 	reading.InFlight = backlog.Exactly(unacked)
 	s.mark(o, reading)
 }
 
-func (s *celeryStep) mark(o *orphans, reading *backlog.Reading) {
-	o.mark(reading, fmt.Sprintf("unacknowledged work has no score in %q, so no worker puts it back on the queue", s.index))
+func (s *celeryStep) mark(o *layout.Orphans, reading *backlog.Reading) {
+	o.Mark(reading, fmt.Sprintf("unacknowledged work has no score in %q, so no worker puts it back on the queue", s.index))
 }
 
 // finish asks the registry about a queue in which there is nothing.
-func (s *celeryStep) finish(reading backlog.Reading) outcome {
+func (s *celeryStep) finish(reading backlog.Reading) layout.Outcome {
 	if reading.Backlog() == 0 && reading.Ignored == 0 {
-		return outcome{next: &celeryBoundStep{celeryStep: s, registryStep: registryStep{registry: &s.registry, reading: reading}}}
+		return layout.Outcome{Next: &celeryBoundStep{celeryStep: s, registered: s.registry.Step(reading)}}
 	}
-	return done(reading)
+	return layout.Done(reading)
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A celeryUnackedStep looks at unacknowledged messages.
@@ -19,36 +21,36 @@ type celeryUnackedStep struct {
 	check bool
 }
 
-func (s *celeryUnackedStep) commands(dst []command, _ time.Time) []command {
-	dst = append(dst, command{key: s.unacked, args: []any{"HRANDFIELD", s.unacked, celerySample, "WITHVALUES"}})
+func (s *celeryUnackedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HRANDFIELD", s.unacked, celerySample, "WITHVALUES"}})
 	if s.check {
 		// Last, because what is added in between is in the index only.
-		dst = append(dst, command{key: s.index, args: []any{"ZRANGE", s.index, 0, 2 * celerySample}})
+		dst = append(dst, resp.Command{Key: s.index, Args: []any{"ZRANGE", s.index, 0, 2 * celerySample}})
 	}
 	return dst
 }
 
-func (s *celeryUnackedStep) outcome(replies []reply, now time.Time) outcome {
-	if refused(replies[0]) {
-		return done(s.all(replies[0].refused("HRANDFIELD", 6, 2)))
+func (s *celeryUnackedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	if replies[0].IsDenied() {
+		return layout.Done(s.all(replies[0].Denial("HRANDFIELD", 6, 2)))
 	}
-	c := counts{replies: replies}
-	pairs := c.texts(-1)
+	c := resp.NewDecoder(replies)
+	pairs := c.Strings(-1)
 	if len(pairs)%2 != 0 {
-		c.fault(fmt.Errorf("%w: %d elements where names and values belong", errReply, len(pairs)))
+		c.Fail(fmt.Errorf("%w: %d elements where names and values belong", resp.ErrReply, len(pairs)))
 	}
 	if s.check {
-		s.noteLost(pairs, c.texts(-1), now)
+		s.noteLost(pairs, c.Strings(-1), now)
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	taken := newCelerySample(pairs, s.lost)
 	taken.partial = taken.looked >= celerySample && s.total > taken.looked
 	if len(taken.exchanges) == 0 {
 		return s.settle(taken, nil, now)
 	}
-	return outcome{next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
+	return layout.Outcome{Next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
 }
 
 // noteLost notes which messages are not in the index. Both are changed together, so that
@@ -66,19 +68,19 @@ func (s *celeryUnackedStep) noteLost(pairs, index []string, now time.Time) {
 	lost := make(map[string]time.Time)
 	for i := 0; i < len(pairs); i += 2 {
 		if tag := pairs[i]; !indexed[tag] {
-			lost[tag] = earlier(s.lost[tag], now)
+			lost[tag] = layout.Earlier(s.lost[tag], now)
 		}
 	}
 	s.lost = lost
 }
 
 // settle counts the messages of the queue among those that were looked at.
-func (s *celeryUnackedStep) settle(taken *celeryTaken, bindings map[string][]celeryBound, now time.Time) outcome {
-	o := newOrphans(s.params)
+func (s *celeryUnackedStep) settle(taken *celeryTaken, bindings map[string][]celeryBound, now time.Time) layout.Outcome {
+	o := layout.NewOrphans(s.params)
 	reading := taken.complete(s.reading, s.queue, bindings)
 	for _, since := range taken.lostOf(s.queue, bindings) {
-		if now.Sub(since) >= orphanGrace {
-			reading.InFlight.N -= 1 - o.add(1, since, now)
+		if now.Sub(since) >= layout.OrphanGrace {
+			reading.InFlight.N -= 1 - o.Add(1, since, now)
 		}
 	}
 	s.mark(o, &reading)
@@ -100,23 +102,23 @@ type celeryBindingsStep struct {
 	taken *celeryTaken
 }
 
-func (s *celeryBindingsStep) commands(dst []command, _ time.Time) []command {
+func (s *celeryBindingsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, exchange := range s.taken.exchanges {
 		key := s.prefix + celeryBinding + exchange
-		dst = append(dst, command{key: key, args: []any{"SRANDMEMBER", key, registryPage}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, layout.RegistryPage}})
 	}
 	return dst
 }
 
-func (s *celeryBindingsStep) outcome(replies []reply, now time.Time) outcome {
-	if slices.ContainsFunc(replies, refused) {
-		return done(s.all("the server does not allow SRANDMEMBER"))
+func (s *celeryBindingsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
+		return layout.Done(s.all("the server does not allow SRANDMEMBER"))
 	}
-	c := counts{replies: replies}
+	c := resp.NewDecoder(replies)
 	bindings := make(map[string][]celeryBound)
 	for _, exchange := range s.taken.exchanges {
-		rows := c.texts(-1)
-		if len(rows) >= registryPage {
+		rows := c.Strings(-1)
+		if len(rows) >= layout.RegistryPage {
 			// Not all of them are seen: nobody can tell where its messages go.
 			continue
 		}
@@ -128,8 +130,8 @@ func (s *celeryBindingsStep) outcome(replies []reply, now time.Time) outcome {
 			}
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	return s.settle(s.taken, bindings, now)
 }
@@ -137,23 +139,23 @@ func (s *celeryBindingsStep) outcome(replies []reply, now time.Time) outcome {
 // A celeryBoundStep asks whether Celery knows a queue in which there is nothing.
 type celeryBoundStep struct {
 	*celeryStep
-	registryStep
+	registered layout.Step
 }
 
-func (s *celeryBoundStep) commands(dst []command, now time.Time) []command {
-	return s.registryStep.commands(dst, now)
+func (s *celeryBoundStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	return s.registered.Commands(dst, now)
 }
 
-// outcome refuses a separator that is not that of the application: its tasks with a
+// Outcome refuses a separator that is not that of the application: its tasks with a
 // priority would be overlooked.
-func (s *celeryBoundStep) outcome(replies []reply, now time.Time) outcome {
+func (s *celeryBoundStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	other := ""
 	for _, r := range replies {
-		members, _ := r.value.([]any)
+		members, _ := r.Value.([]any)
 		for _, member := range members {
-			bound := text(member)
+			bound := resp.Text(member)
 			if strings.HasSuffix(bound, s.separator+s.queue) {
-				return s.registryStep.outcome(replies, now)
+				return s.registered.Outcome(replies, now)
 			}
 			if found, is := celerySeparatorIn(bound, s.queue); is {
 				other = found
@@ -161,9 +163,9 @@ func (s *celeryBoundStep) outcome(replies []reply, now time.Time) outcome {
 		}
 	}
 	if other != "" {
-		return fail(fmt.Errorf("%w: Celery binds the queue with the separator %q, and the trigger has %q: set separator to the sep of broker_transport_options", backlog.ErrMismatch, other, s.separator))
+		return layout.Fail(fmt.Errorf("%w: Celery binds the queue with the separator %q, and the trigger has %q: set separator to the sep of broker_transport_options", backlog.ErrMismatch, other, s.separator))
 	}
-	return s.registryStep.outcome(replies, now)
+	return s.registered.Outcome(replies, now)
 }
 
 // celeryQueueIn returns the queue in its binding to an exchange that is named like it,

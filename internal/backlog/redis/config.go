@@ -10,56 +10,18 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 )
 
-// The modes of a connection.
-const (
-	modeStandalone = "standalone"
-	modeSentinel   = "sentinel"
-	modeCluster    = "cluster"
-)
-
-// The ways to notice a change, best first. wakeAuto takes the best that the server
-// allows.
-const (
-	wakeAuto     = "auto"
-	wakeTracking = "tracking"
-	wakeKeyspace = "keyspace"
-	wakePoll     = "poll"
-)
-
-// A config is the settings of a connection made ready for use. They never change.
-type config struct {
-	connection string
-	mode       string
-	addresses  []string
-	masterName string
-	database   int
-	tls        *tls.Config // nil is no TLS
-	clientName string
-	wakeUp     string
-
-	login, sentinelLogin login
-
-	idlePoll, dialTimeout, answerTimeout time.Duration
-	// refusedRetry is the constant of that name; tests shorten it.
-	refusedRetry time.Duration
-
-	// prober is shared by all that connect with these settings.
-	prober *prober
-}
-
-// A login is what a server wants to know of us.
-type login struct {
-	username string
-	password backlog.Secret
-}
+// unsupportedRetry is how long changes are noticed in less than the best way, or not at all,
+// before what the server has refused is tried again.
+const unsupportedRetry = time.Minute
 
 // settings are the keys of a connection.
 func settings() []backlog.Parameter {
 	return []backlog.Parameter{
 		{Name: "addresses", Kind: backlog.KindAddresses, Required: true, Doc: `Address of the server; in sentinel mode of the sentinels, in cluster mode of some nodes of the cluster. An IPv6 address stands in brackets, and a URL is refused.`},
-		{Name: "mode", Kind: backlog.KindChoice, Allowed: []string{modeStandalone, modeSentinel, modeCluster}, Default: modeStandalone, Doc: "How the servers are organised."},
+		{Name: "mode", Kind: backlog.KindChoice, Allowed: []string{conn.ModeStandalone, conn.ModeSentinel, conn.ModeCluster}, Default: conn.ModeStandalone, Doc: "How the servers are organised."},
 		{Name: "masterName", Kind: backlog.KindText, Doc: "Name of the master group in sentinel mode."},
 		{Name: "database", Kind: backlog.KindInteger, Min: 0, Max: 1 << 20, Default: "0", Doc: "Number of the database. A cluster has only database 0."},
 		{Name: "username", Kind: backlog.KindText, Doc: "ACL user; without one the password is that of the default user."},
@@ -73,7 +35,7 @@ func settings() []backlog.Parameter {
 		{Name: "tlsServerName", Kind: backlog.KindText, Doc: "Name that the server's certificate must have, where it is not the host that is dialled."},
 		{Name: "tlsInsecureSkipVerify", Kind: backlog.KindBool, Default: "false", Doc: "Accept any certificate. For experiments only."},
 		{Name: "clientName", Kind: backlog.KindText, Default: "backlog-scaler", Doc: "Name that the server's CLIENT LIST shows."},
-		{Name: "wakeUp", Kind: backlog.KindChoice, Allowed: []string{wakeAuto, wakeTracking, wakeKeyspace, wakePoll}, Default: wakeAuto, Doc: "How changes are noticed. auto takes client tracking, else keyspace notifications where the server has them on, else polling."},
+		{Name: "wakeUp", Kind: backlog.KindChoice, Allowed: []string{conn.WakeAuto, conn.WakeTracking, conn.WakeKeyspace, conn.WakePoll}, Default: conn.WakeAuto, Doc: "How changes are noticed. auto takes client tracking, else keyspace notifications where the server has them on, else polling."},
 		{Name: "idlePoll", Kind: backlog.KindDuration, Default: "100ms", Doc: "How often an idle queue is read of which changes cannot be noticed."},
 		{Name: "dialTimeout", Kind: backlog.KindDuration, Default: "2s", Doc: "Bound of connecting to a server."},
 		{Name: "answerTimeout", Kind: backlog.KindDuration, Default: "2s", Doc: "Bound of one answer of a server, within the bound of the whole read."},
@@ -85,7 +47,7 @@ func check(s backlog.Settings) error {
 	return errors.Join(checkMode(s), checkLogins(s), checkTLS(s))
 }
 
-// A fault is a text for people if it is there.
+// A fault is a text for the author of the configuration, if it is there.
 type fault struct {
 	there bool
 	text  string
@@ -102,14 +64,14 @@ func join(faults []fault) error {
 }
 
 func checkMode(s backlog.Settings) error {
-	mode := cmp.Or(s.Text("mode"), modeStandalone)
+	mode := cmp.Or(s.Text("mode"), conn.ModeStandalone)
 	return join([]fault{
 		{len(s.List("addresses")) == 0, "addresses: at least one is needed"},
-		{mode == modeStandalone && len(s.List("addresses")) > 1, `addresses: more than one needs mode "sentinel" or "cluster"`},
-		{mode == modeSentinel && s.Text("masterName") == "", `masterName: needed in mode "sentinel"`},
+		{mode == conn.ModeStandalone && len(s.List("addresses")) > 1, `addresses: more than one needs mode "sentinel" or "cluster"`},
+		{mode == conn.ModeSentinel && s.Text("masterName") == "", `masterName: needed in mode "sentinel"`},
 		{s.Text("masterName") != "" && !masterName.MatchString(s.Text("masterName")), "masterName: want letters, digits, dots, dashes and underscores, as Sentinel does"},
-		{mode != modeSentinel && s.Text("masterName") != "", `masterName: only for mode "sentinel"`},
-		{mode == modeCluster && s.Integer("database") != 0, "database: a cluster has only database 0"},
+		{mode != conn.ModeSentinel && s.Text("masterName") != "", `masterName: only for mode "sentinel"`},
+		{mode == conn.ModeCluster && s.Integer("database") != 0, "database: a cluster has only database 0"},
 	})
 }
 
@@ -119,7 +81,7 @@ var masterName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 func checkLogins(s backlog.Settings) error {
 	sentinel := s.Text("sentinelUsername") != "" || s.Secret("sentinelPassword").IsSet()
 	return join([]fault{
-		{s.Text("mode") != modeSentinel && sentinel, `sentinelUsername, sentinelPassword: only for mode "sentinel"`},
+		{s.Text("mode") != conn.ModeSentinel && sentinel, `sentinelUsername, sentinelPassword: only for mode "sentinel"`},
 		{s.Text("username") != "" && !s.Secret("password").IsSet(), "username: needs a password"},
 		{s.Text("sentinelUsername") != "" && !s.Secret("sentinelPassword").IsSet(), "sentinelUsername: needs a sentinelPassword"},
 	})
@@ -143,33 +105,32 @@ func checkTLS(s backlog.Settings) error {
 }
 
 // newConfig makes the settings of a connection ready for use.
-func newConfig(c backlog.Connection) (*config, error) {
+func newConfig(c backlog.Connection) (*conn.Config, error) {
 	s := c.Settings
 	if err := check(s); err != nil {
 		return nil, err
 	}
-	cfg := &config{
-		connection:    c.Name,
-		prober:        newProber(),
-		mode:          cmp.Or(s.Text("mode"), modeStandalone),
-		addresses:     s.List("addresses"),
-		masterName:    s.Text("masterName"),
-		database:      int(s.Integer("database")),
-		clientName:    cmp.Or(s.Text("clientName"), "backlog-scaler"),
-		wakeUp:        cmp.Or(s.Text("wakeUp"), wakeAuto),
-		login:         login{s.Text("username"), s.Secret("password")},
-		sentinelLogin: login{s.Text("sentinelUsername"), s.Secret("sentinelPassword")},
-		idlePoll:      cmp.Or(s.Duration("idlePoll"), 100*time.Millisecond),
-		dialTimeout:   cmp.Or(s.Duration("dialTimeout"), 2*time.Second),
-		answerTimeout: cmp.Or(s.Duration("answerTimeout"), 2*time.Second),
-		refusedRetry:  refusedRetry,
+	cfg := &conn.Config{
+		Mode:             cmp.Or(s.Text("mode"), conn.ModeStandalone),
+		Addresses:        s.List("addresses"),
+		MasterName:       s.Text("masterName"),
+		Database:         int(s.Integer("database")),
+		ClientName:       cmp.Or(s.Text("clientName"), "backlog-scaler"),
+		WakeUp:           cmp.Or(s.Text("wakeUp"), conn.WakeAuto),
+		Login:            conn.Login{Username: s.Text("username"), Password: s.Secret("password")},
+		SentinelLogin:    conn.Login{Username: s.Text("sentinelUsername"), Password: s.Secret("sentinelPassword")},
+		IdlePoll:         cmp.Or(s.Duration("idlePoll"), 100*time.Millisecond),
+		DialTimeout:      cmp.Or(s.Duration("dialTimeout"), 2*time.Second),
+		AnswerTimeout:    cmp.Or(s.Duration("answerTimeout"), 2*time.Second),
+		UnsupportedRetry: unsupportedRetry,
+		Prober:           conn.NewProber(),
 	}
 	if s.Bool("tls") {
 		settings, err := newTLS(s)
 		if err != nil {
 			return nil, err
 		}
-		cfg.tls = settings
+		cfg.TLS = settings
 	}
 	return cfg, nil
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 )
 
@@ -24,8 +26,8 @@ func sampleRetrying(t *testing.T, server *redistest.Server, retry time.Duration,
 		if err != nil {
 			return nil, err
 		}
-		cfg.refusedRetry = retry
-		return openWith(ctx, cfg, log)
+		cfg.UnsupportedRetry = retry
+		return openWith(ctx, c.Name, cfg, log)
 	}
 	settings["addresses"] = []string{server.Addr()}
 	s := sampler.New([]backlog.Engine{engine}, sampler.Options{ReadTimeout: time.Minute, Logger: backlogtest.Logger(t)})
@@ -55,10 +57,10 @@ func TestTrackingTableIsTooSmall(t *testing.T) {
 		rules []any
 		retry time.Duration
 	}{
-		{name: "poll", fallback: wakePoll, reason: "raise its tracking-table-max-keys, which is 100", retry: shortRetry},
-		{name: "keyspace", events: "KA", fallback: wakeKeyspace, reason: "raise its tracking-table-max-keys, which is 100", retry: shortRetry},
-		{name: "CONFIG denied", fallback: wakePoll, reason: "seems to be full", rules: []any{"-config"}, retry: 5 * time.Second},
-		{name: "CONFIG and INFO stats denied", fallback: wakePoll, reason: "seems to be full", rules: []any{"-config", "-info", "+info|server"}, retry: 5 * time.Second},
+		{name: "poll", fallback: conn.WakePoll, reason: "raise its tracking-table-max-keys, which is 100", retry: 300 * time.Millisecond},
+		{name: "keyspace", events: "KA", fallback: conn.WakeKeyspace, reason: "raise its tracking-table-max-keys, which is 100", retry: 300 * time.Millisecond},
+		{name: "CONFIG denied", fallback: conn.WakePoll, reason: "seems to be full", rules: []any{"-config"}, retry: 5 * time.Second},
+		{name: "CONFIG and INFO stats denied", fallback: conn.WakePoll, reason: "seems to be full", rules: []any{"-config", "-info", "+info|server"}, retry: 5 * time.Second},
 	} {
 		for _, v := range redistest.Versions(t) {
 			if v.Before(7, 0) && strings.Contains(way.name, "INFO stats") {
@@ -99,7 +101,7 @@ func TestTrackingTableIsTooSmall(t *testing.T) {
 				server.Do("CONFIG", "SET", "tracking-table-max-keys", 1000000)
 				redistest.Eventually(t, "there is room again", func() bool {
 					status, _ := s.Status("main")
-					return status.WakeUp == wakeTracking && status.WakeUpReason == ""
+					return status.WakeUp == conn.WakeTracking && status.WakeUpReason == ""
 				})
 				server.Do("LPUSH", "jobs:9", "a")
 				redistest.Eventually(t, "work is noticed", func() bool { return subscriptions[9].Observation().Latest.Ready == 1 })
@@ -113,7 +115,7 @@ func commandRate(t *testing.T, server *redistest.Server, d time.Duration) float6
 	t.Helper()
 	count := func() int64 {
 		text, _ := server.Do("INFO", "stats").(string)
-		n, err := strconv.ParseInt(field(text, "total_commands_processed"), 10, 64)
+		n, err := strconv.ParseInt(resp.InfoField(text, "total_commands_processed"), 10, 64)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,32 +124,4 @@ func commandRate(t *testing.T, server *redistest.Server, d time.Duration) float6
 	began, before := time.Now(), count()
 	time.Sleep(d) // The server is observed meanwhile.
 	return float64(count()-before) / time.Since(began).Seconds()
-}
-
-// TestTable has a row for each thing that a server may say of its tracking table.
-func TestTable(t *testing.T) {
-	t.Parallel()
-	for name, row := range map[string]struct {
-		table      table
-		watched    int64
-		full, fits bool
-	}{
-		"full":                         {table{keys: 100, most: 100}, 200, true, false},
-		"almost full":                  {table{keys: 91, most: 100}, 95, true, false},
-		"room":                         {table{keys: 80, most: 100}, 85, false, true},
-		"full of keys of others":       {table{keys: 1000, most: 1000}, 10, true, true},
-		"no bound":                     {table{keys: 5000, most: 0}, 9000, false, true},
-		"bound unknown, all are in it": {table{keys: 200, most: -1}, 200, false, true},
-		"bound unknown, some are not":  {table{keys: 100, most: -1}, 200, true, true},
-		"bound unknown, in a cluster":  {table{keys: 100, most: -1}, 0, true, true},
-		"nothing known":                {table{keys: -1, most: -1}, 200, true, true},
-		"only the bound known":         {table{keys: -1, most: 100}, 200, true, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if full, fits := row.table.isFull(row.watched), row.table.fits(row.watched); full != row.full || fits != row.fits {
-				t.Errorf("full %t and fits %t, want %t and %t", full, fits, row.full, row.fits)
-			}
-		})
-	}
 }

@@ -1,36 +1,23 @@
 package redis
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"strings"
 	"syscall"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-)
-
-// What a connection has met that is not what its settings say. Each is known from what
-// the other end has sent, never guessed.
-var (
-	errIsSentinel       = errors.New("the server is a sentinel")
-	errNoSentinel       = errors.New("the server is no sentinel")
-	errIsClusterNode    = errors.New("the server is a node of a cluster")
-	errSpeaksTLS        = errors.New("the server speaks TLS")
-	errSpeaksPlainly    = errors.New("the server does not speak TLS")
-	errWantsCertificate = errors.New("the server refuses the client certificate")
-	errSpeaksHTTP       = errors.New("an HTTP server answers, not Redis")
-	errNoMaster         = errors.New("it knows no master")
-	errNoSlots          = errors.New("it knows no slots")
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A diagnosis is what to change where a connection fails in a known way.
 type diagnosis struct {
 	fits   func(error) bool
-	change func(cfg *config, err error) string
+	change func(cfg *conn.Config, err error) string
 }
 
 // A record is what is known of the server of a connection.
@@ -43,7 +30,7 @@ type record struct {
 }
 
 // advice returns what to change so that err goes away; "" if that is not known.
-func (c *config) advice(err error, of record) string {
+func advice(cfg *conn.Config, err error, of record) string {
 	if isTooOld(of.server) && says("unknown command", "syntax error", "unknown subcommand", "Unknown subcommand", "wrong number of arguments")(err) {
 		return fmt.Sprintf("the server: it is %s, and 6.0 is needed", of.server)
 	}
@@ -53,34 +40,34 @@ func (c *config) advice(err error, of record) string {
 	}
 	for _, known := range known {
 		if known.fits(err) {
-			return known.change(c, err)
+			return known.change(cfg, err)
 		}
 	}
 	return ""
 }
 
 // advised returns err with its reason and with what to change.
-func (c *config) advised(err error, of record) error {
-	return backlog.WithAdvice(wrap(err), c.advice(err, of))
+func advised(cfg *conn.Config, err error, of record) error {
+	return backlog.WithAdvice(resp.WithReason(err), advice(cfg, err, of))
 }
 
 // isTooOld reports whether a server is Redis before 6.0.
 func isTooOld(server string) bool {
 	version, isRedis := strings.CutPrefix(server, "redis ")
-	return isRedis && !atLeast(version, 6)
+	return isRedis && !resp.AtLeast(version, 6)
 }
 
 // foreignServers are servers that the settings do not fit.
 func foreignServers() []diagnosis {
 	return []diagnosis{
-		{is(errSpeaksTLS), say("tls: true")},
-		{is(errSpeaksPlainly), say("tls: false and no other tls settings, or addresses: the port on which the server speaks TLS")},
-		{is(errSpeaksHTTP), say("addresses: the host and port of the Redis server")},
+		{is(conn.ErrSpeaksTLS), say("tls: true")},
+		{is(conn.ErrSpeaksPlainly), say("tls: false and no other tls settings, or addresses: the port on which the server speaks TLS")},
+		{is(conn.ErrSpeaksHTTP), say("addresses: the host and port of the Redis server")},
 		{contains(`"HTTP/`), say("addresses: the host and port of the Redis server")},
-		{is(errIsSentinel), say("mode: sentinel and masterName, or addresses: the Redis server itself, whose port is 6379 as a rule")},
-		{is(errNoSentinel), say("addresses: those of the sentinels, whose port is 26379 as a rule, or mode: standalone")},
-		{is(errNoMaster), say("masterName: the name that the sentinels know the master group by")},
-		{is(errIsClusterNode), say("mode: cluster")},
+		{is(conn.ErrIsSentinel), say("mode: sentinel and masterName, or addresses: the Redis server itself, whose port is 6379 as a rule")},
+		{is(conn.ErrNoSentinel), say("addresses: those of the sentinels, whose port is 26379 as a rule, or mode: standalone")},
+		{is(topology.ErrNoMaster), say("masterName: the name that the sentinels know the master group by")},
+		{is(conn.ErrIsClusterNode), say("mode: cluster")},
 		{says("SELECT is not allowed in cluster mode"), say("mode: cluster, and no database")},
 		{startsWith("MOVED"), say("mode: cluster")},
 		{says("cluster support disabled"), say("mode: standalone")},
@@ -91,8 +78,8 @@ func foreignServers() []diagnosis {
 // loginFaults are refused credentials and rights.
 func loginFaults() []diagnosis {
 	return []diagnosis{
-		{startsWith("NOAUTH"), func(c *config, _ error) string {
-			if c.mode == modeSentinel && !c.sentinelLogin.password.IsSet() && c.login.password.IsSet() {
+		{startsWith("NOAUTH"), func(c *conn.Config, _ error) string {
+			if c.Mode == conn.ModeSentinel && !c.SentinelLogin.Password.IsSet() && c.Login.Password.IsSet() {
 				return "sentinelPassword: the sentinels require one"
 			}
 			return "password: the server requires one; with ACL users also username"
@@ -111,15 +98,15 @@ func networkFaults() []diagnosis {
 		{as[x509.UnknownAuthorityError], say("tlsCAFile: the authority that has signed the server's certificate")},
 		{as[x509.HostnameError], say("tlsServerName: a name that the server's certificate has, or addresses: such a name")},
 		{as[x509.CertificateInvalidError], say("the server's certificate")},
-		{func(err error) bool { return errors.Is(err, errWantsCertificate) || wantsCertificate(err) }, say("tlsCertFile and tlsKeyFile: a client certificate that the server accepts")},
-		{as[*net.DNSError], func(_ *config, err error) string {
+		{func(err error) bool { return errors.Is(err, conn.ErrWantsCertificate) || conn.WantsCertificate(err) }, say("tlsCertFile and tlsKeyFile: a client certificate that the server accepts")},
+		{as[*net.DNSError], func(_ *conn.Config, err error) string {
 			var unknown *net.DNSError
 			_ = errors.As(err, &unknown)
 			return fmt.Sprintf("addresses: the name %q does not resolve", backlog.RedactValue(unknown.Name))
 		}},
 		{is(syscall.ECONNREFUSED), say("addresses, or start the server: nothing listens there")},
 		{isDialTimeout, say("addresses, or the rules of the network: nothing answers there")},
-		{isHangUp, say("addresses: the server ends the connection at once; is it a proxy, or no Redis?")},
+		{conn.IsHangUp, say("addresses: the server ends the connection at once; is it a proxy, or no Redis?")},
 	}
 }
 
@@ -139,7 +126,7 @@ func contains(part string) func(error) bool {
 // startsWith fits errors that a server answered with one of these beginnings.
 func startsWith(starts ...string) func(error) bool {
 	return func(err error) bool {
-		text := serverText(err)
+		text := resp.ServerText(err)
 		for _, start := range starts {
 			if strings.HasPrefix(text, start) {
 				return true
@@ -152,7 +139,7 @@ func startsWith(starts ...string) func(error) bool {
 // says fits errors that a server answered with one of these parts.
 func says(parts ...string) func(error) bool {
 	return func(err error) bool {
-		text := serverText(err)
+		text := resp.ServerText(err)
 		for _, part := range parts {
 			if strings.Contains(text, part) {
 				return true
@@ -162,22 +149,9 @@ func says(parts ...string) func(error) bool {
 	}
 }
 
-func say(change string) func(*config, error) string {
-	return func(*config, error) string { return change }
+func say(change string) func(*conn.Config, error) string {
+	return func(*conn.Config, error) string { return change }
 }
-
-// wantsCertificate fits alerts with which a server refuses a client certificate, or a
-// client that shows none.
-func wantsCertificate(err error) bool {
-	var alert tls.AlertError
-	return errors.As(err, &alert) && clientCertificate.MatchString(alert.Error()) ||
-		strings.Contains(err.Error(), "remote error: tls:") && clientCertificate.MatchString(err.Error())
-}
-
-var clientCertificate = regexp.MustCompile(`certificate required|bad certificate|unknown certificate|handshake failure`)
 
 // isDialTimeout fits a connection that was never there.
-func isDialTimeout(err error) bool {
-	var dial *net.OpError
-	return errors.As(err, &dial) && dial.Op == "dial" && isTimeout(err)
-}
+func isDialTimeout(err error) bool { return conn.IsDialFailure(err) && conn.IsTimeout(err) }

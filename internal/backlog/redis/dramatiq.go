@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // dramatiqDelayed is how many delayed messages of a queue are looked at.
@@ -16,8 +18,8 @@ const dramatiqDelayed = 2000
 // dramatiqLayout is a queue of Dramatiq. The keys are those of Dramatiq 1 and 2, which
 // differ in where they note what workers have fetched:
 // https://github.com/Bogdanp/dramatiq/blob/master/dramatiq/brokers/redis/dispatch.lua
-func dramatiqLayout() layout {
-	return layout{
+func dramatiqLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "dramatiq",
 			Summary: "A queue of Dramatiq (Python). A message stays in NAMESPACE:QUEUE.msgs until it is acknowledged, so nothing that a worker has fetched is overlooked. " +
@@ -25,35 +27,35 @@ func dramatiqLayout() layout {
 				"without that right all of them count as due. Of more than 2,000 a random 2,000 are looked at, and at least one counts as due. " +
 				"Keys: NAMESPACE:QUEUE*, NAMESPACE:__heartbeats__, NAMESPACE:__acks__.*; the last two are for warnings alone.",
 			Queue:    "name of the queue",
-			Patterns: scanned("hashes NAMESPACE:*.msgs"),
+			Patterns: layout.FoundByScan("hashes NAMESPACE:*.msgs"),
 			Parameters: []backlog.Parameter{
 				{Name: "namespace", Kind: backlog.KindText, Default: "dramatiq", Doc: "namespace of the application's RedisBroker."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the time at which the first message was made (message_timestamp) is read from the message. It needs the rights +lindex +hget."},
-				orphanParameter("messages that for a minute are neither on the queue nor noted as fetched by a worker, of at most 250 workers"),
+				layout.OrphanParameter("messages that for a minute are neither on the queue nor noted as fetched by a worker, of at most 250 workers"),
 			},
 			Ready:    "the messages on the queue, whatever their priority",
 			Due:      "delayed messages and retries whose time has come",
 			InFlight: "the messages that workers have fetched and not acknowledged, also those of a worker that was killed",
 			Oldest:   "exact while nothing waits but delayed messages that are due; with age payload exact, the time at which the first message on the queue was made (in JSON); else a lower bound or unknown",
 		},
-		discover: discoverDramatiq,
-		prepare:  prepareDramatiq,
+		Discover: discoverDramatiq,
+		Prepare:  prepareDramatiq,
 	}
 }
 
-func discoverDramatiq(p backlog.Params) discovery {
+func discoverDramatiq(p backlog.Params) layout.Discovery {
 	prefix := dramatiqNamespace(p) + ":"
-	messages := []trace{
-		{kind: "hash", prefix: prefix, fixed: ":", suffix: ".msgs", not: ".DQ.msgs", within: ".XQ.msgs"},
-		{kind: "hash", prefix: prefix, fixed: ":", suffix: ".DQ.msgs"},
+	messages := []layout.KeyPattern{
+		{Type: "hash", Prefix: prefix, FixedPrefix: ":", Suffix: ".msgs", ExceptSuffix: ".DQ.msgs", ExceptContaining: ".XQ.msgs"},
+		{Type: "hash", Prefix: prefix, FixedPrefix: ":", Suffix: ".DQ.msgs"},
 	}
-	return discovery{
-		traces: messages, prefixed: "namespace",
-		elsewhere: append(slices.Clone(messages), trace{kind: "zset", prefix: prefix + dramatiqHeartbeats, fixed: ":" + dramatiqHeartbeats, sign: true}),
+	return layout.Discovery{
+		KeyPatterns: messages, PrefixParameter: "namespace",
+		AnyPrefix: append(slices.Clone(messages), layout.KeyPattern{Type: "zset", Prefix: prefix + dramatiqHeartbeats, FixedPrefix: ":" + dramatiqHeartbeats, ShowsFramework: true}),
 	}
 }
 
-func prepareDramatiq(q backlog.Query, _ keySearch) step {
+func prepareDramatiq(q backlog.Query, _ layout.KeySearch) layout.Step {
 	namespace := dramatiqNamespace(q.Params)
 	queue := namespace + ":" + q.Queue
 	return &dramatiqStep{
@@ -77,32 +79,32 @@ type dramatiqStep struct {
 	held dramatiqHeld
 }
 
-func (s *dramatiqStep) commands(dst []command, _ time.Time) []command {
+func (s *dramatiqStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	heartbeats := s.namespace + ":" + dramatiqHeartbeats
 	// In the order in which a message passes, so that none is missed on its way.
 	dst = append(dst,
-		command{key: s.delayed, class: 'h', args: []any{"HLEN", s.delayed}},
-		command{key: s.list, class: 'l', args: []any{"LLEN", s.list}},
+		resp.Command{Key: s.delayed, KeyType: 'h', Args: []any{"HLEN", s.delayed}},
+		resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LLEN", s.list}},
 		// What is added here is added to the list too, and what is taken away wakes nobody.
-		command{key: s.messages, args: []any{"HLEN", s.messages}},
+		resp.Command{Key: s.messages, Args: []any{"HLEN", s.messages}},
 		// Each process that uses the namespace, a producer too, is there.
-		command{key: heartbeats, args: []any{"EXISTS", heartbeats}},
+		resp.Command{Key: heartbeats, Args: []any{"EXISTS", heartbeats}},
 	)
 	if s.payload {
-		dst = append(dst, command{key: s.list, class: 'l', args: []any{"LINDEX", s.list, 0}})
+		dst = append(dst, resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LINDEX", s.list, 0}})
 	}
 	return dst
 }
 
-func (s *dramatiqStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
-	delayed, ready, all, used := c.number(), c.number(), c.number(), c.optionalCount()
+func (s *dramatiqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	delayed, ready, all, used := c.Count(), c.Count(), c.Count(), c.OptionalCount()
 	var first string
 	if s.payload {
-		first, _ = c.text()
+		first, _ = c.Text()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	reading := backlog.Reading{Ready: ready, InFlight: backlog.Exactly(max(0, all-ready))}
 	look := s.held.wants(reading.InFlight.N > 0, delayed > 0, now)
@@ -112,11 +114,11 @@ func (s *dramatiqStep) outcome(replies []reply, now time.Time) outcome {
 		if used.Known && used.N == 0 {
 			reading.Warning = fmt.Sprintf("no process of Dramatiq has used the namespace %q", s.namespace)
 		}
-		return done(reading)
+		return layout.Done(reading)
 	}
 	next := &dramatiqMessagesStep{dramatiqStep: s, reading: reading, total: delayed, first: first}
 	if look {
-		return outcome{next: &dramatiqWorkersStep{next}}
+		return layout.Outcome{Next: &dramatiqWorkersStep{next}}
 	}
 	return next.begin(now)
 }
@@ -135,83 +137,83 @@ type dramatiqMessagesStep struct {
 }
 
 // begin returns what looks into messages, if that is wanted of any.
-func (s *dramatiqMessagesStep) begin(now time.Time) outcome {
+func (s *dramatiqMessagesStep) begin(now time.Time) layout.Outcome {
 	if s.total == 0 && s.first == "" {
 		return s.finish(now)
 	}
-	return outcome{next: s}
+	return layout.Outcome{Next: s}
 }
 
 // finish is the outcome of a reading whose counts are known.
-func (s *dramatiqMessagesStep) finish(now time.Time) outcome {
-	s.held.mark(&s.reading, s.total, newOrphans(s.params), now)
-	return done(s.reading)
+func (s *dramatiqMessagesStep) finish(now time.Time) layout.Outcome {
+	s.held.mark(&s.reading, s.total, layout.NewOrphans(s.params), now)
+	return layout.Done(s.reading)
 }
 
-func (s *dramatiqMessagesStep) commands(dst []command, _ time.Time) []command {
+func (s *dramatiqMessagesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.total > 0 {
-		dst = append(dst, command{key: s.delayed, args: []any{"HRANDFIELD", s.delayed, dramatiqDelayed, "WITHVALUES"}})
+		dst = append(dst, resp.Command{Key: s.delayed, Args: []any{"HRANDFIELD", s.delayed, dramatiqDelayed, "WITHVALUES"}})
 	}
 	if s.first != "" {
-		dst = append(dst, command{key: s.messages, args: []any{"HGET", s.messages, s.first}})
+		dst = append(dst, resp.Command{Key: s.messages, Args: []any{"HGET", s.messages, s.first}})
 	}
 	return dst
 }
 
-func (s *dramatiqMessagesStep) outcome(replies []reply, now time.Time) outcome {
+func (s *dramatiqMessagesStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if s.total > 0 {
 		if err := s.addDelayed(replies[0], now); err != nil {
-			return fail(err)
+			return layout.Fail(err)
 		}
 		replies = replies[1:]
 		if s.reading.Quality == backlog.Exact {
-			s.reading.Oldest = schedule{since: s.due}.age(s.reading.Ready)
+			s.reading.Oldest = layout.Schedule{Since: s.due}.Age(s.reading.Ready)
 		}
 	}
 	if s.first == "" {
 		return s.finish(now)
 	}
-	c := counts{replies: replies}
-	text, found := c.text()
-	if c.err != nil {
-		return fail(c.err)
+	c := resp.NewDecoder(replies)
+	text, found := c.Text()
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	if found {
 		m, err := parseDramatiqMessage(text)
 		if err != nil {
-			return fail(err)
+			return layout.Fail(err)
 		}
-		if made := clockMilliseconds.time(m.Timestamp); !made.IsZero() {
-			s.reading.Oldest = backlog.Age{Since: earlier(made, s.due), Kind: backlog.AgeExact}
+		if made := layout.Milliseconds.Time(m.Timestamp); !made.IsZero() {
+			s.reading.Oldest = backlog.Age{Since: layout.Earlier(made, s.due), Kind: backlog.AgeExact}
 		}
 	}
 	return s.finish(now)
 }
 
 // addDelayed adds to the reading what the delayed messages in r tell.
-func (s *dramatiqMessagesStep) addDelayed(r reply, now time.Time) error {
-	if refused(r) {
+func (s *dramatiqMessagesStep) addDelayed(r resp.Reply, now time.Time) error {
+	if r.IsDenied() {
 		s.reading.Due, s.reading.Quality = s.total, backlog.UpperBound
-		s.reading.Warning = r.refused("HRANDFIELD", 6, 2) + ", so when delayed messages are due is not known: all of them count as due"
+		s.reading.Warning = r.Denial("HRANDFIELD", 6, 2) + ", so when delayed messages are due is not known: all of them count as due"
 		return nil
 	}
-	c := counts{replies: []reply{r}}
-	pairs := c.texts(-1)
+	c := resp.NewDecoder([]resp.Reply{r})
+	pairs := c.Strings(-1)
 	if len(pairs)%2 != 0 {
-		c.fault(fmt.Errorf("%w: %d elements where names and values belong", errReply, len(pairs)))
+		c.Fail(fmt.Errorf("%w: %d elements where names and values belong", resp.ErrReply, len(pairs)))
 	}
-	if c.err != nil {
-		return c.err
+	if c.Err() != nil {
+		return c.Err()
 	}
 	for i := 1; i < len(pairs); i += 2 {
 		m, err := parseDramatiqMessage(pairs[i])
-		due := clockMilliseconds.time(m.Options.ETA)
+		due := layout.Milliseconds.Time(m.Options.ETA)
 		if err == nil && due.After(now) {
-			s.reading.NextDue = earlier(s.reading.NextDue, due)
+			s.reading.NextDue = layout.Earlier(s.reading.NextDue, due)
 			continue
 		}
 		s.reading.Due++
-		s.due = earlier(s.due, due)
+		s.due = layout.Earlier(s.due, due)
 		if err != nil {
 			s.reading.Quality = backlog.UpperBound
 			s.reading.Warning = "delayed messages are not in JSON, so when they are due is not known: all of them count as due"
@@ -236,7 +238,7 @@ func parseDramatiqMessage(text string) (dramatiqMessage, error) {
 	var m dramatiqMessage
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		// What the message holds is not repeated: it may be a secret.
-		return dramatiqMessage{}, fmt.Errorf("%w: a message of Dramatiq is not in JSON", errReply)
+		return dramatiqMessage{}, fmt.Errorf("%w: a message of Dramatiq is not in JSON", resp.ErrReply)
 	}
 	return m, nil
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -40,7 +42,7 @@ type dramatiqHeld struct {
 // A dramatiqLost is how many messages of a queue have been lost at least in each look
 // since the first one that found any.
 type dramatiqLost struct {
-	lasting
+	layout.Streak
 	n int64
 }
 
@@ -63,51 +65,51 @@ func (h *dramatiqHeld) forget() {
 
 // note notes how many messages of a queue are lost at the moment now.
 func (l *dramatiqLost) note(n int64, now time.Time) {
-	if l.since.IsZero() {
+	if l.Since.IsZero() {
 		l.n = n
 	}
 	l.n = min(l.n, n)
-	l.lasting.note(l.n > 0, now)
+	l.Streak.Note(l.n > 0, now)
 }
 
 // lastingFor returns how many messages are lost that have been so for the grace.
 func (l *dramatiqLost) lastingFor(now time.Time) int64 {
-	if l.since.IsZero() || now.Sub(l.since) < orphanGrace {
+	if l.Since.IsZero() || now.Sub(l.Since) < layout.OrphanGrace {
 		return 0
 	}
 	return l.n
 }
 
 // mark completes a reading, of whose delayed messages there are total.
-func (h *dramatiqHeld) mark(r *backlog.Reading, total int64, o *orphans, now time.Time) {
+func (h *dramatiqHeld) mark(r *backlog.Reading, total int64, o *layout.Orphans, now time.Time) {
 	fetched := min(h.lost[0].lastingFor(now), r.InFlight.N)
-	r.InFlight.N -= fetched - o.add(fetched, h.lost[0].since, now)
+	r.InFlight.N -= fetched - o.Add(fetched, h.lost[0].Since, now)
 	// Some may be lost that are not due yet.
 	due := min(max(0, h.lost[1].lastingFor(now)-(total-r.Due)), r.Due)
-	r.Due -= due - o.add(due, h.lost[1].since, now)
-	o.mark(r, fmt.Sprintf("work in \"%s:%s*.msgs\" is neither on the queue nor noted as fetched by any worker, so nothing does it", h.namespace, h.queues[0]))
+	r.Due -= due - o.Add(due, h.lost[1].Since, now)
+	o.Mark(r, fmt.Sprintf("work in \"%s:%s*.msgs\" is neither on the queue nor noted as fetched by any worker, so nothing does it", h.namespace, h.queues[0]))
 }
 
 // A dramatiqWorkersStep asks which processes use the namespace.
 type dramatiqWorkersStep struct{ *dramatiqMessagesStep }
 
-func (s *dramatiqWorkersStep) commands(dst []command, _ time.Time) []command {
+func (s *dramatiqWorkersStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	heartbeats := s.namespace + ":" + dramatiqHeartbeats
-	return append(dst, command{key: heartbeats, args: []any{"ZRANGE", heartbeats, 0, dramatiqWorkers}})
+	return append(dst, resp.Command{Key: heartbeats, Args: []any{"ZRANGE", heartbeats, 0, dramatiqWorkers}})
 }
 
-func (s *dramatiqWorkersStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
-	workers, allowed := c.optionalTexts()
-	if c.err != nil {
-		return fail(c.err)
+func (s *dramatiqWorkersStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	workers, allowed := c.OptionalStrings()
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	if !allowed || len(workers) > dramatiqWorkers {
 		s.held.some, s.held.looked = [2]bool{}, now
 		s.held.forget()
 		return s.begin(now)
 	}
-	return outcome{next: &dramatiqFetchedStep{s.dramatiqMessagesStep, workers}}
+	return layout.Outcome{Next: &dramatiqFetchedStep{s.dramatiqMessagesStep, workers}}
 }
 
 // A dramatiqFetchedStep counts what workers have fetched.
@@ -116,43 +118,43 @@ type dramatiqFetchedStep struct {
 	workers []string
 }
 
-func (s *dramatiqFetchedStep) commands(dst []command, _ time.Time) []command {
+func (s *dramatiqFetchedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for i, queue := range s.held.queues {
 		if !s.held.some[i] {
 			continue
 		}
 		full := s.namespace + ":" + queue
 		dst = append(dst,
-			command{key: full + ".msgs", args: []any{"HLEN", full + ".msgs"}},
-			command{key: full, args: []any{"LLEN", full}},
-			command{key: full + dramatiqOldAcks, args: []any{"ZCARD", full + dramatiqOldAcks}},
+			resp.Command{Key: full + ".msgs", Args: []any{"HLEN", full + ".msgs"}},
+			resp.Command{Key: full, Args: []any{"LLEN", full}},
+			resp.Command{Key: full + dramatiqOldAcks, Args: []any{"ZCARD", full + dramatiqOldAcks}},
 		)
 		for _, worker := range s.workers {
 			key := s.namespace + ":" + dramatiqAcks + worker + "." + queue
-			dst = append(dst, command{key: key, args: []any{"SCARD", key}})
+			dst = append(dst, resp.Command{Key: key, Args: []any{"SCARD", key}})
 		}
 	}
 	return dst
 }
 
-func (s *dramatiqFetchedStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
+func (s *dramatiqFetchedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	var lost [2]int64
 	allowed := true
 	for i := range s.held.queues {
 		if !s.held.some[i] {
 			continue
 		}
-		all, waiting := c.number(), c.number()
+		all, waiting := c.Count(), c.Count()
 		lost[i] = all - waiting
 		for range 1 + len(s.workers) {
-			fetched := c.optionalCount()
+			fetched := c.OptionalCount()
 			allowed = allowed && fetched.Known
 			lost[i] -= fetched.N
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	s.held.looked = now
 	for i := range lost {

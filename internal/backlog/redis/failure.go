@@ -4,15 +4,17 @@ import (
 	"errors"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
 )
 
 // unanswered makes something of a job of which a command was not answered; see settle.
 func (s *reader) unanswered(j *job, err error, results []backlog.Result) (moved, more bool) {
 	switch {
-	case errors.Is(err, errNoOwner):
+	case errors.Is(err, topology.ErrNoOwner):
 		// Nothing more is known by asking now, and others may be waiting.
-		s.topology.hurry()
-	case s.panel != nil:
+		s.topology.TriggerRefresh()
+	case s.cfg.Mode != conn.ModeStandalone:
 		// It may be another server by now; the error stands if it is not.
 		results[j.index].Err = err
 		return true, true
@@ -36,16 +38,16 @@ func (s *source) giveUp(jobs []job, results []backlog.Result) []job {
 
 // fail makes err the result of a job.
 func (s *source) fail(j *job, err error, results []backlog.Result) {
-	if known := results[j.index].Err; known != nil && errors.Is(err, errFindServers) {
+	if known := results[j.index].Err; known != nil && errors.Is(err, topology.ErrNotFound) {
 		err = known
 	}
 	_, _ = j.plan.stillArmed(false)
 	j.plan.empty = false
-	failure := &backlog.ReadError{Query: j.plan.query, Connection: s.cfg.connection, Err: err}
+	failure := &backlog.ReadError{Query: j.plan.query, Connection: s.connection, Err: err}
 	if of, whole := errors.AsType[*connectionError](err); whole {
 		failure.Err, failure.Whole = of, true
 	} else {
-		failure.Err = s.cfg.advised(err, s.record())
+		failure.Err = s.advised(err)
 	}
 	results[j.index] = backlog.Result{Err: failure, Pending: errors.Is(err, errNotSearched)}
 }
@@ -63,5 +65,28 @@ func (s *source) ofConnection(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &connectionError{s.cfg.advised(err, s.record())}
+	return &connectionError{s.advised(err)}
+}
+
+// follow makes the command at a place of a job go to another server, and reports whether
+// that is possible: one that is no node of a cluster is not the server that the settings say
+// it is. A slot that has moved for good is read there for the rest of the read, and the
+// topology is asked for soon: following does not wait for it.
+func (s *reader) follow(j *job, place int, to topology.Redirect, key string) bool {
+	if s.cfg.Mode == conn.ModeStandalone || to.Address == "" {
+		return false
+	}
+	if j.redirects == nil {
+		j.redirects = make(map[int]topology.Redirect)
+	}
+	j.redirects[place] = to
+	if to.Asking {
+		return true
+	}
+	if s.moved == nil {
+		s.moved = make(map[int]string)
+	}
+	s.moved[topology.SlotOf(key)] = to.Address
+	s.topology.TriggerRefresh()
+	return true
 }

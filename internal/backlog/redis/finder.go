@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
 	// findInterval is how often the keys of a server are gone through, at least.
 	findInterval = 5 * time.Second
-	// hintInterval is the same of what is looked for only to help people.
-	hintInterval = time.Minute
 	// findStale is for how long what was found stands in while searching fails.
 	findStale = time.Minute
 	// findShare is how much longer the finder rests than it works, so that a server
@@ -31,9 +32,6 @@ const (
 	maxSearches = 10000
 )
 
-// A search is what SCAN looks for: keys of a type whose names match.
-type search struct{ kind, match string }
-
 // A finder goes through the keys of all servers, again and again, for the patterns of
 // queues that are in no registry. It does so on its own schedule and its own connections,
 // and never when a queue is read, because it takes as long as there are keys.
@@ -42,7 +40,7 @@ type search struct{ kind, match string }
 // namespace has does not decide when another's is answered. What is new does not wait for a
 // sweep that is under way: it begins one of its own.
 type finder struct {
-	topology *topology
+	topology *topology.Topology
 	wakes    *wakes
 	// work holds a value when there is a search that does not wait for its turn.
 	work chan struct{}
@@ -50,9 +48,9 @@ type finder struct {
 	// mu guards searches and what is in them, and waiting. Readers ask, the goroutines of
 	// run settle.
 	mu       sync.Mutex
-	searches map[search]*findings
+	searches map[layout.Search]*findings
 	// waiting are the first attempts that a query waits for.
-	waiting map[backlog.Query]map[search]struct{}
+	waiting map[backlog.Query]map[layout.Search]struct{}
 }
 
 // findings are what a search found last.
@@ -85,25 +83,25 @@ type findings struct {
 	queries map[backlog.Query]time.Time
 }
 
-func newFinder(t *topology, w *wakes) *finder {
+func newFinder(t *topology.Topology, w *wakes) *finder {
 	return &finder{
 		topology: t, wakes: w, work: make(chan struct{}, 1),
-		searches: make(map[search]*findings), waiting: make(map[backlog.Query]map[search]struct{}),
+		searches: make(map[layout.Search]*findings), waiting: make(map[backlog.Query]map[layout.Search]struct{}),
 	}
 }
 
 // ask returns what a search found last, a copy but for its keys, which never change.
 // From now on, for as long as somebody asks, what is found wakes the query.
-func (f *finder) ask(s search, q backlog.Query, now time.Time) findings {
+func (f *finder) ask(s layout.Search, q backlog.Query, now time.Time) findings {
 	return f.look(s, q, now, false)
 }
 
 // hint does the same for people's sake: nothing waits for it, and it is looked for less often.
-func (f *finder) hint(s search, q backlog.Query, now time.Time) findings {
+func (f *finder) hint(s layout.Search, q backlog.Query, now time.Time) findings {
 	return f.look(s, q, now, true)
 }
 
-func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findings {
+func (f *finder) look(s layout.Search, q backlog.Query, now time.Time, hint bool) findings {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found := f.searches[s]
@@ -111,7 +109,7 @@ func (f *finder) look(s search, q backlog.Query, now time.Time, hint bool) findi
 		found.hint = found.hint && hint
 	}
 	if found == nil && f.full(q.Namespace, hint) {
-		return findings{err: errManySearches, failing: now}
+		return findings{err: errSearchesExhausted, failing: now}
 	}
 	if found == nil {
 		found = &findings{hint: hint, hurried: true, namespace: q.Namespace, queries: make(map[backlog.Query]time.Time)}
@@ -147,18 +145,18 @@ func (f *finder) full(namespace string, hint bool) bool {
 }
 
 // wait notes that a query waits for the first attempt of a search. mu is held.
-func (f *finder) wait(q backlog.Query, s search) {
+func (f *finder) wait(q backlog.Query, s layout.Search) {
 	if found := f.searches[s]; found == nil || found.tried() {
 		return
 	}
 	if f.waiting[q] == nil {
-		f.waiting[q] = make(map[search]struct{})
+		f.waiting[q] = make(map[layout.Search]struct{})
 	}
 	f.waiting[q][s] = struct{}{}
 }
 
 // arrived ends wait. mu is held.
-func (f *finder) arrived(q backlog.Query, s search) {
+func (f *finder) arrived(q backlog.Query, s layout.Search) {
 	delete(f.waiting[q], s)
 	if len(f.waiting[q]) == 0 {
 		delete(f.waiting, q)
@@ -177,9 +175,9 @@ func (f *finder) mark(jobs []job) {
 // tried reports whether an attempt has ended.
 func (found *findings) tried() bool { return found.complete || found.err != nil }
 
-// errManySearches is a search beyond maxSearches.
-var errManySearches = fmt.Errorf("%w: as many patterns of names are searched on this connection as may be, %d of a namespace and %d in all",
-	backlog.ErrExhausted, maxSearches/4, maxSearches)
+// errSearchesExhausted is a search beyond maxSearches.
+var errSearchesExhausted = fmt.Errorf("%w: %w, %d of a namespace and %d in all",
+	backlog.ErrExhausted, layout.ErrTooManySearches, maxSearches/4, maxSearches)
 
 // problem is why a finding is not good enough to say which queues there are; nil if it is.
 func (found findings) problem(now time.Time) error {
@@ -233,7 +231,7 @@ func (f *finder) hasten(ctx context.Context) {
 		}
 		begin := time.Now()
 		f.sweep(ctx, f.hurried(begin))
-		f.topology.endSearches(f.idle())
+		f.closeScans()
 		rest(ctx, time.Since(begin))
 	}
 }
@@ -250,8 +248,15 @@ func (f *finder) repeat(ctx context.Context) {
 		}
 		begin := time.Now()
 		f.sweep(ctx, f.wanted(begin))
-		f.topology.endSearches(f.idle())
+		f.closeScans()
 		timer.Reset(max(findInterval, findShare*time.Since(begin)))
+	}
+}
+
+// closeScans closes the connections of the searches, if there are none but hints.
+func (f *finder) closeScans() {
+	if f.idle() {
+		f.topology.CloseScans()
 	}
 }
 
@@ -268,10 +273,10 @@ func (f *finder) idle() bool {
 }
 
 // hurried returns the searches that do not wait for their turn.
-func (f *finder) hurried(now time.Time) []search {
+func (f *finder) hurried(now time.Time) []layout.Search {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var all []search
+	var all []layout.Search
 	for s, found := range f.searches {
 		if found.hurried && !found.running {
 			found.hurried, found.running, found.begun = false, true, now
@@ -283,10 +288,10 @@ func (f *finder) hurried(now time.Time) []search {
 
 // wanted returns the searches that it is time for, and forgets those that nobody asked
 // for lately.
-func (f *finder) wanted(now time.Time) []search {
+func (f *finder) wanted(now time.Time) []layout.Search {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	all := make([]search, 0, len(f.searches))
+	all := make([]layout.Search, 0, len(f.searches))
 	for s, found := range f.searches {
 		maps.DeleteFunc(found.queries, func(q backlog.Query, asked time.Time) bool {
 			unused := now.Sub(asked) > planLife
@@ -311,12 +316,12 @@ func (f *finder) wanted(now time.Time) []search {
 // rests reports whether it is not time yet for a hint. One that failed for a reason that
 // passes is tried again like any other search.
 func (found *findings) rests(now time.Time) bool {
-	passes := found.err != nil && !errors.Is(reason(found.err), backlog.ErrDenied)
-	return !passes && now.Sub(found.begun) < hintInterval && !found.begun.Before(found.since)
+	passes := found.err != nil && !errors.Is(resp.Reason(found.err), backlog.ErrDenied)
+	return !passes && now.Sub(found.begun) < layout.HintInterval && !found.begun.Before(found.since)
 }
 
 // settle keeps what a search found, and wakes its queries if there is something new.
-func (f *finder) settle(s search, keys []string, more bool, err error) {
+func (f *finder) settle(s layout.Search, keys []string, more bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	found := f.searches[s]

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // TestSearchesAreBounded: what is beyond the limit is an error and not nothing, and a
@@ -16,21 +17,21 @@ func TestSearchesAreBounded(t *testing.T) {
 	f := newFinder(nil, newWakes())
 	now := time.Now()
 	for i := range maxSearches {
-		if err := f.ask(search{kind: "list", match: strconv.Itoa(i)}, backlog.Query{}, now).err; err != nil {
+		if err := f.ask(layout.Search{Type: "list", Pattern: strconv.Itoa(i)}, backlog.Query{}, now).err; err != nil {
 			t.Fatalf("search %d: %v", i, err)
 		}
 	}
-	if err := f.ask(search{kind: "list", match: "more"}, backlog.Query{}, now).problem(now); !errors.Is(err, backlog.ErrExhausted) {
+	if err := f.ask(layout.Search{Type: "list", Pattern: "more"}, backlog.Query{}, now).problem(now); !errors.Is(err, backlog.ErrExhausted) {
 		t.Errorf("one more: %v", err)
 	}
-	if err := f.ask(search{kind: "list", match: "0"}, backlog.Query{}, now).err; err != nil {
+	if err := f.ask(layout.Search{Type: "list", Pattern: "0"}, backlog.Query{}, now).err; err != nil {
 		t.Errorf("one that is known: %v", err)
 	}
 	later := now.Add(2 * planLife)
 	if n := len(f.wanted(later)); n != 0 {
 		t.Errorf("%d searches that no query asks for", n)
 	}
-	if err := f.ask(search{kind: "list", match: "more"}, backlog.Query{}, later).err; err != nil {
+	if err := f.ask(layout.Search{Type: "list", Pattern: "more"}, backlog.Query{}, later).err; err != nil {
 		t.Errorf("after the others were forgotten: %v", err)
 	}
 }
@@ -43,15 +44,15 @@ func TestSearchesOfANamespaceAreBounded(t *testing.T) {
 	now := time.Now()
 	refused := 0
 	for i := range maxSearches {
-		if f.ask(search{kind: "list", match: "shop" + strconv.Itoa(i)}, backlog.Query{Namespace: "shop"}, now).err != nil {
+		if f.ask(layout.Search{Type: "list", Pattern: "shop" + strconv.Itoa(i)}, backlog.Query{Namespace: "shop"}, now).err != nil {
 			refused++
 		}
-		f.hint(search{kind: "list", match: "hint" + strconv.Itoa(i)}, backlog.Query{}, now)
+		f.hint(layout.Search{Type: "list", Pattern: "hint" + strconv.Itoa(i)}, backlog.Query{}, now)
 	}
 	if refused != maxSearches*3/4 || len(f.searches) > maxSearches/2+1 {
 		t.Errorf("%d searches of a namespace were refused, and there are %d", refused, len(f.searches))
 	}
-	if err := f.ask(search{kind: "list", match: "bank"}, backlog.Query{Namespace: "bank"}, now).err; err != nil {
+	if err := f.ask(layout.Search{Type: "list", Pattern: "bank"}, backlog.Query{Namespace: "bank"}, now).err; err != nil {
 		t.Errorf("another namespace: %v", err)
 	}
 }
@@ -61,7 +62,7 @@ func TestSearchesOfANamespaceAreBounded(t *testing.T) {
 func TestFindingsGrowStale(t *testing.T) {
 	t.Parallel()
 	f := newFinder(nil, newWakes())
-	wanted, q := search{kind: "list", match: "tenant-*"}, backlog.Query{Layout: "list", Queue: "tenant-*"}
+	wanted, q := layout.Search{Type: "list", Pattern: "tenant-*"}, backlog.Query{Layout: "list", Queue: "tenant-*"}
 	now := time.Now()
 	if err := f.ask(wanted, q, now).problem(now); !errors.Is(err, backlog.ErrUnavailable) {
 		t.Errorf("before the first search: %v", err)

@@ -122,3 +122,58 @@ func TestArqWakes(t *testing.T) {
 	wakes(t, p.source, layoutQuery("arq", "arq:later"), func() { p.do(nil, "add", "arq:later", "nothing", map[string]any{"delay": 3600}) })
 	p.prove(columnWakeUp)
 }
+
+func delayArq(t testing.TB, _ string) delayer {
+	t.Helper()
+	p := startArq(t)
+	return delayer{p.driver, p.server, plainQuery("arq"), func(queue string) time.Time {
+		var job arqJob
+		p.do(&job, "add", queue, "nothing", map[string]any{"delay": 1.5})
+		return time.UnixMilli(job.Score)
+	}}
+}
+
+// holdArq: arq gives the job to another worker when a key of the first one expires, ten
+// seconds after the longest that the job may take, which is hastened here.
+func holdArq(t testing.TB, _ string) holder {
+	t.Helper()
+	p := startArq(t)
+	return holder{
+		driver: p.driver, server: p.server, query: layoutQuery("arq", arqQueue),
+		take: func() *driver {
+			p.do(nil, "add", arqQueue, "hold", map[string]any{})
+			return p.work(t, arqQueue, false)
+		},
+		held: func() bool { return arqOwn(p).InProgress == 1 },
+		kept: func() bool {
+			var jobs int64
+			p.do(&jobs, "kept", arqQueue)
+			return jobs > 0
+		},
+		recover: func() {
+			taken, _ := p.server.Do("KEYS", "arq:in-progress:*").([]any)
+			expire(t, p.server, taken...)
+			p.work(t, arqQueue, false, true)
+		},
+	}
+}
+
+// TestArqKeys: what arq keeps beside its queues is no queue.
+func TestArqKeys(t *testing.T) {
+	t.Parallel()
+	readKeys(t, layoutQuery("arq", "arq:*"), map[string]keysCase{
+		"jobs to be aborted": {keys: []string{"ZADD arq:queue 1700000000000 a", "ZADD arq:abort 1700000000000 b"}, want: figures{Ready: 1, InFlight: backlog.Exactly(0)}},
+	})
+}
+
+// TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
+func TestDelayedJobsWakeAtZeroArq(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+	delayedJobsWakeAtZero(t, delayArq, "arq")
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersArq(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdArq, "arq")
+}

@@ -230,3 +230,43 @@ func TestAsynqWakes(t *testing.T) {
 	wakes(t, a.source, q, func() { a.do(nil, "resume", "added") })
 	a.prove(columnWakeUp)
 }
+
+func delayAsynq(t testing.TB, _ string) delayer {
+	t.Helper()
+	a := startAsynq(t)
+	return delayer{a.driver, a.server, a.query, func(queue string) (due time.Time) {
+		a.add(queue, "done", asynqOptions{In: "2500ms"})
+		a.do(&due, "firstDue", queue)
+		return due
+	}}
+}
+
+// holdAsynq: asynq gives a task to another worker a minute after it has heard of the
+// first one last.
+func holdAsynq(t testing.TB, _ string) holder {
+	t.Helper()
+	a := startAsynq(t)
+	return holder{
+		driver: a.driver, server: a.server, query: a.query("mail"),
+		take: func() *driver {
+			a.add("mail", "hang", asynqOptions{Retry: 1})
+			worker := a.start(t)
+			worker.do(nil, "work", "mail", 1)
+			return worker
+		},
+		held: func() bool { return a.info("mail").Active == 1 },
+		kept: func() bool { own := a.info("mail"); return own.Pending+own.Active > 0 },
+	}
+}
+
+// TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
+func TestDelayedJobsWakeAtZeroAsynq(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+	delayedJobsWakeAtZero(t, delayAsynq, "asynq")
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersAsynq(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdAsynq, "asynq")
+}

@@ -165,3 +165,45 @@ func TestBeequeueWakes(t *testing.T) {
 	}
 	b.prove(columnWakeUp)
 }
+
+func delayBeequeue(t testing.TB, _ string) delayer {
+	t.Helper()
+	b := startBeequeue(t)
+	return delayer{b.driver, b.server, b.query, func(queue string) time.Time {
+		due := time.Now().Add(1500 * time.Millisecond).UnixMilli()
+		b.add(queue, "done", map[string]any{"delayUntil": due})
+		return time.UnixMilli(due)
+	}}
+}
+
+func holdBeequeue(t testing.TB, _ string) holder {
+	t.Helper()
+	b := startBeequeue(t)
+	work := func(finish bool) *driver {
+		worker := b.start(t)
+		worker.do(nil, "work", "mail", 1, map[string]any{"stallInterval": 500, "finish": finish})
+		return worker
+	}
+	return holder{
+		driver: b.driver, server: b.server, query: b.query("mail"),
+		take: func() *driver {
+			b.add("mail", "hang", nil)
+			return work(false)
+		},
+		held:    func() bool { return b.counts("mail").Active == 1 },
+		kept:    func() bool { own := b.counts("mail"); return own.Waiting+own.Active > 0 },
+		recover: func() { work(true) },
+	}
+}
+
+// TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
+func TestDelayedJobsWakeAtZeroBeequeue(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+	delayedJobsWakeAtZero(t, delayBeequeue, "beequeue")
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersBeequeue(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdBeequeue, "beequeue")
+}

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -287,4 +288,44 @@ func TestBullMQMarker(t *testing.T) {
 	if r, own := b.agree(t, "counted", "marked", 0); r.Ready != 3 || own.Delayed != 1 {
 		t.Errorf("after counting: %+v, BullMQ counts %+v", r, own)
 	}
+}
+
+func delayBullMQ(t testing.TB, name string) delayer {
+	t.Helper()
+	b := startBullMQ(t, name)
+	return delayer{b.driver, b.server, b.query, func(queue string) time.Time {
+		return b.add(queue, "done", map[string]any{"delay": 1500}).added().Add(1500 * time.Millisecond)
+	}}
+}
+
+func holdBullMQ(t testing.TB, name string) holder {
+	t.Helper()
+	b := startBullMQ(t, name)
+	work := func(options map[string]any) *driver {
+		worker := b.start(t)
+		worker.do(nil, "work", "mail", b.prefix, 1, options)
+		return worker
+	}
+	return holder{
+		driver: b.driver, server: b.server, query: b.query("mail"),
+		take: func() *driver {
+			b.add("mail", "hang", nil)
+			return work(map[string]any{"lockDuration": 1000, "stalledInterval": 500})
+		},
+		held:    func() bool { return b.counts("mail").Active == 1 },
+		kept:    func() bool { own := b.counts("mail"); return own.Wait+own.Active > 0 },
+		recover: func() { work(map[string]any{"stalledInterval": 500, "finish": true}) },
+	}
+}
+
+// TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
+func TestDelayedJobsWakeAtZeroBullMQ(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+	delayedJobsWakeAtZero(t, delayBullMQ, slices.Concat(bullmqVersions(), bullVersions())...)
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersBullMQ(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdBullMQ, slices.Concat(bullmqVersions(), bullVersions())...)
 }

@@ -163,3 +163,38 @@ func TestCeleryWakes(t *testing.T) {
 	wakes(t, p.source, layoutQuery("celery", "urgent"), func() { p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "urgent", "priority": 9}) })
 	p.prove(columnWakeUp)
 }
+
+func holdCelery(t testing.TB, _ string) holder {
+	t.Helper()
+	p := startCelery(t, "", `{"visibility_timeout": 3, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}`)
+	number := func(operation string, args ...any) (n int64) { p.do(&n, operation, args...); return n }
+	return holder{
+		driver: p.driver, server: p.server, query: layoutQuery("celery", "mail"),
+		take: func() *driver {
+			p.do(nil, "add", "hold", []any{}, map[string]any{"queue": "mail"})
+			return p.work(t, "mail")
+		},
+		held:    func() bool { return number("kept", "mail") > 0 && number("size", "mail") == 0 },
+		kept:    func() bool { return number("kept", "mail") > 0 },
+		recover: func() { p.work(t, "mail") }, // It waits for visibility_timeout.
+	}
+}
+
+// TestCeleryAllWakes: where what workers have taken from any queue counts, it wakes.
+func TestCeleryAllWakes(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	source := openServer(t, server, nil)
+	q := layoutQuery("celery", "mail", "unacked", "all")
+	wakes(t, source, q, func() { server.Do("HSET", "unacked", "tag", `[{}, "", "other"]`) })
+	if r := backlogtest.MustRead(t, source, q); r.InFlight != backlog.Exactly(1) {
+		t.Errorf("one task of another queue reads as %+v", r)
+	}
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersCelery(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdCelery, "celery")
+}

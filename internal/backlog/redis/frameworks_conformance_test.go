@@ -77,34 +77,6 @@ func TestFrameworkConformance(t *testing.T) {
 	exerciseEverywhere(t, func(server *redistest.Server) []backlogtest.Case { return frameworkCases(server.Client()) })
 }
 
-// exerciseEverywhere holds cases to the suite, on each server and with each way to
-// notice a change that arms keys.
-func exerciseEverywhere(t *testing.T, cases func(*redistest.Server) []backlogtest.Case) {
-	t.Helper()
-	for name, way := range map[string]struct {
-		lines []string
-		more  map[string]any
-	}{
-		"tracking": {},
-		"keyspace": {lines: []string{"notify-keyspace-events KA"}, more: map[string]any{"wakeUp": "keyspace"}},
-	} {
-		for _, version := range redistest.Versions(t) {
-			t.Run(version.Name+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				server := redistest.Start(t, redistest.WithVersion(version), redistest.WithConfig(way.lines...))
-				backlogtest.Exercise(t, backlogtest.Harness{
-					Engine:     redis.Engine(),
-					Address:    server.Addr(),
-					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
-					Cases:      cases(server),
-					Wakes:      true,
-					Confirms:   name == "tracking",
-				})
-			})
-		}
-	}
-}
-
 // TestFrameworksInCluster: queues of all nodes in one batch, with the least rights.
 func TestFrameworksInCluster(t *testing.T) {
 	t.Parallel()

@@ -161,3 +161,56 @@ func TestDramatiqWakes(t *testing.T) {
 	wakes(t, p.source, dramatiqQuery("later"), func() { p.do(nil, "add", "later", "nothing", map[string]any{"delay": 3_600_000}) })
 	p.prove(columnWakeUp)
 }
+
+func delayDramatiq(t testing.TB, _ string) delayer {
+	t.Helper()
+	p := startDramatiq(t, "{}")
+	query := func(queue string) backlog.Query { return dramatiqQuery(queue) }
+	return delayer{p.driver, p.server, query, func(queue string) time.Time {
+		var sent dramatiqMessage
+		p.do(&sent, "add", queue, "nothing", map[string]any{"delay": 1500})
+		return time.UnixMilli(sent.ETA)
+	}}
+}
+
+func holdDramatiq(t testing.TB, _ string) holder {
+	t.Helper()
+	p := startDramatiq(t, `{"heartbeat_timeout": 1000, "maintenance_chance": 1000000}`)
+	start := func(finish bool) *driver {
+		worker := p.process(t)
+		worker.do(nil, "start", "mail", finish)
+		return worker
+	}
+	var worker *driver
+	return holder{
+		driver: p.driver, server: p.server, query: dramatiqQuery("mail"),
+		take: func() *driver {
+			p.do(nil, "add", "mail", "hold", map[string]any{})
+			worker = start(false)
+			return worker
+		},
+		held: func() bool {
+			var own map[string]int64
+			worker.do(&own, "held")
+			return own["mail"] == 1
+		},
+		kept: func() bool {
+			var size int64
+			p.do(&size, "size", "mail")
+			return size > 0
+		},
+		recover: func() { start(true) },
+	}
+}
+
+// TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
+func TestDelayedJobsWakeAtZeroDramatiq(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+	delayedJobsWakeAtZero(t, delayDramatiq, "dramatiq")
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersDramatiq(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdDramatiq, "dramatiq")
+}

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
 // frameworkPatience bounds the wait for a framework to do what it was asked to. It is
@@ -41,22 +39,33 @@ type driver struct {
 // installs a framework.
 func framework(t testing.TB, elements ...string) string {
 	t.Helper()
-	root, err := filepath.Abs("../../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(append([]string{root, ".tools", "frameworks"}, elements...)...)
+	path := filepath.Join(append([]string{moduleRoot(t), ".tools", "frameworks"}, elements...)...)
 	if _, err := os.Stat(path); err != nil {
 		missing(t, err)
 	}
 	return path
 }
 
+// moduleRoot returns the folder of go.mod.
+func moduleRoot(t testing.TB) string {
+	t.Helper()
+	for dir := ".."; len(dir) < 64; dir = filepath.Join("..", dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			root, err := filepath.Abs(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return root
+		}
+	}
+	t.Fatal("no go.mod above the folder of the test")
+	return ""
+}
+
 // missing ends a test whose framework is not here. In CI that is a fault; elsewhere
 // the installer has said why it could not be had.
 func missing(t testing.TB, err error) {
 	t.Helper()
-	proofs.miss()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("find a job framework: %v; install it with hack/install-frameworks.sh", err)
 	}
@@ -88,11 +97,11 @@ func startDriver(t testing.TB, env []string, program string, args ...string) *dr
 	return d
 }
 
-// startScript starts a driver that is a script of testdata/frameworks, which a program
+// startScript starts a driver that is a script of the folder testdata, which a program
 // with its first arguments runs. The environment is that of the test and env.
 func startScript(t testing.TB, env, program []string, script string, args ...string) *driver {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("testdata", "frameworks", script))
+	path, err := filepath.Abs(filepath.Join("testdata", script))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +123,7 @@ func (d *driver) introduce(layout, major string) {
 func (d *driver) introduceDebian(layout, name, major string) {
 	d.t.Helper()
 	d.introduce(layout, major)
-	packages, err := os.ReadFile(filepath.Join("testdata", "frameworks", name, "packages"))
+	packages, err := os.ReadFile(filepath.Join("testdata", name, "packages"))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -135,24 +144,6 @@ func eachVersionOf[F any](t *testing.T, versions []string, start func(testing.TB
 			test(t, start(t, version))
 		})
 	}
-}
-
-// byInstallation returns what starts each installation, of what starts each layout.
-func byInstallation[F any](starts map[string]F) map[string]F {
-	several := map[string][]string{
-		"bullmq": slices.Concat(bullmqVersions(), bullVersions()), "rq": rqVersions(), "sidekiq": sidekiqVersions(), "laravel": laravelVersions(),
-	}
-	all := map[string]F{}
-	for layout, start := range starts {
-		names := several[layout]
-		if names == nil {
-			names = []string{layout}
-		}
-		for _, name := range names {
-			all[name] = start
-		}
-	}
-	return all
 }
 
 // kill ends the process at once, as the kernel does when memory runs out.
@@ -197,13 +188,4 @@ func (d *driver) do(result any, operation string, args ...any) {
 	if err := json.Unmarshal(answer.Result, result); err != nil {
 		d.t.Fatalf("%s: result %q: %v", line, answer.Result, err)
 	}
-}
-
-// layoutQuery returns a query of a layout with parameters, given as names and values.
-func layoutQuery(layout, queue string, params ...string) backlog.Query {
-	values := map[string]string{}
-	for i := 0; i < len(params); i += 2 {
-		values[params[i]] = params[i+1]
-	}
-	return backlog.Query{Layout: layout, Queue: queue, Params: backlog.NewParams(values)}
 }

@@ -212,3 +212,42 @@ func TestLaravelWakes(t *testing.T) {
 		l.prove(columnWakeUp)
 	})
 }
+
+func delayLaravel(t testing.TB, name string) delayer {
+	t.Helper()
+	l := startLaravel(t, name)
+	query := func(queue string) backlog.Query { return layoutQuery("laravel", queue, "prefix", laravelPrefix) }
+	return delayer{l.driver, l.server, query, func(queue string) time.Time {
+		var due int64
+		l.do(nil, "later", queue, 2, "SleepJob")
+		l.do(&due, "due", queue)
+		return time.Unix(due, 0)
+	}}
+}
+
+func holdLaravel(t testing.TB, name string) holder {
+	t.Helper()
+	l := startLaravel(t, name)
+	return holder{
+		driver: l.driver, server: l.server, query: l.query(),
+		take: func() *driver {
+			l.do(nil, "push", "mail", "SleepJob", map[string]any{"seconds": 3600})
+			return l.start("worker", "mail")
+		},
+		held:    func() bool { return l.counts("mail").Reserved == 1 },
+		kept:    func() bool { return l.counts("mail").Size > 0 },
+		recover: func() { l.start("worker", "mail") }, // It waits for retry_after, 3 s.
+	}
+}
+
+// TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
+func TestDelayedJobsWakeAtZeroLaravel(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+	delayedJobsWakeAtZero(t, delayLaravel, laravelVersions()...)
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersLaravel(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdLaravel, laravelVersions()...)
+}

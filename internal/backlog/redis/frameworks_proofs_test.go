@@ -1,34 +1,22 @@
 package redis_test
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/reference"
-)
-
-// A column of the table of frameworks is something that a reading tells of them.
-type column string
-
-const (
-	columnWaiting     column = "waiting"
-	columnPrioritised column = "prioritised"
-	columnDue         column = "due"
-	columnInFlight    column = "in flight"
-	columnAge         column = "age"
-	columnPaused      column = "paused"
-	columnWakeUp      column = "wake-up"
 )
 
 func columns() []column {
@@ -68,114 +56,90 @@ func (f provenFramework) section() string {
 	return f.layout
 }
 
-// A proof is that a test saw a column hold for a version of a framework; note says of
-// what, if not of all its jobs.
+// A proof is a Proof and the test that has it.
 type proof struct {
-	layout, version string
-	column          column
-	test, note      string
+	Proof
+	// test is the name of the test, and folder that of its package below the module.
+	test, folder string
 }
 
-// A ledger collects the proofs of all tests. It is safe for concurrent use.
-type ledger struct {
-	mu      sync.Mutex
-	proofs  map[proof]bool
-	missing bool
-}
+// A ledger holds the proofs of all tests.
+type ledger struct{ proofs map[proof]bool }
 
 var (
-	proofs     = &ledger{proofs: map[proof]bool{}}
-	updateDocs = flag.Bool("update-docs", false, "write the table of docs/frameworks.md anew")
+	provenBy   = flag.String("proven-by", "", "output of go test -json of the tests of frameworks, with which docs/frameworks.md is compared")
+	updateDocs = flag.Bool("update-docs", false, "write the table of docs/frameworks.md again")
 )
 
-// miss notes that a framework was not there, so that its proofs are not complete.
-func (l *ledger) miss() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.missing = true
-}
-
-// prove notes what the test has just seen of the library that d drives, unless it failed.
-func (d *driver) prove(all ...column) { d.proveOf("", all...) }
-
-// proveOf is prove for what holds of some jobs alone.
-func (d *driver) proveOf(note string, all ...column) {
-	d.t.Helper()
-	if d.layout == "" {
-		d.t.Fatal("a proof of a library that was not introduced")
-	}
-	if d.t.Failed() {
-		return
-	}
-	test, _, _ := strings.Cut(d.t.Name(), "/")
-	proofs.mu.Lock()
-	defer proofs.mu.Unlock()
-	for _, c := range all {
-		proofs.proofs[proof{d.layout, d.version, c, test, note}] = true
-	}
-}
-
-// provingTests are tests that, when all of them ran and passed, must have proven what
-// docs/frameworks.md says, no more and no less.
-type provingTests struct{ *testing.M }
-
-// provingNames is what the names of all tests that prove anything look like.
-const provingNames = "^Test(Arq|Asynq|Beequeue|Bull|Celery|DelayedJobs|Dramatiq|KilledWorkers|Laravel|Resque|RQ|Sidekiq|Taskiq)"
-
-// Run returns the exit code. To write the document no other tests are run.
-func (p provingTests) Run() int {
-	if *updateDocs {
-		if err := flag.Set("test.run", provingNames); err != nil {
-			panic(err)
+// readProofs returns the proofs in the output of go test -json. All tests must have run.
+func readProofs(output io.Reader) (*ledger, error) {
+	l := &ledger{proofs: map[proof]bool{}}
+	for d := json.NewDecoder(output); ; {
+		var event struct{ Action, Package, Test, Key, Value string }
+		switch err := d.Decode(&event); {
+		case errors.Is(err, io.EOF):
+			return l, nil
+		case err != nil:
+			return nil, fmt.Errorf("read the output of go test: %w", err)
 		}
+		if event.Test != "" && (event.Action == "fail" || event.Action == "skip") {
+			return nil, fmt.Errorf("the table of frameworks needs all tests: %s of %s is %s", event.Test, event.Package, event.Action)
+		}
+		if event.Action != "attr" || event.Key != ProofKey {
+			continue
+		}
+		p := proof{folder: strings.TrimPrefix(event.Package, "github.com/backlog-scaler/backlog-scaler/")}
+		p.test, _, _ = strings.Cut(event.Test, "/")
+		if err := json.Unmarshal([]byte(event.Value), &p.Proof); err != nil {
+			return nil, fmt.Errorf("read a proof of %s: %w", event.Test, err)
+		}
+		l.proofs[p] = true
 	}
-	if code := p.M.Run(); code != 0 {
-		return code
-	}
-	if err := proofs.settle(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
 }
 
-// settle compares the document with the proofs, or writes it.
-func (l *ledger) settle() error {
-	given := func(name string) string { return flag.Lookup(name).Value.String() }
-	if run := given("test.run"); l.missing || given("test.skip")+given("test.list") != "" || run != "" && run != provingNames {
-		if *updateDocs {
-			return errors.New("the table of frameworks needs all tests of all frameworks")
-		}
-		return nil
+// TestFrameworksTable compares the table of docs/frameworks.md with what the tests have
+// proven, or writes it.
+func TestFrameworksTable(t *testing.T) {
+	t.Parallel()
+	if *provenBy == "" {
+		return // make frameworks-table gives it.
+	}
+	output, err := os.Open(*provenBy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer output.Close()
+	l, err := readProofs(output)
+	if err != nil {
+		t.Fatal(err)
 	}
 	rows, err := l.table()
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
 	path := filepath.Join("..", "..", "..", "docs", "frameworks.md")
 	document, err := os.ReadFile(path)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
 	want, err := reference.FillBy("frameworks-table", string(document), reference.Block{Name: "frameworks", Text: reference.Table(rows)})
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
 	if *updateDocs {
-		return os.WriteFile(path, []byte(want), 0o644)
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
 	}
 	if diff := cmp.Diff(want, string(document)); diff != "" {
-		return fmt.Errorf("docs/frameworks.md is not what the tests have proven; make frameworks-table writes it anew (-want +got):\n%s", diff)
+		t.Errorf("docs/frameworks.md is not what the tests have proven; make frameworks-table writes it again (-want +got):\n%s", diff)
 	}
-	return nil
 }
 
 // table returns the rows, the head first.
 func (l *ledger) table() ([][]string, error) {
-	files, err := testFiles()
-	if err != nil {
-		return nil, err
-	}
+	files := testFiles{}
 	head := []string{"framework", "version tried"}
 	for _, c := range columns() {
 		head = append(head, string(c))
@@ -185,7 +149,11 @@ func (l *ledger) table() ([][]string, error) {
 		versions := l.versions(f.layout)
 		row := []string{fmt.Sprintf("[%s](triggers.md#%s-redis)", f.name, f.section()), strings.Join(versions, ", ")}
 		for _, c := range columns() {
-			tests := l.tests(f.layout, c, versions, files)
+			tests, err := l.tests(f.layout, c, versions, files)
+			if err != nil {
+				return nil, err
+			}
+
 			reason, without := f.without[c]
 			switch {
 			case without == (tests != ""):
@@ -205,43 +173,47 @@ func (l *ledger) table() ([][]string, error) {
 func (l *ledger) versions(layout string) []string {
 	found := map[string]bool{}
 	for p := range l.proofs {
-		if p.layout == layout {
-			found[p.version] = true
+		if p.Layout == layout {
+			found[p.Version] = true
 		}
 	}
 	return slices.SortedFunc(maps.Keys(found), byNumbers)
 }
 
 // tests are the links to what proves a cell, each with what it is limited to.
-func (l *ledger) tests(layout string, c column, versions []string, files map[string]string) string {
+func (l *ledger) tests(layout string, c column, versions []string, files testFiles) (string, error) {
 	type limits struct{ versions, notes map[string]bool }
 	found := map[string]limits{}
 	for p := range l.proofs {
-		if p.layout != layout || p.column != c {
+		if p.Layout != layout || p.Column != c {
 			continue
 		}
-		if _, known := found[p.test]; !known {
-			found[p.test] = limits{map[string]bool{}, map[string]bool{}}
+		path, err := files.find(p.folder, p.test)
+		if err != nil {
+			return "", err
 		}
-		found[p.test].versions[p.version] = true
-		found[p.test].notes[p.note] = true
+		link := "[`" + p.test + "`](../" + path + ")"
+		if _, known := found[link]; !known {
+			found[link] = limits{map[string]bool{}, map[string]bool{}}
+		}
+		found[link].versions[p.Version] = true
+		found[link].notes[p.Note] = true
 	}
 	var links []string
-	for _, test := range slices.Sorted(maps.Keys(found)) {
+	for _, link := range slices.Sorted(maps.Keys(found)) {
 		var limited []string
-		if notes := found[test].notes; !notes[""] {
+		if notes := found[link].notes; !notes[""] {
 			limited = slices.Sorted(maps.Keys(notes))
 		}
-		if some := found[test].versions; len(some) < len(versions) {
+		if some := found[link].versions; len(some) < len(versions) {
 			limited = append(limited, slices.SortedFunc(maps.Keys(some), byNumbers)...)
 		}
-		link := "[`" + test + "`](../internal/backlog/redis/" + files[test] + ")"
 		if len(limited) > 0 {
 			link += " (" + strings.Join(limited, ", ") + ")"
 		}
 		links = append(links, link)
 	}
-	return strings.Join(links, ", ")
+	return strings.Join(links, ", "), nil
 }
 
 // byNumbers orders versions.
@@ -260,23 +232,31 @@ func byNumbers(a, b string) int {
 	return slices.Compare(numbers(a), numbers(b))
 }
 
-// testFiles are the files of this folder in which the tests are, by test.
-func testFiles() (map[string]string, error) {
-	paths, err := filepath.Glob("*_test.go")
-	if err != nil {
-		return nil, err
-	}
-	files := map[string]string{}
-	for _, path := range paths {
-		source, err := os.ReadFile(path)
+// testFiles are the files in which the tests of a folder are, by folder and test.
+type testFiles map[string]map[string]string
+
+// find returns the path of the file in which a test is, from the module's folder.
+func (f testFiles) find(folder, test string) (string, error) {
+	if f[folder] == nil {
+		f[folder] = map[string]string{}
+		paths, err := filepath.Glob(filepath.Join("..", "..", "..", folder, "*_test.go"))
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		for line := range strings.Lines(string(source)) {
-			if name, _, found := strings.Cut(strings.TrimPrefix(line, "func "), "(t *testing.T) {"); found && strings.HasPrefix(name, "Test") {
-				files[name] = path
+		for _, path := range paths {
+			source, err := os.ReadFile(path)
+			if err != nil {
+				return "", err
+			}
+			for line := range strings.Lines(string(source)) {
+				if name, _, found := strings.Cut(strings.TrimPrefix(line, "func "), "(t *testing.T) {"); found && strings.HasPrefix(name, "Test") {
+					f[folder][name] = folder + "/" + filepath.Base(path)
+				}
 			}
 		}
 	}
-	return files, nil
+	if f[folder][test] == "" {
+		return "", fmt.Errorf("%s has no test %s", folder, test)
+	}
+	return f[folder][test], nil
 }

@@ -8,48 +8,8 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
-
-// TestDramatiqKeys: what Dramatiq leaves under another namespace, and what it reads as
-// with the least rights.
-func TestDramatiqKeys(t *testing.T) {
-	t.Parallel()
-	nothing := figures{InFlight: backlog.Exactly(0)}
-	readKeys(t, layoutQuery("dramatiq", "mail"), map[string]keysCase{
-		"a namespace that is in use": {keys: []string{"ZADD dramatiq:__heartbeats__ 1 w"}, missing: true, want: nothing},
-		"another namespace": {
-			keys: []string{"HSET shop:mail.msgs a {}", "RPUSH shop:mail a"}, missing: true, want: nothing,
-			warning: []string{`namespace "dramatiq"`}, hint: []string{`namespace "shop"`},
-		},
-		"another namespace, where all messages are for later": {
-			keys: []string{"HSET shop:mail.DQ.msgs a {}"}, missing: true, want: nothing,
-			warning: []string{`namespace "dramatiq"`}, hint: []string{`a queue of this name exists with the namespace "shop"`},
-		},
-		"another namespace, where nothing waits": {
-			keys: []string{"ZADD shop:__heartbeats__ 1 w"}, missing: true, want: nothing,
-			warning: []string{`namespace "dramatiq"`}, hint: []string{`the framework is at work with the namespace "shop"`},
-		},
-		"messages of the dead-letter queue": {keys: []string{"HSET dramatiq:mail.XQ.msgs a {}", "ZADD dramatiq:mail.XQ 1 a", "ZADD dramatiq:__heartbeats__ 1 w"}, missing: true, want: nothing},
-		"a pattern, next to a dead-letter queue": {
-			keys:  []string{"HSET dramatiq:mail.msgs a {}", "RPUSH dramatiq:mail a", "HSET dramatiq:mail.XQ.msgs a {}", "ZADD dramatiq:mail.XQ 1 a"},
-			query: layoutQuery("dramatiq", "*"), want: figures{Ready: 1, InFlight: backlog.Exactly(0)},
-		},
-		"with the least rights": {
-			keys: []string{"HSET dramatiq:mail.msgs a {}"}, rules: "%R~dramatiq:mail* " + redis.ACLRules, want: figures{InFlight: backlog.Exactly(1)},
-		},
-		"nothing with the least rights": {rules: "%R~dramatiq:mail* " + redis.ACLRules, missing: true, want: nothing},
-	})
-}
-
-// TestArqKeys: what arq keeps beside its queues is no queue.
-func TestArqKeys(t *testing.T) {
-	t.Parallel()
-	readKeys(t, layoutQuery("arq", "arq:*"), map[string]keysCase{
-		"jobs to be aborted": {keys: []string{"ZADD arq:queue 1700000000000 a", "ZADD arq:abort 1700000000000 b"}, want: figures{Ready: 1, InFlight: backlog.Exactly(0)}},
-	})
-}
 
 // TestPythonBounds: what is kept for all queues together is looked at up to a limit, and
 // beyond it a reading is no zero.

@@ -29,7 +29,7 @@ func orphanFiguresOf(r backlog.Reading) orphanFigures {
 // A resqueOrphan is a state of Resque, and what is read of its queue q.
 type resqueOrphan struct {
 	commands []string
-	after    string // orphanedAfter, if any
+	after    string // OrphanedAfter, if any
 	want     orphanFigures
 	warning  string // a part of it; "" if there is none
 }

@@ -208,3 +208,40 @@ func TestResqueBounds(t *testing.T) {
 	}
 	want("others at 100 moments", seen{1, backlog.LowerBound})
 }
+
+func delayResque(t testing.TB, _ string) delayer {
+	t.Helper()
+	r := startResque(t, "resque")
+	return delayer{r.driver, r.server, plainQuery("resque"), func(queue string) time.Time {
+		r.do(nil, "in", queue, 2500, "sleep", 0)
+		return time.UnixMilli(r.counts(queue).Next)
+	}}
+}
+
+// holdResque: Resque moves the job to the failed ones when somebody cleans up.
+func holdResque(t testing.TB, _ string) holder {
+	t.Helper()
+	r := startResque(t, "resque")
+	return holder{
+		driver: r.driver, server: r.server, query: layoutQuery("resque", "mail"),
+		take: func() *driver {
+			r.do(nil, "push", "mail", "sleep", 3_600_000)
+			return r.start("worker", "mail")
+		},
+		held:    func() bool { return r.counts("mail").Work == 1 },
+		kept:    func() bool { own := r.counts("mail"); return own.Size+own.Work > 0 },
+		recover: func() { r.do(nil, "clean") },
+	}
+}
+
+// TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
+func TestDelayedJobsWakeAtZeroResque(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+	delayedJobsWakeAtZero(t, delayResque, "resque")
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersResque(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdResque, "resque")
+}

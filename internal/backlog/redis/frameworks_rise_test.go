@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
@@ -47,31 +46,5 @@ func TestPatternFindsWhatIsFarAhead(t *testing.T) {
 				t.Errorf("jobs of mail-1 that were due at %v read as %+v", second, r)
 			}
 		})
-	}
-}
-
-// TestCeleryAllWakes: where what workers have taken from any queue counts, it wakes.
-func TestCeleryAllWakes(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	source := openServer(t, server, nil)
-	q := layoutQuery("celery", "mail", "unacked", "all")
-	wakes(t, source, q, func() { server.Do("HSET", "unacked", "tag", `[{}, "", "other"]`) })
-	if r := backlogtest.MustRead(t, source, q); r.InFlight != backlog.Exactly(1) {
-		t.Errorf("one task of another queue reads as %+v", r)
-	}
-}
-
-// TestAsynqGroupOnItsWay: a group that is emptied between two round trips went to be
-// aggregated after the sets for that were counted, so there is work.
-func TestAsynqGroupOnItsWay(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	source := openServer(t, server, nil)
-	server.Do("SADD", "asynq:{mail}:groups", "emptied", "full")
-	server.Do("ZADD", "asynq:{mail}:g:full", 1, "a", 2, "b")
-	r := backlogtest.MustRead(t, source, layoutQuery("asynq", "mail"))
-	if r.Due != 3 || r.Quality != backlog.LowerBound {
-		t.Errorf("a group of two and one on its way read as %+v", r)
 	}
 }

@@ -180,7 +180,7 @@ func TestRQDelayed(t *testing.T) {
 // TestRQWithoutScheduler: scheduled jobs that have been due for minutes, while no worker
 // with a scheduler holds the lock of the queue, are work that nothing moves. They count
 // all the same, because a worker that they wake may bring the scheduler, until
-// orphanedAfter has passed.
+// OrphanedAfter has passed.
 func TestRQWithoutScheduler(t *testing.T) {
 	t.Parallel()
 	eachRQ(t, func(t *testing.T, p *python) {
@@ -228,4 +228,42 @@ func TestRQWakes(t *testing.T) {
 		wakes(t, p.source, layoutQuery("rq", "paused"), func() { p.do(nil, "suspend") })
 		p.prove(columnWakeUp)
 	})
+}
+
+func delayRQ(t testing.TB, name string) delayer {
+	t.Helper()
+	p := startRQ(t, name)
+	return delayer{p.driver, p.server, plainQuery("rq"), func(queue string) time.Time {
+		var due float64
+		p.do(&due, "addIn", queue, 3)
+		return unixSeconds(due)
+	}}
+}
+
+// holdRQ: RQ gives the job up a minute and a half after it has heard of the worker last.
+func holdRQ(t testing.TB, name string) holder {
+	t.Helper()
+	p := startRQ(t, name)
+	counts := func() (own rqCounts) { p.do(&own, "counts", "mail"); return own }
+	return holder{
+		driver: p.driver, server: p.server, query: layoutQuery("rq", "mail"),
+		take: func() *driver {
+			p.do(nil, "add", "mail", "hold", map[string]any{})
+			return p.work(t, "mail", map[string]any{})
+		},
+		held: func() bool { return counts().Started == 1 },
+		kept: func() bool { own := counts(); return own.Queued+own.Intermediate+own.Started > 0 },
+	}
+}
+
+// TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
+func TestDelayedJobsWakeAtZeroRQ(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+	delayedJobsWakeAtZero(t, delayRQ, rqVersions()...)
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersRQ(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdRQ, rqVersions()...)
 }

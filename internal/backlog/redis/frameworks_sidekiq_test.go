@@ -268,3 +268,48 @@ func TestSidekiqBounds(t *testing.T) {
 		}
 	})
 }
+
+func delaySidekiq(t testing.TB, name string) delayer {
+	t.Helper()
+	s := startSidekiq(t, name)
+	return delayer{s.driver, s.server, plainQuery("sidekiq"), func(queue string) time.Time {
+		s.do(nil, "in", queue, 1.5, "SleepJob", 0)
+		return unixSeconds(s.counts(queue).Next)
+	}}
+}
+
+// holdSidekiq: without super_fetch Sidekiq loses the job with the process. It goes on to
+// count it until the process is silent for a minute, which is hastened here.
+func holdSidekiq(t testing.TB, name string) holder {
+	t.Helper()
+	s := startSidekiq(t, name)
+	return holder{
+		driver: s.driver, server: s.server, query: layoutQuery("sidekiq", "mail"),
+		take: func() *driver {
+			s.do(nil, "push", "mail", "SleepJob", 3600)
+			return s.start("worker", "mail")
+		},
+		held: func() bool { return s.counts("mail").Work == 1 },
+		kept: func() bool { own := s.counts("mail"); return own.Size+own.Work > 0 },
+		recover: func() {
+			work, _ := s.server.Do("KEYS", "*:work*").([]any)
+			for _, key := range work {
+				process, _ := key.(string)
+				process, _, _ = strings.Cut(process, ":work")
+				expire(t, s.server, key, process)
+			}
+		},
+	}
+}
+
+// TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
+func TestDelayedJobsWakeAtZeroSidekiq(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+	delayedJobsWakeAtZero(t, delaySidekiq, sidekiqVersions()...)
+}
+
+// TestKilledWorkers: a job that a worker holds is work from before the worker is killed until
+// another one has finished it.
+func TestKilledWorkersSidekiq(t *testing.T) {
+	t.Parallel()
+	killedWorkers(t, holdSidekiq, sidekiqVersions()...)
+}

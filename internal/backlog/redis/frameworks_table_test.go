@@ -12,6 +12,9 @@ import (
 func TestTableOfFrameworks(t *testing.T) {
 	t.Parallel()
 	const bullmqPaused = 7 // the cell in its row
+	of := func(layout, version string, c column, note string) proof {
+		return proof{Proof{layout, version, c, note}, "TestTableOfFrameworks", "internal/backlog/redis"}
+	}
 	for name, c := range map[string]struct {
 		change func(map[proof]bool)
 		fault  string // what the error names; "" if there is none
@@ -20,27 +23,27 @@ func TestTableOfFrameworks(t *testing.T) {
 	}{
 		"complete": {change: func(map[proof]bool) {}, paused: ")"},
 		"a cell without proof": {
-			change: func(all map[proof]bool) { delete(all, proof{"rq", "1.9", columnDue, "TestRQDelayed", ""}) },
+			change: func(all map[proof]bool) { delete(all, of("rq", "1.9", columnDue, "")) },
 			fault:  "RQ, due",
 		},
 		"a proof too many": {
-			change: func(all map[proof]bool) { all[proof{"celery", "1.9", columnDue, "TestCeleryDelayed", ""}] = true },
+			change: func(all map[proof]bool) { all[of("celery", "1.9", columnDue, "")] = true },
 			fault:  "Celery, due",
 		},
 		"one version of two": {
-			change: func(all map[proof]bool) { all[proof{"bullmq", "1.10", columnDue, "TestBullMQDue", ""}] = true },
+			change: func(all map[proof]bool) { all[of("bullmq", "1.10", columnDue, "")] = true },
 			paused: ") (1.9)", versions: "1.9, 1.10",
 		},
 		"some jobs and all": {
 			change: func(all map[proof]bool) {
-				all[proof{"bullmq", "1.9", columnPaused, "TestRQDelayed", "some"}] = true
+				all[of("bullmq", "1.9", columnPaused, "some")] = true
 			},
 			paused: ")",
 		},
 		"some jobs": {
 			change: func(all map[proof]bool) {
-				delete(all, proof{"bullmq", "1.9", columnPaused, "TestRQDelayed", ""})
-				all[proof{"bullmq", "1.9", columnPaused, "TestRQDelayed", "some"}] = true
+				delete(all, of("bullmq", "1.9", columnPaused, ""))
+				all[of("bullmq", "1.9", columnPaused, "some")] = true
 			},
 			paused: ") (some)",
 		},
@@ -51,7 +54,7 @@ func TestTableOfFrameworks(t *testing.T) {
 			for _, f := range provenFrameworks() {
 				for _, column := range columns() {
 					if _, without := f.without[column]; !without {
-						l.proofs[proof{f.layout, "1.9", column, "TestRQDelayed", ""}] = true
+						l.proofs[of(f.layout, "1.9", column, "")] = true
 					}
 				}
 			}
@@ -64,7 +67,7 @@ func TestTableOfFrameworks(t *testing.T) {
 				return
 			}
 			row := rows[slices.IndexFunc(rows, func(row []string) bool { return strings.HasPrefix(row[0], "[BullMQ]") })]
-			const link = "[`TestRQDelayed`](../internal/backlog/redis/frameworks_rq_test.go"
+			const link = "[`TestTableOfFrameworks`](../internal/backlog/redis/frameworks_table_test.go"
 			if want := cmp.Or(c.versions, "1.9"); row[1] != want {
 				t.Errorf("tried were %q, want %q", row[1], want)
 			}

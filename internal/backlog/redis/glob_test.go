@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // TestGlobMatch: patterns are matched as the server matches them.
@@ -33,8 +35,8 @@ func TestGlobMatch(t *testing.T) {
 // of the same scan go on.
 func TestCostlyPatternIsAnError(t *testing.T) {
 	t.Parallel()
-	costly := &quest{search: search{match: "*" + strings.Repeat("a", 500) + "b*c"}}
-	cheap := &quest{search: search{match: "aa*"}}
+	costly := &quest{Search: layout.Search{Pattern: "*" + strings.Repeat("a", 500) + "b*c"}}
+	cheap := &quest{Search: layout.Search{Pattern: "aa*"}}
 	s := &scan{quests: []*quest{costly, cheap}, cursor: "1"}
 	for range 2000 {
 		s.take(strings.Repeat("a", 1000))
@@ -70,7 +72,7 @@ func TestFindingsAreBoundedInAll(t *testing.T) {
 	}
 	f := newFinder(nil, newWakes())
 	for i, keys := range [][]string{large.keys, large.keys, small.keys} {
-		s := search{match: string(rune('a' + i))}
+		s := layout.Search{Pattern: string(rune('a' + i))}
 		f.searches[s] = &findings{}
 		f.settle(s, keys, false, nil)
 	}
@@ -79,7 +81,7 @@ func TestFindingsAreBoundedInAll(t *testing.T) {
 	for _, found := range f.searches {
 		total += sizeOf(found.keys)
 	}
-	if total > findBytes || f.searches[search{match: "c"}].more || !f.searches[search{match: "a"}].more {
+	if total > findBytes || f.searches[layout.Search{Pattern: "c"}].more || !f.searches[layout.Search{Pattern: "a"}].more {
 		t.Errorf("%d bytes in all", total)
 	}
 }

@@ -2,50 +2,18 @@ package redis_test
 
 import (
 	"context"
-	"flag"
-	"fmt"
-	"maps"
-	"runtime"
 	"slices"
-	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-func TestMain(m *testing.M) {
-	// These tests wait for servers more than they compute.
-	flag.Parse()
-	if err := flag.Set("test.parallel", strconv.Itoa(max(8, runtime.GOMAXPROCS(0)))); err != nil {
-		panic(err)
-	}
-	goleak.VerifyTestMain(provingTests{m},
-		// A client of the tests themselves that was dialling when its server was killed.
-		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
-	)
-}
-
-// connection returns settings for addresses, changed by more. The bounds of connecting and
-// of an answer are longer than a busy machine takes, and longer than those of any read.
-func connection(addresses []string, more map[string]any) backlog.Connection {
-	values := map[string]any{"addresses": addresses, "dialTimeout": 5 * time.Minute, "answerTimeout": 5 * time.Minute}
-	maps.Copy(values, more)
-	return backlog.Connection{Name: "test", Engine: "redis", Settings: backlog.NewSettings(values)}
-}
-
-// openServer opens a source of one server.
-func openServer(t testing.TB, s *redistest.Server, more map[string]any) backlog.Source {
-	t.Helper()
-	return backlogtest.Open(t, redis.Engine(), connection([]string{s.Addr()}, more))
-}
+func TestMain(m *testing.M) { Main(m) }
 
 // wakesOf returns the wake-ups of a source.
 func wakesOf(t testing.TB, source backlog.Source) <-chan backlog.Wake {
@@ -145,11 +113,6 @@ type writer interface {
 	goredis.Cmdable
 	Do(ctx context.Context, args ...any) *goredis.Cmd
 }
-
-// keys numbers the keys of all tests, so that none is used twice.
-type keys struct{ n atomic.Int64 }
-
-func (k *keys) next(what string) string { return fmt.Sprintf("%s:%d", what, k.n.Add(1)) }
 
 // cases are all layouts.
 func cases(client writer) []backlogtest.Case {

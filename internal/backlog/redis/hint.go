@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // A queueHint is what is known of the neighbours of a queue that does not exist. It is
 // computed again only when a search has found other keys.
 type queueHint struct {
-	discovery discovery
+	discovery layout.Discovery
 	names     backlog.Queues
 	revision  uint64
 	text      string
@@ -41,7 +42,7 @@ func (s *source) hint(p *plan, r *backlog.Reading, now time.Time) {
 	found := make([][]string, len(kinds))
 	revision := uint64(1)
 	for i, t := range kinds {
-		f := s.finder.hint(t.elsewhere(), p.query, now)
+		f := s.finder.hint(t.SearchAnyPrefix(), p.query, now)
 		found[i] = f.keys
 		revision += f.revision
 	}
@@ -58,36 +59,36 @@ func (s *source) hint(p *plan, r *backlog.Reading, now time.Time) {
 func (s *source) newHint(q backlog.Query) *queueHint {
 	l := s.layouts[q.Layout]
 	names, err := backlog.ParseQueues(q.Queue)
-	if err != nil || l.discover == nil {
+	if err != nil || l.Discover == nil {
 		return &queueHint{}
 	}
-	return &queueHint{discovery: l.discover(q.Params), names: names}
+	return &queueHint{discovery: l.Discover(q.Params), names: names}
 }
 
 // kinds returns the kinds of keys that are searched under any prefix.
-func (h *queueHint) kinds() []trace {
-	if h.discovery.elsewhere != nil {
-		return h.discovery.elsewhere
+func (h *queueHint) kinds() []layout.KeyPattern {
+	if h.discovery.AnyPrefix != nil {
+		return h.discovery.AnyPrefix
 	}
-	if h.discovery.registry != nil {
+	if h.discovery.Registry != nil {
 		return nil
 	}
-	return h.discovery.traces
+	return h.discovery.KeyPatterns
 }
 
 // describe returns the text of the hint; empty if there is none.
-func (h *queueHint) describe(kinds []trace, found [][]string) string {
+func (h *queueHint) describe(kinds []layout.KeyPattern, found [][]string) string {
 	var prefixes, signs, names []string
 	for i, t := range kinds {
-		own := strings.TrimSuffix(t.prefix, t.fixed)
+		own := strings.TrimSuffix(t.Prefix, t.FixedPrefix)
 		for _, key := range found[i] {
-			if prefix, is := t.prefixOf(key, h.names); is && prefix != own {
+			if prefix, is := t.PrefixOf(key, h.names); is && prefix != own {
 				prefixes = append(prefixes, prefix)
 			}
-			if prefix, is := t.signOf(key); is && prefix != own {
+			if prefix, is := t.FrameworkPrefix(key); is && prefix != own {
 				signs = append(signs, prefix)
 			}
-			if name, is := t.queue(key); is {
+			if name, is := t.Queue(key); is {
 				names = append(names, name)
 			}
 		}
@@ -97,8 +98,8 @@ func (h *queueHint) describe(kinds []trace, found [][]string) string {
 		return "a queue of this name exists with the " + h.prefixed() + " " + quoted(prefixes)
 	case len(signs) > 0:
 		return "the framework is at work with the " + h.prefixed() + " " + quoted(signs)
-	case len(names) > 0 && h.discovery.registry == nil:
-		return others(h.names[0], names)
+	case len(names) > 0 && h.discovery.Registry == nil:
+		return layout.SuggestNames(h.names[0], names)
 	default:
 		return ""
 	}
@@ -108,7 +109,7 @@ func (h *queueHint) describe(kinds []trace, found [][]string) string {
 func quoted(prefixes []string) string {
 	slices.Sort(prefixes)
 	prefixes = slices.Compact(prefixes)
-	prefixes = prefixes[:min(len(prefixes), registryNames)]
+	prefixes = prefixes[:min(len(prefixes), layout.MaxNames)]
 	for i := range prefixes {
 		prefixes[i] = strconv.Quote(prefixes[i])
 	}
@@ -117,8 +118,8 @@ func quoted(prefixes []string) string {
 
 // prefixed returns the name of the parameter that would have to be another.
 func (h *queueHint) prefixed() string {
-	if h.discovery.prefixed == "" {
+	if h.discovery.PrefixParameter == "" {
 		return "prefix"
 	}
-	return h.discovery.prefixed
+	return h.discovery.PrefixParameter
 }

@@ -9,38 +9,40 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // laravelLayout is a queue of Laravel, with or without Horizon. The keys are those of
 // https://github.com/laravel/framework/blob/13.x/src/Illuminate/Queue/RedisQueue.php
-func laravelLayout() layout {
-	return layout{
+func laravelLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "laravel",
 			Summary: "A queue of Laravel (PHP) on its redis driver, with or without Horizon. Delayed jobs, retries and the jobs of a worker that died are moved to the queue by a worker alone, so at zero replicas they count as due here when their time has come. " +
 				"Laravel keeps no list of its queues, so a wrong prefix looks like an empty queue: a warning says so until the first job is seen. Where a queue is paused is kept in the application's cache and not told here. " +
 				"Keys: PREFIX queues:NAME, PREFIX queues:NAME:delayed, PREFIX queues:NAME:reserved, without the blanks, and the same with NAME in braces, as Laravel 13 writes it in a cluster: jobs there are counted with a warning.",
 			Queue:    "name of the queue; in a cluster with the braces that Laravel puts around it, such as {default}",
-			Patterns: scanned("lists and sorted sets PREFIX queues:*"),
+			Patterns: layout.FoundByScan("lists and sorted sets PREFIX queues:*"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Doc: "REDIS_PREFIX of the application (database.redis.options.prefix). If that is not set, Laravel makes it of the application's name: laravel_database_ up to Laravel 11, laravel-database- from 12 on. It is not Horizon's own prefix."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the first job of the queue is read to tell when it was created, which Laravel 12 and Horizon write into it. It needs the right +lindex."},
-				orphanParameter("jobs that were held for 5 minutes longer than retry_after while there was no other work, because a worker takes them back only if its connection has a retry_after"),
+				layout.OrphanParameter("jobs that were held for 5 minutes longer than retry_after while there was no other work, because a worker takes them back only if its connection has a retry_after"),
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "delayed jobs and retries whose time has come, and jobs that a worker has held for longer than retry_after",
 			InFlight: "the jobs that a worker has taken, also if it was killed, until retry_after has passed",
 			Oldest:   "with age payload, exact: when the first job was created and its delay was over; else since when the first delayed job has been due, a lower bound while there are jobs on the queue",
 		},
-		discover: func(p backlog.Params) discovery {
+		Discover: func(p backlog.Params) layout.Discovery {
 			prefix := p.Get("prefix") + "queues:"
-			return discovery{traces: []trace{
-				{kind: "list", prefix: prefix, fixed: "queues:", not: ":notify"},
-				{kind: "zset", prefix: prefix, fixed: "queues:", suffix: ":delayed"},
-				{kind: "zset", prefix: prefix, fixed: "queues:", suffix: ":reserved"},
+			return layout.Discovery{KeyPatterns: []layout.KeyPattern{
+				{Type: "list", Prefix: prefix, FixedPrefix: "queues:", ExceptSuffix: ":notify"},
+				{Type: "zset", Prefix: prefix, FixedPrefix: "queues:", Suffix: ":delayed"},
+				{Type: "zset", Prefix: prefix, FixedPrefix: "queues:", Suffix: ":reserved"},
 			}}
 		},
-		prepare: func(q backlog.Query, _ keySearch) step {
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
 			s := newLaravelStep(q, q.Queue)
 			if !strings.ContainsAny(q.Queue, "{}") {
 				s.tagged = newLaravelStep(q, "{"+q.Queue+"}")
@@ -59,7 +61,7 @@ type laravelStep struct {
 	seen bool
 	// kept is since when there have been jobs that were held for longer than retry_after
 	// and no other work.
-	kept lasting
+	kept layout.Streak
 	// tagged reads the same name as a hash tag; nil if it is one already.
 	tagged *laravelStep
 }
@@ -68,46 +70,46 @@ func newLaravelStep(q backlog.Query, name string) *laravelStep {
 	return &laravelStep{queue: q.Params.Get("prefix") + "queues:" + name, payload: q.Params.Get("age") == "payload", params: q.Params}
 }
 
-func (s *laravelStep) commands(dst []command, now time.Time) []command {
+func (s *laravelStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	reserved := s.queue + ":reserved"
 	// The workers' clock counts whole seconds.
 	expired := strconv.FormatInt(now.Unix(), 10)
 	// What is reserved is counted first and last, for a job may pass either way.
-	dst = append(dst, command{key: reserved, class: 'z', args: []any{"ZCARD", reserved}})
-	dst = delayed(dst, s.queue+":delayed", clockSeconds, now)
+	dst = append(dst, resp.Command{Key: reserved, KeyType: 'z', Args: []any{"ZCARD", reserved}})
+	dst = layout.ScheduleCommands(dst, s.queue+":delayed", layout.Seconds, now)
 	dst = append(dst,
-		command{key: s.queue, class: 'l', args: []any{"LLEN", s.queue}},
-		command{key: reserved, class: 'z', args: []any{"ZCOUNT", reserved, "-inf", expired}},
-		command{key: reserved, class: 'z', args: []any{"ZCARD", reserved}},
+		resp.Command{Key: s.queue, KeyType: 'l', Args: []any{"LLEN", s.queue}},
+		resp.Command{Key: reserved, KeyType: 'z', Args: []any{"ZCOUNT", reserved, "-inf", expired}},
+		resp.Command{Key: reserved, KeyType: 'z', Args: []any{"ZCARD", reserved}},
 	)
 	if s.payload {
-		dst = append(dst, command{key: s.queue, class: 'l', args: []any{"LINDEX", s.queue, 0}})
+		dst = append(dst, resp.Command{Key: s.queue, KeyType: 'l', Args: []any{"LINDEX", s.queue, 0}})
 	}
 	return dst
 }
 
-func (s *laravelStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
-	before := c.number()
-	future := c.delayed(clockSeconds)
-	ready, expired, after := c.number(), c.number(), c.number()
+func (s *laravelStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	before := c.Count()
+	future := layout.ReadSchedule(c, layout.Seconds)
+	ready, expired, after := c.Count(), c.Count(), c.Count()
 	var created time.Time
 	if s.payload {
-		job, _ := c.text()
+		job, _ := c.Text()
 		created = laravelCreated(job)
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	reading := backlog.Reading{
 		Ready:    ready,
-		Due:      future.due + expired,
+		Due:      future.Due + expired,
 		InFlight: backlog.Exactly(max(before, after, expired) - expired),
-		NextDue:  future.next,
-		Oldest:   future.age(ready + expired),
+		NextDue:  future.Next,
+		Oldest:   future.Age(ready + expired),
 	}
 	if !created.IsZero() {
-		reading.Oldest = backlog.Age{Since: earlier(created, future.since), Kind: backlog.AgeExact}
+		reading.Oldest = backlog.Age{Since: layout.Earlier(created, future.Since), Kind: backlog.AgeExact}
 		if expired > 0 {
 			reading.Oldest.Kind = backlog.AgeLowerBound
 		}
@@ -115,17 +117,17 @@ func (s *laravelStep) outcome(replies []reply, now time.Time) outcome {
 	s.keep(&reading, expired, now)
 	if reading.Backlog()+reading.Ignored > 0 || !reading.NextDue.IsZero() {
 		s.seen = true
-		return done(reading)
+		return layout.Done(reading)
 	}
 	reading.Missing = true
 	if s.seen {
-		return done(reading)
+		return layout.Done(reading)
 	}
 	reading.Warning = fmt.Sprintf("there was no job at %q yet; Laravel keeps no list of its queues, so a wrong prefix looks the same", s.queue)
 	if s.tagged != nil {
-		return outcome{next: &laravelTaggedStep{laravelStep: s.tagged, reading: reading}}
+		return layout.Outcome{Next: &laravelTaggedStep{laravelStep: s.tagged, reading: reading}}
 	}
-	return done(reading)
+	return layout.Done(reading)
 }
 
 // keep notes jobs that were held for longer than retry_after and that no worker takes
@@ -133,13 +135,13 @@ func (s *laravelStep) outcome(replies []reply, now time.Time) outcome {
 // retry_after: then a job of a worker that died is held for ever, and any other for as
 // long as it runs.
 func (s *laravelStep) keep(r *backlog.Reading, expired int64, now time.Time) {
-	since, orphaned := s.kept.beyond(stuckGrace, expired > 0 && expired == r.Backlog(), now)
+	since, orphaned := s.kept.Beyond(layout.StuckGrace, expired > 0 && expired == r.Backlog(), now)
 	if !orphaned {
 		return
 	}
-	o := newOrphans(s.params)
-	r.Due = o.add(expired, since, now)
-	o.mark(r, "jobs were held for longer than retry_after, and no worker takes them back: there is none, or its connection has no retry_after")
+	o := layout.NewOrphans(s.params)
+	r.Due = o.Add(expired, since, now)
+	o.Mark(r, "jobs were held for longer than retry_after, and no worker takes them back: there is none, or its connection has no retry_after")
 }
 
 // A laravelTaggedStep reads the name of a queue as a hash tag, where there was never a
@@ -150,26 +152,26 @@ type laravelTaggedStep struct {
 	reading backlog.Reading
 }
 
-func (s *laravelTaggedStep) commands(dst []command, now time.Time) []command {
-	dst = s.laravelStep.commands(dst, now)
+func (s *laravelTaggedStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = s.laravelStep.Commands(dst, now)
 	for i := range dst {
 		// Only the keys of the first step wake.
-		dst[i].class = 0
+		dst[i].KeyType = 0
 	}
 	return dst
 }
 
-func (s *laravelTaggedStep) outcome(replies []reply, now time.Time) outcome {
-	if slices.ContainsFunc(replies, refused) {
-		return done(s.reading)
+func (s *laravelTaggedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
+		return layout.Done(s.reading)
 	}
-	o := s.laravelStep.outcome(replies, now)
-	if o.err != nil || !o.reading.Missing {
-		o.reading.Quality = max(o.reading.Quality, backlog.LowerBound)
-		o.reading.AddWarning(fmt.Sprintf("the jobs are at %q, as Laravel 13 names queues in a cluster: name the queue with its braces", s.queue))
+	o := s.laravelStep.Outcome(replies, now)
+	if o.Err != nil || !o.Reading.Missing {
+		o.Reading.Quality = max(o.Reading.Quality, backlog.LowerBound)
+		o.Reading.AddWarning(fmt.Sprintf("the jobs are at %q, as Laravel 13 names queues in a cluster: name the queue with its braces", s.queue))
 		return o
 	}
-	return done(s.reading)
+	return layout.Done(s.reading)
 }
 
 // laravelCreated returns when a job was created and its delay was over; zero if it
@@ -193,5 +195,5 @@ func laravelCreated(text string) time.Time {
 	if since == 0 {
 		return time.Time{}
 	}
-	return clockSeconds.time(since + job.Delay)
+	return layout.Seconds.Time(since + job.Delay)
 }

@@ -5,24 +5,26 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A typeStep finds out what a key is that is not what its layout wants.
 type typeStep struct{ key, layout string }
 
-func isTypeStep(s step) bool {
+func isTypeStep(s layout.Step) bool {
 	_, is := s.(*typeStep)
 	return is
 }
 
-func (t *typeStep) commands(dst []command, _ time.Time) []command {
-	return append(dst, command{key: t.key, args: []any{"TYPE", t.key}})
+func (t *typeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	return append(dst, resp.Command{Key: t.key, Args: []any{"TYPE", t.key}})
 }
 
-func (t *typeStep) outcome(replies []reply, _ time.Time) outcome {
+func (t *typeStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	found := "something else"
-	if r := replies[0]; r.err == nil {
-		found = "a " + text(r.value)
+	if r := replies[0]; r.Err == nil {
+		found = "a " + resp.Text(r.Value)
 	}
-	return fail(fmt.Errorf("%w: the key %q holds %s, which is not what the layout %s reads", backlog.ErrMismatch, t.key, found, t.layout))
+	return layout.Fail(fmt.Errorf("%w: the key %q holds %s, which is not what the layout %s reads", backlog.ErrMismatch, t.key, found, t.layout))
 }

@@ -8,6 +8,10 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/node"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // maxTrips bounds the round trips of one Read: three of a layout for each look, as many again
@@ -19,7 +23,7 @@ const maxTrips = 16
 type job struct {
 	plan  *plan
 	index int // of its result
-	step  step
+	step  layout.Step
 	armed bool
 	// pending says that the first attempt of a search had not ended when the read began.
 	pending bool
@@ -30,7 +34,7 @@ type job struct {
 	from, to, own int
 	// redirects are where a server said that a command has to be sent, by the
 	// command's place in the step; nil if there are none.
-	redirects map[int]redirect
+	redirects map[int]topology.Redirect
 }
 
 // A reader answers one batch at a time. There is one for each goroutine that reads.
@@ -38,8 +42,8 @@ type reader struct {
 	*source
 
 	// buffer, replies, jobs and results hold those of a read, and are used again.
-	buffer  []command
-	replies []reply
+	buffer  []resp.Command
+	replies []resp.Reply
 	jobs    []job
 	results []backlog.Result
 	// order is where in a read each plan was wanted last: most often it will be there
@@ -101,12 +105,12 @@ func (s *reader) prepare(queries []backlog.Query, results []backlog.Result) []jo
 	}
 	s.jobs = jobs
 	if unused := s.watch.sweep(now); len(unused) > 0 {
-		s.topology.forget(unused)
+		s.topology.Forget(unused)
 	}
 	return jobs
 }
 
-func (s *source) prepareQuery(q backlog.Query) (step, error) {
+func (s *source) prepareQuery(q backlog.Query) (layout.Step, error) {
 	l, found := s.layouts[q.Layout]
 	if !found {
 		return nil, fmt.Errorf("%w: redis has no layout %q", backlog.ErrMismatch, q.Layout)
@@ -114,33 +118,33 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	queues, err := backlog.ParseQueues(q.Queue)
 	switch {
 	case err != nil:
-		return nil, &backlog.ReadError{Query: q, Connection: s.cfg.connection, Err: fmt.Errorf("%w: %w", backlog.ErrMismatch, err)}
+		return nil, &backlog.ReadError{Query: q, Connection: s.connection, Err: fmt.Errorf("%w: %w", backlog.ErrMismatch, err)}
 	case queues.Several():
 		return newSeveral(l, q, queues, s.finder, s.ledger), nil
 	default:
-		search := keySearch{finder: s.finder, query: q}
+		search := querySearch{finder: s.finder, query: q}
 		q.Queue = backlog.Unescape(queues.String())
-		return l.prepare(q, search), nil
+		return l.Prepare(q, search), nil
 	}
 }
 
 // A batch is the commands of one trip and what became of them.
 type batch struct {
-	commands []command
-	replies  []reply
+	commands []resp.Command
+	replies  []resp.Reply
 	err      error   // of the only connection there is
 	errs     []error // of the connections, for each command; nil if there is only one
 	// only is the server that all commands were sent to, or nodes that of each of them.
-	only  *node
-	nodes []*node
+	only  *node.Node
+	nodes []*node.Node
 }
 
 // from returns the address of the server that answered the command at a place.
 func (b *batch) from(at int) string {
 	if b.nodes == nil {
-		return b.only.address
+		return b.only.Address()
 	}
-	return b.nodes[at].address
+	return b.nodes[at].Address()
 }
 
 // failure is why a command of a job was not answered, nil if all of them were. Over the
@@ -160,7 +164,7 @@ func (b *batch) failure(j *job) error {
 
 // trip makes one round trip for all jobs. It returns the jobs that need another one.
 func (s *reader) trip(ctx context.Context, jobs []job, results []backlog.Result) ([]job, error) {
-	routing, err := s.topology.current(ctx)
+	slots, err := s.topology.Current(ctx)
 	if err != nil {
 		return jobs, err
 	}
@@ -170,11 +174,11 @@ func (s *reader) trip(ctx context.Context, jobs []job, results []backlog.Result)
 		b.commands = s.ask(&jobs[i], b.commands, now)
 		if g, ok := jobs[i].plan.first.(grower); ok && g.grew() {
 			// Before they are read: a change of a key must find the query that it is of.
-			s.topology.forget(s.watch.coverAgain(jobs[i].plan, now))
+			s.topology.Forget(s.watch.coverAgain(jobs[i].plan, now))
 		}
 	}
 	s.buffer = b.commands
-	s.run(ctx, routing, jobs, &b)
+	s.run(ctx, slots, jobs, &b)
 	at := time.Now()
 	// What was answered is not held until the next read.
 	defer clear(b.replies)
@@ -190,33 +194,33 @@ func (s *reader) trip(ctx context.Context, jobs []job, results []backlog.Result)
 	if !stale {
 		return again, nil
 	}
-	next, err := s.topology.refresh(ctx)
+	next, err := s.topology.Refresh(ctx)
 	if err != nil {
 		return again, err
 	}
-	if next == routing {
+	if next == slots {
 		return s.giveUp(again, results), nil
 	}
 	return again, nil
 }
 
 // run sends each command to the server that owns its key, all servers at once.
-func (s *reader) run(ctx context.Context, r *routing, jobs []job, b *batch) {
-	if only := r.only(); only != nil && len(s.moved) == 0 && !redirected(jobs) {
+func (s *reader) run(ctx context.Context, m *topology.SlotMap, jobs []job, b *batch) {
+	if only := m.Only(); only != nil && len(s.moved) == 0 && !redirected(jobs) {
 		b.only = only
-		if b.replies, b.err = only.do(ctx, b.commands, s.replies); b.err == nil {
+		if b.replies, b.err = only.Do(ctx, b.commands, s.replies); b.err == nil {
 			s.replies = b.replies
 		}
 		b.err = s.ofConnection(b.err)
 		return
 	}
-	b.replies = make([]reply, len(b.commands))
+	b.replies = make([]resp.Reply, len(b.commands))
 	b.errs = make([]error, len(b.commands))
-	b.nodes = make([]*node, len(b.commands))
-	parts := make(map[*node][]int)
+	b.nodes = make([]*node.Node, len(b.commands))
+	parts := make(map[*node.Node][]int)
 	for i := range jobs {
 		for at := jobs[i].from; at < jobs[i].to; at++ {
-			n, err := s.route(r, &jobs[i], at, &b.commands[at])
+			n, err := s.route(m, &jobs[i], at, &b.commands[at])
 			if err != nil {
 				b.errs[at] = err
 				continue
@@ -243,26 +247,26 @@ func redirected(jobs []job) bool {
 }
 
 // route returns the server to which a command of a job is sent.
-func (s *reader) route(r *routing, j *job, at int, c *command) (*node, error) {
+func (s *reader) route(m *topology.SlotMap, j *job, at int, c *resp.Command) (*node.Node, error) {
 	if to, redirected := j.redirects[at-j.from]; redirected {
-		c.asking = to.asking
-		return s.topology.at(r, to.address)
+		c.Asking = to.Asking
+		return s.topology.Node(m, to.Address)
 	}
 	if len(s.moved) > 0 {
-		if address, moved := s.moved[slotOf(c.key)]; moved {
-			return s.topology.at(r, address)
+		if address, moved := s.moved[topology.SlotOf(c.Key)]; moved {
+			return s.topology.Node(m, address)
 		}
 	}
-	return r.node(c.key)
+	return m.Node(c.Key)
 }
 
 // runPart sends the commands at the given places to one server.
-func (s *source) runPart(ctx context.Context, b *batch, n *node, places []int) {
-	commands := make([]command, len(places))
+func (s *source) runPart(ctx context.Context, b *batch, n *node.Node, places []int) {
+	commands := make([]resp.Command, len(places))
 	for i, at := range places {
 		commands[i] = b.commands[at]
 	}
-	replies, err := n.do(ctx, commands, nil)
+	replies, err := n.Do(ctx, commands, nil)
 	err = s.ofConnection(err)
 	for i, at := range places {
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -20,8 +22,8 @@ const (
 // resqueLayout is a queue of Resque with resque-scheduler. The keys are those of
 // https://github.com/resque/resque/blob/master/lib/resque/data_store.rb and of
 // https://github.com/resque/resque-scheduler/blob/master/lib/resque/scheduler/delaying_extensions.rb
-func resqueLayout() layout {
-	return layout{
+func resqueLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "resque", SharesKeys: true,
 			Summary: "A queue of Resque (Ruby, or node-resque), with the delayed jobs of resque-scheduler, which a running scheduler alone moves to the queue: they count as due here when their time has come. " +
@@ -29,27 +31,27 @@ func resqueLayout() layout {
 				"A job of a worker that has sent no heartbeat for 5 minutes beside living ones, or that has been due for 5 minutes while no scheduler holds its lock, is orphaned: it counts with a warning, or until orphanedAfter. " +
 				"Keys: NAMESPACE:queue:NAME, NAMESPACE:queues, NAMESPACE:workers, NAMESPACE:worker:*, NAMESPACE:workers:heartbeat, NAMESPACE:delayed_queue_schedule, NAMESPACE:delayed:*, NAMESPACE:pause-all-workers, NAMESPACE:resque_scheduler_*_lock, NAMESPACE:NAMESPACE:resque_scheduler_master_lock. It needs the rights +get +hmget +lrange +sismember +sscan +srandmember.",
 			Queue:    "name of the queue",
-			Patterns: registered("set NAMESPACE:queues"),
+			Patterns: layout.FoundInRegistry("set NAMESPACE:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "namespace", Kind: backlog.KindText, Default: "resque", Doc: "Namespace of the application (Resque.redis.namespace)."},
-				orphanParameter("jobs of workers that sent no heartbeat since, and delayed jobs that fell due then while no scheduler runs"),
+				layout.OrphanParameter("jobs of workers that sent no heartbeat since, and delayed jobs that fell due then while no scheduler runs"),
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "delayed jobs of the queue whose time has come",
 			InFlight: "the workers that work on a job of the queue; also those that were killed, until another worker removes them or orphanedAfter has passed",
 			Oldest:   "since when the first delayed job has been due, a lower bound while there are jobs on the queue; Resque does not write down when a job was enqueued",
 		},
-		shared: true,
-		discover: func(p backlog.Params) discovery {
+		SharesCommands: true,
+		Discover: func(p backlog.Params) layout.Discovery {
 			namespace := resqueNamespace(p)
-			return discovery{
-				registry:  resqueRegistry(namespace, ""),
-				work:      func() step { return &resqueFindStep{namespace: namespace} },
-				elsewhere: []trace{{kind: "list", prefix: namespace + ":queue:", fixed: ":queue:"}},
-				prefixed:  "namespace",
+			return layout.Discovery{
+				Registry:        resqueRegistry(namespace, ""),
+				Work:            func() layout.Step { return &resqueFindStep{namespace: namespace} },
+				AnyPrefix:       []layout.KeyPattern{{Type: "list", Prefix: namespace + ":queue:", FixedPrefix: ":queue:"}},
+				PrefixParameter: "namespace",
 			}
 		},
-		prepare: func(q backlog.Query, search keySearch) step {
+		Prepare: func(q backlog.Query, search layout.KeySearch) layout.Step {
 			namespace := resqueNamespace(q.Params)
 			s := &resqueStep{
 				name:      q.Queue,
@@ -57,7 +59,7 @@ func resqueLayout() layout {
 				registry:  *resqueRegistry(namespace, q.Queue),
 				params:    q.Params,
 			}
-			s.registry.elsewhere = &elsewhere{keys: search, fixed: ":queues", prefixed: "namespace"}
+			s.registry.OtherPrefixes = &layout.OtherPrefixes{Keys: search, FixedKey: ":queues", Parameter: "namespace"}
 			return s
 		},
 	}
@@ -65,17 +67,17 @@ func resqueLayout() layout {
 
 func resqueNamespace(p backlog.Params) string { return cmp.Or(p.Get("namespace"), "resque") }
 
-func resqueRegistry(namespace, queue string) *registry {
-	return &registry{
-		framework: "Resque", sets: []string{namespace + ":queues"}, member: queue, queue: queue,
-		name: func(member string) string { return member },
+func resqueRegistry(namespace, queue string) *layout.Registry {
+	return &layout.Registry{
+		Framework: "Resque", Sets: []string{namespace + ":queues"}, Member: queue, Queue: queue,
+		QueueOf: func(member string) string { return member },
 	}
 }
 
 // A resqueStep asks when work falls due, for the queue, and which workers there are.
 type resqueStep struct {
 	name, namespace string
-	registry        registry
+	registry        layout.Registry
 	params          backlog.Params
 	// withoutPings says that all workers had heartbeats of Resque at the last read, so that
 	// those of node-resque are not asked for.
@@ -84,47 +86,47 @@ type resqueStep struct {
 
 func (s *resqueStep) key(parts string) string { return s.namespace + ":" + parts }
 
-func (s *resqueStep) commands(dst []command, now time.Time) []command {
+func (s *resqueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	schedule, queue, workers, pause := s.key("delayed_queue_schedule"), s.key("queue:"+s.name), s.key("workers"), s.key("pause-all-workers")
-	limit := clockSeconds.due(now)
+	limit := layout.Seconds.Due(now)
 	// Moments before this one do not count any more if no scheduler runs.
-	after := max(newOrphans(s.params).after, resqueOverdue)
+	after := max(layout.NewOrphans(s.params).After, resqueOverdue)
 	return append(dst,
-		command{key: schedule, class: 'z', args: byScore(schedule, "-inf", limit, resqueTimes, false)},
+		resp.Command{Key: schedule, KeyType: 'z', Args: layout.ByScore(schedule, "-inf", limit, resqueTimes, false)},
 		// The next moment at which any work is due: what falls due at a moment that is
 		// known already does not change the set.
-		command{key: schedule, class: 'z', args: byScore(schedule, "("+limit, "+inf", 1, true)},
-		command{key: schedule, class: 'z', args: []any{"ZCOUNT", schedule, "(" + clockSeconds.due(now.Add(-after)), limit}},
-		command{key: queue, class: 'l', args: []any{"LLEN", queue}},
-		command{key: workers, class: 's', args: []any{"SRANDMEMBER", workers, resqueWorkers}},
-		command{key: pause, class: '$', args: []any{"GET", pause}},
+		resp.Command{Key: schedule, KeyType: 'z', Args: layout.ByScore(schedule, "("+limit, "+inf", 1, true)},
+		resp.Command{Key: schedule, KeyType: 'z', Args: []any{"ZCOUNT", schedule, "(" + layout.Seconds.Due(now.Add(-after)), limit}},
+		resp.Command{Key: queue, KeyType: 'l', Args: []any{"LLEN", queue}},
+		resp.Command{Key: workers, KeyType: 's', Args: []any{"SRANDMEMBER", workers, resqueWorkers}},
+		resp.Command{Key: pause, KeyType: '$', Args: []any{"GET", pause}},
 	)
 }
 
-func (s *resqueStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	times := c.texts(-1)
-	next := c.firstTime(clockSeconds)
-	recent := c.number()
-	ready := c.number()
-	workers := c.texts(-1)
+func (s *resqueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	times := c.Strings(-1)
+	next := layout.FirstTime(c, layout.Seconds)
+	recent := c.Count()
+	ready := c.Count()
+	workers := c.Strings(-1)
 	paused := false
-	if c.allowed() {
+	if c.Allowed() {
 		// Resque 2.3 and later.
-		value, _ := c.text()
+		value, _ := c.Text()
 		paused = strings.EqualFold(strings.TrimSpace(value), "true")
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	detail := &resqueJobsStep{
 		resqueStep: s, reading: backlog.Reading{Ready: ready, NextDue: next, Paused: paused},
 		times: times, recent: recent, workers: workers,
 	}
 	if len(times)+len(workers) == 0 {
-		return detail.finish(schedule{}, newOrphans(s.params))
+		return detail.finish(layout.Schedule{}, layout.NewOrphans(s.params))
 	}
-	return outcome{next: detail}
+	return layout.Outcome{Next: detail}
 }
 
 // A resqueJobsStep asks which work is due, what workers work on, and which of them and of
@@ -139,36 +141,36 @@ type resqueJobsStep struct {
 	silent, overdue bool
 }
 
-func (s *resqueJobsStep) commands(dst []command, _ time.Time) []command {
+func (s *resqueJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, at := range s.times {
 		key := s.key("delayed:" + at)
-		dst = append(dst, command{key: key, args: []any{"LRANGE", key, 0, resqueJobs - 1}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"LRANGE", key, 0, resqueJobs - 1}})
 	}
 	// Work that was moved from there to the queue since the step before is there now.
 	queue := s.key("queue:" + s.name)
-	dst = append(dst, command{key: queue, class: 'l', args: []any{"LLEN", queue}})
+	dst = append(dst, resp.Command{Key: queue, KeyType: 'l', Args: []any{"LLEN", queue}})
 	for _, lock := range s.locks() {
-		dst = append(dst, command{key: lock, args: []any{"EXISTS", lock}})
+		dst = append(dst, resp.Command{Key: lock, Args: []any{"EXISTS", lock}})
 	}
 	for _, worker := range s.workers {
 		key := s.key("worker:" + worker)
-		dst = append(dst, command{key: key, args: []any{"GET", key}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"GET", key}})
 	}
 	return s.heartbeatCommands(dst, s.workers)
 }
 
-func (s *resqueJobsStep) outcome(replies []reply, now time.Time) outcome {
-	c, o := &counts{replies: replies}, newOrphans(s.params)
+func (s *resqueJobsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c, o := resp.NewDecoder(replies), layout.NewOrphans(s.params)
 	moments := make([][]string, len(s.times))
 	for i := range s.times {
-		moments[i] = c.texts(-1)
+		moments[i] = c.Strings(-1)
 	}
-	ready := c.number()
+	ready := c.Count()
 	schedulers := s.schedulers(c)
 	inFlight, told := s.inFlight(c, schedulers, o, now)
 	work, complete := s.due(c, moments, schedulers, o, now)
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	s.reading.Ready = max(s.reading.Ready, ready)
 	s.reading.InFlight = backlog.Exactly(inFlight)
@@ -179,31 +181,31 @@ func (s *resqueJobsStep) outcome(replies []reply, now time.Time) outcome {
 	}
 	if !complete {
 		s.reading.Quality = backlog.LowerBound
-		if work.due > 0 {
+		if work.Due > 0 {
 			s.reading.Quality = backlog.Capped
 		}
-		work.due = max(work.due, 1)
+		work.Due = max(work.Due, 1)
 	}
 	return s.finish(work, o)
 }
 
 // due returns the work of the queue that is due, which is not complete if there may be
 // more that counts than was looked at.
-func (s *resqueJobsStep) due(c *counts, moments [][]string, schedulers resqueSchedulers, o *orphans, now time.Time) (work schedule, complete bool) {
+func (s *resqueJobsStep) due(c *resp.Decoder, moments [][]string, schedulers resqueSchedulers, o *layout.Orphans, now time.Time) (work layout.Schedule, complete bool) {
 	// What fell due too long ago to count need not be known.
-	bounded := schedulers.absent() && o.after > 0
+	bounded := schedulers.absent() && o.After > 0
 	complete = len(s.times) < resqueTimes || bounded && s.recent == 0
 	for i, jobs := range moments {
 		own, all := s.own(jobs)
-		at := c.timeOf(s.times[i])
+		at := layout.Seconds.Parse(c, s.times[i])
 		overdue := schedulers.absent() && now.Sub(at) > resqueOverdue
-		complete = complete && (all || overdue && bounded && now.Sub(at) >= o.after)
+		complete = complete && (all || overdue && bounded && now.Sub(at) >= o.After)
 		if overdue && own > 0 {
 			s.overdue = true
-			own = o.add(own, at, now)
+			own = o.Add(own, at, now)
 		}
-		if work.due += own; own > 0 {
-			work.since = earlier(work.since, at)
+		if work.Due += own; own > 0 {
+			work.Since = layout.Earlier(work.Since, at)
 		}
 	}
 	return work, complete
@@ -213,7 +215,7 @@ func (s *resqueJobsStep) due(c *counts, moments [][]string, schedulers resqueSch
 func (s *resqueJobsStep) own(jobs []string) (n int64, all bool) {
 	all = len(jobs) < resqueJobs
 	for _, job := range jobs {
-		queue, known := namedQueue(job)
+		queue, known := layout.NamedQueue(job)
 		all = all && known
 		if known && queue == s.name {
 			n++
@@ -223,14 +225,14 @@ func (s *resqueJobsStep) own(jobs []string) (n int64, all bool) {
 }
 
 // finish completes the reading by the work that is due.
-func (s *resqueJobsStep) finish(work schedule, o *orphans) outcome {
+func (s *resqueJobsStep) finish(work layout.Schedule, o *layout.Orphans) layout.Outcome {
 	r := s.reading
-	r.Due = work.due
+	r.Due = work.Due
 	r.InFlight.Known = true
-	r.Oldest = work.age(r.Ready)
+	r.Oldest = work.Age(r.Ready)
 	s.markOrphans(o, &r)
 	if r.Backlog() == 0 && r.NextDue.IsZero() {
-		return s.registry.ask(r)
+		return s.registry.Ask(r)
 	}
-	return done(r)
+	return layout.Done(r)
 }

@@ -4,35 +4,37 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A resqueFindStep finds the queues of delayed jobs: one that never had another job is
 // not in the registry. It asks for the moments that have come, and for the next one.
 type resqueFindStep struct{ namespace string }
 
-func (s *resqueFindStep) commands(dst []command, now time.Time) []command {
-	key, limit := s.namespace+":delayed_queue_schedule", clockSeconds.due(now)
+func (s *resqueFindStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	key, limit := s.namespace+":delayed_queue_schedule", layout.Seconds.Due(now)
 	return append(dst,
-		command{key: key, class: 'z', args: byScore(key, "-inf", limit, resqueTimes, false)},
-		command{key: key, class: 'z', args: byScore(key, "("+limit, "+inf", 1, true)},
+		resp.Command{Key: key, KeyType: 'z', Args: layout.ByScore(key, "-inf", limit, resqueTimes, false)},
+		resp.Command{Key: key, KeyType: 'z', Args: layout.ByScore(key, "("+limit, "+inf", 1, true)},
 	)
 }
 
-func (s *resqueFindStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
-	times, next := c.texts(-1), c.texts(-1)
+func (s *resqueFindStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	times, next := c.Strings(-1), c.Strings(-1)
 	var found backlog.Reading
 	if len(next) == 2 {
 		// A member is the moment itself. Then there is another one to be looked at.
-		times, found.NextDue = append(times, next[0]), c.timeOf(next[1])
+		times, found.NextDue = append(times, next[0]), layout.Seconds.Parse(c, next[1])
 	}
 	switch {
-	case c.err != nil:
-		return fail(c.err)
+	case c.Err() != nil:
+		return layout.Fail(c.Err())
 	case len(times) == 0:
-		return done(found)
+		return layout.Done(found)
 	default:
-		return outcome{next: &resqueFindJobsStep{resqueFindStep: s, found: found, times: times}}
+		return layout.Outcome{Next: &resqueFindJobsStep{resqueFindStep: s, found: found, times: times}}
 	}
 }
 
@@ -43,26 +45,26 @@ type resqueFindJobsStep struct {
 	times []string
 }
 
-func (s *resqueFindJobsStep) commands(dst []command, _ time.Time) []command {
+func (s *resqueFindJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, at := range s.times {
 		key := s.namespace + ":delayed:" + at
-		dst = append(dst, command{key: key, args: []any{"LRANGE", key, 0, resqueJobs - 1}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"LRANGE", key, 0, resqueJobs - 1}})
 	}
 	return dst
 }
 
-func (s *resqueFindJobsStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *resqueFindJobsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	found := s.found
 	for range s.times {
-		for _, job := range c.texts(-1) {
-			if queue, known := namedQueue(job); known {
+		for _, job := range c.Strings(-1) {
+			if queue, known := layout.NamedQueue(job); known {
 				found.Parts = append(found.Parts, backlog.Part{Queue: queue})
 			}
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
-	return done(found)
+	return layout.Done(found)
 }

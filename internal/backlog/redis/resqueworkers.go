@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -47,14 +49,14 @@ type resqueSchedulers struct {
 }
 
 // schedulers takes the replies about the locks.
-func (s *resqueStep) schedulers(c *counts) resqueSchedulers {
+func (s *resqueStep) schedulers(c *resp.Decoder) resqueSchedulers {
 	r := resqueSchedulers{known: true}
 	for range s.locks() {
-		if !c.allowed() {
+		if !c.Allowed() {
 			r.known, r.node = false, false
 			continue
 		}
-		r.node = c.number() > 0
+		r.node = c.Count() > 0
 		r.any = r.any || r.node
 	}
 	return r
@@ -86,7 +88,7 @@ func (s *resqueStep) pingKey(worker string) string {
 }
 
 // heartbeatCommands appends the commands that ask for the heartbeats of workers.
-func (s *resqueStep) heartbeatCommands(dst []command, workers []string) []command {
+func (s *resqueStep) heartbeatCommands(dst []resp.Command, workers []string) []resp.Command {
 	if len(workers) == 0 {
 		return dst
 	}
@@ -95,11 +97,11 @@ func (s *resqueStep) heartbeatCommands(dst []command, workers []string) []comman
 	for _, worker := range workers {
 		all = append(all, worker)
 	}
-	dst = append(dst, command{key: key, args: all})
+	dst = append(dst, resp.Command{Key: key, Args: all})
 	if !s.withoutPings {
 		for _, worker := range workers {
 			key := s.pingKey(worker)
-			dst = append(dst, command{key: key, args: []any{"GET", key}})
+			dst = append(dst, resp.Command{Key: key, Args: []any{"GET", key}})
 		}
 	}
 	return dst
@@ -107,15 +109,15 @@ func (s *resqueStep) heartbeatCommands(dst []command, workers []string) []comman
 
 // heartbeats takes the replies to them. The pings are left out of the next read if all
 // workers have heartbeats of Resque.
-func (s *resqueStep) heartbeats(c *counts, workers []string) resqueHeartbeats {
+func (s *resqueStep) heartbeats(c *resp.Decoder, workers []string) resqueHeartbeats {
 	h := resqueHeartbeats{ruby: make([]time.Time, len(workers)), node: make([]time.Time, len(workers))}
 	if len(workers) == 0 {
 		return h
 	}
 	asked := !s.withoutPings
 	s.withoutPings = true
-	if h.denied = !c.allowed(); !h.denied {
-		for i, text := range c.texts(len(workers)) {
+	if h.denied = !c.Allowed(); !h.denied {
+		for i, text := range c.Strings(len(workers)) {
 			at, err := time.Parse(time.RFC3339, text)
 			if err != nil {
 				s.withoutPings = false
@@ -129,8 +131,8 @@ func (s *resqueStep) heartbeats(c *counts, workers []string) resqueHeartbeats {
 	}
 	if asked {
 		for i := range workers {
-			if c.allowed() {
-				ping, _ := c.text()
+			if c.Allowed() {
+				ping, _ := c.Text()
 				h.node[i] = resquePing(ping)
 			}
 		}
@@ -146,7 +148,7 @@ func resquePing(text string) time.Time {
 	if err := json.Unmarshal([]byte(text), &ping); err != nil {
 		return time.Time{}
 	}
-	return clockSeconds.time(ping.Time)
+	return layout.Seconds.Time(ping.Time)
 }
 
 // silentSince returns since when a worker has been silent whose job nothing will move;
@@ -173,15 +175,15 @@ func (h resqueHeartbeats) silentSince(worker int, schedulers resqueSchedulers, n
 }
 
 // inFlight takes what the workers work on, and reports whether that is all.
-func (s *resqueJobsStep) inFlight(c *counts, schedulers resqueSchedulers, o *orphans, now time.Time) (n int64, told bool) {
+func (s *resqueJobsStep) inFlight(c *resp.Decoder, schedulers resqueSchedulers, o *layout.Orphans, now time.Time) (n int64, told bool) {
 	told = len(s.workers) < resqueWorkers
 	var busy []int
 	for i := range s.workers {
-		job, found := c.text()
+		job, found := c.Text()
 		if !found {
 			continue
 		}
-		queue, known := namedQueue(job)
+		queue, known := layout.NamedQueue(job)
 		told = told && known
 		if known && queue == s.name {
 			busy = append(busy, i)
@@ -195,7 +197,7 @@ func (s *resqueJobsStep) inFlight(c *counts, schedulers resqueSchedulers, o *orp
 			continue
 		}
 		s.silent = true
-		n += o.add(1, since, now)
+		n += o.Add(1, since, now)
 	}
 	if beats.denied && len(busy) > 0 {
 		s.reading.AddWarning(resqueNoHeartbeats)
@@ -204,7 +206,7 @@ func (s *resqueJobsStep) inFlight(c *counts, schedulers resqueSchedulers, o *orp
 }
 
 // markOrphans completes the reading by the work that nothing will move.
-func (s *resqueJobsStep) markOrphans(o *orphans, r *backlog.Reading) {
+func (s *resqueJobsStep) markOrphans(o *layout.Orphans, r *backlog.Reading) {
 	var texts []string
 	if s.silent {
 		texts = append(texts, resqueSilentText)
@@ -212,5 +214,5 @@ func (s *resqueJobsStep) markOrphans(o *orphans, r *backlog.Reading) {
 	if s.overdue {
 		texts = append(texts, resqueOverdueText)
 	}
-	o.mark(r, strings.Join(texts, "; "))
+	o.Mark(r, strings.Join(texts, "; "))
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A round is a step of several queues at once: each of them takes its own. Its turns are used again by the next read.
@@ -25,7 +27,7 @@ type round struct {
 // A turn is the step of one queue in a round.
 type turn struct {
 	*oneOf
-	step step
+	step layout.Step
 	done bool
 	// finds says that it is no queue that is read, but names of queues that are found.
 	finds bool
@@ -41,8 +43,8 @@ func newRound(s *several) *round {
 	if s.round != nil {
 		r.turns = s.round.turns[:0]
 	}
-	if s.work != nil {
-		r.add(&oneOf{queue: s.query.Queue}, s.work())
+	if s.Work != nil {
+		r.add(&oneOf{queue: s.query.Queue}, s.Work())
 		r.turns[0].finds = true
 	}
 	for _, one := range s.order {
@@ -52,11 +54,13 @@ func newRound(s *several) *round {
 }
 
 // add gives a queue its turn.
-func (r *round) add(one *oneOf, first step) { r.turns = append(r.turns, turn{oneOf: one, step: first}) }
+func (r *round) add(one *oneOf, first layout.Step) {
+	r.turns = append(r.turns, turn{oneOf: one, step: first})
+}
 
-func (r *round) commands(dst []command, now time.Time) []command {
+func (r *round) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	base := len(dst)
-	shared := r.several.layout.shared
+	shared := r.several.layout.SharesCommands
 	if shared {
 		r.places = make(map[string]int)
 	}
@@ -66,7 +70,7 @@ func (r *round) commands(dst []command, now time.Time) []command {
 			continue
 		}
 		begin := len(dst)
-		dst = t.step.commands(dst, now)
+		dst = t.step.Commands(dst, now)
 		if shared {
 			t.places = t.places[:0]
 			dst = r.share(dst, begin, base, t)
@@ -79,10 +83,10 @@ func (r *round) commands(dst []command, now time.Time) []command {
 
 // share takes the commands of a turn, which are at the end of dst, out again where
 // another turn sends the same.
-func (r *round) share(dst []command, begin, base int, t *turn) []command {
+func (r *round) share(dst []resp.Command, begin, base int, t *turn) []resp.Command {
 	kept := dst[:begin]
 	for _, c := range dst[begin:] {
-		text := fmt.Sprintf("%#v", c.args)
+		text := fmt.Sprintf("%#v", c.Args)
 		place, sent := r.places[text]
 		if !sent {
 			place = len(kept) - base
@@ -94,19 +98,19 @@ func (r *round) share(dst []command, begin, base int, t *turn) []command {
 	return kept
 }
 
-func (r *round) outcome(replies []reply, now time.Time) outcome {
+func (r *round) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if missing := len(r.turns) - len(r.parts); missing > 0 {
 		r.parts = append(r.parts, make([]backlog.Part, missing)...)
 	}
 	waiting := false
-	var shared []reply
+	var shared []resp.Reply
 	for i := range r.turns {
 		t := &r.turns[i]
 		if t.done {
 			continue
 		}
 		own := replies
-		if r.several.layout.shared {
+		if r.several.layout.SharesCommands {
 			shared = shared[:0]
 			for _, place := range t.places {
 				shared = append(shared, replies[place])
@@ -115,24 +119,24 @@ func (r *round) outcome(replies []reply, now time.Time) outcome {
 		} else {
 			own = own[t.from:t.to]
 		}
-		o := t.step.outcome(own, now)
+		o := t.step.Outcome(own, now)
 		switch {
-		case o.err != nil:
-			return fail(fmt.Errorf("queue %q: %w", t.queue, o.err))
-		case o.next != nil:
-			t.step, waiting = o.next, true
+		case o.Err != nil:
+			return layout.Fail(fmt.Errorf("queue %q: %w", t.queue, o.Err))
+		case o.Next != nil:
+			t.step, waiting = o.Next, true
 		default:
-			r.parts[i].Queue, r.parts[i].Reading, t.done = t.queue, o.reading, true
+			r.parts[i].Queue, r.parts[i].Reading, t.done = t.queue, o.Reading, true
 		}
 	}
 	more := r.include(now)
 	if err := r.several.exceeded(); err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
 	if more || waiting {
-		return outcome{next: r}
+		return layout.Outcome{Next: r}
 	}
-	return done(r.reading(now))
+	return layout.Done(r.reading(now))
 }
 
 // include gives queues that were found just now their turns, and tells whether there
@@ -164,7 +168,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 	for i := range r.turns {
 		t, reading := &r.turns[i], &r.parts[i].Reading
 		if t.finds {
-			look = earlier(look, reading.NextDue)
+			look = layout.Earlier(look, reading.NextDue)
 			parts = parts[1:]
 			continue
 		}
@@ -177,7 +181,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 		}
 	}
 	whole := backlog.Together(parts)
-	whole.NextDue = earlier(whole.NextDue, look)
+	whole.NextDue = layout.Earlier(whole.NextDue, look)
 	if len(r.several.patterns) == 0 {
 		return whole
 	}
@@ -196,8 +200,8 @@ func (r *round) reading(now time.Time) backlog.Reading {
 // nothing returns the warning that no queue matches, and the hint which there are.
 func (r *round) nothing() (warning, hint string) {
 	warning = "no queue matches " + strings.Join(r.several.patterns, ",")
-	if r.several.registry == nil {
+	if r.several.Registry == nil {
 		return warning + " yet", ""
 	}
-	return warning + " in what " + r.several.registry.framework + " knows", others(r.several.patterns[0], r.known)
+	return warning + " in what " + r.several.Registry.Framework + " knows", layout.SuggestNames(r.several.patterns[0], r.known)
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -27,8 +29,8 @@ const (
 // in the members of the sorted set of running jobs: up to RQ 1 a job, since RQ 2 a job, a
 // colon and an execution.
 // https://github.com/rq/rq/blob/master/rq/registry.py
-func rqLayout() layout {
-	return layout{
+func rqLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "rq",
 			Summary: "A queue of RQ (Redis Queue, Python). Jobs with a time or a retry interval are moved to the queue by a worker with a scheduler alone, so here they count as due when their time has come, worker or none. " +
@@ -36,11 +38,11 @@ func rqLayout() layout {
 				"It is paused while all workers are suspended (rq suspend). What a rate limit holds back counts when RQ puts it on the queue, or while nothing else is there. " +
 				"Keys: PREFIX:queue:*, PREFIX:queues, PREFIX:scheduled:*, PREFIX:scheduler-lock:*, PREFIX:ready:*, PREFIX:wip:*, PREFIX:suspended, PREFIX:rl*, rq:scheduler*; PREFIX:job:* with rq-scheduler and rate limits.",
 			Queue:    "name of the queue",
-			Patterns: registered("set PREFIX:queues"),
+			Patterns: layout.FoundInRegistry("set PREFIX:queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "prefix", Kind: backlog.KindText, Default: "rq", Doc: "RQ_KEY_PREFIX of the application."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the time at which the first job was enqueued is read from the job (its field enqueued_at alone). It needs the rights +lindex +hget, and to read PREFIX:job:*."},
-				orphanParameter("scheduled jobs that are due while no worker with a scheduler holds PREFIX:scheduler-lock:QUEUE, for five minutes at least, and running jobs that expired and that no worker gives up, for twenty minutes at least"),
+				layout.OrphanParameter("scheduled jobs that are due while no worker with a scheduler holds PREFIX:scheduler-lock:QUEUE, for five minutes at least, and running jobs that expired and that no worker gives up, for twenty minutes at least"),
 			},
 			Ready:    "the jobs on the queue",
 			Due:      "scheduled jobs and retries whose time has come, and jobs whose dependencies are done and that are not on the queue yet",
@@ -48,36 +50,36 @@ func rqLayout() layout {
 			Oldest:   "exact while nothing waits but scheduled work that is due; with age payload exact, the time at which the first job on the queue was enqueued; else a lower bound or unknown",
 		},
 		// What is kept for all queues together is read once for all that a trigger names.
-		shared:   true,
-		discover: discoverRQ,
-		prepare:  prepareRQ,
+		SharesCommands: true,
+		Discover:       discoverRQ,
+		Prepare:        prepareRQ,
 	}
 }
 
 func rqPrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "rq") }
 
-func rqRegistry(prefix, queue string) *registry {
+func rqRegistry(prefix, queue string) *layout.Registry {
 	list := prefix + ":queue:"
-	return &registry{
-		framework: "RQ", sets: []string{prefix + ":queues"}, member: list + queue, queue: queue,
-		name: func(member string) string { return strings.TrimPrefix(member, list) },
+	return &layout.Registry{
+		Framework: "RQ", Sets: []string{prefix + ":queues"}, Member: list + queue, Queue: queue,
+		QueueOf: func(member string) string { return strings.TrimPrefix(member, list) },
 	}
 }
 
-func discoverRQ(p backlog.Params) discovery {
+func discoverRQ(p backlog.Params) layout.Discovery {
 	prefix := rqPrefix(p)
-	return discovery{
-		registry: rqRegistry(prefix, ""),
-		elsewhere: []trace{
-			{kind: "list", prefix: prefix + ":queue:", fixed: ":queue:"},
-			{kind: "zset", prefix: prefix + ":scheduled:", fixed: ":scheduled:"},
-			{kind: "zset", prefix: prefix + ":wip:", fixed: ":wip:"},
+	return layout.Discovery{
+		Registry: rqRegistry(prefix, ""),
+		AnyPrefix: []layout.KeyPattern{
+			{Type: "list", Prefix: prefix + ":queue:", FixedPrefix: ":queue:"},
+			{Type: "zset", Prefix: prefix + ":scheduled:", FixedPrefix: ":scheduled:"},
+			{Type: "zset", Prefix: prefix + ":wip:", FixedPrefix: ":wip:"},
 		},
-		prefixed: "prefix",
+		PrefixParameter: "prefix",
 	}
 }
 
-func prepareRQ(q backlog.Query, _ keySearch) step {
+func prepareRQ(q backlog.Query, _ layout.KeySearch) layout.Step {
 	prefix := rqPrefix(q.Params)
 	list := prefix + ":queue:" + q.Queue
 	return &rqStep{
@@ -85,7 +87,7 @@ func prepareRQ(q backlog.Query, _ keySearch) step {
 		list: list, taken: list + ":intermediate", wip: prefix + ":wip:" + q.Queue, suspended: prefix + ":suspended",
 		jobs: prefix + ":job:", limits: prefix + ":rl",
 		params: q.Params, payload: q.Params.Get("age") == "payload",
-		bound:    newOrphans(q.Params).after,
+		bound:    layout.NewOrphans(q.Params).After,
 		registry: *rqRegistry(prefix, q.Queue),
 	}
 }
@@ -100,63 +102,63 @@ type rqStep struct {
 	payload      bool
 	// bound is for how long orphaned work counts; zero is for ever.
 	bound    time.Duration
-	registry registry
+	registry layout.Registry
 
 	// unscheduled and outside are since when scheduled jobs, of RQ and of rq-scheduler, are
 	// seen due without a scheduler; abandoned is since when jobs are seen that no worker
 	// gives up.
-	unscheduled, outside, abandoned lasting
+	unscheduled, outside, abandoned layout.Streak
 }
 
-func (s *rqStep) commands(dst []command, now time.Time) []command {
-	dst = delayed(dst, s.scheduled, clockSeconds, now)
+func (s *rqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = layout.ScheduleCommands(dst, s.scheduled, layout.Seconds, now)
 	dst = append(dst,
-		command{key: s.dependents, class: 'z', args: []any{"ZCARD", s.dependents}},
-		command{key: s.list, class: 'l', args: []any{"LLEN", s.list}},
-		command{key: s.taken, class: 'l', args: []any{"LLEN", s.taken}},
-		command{key: s.wip, class: 'z', args: []any{"ZCARD", s.wip}},
-		command{key: s.suspended, class: '$', args: []any{"EXISTS", s.suspended}},
+		resp.Command{Key: s.dependents, KeyType: 'z', Args: []any{"ZCARD", s.dependents}},
+		resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LLEN", s.list}},
+		resp.Command{Key: s.taken, KeyType: 'l', Args: []any{"LLEN", s.taken}},
+		resp.Command{Key: s.wip, KeyType: 'z', Args: []any{"ZCARD", s.wip}},
+		resp.Command{Key: s.suspended, KeyType: '$', Args: []any{"EXISTS", s.suspended}},
 		// What follows changes by time alone, or wakes nothing.
-		command{key: s.lock, args: []any{"EXISTS", s.lock}},
-		command{key: s.wip, args: []any{"ZCOUNT", s.wip, 0, clockSeconds.due(now.Add(-rqExpiredGrace))}},
-		command{key: rqOutside, args: []any{"ZCOUNT", rqOutside, 0, clockSeconds.due(now)}},
-		command{key: s.scheduled, args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-rqSchedulerGrace))}},
-		command{key: s.limits + "-keys", args: []any{"SRANDMEMBER", s.limits + "-keys", rqLimits}},
+		resp.Command{Key: s.lock, Args: []any{"EXISTS", s.lock}},
+		resp.Command{Key: s.wip, Args: []any{"ZCOUNT", s.wip, 0, layout.Seconds.Due(now.Add(-rqExpiredGrace))}},
+		resp.Command{Key: rqOutside, Args: []any{"ZCOUNT", rqOutside, 0, layout.Seconds.Due(now)}},
+		resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-rqSchedulerGrace))}},
+		resp.Command{Key: s.limits + "-keys", Args: []any{"SRANDMEMBER", s.limits + "-keys", rqLimits}},
 	)
 	if s.bound > 0 {
-		dst = append(dst, command{key: s.scheduled, args: []any{"ZCOUNT", s.scheduled, "-inf", clockSeconds.due(now.Add(-max(s.bound, rqSchedulerGrace)))}})
+		dst = append(dst, resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-max(s.bound, rqSchedulerGrace)))}})
 	}
 	if s.payload {
-		dst = append(dst, command{key: s.list, class: 'l', args: []any{"LINDEX", s.list, 0}})
+		dst = append(dst, resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LINDEX", s.list, 0}})
 	}
 	return dst
 }
 
-func (s *rqStep) outcome(replies []reply, now time.Time) outcome {
-	c := counts{replies: replies}
-	scheduled := c.delayed(clockSeconds)
-	dependents, ready, taken, wip, suspended := c.number(), c.number(), c.number(), c.number(), c.number()
-	lock, expired, outside := c.optionalCount(), c.number(), c.optionalCount()
-	overdue, old := c.number(), int64(0)
-	limited, allowed := c.optionalTexts()
+func (s *rqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	scheduled := layout.ReadSchedule(c, layout.Seconds)
+	dependents, ready, taken, wip, suspended := c.Count(), c.Count(), c.Count(), c.Count(), c.Count()
+	lock, expired, outside := c.OptionalCount(), c.Count(), c.OptionalCount()
+	overdue, old := c.Count(), int64(0)
+	limited, allowed := c.OptionalStrings()
 	if s.bound > 0 {
-		old = c.number()
+		old = c.Count()
 	}
 	r := rqReading{
-		rqStep: s, due: scheduled.since, outside: outside.N, limited: limited, taken: taken, wip: wip,
+		rqStep: s, due: scheduled.Since, outside: outside.N, limited: limited, taken: taken, wip: wip,
 		hidden: !outside.Known || !allowed,
 	}
 	if s.payload {
-		r.first, _ = c.text()
+		r.first, _ = c.Text()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	r.Reading = backlog.Reading{
 		Ready:    ready,
-		Due:      scheduled.due + dependents,
-		NextDue:  scheduled.next,
-		Oldest:   scheduled.age(ready + dependents),
+		Due:      scheduled.Due + dependents,
+		NextDue:  scheduled.Next,
+		Oldest:   scheduled.Age(ready + dependents),
 		Paused:   suspended > 0,
 		InFlight: backlog.Exactly(taken + wip),
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // An rqReading is a reading of a queue of RQ under way.
@@ -26,7 +28,7 @@ type rqReading struct {
 	taken, wip int64
 	// unscheduled and abandoned are orphaned jobs, and forgotten is how many of the
 	// abandoned ones do not count.
-	unscheduled, abandoned *orphans
+	unscheduled, abandoned *layout.Orphans
 	forgotten              int64
 }
 
@@ -35,10 +37,10 @@ type rqReading struct {
 // stop counting only when the scaler has seen that for as long: else it might never wake
 // the worker whose scheduler would move them.
 func (r *rqReading) noteScheduled(overdue, old int64, now time.Time) {
-	r.unscheduled = newOrphans(r.params)
-	since := r.rqStep.unscheduled.note(overdue > 0, now)
-	ignored := old - r.unscheduled.add(old, since, now)
-	r.unscheduled.add(overdue-old, now, now)
+	r.unscheduled = layout.NewOrphans(r.params)
+	since := r.rqStep.unscheduled.Note(overdue > 0, now)
+	ignored := old - r.unscheduled.Add(old, since, now)
+	r.unscheduled.Add(overdue-old, now, now)
 	r.Due -= ignored
 	if ignored > 0 {
 		r.due, r.Oldest = time.Time{}, backlog.Age{}
@@ -47,59 +49,59 @@ func (r *rqReading) noteScheduled(overdue, old int64, now time.Time) {
 
 // noteExpired notes the running jobs that RQ should have given up long ago.
 func (r *rqReading) noteExpired(expired int64, now time.Time) {
-	r.abandoned = newOrphans(r.params)
-	since := r.rqStep.abandoned.note(expired > 0, now)
-	r.forgotten = expired - r.abandoned.add(expired, since, now)
+	r.abandoned = layout.NewOrphans(r.params)
+	since := r.rqStep.abandoned.Note(expired > 0, now)
+	r.forgotten = expired - r.abandoned.Add(expired, since, now)
 }
 
 // next returns what follows the counts: telling apart the jobs that workers have taken,
 // if need be.
-func (r rqReading) next() outcome {
+func (r rqReading) next() layout.Outcome {
 	switch {
 	case r.taken == 0 || r.wip == 0:
 		return r.jobsTaken(r.taken+r.wip, backlog.Exact)
 	case r.taken > rqIntermediate || r.wip > rqRunning:
 		return r.jobsTaken(r.taken+r.wip, backlog.UpperBound)
 	default:
-		return outcome{next: &rqTakenStep{r}}
+		return layout.Outcome{Next: &rqTakenStep{r}}
 	}
 }
 
 // jobsTaken completes the counts by the jobs that workers have taken.
-func (r rqReading) jobsTaken(n int64, quality backlog.Quality) outcome {
+func (r rqReading) jobsTaken(n int64, quality backlog.Quality) layout.Outcome {
 	r.InFlight, r.Quality = backlog.Exactly(max(0, n-r.forgotten)), max(r.Quality, quality)
 	if r.Backlog() > 0 {
 		// What a rate limit holds back waits for what is there.
 		r.limited = nil
 	}
 	if r.outside > 0 || len(r.limited) > 0 {
-		return outcome{next: &rqStrangersStep{r}}
+		return layout.Outcome{Next: &rqStrangersStep{r}}
 	}
 	return r.after()
 }
 
 // after returns what follows when all jobs of the queue itself are known.
-func (r rqReading) after() outcome {
-	ignored := r.Ignored + r.forgotten + r.unscheduled.ignored
+func (r rqReading) after() layout.Outcome {
+	ignored := r.Ignored + r.forgotten + r.unscheduled.Ignored
 	if r.hidden && r.Backlog() == 0 {
 		r.Quality = max(r.Quality, backlog.LowerBound)
 		r.AddWarning("the server does not allow access to " + rqOutside + " or " + r.limits + "-keys, so jobs of rq-scheduler or of rate limits are not visible")
 	}
 	switch {
 	case r.Backlog() == 0 && r.NextDue.IsZero() && ignored == 0:
-		return r.registry.ask(r.Reading)
+		return r.registry.Ask(r.Reading)
 	case r.first != "":
-		return outcome{next: &rqAgeStep{r}}
+		return layout.Outcome{Next: &rqAgeStep{r}}
 	default:
 		return r.done()
 	}
 }
 
 // done is the outcome of a reading that is complete.
-func (r rqReading) done() outcome {
-	r.unscheduled.mark(&r.Reading, fmt.Sprintf("scheduled work has been due for minutes, and no worker with a scheduler (rq worker --with-scheduler) holds the key %q", r.lock))
-	r.abandoned.mark(&r.Reading, fmt.Sprintf("running work in %q expired long ago, and no worker has given it up", r.rqStep.wip))
-	return done(r.Reading)
+func (r rqReading) done() layout.Outcome {
+	r.unscheduled.Mark(&r.Reading, fmt.Sprintf("scheduled work has been due for minutes, and no worker with a scheduler (rq worker --with-scheduler) holds the key %q", r.lock))
+	r.abandoned.Mark(&r.Reading, fmt.Sprintf("running work in %q expired long ago, and no worker has given it up", r.rqStep.wip))
+	return layout.Done(r.Reading)
 }
 
 // An rqTakenStep tells apart the jobs that workers have taken. A worker moves a job to
@@ -108,29 +110,29 @@ func (r rqReading) done() outcome {
 // https://github.com/rq/rq/blob/master/rq/worker/base.py, prepare_job_execution
 type rqTakenStep struct{ rqReading }
 
-func (s *rqTakenStep) commands(dst []command, _ time.Time) []command {
+func (s *rqTakenStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	// From the end that grows, so that none is overlooked while workers take the first
 	// ones off.
 	for i := range s.taken {
-		dst = append(dst, command{key: s.rqStep.taken, args: []any{"LINDEX", s.rqStep.taken, -1 - i}})
+		dst = append(dst, resp.Command{Key: s.rqStep.taken, Args: []any{"LINDEX", s.rqStep.taken, -1 - i}})
 	}
-	return append(dst, command{key: s.rqStep.wip, args: []any{"ZRANGE", s.rqStep.wip, 0, rqRunning - 1}})
+	return append(dst, resp.Command{Key: s.rqStep.wip, Args: []any{"ZRANGE", s.rqStep.wip, 0, rqRunning - 1}})
 }
 
-func (s *rqTakenStep) outcome(replies []reply, _ time.Time) outcome {
-	if refused(replies[0]) {
+func (s *rqTakenStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	if replies[0].IsDenied() {
 		return s.jobsTaken(s.taken+s.wip, backlog.UpperBound)
 	}
-	c := counts{replies: replies}
+	c := resp.NewDecoder(replies)
 	starting := make(map[string]bool)
 	for range s.taken {
-		if job, found := c.text(); found {
+		if job, found := c.Text(); found {
 			starting[job] = true
 		}
 	}
-	running := c.texts(-1)
-	if c.err != nil {
-		return fail(c.err)
+	running := c.Strings(-1)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	for _, execution := range running {
 		if starting[execution] {
@@ -147,16 +149,16 @@ func (s *rqTakenStep) outcome(replies []reply, _ time.Time) outcome {
 // An rqAgeStep asks when the first job on the queue was put there.
 type rqAgeStep struct{ rqReading }
 
-func (s *rqAgeStep) commands(dst []command, _ time.Time) []command {
+func (s *rqAgeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	key := s.jobs + s.first
-	return append(dst, command{key: key, args: []any{"HGET", key, "enqueued_at"}})
+	return append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "enqueued_at"}})
 }
 
-func (s *rqAgeStep) outcome(replies []reply, _ time.Time) outcome {
-	c := counts{replies: replies}
-	at, found := c.text()
-	if c.err != nil {
-		return fail(c.err)
+func (s *rqAgeStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	at, found := c.Text()
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	if !found {
 		// The job was deleted; a worker will throw its id away.
@@ -164,8 +166,8 @@ func (s *rqAgeStep) outcome(replies []reply, _ time.Time) outcome {
 	}
 	since, err := time.Parse(time.RFC3339Nano, at)
 	if err != nil {
-		return fail(fmt.Errorf("%w: enqueued_at of a job is no time: %w", errReply, err))
+		return layout.Fail(fmt.Errorf("%w: enqueued_at of a job is no time: %w", resp.ErrReply, err))
 	}
-	s.Oldest = backlog.Age{Since: earlier(since, s.due), Kind: backlog.AgeExact}
+	s.Oldest = backlog.Age{Since: layout.Earlier(since, s.due), Kind: backlog.AgeExact}
 	return s.done()
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // Keys of rq-scheduler, a package of its own that keeps scheduled jobs of all queues in
@@ -40,39 +42,39 @@ type rqStrangersStep struct {
 	rqReading
 }
 
-func (s *rqStrangersStep) commands(dst []command, _ time.Time) []command {
+func (s *rqStrangersStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.outside > 0 {
 		dst = append(dst,
-			command{key: rqOutside, args: []any{"ZRANGE", rqOutside, 0, rqStrangers - 1, "WITHSCORES"}},
-			command{key: rqOutsideLock, args: []any{"EXISTS", rqOutsideLock}},
-			command{key: rqOutsideOldLock, args: []any{"EXISTS", rqOutsideOldLock}},
+			resp.Command{Key: rqOutside, Args: []any{"ZRANGE", rqOutside, 0, rqStrangers - 1, "WITHSCORES"}},
+			resp.Command{Key: rqOutsideLock, Args: []any{"EXISTS", rqOutsideLock}},
+			resp.Command{Key: rqOutsideOldLock, Args: []any{"EXISTS", rqOutsideOldLock}},
 		)
 	}
 	for _, limit := range s.limited {
 		key := s.limits + ":" + limit + ":rate_limited"
-		dst = append(dst, command{key: key, class: 'z', args: []any{"ZRANGE", key, 0, rqStrangers - 1}})
+		dst = append(dst, resp.Command{Key: key, KeyType: 'z', Args: []any{"ZRANGE", key, 0, rqStrangers - 1}})
 	}
 	return dst
 }
 
-func (s *rqStrangersStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *rqStrangersStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	next := &rqOriginsStep{rqReading: s.rqReading, moreLimited: len(s.limited) >= rqLimits}
 	if s.outside > 0 {
 		next.addScheduled(c, now)
 	}
 	for range s.limited {
-		for _, id := range c.texts(-1) {
+		for _, id := range c.Strings(-1) {
 			next.limited = append(next.limited, stranger{id: id})
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	if len(next.limited) > rqStrangers {
 		next.limited, next.moreLimited = next.limited[:rqStrangers], true
 	}
-	return outcome{next: next}
+	return layout.Outcome{Next: next}
 }
 
 // An rqOriginsStep asks which of the strangers are jobs of the queue.
@@ -87,37 +89,37 @@ type rqOriginsStep struct {
 }
 
 // addScheduled takes the jobs of rq-scheduler, and whether it runs.
-func (s *rqOriginsStep) addScheduled(c *counts, now time.Time) {
-	members := c.texts(-1)
-	lock, old := c.optionalCount(), c.optionalCount()
+func (s *rqOriginsStep) addScheduled(c *resp.Decoder, now time.Time) {
+	members := c.Strings(-1)
+	lock, old := c.OptionalCount(), c.OptionalCount()
 	s.stopped = lock.Known && lock.N+old.N == 0
 	for i := 0; i+1 < len(members); i += 2 {
-		at, err := score(members[i+1])
+		at, err := resp.Score(members[i+1])
 		if err != nil {
-			c.fault(err)
+			c.Fail(err)
 			return
 		}
-		if due := clockSeconds.time(at); !due.After(now) {
+		if due := layout.Seconds.Time(at); !due.After(now) {
 			s.scheduled = append(s.scheduled, stranger{id: members[i], since: due})
 		}
 	}
 	s.moreScheduled = s.outside > rqStrangers
 }
 
-func (s *rqOriginsStep) commands(dst []command, _ time.Time) []command {
+func (s *rqOriginsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, job := range slices.Concat(s.scheduled, s.limited) {
 		key := s.jobs + job.id
-		dst = append(dst, command{key: key, args: []any{"HGET", key, "origin"}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "origin"}})
 	}
 	return dst
 }
 
-func (s *rqOriginsStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *rqOriginsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	scheduled, hidden := s.own(c, s.scheduled)
 	limited, hiddenLimited := s.own(c, s.limited)
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	s.settleScheduled(scheduled, hidden || s.moreScheduled, now)
 	if n := int64(len(limited)); n > 0 && s.Backlog() == 0 {
@@ -136,11 +138,11 @@ func (s *rqOriginsStep) outcome(replies []reply, now time.Time) outcome {
 
 // own takes the queues of jobs, and returns those that are of this one. It reports
 // whether the server denies to look at some.
-func (s *rqOriginsStep) own(c *counts, jobs []stranger) (own []stranger, hidden bool) {
+func (s *rqOriginsStep) own(c *resp.Decoder, jobs []stranger) (own []stranger, hidden bool) {
 	for _, job := range jobs {
-		origin, allowed := c.optionalText()
+		origin, allowed := c.OptionalText()
 		hidden = hidden || !allowed
-		if origin == s.registry.queue {
+		if origin == s.registry.Queue {
 			own = append(own, job)
 		}
 	}
@@ -157,20 +159,20 @@ func (s *rqOriginsStep) settleScheduled(jobs []stranger, unknown bool, now time.
 			jobs = s.scheduled[len(s.scheduled)-1:]
 		}
 	}
-	o := newOrphans(s.params)
+	o := layout.NewOrphans(s.params)
 	overdue := func(job stranger, by time.Duration) bool {
 		return s.stopped && now.Sub(job.since) >= max(by, rqSchedulerGrace)
 	}
-	seen := s.rqStep.outside.note(slices.ContainsFunc(jobs, func(job stranger) bool { return overdue(job, 0) }), now)
+	seen := s.rqStep.outside.Note(slices.ContainsFunc(jobs, func(job stranger) bool { return overdue(job, 0) }), now)
 	for _, job := range jobs {
 		switch {
 		case !overdue(job, 0):
 			s.Due++
 		case overdue(job, s.bound):
-			s.Due += o.add(1, seen, now)
+			s.Due += o.Add(1, seen, now)
 		default:
-			s.Due += o.add(1, now, now)
+			s.Due += o.Add(1, now, now)
 		}
 	}
-	o.mark(&s.Reading, "work of rq-scheduler has been due for minutes, and no rqscheduler runs: there is no key "+rqOutsideLock)
+	o.Mark(&s.Reading, "work of rq-scheduler has been due for minutes, and no rqscheduler runs: there is no key "+rqOutsideLock)
 }

@@ -5,6 +5,10 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // The commands of a pipeline are run one by one, and other clients run theirs in between.
@@ -47,7 +51,7 @@ const maxLooks = 3
 type look struct {
 	// later are the commands of its further steps; those of the look before until its own
 	// are known.
-	later [][]command
+	later [][]resp.Command
 	// sent is how many commands this look has sent, and trips in how many trips.
 	sent  int32
 	trips uint8
@@ -62,7 +66,7 @@ type look struct {
 }
 
 // note notes the commands of a trip, which are of use until the next one.
-func (j *job) note(sent []command) {
+func (j *job) note(sent []resp.Command) {
 	j.sent += int32(len(sent)) //nolint:gosec // far fewer commands are sent at once
 	j.trips++
 	if j.trips > 1 && !j.undisturbed() {
@@ -97,9 +101,9 @@ func (j *job) lookAgain() {
 
 // ask appends the commands of the step of a job, in a second look those of the further
 // steps too.
-func (s *source) ask(j *job, dst []command, now time.Time) []command {
+func (s *source) ask(j *job, dst []resp.Command, now time.Time) []resp.Command {
 	j.from = len(dst)
-	dst = j.step.commands(dst, now)
+	dst = j.step.Commands(dst, now)
 	j.own = len(dst) - j.from
 	if j.looks > 0 && j.trips == 0 {
 		for _, later := range j.later {
@@ -113,25 +117,25 @@ func (s *source) ask(j *job, dst []command, now time.Time) []command {
 }
 
 // join makes commands of a job run as one, if they can be.
-func (s *source) join(j *job, commands []command, now time.Time) {
+func (s *source) join(j *job, commands []resp.Command, now time.Time) {
 	if len(commands) < 2 || len(commands) > maxTransaction || now.Before(j.plan.singly) || j.redirects != nil {
 		return
 	}
-	if s.cfg.mode == modeCluster {
-		slot := slotOf(commands[0].key)
-		if slices.ContainsFunc(commands, func(c command) bool { return slotOf(c.key) != slot }) {
+	if s.cfg.Mode == conn.ModeCluster {
+		slot := topology.SlotOf(commands[0].Key)
+		if slices.ContainsFunc(commands, func(c resp.Command) bool { return topology.SlotOf(c.Key) != slot }) {
 			return
 		}
 	}
 	for i := range commands {
-		commands[i].transaction = j.index + 1
+		commands[i].Transaction = j.index + 1
 	}
 }
 
 // notRun reports whether the commands of a job were to be run as one and were not, and
 // then begins the second look once more without that.
-func (j *job) notRun(replies []reply, now time.Time) bool {
-	if !slices.ContainsFunc(replies, func(r reply) bool { return r.err == errDiscarded }) { //nolint:errorlint // it is never wrapped
+func (j *job) notRun(replies []resp.Reply, now time.Time) bool {
+	if !slices.ContainsFunc(replies, func(r resp.Reply) bool { return r.Err == resp.ErrDiscarded }) { //nolint:errorlint // it is never wrapped
 		return false
 	}
 	j.plan.singly = now.Add(transactionRetry)
@@ -143,22 +147,22 @@ func (j *job) notRun(replies []reply, now time.Time) bool {
 
 // lookedAgain makes something of the replies in a second look. The further steps take theirs at
 // once, if they ask what those of the first look have asked.
-func (j *job) lookedAgain(replies []reply, now, at time.Time) outcome {
+func (j *job) lookedAgain(replies []resp.Reply, now, at time.Time) layout.Outcome {
 	replies = j.takeCounters(replies)
-	o := j.step.outcome(replies[:j.own], at)
+	o := j.step.Outcome(replies[:j.own], at)
 	if j.trips > 0 {
 		return o
 	}
 	replies = replies[j.own:]
 	for i, asked := range j.later {
-		if o.next == nil || !slices.EqualFunc(o.next.commands(nil, now), asked, sameCommand) {
+		if o.Next == nil || !slices.EqualFunc(o.Next.Commands(nil, now), asked, sameCommand) {
 			j.later = j.later[:i]
 			break
 		}
-		o = o.next.outcome(replies[:len(asked)], at)
+		o = o.Next.Outcome(replies[:len(asked)], at)
 		replies = replies[len(asked):]
 	}
 	return o
 }
 
-func sameCommand(a, b command) bool { return slices.Equal(a.args, b.args) }
+func sameCommand(a, b resp.Command) bool { return slices.Equal(a.Args, b.Args) }

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // settle makes something of the replies to a job. It tells whether they show that
@@ -33,24 +36,24 @@ func (s *reader) settle(j *job, b *batch, now, at time.Time, results []backlog.R
 		return false, true
 	}
 	// By the moment of the answer: what was seen is no older than that.
-	var o outcome
+	var o layout.Outcome
 	if j.looks == 0 {
-		o = j.step.outcome(replies, at)
+		o = j.step.Outcome(replies, at)
 	} else {
 		o = j.lookedAgain(replies, now, at)
 	}
 	j.note(b.commands[j.from:j.to])
 	switch {
-	case o.next != nil:
-		j.step = o.next
+	case o.Next != nil:
+		j.step = o.Next
 		return false, true
-	case o.err != nil:
-		s.fail(j, o.err, results)
-	case j.doubts(&o.reading):
+	case o.Err != nil:
+		s.fail(j, o.Err, results)
+	case j.doubts(&o.Reading):
 		j.lookAgain()
 		return false, true
 	default:
-		s.conclude(j, &o.reading, now, at, results)
+		s.conclude(j, &o.Reading, now, at, results)
 	}
 	return false, false
 }
@@ -72,24 +75,24 @@ const (
 // take looks at the reply to the command at a place of a job.
 func (s *reader) take(j *job, b *batch, i int, results []backlog.Result) replyMeaning {
 	c, r := &b.commands[j.from+i], b.replies[j.from+i]
-	if r.err != nil {
-		if to, redirected := redirectOf(r.err, b.from(j.from+i)); redirected {
-			if s.follow(j, i, to, c.key) {
+	if r.Err != nil {
+		if to, redirected := topology.RedirectOf(r.Err, b.from(j.from+i)); redirected {
+			if s.follow(j, i, to, c.Key) {
 				return replyMoves
 			}
-			s.fail(j, r.err, results)
+			s.fail(j, r.Err, results)
 			return replyFails
 		}
-		if hasCode(r.err, "WRONGTYPE") && !isTypeStep(j.step) && i < j.to-j.from-int(j.counters) {
-			j.step, j.redirects = &typeStep{key: c.key, layout: j.plan.query.Layout}, nil
+		if resp.HasCode(r.Err, "WRONGTYPE") && !isTypeStep(j.step) && i < j.to-j.from-int(j.counters) {
+			j.step, j.redirects = &typeStep{key: c.Key, layout: j.plan.query.Layout}, nil
 			return replyRepeats
 		}
 	}
-	j.armed = j.armed && (r.armed || c.class == 0)
+	j.armed = j.armed && (r.Armed || c.KeyType == 0)
 	if j.trips == 0 && i < j.own {
 		// Further steps are taken of an empty queue only, and may ask other servers: what is
 		// known of a queue must not look like other data because it has become empty.
-		j.noteEpoch(r.server.epoch)
+		j.noteEpoch(r.Server.Epoch)
 	}
 	return replyCounts
 }

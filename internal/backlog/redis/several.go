@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -24,10 +26,10 @@ const (
 // several is the first step of reading several queues of one layout: all of them in
 // the round trips that one takes. It lasts from one read to the next.
 type several struct {
-	layout   layout
+	layout   layout.Layout
 	query    backlog.Query
 	patterns []string
-	discovery
+	layout.Discovery
 	finder *finder
 	ledger *ledger
 
@@ -57,18 +59,26 @@ type several struct {
 	round *round
 }
 
+// A grower is a first step whose keys change from one read to another.
+type grower interface {
+	// grew tells, once, that there are other keys than before.
+	grew() bool
+	// watched appends the commands of a read, for the sake of their keys.
+	watched(dst []resp.Command, now time.Time) []resp.Command
+}
+
 // A oneOf is one queue of several.
 type oneOf struct {
 	queue string
 	// first is the first step of reading it.
-	first step
+	first layout.Step
 	// named says that a person named it, and found that the finder has it; else it was found
 	// or had work last at seen.
 	named, found bool
 	seen         time.Time
 }
 
-func newSeveral(l layout, q backlog.Query, queues backlog.Queues, f *finder, all *ledger) *several {
+func newSeveral(l layout.Layout, q backlog.Query, queues backlog.Queues, f *finder, all *ledger) *several {
 	s := &several{layout: l, query: q, finder: f, ledger: all, queues: make(map[string]*oneOf)}
 	for _, name := range queues {
 		if backlog.IsPattern(name) {
@@ -78,7 +88,7 @@ func newSeveral(l layout, q backlog.Query, queues backlog.Queues, f *finder, all
 		s.names = append(s.names, backlog.Unescape(name))
 	}
 	if len(s.patterns) > 0 {
-		s.discovery = l.discover(q.Params)
+		s.Discovery = l.Discover(q.Params)
 	}
 	return s
 }
@@ -98,7 +108,7 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 		}
 		q := s.query
 		q.Queue = queue
-		one = &oneOf{queue: queue, first: s.layout.prepare(q, keySearch{finder: s.finder, query: s.query})}
+		one = &oneOf{queue: queue, first: s.layout.Prepare(q, querySearch{finder: s.finder, query: s.query})}
 		s.queues[queue] = one
 		s.order = append(s.order, one)
 		s.grown, s.unsorted = true, true
@@ -138,11 +148,11 @@ func (s *several) matches(queue string) bool {
 	return slices.ContainsFunc(s.patterns, func(pattern string) bool { return backlog.Match(pattern, queue) })
 }
 
-// counters implements counting, for all queues that are read.
-func (s *several) counters() (keys []string) {
+// JobCounters implements counting, for all queues that are read.
+func (s *several) JobCounters() (keys []string) {
 	for _, one := range s.order {
-		if c, counts := one.first.(counting); counts {
-			keys = append(keys, c.counters()...)
+		if c, counts := one.first.(layout.JobCounter); counts {
+			keys = append(keys, c.JobCounters()...)
 		}
 	}
 	return keys
@@ -202,9 +212,9 @@ func (s *several) look(now time.Time) {
 func (s *several) find(now time.Time) (failed error) {
 	var results []findings
 	var revisions []uint64
-	for _, t := range s.traces {
+	for _, t := range s.KeyPatterns {
 		for _, pattern := range s.patterns {
-			found := s.finder.ask(t.search(pattern), s.query, now)
+			found := s.finder.ask(t.Search(pattern), s.query, now)
 			s.more = s.more || found.more
 			s.problem = cmp.Or(s.problem, found.problem(now))
 			failed = cmp.Or(failed, found.err)
@@ -217,7 +227,7 @@ func (s *several) find(now time.Time) (failed error) {
 	for _, one := range s.order {
 		one.found = false
 	}
-	for i, t := range s.traces {
+	for i, t := range s.KeyPatterns {
 		for j, pattern := range s.patterns {
 			s.takeOver(t, pattern, results[i*len(s.patterns)+j].keys, now)
 		}
@@ -229,12 +239,12 @@ func (s *several) find(now time.Time) (failed error) {
 }
 
 // takeOver adds the queues that keys show and a pattern matches.
-func (s *several) takeOver(t trace, pattern string, keys []string, now time.Time) {
+func (s *several) takeOver(t layout.KeyPattern, pattern string, keys []string, now time.Time) {
 	for _, key := range keys {
 		if s.over != nil {
 			return
 		}
-		if queue, is := t.queue(key); is && backlog.Match(pattern, queue) {
+		if queue, is := t.Queue(key); is && backlog.Match(pattern, queue) {
 			if one := s.add(queue, now); one != nil {
 				one.found = true
 			}
@@ -260,29 +270,29 @@ func compareMembers(a, b *oneOf) int {
 // errNotSearched is a pattern whose queues have not been looked for yet.
 var errNotSearched = fmt.Errorf("%w: the keys of the server have not been gone through yet", backlog.ErrUnavailable)
 
-func (s *several) commands(dst []command, now time.Time) []command {
+func (s *several) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	s.look(now)
 	if s.exceeded() != nil {
 		return dst
 	}
 	dst = s.registryCommands(dst)
 	s.round = newRound(s)
-	return s.round.commands(dst, now)
+	return s.round.Commands(dst, now)
 }
 
 // registryCommands appends what asks for the names that the framework knows.
-func (s *several) registryCommands(dst []command) []command {
-	if s.registry == nil {
+func (s *several) registryCommands(dst []resp.Command) []resp.Command {
+	if s.Registry == nil {
 		return dst
 	}
-	for _, set := range s.registry.sets {
-		dst = append(dst, command{key: set, class: 's', args: []any{"SRANDMEMBER", set, severalMost}})
+	for _, set := range s.Registry.Sets {
+		dst = append(dst, resp.Command{Key: set, KeyType: 's', Args: []any{"SRANDMEMBER", set, severalMost}})
 	}
 	return dst
 }
 
 // watched implements grower. A read may be under way: its commands do not change.
-func (s *several) watched(dst []command, now time.Time) []command {
+func (s *several) watched(dst []resp.Command, now time.Time) []resp.Command {
 	if len(s.order) == 0 {
 		s.look(now)
 	}
@@ -290,31 +300,31 @@ func (s *several) watched(dst []command, now time.Time) []command {
 		return dst
 	}
 	dst = s.registryCommands(dst)
-	if s.work != nil {
-		dst = s.work().commands(dst, now)
+	if s.Work != nil {
+		dst = s.Work().Commands(dst, now)
 	}
 	for _, one := range s.order {
-		dst = one.first.commands(dst, now)
+		dst = one.first.Commands(dst, now)
 	}
 	return dst
 }
 
-func (s *several) outcome(replies []reply, now time.Time) outcome {
+func (s *several) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if err := cmp.Or(s.over, s.problem); err != nil {
-		return fail(err)
+		return layout.Fail(err)
 	}
-	if s.registry != nil {
-		c := &counts{replies: replies}
-		for range s.registry.sets {
-			names := s.registry.queues(c)
+	if s.Registry != nil {
+		c := resp.NewDecoder(replies)
+		for range s.Registry.Sets {
+			names := s.Registry.Queues(c)
 			s.round.more = s.round.more || len(names) >= severalMost
 			s.round.known = append(s.round.known, names...)
 		}
-		if c.err != nil {
-			return fail(c.err)
+		if c.Err() != nil {
+			return layout.Fail(c.Err())
 		}
-		replies = c.replies
+		replies = c.Rest()
 	}
 	s.round.more = s.round.more || s.more
-	return s.round.outcome(replies, now)
+	return s.round.Outcome(replies, now)
 }

@@ -15,29 +15,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// ready are the queues of a reading with what is ready in each.
-func ready(r backlog.Reading) map[string]int64 {
-	queues := map[string]int64{}
-	for _, part := range r.Parts {
-		queues[part.Queue] = part.Reading.Ready
-	}
-	return queues
-}
-
-// mustFind reads a pattern. A server that is busy may fail the first search.
-func mustFind(t testing.TB, source backlog.Source, q backlog.Query) backlog.Reading {
-	t.Helper()
-	var r backlog.Result
-	redistest.Eventually(t, "the queues are looked for", func() bool {
-		r = backlogtest.Read(t, source, q)[0]
-		if r.Err != nil && !errors.Is(r.Err, backlog.ErrUnavailable) {
-			t.Fatal(r.Err)
-		}
-		return r.Err == nil
-	})
-	return r.Reading
-}
-
 // TestPatterns: for each layout, queues that match a pattern are found, each counts,
 // and what does not match is left alone.
 func TestPatterns(t *testing.T) {

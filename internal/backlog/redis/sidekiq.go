@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -23,8 +25,8 @@ const (
 
 // sidekiqLayout is a queue of Sidekiq 4 to 8. The keys are those of
 // https://github.com/sidekiq/sidekiq/blob/main/lib/sidekiq/api.rb
-func sidekiqLayout() layout {
-	return layout{
+func sidekiqLayout() layout.Layout {
+	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "sidekiq", SharesKeys: true,
 			Summary: "A queue of Sidekiq 4 to 8 (Ruby). Scheduled jobs and retries are moved to their queue by a running process alone, so at zero replicas they count as due here when their time has come. " +
@@ -33,7 +35,7 @@ func sidekiqLayout() layout {
 				"A reliable fetch (super_fetch of Sidekiq Pro, GitLab's gem) keeps the jobs of a killed process in private lists, which count too. They are searched by SCAN in the background: without the right +scan a reading is a lower bound, with a warning, unless fetch is basic. " +
 				"Keys, each after NAMESPACE: if there is one: queue:NAME, schedule, retry, processes, HOST:PID:*, queues, paused, super_processes, queue:sq*, working:queue:NAME:*. It needs the rights +sismember +sscan +srandmember +hvals +hmget +scan.",
 			Queue:    "name of the queue, without queue:",
-			Patterns: registered("set queues"),
+			Patterns: layout.FoundInRegistry("set queues"),
 			Parameters: []backlog.Parameter{
 				{Name: "namespace", Kind: backlog.KindText, Doc: "Namespace of redis-namespace (Sidekiq before 7), which precedes every key: with app the queue is app:queue:NAME."},
 				{Name: "fetch", Kind: backlog.KindChoice, Allowed: []string{"any", "basic"}, Default: "any", Doc: "With basic no process uses a reliable fetch, so private lists are not searched and the right +scan is not needed."},
@@ -44,21 +46,21 @@ func sidekiqLayout() layout {
 			InFlight: "the jobs that processes said they work on, or that a reliable fetch keeps for them; those of a killed process for the minute until Sidekiq forgets them, or with a reliable fetch until another process puts them back",
 			Oldest:   "with age payload, exact: when the oldest job was enqueued or fell due; else since when the first scheduled job or retry has been due, a lower bound while there are jobs on the queue",
 		},
-		shared: true,
-		discover: func(p backlog.Params) discovery {
+		SharesCommands: true,
+		Discover: func(p backlog.Params) layout.Discovery {
 			prefix := sidekiqPrefix(p)
-			return discovery{
-				registry:  sidekiqRegistry(prefix, ""),
-				work:      func() step { return sidekiqFindStep{prefix} },
-				elsewhere: []trace{{kind: "list", prefix: prefix + "queue:", fixed: "queue:"}},
-				prefixed:  "namespace",
+			return layout.Discovery{
+				Registry:        sidekiqRegistry(prefix, ""),
+				Work:            func() layout.Step { return sidekiqFindStep{prefix} },
+				AnyPrefix:       []layout.KeyPattern{{Type: "list", Prefix: prefix + "queue:", FixedPrefix: "queue:"}},
+				PrefixParameter: "namespace",
 			}
 		},
-		prepare: prepareSidekiq,
+		Prepare: prepareSidekiq,
 	}
 }
 
-func prepareSidekiq(q backlog.Query, search keySearch) step {
+func prepareSidekiq(q backlog.Query, search layout.KeySearch) layout.Step {
 	prefix := sidekiqPrefix(q.Params)
 	s := &sidekiqStep{
 		name:     q.Queue,
@@ -66,7 +68,7 @@ func prepareSidekiq(q backlog.Query, search keySearch) step {
 		payload:  q.Params.Get("age") == "payload",
 		registry: *sidekiqRegistry(prefix, q.Queue),
 	}
-	s.registry.elsewhere = &elsewhere{keys: search, fixed: "queues", prefixed: "namespace"}
+	s.registry.OtherPrefixes = &layout.OtherPrefixes{Keys: search, FixedKey: "queues", Parameter: "namespace"}
 	if q.Params.Get("fetch") != "basic" {
 		s.private = newPrivateLists(prefix, q.Queue, search)
 	}
@@ -83,10 +85,10 @@ func sidekiqPrefix(p backlog.Params) string {
 	return namespace + ":"
 }
 
-func sidekiqRegistry(prefix, queue string) *registry {
-	return &registry{
-		framework: "Sidekiq", sets: []string{prefix + "queues"}, member: queue, queue: queue,
-		name: func(member string) string { return member },
+func sidekiqRegistry(prefix, queue string) *layout.Registry {
+	return &layout.Registry{
+		Framework: "Sidekiq", Sets: []string{prefix + "queues"}, Member: queue, Queue: queue,
+		QueueOf: func(member string) string { return member },
 	}
 }
 
@@ -95,7 +97,7 @@ func sidekiqRegistry(prefix, queue string) *registry {
 type sidekiqStep struct {
 	name, prefix string
 	payload      bool
-	registry     registry
+	registry     layout.Registry
 	// private finds the lists of a reliable fetch; nil if none is used.
 	private *privateLists
 
@@ -113,33 +115,33 @@ type sidekiqStep struct {
 	lost time.Time
 }
 
-func (s *sidekiqStep) commands(dst []command, now time.Time) []command {
+func (s *sidekiqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = sidekiqLater(dst, s.prefix, now)
 	queue, paused, processes := s.prefix+"queue:"+s.name, s.prefix+"paused", s.prefix+"processes"
 	dst = append(dst,
-		command{key: queue, class: 'l', args: []any{"LLEN", queue}},
-		command{key: paused, class: 's', args: []any{"SISMEMBER", paused, s.name}},
-		command{key: processes, class: 's', args: []any{"SRANDMEMBER", processes, sidekiqProcesses}},
+		resp.Command{Key: queue, KeyType: 'l', Args: []any{"LLEN", queue}},
+		resp.Command{Key: paused, KeyType: 's', Args: []any{"SISMEMBER", paused, s.name}},
+		resp.Command{Key: processes, KeyType: 's', Args: []any{"SRANDMEMBER", processes, sidekiqProcesses}},
 	)
 	if s.payload {
-		dst = append(dst, command{key: queue, class: 'l', args: []any{"LINDEX", queue, -1}})
+		dst = append(dst, resp.Command{Key: queue, KeyType: 'l', Args: []any{"LINDEX", queue, -1}})
 	}
 	if s.private != nil {
 		s.private.look(now)
 		key := s.prefix + superProcesses
-		dst = append(dst, command{key: key, args: []any{"SRANDMEMBER", key, sidekiqProcesses}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, sidekiqProcesses}})
 	}
 	return dst
 }
 
 // sidekiqLater appends the commands that tell of the scheduled jobs and retries of all
 // queues: for each set those that are due, and those that are not.
-func sidekiqLater(dst []command, prefix string, now time.Time) []command {
-	limit := clockSeconds.due(now)
+func sidekiqLater(dst []resp.Command, prefix string, now time.Time) []resp.Command {
+	limit := layout.Seconds.Due(now)
 	for _, set := range []string{prefix + "schedule", prefix + "retry"} {
 		dst = append(dst,
-			command{key: set, class: 'z', args: byScore(set, "-inf", limit, sidekiqDue, true)},
-			command{key: set, class: 'z', args: byScore(set, "("+limit, "+inf", sidekiqFuture, true)},
+			resp.Command{Key: set, KeyType: 'z', Args: layout.ByScore(set, "-inf", limit, sidekiqDue, true)},
+			resp.Command{Key: set, KeyType: 'z', Args: layout.ByScore(set, "("+limit, "+inf", sidekiqFuture, true)},
 		)
 	}
 	return dst
@@ -149,59 +151,59 @@ func sidekiqLater(dst []command, prefix string, now time.Time) []command {
 // another job is not in the registry.
 type sidekiqFindStep struct{ prefix string }
 
-func (s sidekiqFindStep) commands(dst []command, now time.Time) []command {
+func (s sidekiqFindStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return sidekiqLater(dst, s.prefix, now)
 }
 
-func (sidekiqFindStep) outcome(replies []reply, _ time.Time) outcome {
-	c := &counts{replies: replies}
+func (sidekiqFindStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	var found backlog.Reading
 	for i := range replies {
-		jobs := c.texts(-1)
+		jobs := c.Strings(-1)
 		for j := 0; j+1 < len(jobs); j += 2 {
-			if queue, known := namedQueue(jobs[j]); known {
+			if queue, known := layout.NamedQueue(jobs[j]); known {
 				found.Parts = append(found.Parts, backlog.Part{Queue: queue})
 			}
 		}
 		if isFuture := i%2 == 1; isFuture && len(jobs) == 2*sidekiqFuture {
 			// When the last one is due, there are others to be looked at.
-			found.NextDue = earlier(found.NextDue, c.timeOf(jobs[len(jobs)-1]))
+			found.NextDue = layout.Earlier(found.NextDue, layout.Seconds.Parse(c, jobs[len(jobs)-1]))
 		}
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
-	return done(found)
+	return layout.Done(found)
 }
 
-func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *sidekiqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	work, complete := s.set(c)
 	retries, alsoComplete := s.set(c)
-	work, complete = work.and(retries), complete && alsoComplete
-	reading := backlog.Reading{Ready: c.number(), Paused: c.number() > 0, NextDue: work.next}
-	detail := &sidekiqWorkStep{sidekiqStep: s, processes: c.texts(-1)}
+	work, complete = work.Plus(retries), complete && alsoComplete
+	reading := backlog.Reading{Ready: c.Count(), Paused: c.Count() > 0, NextDue: work.Next}
+	detail := &sidekiqWorkStep{sidekiqStep: s, processes: c.Strings(-1)}
 	var enqueued time.Time
 	if s.payload {
-		job, _ := c.text()
+		job, _ := c.Text()
 		enqueued = sidekiqEnqueued(job)
 	}
 	detail.addLists(c)
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
-	reading.Due = work.due
+	reading.Due = work.Due
 	if !complete {
 		// One process is enough to move the due work of all queues.
-		reading.Due = max(work.due, 1)
+		reading.Due = max(work.Due, 1)
 		reading.Quality = backlog.LowerBound
-		if work.due > 0 {
+		if work.Due > 0 {
 			reading.Quality = backlog.Capped
 		}
 	}
-	reading.Oldest = work.age(reading.Ready)
+	reading.Oldest = work.Age(reading.Ready)
 	if !enqueued.IsZero() {
-		reading.Oldest = backlog.Age{Since: earlier(enqueued, work.since), Kind: backlog.AgeExact}
+		reading.Oldest = backlog.Age{Since: layout.Earlier(enqueued, work.Since), Kind: backlog.AgeExact}
 	}
 	if reading.Ready < s.lastReady {
 		s.taken, s.heard = now, nil
@@ -213,49 +215,31 @@ func (s *sidekiqStep) outcome(replies []reply, now time.Time) outcome {
 		none.denied = detail.denied
 		return s.finish(reading, none, now)
 	}
-	return outcome{next: detail}
+	return layout.Outcome{Next: detail}
 }
 
 // set takes the replies about one set of scheduled jobs. What is due is not complete
 // if there may be more of the queue than was looked at.
-func (s *sidekiqStep) set(c *counts) (work schedule, complete bool) {
-	due, future := c.texts(-1), c.texts(-1)
+func (s *sidekiqStep) set(c *resp.Decoder) (work layout.Schedule, complete bool) {
+	due, future := c.Strings(-1), c.Strings(-1)
 	complete = len(due) < 2*sidekiqDue
 	for i := 0; i+1 < len(due); i += 2 {
-		queue, known := namedQueue(due[i])
+		queue, known := layout.NamedQueue(due[i])
 		complete = complete && known
 		if known && queue == s.name {
-			work.due++
-			work.since = earlier(work.since, c.timeOf(due[i+1]))
+			work.Due++
+			work.Since = layout.Earlier(work.Since, layout.Seconds.Parse(c, due[i+1]))
 		}
 	}
 	for i := 0; i+1 < len(future); i += 2 {
 		// If none of those is of the queue, look again when the last one is due.
 		last := i+2 == 2*sidekiqFuture
-		if queue, known := namedQueue(future[i]); known && queue == s.name || last {
-			work.next = c.timeOf(future[i+1])
+		if queue, known := layout.NamedQueue(future[i]); known && queue == s.name || last {
+			work.Next = layout.Seconds.Parse(c, future[i+1])
 			break
 		}
 	}
 	return work, complete
-}
-
-// timeOf returns the moment that the text of a score in seconds tells.
-func (c *counts) timeOf(text string) time.Time {
-	value, err := score(text)
-	if err != nil {
-		c.fault(err)
-	}
-	return clockSeconds.time(value)
-}
-
-// namedQueue returns the queue that a job in JSON names, or what a worker says of one.
-func namedQueue(text string) (queue string, known bool) {
-	var job struct {
-		Queue string `json:"queue"`
-	}
-	err := json.Unmarshal([]byte(text), &job)
-	return job.Queue, err == nil && job.Queue != ""
 }
 
 // sidekiqEnqueued returns when a job was enqueued; zero if it does not say.
@@ -267,7 +251,7 @@ func sidekiqEnqueued(text string) time.Time {
 		return time.Time{}
 	}
 	if job.EnqueuedAt >= sidekiqMilliseconds {
-		return clockMilliseconds.time(job.EnqueuedAt)
+		return layout.Milliseconds.Time(job.EnqueuedAt)
 	}
-	return clockSeconds.time(job.EnqueuedAt)
+	return layout.Seconds.Time(job.EnqueuedAt)
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A reliable fetch moves a job to a private list of the process that takes it, and removes
@@ -48,9 +50,9 @@ type privateList struct {
 // privateLists finds the private lists of one queue.
 type privateLists struct {
 	prefix, queue string
-	keys          keySearch
+	keys          layout.KeySearch
 	// searches are the same for all queues of a namespace.
-	searches []search
+	searches []layout.Search
 
 	// revision is that of the findings from which lists were made.
 	revision uint64
@@ -61,13 +63,13 @@ type privateLists struct {
 	problem  error
 }
 
-func newPrivateLists(prefix, queue string, keys keySearch) *privateLists {
-	p := &privateLists{prefix: prefix, queue: queue, keys: keys, searches: []search{
-		{kind: "list", match: scanEscape(prefix+gitlabPrefix) + "*"},
-		{kind: "list", match: scanEscape(prefix+superFetchPrefix) + "[|_]*"},
+func newPrivateLists(prefix, queue string, keys layout.KeySearch) *privateLists {
+	p := &privateLists{prefix: prefix, queue: queue, keys: keys, searches: []layout.Search{
+		{Type: "list", Pattern: layout.EscapePattern(prefix+gitlabPrefix) + "*"},
+		{Type: "list", Pattern: layout.EscapePattern(prefix+superFetchPrefix) + "[|_]*"},
 	}}
 	for _, s := range p.searches {
-		keys.begin(s)
+		keys.Begin(s)
 	}
 	return p
 }
@@ -75,27 +77,28 @@ func newPrivateLists(prefix, queue string, keys keySearch) *privateLists {
 // look takes over what the searches have found.
 func (p *privateLists) look(now time.Time) {
 	revision := uint64(1)
-	found := make([]findings, len(p.searches))
+	all := make([]layout.Found, len(p.searches))
 	p.problem, p.searched = nil, time.Time{}
 	for i, s := range p.searches {
-		found[i] = p.keys.find(s, now)
-		revision += found[i].revision
-		if err := found[i].problem(now); err != nil && p.problem == nil {
-			p.problem = err
+		f := p.keys.Find(s, now)
+		all[i] = f
+		revision += f.Revision
+		if p.problem == nil {
+			p.problem = f.Problem
 		}
-		if found[i].more && p.problem == nil {
+		if f.More && p.problem == nil {
 			p.problem = errMoreKeys
 		}
-		if i == 0 || found[i].searched.Before(p.searched) {
-			p.searched = found[i].searched
+		if i == 0 || f.Searched.Before(p.searched) {
+			p.searched = f.Searched
 		}
 	}
 	if revision == p.revision {
 		return
 	}
 	p.revision, p.lists = revision, nil
-	for _, f := range found {
-		for _, key := range f.keys {
+	for _, f := range all {
+		for _, key := range f.Keys {
 			if identity, is := p.parse(key); is {
 				p.lists = append(p.lists, privateList{key, identity})
 			}
@@ -154,11 +157,11 @@ func (p *privateLists) doubt(r *backlog.Reading) {
 		r.Quality = backlog.LowerBound
 	}
 	switch {
-	case errors.Is(p.problem, errManySearches):
+	case errors.Is(p.problem, layout.ErrTooManySearches):
 		r.AddWarning(sidekiqNoSearch)
 	case errors.Is(p.problem, errMoreKeys):
 		r.AddWarning(sidekiqMore)
-	case errors.Is(reason(p.problem), backlog.ErrDenied):
+	case errors.Is(resp.Reason(p.problem), backlog.ErrDenied):
 		r.AddWarning(sidekiqNoScan)
 	}
 }
@@ -170,7 +173,7 @@ func (p *privateLists) stale(moment time.Time) bool {
 		return false
 	}
 	for _, s := range p.searches {
-		p.keys.since(s, moment)
+		p.keys.SearchSince(s, moment)
 	}
 	return true
 }

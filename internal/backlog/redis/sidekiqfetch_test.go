@@ -2,14 +2,39 @@ package redis
 
 import (
 	"fmt"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
+
+// fakeSearch is a layout.KeySearch that has found what a test says, by the order of the
+// searches.
+type fakeSearch struct {
+	found    [2]layout.Found
+	searches []layout.Search
+	since    []time.Time
+}
+
+func (f *fakeSearch) Begin(s layout.Search) { f.searches = append(f.searches, s) }
+
+func (f *fakeSearch) Find(s layout.Search, _ time.Time) layout.Found {
+	for i := range f.searches {
+		if f.searches[i] == s {
+			return f.found[i]
+		}
+	}
+	return layout.Found{Problem: backlog.ErrUnavailable}
+}
+
+func (f *fakeSearch) Hint(s layout.Search, now time.Time) layout.Found { return f.Find(s, now) }
+
+func (f *fakeSearch) SearchSince(_ layout.Search, moment time.Time) {
+	f.since = append(f.since, moment)
+}
 
 // TestPrivateListsAreNamed: a key of a reliable fetch names one queue and one process.
 func TestPrivateListsAreNamed(t *testing.T) {
@@ -32,52 +57,39 @@ func TestPrivateListsAreNamed(t *testing.T) {
 		"app:queue:sq":                            "",
 		"app:queue:mail":                          "",
 	} {
-		p := newPrivateLists("app:", "mail", keySearch{})
+		p := newPrivateLists("app:", "mail", &fakeSearch{})
 		if identity, is := p.parse(key); identity != want && is || is != (want != "") {
 			t.Errorf("%s: %q, %t, want %q", key, identity, is, want)
 		}
 	}
 }
 
-// TestPrivateListsAreDoubted: before the keys were searched, and where they cannot be, a
+// TestPrivateListsMayBeUnseen: before the keys were searched, and where they cannot be, a
 // reading is not exact; once they were it is.
-func TestPrivateListsAreDoubted(t *testing.T) {
+func TestPrivateListsMayBeUnseen(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	all := []string{"working:queue:mail:pod-1:7:abc"}
+	all := layout.Found{Keys: []string{"working:queue:mail:pod-1:7:abc"}, Revision: 1, Searched: now}
+	more := all
+	more.More = true
+	none := layout.Found{Searched: now}
+	failed := func(err error) layout.Found { return layout.Found{Problem: err} }
 	for name, c := range map[string]struct {
-		change  func(*finder, []search)
+		found   [2]layout.Found
 		quality backlog.Quality
 		warning string
 		lists   int
 	}{
-		"not searched": {func(*finder, []search) {}, backlog.LowerBound, "", 0},
-		"searched in part": {func(f *finder, s []search) {
-			f.settle(s[0], all, false, nil)
-		}, backlog.LowerBound, "", 1},
-		"searched": {func(f *finder, s []search) {
-			f.settle(s[0], all, false, nil)
-			f.settle(s[1], nil, false, nil)
-		}, backlog.Exact, "", 1},
-		"too many keys": {func(f *finder, s []search) {
-			f.settle(s[0], all, true, nil)
-			f.settle(s[1], nil, false, nil)
-		}, backlog.LowerBound, sidekiqMore, 1},
-		"refused": {func(f *finder, s []search) {
-			f.settle(s[0], nil, false, backlog.ErrDenied)
-		}, backlog.LowerBound, sidekiqNoScan, 0},
-		"too many searches": {func(f *finder, s []search) {
-			clear(f.searches)
-			for i := range maxSearches {
-				f.ask(search{kind: "list", match: strconv.Itoa(i)}, backlog.Query{}, now)
-			}
-		}, backlog.LowerBound, sidekiqNoSearch, 0},
+		"not searched":      {[2]layout.Found{failed(backlog.ErrUnavailable), failed(backlog.ErrUnavailable)}, backlog.LowerBound, "", 0},
+		"searched in part":  {[2]layout.Found{all, failed(backlog.ErrUnavailable)}, backlog.LowerBound, "", 1},
+		"searched":          {[2]layout.Found{all, none}, backlog.Exact, "", 1},
+		"too many keys":     {[2]layout.Found{more, none}, backlog.LowerBound, sidekiqMore, 1},
+		"refused":           {[2]layout.Found{failed(backlog.ErrDenied), failed(backlog.ErrUnavailable)}, backlog.LowerBound, sidekiqNoScan, 0},
+		"too many searches": {[2]layout.Found{failed(fmt.Errorf("%w: %w", backlog.ErrExhausted, layout.ErrTooManySearches)), none}, backlog.LowerBound, sidekiqNoSearch, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFinder(nil, newWakes())
-			p := newPrivateLists("", "mail", keySearch{finder: f, query: backlog.Query{Layout: "sidekiq", Queue: "mail"}})
-			c.change(f, p.searches)
+			p := newPrivateLists("", "mail", &fakeSearch{found: c.found})
 			p.look(now)
 			var r backlog.Reading
 			p.doubt(&r)
@@ -88,28 +100,23 @@ func TestPrivateListsAreDoubted(t *testing.T) {
 	}
 }
 
-// TestPrivateListsGrowStale: a list may be younger than the last search, so that another
-// one is due at once, whatever the pause.
+// TestPrivateListsGrowStale: a list may be younger than the last search, so that another one
+// is asked for.
 func TestPrivateListsGrowStale(t *testing.T) {
 	t.Parallel()
-	f := newFinder(nil, newWakes())
-	p := newPrivateLists("", "mail", keySearch{finder: f})
 	now := time.Now()
-	searched := func(at time.Time) {
-		for _, s := range f.wanted(at) {
-			f.settle(s, nil, false, nil)
-		}
-		p.look(at)
-	}
-	searched(now)
 	lost := now.Add(time.Second)
-	if n := len(f.wanted(lost)); n != 0 {
-		t.Fatalf("%d searches are wanted after a second", n)
-	}
+	keys := &fakeSearch{found: [2]layout.Found{{Searched: now}, {Searched: now}}}
+	p := newPrivateLists("", "mail", keys)
+	p.look(now)
 	if !p.stale(lost) || p.stale(now) {
 		t.Errorf("stale after %s: %t, after %s: %t", lost, p.stale(lost), now, p.stale(now))
 	}
-	searched(lost.Add(time.Second))
+	if len(keys.since) == 0 || !keys.since[0].Equal(lost) {
+		t.Errorf("searches are asked for since %v, want %s", keys.since, lost)
+	}
+	keys.found[0].Searched, keys.found[1].Searched = lost.Add(time.Second), lost.Add(time.Second)
+	p.look(lost.Add(time.Second))
 	if p.stale(lost) {
 		t.Error("stale after a search that began later")
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
@@ -27,7 +29,7 @@ const (
 )
 
 // finish completes a reading by what the processes reported.
-func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Time) outcome {
+func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Time) layout.Outcome {
 	inFlight := w.inFlight()
 	s.noteLost(w, now)
 	// A process that took jobs may not have reported so yet.
@@ -47,9 +49,9 @@ func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Ti
 		reading.AddWarning(sidekiqNoList)
 	}
 	if reading.Backlog() == 0 && reading.NextDue.IsZero() {
-		return s.registry.ask(reading)
+		return s.registry.Ask(reading)
 	}
-	return done(reading)
+	return layout.Done(reading)
 }
 
 // noteLost notes that a process has disappeared that had jobs, or may have taken some.
@@ -129,34 +131,34 @@ type sidekiqWorkStep struct {
 }
 
 // addLists takes the reply about the processes with super_fetch, if they were asked for.
-func (s *sidekiqWorkStep) addLists(c *counts) {
+func (s *sidekiqWorkStep) addLists(c *resp.Decoder) {
 	if s.private == nil {
 		return
 	}
 	var processes []string
-	if s.denied = !c.allowed(); !s.denied {
-		processes = c.texts(-1)
+	if s.denied = !c.Allowed(); !s.denied {
+		processes = c.Strings(-1)
 	}
 	s.truncated = len(processes) == sidekiqProcesses
 	s.lists = s.private.with(processes)
 }
 
-func (s *sidekiqWorkStep) commands(dst []command, _ time.Time) []command {
+func (s *sidekiqWorkStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, process := range s.processes {
 		key := s.prefix + process
 		for _, end := range sidekiqWorkKeys {
-			dst = append(dst, command{key: key + end, args: []any{"HVALS", key + end}})
+			dst = append(dst, resp.Command{Key: key + end, Args: []any{"HVALS", key + end}})
 		}
-		dst = append(dst, command{key: key, args: []any{"HMGET", key, "info", "beat", "busy"}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"HMGET", key, "info", "beat", "busy"}})
 	}
 	for _, l := range s.lists {
-		dst = append(dst, command{key: l.key, args: []any{"LLEN", l.key}})
+		dst = append(dst, resp.Command{Key: l.key, Args: []any{"LLEN", l.key}})
 	}
 	return dst
 }
 
-func (s *sidekiqWorkStep) outcome(replies []reply, now time.Time) outcome {
-	c := &counts{replies: replies}
+func (s *sidekiqWorkStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
 	w := newSidekiqWork()
 	w.unknown = len(s.processes) == sidekiqProcesses || s.truncated
 	w.denied = s.denied
@@ -164,14 +166,14 @@ func (s *sidekiqWorkStep) outcome(replies []reply, now time.Time) outcome {
 		w.take(c, process, s.name)
 	}
 	for _, l := range s.lists {
-		if !c.allowed() {
+		if !c.Allowed() {
 			w.denied = true
 			continue
 		}
-		w.kept[l.identity] += c.number()
+		w.kept[l.identity] += c.Count()
 	}
-	if c.err != nil {
-		return fail(c.err)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
 	}
 	return s.finish(s.reading, w, now)
 }
@@ -195,12 +197,12 @@ func newSidekiqWork() sidekiqWork {
 }
 
 // take takes the replies about one process.
-func (w *sidekiqWork) take(c *counts, process, queue string) {
+func (w *sidekiqWork) take(c *resp.Decoder, process, queue string) {
 	var all, own int64
 	for range sidekiqWorkKeys {
-		for _, job := range c.texts(-1) {
+		for _, job := range c.Strings(-1) {
 			all++
-			of, known := namedQueue(job)
+			of, known := layout.NamedQueue(job)
 			if known && of == queue {
 				own++
 			}
@@ -208,12 +210,12 @@ func (w *sidekiqWork) take(c *counts, process, queue string) {
 		}
 	}
 	w.reported[process] = own
-	about := c.texts(3)
+	about := c.Strings(3)
 	info, beat, busy := about[0], about[1], about[2]
 	if info == "" || !sidekiqServes(info, queue) {
 		return
 	}
-	w.beats[process] = c.timeOf(beat)
+	w.beats[process] = layout.Seconds.Parse(c, beat)
 	// A version that keeps its work elsewhere still reports how much it is.
 	if n, err := strconv.ParseInt(busy, 10, 64); err == nil && n > all {
 		w.unknown = true

@@ -4,29 +4,31 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // A source reads the queues of one connection. It implements backlog.Source and
 // backlog.Waker.
 type source struct {
-	cfg      *config
-	layouts  map[string]layout
-	watch    *watchlist
-	wakes    *wakes
-	topology *topology
-	finder   *finder
-	ledger   *ledger
-	panel    *panel // nil for a single server
+	// connection is its name.
+	connection string
+	cfg        *conn.Config
+	layouts    map[string]layout.Layout
+	watch      *watchlist
+	wakes      *wakes
+	topology   *topology.Topology
+	finder     *finder
+	ledger     *ledger
 	// whole answers Read.
 	whole reader
 
-	// worked says that a queue has been read. The goroutine that reads sets it.
+	// worked reports that a queue has been read. The goroutine that reads sets it.
 	worked atomic.Bool
 
 	// end stops the goroutines of tasks.
@@ -41,45 +43,35 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
-	routeClientLog(log)
-	s, err := openWith(ctx, cfg, log)
+	conn.RouteClientLog(log)
+	s, err := openWith(ctx, c.Name, cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.mode == modeCluster {
+	if cfg.Mode == conn.ModeCluster {
 		return &shardedSource{source: s}, nil
 	}
 	return s, nil
 }
 
 // openWith returns a source for settings that are ready for use.
-func openWith(ctx context.Context, cfg *config, log *slog.Logger) (*source, error) {
-	s := &source{cfg: cfg, layouts: make(map[string]layout), watch: newWatchlist(), wakes: newWakes(), ledger: newLedger()}
+func openWith(ctx context.Context, name string, cfg *conn.Config, log *slog.Logger) (*source, error) {
+	s := &source{connection: name, cfg: cfg, layouts: make(map[string]layout.Layout), wakes: newWakes(), ledger: newLedger()}
+	s.watch = newWatchlist(s.wakes)
 	s.whole.source = s
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}
-	log = log.With("connection", cfg.connection)
-	resolve := resolveStandalone(cfg)
-	switch cfg.mode {
-	case modeSentinel:
-		s.panel = newPanel(cfg, cfg.sentinelLogin, fmt.Errorf("%w %q", errNoMaster, cfg.masterName), sentinelPanel)
-		resolve = resolveSentinel(cfg, s.panel)
-	case modeCluster:
-		s.panel = newPanel(cfg, cfg.login, errNoSlots, clusterPanel)
-		resolve = resolveCluster(s.panel)
-	}
-	openNode := func(address string) *node { return newNode(cfg, address, s.wakes, s.watch, log) }
-	s.topology = newTopology(resolve, openNode, s.wakes, log)
+	s.topology = topology.New(cfg, s.watch, s.watch, log.With("connection", name))
 	s.finder = newFinder(s.topology, s.wakes)
 	// The goroutines live as long as the source, not as long as the call that opens it.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.end = end
 	s.tasks.Go(func() { s.wakes.forward(life) })
 	s.tasks.Go(func() { s.finder.run(life) })
-	if s.panel != nil {
-		s.tasks.Go(func() { s.topology.watch(life) })
-	} else if _, err := s.topology.refresh(life); err != nil {
+	if cfg.Mode != conn.ModeStandalone {
+		s.tasks.Go(func() { s.topology.Run(life) })
+	} else if _, err := s.topology.Refresh(life); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -88,42 +80,20 @@ func openWith(ctx context.Context, cfg *config, log *slog.Logger) (*source, erro
 // Wakes implements backlog.Waker.
 func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.out }
 
-// Status implements backlog.Source. Of several servers it shows the one of which
-// changes are noticed worst.
-func (s *source) Status() backlog.Status {
-	worst := backlog.Status{IdlePoll: s.cfg.idlePoll}
-	r := s.topology.now.Load()
-	if r == nil {
-		return worst
-	}
-	rank := []string{"", wakeTracking, wakeKeyspace, wakePoll}
-	for _, address := range r.addresses() {
-		status := r.nodes[address].status()
-		worst.IdlePoll = max(worst.IdlePoll, status.IdlePoll)
-		if slices.Index(rank, status.WakeUp) > slices.Index(rank, worst.WakeUp) {
-			worst.WakeUp, worst.WakeUpReason = status.WakeUp, status.WakeUpReason
-		}
-		if status.Server != "" && !strings.Contains(worst.Server, status.Server) {
-			worst.Server = strings.TrimPrefix(worst.Server+", "+status.Server, ", ")
-		}
-	}
-	return worst
-}
+// Status implements backlog.Source.
+func (s *source) Status() backlog.Status { return s.topology.Status() }
 
-// record returns what is known of the server.
-func (s *source) record() record {
-	return record{server: s.Status().Server, worked: s.worked.Load()}
+// advised returns err with its reason and with what to change.
+func (s *source) advised(err error) error {
+	return advised(s.cfg, err, record{server: s.Status().Server, worked: s.worked.Load()})
 }
 
 // Close implements backlog.Source.
 func (s *source) Close() error {
 	s.closing.Do(func() {
 		s.end()
-		s.topology.close()
+		s.topology.Close()
 		s.tasks.Wait()
-		if s.panel != nil {
-			s.panel.close()
-		}
 	})
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// TestStreamIdle: entries that no consumer has touched for longer than orphanedAfter stop
+// TestStreamIdle: entries that no consumer has touched for longer than OrphanedAfter stop
 // counting, and nothing else does. The user has the least rights.
 func TestStreamIdle(t *testing.T) {
 	t.Parallel()

@@ -16,17 +16,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// eachVersion runs a test on each server there is.
-func eachVersion(t *testing.T, test func(*testing.T, redistest.Version, *redistest.Server)) {
-	t.Helper()
-	for _, v := range redistest.Versions(t) {
-		t.Run(v.Name, func(t *testing.T) {
-			t.Parallel()
-			test(t, v, redistest.Start(t, redistest.WithVersion(v)))
-		})
-	}
-}
-
 // TestStreamDecisions has a row for each case in which the lag of a consumer group is
 // null or known to be wrong. A command is words; ids are "n-0".
 func TestStreamDecisions(t *testing.T) {
@@ -171,14 +160,6 @@ func TestStreamDecisions(t *testing.T) {
 			})
 		})
 	}
-}
-
-func words(command string) []any {
-	var list []any
-	for word := range strings.FieldsSeq(command) {
-		list = append(list, word)
-	}
-	return list
 }
 
 // TestStreamNeverBelowTheTruth does random things to a stream, reads it after each and

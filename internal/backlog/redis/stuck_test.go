@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -9,45 +10,50 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A stepper reads the queue q of a real server again and again, at moments of its own.
 type stepper struct {
 	client *goredis.Client
-	first  step
+	first  layout.Step
 }
 
-func newStepper(t *testing.T, server *redistest.Server, l layout, params map[string]string) *stepper {
+func newStepper(t *testing.T, server *redistest.Server, l layout.Layout, params map[string]string) *stepper {
 	t.Helper()
 	client := server.NewClient(func(*goredis.Options) {})
 	q := backlog.Query{Layout: l.Name, Queue: "q", Params: backlog.NewParams(params)}
-	return &stepper{client: client, first: l.prepare(q, keySearch{})}
+	return &stepper{client: client, first: l.Prepare(q, querySearch{})}
 }
 
 // at returns the reading at a moment.
 func (s *stepper) at(t *testing.T, now time.Time) backlog.Reading {
 	t.Helper()
 	for next := s.first; ; {
-		var replies []reply
-		for _, c := range next.commands(nil, now) {
-			value, err := s.client.Do(t.Context(), c.args...).Result()
-			replies = append(replies, reply{value: value, err: err})
+		var replies []resp.Reply
+		for _, c := range next.Commands(nil, now) {
+			value, err := s.client.Do(t.Context(), c.Args...).Result()
+			if errors.Is(err, goredis.Nil) {
+				err = resp.ErrNil
+			}
+			replies = append(replies, resp.Reply{Value: value, Err: err})
 		}
-		o := next.outcome(replies, now)
-		if o.err != nil {
-			t.Fatalf("read at %v: %v", now, o.err)
+		o := next.Outcome(replies, now)
+		if o.Err != nil {
+			t.Fatalf("read at %v: %v", now, o.Err)
 		}
-		if o.next == nil {
-			return o.reading
+		if o.Next == nil {
+			return o.Reading
 		}
-		next = o.next
+		next = o.Next
 	}
 }
 
 // A stuckCase is work that nothing moves.
 type stuckCase struct {
-	layout layout
+	layout layout.Layout
 	grace  time.Duration
 	// stick makes it, and move makes something that moves it appear.
 	stick, move [][]any
@@ -66,42 +72,42 @@ func stuckCases() map[string]stuckCase {
 	return map[string]stuckCase{
 		// D13
 		"asynq without a lease": {
-			layout: asynqLayout(), grace: orphanGrace,
+			layout: asynqLayout(), grace: layout.OrphanGrace,
 			stick: [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "1", "2", "3"}, {"ZADD", "asynq:{q}:lease", 1, "3"}},
 			move:  [][]any{{"ZADD", "asynq:{q}:lease", 1, "1", 1, "2"}},
 			stuck: stuckFigures{InFlight: 3, Orphaned: 2}, moved: stuckFigures{InFlight: 3},
 			warning: "active tasks have no lease",
 		},
 		"asynq before 0.22 without a deadline": {
-			layout: asynqLayout(), grace: orphanGrace,
+			layout: asynqLayout(), grace: layout.OrphanGrace,
 			stick: [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "message"}},
 			move:  [][]any{{"ZADD", "asynq:{q}:deadlines", 1, "message"}},
 			stuck: stuckFigures{InFlight: 1, Orphaned: 1}, moved: stuckFigures{InFlight: 1},
 			warning: "active tasks have no lease",
 		},
 		"BullMQ 1 without a scheduler": {
-			layout: bullmqLayout(), grace: stuckGrace,
+			layout: bullmqLayout(), grace: layout.StuckGrace,
 			stick: [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"ZADD", "bull:q:delayed", 4096000, "1"}},
 			move:  [][]any{{"SET", "bull:q:stalled-check", "1"}},
 			stuck: stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Due: 1},
 			warning: "no process moves them",
 		},
 		"BullMQ resumed by halves": {
-			layout: bullmqLayout(), grace: orphanGrace,
+			layout: bullmqLayout(), grace: layout.OrphanGrace,
 			stick: [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"LPUSH", "bull:q:paused", "1", "2"}, {"LPUSH", "bull:q:wait", "3"}},
 			move:  [][]any{{"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}, {"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}},
 			stuck: stuckFigures{Ready: 3, Orphaned: 2}, moved: stuckFigures{Ready: 3},
 			warning: "the queue is not paused",
 		},
 		"Bee-Queue without activateDelayedJobs": {
-			layout: beequeueLayout(), grace: stuckGrace,
+			layout: beequeueLayout(), grace: layout.StuckGrace,
 			stick: [][]any{{"ZADD", "bq:q:delayed", 1000, "1"}, {"HSET", "bq:q:jobs", "1", "{}"}},
 			move:  [][]any{{"LPUSH", "bq:q:waiting", "1"}, {"DEL", "bq:q:delayed"}},
 			stuck: stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1},
 			warning: "no worker raises them",
 		},
 		"Laravel without retry_after": {
-			layout: laravelLayout(), grace: stuckGrace,
+			layout: laravelLayout(), grace: layout.StuckGrace,
 			stick: [][]any{{"ZADD", "queues:q:reserved", 1000, "job"}},
 			move:  [][]any{{"RPUSH", "queues:q", "other"}},
 			stuck: stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1, Due: 1},
@@ -111,7 +117,7 @@ func stuckCases() map[string]stuckCase {
 }
 
 // TestStuckWork: work that nothing moves is not called exact once that has lasted, and a
-// warning says so; it stops counting when orphanedAfter has passed, and counts again
+// warning says so; it stops counting when OrphanedAfter has passed, and counts again
 // when something moves it.
 func TestStuckWork(t *testing.T) {
 	t.Parallel()

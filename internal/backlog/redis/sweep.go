@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/node"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 const (
 	// findPage is about how many keys the server looks at for one answer.
 	findPage = 1000
-	// findPageTimeout bounds one answer.
-	findPageTimeout = 2 * time.Second
 	// findAlone is how many searches of one type have the server match their patterns, each
 	// in a scan of its own, which sends only the keys that match. More share one scan of all
 	// keys of the type: then the server does the same work however many they are.
@@ -30,7 +32,7 @@ var errCostlyPattern = fmt.Errorf("%w: the pattern takes too long to match with 
 
 // A quest is one search of a sweep and what it has found so far.
 type quest struct {
-	search
+	layout.Search
 	keys []string
 	size int
 	// seen is how many keys it was matched with, at which cost.
@@ -55,7 +57,7 @@ func (q *quest) add(key string) {
 
 // try keeps a key that matches.
 func (q *quest) try(key string) {
-	fits, steps := globMatch(q.match, key)
+	fits, steps := globMatch(q.Pattern, key)
 	q.seen++
 	q.steps += steps
 	switch {
@@ -84,13 +86,13 @@ type scan struct {
 }
 
 // sweep goes through the keys of all servers once for some searches, and settles them.
-func (f *finder) sweep(ctx context.Context, searches []search) {
+func (f *finder) sweep(ctx context.Context, searches []layout.Search) {
 	if len(searches) == 0 {
 		return
 	}
 	quests := make([]*quest, len(searches))
 	for i, s := range searches {
-		quests[i] = &quest{search: s}
+		quests[i] = &quest{Search: s}
 	}
 	if err := f.sweepAll(ctx, quests); err != nil {
 		for _, q := range quests {
@@ -105,10 +107,10 @@ func (f *finder) sweep(ctx context.Context, searches []search) {
 	for _, q := range quests {
 		q.tidy()
 		if q.err != nil {
-			f.settle(q.search, nil, false, fmt.Errorf("look for keys that match %q: %w", q.match, q.err))
+			f.settle(q.Search, nil, false, fmt.Errorf("look for keys that match %q: %w", q.Pattern, q.err))
 			continue
 		}
-		f.settle(q.search, q.keys, q.more, nil)
+		f.settle(q.Search, q.keys, q.more, nil)
 	}
 	f.trim()
 }
@@ -117,12 +119,12 @@ func (f *finder) sweep(ctx context.Context, searches []search) {
 // not ended: a server that does not answer, or that does not allow SCAN.
 func (f *finder) sweepAll(ctx context.Context, quests []*quest) (err error) {
 	defer backlog.Contain(&err)
-	r, err := f.topology.current(ctx)
+	m, err := f.topology.Current(ctx)
 	if err != nil {
 		return err
 	}
-	for _, address := range r.addresses() {
-		if err := sweepNode(ctx, r.nodes[address].seeker, quests); err != nil {
+	for _, n := range m.Nodes() {
+		if err := sweepNode(ctx, n, quests); err != nil {
 			return err
 		}
 	}
@@ -131,13 +133,13 @@ func (f *finder) sweepAll(ctx context.Context, quests []*quest) (err error) {
 
 // sweepNode goes through the keys of one server. The scans take turns, page by page, so that
 // none waits for another to end.
-func sweepNode(ctx context.Context, s *seeker, quests []*quest) error {
+func sweepNode(ctx context.Context, n *node.Node, quests []*quest) error {
 	scans := scansOf(quests)
 	for len(scans) > 0 {
 		left := scans[:0]
 		for _, one := range scans {
 			begin := time.Now()
-			if err := one.page(ctx, s); err != nil {
+			if err := one.page(ctx, n); err != nil {
 				return err
 			}
 			contain(quests)
@@ -157,7 +159,7 @@ func scansOf(quests []*quest) []*scan {
 	byKind := make(map[string][]*quest)
 	for _, q := range quests {
 		if !q.ended() {
-			byKind[q.kind] = append(byKind[q.kind], q)
+			byKind[q.Type] = append(byKind[q.Type], q)
 		}
 	}
 	var scans []*scan
@@ -180,20 +182,20 @@ func (s *scan) ended() bool {
 
 // page asks for the keys of one answer. The error is one of the whole sweep; what the server
 // answers to this scan alone is the error of its quests.
-func (s *scan) page(ctx context.Context, from *seeker) error {
-	answer, err := from.do(ctx, s.command())
-	for errors.Is(err, errHostileReply) && s.count > 1 && ctx.Err() == nil {
+func (s *scan) page(ctx context.Context, from *node.Node) error {
+	answer, err := from.Scan(ctx, s.command())
+	for errors.Is(err, conn.ErrHostileReply) && s.count > 1 && ctx.Err() == nil {
 		// The names of so many keys are more than an answer may have: a client of the server
 		// may have made long ones, and those of others still have to be found.
 		s.count = max(1, s.count/10)
-		answer, err = from.do(ctx, s.command())
+		answer, err = from.Scan(ctx, s.command())
 	}
 	if err != nil {
 		return err
 	}
 	keys, next, err := parsePage(answer)
 	switch {
-	case err != nil && errors.Is(reason(err), backlog.ErrDenied):
+	case err != nil && errors.Is(resp.Reason(err), backlog.ErrDenied):
 		// A server that does not allow this SCAN allows none.
 		return err
 	case err != nil:
@@ -205,18 +207,18 @@ func (s *scan) page(ctx context.Context, from *seeker) error {
 	}
 	s.cursor = next
 	for _, key := range keys {
-		s.take(text(key))
+		s.take(resp.Text(key))
 	}
 	return nil
 }
 
 // command asks for the next page.
-func (s *scan) command() command {
+func (s *scan) command() resp.Command {
 	args := []any{"SCAN", s.cursor, "COUNT", s.count, "TYPE", s.kind}
 	if len(s.quests) == 1 {
-		args = append(args, "MATCH", s.quests[0].match)
+		args = append(args, "MATCH", s.quests[0].Pattern)
 	}
-	return command{args: args}
+	return resp.Command{Args: args}
 }
 
 // take hands a key to the quests that it matches.
@@ -234,18 +236,18 @@ func (s *scan) take(key string) {
 
 // parsePage returns the keys of an answer to SCAN, and where the next one begins; "0" at the
 // end.
-func parsePage(answer reply) (keys []any, next string, err error) {
-	parts, err := answer.list()
+func parsePage(answer resp.Reply) (keys []any, next string, err error) {
+	parts, err := answer.List()
 	if err != nil {
 		return nil, "", err
 	}
 	if len(parts) != 2 {
-		return nil, "", fmt.Errorf("%w: %d parts in an answer to SCAN", errReply, len(parts))
+		return nil, "", fmt.Errorf("%w: %d parts in an answer to SCAN", resp.ErrReply, len(parts))
 	}
 	keys, ok := parts[1].([]any)
-	next = text(parts[0])
+	next = resp.Text(parts[0])
 	if _, err := strconv.ParseUint(next, 10, 64); err != nil || !ok {
-		return nil, "", fmt.Errorf("%w: an answer to SCAN without a cursor and keys", errReply)
+		return nil, "", fmt.Errorf("%w: an answer to SCAN without a cursor and keys", resp.ErrReply)
 	}
 	return keys, next, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // planLife is how long a query is remembered that is not read any more.
@@ -14,7 +15,7 @@ const planLife = 10 * time.Minute
 // A plan is a query prepared to be read again and again.
 type plan struct {
 	query backlog.Query
-	first step
+	first layout.Step
 	// keys are those whose change may change the reading; guarded by the watchlist's planning.
 	keys []string
 	// lastRead, forgotten and shard are guarded by the watchlist's planning.
@@ -45,6 +46,8 @@ type plan struct {
 // A watchlist knows which queries a key belongs to, and which of them are waiting to
 // be told of a change.
 type watchlist struct {
+	wakes *wakes
+
 	// planning guards plans, swept, and the keys of each plan: several goroutines read. It
 	// comes before mu.
 	planning sync.Mutex
@@ -56,8 +59,8 @@ type watchlist struct {
 	byKey map[string][]*plan
 }
 
-func newWatchlist() *watchlist {
-	return &watchlist{plans: make(map[backlog.Query]*plan), byKey: make(map[string][]*plan)}
+func newWatchlist(w *wakes) *watchlist {
+	return &watchlist{wakes: w, plans: make(map[backlog.Query]*plan), byKey: make(map[string][]*plan)}
 }
 
 // arm makes the plan wait for a change. It comes before the read: a change that is
@@ -111,6 +114,19 @@ func (p *plan) note(r *backlog.Reading) {
 // crowding, where the reading in between showed nothing new.
 const fruitlessAgain = time.Second
 
+// Invalidate implements node.Tracker.
+func (w *watchlist) Invalidate(keys []string, now time.Time) (fruitless int) {
+	queries, fruitless := w.changed(keys, now)
+	w.wakes.add(queries)
+	return fruitless
+}
+
+// WakeKey implements node.Waker.
+func (w *watchlist) WakeKey(key string) { w.wakes.add(w.queries(key)) }
+
+// WakeAll implements node.Waker.
+func (w *watchlist) WakeAll() { w.wakes.addEverything() }
+
 // changed returns the queries to wake when keys have changed. Each is returned once
 // for each time that it was armed. fruitless is how many of them have been woken a moment
 // ago, and were read since without any change.
@@ -132,8 +148,8 @@ func (w *watchlist) changed(keys []string, now time.Time) (queries []backlog.Que
 	return queries, fruitless
 }
 
-// size returns how many keys are watched.
-func (w *watchlist) size() int {
+// Len implements node.Tracker.
+func (w *watchlist) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.byKey)
@@ -152,7 +168,7 @@ func (w *watchlist) queries(key string) []backlog.Query {
 
 // plan returns the plan for the query at a place of a read, made by prepare if there
 // is none yet. order is of the reader. planning is held.
-func (w *watchlist) plan(order *[]*plan, place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
+func (w *watchlist) plan(order *[]*plan, place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
 	if place < len(*order) {
 		if p := (*order)[place]; !p.forgotten && p.query == q {
 			p.lastRead = now
@@ -173,7 +189,7 @@ func (w *watchlist) plan(order *[]*plan, place int, q backlog.Query, now time.Ti
 }
 
 // find returns the plan for a query, made by prepare if there is none yet. planning is held.
-func (w *watchlist) find(q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
+func (w *watchlist) find(q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
 	p, found := w.plans[q]
 	if !found {
 		first, err := prepare(q)
@@ -206,18 +222,18 @@ func (w *watchlist) cover(p *plan, now time.Time) (unused []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	seen := make(map[string]bool)
-	commands := p.first.commands
+	commands := p.first.Commands
 	if g, grows := p.first.(grower); grows {
 		commands = g.watched
 	}
 	for _, c := range commands(nil, now) {
-		if c.class == 0 || seen[c.key] {
+		if c.KeyType == 0 || seen[c.Key] {
 			continue
 		}
-		seen[c.key] = true
-		p.keys = append(p.keys, c.key)
-		if !before[c.key] {
-			w.byKey[c.key] = append(w.byKey[c.key], p)
+		seen[c.Key] = true
+		p.keys = append(p.keys, c.Key)
+		if !before[c.Key] {
+			w.byKey[c.Key] = append(w.byKey[c.Key], p)
 		}
 	}
 	for key := range before {

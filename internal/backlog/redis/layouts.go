@@ -1,0 +1,30 @@
+package redis
+
+import (
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/taskiq"
+)
+
+// layouts returns all ways in which a queue can lie in Redis. A further one is a package
+// below layout and a line here.
+func layouts() []layout.Layout {
+	return []layout.Layout{
+		native.List(),
+		native.Stream(),
+		native.SortedSet(),
+		native.Set(),
+		native.Hash(),
+		sidekiqLayout(),
+		resqueLayout(),
+		laravelLayout(),
+		bullmqLayout(),
+		beequeueLayout(),
+		asynqLayout(),
+		celeryLayout(),
+		rqLayout(),
+		dramatiqLayout(),
+		arqLayout(),
+		taskiq.Layout(),
+	}
+}

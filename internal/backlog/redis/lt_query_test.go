@@ -1,0 +1,24 @@
+package redis_test
+
+import (
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// layoutQuery returns a query of a layout with parameters, given as names and values.
+func layoutQuery(layout, queue string, params ...string) backlog.Query {
+	values := map[string]string{}
+	for i := 0; i < len(params); i += 2 {
+		values[params[i]] = params[i+1]
+	}
+	return backlog.Query{Layout: layout, Queue: queue, Params: backlog.NewParams(values)}
+}
+
+// plainQuery returns queries of a layout without parameters.
+func plainQuery(layout string) func(queue string) backlog.Query {
+	return func(queue string) backlog.Query { return layoutQuery(layout, queue) }
+}
+
+// unixSeconds returns a moment to the microsecond, which is all that a float64 holds.
+func unixSeconds(seconds float64) time.Time { return time.UnixMicro(int64(seconds * 1e6)) }
