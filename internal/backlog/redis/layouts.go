@@ -5,6 +5,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/arq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/dramatiq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/rq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/taskiq"
 )
 
@@ -24,7 +25,7 @@ func layouts() []layout.Layout {
 		beequeueLayout(),
 		asynqLayout(),
 		celeryLayout(),
-		rqLayout(),
+		rq.Layout(),
 		dramatiq.Layout(),
 		arq.Layout(),
 		taskiq.Layout(),
