@@ -2,7 +2,11 @@ package redis
 
 import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/arq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/celery"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/dramatiq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/rq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/taskiq"
 )
 
@@ -21,10 +25,10 @@ func layouts() []layout.Layout {
 		bullmqLayout(),
 		beequeueLayout(),
 		asynqLayout(),
-		celeryLayout(),
-		rqLayout(),
-		dramatiqLayout(),
-		arqLayout(),
+		celery.Layout(),
+		rq.Layout(),
+		dramatiq.Layout(),
+		arq.Layout(),
 		taskiq.Layout(),
 	}
 }

@@ -1,4 +1,4 @@
-package redis
+package celery
 
 import (
 	"encoding/json"
@@ -9,43 +9,43 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// celeryBinding is what the keys of the sets begin with in which kombu keeps the
+// bindingPrefix is what the keys of the sets begin with in which kombu keeps the
 // bindings of an exchange.
-const celeryBinding = "_kombu.binding."
+const bindingPrefix = "_kombu.binding."
 
-// celeryExchanges is how many exchanges are looked up at most.
-const celeryExchanges = 16
+// maxExchanges is how many exchanges are looked up at most.
+const maxExchanges = 16
 
-// celeryTaken is what is known of unacknowledged messages.
-type celeryTaken struct {
+// claimed is what is known of unacknowledged messages.
+type claimed struct {
 	// looked is how many messages were looked at, unclear how many of them could not
 	// be understood; partial if there are more.
 	looked, unclear int64
 	partial         bool
 	// routes are how many messages came which way.
-	routes map[celeryRoute]int64
+	routes map[route]int64
 	// lost are since when messages are not in the index, by the way that they came; those
 	// that could not be understood have no way.
-	lost        map[celeryRoute][]time.Time
+	lost        map[route][]time.Time
 	unclearLost []time.Time
 	// exchanges are those of the routes, apart from the default exchange, which is "".
 	exchanges []string
 }
 
-// A celeryRoute is the exchange and the routing key that a message was sent with.
-type celeryRoute struct{ exchange, key string }
+// A route is the exchange and the routing key that a message was sent with.
+type route struct{ exchange, key string }
 
-// A celeryBound is a queue that gets the messages of an exchange that fit the key.
-type celeryBound struct{ key, queue string }
+// A binding is a queue that gets the messages of an exchange that fit the key.
+type binding struct{ key, queue string }
 
-// newCelerySample takes pairs of delivery tags and messages, in kombu's JSON:
+// newClaimed takes pairs of delivery tags and messages, in kombu's JSON:
 // [message, exchange, routing key]. lost are the tags of those that are not in the index.
-func newCelerySample(pairs []string, lost map[string]time.Time) *celeryTaken {
-	t := &celeryTaken{routes: make(map[celeryRoute]int64), lost: make(map[celeryRoute][]time.Time)}
+func newClaimed(pairs []string, lost map[string]time.Time) *claimed {
+	t := &claimed{routes: make(map[route]int64), lost: make(map[route][]time.Time)}
 	for i := 1; i < len(pairs); i += 2 {
 		t.looked++
 		since, isLost := lost[pairs[i-1]]
-		var route celeryRoute
+		var route route
 		var parts []json.RawMessage
 		if json.Unmarshal([]byte(pairs[i]), &parts) != nil || len(parts) != 3 ||
 			json.Unmarshal(parts[1], &route.exchange) != nil || json.Unmarshal(parts[2], &route.key) != nil {
@@ -59,7 +59,7 @@ func newCelerySample(pairs []string, lost map[string]time.Time) *celeryTaken {
 		if isLost {
 			t.lost[route] = append(t.lost[route], since)
 		}
-		if route.exchange != "" && !slices.Contains(t.exchanges, route.exchange) && len(t.exchanges) < celeryExchanges {
+		if route.exchange != "" && !slices.Contains(t.exchanges, route.exchange) && len(t.exchanges) < maxExchanges {
 			t.exchanges = append(t.exchanges, route.exchange)
 		}
 	}
@@ -68,7 +68,7 @@ func newCelerySample(pairs []string, lost map[string]time.Time) *celeryTaken {
 
 // complete returns the reading with those messages in flight that go to queue.
 // A message of which nobody can tell counts, for too many is better than too few.
-func (t *celeryTaken) complete(r backlog.Reading, queue string, bindings map[string][]celeryBound) backlog.Reading {
+func (t *claimed) complete(r backlog.Reading, queue string, bindings map[string][]binding) backlog.Reading {
 	n := t.unclear
 	if n > 0 {
 		r.Quality = backlog.UpperBound
@@ -91,7 +91,7 @@ func (t *celeryTaken) complete(r backlog.Reading, queue string, bindings map[str
 }
 
 // lostOf returns since when each message is not in the index that complete counts.
-func (t *celeryTaken) lostOf(queue string, bindings map[string][]celeryBound) []time.Time {
+func (t *claimed) lostOf(queue string, bindings map[string][]binding) []time.Time {
 	all := slices.Clone(t.unclearLost)
 	for route, lost := range t.lost {
 		if is, _ := route.leads(queue, bindings); is {
@@ -103,18 +103,18 @@ func (t *celeryTaken) lostOf(queue string, bindings map[string][]celeryBound) []
 
 // leads reports whether messages that come this way go to the queue, and whether that is
 // known: if not, they may.
-func (r celeryRoute) leads(queue string, bindings map[string][]celeryBound) (is, known bool) {
+func (r route) leads(queue string, bindings map[string][]binding) (is, known bool) {
 	if r.exchange == "" {
 		return r.key == queue, true
 	}
 	bound, known := bindings[r.exchange]
-	return !known || slices.ContainsFunc(bound, func(b celeryBound) bool { return b.queue == queue && routes(b.key, r.key) }), known
+	return !known || slices.ContainsFunc(bound, func(b binding) bool { return b.queue == queue && matchesKey(b.key, r.key) }), known
 }
 
-// routes tells whether the key of a binding fits a routing key. In a topic exchange
+// matchesKey tells whether the key of a binding fits a routing key. In a topic exchange
 // "*" is one word and "#" any number of them. Worked: "order.#" fits "order" and
 // "order.eu.new", and "order.*" fits neither.
-func routes(binding, key string) bool {
+func matchesKey(binding, key string) bool {
 	if binding == key {
 		return true
 	}

@@ -1,4 +1,5 @@
-package redis
+// Package arq reads queues of arq (Python).
+package arq
 
 import (
 	"fmt"
@@ -10,18 +11,18 @@ import (
 )
 
 const (
-	// arqInProgress is what the keys of jobs that run begin with.
+	// inProgressPrefix is what the keys of jobs that run begin with.
 	// https://github.com/python-arq/arq/blob/main/arq/constants.py
-	arqInProgress = "arq:in-progress:"
-	// arqAbort is the sorted set of jobs that workers are to abort.
-	arqAbort = "arq:abort"
-	// arqRunning is among how many jobs that are due those that run are looked for.
+	inProgressPrefix = "arq:in-progress:"
+	// abortKey is the sorted set of jobs that workers are to abort.
+	abortKey = "arq:abort"
+	// maxRunning is among how many jobs that are due those that run are looked for.
 	// Workers take the jobs that are due first, so that is where they are.
-	arqRunning = 256
+	maxRunning = 256
 )
 
-// arqLayout is a queue of arq: a sorted set from which a job goes when it is done.
-func arqLayout() layout.Layout {
+// Layout is a queue of arq: a sorted set from which a job goes when it is done.
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "arq",
@@ -35,21 +36,21 @@ func arqLayout() layout.Layout {
 		},
 		// The set of jobs to be aborted is no queue.
 		Discover: func(backlog.Params) layout.Discovery {
-			return layout.Discovery{KeyPatterns: []layout.KeyPattern{{Type: "zset", ExceptSuffix: arqAbort}}}
+			return layout.Discovery{KeyPatterns: []layout.KeyPattern{{Type: "zset", ExceptSuffix: abortKey}}}
 		},
-		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step { return &arqStep{queue: q.Queue} },
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step { return &queueStep{queue: q.Queue} },
 	}
 }
 
-// An arqStep asks for the jobs that are due, and which are the first of them.
-type arqStep struct{ queue string }
+// An queueStep asks for the jobs that are due, and which are the first of them.
+type queueStep struct{ queue string }
 
-func (s *arqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = layout.ScheduleCommands(dst, s.queue, layout.Milliseconds, now)
-	return append(dst, resp.Command{Key: s.queue, KeyType: 'z', Args: layout.ByScore(s.queue, "-inf", layout.Milliseconds.Due(now), arqRunning, true)})
+	return append(dst, resp.Command{Key: s.queue, KeyType: 'z', Args: layout.ByScore(s.queue, "-inf", layout.Milliseconds.Due(now), maxRunning, true)})
 }
 
-func (s *arqStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	jobs := layout.ReadSchedule(c, layout.Milliseconds)
 	first := c.Strings(-1)
@@ -61,30 +62,30 @@ func (s *arqStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	}
 	reading := backlog.Reading{Ready: jobs.Due, InFlight: backlog.Exactly(0), NextDue: jobs.Next}
 	if len(first) > 0 {
-		return layout.Outcome{Next: &arqRunningStep{jobs: first, reading: reading}}
+		return layout.Outcome{Next: &runningStep{jobs: first, reading: reading}}
 	}
 	// Redis has no empty sorted sets.
 	reading.Missing = jobs.Due == 0 && jobs.Next.IsZero()
 	return layout.Done(reading)
 }
 
-// An arqRunningStep asks which of the first jobs run.
-type arqRunningStep struct {
+// An runningStep asks which of the first jobs run.
+type runningStep struct {
 	// jobs are ids, each followed by its score.
 	jobs    []string
 	reading backlog.Reading
 }
 
-func (s *arqRunningStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *runningStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for i := 0; i < len(s.jobs); i += 2 {
-		key := arqInProgress + s.jobs[i]
+		key := inProgressPrefix + s.jobs[i]
 		// One key each: in a cluster they lie in different slots.
 		dst = append(dst, resp.Command{Key: key, Args: []any{"EXISTS", key}})
 	}
 	return dst
 }
 
-func (s *arqRunningStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *runningStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var running int64
 	var waits string // the score of the first job that does not run

@@ -1,4 +1,5 @@
-package redis
+// Package dramatiq reads queues of Dramatiq (Python).
+package dramatiq
 
 import (
 	"cmp"
@@ -12,13 +13,13 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// dramatiqDelayed is how many delayed messages of a queue are looked at.
-const dramatiqDelayed = 2000
+// maxDelayed is how many delayed messages of a queue are looked at.
+const maxDelayed = 2000
 
-// dramatiqLayout is a queue of Dramatiq. The keys are those of Dramatiq 1 and 2, which
+// Layout is a queue of Dramatiq. The keys are those of Dramatiq 1 and 2, which
 // differ in where they note what workers have fetched:
 // https://github.com/Bogdanp/dramatiq/blob/master/dramatiq/brokers/redis/dispatch.lua
-func dramatiqLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "dramatiq",
@@ -38,49 +39,49 @@ func dramatiqLayout() layout.Layout {
 			InFlight: "the messages that workers have fetched and not acknowledged, also those of a worker that was killed",
 			Oldest:   "exact while nothing waits but delayed messages that are due; with age payload exact, the time at which the first message on the queue was made (in JSON); else a lower bound or unknown",
 		},
-		Discover: discoverDramatiq,
-		Prepare:  prepareDramatiq,
+		Discover: discover,
+		Prepare:  prepare,
 	}
 }
 
-func discoverDramatiq(p backlog.Params) layout.Discovery {
-	prefix := dramatiqNamespace(p) + ":"
+func discover(p backlog.Params) layout.Discovery {
+	prefix := namespaceOf(p) + ":"
 	messages := []layout.KeyPattern{
 		{Type: "hash", Prefix: prefix, FixedPrefix: ":", Suffix: ".msgs", ExceptSuffix: ".DQ.msgs", ExceptContaining: ".XQ.msgs"},
 		{Type: "hash", Prefix: prefix, FixedPrefix: ":", Suffix: ".DQ.msgs"},
 	}
 	return layout.Discovery{
 		KeyPatterns: messages, PrefixParameter: "namespace",
-		AnyPrefix: append(slices.Clone(messages), layout.KeyPattern{Type: "zset", Prefix: prefix + dramatiqHeartbeats, FixedPrefix: ":" + dramatiqHeartbeats, ShowsFramework: true}),
+		AnyPrefix: append(slices.Clone(messages), layout.KeyPattern{Type: "zset", Prefix: prefix + heartbeatsKey, FixedPrefix: ":" + heartbeatsKey, ShowsFramework: true}),
 	}
 }
 
-func prepareDramatiq(q backlog.Query, _ layout.KeySearch) layout.Step {
-	namespace := dramatiqNamespace(q.Params)
+func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
+	namespace := namespaceOf(q.Params)
 	queue := namespace + ":" + q.Queue
-	return &dramatiqStep{
+	return &queueStep{
 		namespace: namespace, list: queue, messages: queue + ".msgs", delayed: queue + ".DQ.msgs",
 		params: q.Params, payload: q.Params.Get("age") == "payload",
-		held: dramatiqHeld{namespace: namespace, queues: []string{q.Queue, q.Queue + ".DQ"}},
+		lost: lostMessages{namespace: namespace, queues: []string{q.Queue, q.Queue + ".DQ"}},
 	}
 }
 
-func dramatiqNamespace(p backlog.Params) string { return cmp.Or(p.Get("namespace"), "dramatiq") }
+func namespaceOf(p backlog.Params) string { return cmp.Or(p.Get("namespace"), "dramatiq") }
 
-// A dramatiqStep asks for the counts of a queue.
-type dramatiqStep struct {
+// A queueStep asks for the counts of a queue.
+type queueStep struct {
 	namespace string
 	// list, messages and delayed are keys.
 	list, messages, delayed string
 	params                  backlog.Params
 	payload                 bool
 
-	// held lasts from one read to the next.
-	held dramatiqHeld
+	// lost lasts from one read to the next.
+	lost lostMessages
 }
 
-func (s *dramatiqStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	heartbeats := s.namespace + ":" + dramatiqHeartbeats
+func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	heartbeats := s.namespace + ":" + heartbeatsKey
 	// In the order in which a message passes, so that none is missed on its way.
 	dst = append(dst,
 		resp.Command{Key: s.delayed, KeyType: 'h', Args: []any{"HLEN", s.delayed}},
@@ -96,7 +97,7 @@ func (s *dramatiqStep) Commands(dst []resp.Command, _ time.Time) []resp.Command 
 	return dst
 }
 
-func (s *dramatiqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	delayed, ready, all, used := c.Count(), c.Count(), c.Count(), c.OptionalCount()
 	var first string
@@ -107,7 +108,7 @@ func (s *dramatiqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outco
 		return layout.Fail(c.Err())
 	}
 	reading := backlog.Reading{Ready: ready, InFlight: backlog.Exactly(max(0, all-ready))}
-	look := s.held.wants(reading.InFlight.N > 0, delayed > 0, now)
+	look := s.lost.wants(reading.InFlight.N > 0, delayed > 0, now)
 	if reading.Backlog() == 0 && delayed == 0 {
 		// Redis has no empty lists and hashes, and Dramatiq no register of its queues.
 		reading.Missing = true
@@ -116,17 +117,17 @@ func (s *dramatiqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outco
 		}
 		return layout.Done(reading)
 	}
-	next := &dramatiqMessagesStep{dramatiqStep: s, reading: reading, total: delayed, first: first}
+	next := &messagesStep{queueStep: s, reading: reading, total: delayed, first: first}
 	if look {
-		return layout.Outcome{Next: &dramatiqWorkersStep{next}}
+		return layout.Outcome{Next: &workersStep{next}}
 	}
 	return next.begin(now)
 }
 
-// A dramatiqMessagesStep looks into messages: when the delayed ones are due, and how
+// A messagesStep looks into messages: when the delayed ones are due, and how
 // old the first one is.
-type dramatiqMessagesStep struct {
-	*dramatiqStep
+type messagesStep struct {
+	*queueStep
 	reading backlog.Reading
 	// total is the number of delayed messages.
 	total int64
@@ -137,7 +138,7 @@ type dramatiqMessagesStep struct {
 }
 
 // begin returns what looks into messages, if that is wanted of any.
-func (s *dramatiqMessagesStep) begin(now time.Time) layout.Outcome {
+func (s *messagesStep) begin(now time.Time) layout.Outcome {
 	if s.total == 0 && s.first == "" {
 		return s.finish(now)
 	}
@@ -145,14 +146,14 @@ func (s *dramatiqMessagesStep) begin(now time.Time) layout.Outcome {
 }
 
 // finish is the outcome of a reading whose counts are known.
-func (s *dramatiqMessagesStep) finish(now time.Time) layout.Outcome {
-	s.held.mark(&s.reading, s.total, layout.NewOrphans(s.params), now)
+func (s *messagesStep) finish(now time.Time) layout.Outcome {
+	s.lost.mark(&s.reading, s.total, layout.NewOrphans(s.params), now)
 	return layout.Done(s.reading)
 }
 
-func (s *dramatiqMessagesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *messagesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.total > 0 {
-		dst = append(dst, resp.Command{Key: s.delayed, Args: []any{"HRANDFIELD", s.delayed, dramatiqDelayed, "WITHVALUES"}})
+		dst = append(dst, resp.Command{Key: s.delayed, Args: []any{"HRANDFIELD", s.delayed, maxDelayed, "WITHVALUES"}})
 	}
 	if s.first != "" {
 		dst = append(dst, resp.Command{Key: s.messages, Args: []any{"HGET", s.messages, s.first}})
@@ -160,7 +161,7 @@ func (s *dramatiqMessagesStep) Commands(dst []resp.Command, _ time.Time) []resp.
 	return dst
 }
 
-func (s *dramatiqMessagesStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *messagesStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if s.total > 0 {
 		if err := s.addDelayed(replies[0], now); err != nil {
 			return layout.Fail(err)
@@ -179,7 +180,7 @@ func (s *dramatiqMessagesStep) Outcome(replies []resp.Reply, now time.Time) layo
 		return layout.Fail(c.Err())
 	}
 	if found {
-		m, err := parseDramatiqMessage(text)
+		m, err := parseMessage(text)
 		if err != nil {
 			return layout.Fail(err)
 		}
@@ -191,7 +192,7 @@ func (s *dramatiqMessagesStep) Outcome(replies []resp.Reply, now time.Time) layo
 }
 
 // addDelayed adds to the reading what the delayed messages in r tell.
-func (s *dramatiqMessagesStep) addDelayed(r resp.Reply, now time.Time) error {
+func (s *messagesStep) addDelayed(r resp.Reply, now time.Time) error {
 	if r.IsDenied() {
 		s.reading.Due, s.reading.Quality = s.total, backlog.UpperBound
 		s.reading.Warning = r.Denial("HRANDFIELD", 6, 2) + ", so when delayed messages are due is not known: all of them count as due"
@@ -206,7 +207,7 @@ func (s *dramatiqMessagesStep) addDelayed(r resp.Reply, now time.Time) error {
 		return c.Err()
 	}
 	for i := 1; i < len(pairs); i += 2 {
-		m, err := parseDramatiqMessage(pairs[i])
+		m, err := parseMessage(pairs[i])
 		due := layout.Milliseconds.Time(m.Options.ETA)
 		if err == nil && due.After(now) {
 			s.reading.NextDue = layout.Earlier(s.reading.NextDue, due)
@@ -219,26 +220,26 @@ func (s *dramatiqMessagesStep) addDelayed(r resp.Reply, now time.Time) error {
 			s.reading.Warning = "delayed messages are not in JSON, so when they are due is not known: all of them count as due"
 		}
 	}
-	if looked := int64(len(pairs) / 2); looked >= dramatiqDelayed && s.total > looked {
+	if looked := int64(len(pairs) / 2); looked >= maxDelayed && s.total > looked {
 		s.reading.Due = max(1, s.reading.Due)
 		s.reading.Quality = backlog.LowerBound
 	}
 	return nil
 }
 
-// A dramatiqMessage is what is wanted of a message; times are Unix times in milliseconds.
-type dramatiqMessage struct {
+// A message is what is wanted of a message; times are Unix times in milliseconds.
+type message struct {
 	Timestamp float64 `json:"message_timestamp"`
 	Options   struct {
 		ETA float64 `json:"eta"`
 	} `json:"options"`
 }
 
-func parseDramatiqMessage(text string) (dramatiqMessage, error) {
-	var m dramatiqMessage
+func parseMessage(text string) (message, error) {
+	var m message
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
 		// What the message holds is not repeated: it may be a secret.
-		return dramatiqMessage{}, fmt.Errorf("%w: a message of Dramatiq is not in JSON", resp.ErrReply)
+		return message{}, fmt.Errorf("%w: a message of Dramatiq is not in JSON", resp.ErrReply)
 	}
 	return m, nil
 }

@@ -1,4 +1,4 @@
-package redis
+package celery
 
 import (
 	"fmt"
@@ -11,9 +11,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A celeryUnackedStep looks at unacknowledged messages.
-type celeryUnackedStep struct {
-	*celeryStep
+// A unackedStep looks at unacknowledged messages.
+type unackedStep struct {
+	*queueStep
 	reading backlog.Reading
 	// total is the number of unacknowledged messages of all queues.
 	total int64
@@ -21,16 +21,16 @@ type celeryUnackedStep struct {
 	check bool
 }
 
-func (s *celeryUnackedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HRANDFIELD", s.unacked, celerySample, "WITHVALUES"}})
+func (s *unackedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HRANDFIELD", s.unacked, sampleSize, "WITHVALUES"}})
 	if s.check {
 		// Last, because what is added in between is in the index only.
-		dst = append(dst, resp.Command{Key: s.index, Args: []any{"ZRANGE", s.index, 0, 2 * celerySample}})
+		dst = append(dst, resp.Command{Key: s.index, Args: []any{"ZRANGE", s.index, 0, 2 * sampleSize}})
 	}
 	return dst
 }
 
-func (s *celeryUnackedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *unackedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if replies[0].IsDenied() {
 		return layout.Done(s.all(replies[0].Denial("HRANDFIELD", 6, 2)))
 	}
@@ -45,18 +45,18 @@ func (s *celeryUnackedStep) Outcome(replies []resp.Reply, now time.Time) layout.
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
-	taken := newCelerySample(pairs, s.lost)
-	taken.partial = taken.looked >= celerySample && s.total > taken.looked
+	taken := newClaimed(pairs, s.lost)
+	taken.partial = taken.looked >= sampleSize && s.total > taken.looked
 	if len(taken.exchanges) == 0 {
 		return s.settle(taken, nil, now)
 	}
-	return layout.Outcome{Next: &celeryBindingsStep{celeryUnackedStep: s, taken: taken}}
+	return layout.Outcome{Next: &bindingsStep{unackedStep: s, claimed: taken}}
 }
 
 // noteLost notes which messages are not in the index. Both are changed together, so that
 // a message is in one alone only while it is acknowledged between two commands.
-func (s *celeryUnackedStep) noteLost(pairs, index []string, now time.Time) {
-	if len(index) > 2*celerySample {
+func (s *unackedStep) noteLost(pairs, index []string, now time.Time) {
+	if len(index) > 2*sampleSize {
 		// Not all of it was read.
 		s.lost = nil
 		return
@@ -75,7 +75,7 @@ func (s *celeryUnackedStep) noteLost(pairs, index []string, now time.Time) {
 }
 
 // settle counts the messages of the queue among those that were looked at.
-func (s *celeryUnackedStep) settle(taken *celeryTaken, bindings map[string][]celeryBound, now time.Time) layout.Outcome {
+func (s *unackedStep) settle(taken *claimed, bindings map[string][]binding, now time.Time) layout.Outcome {
 	o := layout.NewOrphans(s.params)
 	reading := taken.complete(s.reading, s.queue, bindings)
 	for _, since := range taken.lostOf(s.queue, bindings) {
@@ -89,34 +89,34 @@ func (s *celeryUnackedStep) settle(taken *celeryTaken, bindings map[string][]cel
 
 // all counts the messages of all queues, because the server refused to tell their own
 // queues.
-func (s *celeryUnackedStep) all(refused string) backlog.Reading {
+func (s *unackedStep) all(refused string) backlog.Reading {
 	r := s.reading
 	r.InFlight, r.Quality = backlog.Exactly(s.total), backlog.UpperBound
 	r.Warning = refused + ", so what workers of all queues have taken counts as in flight"
 	return r
 }
 
-// A celeryBindingsStep asks to which queues the exchanges of unacknowledged messages lead.
-type celeryBindingsStep struct {
-	*celeryUnackedStep
-	taken *celeryTaken
+// A bindingsStep asks to which queues the exchanges of unacknowledged messages lead.
+type bindingsStep struct {
+	*unackedStep
+	claimed *claimed
 }
 
-func (s *celeryBindingsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, exchange := range s.taken.exchanges {
-		key := s.prefix + celeryBinding + exchange
+func (s *bindingsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	for _, exchange := range s.claimed.exchanges {
+		key := s.prefix + bindingPrefix + exchange
 		dst = append(dst, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, layout.RegistryPage}})
 	}
 	return dst
 }
 
-func (s *celeryBindingsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *bindingsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
 		return layout.Done(s.all("the server does not allow SRANDMEMBER"))
 	}
 	c := resp.NewDecoder(replies)
-	bindings := make(map[string][]celeryBound)
-	for _, exchange := range s.taken.exchanges {
+	bindings := make(map[string][]binding)
+	for _, exchange := range s.claimed.exchanges {
 		rows := c.Strings(-1)
 		if len(rows) >= layout.RegistryPage {
 			// Not all of them are seen: nobody can tell where its messages go.
@@ -126,29 +126,29 @@ func (s *celeryBindingsStep) Outcome(replies []resp.Reply, now time.Time) layout
 		for _, row := range rows {
 			// routing key, pattern, queue
 			if parts := strings.Split(row, s.separator); len(parts) == 3 {
-				bindings[exchange] = append(bindings[exchange], celeryBound{key: parts[0], queue: parts[2]})
+				bindings[exchange] = append(bindings[exchange], binding{key: parts[0], queue: parts[2]})
 			}
 		}
 	}
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
-	return s.settle(s.taken, bindings, now)
+	return s.settle(s.claimed, bindings, now)
 }
 
-// A celeryBoundStep asks whether Celery knows a queue in which there is nothing.
-type celeryBoundStep struct {
-	*celeryStep
+// A boundStep asks whether Celery knows a queue in which there is nothing.
+type boundStep struct {
+	*queueStep
 	registered layout.Step
 }
 
-func (s *celeryBoundStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *boundStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return s.registered.Commands(dst, now)
 }
 
 // Outcome refuses a separator that is not that of the application: its tasks with a
 // priority would be overlooked.
-func (s *celeryBoundStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *boundStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	other := ""
 	for _, r := range replies {
 		members, _ := r.Value.([]any)
@@ -157,7 +157,7 @@ func (s *celeryBoundStep) Outcome(replies []resp.Reply, now time.Time) layout.Ou
 			if strings.HasSuffix(bound, s.separator+s.queue) {
 				return s.registered.Outcome(replies, now)
 			}
-			if found, is := celerySeparatorIn(bound, s.queue); is {
+			if found, is := separatorIn(bound, s.queue); is {
 				other = found
 			}
 		}
@@ -168,21 +168,21 @@ func (s *celeryBoundStep) Outcome(replies []resp.Reply, now time.Time) layout.Ou
 	return s.registered.Outcome(replies, now)
 }
 
-// celeryQueueIn returns the queue in its binding to an exchange that is named like it,
+// queueIn returns the queue in its binding to an exchange that is named like it,
 // whatever the separator; "" if it is no such binding.
-func celeryQueueIn(bound string) string {
+func queueIn(bound string) string {
 	for n := (len(bound) - 1) / 2; n > 0; n-- {
-		if _, found := celerySeparatorIn(bound, bound[:n]); found {
+		if _, found := separatorIn(bound, bound[:n]); found {
 			return bound[:n]
 		}
 	}
 	return ""
 }
 
-// celerySeparatorIn returns the separator in the binding of a queue to an exchange that is
+// separatorIn returns the separator in the binding of a queue to an exchange that is
 // named like it: the queue as the routing key, the separator, no pattern, the separator,
 // the queue.
-func celerySeparatorIn(bound, queue string) (separator string, found bool) {
+func separatorIn(bound, queue string) (separator string, found bool) {
 	middle, found := strings.CutPrefix(bound, queue)
 	if !found {
 		return "", false

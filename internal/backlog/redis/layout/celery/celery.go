@@ -1,4 +1,5 @@
-package redis
+// Package celery reads queues of Celery (Python), as kombu keeps them in Redis.
+package celery
 
 import (
 	"cmp"
@@ -16,25 +17,25 @@ import (
 // Defaults of kombu's Redis transport.
 // https://github.com/celery/kombu/blob/main/kombu/transport/redis.py
 const (
-	celerySeparator = "\x06\x16"
-	celeryUnacked   = "unacked"
-	celeryIndex     = "unacked_index"
-	// celeryExchange is Celery's task_default_exchange.
-	celeryExchange = "celery"
+	defaultSeparator  = "\x06\x16"
+	defaultUnackedKey = "unacked"
+	defaultIndexKey   = "unacked_index"
+	// defaultExchange is Celery's task_default_exchange.
+	defaultExchange = "celery"
 )
 
 var errPrioritySteps = errors.New("prioritySteps: want whole numbers from 0, such as 0,3,6,9")
 
-// celerySample is of how many unacknowledged messages the queue is looked at.
-const celerySample = 1000
+// sampleSize is of how many unacknowledged messages the queue is looked at.
+const sampleSize = 1000
 
-// celerySteps is how many priorities have lists that are always read: kombu's own steps
+// defaultPriorities is how many priorities have lists that are always read: kombu's own steps
 // are 0, 3, 6 and 9, and all from 0 to 9 are the usual other choice.
-const celerySteps = 10
+const defaultPriorities = 10
 
-// celeryLayout is a queue of Celery on Redis: a list for each priority, and what
+// Layout is a queue of Celery on Redis: a list for each priority, and what
 // workers have taken in one hash for all queues.
-func celeryLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "celery",
@@ -49,23 +50,23 @@ func celeryLayout() layout.Layout {
 				{Name: "globalKeyPrefix", Kind: backlog.KindText, Doc: "global_keyprefix of broker_transport_options."},
 				{Name: "prioritySteps", Kind: backlog.KindList, Doc: "priority_steps of broker_transport_options that are above 9; those from 0 to 9 are always read."},
 				{Name: "separator", Kind: backlog.KindText, Doc: "sep of broker_transport_options, which is between the name of a queue and a priority; the bytes 06 16 unless given."},
-				{Name: "unackedKey", Kind: backlog.KindText, NamesKey: true, Default: celeryUnacked, Doc: "unacked_key of broker_transport_options."},
-				{Name: "unackedIndexKey", Kind: backlog.KindText, NamesKey: true, Default: celeryIndex, Doc: "unacked_index_key of broker_transport_options."},
+				{Name: "unackedKey", Kind: backlog.KindText, NamesKey: true, Default: defaultUnackedKey, Doc: "unacked_key of broker_transport_options."},
+				{Name: "unackedIndexKey", Kind: backlog.KindText, NamesKey: true, Default: defaultIndexKey, Doc: "unacked_index_key of broker_transport_options."},
 				{Name: "unacked", Kind: backlog.KindChoice, Allowed: []string{"queue", "all", "none"}, Default: "queue", Doc: "Which of the unacknowledged messages are in flight here: those of this queue, told by reading at most 1,000 of them (it needs the rights +hrandfield +srandmember), all in the database, or none, so that they are unknown. With ack_emulation off workers keep none, so it has to be none."},
 				layout.OrphanParameter("unacknowledged messages that have no score in the unacknowledged index for a minute, which no worker puts back on the queue"),
 			},
 			Ready:    "the tasks on the queue, of all priorities",
 			InFlight: "the tasks that workers have taken and not acknowledged, those held for later among them, also of a worker that was killed; without the rights to tell their queue those of all queues",
-			Check:    checkCelery,
+			Check:    check,
 		},
 		SharesCommands: true,
-		Discover:       discoverCelery,
-		Prepare:        prepareCelery,
+		Discover:       discover,
+		Prepare:        prepare,
 	}
 }
 
-func checkCelery(q backlog.Query) error {
-	for _, step := range celeryPriorities(q.Params) {
+func check(q backlog.Query) error {
+	for _, step := range extraPriorities(q.Params) {
 		if n, err := strconv.Atoi(step); err != nil || n < 0 {
 			return errPrioritySteps
 		}
@@ -73,9 +74,9 @@ func checkCelery(q backlog.Query) error {
 	return nil
 }
 
-// celeryPriorities are the priorities that are named in addition, besides those that
+// extraPriorities are the priorities that are named in addition, besides those that
 // always have lists of their own.
-func celeryPriorities(p backlog.Params) []string {
+func extraPriorities(p backlog.Params) []string {
 	var steps []string
 	for step := range strings.SplitSeq(p.Get("prioritySteps"), ",") {
 		if step = strings.TrimSpace(step); step != "" {
@@ -85,65 +86,65 @@ func celeryPriorities(p backlog.Params) []string {
 	return steps
 }
 
-// celeryLists are the keys of the lists of a queue, one for each priority.
-func celeryLists(p backlog.Params, list string) []string {
+// listKeys are the keys of the lists of a queue, one for each priority.
+func listKeys(p backlog.Params, list string) []string {
 	lists := []string{list}
-	for step := 1; step < celerySteps; step++ {
-		lists = append(lists, list+celerySeparatorOf(p)+strconv.Itoa(step))
+	for step := 1; step < defaultPriorities; step++ {
+		lists = append(lists, list+separatorOf(p)+strconv.Itoa(step))
 	}
-	for _, step := range celeryPriorities(p) {
-		// Below that it is among them already; checkCelery has checked the number.
-		if n, _ := strconv.Atoi(step); n >= celerySteps {
-			lists = append(lists, list+celerySeparatorOf(p)+step)
+	for _, step := range extraPriorities(p) {
+		// Below that it is among them already; check has checked the number.
+		if n, _ := strconv.Atoi(step); n >= defaultPriorities {
+			lists = append(lists, list+separatorOf(p)+step)
 		}
 	}
 	return lists
 }
 
-func celerySeparatorOf(p backlog.Params) string { return cmp.Or(p.Get("separator"), celerySeparator) }
+func separatorOf(p backlog.Params) string { return cmp.Or(p.Get("separator"), defaultSeparator) }
 
-// celeryRegistry are the bindings of the default exchange, and of the one that is
+// newRegistry are the bindings of the default exchange, and of the one that is
 // named like the queue, as Celery makes it for a queue that it does not know.
-func celeryRegistry(p backlog.Params, queue string) layout.Registry {
-	binding, separator := p.Get("globalKeyPrefix")+celeryBinding, celerySeparatorOf(p)
+func newRegistry(p backlog.Params, queue string) layout.Registry {
+	binding, separator := p.Get("globalKeyPrefix")+bindingPrefix, separatorOf(p)
 	r := layout.Registry{
-		Framework: "Celery", Queue: queue, Sets: []string{binding + celeryExchange},
+		Framework: "Celery", Queue: queue, Sets: []string{binding + defaultExchange},
 		QueueOf: func(member string) string {
 			// routing key, pattern, queue
 			parts := strings.Split(member, separator)
 			if len(parts) < 3 {
-				return celeryQueueIn(member)
+				return queueIn(member)
 			}
 			return parts[len(parts)-1]
 		},
 	}
-	if queue != celeryExchange && queue != "" {
+	if queue != defaultExchange && queue != "" {
 		r.Sets = append(r.Sets, binding+queue)
 	}
 	return r
 }
 
-func discoverCelery(p backlog.Params) layout.Discovery {
-	r := celeryRegistry(p, "")
-	bindings := layout.KeyPattern{Type: "set", Prefix: p.Get("globalKeyPrefix") + celeryBinding, FixedPrefix: celeryBinding, ShowsFramework: true}
+func discover(p backlog.Params) layout.Discovery {
+	r := newRegistry(p, "")
+	bindings := layout.KeyPattern{Type: "set", Prefix: p.Get("globalKeyPrefix") + bindingPrefix, FixedPrefix: bindingPrefix, ShowsFramework: true}
 	return layout.Discovery{Registry: &r, KeyPatterns: []layout.KeyPattern{bindings}, AnyPrefix: []layout.KeyPattern{bindings}, PrefixParameter: "globalKeyPrefix"}
 }
 
-func prepareCelery(q backlog.Query, _ layout.KeySearch) layout.Step {
+func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
 	prefix := q.Params.Get("globalKeyPrefix")
-	separator := celerySeparatorOf(q.Params)
-	return &celeryStep{
+	separator := separatorOf(q.Params)
+	return &queueStep{
 		prefix: prefix, queue: q.Queue, separator: separator, params: q.Params,
-		lists:    celeryLists(q.Params, prefix+q.Queue),
-		unacked:  prefix + cmp.Or(q.Params.Get("unackedKey"), celeryUnacked),
-		index:    prefix + cmp.Or(q.Params.Get("unackedIndexKey"), celeryIndex),
+		lists:    listKeys(q.Params, prefix+q.Queue),
+		unacked:  prefix + cmp.Or(q.Params.Get("unackedKey"), defaultUnackedKey),
+		index:    prefix + cmp.Or(q.Params.Get("unackedIndexKey"), defaultIndexKey),
 		which:    cmp.Or(q.Params.Get("unacked"), "queue"),
-		registry: celeryRegistry(q.Params, q.Queue),
+		registry: newRegistry(q.Params, q.Queue),
 	}
 }
 
-// A celeryStep asks for the lengths of the lists, and how much is unacknowledged.
-type celeryStep struct {
+// A queueStep asks for the lengths of the lists, and how much is unacknowledged.
+type queueStep struct {
 	prefix, queue, separator string
 	lists                    []string
 	// unacked and index are the keys of the unacknowledged messages and of when each was
@@ -160,7 +161,7 @@ type celeryStep struct {
 	short layout.Streak
 }
 
-func (s *celeryStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, list := range s.lists {
 		dst = append(dst, resp.Command{Key: list, KeyType: 'l', Args: []any{"LLEN", list}})
 	}
@@ -178,7 +179,7 @@ func (s *celeryStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, resp.Command{Key: s.index, Args: []any{"ZCARD", s.index}})
 }
 
-func (s *celeryStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var reading backlog.Reading
 	for range s.lists {
@@ -198,8 +199,8 @@ func (s *celeryStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome
 	}
 	switch {
 	case s.which == "queue" && unacked > 0:
-		check := indexed.Known && unacked <= celerySample && (missing > 0 || len(s.lost) > 0)
-		return layout.Outcome{Next: &celeryUnackedStep{celeryStep: s, reading: reading, total: unacked, check: check}}
+		check := indexed.Known && unacked <= sampleSize && (missing > 0 || len(s.lost) > 0)
+		return layout.Outcome{Next: &unackedStep{queueStep: s, reading: reading, total: unacked, check: check}}
 	case s.which == "all":
 		s.countAll(&reading, unacked, missing, now)
 	case s.which == "queue":
@@ -211,7 +212,7 @@ func (s *celeryStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome
 
 // countAll counts the unacknowledged messages of all queues, of which some are missing
 // from the index.
-func (s *celeryStep) countAll(reading *backlog.Reading, unacked, missing int64, now time.Time) {
+func (s *queueStep) countAll(reading *backlog.Reading, unacked, missing int64, now time.Time) {
 	o := layout.NewOrphans(s.params)
 	if since := s.short.Note(missing > 0, now); missing > 0 && now.Sub(since) >= layout.OrphanGrace {
 		unacked -= missing - o.Add(missing, since, now)
@@ -220,14 +221,14 @@ func (s *celeryStep) countAll(reading *backlog.Reading, unacked, missing int64, 
 	s.mark(o, reading)
 }
 
-func (s *celeryStep) mark(o *layout.Orphans, reading *backlog.Reading) {
+func (s *queueStep) mark(o *layout.Orphans, reading *backlog.Reading) {
 	o.Mark(reading, fmt.Sprintf("unacknowledged work has no score in %q, so no worker puts it back on the queue", s.index))
 }
 
 // finish asks the registry about a queue in which there is nothing.
-func (s *celeryStep) finish(reading backlog.Reading) layout.Outcome {
+func (s *queueStep) finish(reading backlog.Reading) layout.Outcome {
 	if reading.Backlog() == 0 && reading.Ignored == 0 {
-		return layout.Outcome{Next: &celeryBoundStep{celeryStep: s, registered: s.registry.Step(reading)}}
+		return layout.Outcome{Next: &boundStep{queueStep: s, registered: s.registry.Step(reading)}}
 	}
 	return layout.Done(reading)
 }

@@ -1,4 +1,5 @@
-package redis
+// Package rq reads queues of RQ (Redis Queue, Python).
+package rq
 
 import (
 	"cmp"
@@ -11,25 +12,25 @@ import (
 )
 
 const (
-	// rqIntermediate is among how many jobs that a worker has taken from the queue those
-	// are looked for that it runs, and rqRunning is how many of these are looked at.
-	rqIntermediate, rqRunning = 100, 1000
-	// rqSchedulerGrace is for how long a scheduled job may be due without a scheduler. A
+	// maxIntermediate is among how many jobs that a worker has taken from the queue those
+	// are looked for that it runs, and maxRunning is how many of these are looked at.
+	maxIntermediate, maxRunning = 100, 1000
+	// schedulerGrace is for how long a scheduled job may be due without a scheduler. A
 	// worker that the job itself woke takes the lock when it starts, and one whose lock
 	// another worker held tries again after ten minutes at most.
 	// https://github.com/rq/rq/blob/master/rq/scheduler.py, should_reacquire_locks
-	rqSchedulerGrace = 5 * time.Minute
-	// rqExpiredGrace is for how long a running job may be expired: each worker gives such
+	schedulerGrace = 5 * time.Minute
+	// expiredGrace is for how long a running job may be expired: each worker gives such
 	// jobs up when it starts and then every ten minutes, under a lock of fifteen minutes.
 	// https://github.com/rq/rq/blob/master/rq/queue.py, acquire_maintenance_lock
-	rqExpiredGrace = 20 * time.Minute
+	expiredGrace = 20 * time.Minute
 )
 
-// rqLayout is a queue of RQ (Redis Queue). The keys are those of RQ 1 to 3, which differ
+// Layout is a queue of RQ (Redis Queue). The keys are those of RQ 1 to 3, which differ
 // in the members of the sorted set of running jobs: up to RQ 1 a job, since RQ 2 a job, a
 // colon and an execution.
 // https://github.com/rq/rq/blob/master/rq/registry.py
-func rqLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "rq",
@@ -51,14 +52,14 @@ func rqLayout() layout.Layout {
 		},
 		// What is kept for all queues together is read once for all that a trigger names.
 		SharesCommands: true,
-		Discover:       discoverRQ,
-		Prepare:        prepareRQ,
+		Discover:       discover,
+		Prepare:        prepare,
 	}
 }
 
-func rqPrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "rq") }
+func prefixOf(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "rq") }
 
-func rqRegistry(prefix, queue string) *layout.Registry {
+func newRegistry(prefix, queue string) *layout.Registry {
 	list := prefix + ":queue:"
 	return &layout.Registry{
 		Framework: "RQ", Sets: []string{prefix + ":queues"}, Member: list + queue, Queue: queue,
@@ -66,10 +67,10 @@ func rqRegistry(prefix, queue string) *layout.Registry {
 	}
 }
 
-func discoverRQ(p backlog.Params) layout.Discovery {
-	prefix := rqPrefix(p)
+func discover(p backlog.Params) layout.Discovery {
+	prefix := prefixOf(p)
 	return layout.Discovery{
-		Registry: rqRegistry(prefix, ""),
+		Registry: newRegistry(prefix, ""),
 		AnyPrefix: []layout.KeyPattern{
 			{Type: "list", Prefix: prefix + ":queue:", FixedPrefix: ":queue:"},
 			{Type: "zset", Prefix: prefix + ":scheduled:", FixedPrefix: ":scheduled:"},
@@ -79,23 +80,23 @@ func discoverRQ(p backlog.Params) layout.Discovery {
 	}
 }
 
-func prepareRQ(q backlog.Query, _ layout.KeySearch) layout.Step {
-	prefix := rqPrefix(q.Params)
+func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
+	prefix := prefixOf(q.Params)
 	list := prefix + ":queue:" + q.Queue
-	return &rqStep{
+	return &queueStep{
 		scheduled: prefix + ":scheduled:" + q.Queue, lock: prefix + ":scheduler-lock:" + q.Queue, dependents: prefix + ":ready:" + q.Queue,
-		list: list, taken: list + ":intermediate", wip: prefix + ":wip:" + q.Queue, suspended: prefix + ":suspended",
+		list: list, intermediate: list + ":intermediate", wip: prefix + ":wip:" + q.Queue, suspended: prefix + ":suspended",
 		jobs: prefix + ":job:", limits: prefix + ":rl",
 		params: q.Params, payload: q.Params.Get("age") == "payload",
 		bound:    layout.NewOrphans(q.Params).After,
-		registry: *rqRegistry(prefix, q.Queue),
+		registry: *newRegistry(prefix, q.Queue),
 	}
 }
 
-// An rqStep asks for the counts of a queue, in the order in which a job passes.
-type rqStep struct {
+// An queueStep asks for the counts of a queue, in the order in which a job passes.
+type queueStep struct {
 	// These are keys.
-	scheduled, lock, dependents, list, taken, wip, suspended string
+	scheduled, lock, dependents, list, intermediate, wip, suspended string
 	// jobs is what the keys of jobs begin with, and limits what those of rate limits do.
 	jobs, limits string
 	params       backlog.Params
@@ -110,23 +111,23 @@ type rqStep struct {
 	unscheduled, outside, abandoned layout.Streak
 }
 
-func (s *rqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = layout.ScheduleCommands(dst, s.scheduled, layout.Seconds, now)
 	dst = append(dst,
 		resp.Command{Key: s.dependents, KeyType: 'z', Args: []any{"ZCARD", s.dependents}},
 		resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LLEN", s.list}},
-		resp.Command{Key: s.taken, KeyType: 'l', Args: []any{"LLEN", s.taken}},
+		resp.Command{Key: s.intermediate, KeyType: 'l', Args: []any{"LLEN", s.intermediate}},
 		resp.Command{Key: s.wip, KeyType: 'z', Args: []any{"ZCARD", s.wip}},
 		resp.Command{Key: s.suspended, KeyType: '$', Args: []any{"EXISTS", s.suspended}},
 		// What follows changes by time alone, or wakes nothing.
 		resp.Command{Key: s.lock, Args: []any{"EXISTS", s.lock}},
-		resp.Command{Key: s.wip, Args: []any{"ZCOUNT", s.wip, 0, layout.Seconds.Due(now.Add(-rqExpiredGrace))}},
-		resp.Command{Key: rqOutside, Args: []any{"ZCOUNT", rqOutside, 0, layout.Seconds.Due(now)}},
-		resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-rqSchedulerGrace))}},
-		resp.Command{Key: s.limits + "-keys", Args: []any{"SRANDMEMBER", s.limits + "-keys", rqLimits}},
+		resp.Command{Key: s.wip, Args: []any{"ZCOUNT", s.wip, 0, layout.Seconds.Due(now.Add(-expiredGrace))}},
+		resp.Command{Key: outsideKey, Args: []any{"ZCOUNT", outsideKey, 0, layout.Seconds.Due(now)}},
+		resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-schedulerGrace))}},
+		resp.Command{Key: s.limits + "-keys", Args: []any{"SRANDMEMBER", s.limits + "-keys", maxLimits}},
 	)
 	if s.bound > 0 {
-		dst = append(dst, resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-max(s.bound, rqSchedulerGrace)))}})
+		dst = append(dst, resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-max(s.bound, schedulerGrace)))}})
 	}
 	if s.payload {
 		dst = append(dst, resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LINDEX", s.list, 0}})
@@ -134,7 +135,7 @@ func (s *rqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return dst
 }
 
-func (s *rqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	scheduled := layout.ReadSchedule(c, layout.Seconds)
 	dependents, ready, taken, wip, suspended := c.Count(), c.Count(), c.Count(), c.Count(), c.Count()
@@ -144,8 +145,8 @@ func (s *rqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if s.bound > 0 {
 		old = c.Count()
 	}
-	r := rqReading{
-		rqStep: s, due: scheduled.Since, outside: outside.N, limited: limited, taken: taken, wip: wip,
+	r := partialReading{
+		queueStep: s, due: scheduled.Since, outside: outside.N, limited: limited, claimed: taken, wip: wip,
 		hidden: !outside.Known || !allowed,
 	}
 	if s.payload {

@@ -1,4 +1,4 @@
-package redis
+package rq
 
 import (
 	"slices"
@@ -13,75 +13,75 @@ import (
 // one sorted set. Its process puts them on their queues, and holds a lock while it runs.
 // https://github.com/rq/rq-scheduler/blob/master/rq_scheduler/scheduler.py
 const (
-	rqOutside     = "rq:scheduler:scheduled_jobs"
-	rqOutsideLock = "rq:scheduler_lock"
-	// rqOutsideOldLock is the lock up to rq-scheduler 0.9.
-	rqOutsideOldLock = "rq:scheduler"
+	outsideKey  = "rq:scheduler:scheduled_jobs"
+	outsideLock = "rq:scheduler_lock"
+	// outsideOldLock is the lock up to rq-scheduler 0.9.
+	outsideOldLock = "rq:scheduler"
 )
 
 const (
-	// rqStrangers is of how many jobs that are kept for all queues together the queue is
+	// maxSharedJobs is of how many jobs that are kept for all queues together the queue is
 	// looked up, in each place where such jobs are.
-	rqStrangers = 100
-	// rqLimits is how many rate limits are looked at.
-	rqLimits = 20
+	maxSharedJobs = 100
+	// maxLimits is how many rate limits are looked at.
+	maxLimits = 20
 )
 
-// A stranger is a job that is kept where jobs of all queues are.
-type stranger struct {
+// A sharedJob is a job that is kept where jobs of all queues are.
+type sharedJob struct {
 	id string
 	// since is when it fell due; zero if it has no time.
 	since time.Time
 }
 
-// An rqStrangersStep asks for jobs that are kept for all queues together: those of
+// An sharedJobsStep asks for jobs that are kept for all queues together: those of
 // rq-scheduler that are due, and, while there is nothing on the queue, those that rate
 // limits hold back (RQ 3), which only a worker puts on the queue.
 // https://github.com/rq/rq/blob/master/rq/rate_limit.py
-type rqStrangersStep struct {
-	rqReading
+type sharedJobsStep struct {
+	partialReading
 }
 
-func (s *rqStrangersStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *sharedJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.outside > 0 {
 		dst = append(dst,
-			resp.Command{Key: rqOutside, Args: []any{"ZRANGE", rqOutside, 0, rqStrangers - 1, "WITHSCORES"}},
-			resp.Command{Key: rqOutsideLock, Args: []any{"EXISTS", rqOutsideLock}},
-			resp.Command{Key: rqOutsideOldLock, Args: []any{"EXISTS", rqOutsideOldLock}},
+			resp.Command{Key: outsideKey, Args: []any{"ZRANGE", outsideKey, 0, maxSharedJobs - 1, "WITHSCORES"}},
+			resp.Command{Key: outsideLock, Args: []any{"EXISTS", outsideLock}},
+			resp.Command{Key: outsideOldLock, Args: []any{"EXISTS", outsideOldLock}},
 		)
 	}
 	for _, limit := range s.limited {
 		key := s.limits + ":" + limit + ":rate_limited"
-		dst = append(dst, resp.Command{Key: key, KeyType: 'z', Args: []any{"ZRANGE", key, 0, rqStrangers - 1}})
+		dst = append(dst, resp.Command{Key: key, KeyType: 'z', Args: []any{"ZRANGE", key, 0, maxSharedJobs - 1}})
 	}
 	return dst
 }
 
-func (s *rqStrangersStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *sharedJobsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
-	next := &rqOriginsStep{rqReading: s.rqReading, moreLimited: len(s.limited) >= rqLimits}
+	next := &originsStep{partialReading: s.partialReading, moreLimited: len(s.limited) >= maxLimits}
 	if s.outside > 0 {
 		next.addScheduled(c, now)
 	}
 	for range s.limited {
 		for _, id := range c.Strings(-1) {
-			next.limited = append(next.limited, stranger{id: id})
+			next.limited = append(next.limited, sharedJob{id: id})
 		}
 	}
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
-	if len(next.limited) > rqStrangers {
-		next.limited, next.moreLimited = next.limited[:rqStrangers], true
+	if len(next.limited) > maxSharedJobs {
+		next.limited, next.moreLimited = next.limited[:maxSharedJobs], true
 	}
 	return layout.Outcome{Next: next}
 }
 
-// An rqOriginsStep asks which of the strangers are jobs of the queue.
-type rqOriginsStep struct {
-	rqReading
+// An originsStep asks which of the strangers are jobs of the queue.
+type originsStep struct {
+	partialReading
 	// scheduled are due jobs of rq-scheduler, and limited those that rate limits hold back.
-	scheduled, limited []stranger
+	scheduled, limited []sharedJob
 	// moreScheduled and moreLimited say that there are others that are not looked at.
 	moreScheduled, moreLimited bool
 	// stopped says that the process is missing that would move what is scheduled.
@@ -89,7 +89,7 @@ type rqOriginsStep struct {
 }
 
 // addScheduled takes the jobs of rq-scheduler, and whether it runs.
-func (s *rqOriginsStep) addScheduled(c *resp.Decoder, now time.Time) {
+func (s *originsStep) addScheduled(c *resp.Decoder, now time.Time) {
 	members := c.Strings(-1)
 	lock, old := c.OptionalCount(), c.OptionalCount()
 	s.stopped = lock.Known && lock.N+old.N == 0
@@ -100,13 +100,13 @@ func (s *rqOriginsStep) addScheduled(c *resp.Decoder, now time.Time) {
 			return
 		}
 		if due := layout.Seconds.Time(at); !due.After(now) {
-			s.scheduled = append(s.scheduled, stranger{id: members[i], since: due})
+			s.scheduled = append(s.scheduled, sharedJob{id: members[i], since: due})
 		}
 	}
-	s.moreScheduled = s.outside > rqStrangers
+	s.moreScheduled = s.outside > maxSharedJobs
 }
 
-func (s *rqOriginsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *originsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, job := range slices.Concat(s.scheduled, s.limited) {
 		key := s.jobs + job.id
 		dst = append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "origin"}})
@@ -114,14 +114,14 @@ func (s *rqOriginsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command
 	return dst
 }
 
-func (s *rqOriginsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *originsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	scheduled, hidden := s.own(c, s.scheduled)
 	limited, hiddenLimited := s.own(c, s.limited)
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
-	s.settleScheduled(scheduled, hidden || s.moreScheduled, now)
+	s.countScheduled(scheduled, hidden || s.moreScheduled, now)
 	if n := int64(len(limited)); n > 0 && s.Backlog() == 0 {
 		s.Due, s.Quality = n, max(s.Quality, backlog.UpperBound)
 		s.AddWarning("nothing is on the queue but jobs that a rate limit of RQ holds back, which a worker puts on the queue when the limit allows")
@@ -138,7 +138,7 @@ func (s *rqOriginsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outc
 
 // own takes the queues of jobs, and returns those that are of this one. It reports
 // whether the server denies to look at some.
-func (s *rqOriginsStep) own(c *resp.Decoder, jobs []stranger) (own []stranger, hidden bool) {
+func (s *originsStep) own(c *resp.Decoder, jobs []sharedJob) (own []sharedJob, hidden bool) {
 	for _, job := range jobs {
 		origin, allowed := c.OptionalText()
 		hidden = hidden || !allowed
@@ -149,21 +149,21 @@ func (s *rqOriginsStep) own(c *resp.Decoder, jobs []stranger) (own []stranger, h
 	return own, hidden
 }
 
-// settleScheduled counts the due jobs of rq-scheduler. Of some the queue may be unknown:
+// countScheduled counts the due jobs of rq-scheduler. Of some the queue may be unknown:
 // as long as nothing else is there, one of them counts.
-func (s *rqOriginsStep) settleScheduled(jobs []stranger, unknown bool, now time.Time) {
+func (s *originsStep) countScheduled(jobs []sharedJob, unknown bool, now time.Time) {
 	if unknown {
 		s.Quality = max(s.Quality, backlog.LowerBound)
-		s.AddWarning("jobs of rq-scheduler are due in " + rqOutside + ", and the queue of some is not known")
+		s.AddWarning("jobs of rq-scheduler are due in " + outsideKey + ", and the queue of some is not known")
 		if s.Backlog()+int64(len(jobs)) == 0 && len(s.scheduled) > 0 {
 			jobs = s.scheduled[len(s.scheduled)-1:]
 		}
 	}
 	o := layout.NewOrphans(s.params)
-	overdue := func(job stranger, by time.Duration) bool {
-		return s.stopped && now.Sub(job.since) >= max(by, rqSchedulerGrace)
+	overdue := func(job sharedJob, by time.Duration) bool {
+		return s.stopped && now.Sub(job.since) >= max(by, schedulerGrace)
 	}
-	seen := s.rqStep.outside.Note(slices.ContainsFunc(jobs, func(job stranger) bool { return overdue(job, 0) }), now)
+	seen := s.queueStep.outside.Note(slices.ContainsFunc(jobs, func(job sharedJob) bool { return overdue(job, 0) }), now)
 	for _, job := range jobs {
 		switch {
 		case !overdue(job, 0):
@@ -174,5 +174,5 @@ func (s *rqOriginsStep) settleScheduled(jobs []stranger, unknown bool, now time.
 			s.Due += o.Add(1, now, now)
 		}
 	}
-	o.Mark(&s.Reading, "work of rq-scheduler has been due for minutes, and no rqscheduler runs: there is no key "+rqOutsideLock)
+	o.Mark(&s.Reading, "work of rq-scheduler has been due for minutes, and no rqscheduler runs: there is no key "+outsideLock)
 }
