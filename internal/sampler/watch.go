@@ -77,7 +77,7 @@ func (w *watch) observation(confirmed time.Time) backlog.Observation {
 	o := seen.Observation
 	if seen.confirmable && confirmed.After(o.Latest.At) {
 		o.Latest.At = confirmed
-		o.Last = backlog.Look{At: confirmed, Cause: backlog.CauseConfirmed}
+		o.Last = backlog.ReadAttempt{At: confirmed, Cause: backlog.CauseConfirmed}
 	}
 	return o
 }
@@ -164,7 +164,7 @@ func (w *watch) apply(result backlog.Result, confirmed, now time.Time) bool {
 	before := w.observation(confirmed)
 	after := before
 	after.Armed = result.Armed
-	after.Last = backlog.Look{At: now, Cause: w.cause}
+	after.Last = backlog.ReadAttempt{At: now, Cause: w.cause}
 	if result.Err != nil {
 		after.Err = result.Err
 		if before.Err == nil {
@@ -200,7 +200,7 @@ func (w *watch) applyReading(after *backlog.Observation, before backlog.Observat
 		w.lastSignal, w.lastChange = now, now
 	}
 	if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
-		after.Woke = after.Last
+		after.BecameNonempty = after.Last
 	}
 }
 
