@@ -12,9 +12,9 @@ type Observation struct {
 	// back as somebody asked for. At of each is when it was last seen.
 	Past []Reading
 	// Last is the last look at the queue, whether it failed or not.
-	Last Look
+	Last ReadAttempt
 	// Woke is the read that found work after there was none; zero if none did.
-	Woke Look
+	BecameNonempty ReadAttempt
 	// Err is why the last attempt failed; nil if it succeeded. It wraps one of this
 	// package's errors.
 	Err error
@@ -39,8 +39,8 @@ type Observation struct {
 // Known tells whether there ever was a good reading.
 func (o Observation) Known() bool { return !o.Latest.At.IsZero() }
 
-// A Look is one attempt to read a queue, or to confirm what was read.
-type Look struct {
+// A ReadAttempt is one attempt to read a queue, or to confirm what was read.
+type ReadAttempt struct {
 	// At is when it ended.
 	At    time.Time
 	Cause Cause

@@ -16,9 +16,9 @@ type Part struct {
 	Reading Reading
 }
 
-// Together is the reading of several queues: their sums. It is missing, paused or
+// Aggregate returns the reading of several queues: their sums. It is missing, paused or
 // limited only if all of them are, and as good as the worst of them.
-func Together(parts []Part) Reading {
+func Aggregate(parts []Part) Reading {
 	whole := Reading{Parts: parts, Missing: true, Paused: len(parts) > 0, InFlight: Exactly(0)}
 	if len(parts) > 0 {
 		whole.Enqueued, whole.Dequeued, whole.Passed = Exactly(0), Exactly(0), Exactly(0)

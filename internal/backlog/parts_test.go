@@ -81,7 +81,7 @@ func TestTogether(t *testing.T) {
 			}
 			want := tc.want
 			want.Parts = parts
-			if diff := cmp.Diff(want, backlog.Together(parts)); diff != "" {
+			if diff := cmp.Diff(want, backlog.Aggregate(parts)); diff != "" {
 				t.Errorf("reading (-want +got):\n%s", diff)
 			}
 		})

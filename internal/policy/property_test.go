@@ -54,7 +54,7 @@ func readings() *rapid.Generator[backlog.Reading] {
 			for _, name := range rapid.Permutation([]string{"a", "b", "c", "d"}).Draw(t, "names")[:n] {
 				parts = append(parts, backlog.Part{Queue: name, Reading: queue().Draw(t, name)})
 			}
-			r = backlog.Together(parts)
+			r = backlog.Aggregate(parts)
 		}
 		r.Epoch = rapid.SampledFrom([]string{"one", "two"}).Draw(t, "epoch")
 		return r
@@ -188,7 +188,7 @@ func monotone(t *rapid.T) {
 	if n := len(seen.Latest.Parts); n > 0 {
 		parts := slices.Clone(seen.Latest.Parts)
 		add(&parts[rapid.IntRange(0, n-1).Draw(t, "part")].Reading)
-		more.Latest = backlog.Together(parts)
+		more.Latest = backlog.Aggregate(parts)
 		more.Latest.At, more.Latest.Epoch = seen.Latest.At, seen.Latest.Epoch
 	} else {
 		add(&more.Latest)

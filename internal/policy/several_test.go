@@ -16,7 +16,7 @@ func several(seconds int, queues ...backlog.Reading) backlog.Reading {
 	for i, r := range queues {
 		parts = append(parts, backlog.Part{Queue: string(rune('a' + i)), Reading: r})
 	}
-	r := backlog.Together(parts)
+	r := backlog.Aggregate(parts)
 	r.At = at(seconds)
 	return r
 }

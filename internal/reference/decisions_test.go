@@ -47,7 +47,7 @@ func arrives(n int64, age time.Duration) backlog.Observation {
 
 // queues is a reading of several.
 func queues(parts ...backlog.Part) backlog.Observation {
-	r := backlog.Together(parts)
+	r := backlog.Aggregate(parts)
 	r.At = noon()
 	return backlog.Observation{Latest: r}
 }

@@ -52,11 +52,11 @@ func TestCauses(t *testing.T) {
 			if diff := cmp.Diff(step.want, seen.Last.Cause); diff != "" {
 				w.Errorf("%s: cause (-want +got):\n%s", time.Since(began), diff)
 			}
-			if step.woke && seen.Woke != seen.Last {
-				w.Errorf("%s: woken at %+v, want %+v", time.Since(began), seen.Woke, seen.Last)
+			if step.woke && seen.BecameNonempty != seen.Last {
+				w.Errorf("%s: woken at %+v, want %+v", time.Since(began), seen.BecameNonempty, seen.Last)
 			}
-			if !step.woke && seen.Woke == seen.Last {
-				w.Errorf("%s: a read that found no work after none counts as waking: %+v", time.Since(began), seen.Woke)
+			if !step.woke && seen.BecameNonempty == seen.Last {
+				w.Errorf("%s: a read that found no work after none counts as waking: %+v", time.Since(began), seen.BecameNonempty)
 			}
 		}
 	})

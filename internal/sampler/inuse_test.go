@@ -167,7 +167,7 @@ func TestCountersStir(t *testing.T) {
 func TestPastIsKeptAsFarAsSomebodyWants(t *testing.T) {
 	t.Parallel()
 	parts := func(a, b int64) backlog.Reading {
-		return backlog.Together([]backlog.Part{
+		return backlog.Aggregate([]backlog.Part{
 			{Queue: "a", Reading: backlog.Reading{Ready: a, Enqueued: backlog.Exactly(10 * a)}},
 			{Queue: "b", Reading: backlog.Reading{Ready: b, Enqueued: backlog.Exactly(b)}},
 		})
@@ -236,7 +236,7 @@ func TestObservationsSayWhetherTheProgramJustStarted(t *testing.T) {
 func TestPartsAreNews(t *testing.T) {
 	inWorld(t, sampler.Options{}, func(w world) {
 		two := func(a, b int64) backlog.Reading {
-			return backlog.Together([]backlog.Part{{Queue: "a", Reading: backlog.Reading{Ready: a}}, {Queue: "b", Reading: backlog.Reading{Ready: b}}})
+			return backlog.Aggregate([]backlog.Part{{Queue: "a", Reading: backlog.Reading{Ready: a}}, {Queue: "b", Reading: backlog.Reading{Ready: b}}})
 		}
 		w.fake.Set("jobs", two(1, 2))
 		want := interest("jobs")

@@ -119,7 +119,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 
 // summary describes the watches of a link. A link that was never asked for
 // anything counts as connected.
-func (l *link) summary(now time.Time) (watches int, connected float64, stalest time.Duration) {
+func (l *connectionLoop) summary(now time.Time) (watches int, connected float64, stalest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	connected = 1
@@ -127,7 +127,7 @@ func (l *link) summary(now time.Time) (watches int, connected float64, stalest t
 		connected = 0
 	}
 	for w := range l.failing {
-		seen := l.known(w)
+		seen := l.observation(w)
 		since := seen.FailingSince
 		if seen.Known() {
 			since = seen.Latest.At

@@ -23,15 +23,15 @@ type Sampler struct {
 	options Options
 	engines map[string]backlog.Engine
 	metrics *metrics
-	shares  *shares
+	budget  *historyBudget
 
 	// mu guards links and closed. It is never held over I/O.
 	mu     sync.RWMutex
-	links  map[string]*link
+	loops  map[string]*connectionLoop
 	closed bool
 
 	// applying lets one Apply or Close run at a time.
-	applying sync.Mutex
+	applySemaphore sync.Mutex
 }
 
 // New returns a Sampler without connections. Close stops it.
@@ -42,8 +42,8 @@ func New(engines []backlog.Engine, options Options) *Sampler {
 		options: options,
 		engines: map[string]backlog.Engine{},
 		metrics: newMetrics(),
-		shares:  newShares(),
-		links:   map[string]*link{},
+		budget:  newHistoryBudget(),
+		loops:   map[string]*connectionLoop{},
 	}
 	if options.Registerer != nil {
 		options.Registerer.MustRegister(s.metrics.collectors()...)
@@ -60,8 +60,8 @@ func New(engines []backlog.Engine, options Options) *Sampler {
 // one that is gone is closed. The error joins those of the connections that
 // could not be opened; all others work.
 func (s *Sampler) Apply(ctx context.Context, connections []backlog.Connection) error {
-	s.applying.Lock()
-	defer s.applying.Unlock()
+	s.applySemaphore.Lock()
+	defer s.applySemaphore.Unlock()
 	if s.isClosed() {
 		return errors.New("apply connections: the sampler is closed")
 	}
@@ -73,18 +73,18 @@ func (s *Sampler) Apply(ctx context.Context, connections []backlog.Connection) e
 			faults = append(faults, fmt.Errorf("open connection %q: %w", connection.Name, err))
 		}
 	}
-	var gone []*link
+	var gone []*connectionLoop
 	s.mu.Lock()
-	for name, l := range s.links {
+	for name, l := range s.loops {
 		if !wanted[name] {
 			gone = append(gone, l)
-			delete(s.links, name)
+			delete(s.loops, name)
 		}
 	}
 	s.mu.Unlock()
 	for _, l := range gone {
 		l.stop()
-		l.forget()
+		l.removeAll()
 		s.metrics.forget(l.name)
 		s.options.Logger.Info("connection closed", "connection", l.name)
 	}
@@ -94,7 +94,7 @@ func (s *Sampler) Apply(ctx context.Context, connections []backlog.Connection) e
 // open starts the link of a connection, or restarts it if the endpoint changed.
 func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error {
 	s.mu.RLock()
-	l := s.links[connection.Name]
+	l := s.loops[connection.Name]
 	s.mu.RUnlock()
 	if l != nil && l.connection.SameEndpoint(connection) {
 		return nil
@@ -108,15 +108,15 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 		return err
 	}
 	if l == nil {
-		l = newLink(connection, s.options, s.metrics.meter(connection), s.shares)
+		l = newConnectionLoop(connection, s.options, s.metrics.meter(connection), s.budget)
 		l.start(source) //nolint:contextcheck // reading goes on after Apply returned
 		s.mu.Lock()
-		s.links[connection.Name] = l
+		s.loops[connection.Name] = l
 		s.mu.Unlock()
 	} else {
 		l.stop()
 		if l.connection.Engine != connection.Engine {
-			l.forget()
+			l.removeAll()
 			s.metrics.forget(l.name)
 			l.meter = s.metrics.meter(connection)
 		}
@@ -131,19 +131,19 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 // for before it waits, at most FirstReading; if nothing came by then, the
 // observation carries the reason. The error is ErrNoConnection or that of ctx.
 func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (backlog.Observation, error) {
-	l, err := s.link(want.Connection)
+	l, err := s.loop(want.Connection)
 	if err != nil {
 		return backlog.Observation{}, err
 	}
-	w := l.watch(want, nil)
-	if w.seen.Load() != nil {
-		return l.known(w), nil
+	w := l.ensureWatch(want, nil)
+	if w.snapshot.Load() != nil {
+		return l.observation(w), nil
 	}
 	timer := time.NewTimer(s.options.FirstReading)
 	defer timer.Stop()
 	select {
-	case <-w.first:
-		return l.known(w), nil
+	case <-w.firstRead:
+		return l.observation(w), nil
 	case <-timer.C:
 		err := fmt.Errorf("no answer within %s: %w", s.options.FirstReading, backlog.ErrUnavailable)
 		return backlog.Observation{Err: err, FailingSince: time.Now()}, nil
@@ -155,19 +155,19 @@ func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (backlog.O
 // Subscribe holds a queue and tells when what is known of it changes, until the
 // subscription is closed. The error is ErrNoConnection.
 func (s *Sampler) Subscribe(want backlog.Interest) (*Subscription, error) {
-	l, err := s.link(want.Connection)
+	l, err := s.loop(want.Connection)
 	if err != nil {
 		return nil, err
 	}
-	sub := &Subscription{link: l, changed: make(chan struct{}, 1)}
+	sub := &Subscription{loop: l, changed: make(chan struct{}, 1)}
 	sub.waiting.Store(true)
-	sub.watch = l.watch(want, sub)
+	sub.watch = l.ensureWatch(want, sub)
 	return sub, nil
 }
 
 // Status tells how a connection is, from memory, and whether it is configured.
 func (s *Sampler) Status(connection string) (backlog.Status, bool) {
-	l, err := s.link(connection)
+	l, err := s.loop(connection)
 	if err != nil {
 		return backlog.Status{}, false
 	}
@@ -177,7 +177,7 @@ func (s *Sampler) Status(connection string) (backlog.Status, bool) {
 // Stuck returns an error if a connection's loop makes no progress.
 func (s *Sampler) Stuck() error {
 	for _, l := range s.all() {
-		if idle := time.Since(l.oldest()); idle > s.options.stuckAfter() {
+		if idle := time.Since(l.oldestProgress()); idle > s.options.stuckAfter() {
 			return fmt.Errorf("the loop of connection %q has made no progress for %s", l.name, idle.Round(time.Second))
 		}
 	}
@@ -186,16 +186,16 @@ func (s *Sampler) Stuck() error {
 
 // Close stops all reading and closes all sources. It is idempotent.
 func (s *Sampler) Close() {
-	s.applying.Lock()
-	defer s.applying.Unlock()
+	s.applySemaphore.Lock()
+	defer s.applySemaphore.Unlock()
 	s.mu.Lock()
 	s.closed = true
-	links := slices.Collect(maps.Values(s.links))
-	clear(s.links)
+	links := slices.Collect(maps.Values(s.loops))
+	clear(s.loops)
 	s.mu.Unlock()
 	for _, l := range links {
 		l.stop()
-		l.forget()
+		l.removeAll()
 	}
 }
 
@@ -205,10 +205,10 @@ func (s *Sampler) isClosed() bool {
 	return s.closed
 }
 
-func (s *Sampler) link(connection string) (*link, error) {
+func (s *Sampler) loop(connection string) (*connectionLoop, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	l, ok := s.links[connection]
+	l, ok := s.loops[connection]
 	if !ok {
 		return nil, fmt.Errorf("%w: %q", ErrNoConnection, connection)
 	}
@@ -216,10 +216,10 @@ func (s *Sampler) link(connection string) (*link, error) {
 }
 
 // all returns the links, ordered by name.
-func (s *Sampler) all() []*link {
+func (s *Sampler) all() []*connectionLoop {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	links := slices.Collect(maps.Values(s.links))
-	slices.SortFunc(links, func(a, b *link) int { return cmp.Compare(a.name, b.name) })
+	links := slices.Collect(maps.Values(s.loops))
+	slices.SortFunc(links, func(a, b *connectionLoop) int { return cmp.Compare(a.name, b.name) })
 	return links
 }

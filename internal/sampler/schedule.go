@@ -13,8 +13,8 @@ type schedule []*watch
 // set makes w due at t, because of cause.
 func (s *schedule) set(w *watch, t time.Time, cause backlog.Cause) {
 	w.due, w.cause = t, cause
-	if w.position >= 0 {
-		heap.Fix(s, w.position)
+	if w.heapIndex >= 0 {
+		heap.Fix(s, w.heapIndex)
 		return
 	}
 	heap.Push(s, w)
@@ -22,8 +22,8 @@ func (s *schedule) set(w *watch, t time.Time, cause backlog.Cause) {
 
 // remove takes w out if it is in.
 func (s *schedule) remove(w *watch) {
-	if w.position >= 0 {
-		heap.Remove(s, w.position)
+	if w.heapIndex >= 0 {
+		heap.Remove(s, w.heapIndex)
 	}
 }
 
@@ -45,18 +45,18 @@ func (s schedule) Less(i, j int) bool {
 	if order := s[i].due.Compare(s[j].due); order != 0 {
 		return order < 0
 	}
-	return s[i].number < s[j].number
+	return s[i].id < s[j].id
 }
 
 func (s schedule) Swap(i, j int) {
 	s[i], s[j] = s[j], s[i]
-	s[i].position, s[j].position = i, j
+	s[i].heapIndex, s[j].heapIndex = i, j
 }
 
 // Push is called by container/heap with a *watch.
 func (s *schedule) Push(x any) {
 	w := x.(*watch) //nolint:errcheck // set pushes nothing else
-	w.position = len(*s)
+	w.heapIndex = len(*s)
 	*s = append(*s, w)
 }
 
@@ -66,6 +66,6 @@ func (s *schedule) Pop() any {
 	w := (*s)[last]
 	(*s)[last] = nil
 	*s = (*s)[:last]
-	w.position = -1
+	w.heapIndex = -1
 	return w
 }

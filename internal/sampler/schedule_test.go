@@ -13,24 +13,24 @@ func TestWokenOnesComeFirst(t *testing.T) {
 	t.Parallel()
 	const all = maxBatch + 10
 	now := time.Now()
-	l := &link{options: Options{}.withDefaults()}
+	l := &connectionLoop{options: Options{}.withDefaults()}
 	var woken *watch
 	for number := range uint64(all) {
-		woken = &watch{number: number, position: -1, read: now.Add(-10 * time.Second)}
+		woken = &watch{id: number, heapIndex: -1, lastRead: now.Add(-10 * time.Second)}
 		l.schedule.set(woken, now, backlog.CausePoll)
 	}
-	l.hasten(woken, backlog.CauseWakeUp)
+	l.rescheduleSooner(woken, backlog.CauseWakeUp)
 	first := l.schedule.takeDue(now, maxBatch)
 	if len(first) != maxBatch || first[0] != woken || woken.cause != backlog.CauseWakeUp {
-		t.Fatalf("%d are read, the first of them number %d, because of %q", len(first), first[0].number, first[0].cause)
+		t.Fatalf("%d are read, the first of them number %d, because of %q", len(first), first[0].id, first[0].cause)
 	}
 	rest := slices.Concat(first[1:], l.schedule.takeDue(now, maxBatch))
 	if len(rest) != all-1 {
 		t.Errorf("%d others are read, want %d", len(rest), all-1)
 	}
 	for i, w := range rest {
-		if w.number != uint64(i) {
-			t.Fatalf("number %d comes at place %d", w.number, i)
+		if w.id != uint64(i) {
+			t.Fatalf("number %d comes at place %d", w.id, i)
 		}
 	}
 }
@@ -49,11 +49,11 @@ func TestRetryInAnOutage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := &link{options: Options{}.withDefaults()}
-			w := &watch{position: -1, read: now}
-			w.seen.Store(&sight{Observation: backlog.Observation{Err: c.err}})
+			l := &connectionLoop{options: Options{}.withDefaults()}
+			w := &watch{heapIndex: -1, lastRead: now}
+			w.snapshot.Store(&snapshot{Observation: backlog.Observation{Err: c.err}})
 			l.schedule.set(w, now.Add(time.Second), backlog.CauseRetry)
-			l.hasten(w, backlog.CauseEverything)
+			l.rescheduleSooner(w, backlog.CauseEverything)
 			if want := now.Add(l.options.WakeInterval); w.cause != c.want || !w.due.Equal(want) {
 				t.Errorf("read at %s because of %q, want at %s because of %q", w.due, w.cause, want, c.want)
 			}
@@ -74,11 +74,11 @@ func TestRegularReadAfterAWakeUp(t *testing.T) {
 	} {
 		t.Run(string(cause), func(t *testing.T) {
 			t.Parallel()
-			l := &link{options: Options{}.withDefaults()}
+			l := &connectionLoop{options: Options{}.withDefaults()}
 			due := now.Add(l.options.WakeInterval / 2)
-			w := &watch{position: -1, read: now}
+			w := &watch{heapIndex: -1, lastRead: now}
 			l.schedule.set(w, due, cause)
-			l.hasten(w, backlog.CauseWakeUp)
+			l.rescheduleSooner(w, backlog.CauseWakeUp)
 			if w.cause != want || !w.due.Equal(due) {
 				t.Errorf("read at %s because of %q, want at %s because of %q", w.due, w.cause, due, want)
 			}

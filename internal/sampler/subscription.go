@@ -8,7 +8,7 @@ import (
 
 // A Subscription holds a queue for as long as somebody listens.
 type Subscription struct {
-	link  *link
+	loop  *connectionLoop
 	watch *watch
 	// changed has room for one: several changes are one news.
 	changed chan struct{}
@@ -23,7 +23,7 @@ func (s *Subscription) Changed() <-chan struct{} { return s.changed }
 // Observation is what is known now. Before the first reading nothing is: its
 // Known is false and its Err is nil.
 func (s *Subscription) Observation() backlog.Observation {
-	return s.link.known(s.watch)
+	return s.loop.observation(s.watch)
 }
 
 // SetWaiting says whether the subscriber waits for work to come. While one does,
@@ -32,10 +32,10 @@ func (s *Subscription) SetWaiting(waiting bool) { s.waiting.Store(waiting) }
 
 // Gone tells whether the connection was removed, so that nothing will be read
 // any more.
-func (s *Subscription) Gone() bool { return s.watch.gone.Load() }
+func (s *Subscription) Gone() bool { return s.watch.removed.Load() }
 
 // Close lets the queue go. It is idempotent.
-func (s *Subscription) Close() { s.link.unsubscribe(s) }
+func (s *Subscription) Close() { s.loop.unsubscribe(s) }
 
 // notify tells the subscriber without ever waiting for it.
 func (s *Subscription) notify() {

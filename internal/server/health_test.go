@@ -167,7 +167,7 @@ func TestMetricsOfSeveralQueues(t *testing.T) {
 		for i := range parts {
 			parts[i] = backlog.Part{Queue: fmt.Sprintf("tenant-%03d", i), Reading: backlog.Reading{Ready: int64(i)}}
 		}
-		whole := backlog.Together(parts)
+		whole := backlog.Aggregate(parts)
 		whole.Warning = "too many"
 		w.fake.Set("tenants", whole)
 		w.isActive(ref("tenants"))
@@ -255,7 +255,7 @@ func TestMetricsOfANamespaceAreBounded(t *testing.T) {
 		const triggers = 30
 		for n := range triggers {
 			name := strings.Repeat("tenant", 1000) + strconv.Itoa(n)
-			w.fake.Set(name, backlog.Together(parts))
+			w.fake.Set(name, backlog.Aggregate(parts))
 			r := ref(name)
 			r.Name = fmt.Sprintf("worker-%d", n)
 			w.isActive(r)

@@ -108,7 +108,7 @@ func queues(t *liveTrigger, r backlog.Reading, most int) []backlog.Part {
 		parts = append(parts, backlog.Part{Queue: label(part.Queue), Reading: part.Reading})
 	}
 	if len(r.Parts) > most {
-		parts = append(parts, backlog.Part{Queue: otherQueues, Reading: backlog.Together(r.Parts[most:])})
+		parts = append(parts, backlog.Part{Queue: otherQueues, Reading: backlog.Aggregate(r.Parts[most:])})
 	}
 	return parts
 }

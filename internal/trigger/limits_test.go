@@ -107,7 +107,7 @@ func TestWhatParsesIsDecided(t *testing.T) {
 		}
 		n := rapid.SampledFrom([]int64{0, 1, 1 << 48}).Draw(t, "messages")
 		parts := []backlog.Part{{Queue: "a", Reading: backlog.Reading{Ready: n, Due: n, InFlight: backlog.Exactly(n)}}, {Queue: "b", Reading: backlog.Reading{Ready: 1}}}
-		reading := backlog.Together(parts)
+		reading := backlog.Aggregate(parts)
 		reading.At = now
 		parsed.Policy.MaxStaleness = time.Minute
 		d, err := policy.Decide(parsed.Policy, backlog.Observation{Latest: reading, Since: now}, policy.Told{}, now)

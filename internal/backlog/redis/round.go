@@ -180,7 +180,7 @@ func (r *round) reading(now time.Time) backlog.Reading {
 			reading.Missing, reading.Warning, reading.Hint = false, "", ""
 		}
 	}
-	whole := backlog.Together(parts)
+	whole := backlog.Aggregate(parts)
 	whole.NextDue = layout.Earlier(whole.NextDue, look)
 	if len(r.several.patterns) == 0 {
 		return whole

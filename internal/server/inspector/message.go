@@ -120,14 +120,14 @@ func partMessage(part backlog.Part, a server.Account) *pb.Part {
 }
 
 func (i *Inspector) watching(a server.Account) *pb.Watching {
-	message := &pb.Watching{Armed: a.Seen.Armed, Last: attempt(a.Seen.Last), Woke: attempt(a.Seen.Woke), StirredAt: moment(a.Seen.Heard), Traceless: a.Trigger.Policy.Traceless}
+	message := &pb.Watching{Armed: a.Seen.Armed, Last: attempt(a.Seen.Last), Woke: attempt(a.Seen.BecameNonempty), StirredAt: moment(a.Seen.Heard), Traceless: a.Trigger.Policy.Traceless}
 	if connection, ok := i.connections.Status(a.Trigger.Connection); ok {
 		message.Server, message.WakeUp, message.WakeUpReason = connection.Server, connection.WakeUp, connection.WakeUpReason
 	}
 	return message
 }
 
-func attempt(l backlog.Look) *pb.Look {
+func attempt(l backlog.ReadAttempt) *pb.Look {
 	if l.At.IsZero() {
 		return nil
 	}

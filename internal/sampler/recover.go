@@ -14,8 +14,8 @@ type readFunc func(context.Context, []backlog.Query) []backlog.Result
 
 // readContained reads, where a panic of the engine is the error of the query that
 // causes it and of no other: a batch that panics is read in halves.
-func readContained(ctx context.Context, read readFunc, queries []backlog.Query) []backlog.Result {
-	results, err := attempt(ctx, read, queries)
+func readRecovering(ctx context.Context, read readFunc, queries []backlog.Query) []backlog.Result {
+	results, err := tryRead(ctx, read, queries)
 	if !errors.Is(err, backlog.ErrPanic) {
 		return results
 	}
@@ -24,17 +24,17 @@ func readContained(ctx context.Context, read readFunc, queries []backlog.Query) 
 	}
 	half := len(queries) / 2
 	// The results of a Read last until the next one.
-	results = append([]backlog.Result(nil), readContained(ctx, read, queries[:half])...)
-	return append(results, readContained(ctx, read, queries[half:])...)
+	results = append([]backlog.Result(nil), readRecovering(ctx, read, queries[:half])...)
+	return append(results, readRecovering(ctx, read, queries[half:])...)
 }
 
-func attempt(ctx context.Context, read readFunc, queries []backlog.Query) (results []backlog.Result, err error) {
+func tryRead(ctx context.Context, read readFunc, queries []backlog.Query) (results []backlog.Result, err error) {
 	defer backlog.Contain(&err)
 	return read(ctx, queries), nil
 }
 
 // confirmContained is Confirm, where a panic of the engine is an error.
-func confirmContained(ctx context.Context, source backlog.Confirmer) (until time.Time, err error) {
+func confirmRecovering(ctx context.Context, source backlog.Confirmer) (until time.Time, err error) {
 	defer backlog.Contain(&err)
 	return source.Confirm(ctx)
 }

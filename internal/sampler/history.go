@@ -10,36 +10,36 @@ import (
 
 // maxPast bounds the past readings of one watch, counted in queues: twenty readings of a
 // thousand queues each, or all that one queue has in an hour, one a second.
-const maxPast = 20_000
+const maxHistory = 20_000
 
 const (
 	// pastPerNamespace bounds the past readings of all watches of a namespace, and pastInAll
 	// those of all together, in equal parts. Each queue of a reading takes some 300 bytes. The more watches
 	// there are, the coarser is the past of each: see coarsen.
-	pastPerNamespace = 60_000
-	pastInAll        = 300_000
+	historyPerNamespace = 60_000
+	historyTotal        = 300_000
 	// spareArray is how many readings an array may have room for that are not there.
-	spareArray = 32
+	maxSpareCapacity = 32
 )
 
 // shares says how much past each watch may keep. It is safe for concurrent use.
-type shares struct {
+type historyBudget struct {
 	// mu is a leaf: nothing else is locked while it is held.
 	mu      sync.Mutex
 	watches map[string]int
 }
 
-func newShares() *shares { return &shares{watches: map[string]int{}} }
+func newHistoryBudget() *historyBudget { return &historyBudget{watches: map[string]int{}} }
 
 // join counts a watch of a namespace.
-func (s *shares) join(namespace string) {
+func (s *historyBudget) add(namespace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watches[namespace]++
 }
 
 // leave counts it no more.
-func (s *shares) leave(namespace string) {
+func (s *historyBudget) remove(namespace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watches[namespace]--
@@ -49,11 +49,11 @@ func (s *shares) leave(namespace string) {
 }
 
 // of returns how much one watch of a namespace may keep, counted in queues.
-func (s *shares) of(namespace string) int {
+func (s *historyBudget) perWatch(namespace string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	whole := min(pastPerNamespace, pastInAll/max(1, len(s.watches)))
-	return min(maxPast, whole/max(1, s.watches[namespace]))
+	whole := min(historyPerNamespace, historyTotal/max(1, len(s.watches)))
+	return min(maxHistory, whole/max(1, s.watches[namespace]))
 }
 
 // coarsen returns about half as many readings: each stands for two neighbours and has the
@@ -108,7 +108,7 @@ func mergeCounts(earlier, later backlog.Reading) backlog.Reading {
 
 // bounded returns past with room for one more reading of so many queues, so that it keeps
 // most queues.
-func bounded(past []backlog.Reading, queues, most int) []backlog.Reading {
+func shorten(past []backlog.Reading, queues, most int) []backlog.Reading {
 	for len(past) > 2 && (len(past)+1)*queues > most {
 		coarser := coarsen(past)
 		if len(coarser) == len(past) {
@@ -122,11 +122,11 @@ func bounded(past []backlog.Reading, queues, most int) []backlog.Reading {
 
 // within returns the readings that are not older than the window at a moment, and lets go of
 // the array behind them if most of it is unused.
-func within(past []backlog.Reading, at time.Time, window time.Duration) []backlog.Reading {
+func dropExpired(past []backlog.Reading, at time.Time, window time.Duration) []backlog.Reading {
 	for len(past) > 0 && at.Sub(past[0].At) > window {
 		past = past[1:]
 	}
-	if cap(past) > 2*len(past)+spareArray {
+	if cap(past) > 2*len(past)+maxSpareCapacity {
 		return slices.Clip(slices.Clone(past))
 	}
 	return past

@@ -10,30 +10,30 @@ import (
 )
 
 // run is the loop: it sleeps until something is due and reads it.
-func (l *link) run(ctx context.Context, source backlog.Source) {
+func (l *connectionLoop) run(ctx context.Context, source backlog.Source) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-l.poke:
+		case <-l.wakeups:
 		case <-timer.C:
 		}
 		for ctx.Err() == nil {
 			now := time.Now()
-			l.beat.Store(now.UnixNano())
-			if l.shouldConfirm(now) {
-				l.startConfirm(ctx, source)
+			l.lastProgress.Store(now.UnixNano())
+			if l.heartbeatDue(now) {
+				l.startHeartbeat(ctx, source)
 				continue
 			}
-			batch, next := l.take(now)
+			batch, next := l.nextBatch(now)
 			if len(batch) == 0 {
 				timer.Reset(time.Until(next))
 				break
 			}
 			if sharded, is := source.(backlog.Sharded); is {
-				l.spread(ctx, sharded, batch)
+				l.readShards(ctx, sharded, batch)
 				continue
 			}
 			l.read(ctx, source.Read, batch)
@@ -45,75 +45,75 @@ func (l *link) run(ctx context.Context, source backlog.Source) {
 const maxBatch = 5000
 
 // take returns what is due, and when to look again if that is nothing.
-func (l *link) take(now time.Time) (batch []*watch, next time.Time) {
+func (l *connectionLoop) nextBatch(now time.Time) (batch []*watch, next time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next = now.Add(heartbeat)
-	if l.retry.After(now) {
-		if l.retry.Before(next) {
-			next = l.retry
+	next = now.Add(maxSleep)
+	if l.retryAt.After(now) {
+		if l.retryAt.Before(next) {
+			next = l.retryAt
 		}
 		return nil, next
 	}
 	for _, w := range l.schedule.takeDue(now, maxBatch) {
 		if l.expired(w, now) {
-			l.drop(w)
+			l.remove(w)
 			continue
 		}
-		w.read, w.changed = now, ""
+		w.lastRead, w.pendingCause = now, ""
 		batch = append(batch, w)
 	}
 	if len(l.schedule) > 0 && l.schedule[0].due.Before(next) {
 		next = l.schedule[0].due
 	}
-	if l.trusting && !l.confirming && l.check.Before(next) {
-		next = l.check
+	if l.heartbeatActive && !l.heartbeatRunning && l.nextHeartbeat.Before(next) {
+		next = l.nextHeartbeat
 	}
 	return batch, next
 }
 
 // expired tells whether nobody wants w any more. mu is held.
-func (l *link) expired(w *watch, now time.Time) bool {
-	return len(w.subscribers) == 0 && now.Sub(time.Unix(0, w.asked.Load())) > l.options.WatchTTL
+func (l *connectionLoop) expired(w *watch, now time.Time) bool {
+	return len(w.subscribers) == 0 && now.Sub(time.Unix(0, w.lastRequest.Load())) > l.options.WatchTTL
 }
 
 // read reads a batch by a function of the source and takes in the results.
-func (l *link) read(ctx context.Context, read readFunc, batch []*watch) {
+func (l *connectionLoop) read(ctx context.Context, read readFunc, batch []*watch) {
 	queries := make([]backlog.Query, len(batch))
 	for i, w := range batch {
 		queries[i] = w.query
 	}
 	began := time.Now()
 	bounded, cancel := context.WithTimeout(ctx, l.options.ReadTimeout)
-	results := readContained(bounded, read, queries)
+	results := readRecovering(bounded, read, queries)
 	cancel()
 	now := time.Now()
 	if ctx.Err() != nil {
 		// Stopped in the middle: errors of these results say nothing of the engine.
 		for i := range results {
 			if results[i].Err != nil {
-				l.putBack(batch[i], now)
+				l.requeue(batch[i], now)
 				continue
 			}
-			l.absorb(batch[i:i+1], results[i:i+1], now)
+			l.apply(batch[i:i+1], results[i:i+1], now)
 		}
 		return
 	}
 	l.meter.observeRead(len(batch), now.Sub(began), results)
-	l.absorb(batch, results, now)
+	l.apply(batch, results, now)
 }
 
 // putBack schedules a watch whose read did not happen.
-func (l *link) putBack(w *watch, now time.Time) {
+func (l *connectionLoop) requeue(w *watch, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !w.gone.Load() {
+	if !w.removed.Load() {
 		l.schedule.set(w, now, w.cause)
 	}
 }
 
 // absorb takes in the results of a batch and schedules the next reads.
-func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
+func (l *connectionLoop) apply(batch []*watch, results []backlog.Result, now time.Time) {
 	idlePoll := l.options.IdlePoll
 	if named := l.source.Load().Status().IdlePoll; named > 0 {
 		idlePoll = named
@@ -123,41 +123,41 @@ func (l *link) absorb(batch []*watch, results []backlog.Result, now time.Time) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.countFailures(batch, results)
+	l.recordFailures(batch, results)
 	backoff := l.backoff()
-	l.retry = time.Time{}
+	l.retryAt = time.Time{}
 	if len(l.failing) == len(l.watches) {
-		l.retry = now.Add(backoff)
+		l.retryAt = now.Add(backoff)
 	}
 	for i, w := range batch {
-		if w.gone.Load() {
+		if w.removed.Load() {
 			continue
 		}
-		if until := w.made.Add(l.options.FirstReading); w.pends(results[i], until, now) {
+		if until := w.created.Add(l.options.FirstReading); w.awaitsFirstReading(results[i], until, now) {
 			l.schedule.set(w, earlier(until, l.tick(now, l.options.ActiveInterval)), backlog.CauseFirst)
-			if w.changed != "" {
-				l.hasten(w, w.changed)
+			if w.pendingCause != "" {
+				l.rescheduleSooner(w, w.pendingCause)
 			}
 			continue
 		}
-		if text, hint := w.warning(results[i], now); text != "" {
+		if text, hint := w.newWarning(results[i], now); text != "" {
 			l.logger.Warn("queue read with a warning", "layout", w.query.Layout, "queue", w.query.ShownQueue(), "warning", text, "hint", hint)
 		}
-		if w.absorb(results[i], *l.confirmed.Load(), now) {
+		if w.apply(results[i], *l.confirmedAt.Load(), now) {
 			for _, sub := range w.subscribers {
 				sub.notify()
 			}
 		}
 		next, cause := l.nextRead(w, results[i], now, backoff, idlePoll)
 		l.schedule.set(w, next, cause)
-		if w.changed != "" && w.eager(now) {
-			l.hasten(w, w.changed)
+		if w.pendingCause != "" && w.readsPromptly(now) {
+			l.rescheduleSooner(w, w.pendingCause)
 		}
 	}
 }
 
 // countFailures notes which watches find the engine unavailable. mu is held.
-func (l *link) countFailures(batch []*watch, results []backlog.Result) {
+func (l *connectionLoop) recordFailures(batch []*watch, results []backlog.Result) {
 	wasFailing := len(l.failing) > 0
 	unavailable := 0
 	var cause error
@@ -207,14 +207,14 @@ func isUnavailable(err error) bool {
 
 // backoff is how long to wait after the batches that failed so far: doubling,
 // with a jitter of a fifth either way. mu is held.
-func (l *link) backoff() time.Duration {
+func (l *connectionLoop) backoff() time.Duration {
 	wait := l.options.MinBackoff << min(max(l.failures-1, 0), 16)
 	wait = min(wait, l.options.MaxBackoff)
 	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter is no secret
 }
 
 // nextRead says when to read a queue again after result, and why. mu is held.
-func (l *link) nextRead(w *watch, result backlog.Result, now time.Time, backoff, idlePoll time.Duration) (time.Time, backlog.Cause) {
+func (l *connectionLoop) nextRead(w *watch, result backlog.Result, now time.Time, backoff, idlePoll time.Duration) (time.Time, backlog.Cause) {
 	switch {
 	case isPending(result):
 		// The wake-up that is to come is sooner.
@@ -225,10 +225,10 @@ func (l *link) nextRead(w *watch, result backlog.Result, now time.Time, backoff,
 		return l.tick(now, l.options.SafetyInterval), backlog.CauseRetry
 	case result.Reading.Backlog() > 0:
 		return l.tick(now, l.options.ActiveInterval), backlog.CausePoll
-	case result.Armed && w.used(now):
+	case result.Armed && w.recentlyChanged(now):
 		return l.noLaterThan(result.Reading.NextDue, l.tick(now, l.options.ActiveInterval), now)
 	case result.Armed:
-		return l.noLaterThan(result.Reading.NextDue, l.rest(w, now), now)
+		return l.noLaterThan(result.Reading.NextDue, l.nextIdleRead(w, now), now)
 	default:
 		return l.noLaterThan(result.Reading.NextDue, l.tick(now, idlePoll), now)
 	}
@@ -237,7 +237,7 @@ func (l *link) nextRead(w *watch, result backlog.Result, now time.Time, backoff,
 // noLaterThan returns regular, or nextDue if that is set and comes before. Where
 // the engine's clock is behind ours, what is due does not count as due yet: then
 // WakeInterval keeps the reads apart.
-func (l *link) noLaterThan(nextDue, regular, now time.Time) (time.Time, backlog.Cause) {
+func (l *connectionLoop) noLaterThan(nextDue, regular, now time.Time) (time.Time, backlog.Cause) {
 	if nextDue.IsZero() || !nextDue.Before(regular) {
 		return regular, backlog.CausePoll
 	}
@@ -249,6 +249,6 @@ func (l *link) noLaterThan(nextDue, regular, now time.Time) (time.Time, backlog.
 
 // tick returns the next moment of a fixed beat of interval, so that all queues of
 // one interval fall due together, in one batch.
-func (l *link) tick(now time.Time, interval time.Duration) time.Time {
+func (l *connectionLoop) tick(now time.Time, interval time.Duration) time.Time {
 	return now.Add(-l.phase).Truncate(interval).Add(l.phase + interval)
 }

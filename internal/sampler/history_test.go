@@ -27,9 +27,9 @@ func TestPastIsBounded(t *testing.T) {
 				if second == c.seconds*2/3 {
 					latest.Ready = 1000
 				}
-				o.Past = w.remember(o, latest)
+				o.Past = w.extendHistory(o, latest)
 				o.Latest = latest
-				if kept := len(o.Past) * max(1, queues); kept > max(maxPast, 3*queues) {
+				if kept := len(o.Past) * max(1, queues); kept > max(maxHistory, 3*queues) {
 					t.Fatalf("after %d s %d readings of %d queues are kept", second, len(o.Past), queues)
 				}
 			}
@@ -106,18 +106,18 @@ func atLeast(t *rapid.T, name string, merged, r backlog.Reading) {
 // and other namespaces remember as before.
 func TestPastOfANamespaceIsBounded(t *testing.T) {
 	t.Parallel()
-	all := newShares()
+	all := newHistoryBudget()
 	start := time.Now()
 	begin := func(namespace string, seconds int) (*watch, *backlog.Observation) {
-		w := &watch{shares: all}
-		w.want(backlog.Interest{Namespace: namespace, Window: 10 * time.Hour})
+		w := &watch{budget: all}
+		w.extend(backlog.Interest{Namespace: namespace, Window: 10 * time.Hour})
 		o := &backlog.Observation{}
 		for second := range seconds {
 			latest := reading(start.Add(time.Duration(second)*time.Second), 0, int64(second%7))
 			if second == seconds/2 {
 				latest.Ready = 1000
 			}
-			o.Past, o.Latest = w.remember(*o, latest), latest
+			o.Past, o.Latest = w.extendHistory(*o, latest), latest
 		}
 		return w, o
 	}
@@ -136,20 +136,20 @@ func TestPastOfANamespaceIsBounded(t *testing.T) {
 	for i, o := range seen {
 		same := o.Latest
 		same.At = same.At.Add(time.Minute)
-		o.Past = first[i].remember(*o, same)
+		o.Past = first[i].extendHistory(*o, same)
 		kept += cap(o.Past)
 		if !slices.ContainsFunc(o.Past, func(r backlog.Reading) bool { return r.Ready == 1000 }) {
 			t.Fatalf("watch %d has forgotten its largest reading", i)
 		}
 	}
-	if kept > pastPerNamespace*3/2 {
-		t.Errorf("%d watches keep %d readings, want at most about %d", watches, kept, pastPerNamespace)
+	if kept > historyPerNamespace*3/2 {
+		t.Errorf("%d watches keep %d readings, want at most about %d", watches, kept, historyPerNamespace)
 	}
 	for _, w := range first {
-		w.leave()
-		w.leave()
+		w.releaseBudget()
+		w.releaseBudget()
 	}
-	if n := all.of("shop"); n != maxPast {
+	if n := all.perWatch("shop"); n != maxHistory {
 		t.Errorf("when they are gone one watch may keep %d", n)
 	}
 }

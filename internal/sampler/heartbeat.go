@@ -10,7 +10,7 @@ import (
 
 // trusted is how many safety intervals an idle queue is not read where it is confirmed
 // in each of them, and for how many it is read first, at the start and after a change.
-const trusted = 6
+const idleReadEvery = 6
 
 // rest returns when to read a queue again that is idle and armed. mu is held.
 //
@@ -20,72 +20,72 @@ const trusted = 6
 // so in the minute after a change was heard of or the queue was read first: what a worker has just
 // taken may be told of where nothing is armed, such as by its next heartbeat. Most
 // often it is told of milliseconds later, by the worker's next command.
-func (l *link) rest(w *watch, now time.Time) time.Time {
-	if now.Sub(w.heard) < l.options.ActiveInterval {
+func (l *connectionLoop) nextIdleRead(w *watch, now time.Time) time.Time {
+	if now.Sub(w.lastSignal) < l.options.ActiveInterval {
 		return l.tick(now, l.options.ActiveInterval)
 	}
 	if _, confirms := l.source.Load().Source.(backlog.Confirmer); !confirms {
 		return l.tick(now, l.options.SafetyInterval)
 	}
-	if !l.trusting {
-		l.trusting, l.check = true, l.tick(now, l.options.SafetyInterval)
+	if !l.heartbeatActive {
+		l.heartbeatActive, l.nextHeartbeat = true, l.tick(now, l.options.SafetyInterval)
 	}
-	lately := w.heard
-	if seen := w.seen.Load(); seen != nil && seen.Since.After(lately) {
+	lately := w.lastSignal
+	if seen := w.snapshot.Load(); seen != nil && seen.Since.After(lately) {
 		lately = seen.Since
 	}
-	if now.Sub(lately) < trusted*l.options.SafetyInterval {
+	if now.Sub(lately) < idleReadEvery*l.options.SafetyInterval {
 		return l.tick(now, l.options.SafetyInterval)
 	}
-	turn := time.Duration(w.number%trusted) * l.options.SafetyInterval
-	return l.tick(now.Add(-turn), trusted*l.options.SafetyInterval).Add(turn)
+	turn := time.Duration(w.id%idleReadEvery) * l.options.SafetyInterval
+	return l.tick(now.Add(-turn), idleReadEvery*l.options.SafetyInterval).Add(turn)
 }
 
 // known returns what is known of a watch, or nothing. What is confirmed is got first:
 // what stands after that did so at that moment, or was read later.
-func (l *link) known(w *watch) backlog.Observation {
-	confirmed := *l.confirmed.Load()
-	return w.known(confirmed)
+func (l *connectionLoop) observation(w *watch) backlog.Observation {
+	confirmed := *l.confirmedAt.Load()
+	return w.observation(confirmed)
 }
 
 // shouldConfirm tells whether it is time to confirm what is armed.
-func (l *link) shouldConfirm(now time.Time) bool {
+func (l *connectionLoop) heartbeatDue(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.trusting && !l.confirming && !l.check.After(now)
+	return l.heartbeatActive && !l.heartbeatRunning && !l.nextHeartbeat.After(now)
 }
 
 // startConfirm confirms what is armed. Where servers do not wait for each other, nothing
 // else waits for it either.
-func (l *link) startConfirm(ctx context.Context, source backlog.Source) {
+func (l *connectionLoop) startHeartbeat(ctx context.Context, source backlog.Source) {
 	if _, sharded := source.(backlog.Sharded); !sharded {
-		l.confirm(ctx, source)
+		l.heartbeat(ctx, source)
 		return
 	}
 	l.mu.Lock()
-	l.confirming = true
+	l.heartbeatRunning = true
 	l.mu.Unlock()
-	l.stopped.Go(func() {
-		l.confirm(ctx, source)
+	l.goroutines.Go(func() {
+		l.heartbeat(ctx, source)
 		l.mu.Lock()
-		l.confirming = false
+		l.heartbeatRunning = false
 		l.mu.Unlock()
-		l.pokeLoop()
+		l.wakeLoop()
 	})
 }
 
 // confirm asks the source whether what is armed is as it was read. If that cannot be
 // said, all of it is read.
-func (l *link) confirm(ctx context.Context, source backlog.Source) {
+func (l *connectionLoop) heartbeat(ctx context.Context, source backlog.Source) {
 	bounded, cancel := context.WithTimeout(ctx, l.options.ReadTimeout)
-	until, err := confirmContained(bounded, source.(backlog.Confirmer)) //nolint:errcheck // rest trusts nothing else
+	until, err := confirmRecovering(bounded, source.(backlog.Confirmer)) //nolint:errcheck // rest trusts nothing else
 	cancel()
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.check = l.tick(now, l.options.SafetyInterval)
+	l.nextHeartbeat = l.tick(now, l.options.SafetyInterval)
 	if err == nil {
-		l.confirmed.Store(&until)
+		l.confirmedAt.Store(&until)
 		l.meter.confirmations.Inc()
 		return
 	}
@@ -95,7 +95,7 @@ func (l *link) confirm(ctx context.Context, source backlog.Source) {
 		concerned = partly.Unconfirmed
 	} else {
 		// Until a read shows that there is something to trust.
-		l.trusting = false
+		l.heartbeatActive = false
 	}
 	if ctx.Err() != nil {
 		return
@@ -109,14 +109,14 @@ func (l *link) confirm(ctx context.Context, source backlog.Source) {
 			continue
 		}
 		if partly != nil {
-			w.doubt(*l.confirmed.Load())
+			w.invalidate(*l.confirmedAt.Load())
 		}
-		if seen := w.seen.Load(); seen != nil && seen.Armed && w.position >= 0 && w.due.After(now) {
+		if seen := w.snapshot.Load(); seen != nil && seen.Armed && w.heapIndex >= 0 && w.due.After(now) {
 			l.schedule.set(w, now, cause)
 		}
 	}
 	if partly != nil {
-		l.confirmed.Store(&until)
+		l.confirmedAt.Store(&until)
 		l.meter.confirmations.Inc()
 	}
 }

@@ -42,14 +42,14 @@ func TestWarningsThatComeAndGo(t *testing.T) {
 		{0, reads("b", ""), true},
 	} {
 		now = now.Add(step.after)
-		if text, _ := w.warning(step.result, now); (text != "") != step.logged {
+		if text, _ := w.newWarning(step.result, now); (text != "") != step.logged {
 			t.Errorf("step %d: logged %q, want logged: %v", i, text, step.logged)
 		}
 	}
 	for i := range 1000 {
-		w.warning(reads(strconv.Itoa(i), ""), now)
+		w.newWarning(reads(strconv.Itoa(i), ""), now)
 	}
-	if n := len(w.warned.remarks); n != maxWarned || cap(w.warned.remarks) > 2*maxWarned {
-		t.Errorf("%d remarks are remembered, in an array of %d", n, cap(w.warned.remarks))
+	if n := len(w.loggedWarnings.logged); n != maxRemarks || cap(w.loggedWarnings.logged) > 2*maxRemarks {
+		t.Errorf("%d remarks are remembered, in an array of %d", n, cap(w.loggedWarnings.logged))
 	}
 }
