@@ -38,18 +38,18 @@ func mayImport() map[string][]string {
 		"internal/explain":             {"gen/*"},
 		"internal/hpa":                 {},
 		"internal/licenses":            {},
-		"internal/policy":              {"internal/backlog"},
+		"internal/decision":            {"internal/backlog"},
 		"internal/reference":           {"*"},
 		"internal/reference/*":         {"*"},
 		"internal/sampler":             {"internal/backlog"},
-		"internal/server":              {"internal/backlog", "internal/policy", "internal/trigger"},
-		"internal/server/inspector":    {"gen/*", "internal/backlog", "internal/policy", "internal/server", "internal/spelling"},
+		"internal/server":              {"internal/backlog", "internal/decision", "internal/trigger"},
+		"internal/server/inspector":    {"gen/*", "internal/backlog", "internal/decision", "internal/server", "internal/spelling"},
 		"internal/spelling":            {},
 		"internal/soak":                {"*"},
 		"internal/soak/*":              {"internal/backlog", "internal/soak/*"},
 		"internal/soak/redisstage":     {"internal/backlog/backlogtest", "internal/backlog/redis/redistest", "internal/soak/*"},
 		"internal/telemetry":           {},
-		"internal/trigger":             {"internal/backlog", "internal/policy", "internal/spelling"},
+		"internal/trigger":             {"internal/backlog", "internal/decision", "internal/spelling"},
 		"internal/backlog/redis/*":     {},
 	}
 }
@@ -74,7 +74,7 @@ func homes() map[string][]string {
 func pure() map[string][]string {
 	arithmetic := []string{"cmp", "errors", "fmt", "hash/fnv", "maps", "math", "slices", "strconv", "strings", "time"}
 	return map[string][]string{
-		"internal/policy":   arithmetic,
+		"internal/decision": arithmetic,
 		"internal/trigger":  arithmetic,
 		"internal/hpa":      arithmetic,
 		"internal/spelling": arithmetic,

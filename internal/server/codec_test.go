@@ -21,7 +21,8 @@ func known(refs ...*pb.ScaledObjectRef) codec {
 	limit := newQuota("triggers", "", 10_000, 10_000, prometheus.NewCounterVec(prometheus.CounterOpts{}, []string{"kind"}))
 	all := newTriggers(time.Minute, limit, limit)
 	for _, ref := range refs {
-		live := newLiveTrigger(all.adopt(ref), trigger.Trigger{})
+		shared, interned := intern(ref)
+		live := newLiveTrigger(shared, interned, trigger.Trigger{})
 		live.metrics("known", 1)
 		if err := all.add(live, time.Now()); err != nil {
 			panic(err)
