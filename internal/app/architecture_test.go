@@ -42,7 +42,8 @@ func mayImport() map[string][]string {
 		"internal/reference":           {"*"},
 		"internal/reference/*":         {"*"},
 		"internal/sampler":             {"internal/backlog"},
-		"internal/server":              {"internal/backlog", "internal/decision", "internal/trigger"},
+		"internal/server":              {"internal/backlog", "internal/decision", "internal/server/refcodec", "internal/trigger"},
+		"internal/server/refcodec":     {},
 		"internal/server/inspector":    {"gen/*", "internal/backlog", "internal/decision", "internal/server", "internal/spelling"},
 		"internal/spelling":            {},
 		"internal/soak":                {"*"},
@@ -59,7 +60,7 @@ func mayImport() map[string][]string {
 func homes() map[string][]string {
 	return map[string][]string{
 		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis", "internal/backlog/redis/redistest", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
-		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak"},
+		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/server/refcodec", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/reference", "internal/reference/*"},

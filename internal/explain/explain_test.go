@@ -98,9 +98,9 @@ advice      Start it.
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
-		name string
+		name      string
 		responses []*pb.LastResponse
-		want string
+		want      string
 	}{
 		{"nothing", nil, "not yet reported to KEDA"},
 		{"another value", []*pb.LastResponse{{At: ago(12 * time.Second), Value: proto.Float64(20)}}, "KEDA got 20 messages 12 s ago"},

@@ -11,6 +11,8 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/server/refcodec"
 )
 
 // The bounds of a connection.
@@ -42,11 +44,11 @@ const (
 func NewGRPC(s *Server, health *Health, creds credentials.TransportCredentials, registerer prometheus.Registerer) *grpc.Server {
 	i := newInterceptors(s.errorLog, s.options.Logger)
 	options := append(s.Guards(PortGRPC, creds, s.options.MaxStreamsPerConnection), i.options()...)
-	g := grpc.NewServer(append(options, grpc.ForceServerCodecV2(newCodec(s.triggers)), grpc.MaxRecvMsgSize(maxMessage))...)
+	g := grpc.NewServer(append(options, grpc.ForceServerCodecV2(refcodec.New(s.triggers.seed, s.triggers)), grpc.MaxRecvMsgSize(maxMessage))...)
 	pb.RegisterExternalScalerServer(g, s)
 	healthpb.RegisterHealthServer(g, health)
 	reflection.Register(g)
-	i.preregister(g)
+	i.metrics.preregister(g)
 	registerer.MustRegister(i.metrics)
 	return g
 }

@@ -11,6 +11,7 @@ import (
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc/status"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/server/refcodec"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -112,7 +113,7 @@ func (r *rejectedTriggers) find(key uint64, ref *pb.ScaledObjectRef, catalog *tr
 	t, known := r.triggers[key]
 	r.mu.Unlock()
 	// A reference may be large, so it is hashed without the lock.
-	if !known || t.catalog != catalog || t.check != hash(r.seed, ref) {
+	if !known || t.catalog != catalog || t.check != refcodec.Hash(r.seed, ref) {
 		return nil
 	}
 	r.mu.Lock()
@@ -131,7 +132,7 @@ func (r *rejectedTriggers) add(key uint64, ref *pb.ScaledObjectRef, now time.Tim
 		return
 	}
 	t := build()
-	t.check = hash(r.seed, ref)
+	t.check = refcodec.Hash(r.seed, ref)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, known := r.triggers[key]

@@ -15,6 +15,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/refcodec"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -59,18 +60,6 @@ func (t *liveTrigger) interest() backlog.Interest {
 func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
 	return t.ref == ref || t.ref.GetNamespace() == ref.GetNamespace() && t.ref.GetName() == ref.GetName() &&
 		maps.Equal(t.ref.GetScalerMetadata(), ref.GetScalerMetadata())
-}
-
-// isEncoded reports whether an encoded reference of the same hash describes this trigger. A
-// repeated key has another hash.
-func (t *liveTrigger) isEncoded(encoded []byte) bool {
-	pairs := 0
-	name, namespace, same := eachPair(encoded, func(key, value []byte) bool {
-		pairs++
-		known, ok := t.ref.GetScalerMetadata()[string(key)]
-		return ok && known == string(value)
-	})
-	return same && pairs == len(t.ref.GetScalerMetadata()) && t.ref.GetName() == string(name) && t.ref.GetNamespace() == string(namespace)
 }
 
 // decide returns the decision on the trigger.
@@ -250,45 +239,19 @@ func (t *triggers) wanted(now time.Time) []*liveTrigger {
 	return live
 }
 
-// recognise returns the trigger that an encoded reference describes, or nil.
-func (t *triggers) recognise(encoded []byte) *liveTrigger {
-	key, ok := t.hashEncoded(encoded)
-	if !ok {
-		return nil
-	}
+// Reference implements refcodec.Store.
+func (t *triggers) Reference(hash uint64) (ref *pb.ScaledObjectRef, metricName string) {
 	t.mu.RLock()
-	live := t.live[key]
+	live := t.live[hash]
 	t.mu.RUnlock()
-	if live == nil || !live.isEncoded(encoded) {
-		return nil
+	if live == nil {
+		return nil, ""
 	}
-	return live
+	if reply := live.reply.Load(); reply != nil {
+		metricName = reply.GetMetricValues()[0].GetMetricName()
+	}
+	return live.ref, metricName
 }
 
 // hash returns the hash of a reference with the seed of the triggers.
-func (t *triggers) hash(ref *pb.ScaledObjectRef) uint64 { return hash(t.seed, ref) }
-
-// hash returns a hash of a reference that does not depend on the order of its metadata.
-func hash(seed maphash.Seed, ref *pb.ScaledObjectRef) uint64 {
-	sum := hashTexts(maphash.String(seed, ref.GetNamespace()), maphash.String(seed, ref.GetName()))
-	for key, value := range ref.GetScalerMetadata() {
-		sum += hashPair(maphash.String(seed, key), maphash.String(seed, value))
-	}
-	return sum
-}
-
-// hashEncoded returns the hash of an encoded reference, with its pairs in any order.
-func (t *triggers) hashEncoded(encoded []byte) (sum uint64, ok bool) {
-	name, namespace, ok := eachPair(encoded, func(key, value []byte) bool {
-		sum += hashPair(maphash.Bytes(t.seed, key), maphash.Bytes(t.seed, value))
-		return true
-	})
-	return sum + hashTexts(maphash.Bytes(t.seed, namespace), maphash.Bytes(t.seed, name)), ok
-}
-
-func hashTexts(namespace, name uint64) uint64 { return namespace + 3*name }
-
-func hashPair(key, value uint64) uint64 {
-	pair := key*31 + value
-	return pair * (pair | 1)
-}
+func (t *triggers) hash(ref *pb.ScaledObjectRef) uint64 { return refcodec.Hash(t.seed, ref) }

@@ -63,7 +63,7 @@ func newInspector(t testing.TB, triggers int) *Inspector {
 type recorder struct {
 	grpc.ServerStream
 
-	ctx  context.Context //nolint:containedctx // a stream has one
+	ctx     context.Context //nolint:containedctx // a stream has one
 	stalled bool
 
 	mu       sync.Mutex

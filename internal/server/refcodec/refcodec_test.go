@@ -1,34 +1,33 @@
-package server
+package refcodec_test
 
 import (
+	"hash/maphash"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
-	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 	"pgregory.net/rapid"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/refcodec"
 )
 
-// known returns a codec that knows the triggers of refs, and what GetMetrics was
-// answered last about each, under the name "known".
-func known(refs ...*pb.ScaledObjectRef) codec {
-	limit := newQuota("triggers", "", 10_000, 10_000, prometheus.NewCounterVec(prometheus.CounterOpts{}, []string{"kind"}))
-	all := newTriggers(time.Minute, limit, limit)
+// A store has references by their hash. GetMetrics was called with the name "known" for each.
+type store map[uint64]*pb.ScaledObjectRef
+
+func (s store) Reference(hash uint64) (ref *pb.ScaledObjectRef, metricName string) {
+	return s[hash], "known"
+}
+
+// known returns a codec with a store of refs.
+func known(refs ...*pb.ScaledObjectRef) refcodec.Codec {
+	seed, all := maphash.MakeSeed(), store{}
 	for _, ref := range refs {
-		shared, interned := intern(ref)
-		live := newLiveTrigger(shared, interned, trigger.Trigger{})
-		live.metrics("known", 1)
-		if err := all.add(live, time.Now()); err != nil {
-			panic(err)
-		}
+		all[refcodec.Hash(seed, ref)] = ref
 	}
-	return newCodec(all)
+	return refcodec.New(seed, all)
 }
 
 func encoded(t interface{ Fatal(args ...any) }, message proto.Message) []byte {
@@ -39,12 +38,12 @@ func encoded(t interface{ Fatal(args ...any) }, message proto.Message) []byte {
 	return b
 }
 
-// compare decodes a message by the codec and by gRPC's own, into messages of this kind,
-// and fails unless both make the same of it.
+// compare decodes a message by the codec and by gRPC's own, into messages of this kind. Both
+// results must be equal.
 func compare(t interface {
 	Helper()
 	Errorf(format string, args ...any)
-}, c codec, message []byte, kind proto.Message,
+}, c refcodec.Codec, message []byte, kind proto.Message,
 ) {
 	t.Helper()
 	want, got := kind.ProtoReflect().New().Interface(), kind.ProtoReflect().New().Interface()
@@ -57,7 +56,8 @@ func compare(t interface {
 	}
 }
 
-// TestCodecDecodesAsTheUsualOne draws few texts, so that many references are alike.
+// TestCodecDecodesAsTheUsualOne compares the codec with the ordinary decoding. It draws few
+// texts, so that many references are alike.
 func TestCodecDecodesAsTheUsualOne(t *testing.T) {
 	t.Parallel()
 	text := rapid.SampledFrom([]string{"", "a", "b", "list", "orders"})
@@ -96,8 +96,8 @@ func FuzzCodec(f *testing.F) {
 	})
 }
 
-// TestKnownTriggersAreNotMadeAnew counts objects.
-func TestKnownTriggersAreNotMadeAnew(t *testing.T) {
+// TestKnownReferencesAreShared: decoding a known reference allocates nothing.
+func TestKnownReferencesAreShared(t *testing.T) {
 	ref := &pb.ScaledObjectRef{Name: "worker", Namespace: "shop", ScalerMetadata: map[string]string{"list": "orders", "target": "5", "connection": "main"}}
 	c := known(ref)
 	for name, tc := range map[string]struct{ sent, into proto.Message }{
@@ -110,7 +110,7 @@ func TestKnownTriggersAreNotMadeAnew(t *testing.T) {
 				t.Fatal(err)
 			}
 		}); n > 0 {
-			t.Errorf("%s makes %v objects", name, n)
+			t.Errorf("%s allocates %v objects", name, n)
 		}
 		if diff := cmp.Diff(tc.sent, tc.into, protocmp.Transform()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
