@@ -33,7 +33,7 @@ func (s *suite) sharedQueue(t *testing.T) {
 	for target, w := range objects {
 		s.reach(t, w, written, 2*time.Minute, replicas[target])
 	}
-	watches, err := own.Metric(s.ctx, "backlog_scaler_connection_watches", map[string]string{"connection": "main"})
+	watches, err := own.Metric(s.ctx, "backlog_scaler_connection_queues", map[string]string{"connection": "main"})
 	check(t, err)
 	if watches != 1 {
 		t.Errorf("the scaler holds %v watches for three ScaledObjects on one list, want 1", watches)

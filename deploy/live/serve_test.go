@@ -130,10 +130,10 @@ func settles(ctx context.Context, t *testing.T, conn *grpc.ClientConn, tr trigge
 	if tr.metadata["hold"] == "" {
 		return
 	}
-	tr.scaledObject += "-settling"
+	tr.scaledObject += "-warming-up"
 	// Longer than a busy machine takes for all examples.
 	tr.metadata["hold"] = "1h"
-	if _, err := isActive(ctx, conn, tr); err == nil || !strings.Contains(err.Error(), "settling after a start") {
+	if _, err := isActive(ctx, conn, tr); err == nil || !strings.Contains(err.Error(), "warming up after a start") {
 		t.Errorf("%s right after a start: %v", tr.scaledObject, err)
 	}
 }

@@ -132,7 +132,7 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	a.server = server.New(&observer{a.sampler}, catalog, o.Server)
-	if err := a.server.Keep(watches(loaded)); err != nil {
+	if err := a.server.SetStaticWatches(watches(loaded)); err != nil {
 		return err
 	}
 	registry.MustRegister(a.server.Collectors()...)
@@ -269,7 +269,7 @@ func (a *App) reload(ctx context.Context) {
 			a.options.Logger.Error("connections could not be opened", "error", err)
 		}
 		a.server.SetCatalog(catalog)
-		if err := a.server.Keep(watches(updated)); err != nil {
+		if err := a.server.SetStaticWatches(watches(updated)); err != nil {
 			a.options.Logger.Error("watches could not be kept", "error", err)
 		}
 		a.options.Logger.Info("configuration reloaded", "changes", changes, "connections", len(updated.Connections))
@@ -294,10 +294,10 @@ func NewCatalog(c *config.Config, engines []backlog.Engine) (*trigger.Catalog, e
 }
 
 // watches gives those of the configuration the shape that the server asks for.
-func watches(c *config.Config) []server.Watch {
-	all := make([]server.Watch, len(c.Watches))
+func watches(c *config.Config) []server.StaticWatch {
+	all := make([]server.StaticWatch, len(c.Watches))
 	for i, w := range c.Watches {
-		all[i] = server.Watch{Namespace: w.Namespace, Name: w.Name, Metadata: w.Trigger}
+		all[i] = server.StaticWatch{Namespace: w.Namespace, Name: w.Name, Metadata: w.Trigger}
 	}
 	return all
 }

@@ -38,19 +38,20 @@ func mayImport() map[string][]string {
 		"internal/explain":                         {"gen/*"},
 		"internal/hpa":                             {},
 		"internal/licenses":                        {},
-		"internal/policy":                          {"internal/backlog"},
+		"internal/decision":                        {"internal/backlog"},
 		"internal/reference":                       {"*"},
 		"internal/reference/*":                     {"*"},
 		"internal/sampler":                         {"internal/backlog"},
-		"internal/server":                          {"internal/backlog", "internal/policy", "internal/trigger"},
-		"internal/server/inspector":                {"gen/*", "internal/backlog", "internal/policy", "internal/server", "internal/spelling"},
+		"internal/server":                          {"internal/backlog", "internal/decision", "internal/server/refcodec", "internal/trigger"},
+		"internal/server/refcodec":                 {},
+		"internal/server/inspector":                {"gen/*", "internal/backlog", "internal/decision", "internal/server", "internal/spelling"},
 		"internal/spelling":                        {},
 		"tools/prose":                              {},
 		"internal/soak":                            {"*"},
 		"internal/soak/*":                          {"internal/backlog", "internal/soak/*"},
 		"internal/soak/redisstage":                 {"internal/backlog/backlogtest", "internal/backlog/redis/redistest", "internal/soak/*"},
 		"internal/telemetry":                       {},
-		"internal/trigger":                         {"internal/backlog", "internal/policy", "internal/spelling"},
+		"internal/trigger":                         {"internal/backlog", "internal/decision", "internal/spelling"},
 		"internal/backlog/redis":                   {"internal/backlog", "internal/backlog/redis/*", "internal/spelling"},
 		"internal/backlog/redis/conn":              {"internal/backlog", "internal/backlog/redis/resp"},
 		"internal/backlog/redis/conn/node":         {"internal/backlog", "internal/backlog/redis/conn", "internal/backlog/redis/resp"},
@@ -69,7 +70,7 @@ func mayImport() map[string][]string {
 func homes() map[string][]string {
 	return map[string][]string{
 		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis/conn", "internal/backlog/redis/redistest", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
-		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak"},
+		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/server/refcodec", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/reference", "internal/reference/*"},
@@ -84,7 +85,7 @@ func homes() map[string][]string {
 func pure() map[string][]string {
 	arithmetic := []string{"cmp", "errors", "fmt", "hash/fnv", "maps", "math", "slices", "strconv", "strings", "time"}
 	return map[string][]string{
-		"internal/policy":             arithmetic,
+		"internal/decision":           arithmetic,
 		"internal/backlog/redis/resp": arithmetic,
 		"internal/trigger":            arithmetic,
 		"internal/hpa":                arithmetic,

@@ -132,7 +132,7 @@ func (s *scaler) heard(do func(args ...any) any) {
 		cause := ""
 		redistest.Eventually(s.T, "the change of "+probe.GetName()+" is seen", func() bool {
 			response, _ := explained(s.T, s.app.AdminAddr().String(), probe.GetName())
-			cause = response.GetExplanations()[0].GetWatching().GetWoke().GetCause()
+			cause = response.GetExplanations()[0].GetReadStatus().GetBecameNonempty().GetCause()
 			return cause != ""
 		})
 		if cause == string(backlog.CauseWakeUp) {
@@ -146,7 +146,7 @@ func (s *scaler) lookedAfter(moment time.Time) {
 	s.Helper()
 	redistest.Eventually(s.T, "the queue is looked at again", func() bool {
 		response, _ := s.explanation()
-		return response.GetExplanations()[0].GetWatching().GetLast().GetAt().AsTime().After(moment)
+		return response.GetExplanations()[0].GetReadStatus().GetLastAttempt().GetAt().AsTime().After(moment)
 	})
 }
 
@@ -177,6 +177,6 @@ func (s *scaler) stream(r *pb.ScaledObjectRef) {
 		if len(response.GetExplanations()) == 0 {
 			return false
 		}
-		return response.GetExplanations()[0].GetWatching().GetArmed()
+		return response.GetExplanations()[0].GetReadStatus().GetArmed()
 	})
 }

@@ -46,19 +46,19 @@ func TestExplain(t *testing.T) {
 			server.Do("HSET", "bull:emails:meta", "paused", "1")
 			awaitGolden(t, "paused", s.polled(bullmq("emails")), "paused", "(poll)")
 		},
-		"capped": func(t *testing.T, server *redistest.Server, s *scaler) {
+		"worker limit": func(t *testing.T, server *redistest.Server, s *scaler) {
 			t.Helper()
 			server.Do("HSET", "bull:emails:meta", "concurrency", "2")
 			for range 23 {
 				server.Do("RPUSH", "bull:emails:wait", "1")
 			}
 			server.Do("RPUSH", "bull:emails:active", "4")
-			awaitGolden(t, "capped", s.polled(bullmq("emails")), "capped", "(poll)")
+			awaitGolden(t, "worker-limit", s.polled(bullmq("emails")), "workerLimit", "(poll)")
 		},
-		"settling": func(t *testing.T, server *redistest.Server, s *scaler) {
+		"warming up": func(t *testing.T, server *redistest.Server, s *scaler) {
 			t.Helper()
 			server.Do("RPUSH", "jobs", "a", "b", "c")
-			awaitGolden(t, "settling", s.polled(ref("jobs", "hold", "10m")), "Unavailable", "(poll)")
+			awaitGolden(t, "warming-up", s.polled(ref("jobs", "hold", "10m")), "Unavailable", "(poll)")
 		},
 		"several queues": func(t *testing.T, server *redistest.Server, s *scaler) {
 			t.Helper()
@@ -90,7 +90,7 @@ func TestExplain(t *testing.T) {
 				s.polled(ref("other"))()
 				return s.polled(ref("jobs"))()
 			}, "trigger list-other", "trigger list-jobs",
-				"(poll); changes are noticed by tracking (redis VERSION); armed\nKEDA", "(poll); changes are noticed by tracking (redis VERSION); armed\nwoken")
+				"(poll); changes noticed by tracking (redis VERSION); armed\nKEDA", "(poll); changes noticed by tracking (redis VERSION); armed\n            non-empty")
 		},
 		"misspelt": func(t *testing.T, _ *redistest.Server, s *scaler) {
 			t.Helper()
@@ -120,7 +120,7 @@ func TestExplainHeld(t *testing.T) {
 	server.Do("RPUSH", "jobs", "a", "b", "c", "d", "e", "f")
 	s.awaitValue(held, 6)
 	server.Do("LTRIM", "jobs", "0", "1")
-	awaitGolden(t, "held", s.polled(held), "held", "2 messages", "(wake-up)", "(poll)")
+	awaitGolden(t, "held", s.polled(held), "hold:", "2 messages", "(wake-up)", "(poll)")
 }
 
 // TestExplainAsDocumented: the example of docs/operations.md is what is printed.
@@ -161,7 +161,7 @@ func TestExplainWatch(t *testing.T) {
 		return text
 	}, "1 message", "(poll)")
 	response, _ := s.explanation()
-	if c := response.GetExplanations()[0].GetConversation(); c.GetOpenStreams() != 0 || c.GetAskedAt() != nil {
+	if c := response.GetExplanations()[0].GetCallHistory(); c.GetOpenStreams() != 0 || c.GetLastCallAt() != nil {
 		t.Errorf("KEDA has not asked, and yet: %v", c)
 	}
 }
@@ -192,10 +192,10 @@ func TestExplainJSON(t *testing.T) {
 				Backlog, Ready, Quality string
 				AgeSeconds              float64
 			}
-			Watching     struct{ WakeUp, Server string }
-			Conversation struct {
-				AskedAt, AskedBy string
-				Told             []struct{ Method, At, Since string }
+			ReadStatus  struct{ WakeUpMode, Server string }
+			CallHistory struct {
+				LastCallAt, LastMethod string
+				LastResponses          []struct{ Method, At, UnchangedSince string }
 			}
 		}
 	}
@@ -211,7 +211,7 @@ func TestExplainJSON(t *testing.T) {
 		e.Trigger.Connection != "main" || e.Trigger.Layout != "list" || e.Trigger.Queue != "jobs" || e.Trigger.Metadata["list"] != "jobs" ||
 		e.Decision.Value != known || e.Decision.Target != 5 || !e.Decision.Active || e.Decision.WantedReplicas != "10" ||
 		e.Reading.Backlog != "50" || e.Reading.Ready != "50" || e.Reading.Quality != "exact" || e.Reading.AgeSeconds <= 0 ||
-		e.Conversation.AskedAt == "" || e.Conversation.AskedBy != "IsActive" || len(e.Conversation.Told) != 2 || e.Conversation.Told[0].Method != "IsActive" {
+		e.CallHistory.LastCallAt == "" || e.CallHistory.LastMethod != "IsActive" || len(e.CallHistory.LastResponses) != 2 || e.CallHistory.LastResponses[0].Method != "IsActive" {
 		t.Errorf("a name has changed, or a value is wrong:\n%+v\n%s", e, &b)
 	}
 }

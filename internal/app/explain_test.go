@@ -32,15 +32,15 @@ func breakages() map[string]func(*testing.T) {
 			later := start(t, standalone(server.Addr()), setup{})
 			later.awaitValue(short, known)
 			server.Kill()
-			awaitGolden(t, "killed", s.polled(long), "bridged", "connection refused", "(retry)")
-			awaitGolden(t, "killed-later", later.polled(short), "GetMetrics told Unavailable", "IsActive told Unavailable", "connection refused", "(retry)")
+			awaitGolden(t, "killed", s.polled(long), "stale", "connection refused", "(retry)")
+			awaitGolden(t, "killed-later", later.polled(short), "GetMetrics returned Unavailable", "IsActive returned Unavailable", "connection refused", "(retry)")
 		},
 		"Redis freezes: connected and silent": func(t *testing.T) {
 			t.Helper()
 			server, s := filled(t)
 			server.Freeze()
 			t.Cleanup(server.Thaw)
-			awaitGolden(t, "frozen", s.polled(ref("jobs")), "bridged", "(retry)")
+			awaitGolden(t, "frozen", s.polled(ref("jobs")), "stale", "(retry)")
 		},
 		"Redis goes silent while all queues are idle": func(t *testing.T) {
 			t.Helper()
@@ -50,7 +50,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "quiet", s.polled(ref("jobs")), "(confirmed)", "armed")
 			server.Freeze()
 			t.Cleanup(server.Thaw)
-			awaitGolden(t, "quiet-frozen", s.polled(ref("jobs")), "bridged", "(retry)")
+			awaitGolden(t, "quiet-frozen", s.polled(ref("jobs")), "stale", "(retry)")
 		},
 		"Redis comes back empty": func(t *testing.T) {
 			t.Helper()
@@ -75,12 +75,12 @@ func breakages() map[string]func(*testing.T) {
 			r := ref("jobs", "maxStaleness", "1h")
 			s.awaitValue(r, known)
 			master.Kill()
-			awaitGolden(t, "failover-under-way", s.polled(r), "bridged", "refused", "(retry)")
+			awaitGolden(t, "failover-under-way", s.polled(r), "stale", "refused", "(retry)")
 			group.AllowFailover()
 			promoted := group.AwaitFailover(t, master)
 			s.heard(promoted.Do)
 			promoted.Do("RPUSH", "jobs", "after the failover")
-			awaitGolden(t, "failover", s.polled(r), "51 messages", "armed", "(poll)", "told of a change")
+			awaitGolden(t, "failover", s.polled(r), "51 messages", "armed", "(poll)", "last change reported")
 		},
 		"A node of a Cluster fails over": func(t *testing.T) {
 			t.Helper()
@@ -92,12 +92,12 @@ func breakages() map[string]func(*testing.T) {
 			r := ref("jobs", "maxStaleness", "1h")
 			s.awaitValue(r, known)
 			cluster.Masters[owner].Kill()
-			awaitGolden(t, "node-down", s.polled(r), "bridged", "refused", "(retry)")
+			awaitGolden(t, "node-down", s.polled(r), "stale", "refused", "(retry)")
 			cluster.AllowFailover(owner)
 			promoted := cluster.AwaitFailover(t, owner)
 			s.heard(func(args ...any) any { return cluster.Do(t, args...) })
 			promoted.Do("RPUSH", "jobs", "after the failover")
-			awaitGolden(t, "node-failed-over", s.polled(r), "51 messages", "armed", "(poll)", "told of a change")
+			awaitGolden(t, "node-failed-over", s.polled(r), "51 messages", "armed", "(poll)", "last change reported")
 		},
 		"A slot of a Cluster moves to another node": func(t *testing.T) {
 			t.Helper()
@@ -120,7 +120,7 @@ func breakages() map[string]func(*testing.T) {
 			r := ref("jobs", "maxStaleness", "1h")
 			s.awaitValue(r, known)
 			owner.Freeze()
-			awaitGolden(t, "node-frozen", s.polled(r), "bridged", "(retry)")
+			awaitGolden(t, "node-frozen", s.polled(r), "stale", "(retry)")
 			owner.Thaw()
 			awaitGolden(t, "node-thawed", s.polled(r), "50 messages", "armed", "(poll)")
 		},
@@ -152,7 +152,7 @@ func breakages() map[string]func(*testing.T) {
 				}
 			}
 			cluster.Masters[owner].Do("CONFIG", "SET", "cluster-node-timeout", 1000)
-			awaitGolden(t, "cut-off", s.polled(r), "bridged", "(retry)")
+			awaitGolden(t, "cut-off", s.polled(r), "stale", "(retry)")
 		},
 		"The password is rotated": func(t *testing.T) {
 			t.Helper()
@@ -164,10 +164,10 @@ func breakages() map[string]func(*testing.T) {
 			s.awaitValue(ref("jobs"), 1)
 			server.Do("ACL", "SETUSER", "scaler", "<first", ">second")
 			server.Do("CLIENT", "KILL", "USER", "scaler")
-			awaitGolden(t, "password-refused", s.polled(ref("jobs")), "bridged", "WRONGPASS", "(retry)")
+			awaitGolden(t, "password-refused", s.polled(ref("jobs")), "stale", "WRONGPASS", "(retry)")
 			server.Do("RPUSH", "jobs", "b")
 			replaceFile(t, secret, "second\n")
-			awaitGolden(t, "password-rotated", s.polled(ref("jobs")), "GetMetrics told 2 messages", "armed", "(poll)")
+			awaitGolden(t, "password-rotated", s.polled(ref("jobs")), "GetMetrics returned 2 messages", "armed", "(poll)")
 		},
 		"The credentials are revoked": func(t *testing.T) {
 			t.Helper()
@@ -176,7 +176,7 @@ func breakages() map[string]func(*testing.T) {
 			s := start(t, standalone(server.Addr(), user(t)...), setup{})
 			s.awaitValue(ref("jobs"), known)
 			server.Do("ACL", "SETUSER", "scaler", "-@all")
-			awaitGolden(t, "revoked", s.polled(ref("jobs")), "bridged", "denied", "(retry)")
+			awaitGolden(t, "revoked", s.polled(ref("jobs")), "stale", "denied", "(retry)")
 		},
 		"The configuration file is broken by an edit": func(t *testing.T) {
 			t.Helper()
@@ -212,7 +212,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "woken", func() string {
 				_, text := s.explanation()
 				return text
-			}, "there was work after there was none (wake-up)", "looked at T ago (poll)", "StreamIsActive told active")
+			}, "became non-empty T ago (wake-up)", "last attempt T ago (poll)", "StreamIsActive returned active")
 		},
 		"Redis forgets which keys it tracks (lost connection, restart, `FLUSHALL`)": func(t *testing.T) {
 			t.Helper()
@@ -257,12 +257,12 @@ func breakages() map[string]func(*testing.T) {
 			server.Do("RPUSH", "jobs", "a")
 			redistest.Eventually(t, "active is said again", func() bool {
 				response, _ := s.explanation()
-				all := response.GetExplanations()[0].GetConversation().GetTold()
+				all := response.GetExplanations()[0].GetCallHistory().GetLastResponses()
 				if len(all) == 0 {
 					return false
 				}
 				told := all[0]
-				return told.GetActive() && told.GetAt().AsTime().Sub(told.GetSince().AsTime()) > time.Second
+				return told.GetActive() && told.GetAt().AsTime().Sub(told.GetUnchangedSince().AsTime()) > time.Second
 			})
 			awaitGolden(t, "repeated", func() string {
 				_, text := s.explanation()

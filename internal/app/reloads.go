@@ -18,8 +18,8 @@ func newReloads(registerer prometheus.Registerer) *reloads {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "backlog_scaler", Subsystem: "config", Name: name, Help: help})
 	}
 	r := &reloads{
-		successful: gauge("last_reload_successful", "1 if the configuration in force is the file's, 0 if the file is broken."),
-		timestamp:  gauge("last_reload_success_timestamp_seconds", "When the configuration in force was read."),
+		successful: gauge("last_reload_successful", "1 if the last reload of the configuration file succeeded, else 0."),
+		timestamp:  gauge("last_reload_success_timestamp_seconds", "Time of the last successful reload of the configuration file, in seconds since 1970."),
 	}
 	registerer.MustRegister(r.successful, r.timestamp)
 	r.Reloaded(nil)

@@ -54,7 +54,7 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 	const intervals = 6
 	batchesOf := func() int {
 		_, metrics := s.get("/metrics")
-		return int(sample(t, metrics, "backlog_scaler_connection_reads_total"))
+		return int(sample(t, metrics, "backlog_scaler_connection_batches_total"))
 	}
 	redistest.Eventually(t, "only some of the queues are read in each batch", func() bool {
 		// Of three batches, because the last of them may be counted here and not there.
@@ -67,7 +67,7 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 	began := time.Now()
 	before, received := lengths(t, redis), stat(t, text(t, redis, "INFO", "stats"), "total_reads_processed")
 	_, metrics := s.get("/metrics")
-	batches := sample(t, metrics, "backlog_scaler_connection_reads_total")
+	batches := sample(t, metrics, "backlog_scaler_connection_batches_total")
 	confirmed := sample(t, metrics, "backlog_scaler_connection_confirmations_total")
 	events := sample(t, metrics, "backlog_scaler_connection_wakeups_total")
 	// The intervals themselves are what is measured here. A machine that stalls leaves some
@@ -81,7 +81,7 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 		reads = lengths(t, redis) - before
 		_, metrics = s.get("/metrics")
 		return reads >= triggers*(intervals-1)/intervals &&
-			int(sample(t, metrics, "backlog_scaler_connection_reads_total")-batches) >= intervals-1 &&
+			int(sample(t, metrics, "backlog_scaler_connection_batches_total")-batches) >= intervals-1 &&
 			int(sample(t, metrics, "backlog_scaler_connection_confirmations_total")-confirmed) >= intervals-1
 	})
 	// If a machine stalls for seconds the connection on which the scaler listens is lost,
@@ -90,7 +90,7 @@ func TestThousandTriggersCostAHandful(t *testing.T) {
 	if reads > most*(triggers/intervals+1) {
 		t.Errorf("%d LLEN in %d safety intervals, want at most %d in each", reads, most, triggers/intervals+1)
 	}
-	if got := int(sample(t, metrics, "backlog_scaler_connection_reads_total") - batches); got > most {
+	if got := int(sample(t, metrics, "backlog_scaler_connection_batches_total") - batches); got > most {
 		t.Errorf("%d batches in %d safety intervals, want at most one each", got, most)
 	}
 	if got := int(sample(t, metrics, "backlog_scaler_connection_confirmations_total") - confirmed); got > most {

@@ -12,28 +12,28 @@ import (
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 )
 
-// A Board is a table of all triggers, made of what a watch tells.
+// A Board is a table of all triggers that a watch reported.
 type Board struct {
 	rows map[string]*pb.Explanation
-	// at is the time of the scaler when it told something last.
+	// at is the time of the last message, by the clock of the scaler.
 	at time.Time
 }
 
 // NewBoard returns a Board without triggers.
 func NewBoard() *Board { return &Board{rows: map[string]*pb.Explanation{}} }
 
-// Update takes in what is new.
+// Update applies a message of the watch.
 func (b *Board) Update(r *pb.WatchDecisionsResponse) {
 	b.at = r.GetAt().AsTime()
 	for _, e := range r.GetChanged() {
 		b.rows[e.GetTrigger().GetId()] = e
 	}
-	for _, t := range r.GetGone() {
+	for _, t := range r.GetRemoved() {
 		delete(b.rows, t.GetId())
 	}
 }
 
-// sorted are the rows, those that want attention first and then by name.
+// sorted returns the rows: those that need attention first, then by name.
 func (b *Board) sorted() []*pb.Explanation {
 	rows := make([]*pb.Explanation, 0, len(b.rows))
 	for _, e := range b.rows {
@@ -45,7 +45,7 @@ func (b *Board) sorted() []*pb.Explanation {
 	return rows
 }
 
-// rank puts errors before work and work before rest.
+// rank orders errors before active and active before inactive triggers.
 func rank(e *pb.Explanation) int {
 	switch {
 	case e.GetDecision() == nil:
@@ -64,7 +64,7 @@ func title(e *pb.Explanation) string {
 	return strings.TrimSpace(name + " " + e.GetTrigger().GetName())
 }
 
-// lines is the table, for a terminal of the size in columns and rows.
+// lines returns the table for a terminal of width columns and height rows.
 func (b *Board) lines(width, height int) []string {
 	cells := [][]string{{"SCALEDOBJECT", "TRIGGER", "VALUE", "TARGET", "WANTS", "IN FLIGHT", "STREAMS", "STATE"}}
 	rows := b.sorted()
@@ -84,15 +84,15 @@ func (b *Board) lines(width, height int) []string {
 		lines = append(lines, fmt.Sprintf("(and %d more in a larger window, or with --namespace)", more))
 	}
 	for i := range lines {
-		lines[i] = cut(lines[i], width)
+		lines[i] = truncate(lines[i], width)
 	}
 	return lines
 }
 
-// row is a trigger in the columns of the table. What is unknown is a dash.
+// row returns the cells of a trigger. Unknown values are a dash.
 func row(e *pb.Explanation) []string {
 	t, d := e.GetTrigger(), e.GetDecision()
-	cells := []string{t.GetNamespace() + "/" + t.GetScaledObject(), dash(t.GetName()), "-", "-", "-", "-", integer(int64(e.GetConversation().GetOpenStreams())), state(e)}
+	cells := []string{t.GetNamespace() + "/" + t.GetScaledObject(), dash(t.GetName()), "-", "-", "-", "-", integer(int64(e.GetCallHistory().GetOpenStreams())), state(e)}
 	if d != nil {
 		cells[2], cells[3], cells[4] = number(d.GetValue()), number(d.GetTarget()), integer(d.GetWantedReplicas())
 	}
@@ -102,7 +102,7 @@ func row(e *pb.Explanation) []string {
 	return cells
 }
 
-// state is the last column: active or not, and what changed the value or is wrong.
+// state returns the last column: the activity, the reasons of the decision and the problem.
 func state(e *pb.Explanation) string {
 	var words []string
 	d := e.GetDecision()
@@ -129,11 +129,11 @@ func dash(text string) string {
 	return text
 }
 
-// gap is between two columns.
+// gap separates two columns.
 const gap = "  "
 
-// align makes a line of each row: names to the left, numbers to the right, and the
-// last column as long as it is.
+// align returns a line for each row: names left-aligned, numbers right-aligned, and
+// the last column unpadded.
 func align(cells [][]string) []string {
 	widths := make([]int, len(cells[0]))
 	for _, row := range cells {
@@ -156,7 +156,7 @@ func align(cells [][]string) []string {
 	return lines
 }
 
-// The sequences of a terminal (ECMA-48, and xterm's private modes).
+// Control sequences of a terminal (ECMA-48, and private modes of xterm).
 const (
 	enter     = "\x1b[?1049h\x1b[?25l" // its own screen, without a cursor
 	leave     = "\x1b[?25h\x1b[?1049l"
@@ -165,7 +165,7 @@ const (
 	clearRest = "\x1b[J"
 )
 
-// A Screen shows a Board in one place of a terminal, on a screen of its own.
+// A Screen shows a Board on the alternate screen of a terminal.
 type Screen struct {
 	out   io.Writer
 	size  func() (width, height int)
@@ -173,13 +173,13 @@ type Screen struct {
 	began bool
 }
 
-// NewScreen returns a Screen that draws on out. size tells how large it is, in
-// columns and rows.
+// NewScreen returns a Screen that draws on out. size returns the columns and rows of the
+// terminal.
 func NewScreen(out io.Writer, size func() (width, height int)) *Screen {
 	return &Screen{out: out, size: size, board: NewBoard()}
 }
 
-// Show takes in what is new, and draws.
+// Show applies a message and draws the table when the message completes it.
 func (s *Screen) Show(r *pb.WatchDecisionsResponse) error {
 	s.board.Update(r)
 	if !r.GetComplete() {
@@ -199,13 +199,13 @@ func (s *Screen) Show(r *pb.WatchDecisionsResponse) error {
 	return err
 }
 
-// Close gives the terminal back and leaves the last table on it.
+// Close leaves the alternate screen and prints the last table.
 func (s *Screen) Close() {
 	if !s.began {
 		return
 	}
 	s.began = false
 	width, height := s.size()
-	// A terminal that is gone has nobody who could be told.
+	// There is nowhere to report that the terminal is gone.
 	_, _ = io.WriteString(s.out, leave+strings.Join(s.board.lines(width, height), "\n")+"\n")
 }

@@ -24,31 +24,31 @@ func explanation() *pb.Explanation {
 	return &pb.Explanation{
 		Trigger: &pb.Trigger{Id: "1", Namespace: "shop", ScaledObject: "billing", Name: "list-a", Connection: "orders", Layout: "list", Queue: "a,b"},
 		Decision: &pb.Decision{
-			Value: 25, Target: 5, Active: true, WantedReplicas: 5, Counted: []string{"ready", "due", "inFlight"}, Activation: 2, Until: ago(-40 * time.Second),
+			Value: 25, Target: 5, Active: true, WantedReplicas: 5, Counted: []string{"ready", "due", "inFlight"}, Activation: 2, ValidUntil: ago(-40 * time.Second),
 			Steps: []*pb.Step{
-				{Reason: "capped", Before: 27, After: 25, Sentence: "More workers than this cannot help (`maxUseful`)."},
-				{Reason: "bridged", Before: 25, After: 25},
+				{Reason: "workerLimit", Before: 27, After: 25, Description: "More workers than this cannot help (`maxUseful`)."},
+				{Reason: "stale", Before: 25, After: 25},
 			},
 			Drain: &pb.Drain{DrainSeconds: 60, Throughput: 2, Arrivals: 10, Slow: 8.125, Fast: 10, WindowSeconds: 300, LowerBound: true},
 		},
 		Reading: &pb.Reading{
 			At: ago(1200 * time.Millisecond), AgeSeconds: 1.2, Backlog: 27, Ready: 23, InFlight: proto.Int64(4), Quality: "exact",
-			OldestAgeSeconds: proto.Float64(312), OldestKind: "lower bound", MaxUseful: 5, NextDue: ago(-90 * time.Minute), Paused: true, Orphaned: 2, Ignored: 1, Warning: "odd", Hint: "there is b",
+			OldestAgeSeconds: proto.Float64(312), OldestKind: "lower bound", MaxUsefulWorkers: 5, NextDue: ago(-90 * time.Minute), Paused: true, Orphaned: 2, IgnoredOrphaned: 1, Warning: "odd", Hint: "there is b",
 			Parts: []*pb.Part{
-				{Queue: "a", Ready: 20, InFlight: proto.Int64(4), Weight: proto.Float64(2), Value: proto.Float64(24), Capped: true},
+				{Queue: "a", Ready: 20, InFlight: proto.Int64(4), Weight: proto.Float64(2), Value: proto.Float64(24), WorkerLimited: true},
 				{Queue: "b", Ready: 3, Missing: true},
 			},
 		},
-		Watching: &pb.Watching{
-			Armed: true, Server: "redis 8.0.0", WakeUp: "keyspace", WakeUpReason: "tracking is refused", StirredAt: ago(3 * time.Second), Traceless: true,
-			Last: &pb.Look{At: ago(time.Second), Cause: "wake-up"}, Woke: &pb.Look{At: ago(5 * time.Hour), Cause: "due"},
+		ReadStatus: &pb.ReadStatus{
+			Armed: true, Server: "redis 8.0.0", WakeUpMode: "keyspace", FallbackReason: "tracking is refused", LastChangeAt: ago(3 * time.Second), MissesPassingWork: true,
+			LastAttempt: &pb.ReadAttempt{At: ago(time.Second), Cause: "wake-up"}, BecameNonempty: &pb.ReadAttempt{At: ago(5 * time.Hour), Cause: "due"},
 		},
-		Conversation: &pb.Conversation{AskedAt: ago(2 * time.Second), AskedBy: "GetMetrics", OpenStreams: 2, Told: []*pb.Told{
-			{Method: "GetMetrics", At: ago(2 * time.Second), Since: ago(9 * time.Minute), Value: proto.Float64(25)},
-			{Method: "GetMetricSpec", At: ago(3 * time.Second), Since: ago(3 * time.Second), Target: proto.Float64(5)},
-			{Method: "StreamIsActive", At: ago(4 * time.Second), Since: ago(4 * time.Second), Active: new(true)},
+		CallHistory: &pb.CallHistory{LastCallAt: ago(2 * time.Second), LastMethod: "GetMetrics", OpenStreams: 2, LastResponses: []*pb.LastResponse{
+			{Method: "GetMetrics", At: ago(2 * time.Second), UnchangedSince: ago(9 * time.Minute), Value: proto.Float64(25)},
+			{Method: "GetMetricSpec", At: ago(3 * time.Second), UnchangedSince: ago(3 * time.Second), Target: proto.Float64(5)},
+			{Method: "StreamIsActive", At: ago(4 * time.Second), UnchangedSince: ago(4 * time.Second), Active: new(true)},
 		}},
-		Problem: &pb.Problem{Reason: "unavailable", Message: "refused", BridgedUntil: ago(-18 * time.Second), Advice: "Start it."},
+		Problem: &pb.Problem{Reason: "unavailable", Message: "refused", ReadingUsedUntil: ago(-18 * time.Second), Advice: "Start it."},
 	}
 }
 
@@ -58,36 +58,36 @@ func TestText(t *testing.T) {
 	if err := explain.Text(&got, &pb.ExplainResponse{At: ago(0), Explanations: []*pb.Explanation{explanation()}}); err != nil {
 		t.Fatal(err)
 	}
-	want := `shop/billing wants 5 replicas (25 messages / 5 per replica), active; KEDA was told 2.0 s ago
-why         27 messages: 23 ready + 4 in flight
-            capped: 27 becomes 25. More workers than this cannot help (maxUseful).
-            bridged: stays 25
-            to be drained within 60 s by replicas that finish 2/s each, while at least 10/s arrive (8.13/s over 5 min, 10/s of late)
+	want := `shop/billing wants 5 replicas (25 messages / 5 per replica), active; reported to KEDA 2.0 s ago
+decision    27 messages: 23 ready + 4 in flight
+            workerLimit: 27 -> 25. More workers than this cannot help (maxUseful).
+            stale: stays 25
+            drain within 60 s: each replica finishes 2/s, at least 10/s arrive (8.13/s over 5 min, 10/s recently)
             active; the activation is 2
-            this may change in 40 s although nothing else is read
+            may change in 40 s without a new reading
 queue       list "a,b" on connection orders, read 1.2 s ago
-            23 ready, 0 due, 4 in flight (exact); the oldest waits 5 min (lower bound)
-            a: 20 ready, 0 due, 4 in flight, asks for 24, weight 2, capped
+            23 ready, 0 due, 4 in flight (exact); oldest waiting for 5 min (lower bound)
+            a: 20 ready, 0 due, 4 in flight, value 24, weight 2, worker limit
             b: 3 ready, 0 due, unknown in flight, missing
-            2 of these are orphaned: nothing in the framework moves them
-            1 more have been orphaned for longer than orphanedAfter and do not count
-            it is paused: the engine hands out nothing
-            more than 5 workers cannot help
-            the next delayed message falls due in 90 min
-watching    looked at 1.0 s ago (wake-up); changes are noticed by keyspace (redis 8.0.0); armed
-            not better because: tracking is refused
-            the engine last told of a change 3.0 s ago
-            work that comes and is taken between two looks leaves no trace here: holdActive counts from work that was seen
-woken       5 h ago: there was work after there was none (due)
-KEDA        asked GetMetrics 2.0 s ago; it holds 2 streams
-            GetMetrics told 25 messages 2.0 s ago, the same for 9 min
-            GetMetricSpec told 5 per replica 3.0 s ago, the same for 3.0 s
-            StreamIsActive told active 4.0 s ago, the same for 4.0 s
+            2 orphaned: counted, although nothing in the framework moves them
+            1 more orphaned for longer than orphanedAfter: not counted
+            paused: the engine delivers nothing
+            more than 5 workers do not help
+            next delayed message due in 90 min
+reads       last attempt 1.0 s ago (wake-up); changes noticed by keyspace (redis 8.0.0); armed
+            fallback reason: tracking is refused
+            last change reported by the engine 3.0 s ago
+            work that passes between two reads leaves no trace: holdActive counts from work that a read found
+            became non-empty 5 h ago (due)
+KEDA        last call GetMetrics 2.0 s ago; 2 open streams
+            GetMetrics returned 25 messages 2.0 s ago, unchanged for 9 min
+            GetMetricSpec returned 5 per replica 3.0 s ago, unchanged for 3.0 s
+            StreamIsActive returned active 4.0 s ago, unchanged for 4.0 s
 warning     odd
 hint        there is b
 problem     unavailable: refused
-            the last reading stands in for another 18 s; then KEDA gets an error and holds the replicas
-what to do  Start it.
+            the last reading is used for another 18 s; then KEDA gets an error and holds the replicas
+advice      Start it.
 `
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got.String(), "\n")); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
@@ -98,21 +98,21 @@ what to do  Start it.
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
-		name string
-		told []*pb.Told
-		want string
+		name      string
+		responses []*pb.LastResponse
+		want      string
 	}{
-		{"nothing", nil, "KEDA was not told yet"},
-		{"another value", []*pb.Told{{At: ago(12 * time.Second), Value: proto.Float64(20)}}, "KEDA was told 20 messages 12 s ago"},
-		{"another activity", []*pb.Told{{At: ago(12 * time.Second), Active: new(false)}}, "KEDA was told inactive 12 s ago"},
-		{"an error", []*pb.Told{{At: ago(12 * time.Second), Code: "Unavailable"}}, "KEDA was told Unavailable 12 s ago"},
-		{"the target alone", []*pb.Told{{At: ago(12 * time.Second), Target: proto.Float64(5)}}, "KEDA was not told yet"},
-		{"the same", []*pb.Told{{At: ago(3 * time.Minute), Active: new(true)}}, "KEDA was told 3 min ago"},
+		{"nothing", nil, "not yet reported to KEDA"},
+		{"another value", []*pb.LastResponse{{At: ago(12 * time.Second), Value: proto.Float64(20)}}, "KEDA got 20 messages 12 s ago"},
+		{"another activity", []*pb.LastResponse{{At: ago(12 * time.Second), Active: new(false)}}, "KEDA got inactive 12 s ago"},
+		{"an error", []*pb.LastResponse{{At: ago(12 * time.Second), Code: "Unavailable"}}, "KEDA got Unavailable 12 s ago"},
+		{"the target alone", []*pb.LastResponse{{At: ago(12 * time.Second), Target: proto.Float64(5)}}, "not yet reported to KEDA"},
+		{"the same", []*pb.LastResponse{{At: ago(3 * time.Minute), Active: new(true)}}, "reported to KEDA 3 min ago"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			e := explanation()
-			e.Conversation.Told = tc.told
+			e.CallHistory.LastResponses = tc.responses
 			var b strings.Builder
 			if err := explain.Text(&b, &pb.ExplainResponse{At: ago(0), Explanations: []*pb.Explanation{e}}); err != nil {
 				t.Fatal(err)
@@ -129,7 +129,7 @@ func TestVerdict(t *testing.T) {
 func news() []*pb.WatchDecisionsResponse {
 	idle := &pb.Explanation{
 		Trigger:  &pb.Trigger{Id: "2", Namespace: "shop", ScaledObject: "mails", Name: "list-mails"},
-		Decision: &pb.Decision{Target: 5}, Conversation: &pb.Conversation{OpenStreams: 1},
+		Decision: &pb.Decision{Target: 5}, CallHistory: &pb.CallHistory{OpenStreams: 1},
 	}
 	refused := &pb.Explanation{
 		Trigger: &pb.Trigger{Id: "3", Namespace: "bank", ScaledObject: "ledger"},
@@ -138,7 +138,7 @@ func news() []*pb.WatchDecisionsResponse {
 	return []*pb.WatchDecisionsResponse{
 		{At: ago(2 * time.Second), Changed: []*pb.Explanation{idle, refused}},
 		{At: ago(2 * time.Second), Changed: []*pb.Explanation{explanation()}, Complete: true},
-		{At: ago(0), Gone: []*pb.Trigger{idle.GetTrigger()}, Complete: true},
+		{At: ago(0), Removed: []*pb.Trigger{idle.GetTrigger()}, Complete: true},
 		{At: ago(0), Complete: true},
 	}
 }
@@ -153,8 +153,8 @@ func TestLines(t *testing.T) {
 	}
 	want := `15:04:03.000  shop/mails list-mails  wants 0 replicas (0 / 5), inactive
 15:04:03.000  bank/ledger  invalid: tagret: unknown key, did you mean "target"?
-15:04:03.000  shop/billing list-a  wants 5 replicas (25 / 5), active, capped, bridged; unavailable: refused
-15:04:05.000  shop/mails list-mails  KEDA does not ask any more
+15:04:03.000  shop/billing list-a  wants 5 replicas (25 / 5), active, workerLimit, stale; unavailable: refused
+15:04:05.000  shop/mails list-mails  no longer called by KEDA
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
@@ -182,7 +182,7 @@ func TestJSONLines(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[1]), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Changed) != 1 || got.Changed[0].Trigger.ScaledObject != "billing" || got.Changed[0].Decision.Steps[0].Reason != "capped" {
+	if len(got.Changed) != 1 || got.Changed[0].Trigger.ScaledObject != "billing" || got.Changed[0].Decision.Steps[0].Reason != "workerLimit" {
 		t.Errorf("%+v of %s", got, lines[1])
 	}
 }
@@ -201,7 +201,7 @@ func TestScreen(t *testing.T) {
 		"",
 		"SCALEDOBJECT  TRIGGER     VALUE  TARGET  WANTS  IN FLIGHT  STREAMS  STATE",
 		"bank/ledger   -               -       -      -          -        0  invalid: tagret: unknown key, d…",
-		"shop/billing  list-a         25       5      5          4        2  active, capped, bridged; unavai…",
+		"shop/billing  list-a         25       5      5          4        2  active, workerLimit, stale; una…",
 		"shop/mails    list-mails      0       5      0          -        1  inactive",
 		"",
 	}, "\x1b[K\r\n") + "\x1b[J"

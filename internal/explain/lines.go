@@ -7,39 +7,39 @@ import (
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 )
 
-// queue says what was read, and when.
+// queue prints the reading and its age.
 func (p *page) queue(t *pb.Trigger, r *pb.Reading) {
 	p.addf("queue", "%s %q on connection %s, read %s ago", t.GetLayout(), t.GetQueue(), t.GetConnection(), age(r.GetAgeSeconds()))
 	text := fmt.Sprintf("%d ready, %d due, %s in flight (%s)", r.GetReady(), r.GetDue(), optional(r.InFlight), r.GetQuality())
 	if r.OldestAgeSeconds != nil {
-		text += "; the oldest waits " + age(r.GetOldestAgeSeconds()) + kind(r.GetOldestKind())
+		text += "; oldest waiting for " + age(r.GetOldestAgeSeconds()) + accuracy(r.GetOldestKind())
 	}
 	p.add("queue", text)
 	for _, part := range r.GetParts() {
 		p.add("queue", partText(part))
 	}
 	if r.GetOrphaned() > 0 {
-		p.addf("queue", "%d of these are orphaned: nothing in the framework moves them", r.GetOrphaned())
+		p.addf("queue", "%d orphaned: counted, although nothing in the framework moves them", r.GetOrphaned())
 	}
-	if r.GetIgnored() > 0 {
-		p.addf("queue", "%d more have been orphaned for longer than orphanedAfter and do not count", r.GetIgnored())
+	if r.GetIgnoredOrphaned() > 0 {
+		p.addf("queue", "%d more orphaned for longer than orphanedAfter: not counted", r.GetIgnoredOrphaned())
 	}
 	if r.GetMissing() {
-		p.add("queue", "it does not exist, which in many engines is what an empty queue is")
+		p.add("queue", "does not exist; many engines keep no empty queues")
 	}
 	if r.GetPaused() {
-		p.add("queue", "it is paused: the engine hands out nothing")
+		p.add("queue", "paused: the engine delivers nothing")
 	}
-	if r.GetMaxUseful() > 0 {
-		p.addf("queue", "more than %s cannot help", plural(r.GetMaxUseful(), "worker"))
+	if r.GetMaxUsefulWorkers() > 0 {
+		p.addf("queue", "more than %s do not help", plural(r.GetMaxUsefulWorkers(), "worker"))
 	}
 	if r.GetNextDue() != nil {
-		p.addf("queue", "the next delayed message falls due in %s", until(r.GetNextDue(), p.now))
+		p.addf("queue", "next delayed message due in %s", until(r.GetNextDue(), p.now))
 	}
 }
 
-// kind says how an age is known, where that is not exactly.
-func kind(text string) string {
+// accuracy is that of an age in brackets, unless it is exact.
+func accuracy(text string) string {
 	if text == "exact" {
 		return ""
 	}
@@ -49,7 +49,7 @@ func kind(text string) string {
 func partText(part *pb.Part) string {
 	text := fmt.Sprintf("%s: %d ready, %d due, %s in flight", part.GetQueue(), part.GetReady(), part.GetDue(), optional(part.InFlight))
 	if part.Value != nil {
-		text += ", asks for " + number(part.GetValue())
+		text += ", value " + number(part.GetValue())
 	}
 	if part.Weight != nil && part.GetWeight() != 1 {
 		text += ", weight " + number(part.GetWeight())
@@ -60,24 +60,24 @@ func partText(part *pb.Part) string {
 	if part.GetPaused() {
 		text += ", paused"
 	}
-	if part.GetCapped() {
-		text += ", capped"
+	if part.GetWorkerLimited() {
+		text += ", worker limit"
 	}
 	return text
 }
 
-// polling is the mode in which no engine tells of changes.
+// polling is the mode in which no engine notifies the scaler of changes.
 const polling = "poll"
 
-// watching says how changes are noticed, and what woke the queue.
-func (p *page) watching(w *pb.Watching, failing bool) {
+// reads prints how the queue is read and how changes are noticed.
+func (p *page) reads(w *pb.ReadStatus, failing bool) {
 	var parts []string
-	if last := w.GetLast(); last != nil {
-		parts = append(parts, fmt.Sprintf("looked at %s ago (%s)", since(last.GetAt(), p.now), last.GetCause()))
+	if last := w.GetLastAttempt(); last != nil {
+		parts = append(parts, fmt.Sprintf("last attempt %s ago (%s)", since(last.GetAt(), p.now), last.GetCause()))
 	}
-	// While reading fails there is nothing to be noticed.
-	if mode := w.GetWakeUp(); mode != "" && !failing {
-		text := "changes are noticed by " + mode
+	// While reads fail, changes are not noticed.
+	if mode := w.GetWakeUpMode(); mode != "" && !failing {
+		text := "changes noticed by " + mode
 		if w.GetServer() != "" {
 			text += " (" + w.GetServer() + ")"
 		}
@@ -87,50 +87,50 @@ func (p *page) watching(w *pb.Watching, failing bool) {
 	case failing:
 	case w.GetArmed():
 		parts = append(parts, "armed")
-	case w.GetWakeUp() != "" && w.GetWakeUp() != polling:
+	case w.GetWakeUpMode() != "" && w.GetWakeUpMode() != polling:
 		parts = append(parts, "not armed")
 	}
-	p.add("watching", strings.Join(parts, "; "))
-	if w.GetWakeUpReason() != "" && !failing {
-		p.addf("watching", "not better because: %s", w.GetWakeUpReason())
+	p.add("reads", strings.Join(parts, "; "))
+	if w.GetFallbackReason() != "" && !failing {
+		p.addf("reads", "fallback reason: %s", w.GetFallbackReason())
 	}
-	if w.GetStirredAt() != nil {
-		p.addf("watching", "the engine last told of a change %s ago", since(w.GetStirredAt(), p.now))
+	if w.GetLastChangeAt() != nil {
+		p.addf("reads", "last change reported by the engine %s ago", since(w.GetLastChangeAt(), p.now))
 	}
-	if w.GetTraceless() {
-		p.add("watching", "work that comes and is taken between two looks leaves no trace here: holdActive counts from work that was seen")
+	if w.GetMissesPassingWork() {
+		p.add("reads", "work that passes between two reads leaves no trace: holdActive counts from work that a read found")
 	}
-	switch woke := w.GetWoke(); {
-	case woke == nil:
-	case woke.GetCause() == "first":
-		p.addf("woken", "%s ago: there was work at the first look", since(woke.GetAt(), p.now))
+	switch filled := w.GetBecameNonempty(); {
+	case filled == nil:
+	case filled.GetCause() == "first":
+		p.addf("reads", "non-empty at the first read %s ago", since(filled.GetAt(), p.now))
 	default:
-		p.addf("woken", "%s ago: there was work after there was none (%s)", since(woke.GetAt(), p.now), woke.GetCause())
+		p.addf("reads", "became non-empty %s ago (%s)", since(filled.GetAt(), p.now), filled.GetCause())
 	}
 }
 
-// conversation says what KEDA asked and was told. A trigger that is not accepted has
-// no streams.
-func (p *page) conversation(c *pb.Conversation, accepted bool) {
-	if c.GetAskedAt() == nil {
-		p.add("KEDA", "does not ask: the configuration watches this queue")
+// calls prints the last call of KEDA and the last response of each method. A rejected
+// trigger has no streams.
+func (p *page) calls(c *pb.CallHistory, accepted bool) {
+	if c.GetLastCallAt() == nil {
+		p.add("KEDA", "no calls: the queue is a static watch of the configuration")
 		return
 	}
 	streams := ""
 	switch n := int64(c.GetOpenStreams()); {
 	case n > 0:
-		streams = "; it holds " + plural(n, "stream")
+		streams = "; " + plural(n, "open stream")
 	case accepted:
-		streams = "; it holds no stream, so new work shows at its next poll (is the type external-push?)"
+		streams = "; no open stream, so new work waits for the next poll (is the type external-push?)"
 	}
-	p.addf("KEDA", "asked %s %s ago%s", c.GetAskedBy(), since(c.GetAskedAt(), p.now), streams)
-	for _, t := range c.GetTold() {
-		p.addf("KEDA", "%s told %s %s ago, the same for %s", t.GetMethod(), answer(t), since(t.GetAt(), p.now), since(t.GetSince(), p.now))
+	p.addf("KEDA", "last call %s %s ago%s", c.GetLastMethod(), since(c.GetLastCallAt(), p.now), streams)
+	for _, t := range c.GetLastResponses() {
+		p.addf("KEDA", "%s returned %s %s ago, unchanged for %s", t.GetMethod(), response(t), since(t.GetAt(), p.now), since(t.GetUnchangedSince(), p.now))
 	}
 }
 
-// answer is what a method told.
-func answer(t *pb.Told) string {
+// response is the last response of a method as text.
+func response(t *pb.LastResponse) string {
 	switch {
 	case t.GetCode() != "":
 		return t.GetCode()
@@ -143,7 +143,7 @@ func answer(t *pb.Told) string {
 	}
 }
 
-// problem says what is wrong, what comes of it, and what to do.
+// problem prints what is wrong, its effect and what to do.
 func (p *page) problem(e *pb.Explanation) {
 	problem := e.GetProblem()
 	text := problem.GetReason()
@@ -151,14 +151,14 @@ func (p *page) problem(e *pb.Explanation) {
 		text += " for " + since(problem.GetSince(), p.now)
 	}
 	p.addf("problem", "%s: %s", text, problem.GetMessage())
-	switch end := problem.GetBridgedUntil(); {
+	switch end := problem.GetReadingUsedUntil(); {
 	case end == nil:
 	case e.GetDecision() != nil:
-		p.addf("problem", "the last reading stands in for another %s; then KEDA gets an error and holds the replicas", until(end, p.now))
+		p.addf("problem", "the last reading is used for another %s; then KEDA gets an error and holds the replicas", until(end, p.now))
 	default:
-		p.addf("problem", "the last reading stood in until %s ago", since(end, p.now))
+		p.addf("problem", "the last reading was used until %s ago", since(end, p.now))
 	}
 	if problem.GetAdvice() != "" {
-		p.add("what to do", problem.GetAdvice())
+		p.add("advice", problem.GetAdvice())
 	}
 }

@@ -12,7 +12,7 @@ import (
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 )
 
-// Lines writes what is new of a watch, one line for each trigger.
+// Lines writes the changes of a watch, one line for each trigger.
 func Lines(w io.Writer, r *pb.WatchDecisionsResponse) error {
 	at := r.GetAt().AsTime().UTC().Format("15:04:05.000")
 	for _, e := range r.GetChanged() {
@@ -24,8 +24,8 @@ func Lines(w io.Writer, r *pb.WatchDecisionsResponse) error {
 			return err
 		}
 	}
-	for _, t := range r.GetGone() {
-		if _, err := fmt.Fprintf(w, "%s  %s  KEDA does not ask any more\n", at, title(&pb.Explanation{Trigger: t})); err != nil {
+	for _, t := range r.GetRemoved() {
+		if _, err := fmt.Fprintf(w, "%s  %s  no longer called by KEDA\n", at, title(&pb.Explanation{Trigger: t})); err != nil {
 			return err
 		}
 	}
@@ -48,9 +48,9 @@ func JSON(w io.Writer, m proto.Message) error {
 	return err
 }
 
-// JSONLines writes what is new of a watch as JSON on a line of its own.
+// JSONLines writes the changes of a watch as JSON on one line.
 func JSONLines(w io.Writer, m *pb.WatchDecisionsResponse) error {
-	if len(m.GetChanged()) == 0 && len(m.GetGone()) == 0 {
+	if len(m.GetChanged()) == 0 && len(m.GetRemoved()) == 0 {
 		return nil
 	}
 	data, err := protojson.Marshal(m)

@@ -1,4 +1,4 @@
-// Package explain prints what the inspector tells, for people and for programs.
+// Package explain prints the answers of the inspector as text, tables and JSON.
 package explain
 
 import (
@@ -13,8 +13,8 @@ import (
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 )
 
-// Text writes an explanation for people: for each trigger the verdict first, then
-// why, what was read, what KEDA was told, and what to do if something is wrong.
+// Text writes an explanation as text: for each trigger the verdict, the steps of the
+// decision, the reading, the last responses to KEDA, and advice if something is wrong.
 func Text(w io.Writer, r *pb.ExplainResponse) error {
 	now := r.GetAt().AsTime()
 	var b strings.Builder
@@ -28,7 +28,7 @@ func Text(w io.Writer, r *pb.ExplainResponse) error {
 	}
 	if text := r.GetConfigurationError(); text != "" {
 		p := page{}
-		p.add("warning", "The configuration file is broken, so an older one is in force:")
+		p.add("warning", "The configuration file has faults, so an older version is in force:")
 		for line := range strings.Lines(text) {
 			p.add("warning", strings.TrimRight(line, "\n"))
 		}
@@ -39,16 +39,16 @@ func Text(w io.Writer, r *pb.ExplainResponse) error {
 	return err
 }
 
-// A page is the explanation of one trigger: lines below labels, after the verdict.
+// A page is the explanation of one trigger: the verdict and then labelled lines.
 type page struct {
 	now time.Time
-	// several says that the ScaledObject has other triggers.
+	// several reports whether the ScaledObject has other triggers.
 	several bool
 	verdict string
 	lines   [][2]string
 }
 
-// labelWidth is enough for the labels.
+// labelWidth is the width of the column of labels, in characters.
 const labelWidth = 12
 
 func (p *page) add(label, text string) { p.lines = append(p.lines, [2]string{label, text}) }
@@ -73,18 +73,18 @@ func (p *page) write(b *strings.Builder) {
 func (p *page) explain(e *pb.Explanation) {
 	p.verdict = verdict(e, p.now, p.several)
 	if d := e.GetDecision(); d != nil {
-		p.why(d, e.GetReading())
+		p.decision(d, e.GetReading())
 	}
 	if r := e.GetReading(); r != nil {
 		p.queue(e.GetTrigger(), r)
 	}
-	if e.GetWatching() != nil {
-		p.watching(e.GetWatching(), e.GetProblem().GetSince() != nil)
+	if e.GetReadStatus() != nil {
+		p.reads(e.GetReadStatus(), e.GetProblem().GetSince() != nil)
 	}
-	if e.GetDecision() == nil && e.GetWatching() == nil {
-		p.sent(e.GetTrigger())
+	if e.GetDecision() == nil && e.GetReadStatus() == nil {
+		p.metadata(e.GetTrigger())
 	}
-	p.conversation(e.GetConversation(), e.GetWatching() != nil)
+	p.calls(e.GetCallHistory(), e.GetReadStatus() != nil)
 	if text := e.GetReading().GetWarning(); text != "" {
 		p.add("warning", text)
 	}
@@ -96,7 +96,7 @@ func (p *page) explain(e *pb.Explanation) {
 	}
 }
 
-// verdict is the one line that says it all.
+// verdict is the first line: the decision or the error, and when KEDA got it.
 func verdict(e *pb.Explanation, now time.Time, several bool) string {
 	name := e.GetTrigger().GetNamespace() + "/" + e.GetTrigger().GetScaledObject()
 	if several && e.GetTrigger().GetName() != "" {
@@ -105,97 +105,97 @@ func verdict(e *pb.Explanation, now time.Time, several bool) string {
 	d := e.GetDecision()
 	if d == nil {
 		state := "is unknown"
-		if e.GetWatching() == nil {
-			state = "is refused"
+		if e.GetReadStatus() == nil {
+			state = "is rejected"
 		}
-		return fmt.Sprintf("%s %s: KEDA gets %s and holds the replicas%s", name, state, e.GetProblem().GetCode(), toldError(e, now))
+		return fmt.Sprintf("%s %s: KEDA gets %s and holds the replicas%s", name, state, e.GetProblem().GetCode(), errorReported(e, now))
 	}
 	activity := "inactive"
 	if d.GetActive() {
 		activity = "active"
 	}
 	return fmt.Sprintf("%s wants %s (%s / %s per replica), %s; %s", name, plural(d.GetWantedReplicas(), "replica"),
-		messages(d.GetValue()), number(d.GetTarget()), activity, told(e, now))
+		messages(d.GetValue()), number(d.GetTarget()), activity, reported(e, now))
 }
 
-// told says whether KEDA knows the decision.
-func told(e *pb.Explanation, now time.Time) string {
+// reported says when KEDA got the decision, or what it got instead.
+func reported(e *pb.Explanation, now time.Time) string {
 	d := e.GetDecision()
-	for _, t := range e.GetConversation().GetTold() {
+	for _, t := range e.GetCallHistory().GetLastResponses() {
 		ago := since(t.GetAt(), now) + " ago"
 		switch {
 		case t.GetCode() != "":
-			return fmt.Sprintf("KEDA was told %s %s", t.GetCode(), ago)
+			return fmt.Sprintf("KEDA got %s %s", t.GetCode(), ago)
 		case t.Value != nil && t.GetValue() != d.GetValue():
-			return fmt.Sprintf("KEDA was told %s %s", messages(t.GetValue()), ago)
+			return fmt.Sprintf("KEDA got %s %s", messages(t.GetValue()), ago)
 		case t.Active != nil && t.GetActive() != d.GetActive():
-			return fmt.Sprintf("KEDA was told %s %s", activity(t.GetActive()), ago)
+			return fmt.Sprintf("KEDA got %s %s", activity(t.GetActive()), ago)
 		case t.Value != nil || t.Active != nil:
-			return "KEDA was told " + ago
+			return "reported to KEDA " + ago
 		}
 	}
-	return "KEDA was not told yet"
+	return "not yet reported to KEDA"
 }
 
-// toldError says when KEDA got the error.
-func toldError(e *pb.Explanation, now time.Time) string {
-	for _, t := range e.GetConversation().GetTold() {
+// errorReported says when KEDA got the error.
+func errorReported(e *pb.Explanation, now time.Time) string {
+	for _, t := range e.GetCallHistory().GetLastResponses() {
 		switch {
 		case t.GetCode() != "":
-			return "; it was told " + since(t.GetAt(), now) + " ago"
+			return "; reported " + since(t.GetAt(), now) + " ago"
 		case t.Value != nil || t.Active != nil:
-			return "; it was not told yet"
+			return "; not yet reported"
 		}
 	}
-	if at := e.GetConversation().GetAskedAt(); at != nil {
-		return "; it asked " + since(at, now) + " ago"
+	if at := e.GetCallHistory().GetLastCallAt(); at != nil {
+		return "; last call " + since(at, now) + " ago"
 	}
 	return ""
 }
 
-// why says what the value is made of, step by step.
-func (p *page) why(d *pb.Decision, r *pb.Reading) {
+// decision prints the value step by step.
+func (p *page) decision(d *pb.Decision, r *pb.Reading) {
 	value := d.GetValue()
 	if len(d.GetSteps()) > 0 {
 		value = d.GetSteps()[0].GetBefore()
 	}
-	p.addf("why", "%s: %s", messages(value), counted(d, r))
+	p.addf("decision", "%s: %s", messages(value), counted(d, r))
 	for _, step := range d.GetSteps() {
 		change := "stays " + number(step.GetAfter())
 		if step.GetAfter() != step.GetBefore() {
-			change = number(step.GetBefore()) + " becomes " + number(step.GetAfter())
+			change = number(step.GetBefore()) + " -> " + number(step.GetAfter())
 		}
 		text := step.GetReason() + ": " + change
-		if step.GetSentence() != "" {
-			text += ". " + strings.ReplaceAll(step.GetSentence(), "`", "")
+		if step.GetDescription() != "" {
+			text += ". " + strings.ReplaceAll(step.GetDescription(), "`", "")
 		}
-		p.add("why", text)
+		p.add("decision", text)
 	}
 	if drain := d.GetDrain(); drain != nil {
-		p.add("why", drainText(drain))
+		p.add("decision", drainText(drain))
 	}
 	switch {
 	case !d.GetActive() && d.GetValue() > 0:
-		p.addf("why", "inactive: not above the activation of %s, so no first replica starts", number(d.GetActivation()))
+		p.addf("decision", "inactive: not above the activation of %s, so no first replica starts", number(d.GetActivation()))
 	case d.GetActivation() > 0:
-		p.addf("why", "%s; the activation is %s", activity(d.GetActive()), number(d.GetActivation()))
+		p.addf("decision", "%s; the activation is %s", activity(d.GetActive()), number(d.GetActivation()))
 	}
-	if d.GetUntil() != nil {
-		p.addf("why", "this may change in %s although nothing else is read", until(d.GetUntil(), p.now))
+	if d.GetValidUntil() != nil {
+		p.addf("decision", "may change in %s without a new reading", until(d.GetValidUntil(), p.now))
 	}
 }
 
-// drainText says what a drain time was computed from.
+// drainText describes what a drain time was computed from.
 func drainText(d *pb.Drain) string {
 	least := ""
 	if d.GetLowerBound() {
 		least = "at least "
 	}
-	return fmt.Sprintf("to be drained within %s by replicas that finish %s/s each, while %s%s/s arrive (%s/s over %s, %s/s of late)",
+	return fmt.Sprintf("drain within %s: each replica finishes %s/s, %s%s/s arrive (%s/s over %s, %s/s recently)",
 		age(d.GetDrainSeconds()), number(d.GetThroughput()), least, number(d.GetArrivals()), number(d.GetSlow()), age(d.GetWindowSeconds()), number(d.GetFast()))
 }
 
-// counted names the parts of the backlog that count and are there.
+// counted lists the parts of the backlog that count and are not zero.
 func counted(d *pb.Decision, r *pb.Reading) string {
 	var parts []string
 	for _, part := range []struct {
@@ -207,14 +207,14 @@ func counted(d *pb.Decision, r *pb.Reading) string {
 		}
 	}
 	if len(parts) == 0 {
-		return "there is nothing that counts (" + strings.Join(d.GetCounted(), ", ") + ")"
+		return "nothing to count (" + strings.Join(d.GetCounted(), ", ") + ")"
 	}
 	return strings.Join(parts, " + ")
 }
 
-// sent is what KEDA sent, for a trigger that is refused.
-func (p *page) sent(t *pb.Trigger) {
+// metadata prints what KEDA sent for a rejected trigger.
+func (p *page) metadata(t *pb.Trigger) {
 	for _, key := range slices.Sorted(maps.Keys(t.GetMetadata())) {
-		p.addf("KEDA sent", "%s: %s", key, strconv.Quote(t.GetMetadata()[key]))
+		p.addf("metadata", "%s: %s", key, strconv.Quote(t.GetMetadata()[key]))
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// unknown is shown for what the engine cannot tell. It is not zero.
+// unknown stands for numbers that the engine does not report. It is not zero.
 const unknown = "unknown"
 
 func activity(active bool) string {
@@ -20,7 +20,7 @@ func activity(active bool) string {
 	return "inactive"
 }
 
-// number is a number as short as it can be, with at most two decimals.
+// number formats f with at most two decimals.
 func number(f float64) string {
 	return strconv.FormatFloat(math.Round(f*100)/100, 'f', -1, 64)
 }
@@ -48,17 +48,17 @@ func plural(n int64, word string) string {
 	return integer(n) + " " + word + "s"
 }
 
-// since is how long ago a moment is.
+// since returns the age of t.
 func since(t *timestamppb.Timestamp, now time.Time) string {
 	return age(now.Sub(t.AsTime()).Seconds())
 }
 
-// until is how far away a moment is.
+// until returns the time that is left until t.
 func until(t *timestamppb.Timestamp, now time.Time) string {
 	return age(t.AsTime().Sub(now).Seconds())
 }
 
-// age is a number of seconds, as a person would say it.
+// age formats seconds in one unit, rounded down from minutes on.
 func age(seconds float64) string {
 	switch seconds = max(0, seconds); {
 	case seconds < 9.95:
@@ -80,8 +80,8 @@ func leftPad(text string, width int) string {
 	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text))) + text
 }
 
-// cut shortens text to the width.
-func cut(text string, width int) string {
+// truncate shortens text to width characters.
+func truncate(text string, width int) string {
 	if utf8.RuneCountInString(text) <= width {
 		return text
 	}

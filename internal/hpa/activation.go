@@ -4,7 +4,7 @@ import "time"
 
 // KEDA's defaults (apis/keda/v1alpha1 and pkg/scaling/executor/scale_executor.go:35-39).
 const (
-	// PollingInterval is how often KEDA asks a scaler by itself.
+	// PollingInterval is the time between two polls of KEDA.
 	PollingInterval = 30 * time.Second
 	// DefaultCooldown is how long a ScaledObject stays up after it was last active.
 	DefaultCooldown = 5 * time.Minute
@@ -12,29 +12,28 @@ const (
 	DefaultMax = 100
 )
 
-// A ScaledObject says when KEDA takes the step between zero and one. It has no
-// fallback.
+// A ScaledObject is the configuration of KEDA's steps between zero and one, without a fallback.
 type ScaledObject struct {
 	// Min may be zero. Max is more than Min.
 	Min, Max int32
-	// Idle is how many replicas there are while nothing is active, less than Min; nil
-	// if it is not set.
+	// Idle is the number of replicas while nothing is active, less than Min; nil if it is not
+	// set.
 	Idle *int32
-	// Cooldown is how long it stays up after it was last active, and InitialCooldown
-	// how long after Created, if it never was.
+	// Cooldown is how long the workload stays up after it was last active, and
+	// InitialCooldown how long after Created, if it never was.
 	Cooldown, InitialCooldown time.Duration
 	Created                   time.Time
 	// Behavior is for the HorizontalPodAutoscaler.
 	Behavior *Behavior
 }
 
-// Spec is that of the HorizontalPodAutoscaler which KEDA makes. It never goes below 1.
+// Spec returns the Spec of the HorizontalPodAutoscaler that KEDA creates. Its Min is at least 1.
 func (o ScaledObject) Spec() Spec {
 	return Spec{Min: max(o.Min, 1), Max: o.Max, Behavior: o.Behavior}
 }
 
-// An Activation is KEDA's own part in scaling one ScaledObject, with what it
-// remembers. It is not safe for concurrent use.
+// An Activation is KEDA's own part in scaling one ScaledObject, with its state. It is not safe
+// for concurrent use.
 type Activation struct {
 	object ScaledObject
 	// lastActive is zero until a trigger was active.
@@ -44,14 +43,14 @@ type Activation struct {
 // NewActivation returns an Activation of an object that was never active.
 func NewActivation(object ScaledObject) *Activation { return &Activation{object: object} }
 
-// A Step is what KEDA does after one look.
+// A Step is what KEDA does after one poll or push.
 type Step struct {
-	// Replicas is what the workload is scaled to; the present number if nothing changes.
+	// Replicas is what the workload is scaled to; the current number if nothing changes.
 	Replicas int32
 	Reason   StepReason
 }
 
-// A StepReason says why a Step is what it is.
+// A StepReason is why a Step is what it is.
 type StepReason uint8
 
 // The reasons of a step.
@@ -64,11 +63,11 @@ const (
 	CoolingDown
 	// Deactivated is the step to zero or idle, from any number.
 	Deactivated
-	// Held is a workload whose triggers could not be asked.
+	// Held is a workload with a trigger that failed.
 	Held
 	// Raised is an inactive workload that had fewer replicas than Min.
 	Raised
-	// Ignored is a push that says nothing is active: only a poll deactivates.
+	// Ignored is a push of an inactive trigger: only a poll deactivates.
 	Ignored
 )
 
@@ -80,7 +79,7 @@ func (r StepReason) String() string {
 }
 
 // Push is one message of StreamIsActive (pkg/scaling/scale_handler.go:319-379). A
-// workload that is up already is not scaled by it, but its cooldown begins anew.
+// workload that is up already is not scaled by it, but its cooldown restarts.
 func (a *Activation) Push(now time.Time, current int32, active bool) Step {
 	if !active {
 		return Step{Replicas: current, Reason: Ignored}
@@ -88,9 +87,9 @@ func (a *Activation) Push(now time.Time, current int32, active bool) Step {
 	return a.request(now, current, true, false)
 }
 
-// Poll is one look at all triggers, each PollingInterval
-// (pkg/scaling/executor/scale_scaledobjects.go:37-128). active says that one of them
-// is active, and failed that one of them could not be asked.
+// Poll is one poll of all triggers, each PollingInterval
+// (pkg/scaling/executor/scale_scaledobjects.go:37-128). active reports that one of
+// them is active, and failed that one of them failed.
 //
 // A failure is not inactivity: nothing is scaled down on it. But while one trigger
 // fails, another that is active does not restart the cooldown either.
@@ -126,11 +125,11 @@ func (a *Activation) request(now time.Time, current int32, active, failed bool) 
 	}
 }
 
-// touch notes that a trigger was active. KEDA keeps the time in the status of the
+// touch records that a trigger was active. KEDA keeps the time in the status of the
 // ScaledObject, which has whole seconds.
 func (a *Activation) touch(now time.Time) { a.lastActive = now.Truncate(time.Second) }
 
-// cooledDown tells whether the object was inactive for long enough.
+// cooledDown reports whether the object was inactive for its cooldown.
 func (a *Activation) cooledDown(now time.Time) bool {
 	if a.lastActive.IsZero() {
 		return a.object.Created.Add(a.object.InitialCooldown).Before(now)

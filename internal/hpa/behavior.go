@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// A Behavior limits how fast the replicas change. Start from DefaultUp and
-// DefaultDown, which fill in what the API server fills in.
+// A Behavior limits how fast the replicas change. DefaultUp and DefaultDown are the defaults of
+// the API server.
 type Behavior struct {
 	Up, Down Rules
 }
 
 // Rules limit the change in one direction.
 type Rules struct {
-	// Stabilization is the window over which the lowest wish counts on the way up,
-	// and the highest on the way down.
+	// Stabilization is the window in which the lowest recommendation counts on the way up, and
+	// the highest on the way down.
 	Stabilization time.Duration
-	// Tolerance is the part of the target by which a metric may be off.
+	// Tolerance is the part of the target by which a metric may differ.
 	Tolerance float64
 	Select    Select
 	// Policies is never empty, unless Select is SelectDisabled.
 	Policies []Policy
 }
 
-// A Select says which of several policies counts.
+// A Select selects one of several policies.
 type Select uint8
 
 // The ways to select a policy.
@@ -43,8 +43,8 @@ type Policy struct {
 	Period  time.Duration
 }
 
-// DefaultUp are the rules where a Behavior says nothing about the way up: 4
-// replicas or as many again, whichever is more, each 15 s, and no window.
+// DefaultUp returns the default rules for scaling up: 4 replicas or 100 %, whichever is more,
+// each 15 s, without a window.
 func DefaultUp() Rules {
 	return Rules{
 		Tolerance: DefaultTolerance,
@@ -52,8 +52,8 @@ func DefaultUp() Rules {
 	}
 }
 
-// DefaultDown are the rules where a Behavior says nothing about the way down: all
-// of the replicas at once, when the highest wish of five minutes agrees.
+// DefaultDown returns the default rules for scaling down: all replicas at once, down to the
+// highest recommendation of five minutes.
 func DefaultDown() Rules {
 	return Rules{
 		Stabilization: DownscaleStabilization,
@@ -68,10 +68,9 @@ type change struct {
 	replicas int32
 }
 
-// note adds a change in the direction of the rules. It takes the place of one that
-// the longest period of a policy no longer covers; other such changes stay. That
-// matters, because a policy of the other direction, with a longer period, counts
-// them too (horizontal.go, storeScaleEvent).
+// note adds a change in the direction of the rules. It replaces one that the longest period of
+// a policy no longer covers; other such changes stay. They matter, because a policy of the
+// other direction with a longer period counts them (horizontal.go, storeScaleEvent).
 func (r Rules) note(changes []change, added change) []change {
 	var longest time.Duration
 	for _, p := range r.Policies {
@@ -87,10 +86,10 @@ func (r Rules) note(changes []change, added change) []change {
 	return append(changes, added)
 }
 
-// behave is what becomes of a wish under a Behavior (horizontal.go:1105-1262). The
-// windows come first, then the rates, then Min and Max.
+// behave bounds a recommendation by a Behavior (horizontal.go:1105-1262): first by the windows,
+// then by the rates, then by Min and Max.
 //
-// With the default rules, 1 replica and a lasting wish for 100, the syncs give 5
+// With the default rules, 1 replica and a constant recommendation of 100, the syncs give 5
 // (4 more), 10, 20, 40, 80 and 100: 75 seconds from the first to the last.
 func (a *Autoscaler) behave(now time.Time, current, wanted int32) (int32, Reason) {
 	stable := a.stabilize(now, current, wanted)
@@ -122,18 +121,18 @@ func (a *Autoscaler) behave(now time.Time, current, wanted int32) (int32, Reason
 	return stable, reason
 }
 
-// stabilize moves the present count only as far as every wish of the window in that
+// stabilize moves the current count only as far as every recommendation of the window in that
 // direction would have moved it.
 func (a *Autoscaler) stabilize(now time.Time, current, wanted int32) int32 {
 	upFrom := now.Add(-a.spec.Behavior.Up.Stabilization)
 	downFrom := now.Add(-a.spec.Behavior.Down.Stabilization)
 	lowest, highest := wanted, wanted
-	for _, w := range a.wishes {
-		if w.at.After(upFrom) {
-			lowest = min(lowest, w.replicas)
+	for _, r := range a.recommended {
+		if r.at.After(upFrom) {
+			lowest = min(lowest, r.replicas)
 		}
-		if w.at.After(downFrom) {
-			highest = max(highest, w.replicas)
+		if r.at.After(downFrom) {
+			highest = max(highest, r.replicas)
 		}
 	}
 	oldest := upFrom
@@ -144,9 +143,8 @@ func (a *Autoscaler) stabilize(now time.Time, current, wanted int32) int32 {
 	return min(max(current, lowest), highest)
 }
 
-// limit is how far the policies let the count go. direction is 1 for up and -1 for
-// down. A period begins with what the count was then: the present count without
-// the changes made since.
+// limit returns the count that the policies allow. direction is 1 for up and -1 for down. A
+// period begins with the count of that time: the current count without the changes since.
 //
 // On the way up a part of the count is rounded up, on the way down it is cut off,
 // so that a small count can change at all: 10 % of 3 replicas is 4 upward, and
@@ -175,7 +173,7 @@ func (r Rules) limit(now time.Time, current int32, up, down []change, direction 
 	return int32(min(max(pick(limits), math.MinInt32), math.MaxInt32))
 }
 
-// total sums the changes made after since.
+// total returns the sum of the changes after since.
 func total(changes []change, since time.Time) int64 {
 	var sum int64
 	for _, c := range changes {

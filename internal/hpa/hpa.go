@@ -1,11 +1,11 @@
-// Package hpa computes what Kubernetes and KEDA do with the answers of a scaler:
-// the replica count that a HorizontalPodAutoscaler sets from external metrics, and
-// the steps between zero and one that KEDA takes itself. It is pure: the caller
-// says what time it is and what the workload looks like.
+// Package hpa computes what Kubernetes and KEDA do with the values of a scaler: the replica
+// count that a HorizontalPodAutoscaler sets from external metrics, and KEDA's own steps
+// between zero and one. It is pure: the caller passes the time and the state of the
+// workload.
 //
-// Line numbers are those of Kubernetes v1.35.0, pkg/controller/podautoscaler, and
-// of KEDA v2.21.0. The arithmetic is the same in Kubernetes v1.36: the package is
-// held to what that was seen to do, which testdata/kubernetes.json records.
+// Line numbers are those of Kubernetes v1.35.0, pkg/controller/podautoscaler, and of KEDA
+// v2.21.0. The arithmetic is the same in Kubernetes v1.36: tests compare the package with
+// its recorded behaviour, testdata/kubernetes.json.
 package hpa
 
 import (
@@ -16,53 +16,53 @@ import (
 	"time"
 )
 
-// What the controller does where nothing else is said.
+// Defaults of the controller.
 const (
-	// SyncPeriod is how often a HorizontalPodAutoscaler is computed.
+	// SyncPeriod is the time between two syncs of a HorizontalPodAutoscaler.
 	SyncPeriod = 15 * time.Second
-	// DefaultTolerance is the part of the target by which a metric may be off
-	// without any change.
+	// DefaultTolerance is the part of the target by which a metric may differ without a
+	// change of the replicas.
 	DefaultTolerance = 0.1
 	// DownscaleStabilization is how long the highest recommendation counts.
 	DownscaleStabilization = 5 * time.Minute
 )
 
-// A Spec says how a workload is to be scaled.
+// A Spec is the configuration of a HorizontalPodAutoscaler.
 type Spec struct {
 	// Min is at least 1, Max at least Min.
 	Min, Max int32
-	// Behavior is nil if the HorizontalPodAutoscaler has none. That is not the same
-	// as the defaults of a Behavior: without one, each sync may double the replicas
-	// anew, whatever happened before it.
+	// Behavior is nil if the HorizontalPodAutoscaler has none. That differs from the defaults
+	// of a Behavior: without one, each sync may double the replicas, whatever happened
+	// before it.
 	Behavior *Behavior
 }
 
-// A Scale is the workload when it is looked at.
+// A Scale is the state of the workload at a sync.
 type Scale struct {
-	// Spec is how many replicas are asked for, Status how many exist, and Ready how
-	// many of these are ready.
+	// Spec is the number of requested replicas, Status of existing ones, and Ready of ready
+	// ones.
 	Spec, Status, Ready int32
 }
 
-// Steady returns the Scale of a workload whose replicas all are as they should be.
+// Steady returns the Scale of a workload whose requested replicas all are ready.
 func Steady(replicas int32) Scale { return Scale{Spec: replicas, Status: replicas, Ready: replicas} }
 
 // A Recommendation is the outcome of one sync.
 type Recommendation struct {
-	// Replicas is what the workload is scaled to; the present number if nothing changes.
+	// Replicas is what the workload is scaled to; the current number if nothing changes.
 	Replicas int32
 	// Wanted is what the metrics ask for, before windows and limits.
 	Wanted int32
-	// Metric is the name of the metric that asks for the most; empty if none was used.
+	// Metric is the name of the metric with the highest count; empty if none was used.
 	Metric string
-	// Reason says what Replicas came from.
+	// Reason is why Replicas is what it is.
 	Reason Reason
-	// Err says which metrics were missing; nil if none was. Scaling up goes on
-	// without them, scaling down does not.
+	// Err has the missing metrics; nil if none was. Scaling up goes on without them, scaling
+	// down does not.
 	Err error
 }
 
-// A Reason says why a Recommendation is what it is.
+// A Reason is why a Recommendation is what it is.
 type Reason uint8
 
 // The reasons of a recommendation.
@@ -73,13 +73,13 @@ const (
 	Disabled
 	// MetricMissing is a sync that could not be done.
 	MetricMissing
-	// AboveMax and BelowMin are workloads that somebody else scaled out of bounds.
+	// AboveMax and BelowMin are workloads that another client scaled out of bounds.
 	AboveMax
 	BelowMin
-	// TooMany and TooFew are wishes beyond Max and Min.
+	// TooMany and TooFew are counts beyond Max and Min.
 	TooMany
 	TooFew
-	// Stabilized is a change that waits until a window agrees with it.
+	// Stabilized is a change that waits for its stabilization window.
 	Stabilized
 	// UpLimit and DownLimit are changes faster than allowed.
 	UpLimit
@@ -94,32 +94,33 @@ func (r Reason) String() string {
 	}[r]
 }
 
-// An Autoscaler is one HorizontalPodAutoscaler with what the controller remembers
-// of it. It is not safe for concurrent use.
+// An Autoscaler is one HorizontalPodAutoscaler with the state of its controller. It is not safe
+// for concurrent use.
 type Autoscaler struct {
 	spec Spec
-	// wishes are what the metrics asked for at earlier syncs.
-	wishes []wish
-	// up and down are the changes made so far; without a Behavior there are none.
+	// recommended are the counts of the metrics at earlier syncs.
+	recommended []timedCount
+	// up and down are the changes so far; empty without a Behavior.
 	up, down []change
 }
 
-type wish struct {
+// A timedCount is a recommended number of replicas.
+type timedCount struct {
 	at       time.Time
 	replicas int32
 }
 
-// New returns an Autoscaler that remembers nothing.
+// New returns an Autoscaler without earlier syncs.
 func New(spec Spec) *Autoscaler { return &Autoscaler{spec: spec} }
 
 // Sync does what the controller does every SyncPeriod. The caller sets the
 // workload's replicas to the recommendation.
 func (a *Autoscaler) Sync(now time.Time, scale Scale, metrics []Metric) Recommendation {
 	current := scale.Spec
-	if len(a.wishes) == 0 {
+	if len(a.recommended) == 0 {
 		// A controller that just started does not scale down at once
 		// (horizontal.go, recordInitialRecommendation).
-		a.wishes = []wish{{at: now, replicas: current}}
+		a.recommended = []timedCount{{at: now, replicas: current}}
 	}
 	switch {
 	case current == 0:
@@ -170,18 +171,18 @@ func (a *Autoscaler) tolerance() tolerance {
 	return tolerance{up: DefaultTolerance, down: DefaultTolerance}
 }
 
-// limit is what becomes of a wish where there is no Behavior (horizontal.go:977-1020
-// and 1265-1303). It may fall only to the highest wish of five minutes, and may rise
-// in one sync only to twice the present count, or to 4.
+// limit bounds a recommendation without a Behavior (horizontal.go:977-1020 and 1265-1303). The
+// count may fall only to the highest recommendation of five minutes, and may rise in one
+// sync only to twice the current count, or to 4.
 //
-// With 3 replicas and a wish for 40, one sync gives max(2*3, 4) = 6, and the ones
+// With 3 replicas and a recommendation of 40, one sync gives max(2*3, 4) = 6, and the ones
 // after it 12, 24 and 40.
 func (a *Autoscaler) limit(now time.Time, current, wanted int32) (int32, Reason) {
 	oldest := now.Add(-DownscaleStabilization)
 	stable, reason := wanted, AsWanted
-	for _, w := range a.wishes {
-		if !w.at.Before(oldest) && w.replicas > stable {
-			stable, reason = w.replicas, Stabilized
+	for _, r := range a.recommended {
+		if !r.at.Before(oldest) && r.replicas > stable {
+			stable, reason = r.replicas, Stabilized
 		}
 	}
 	a.remember(now, wanted, oldest)
@@ -199,13 +200,13 @@ func (a *Autoscaler) limit(now time.Time, current, wanted int32) (int32, Reason)
 	}
 }
 
-// remember adds a wish, and forgets those from before oldest.
+// remember adds a recommendation and drops those from before oldest.
 func (a *Autoscaler) remember(now time.Time, wanted int32, oldest time.Time) {
-	a.wishes = slices.DeleteFunc(a.wishes, func(w wish) bool { return w.at.Before(oldest) })
-	a.wishes = append(a.wishes, wish{at: now, replicas: wanted})
+	a.recommended = slices.DeleteFunc(a.recommended, func(r timedCount) bool { return r.at.Before(oldest) })
+	a.recommended = append(a.recommended, timedCount{at: now, replicas: wanted})
 }
 
-// apply notes the change that result makes, for the rates of a Behavior.
+// apply records the change of a result, for the rates of a Behavior.
 func (a *Autoscaler) apply(now time.Time, current int32, result Recommendation) Recommendation {
 	if b := a.spec.Behavior; b != nil {
 		switch cmp.Compare(result.Replicas, current) {

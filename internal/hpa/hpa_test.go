@@ -251,13 +251,13 @@ func TestCourse(t *testing.T) {
 		{
 			"down waits five minutes without behavior", nil, 10,
 			append(repeat(1, backlog(10, 1)), repeat(22, backlog(2, 1))...),
-			// The wish for 10 came at 0 s; it still counts at 300 s, and not at 315 s.
+			// The recommendation for 10 came at 0 s; it still counts at 300 s, and not at 315 s.
 			[]int32{10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 2, 2},
 		},
 		{
 			"down waits five minutes with behavior", defaults, 10,
 			append(repeat(1, backlog(10, 1)), repeat(21, backlog(2, 1))...),
-			// As before, but a wish that is exactly as old as the window does not count.
+			// As before, but a recommendation that is exactly as old as the window does not count.
 			[]int32{10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 2, 2},
 		},
 		{
@@ -277,12 +277,12 @@ func TestCourse(t *testing.T) {
 			[]int32{3, 3},
 		},
 		{
-			"up waits for the lowest wish", &Behavior{Up: Rules{
+			"up waits for the lowest recommendation", &Behavior{Up: Rules{
 				Stabilization: 30 * time.Second, Tolerance: DefaultTolerance, Policies: DefaultUp().Policies,
 			}, Down: DefaultDown()},
 			2,
 			[]Metric{backlog(6, 1), backlog(5, 1), backlog(6, 1), backlog(6, 1), backlog(6, 1)},
-			// The controller began with a wish for 2. Then 5 is the lowest of 30 s.
+			// The controller began with a recommendation for 2. Then 5 is the lowest of 30 s.
 			[]int32{2, 2, 5, 6, 6},
 		},
 		{

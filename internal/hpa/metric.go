@@ -10,8 +10,8 @@ import (
 // A Milli is a number in thousandths, as Kubernetes carries metrics.
 type Milli int64
 
-// Thousandths returns what KEDA makes of a value or a target: it is written with
-// three decimals, and what is negative or no number becomes zero
+// Thousandths converts a value or a target as KEDA does: to three decimals, and to zero if it
+// is negative or not a number
 // (pkg/scalers/scaler.go:162-169). So 0.0004 is 0, 0.0006 is 0.001, and 2.5 is 2.500.
 func Thousandths(value float64) Milli {
 	if math.IsNaN(value) || math.IsInf(value, 0) || value < 0 {
@@ -28,7 +28,7 @@ func Thousandths(value float64) Milli {
 // Float returns the number itself.
 func (m Milli) Float() float64 { return float64(m) / 1000 }
 
-// A TargetType says how a metric relates to its target.
+// A TargetType is how a metric is compared with its target.
 type TargetType uint8
 
 // The types of a target that an external metric can have.
@@ -39,7 +39,7 @@ const (
 	Value
 )
 
-// A Metric is one external metric when the autoscaler looks at it.
+// A Metric is one external metric at a sync.
 type Metric struct {
 	Name   string
 	Type   TargetType
@@ -58,7 +58,7 @@ type tolerance struct {
 
 func (t tolerance) covers(ratio float64) bool { return 1-t.down <= ratio && ratio <= 1+t.up }
 
-// replicas is the count that the metric asks for (replica_calculator.go:282-420).
+// replicas returns the count that the metric asks for (replica_calculator.go:282-420).
 //
 // An AverageValue of 1,800 with a target of 120 wants ceil(1800/120) = 15 replicas.
 // With 14 replicas nothing changes, because 1800/(120*14) = 1.07 is within 10 %.
@@ -87,7 +87,7 @@ func (m Metric) replicas(scale Scale, allowed tolerance) (int32, error) {
 	return ceil(wanted), nil
 }
 
-// ceil rounds up, and stops at the largest count.
+// ceil rounds up, to the largest count at most.
 func ceil(replicas float64) int32 {
 	if replicas > math.MaxInt32 {
 		return math.MaxInt32

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// The lines between which a generated part of a document stands.
+// The lines around a generated part of a document.
 const (
 	blockBegin = "<!-- generated: %s; make %s -->\n"
 	blockEnd   = "<!-- end of %s -->\n"
@@ -15,16 +15,16 @@ const (
 
 // A Block is a generated part of a document.
 type Block struct {
-	// Name stands in the lines around it.
+	// Name is in the lines around the block.
 	Name string
-	// Text is what stands between them, whole lines.
+	// Text is the content, in whole lines.
 	Text string
 }
 
-var errNoPlace = errors.New("the document has no place for the block")
+var errNoPlace = errors.New("the document has no such block")
 
-// Fill puts blocks, which "make generate" writes, in their places in a document. The
-// error says which of them has none.
+// Fill replaces blocks of a document that "make generate" writes. The error names a block that
+// the document does not have.
 func Fill(document string, blocks ...Block) (string, error) {
 	return FillBy("generate", document, blocks...)
 }
@@ -43,13 +43,13 @@ func FillBy(target, document string, blocks ...Block) (string, error) {
 	return document, nil
 }
 
-// Table returns a table of Markdown, of which the first row is the head.
+// Table returns a Markdown table. The first row is its header.
 func Table(rows [][]string) string { return table(rows).String() }
 
-// A table is a table of Markdown: its first row is the head.
+// A table is a Markdown table. The first row is its header.
 type table [][]string
 
-// String aligns nothing: a change of one cell is a change of one line.
+// String aligns no columns, so that a change of one cell changes one line.
 func (t table) String() string {
 	var b strings.Builder
 	for i, row := range t {
@@ -61,7 +61,7 @@ func (t table) String() string {
 	return b.String()
 }
 
-// code is text in the type of code, or nothing.
+// code returns text as a code span; empty for no text.
 func code(text string) string {
 	if text == "" {
 		return ""
@@ -69,5 +69,5 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// cell makes a sentence safe within a table.
+// cell escapes a sentence for a table.
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }

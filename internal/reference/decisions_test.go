@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 	"github.com/backlog-scaler/backlog-scaler/internal/hpa"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -23,7 +23,7 @@ func noon() time.Time { return time.Date(2026, time.November, 1, 12, 0, 0, 0, ti
 type decided struct {
 	what, keys, known string
 	seen              backlog.Observation
-	told              policy.Told
+	lastReported      float64
 }
 
 // waits is a reading of n messages, some seconds ago.
@@ -75,9 +75,9 @@ func examplesOfDecisions() []decided {
 		{what: "paused", keys: "target=5", known: "40 ready, 2 in flight, paused", seen: one(paused)},
 		{what: "weights", keys: "target=5 weights=critical=3", known: "20 ready in critical, 10 in low", seen: two},
 		{what: "the largest queue", keys: "target=5 weights=critical=3 combine=max", known: "20 ready in critical, 10 in low", seen: two},
-		{what: "noise", keys: "target=50", known: "104 ready, 100 were told", seen: one(waits(0, 104)), told: policy.Told{Value: 100}},
-		{what: "a floor", keys: "target=5 minReplicas=3", known: "1 ready", seen: one(waits(0, 1))},
-		{what: "a ceiling", keys: "target=5 maxReplicas=4", known: "99 ready", seen: one(waits(0, 99))},
+		{what: "deadband", keys: "target=50", known: "104 ready, 100 last reported", seen: one(waits(0, 104)), lastReported: 100},
+		{what: "minimum", keys: "target=5 minReplicas=3", known: "1 ready", seen: one(waits(0, 1))},
+		{what: "maximum", keys: "target=5 maxReplicas=4", known: "99 ready", seen: one(waits(0, 99))},
 	}
 }
 
@@ -104,7 +104,7 @@ func decisions(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := policy.Decide(parsed.Policy, example.seen, example.told, noon())
+		d, err := decision.Decide(parsed.Policy, example.seen, example.lastReported, noon())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func decisions(t *testing.T) string {
 }
 
 // how tells the steps of a decision.
-func how(d policy.Decision) string {
+func how(d decision.Decision) string {
 	var steps []string
 	for _, step := range d.Steps {
 		if step.Before == step.After {
@@ -135,7 +135,7 @@ func how(d policy.Decision) string {
 // reasons is a table of all reasons.
 func reasons() string {
 	rows := table{{"reason", "what it means"}}
-	for _, r := range policy.Reasons() {
+	for _, r := range decision.Reasons() {
 		rows = append(rows, []string{code(string(r.Reason)), cell(r.Doc)})
 	}
 	return rows.String()
@@ -156,12 +156,12 @@ func tolerance(t *testing.T) string {
 	return rows.String()
 }
 
-// stories are the outcomes of some scenarios of the policy's tests.
+// stories returns the outcomes of some scenarios of the tests of decision.
 func stories(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	for _, name := range []string{"keep-up", "keep-up-target", "trickle", "long-jobs", "outage", "restart"} {
-		text, err := os.ReadFile(filepath.Join(root, "internal", "policy", "testdata", "scenarios", name+".golden"))
+		text, err := os.ReadFile(filepath.Join(root, "internal", "decision", "testdata", "scenarios", name+".golden"))
 		if err != nil {
 			t.Fatal(err)
 		}

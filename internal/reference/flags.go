@@ -8,19 +8,19 @@ import (
 
 // A Flag is a flag of a command, as its help shows it.
 type Flag struct {
-	// Name is with its dashes; Value is the default or, in capitals, what to give.
+	// Name includes the dashes. Value is the default or, in capitals, a placeholder.
 	Name, Value string
-	// Doc is the text; Variable is the environment variable that stands in for the flag.
+	// Doc is the help. Variable is the environment variable that sets the flag.
 	Doc, Variable string
 }
 
-// helpLine is a line of the help of a command, if the terminal is wide enough for
-// every flag to have one line.
+// helpLine matches a line of the help of a command, on a terminal that is wide enough for one
+// line a flag.
 var helpLine = regexp.MustCompile(`^ +(?:-\w, +)?(--[a-z0-9-]+)(?:=(\S+))? {2,}(.+?)(?: \(\$([A-Z0-9_]+)\))?\.?$`)
 
 var errNoFlags = errors.New("the help has no flags")
 
-// ParseHelp reads the flags in the help of a command.
+// ParseHelp returns the flags in the help of a command.
 func ParseHelp(help string) ([]Flag, error) {
 	var flags []Flag
 	for line := range strings.Lines(help) {
@@ -36,7 +36,7 @@ func ParseHelp(help string) ([]Flag, error) {
 	return flags, nil
 }
 
-// Flags is a table of flags.
+// Flags returns a table of flags.
 func Flags(flags []Flag) string {
 	t := table{{"flag", "variable", "default", "meaning"}}
 	for _, f := range flags {

@@ -69,7 +69,7 @@ func Anchors(prose string) []string {
 	return anchors
 }
 
-// anchorRune is what becomes of a character of a heading; negative is left out.
+// anchorRune returns a character of a heading in its anchor; negative omits it.
 func anchorRune(r rune) rune {
 	switch {
 	case r == ' ':
@@ -92,7 +92,7 @@ func submatches(pattern *regexp.Regexp, text string) []string {
 // Row is a row of a table, its cells without the space around them.
 type Row []string
 
-// Rows returns the rows of all tables in prose whose head begins with the given cell.
+// Rows returns the rows of all tables in prose whose header begins with the given cell.
 func Rows(prose, head string) []Row {
 	var rows []Row
 	inside := false

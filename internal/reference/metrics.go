@@ -19,8 +19,7 @@ type Metric struct {
 	Labels []string
 }
 
-// ParseMetrics reads what a server answers on /metrics, in the text format.
-// Metrics are sorted by name.
+// ParseMetrics parses a page of metrics in the text format. The result is sorted by name.
 func ParseMetrics(r io.Reader) ([]Metric, error) {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(r)
@@ -47,8 +46,8 @@ func labels(family *dto.MetricFamily) []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
-// Metrics is a table of those metrics whose names begin with one of prefixes, in
-// the order of the prefixes.
+// Metrics returns a table of the metrics whose names begin with one of prefixes, in the order
+// of the prefixes.
 func Metrics(metrics []Metric, prefixes ...string) string {
 	t := table{{"metric", "type", "labels", "meaning"}}
 	for _, prefix := range prefixes {

@@ -8,11 +8,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// Parameters is a table of metadata keys, each with its value, default and meaning.
+// Parameters returns a table of metadata keys with their values, defaults and meanings.
 func Parameters(parameters []backlog.Parameter) string { return keys(parameters, expects) }
 
-// Settings is the same of keys in the configuration file, where a list need not be
-// one text.
+// Settings returns the same for keys of the configuration file, where a list is a YAML list.
 func Settings(parameters []backlog.Parameter) string {
 	return keys(parameters, func(p backlog.Parameter) string {
 		if p.Kind == backlog.KindList {
@@ -37,7 +36,7 @@ func keys(parameters []backlog.Parameter, expects func(backlog.Parameter) string
 	return t.String()
 }
 
-// expects is the value of a parameter in few words.
+// expects describes the value of a parameter.
 func expects(p backlog.Parameter) string {
 	if p.Kind == backlog.KindChoice {
 		return "`" + strings.Join(p.Allowed, "`, `") + "`"
@@ -52,15 +51,15 @@ func expects(p backlog.Parameter) string {
 
 // An Example is a ScaledObject for a layout.
 type Example struct {
-	// Engine and Layout are the names of those that it is for.
+	// Engine and Layout are names.
 	Engine, Layout string
-	// Path is that of the file, from the document that shows it.
+	// Path is relative to the document that shows the example.
 	Path string
-	// Comment says what it is for; Trigger is its trigger, in YAML.
+	// Comment is its purpose, and Trigger its trigger in YAML.
 	Comment, Trigger string
 }
 
-// Layouts is a section for each layout of an engine, with the examples that it has.
+// Layouts returns a section for each layout of an engine, with its examples.
 func Layouts(engine backlog.Engine, examples []Example) string {
 	var b strings.Builder
 	for _, layout := range engine.Layouts {
@@ -74,11 +73,11 @@ func Layouts(engine backlog.Engine, examples []Example) string {
 			t,
 			[]string{code(layout.Name), cell(layout.Queue)},
 			[]string{"ready", cell(known(layout.Ready))},
-			[]string{"due", cell(cmp.Or(layout.Due, "nothing beside what is ready"))},
+			[]string{"due", cell(cmp.Or(layout.Due, "nothing, because all due messages are ready"))},
 			[]string{"in flight", cell(known(layout.InFlight))},
 			[]string{"oldest", cell(known(layout.Oldest))},
-			[]string{"work that passes between two looks", cell(cmp.Or(layout.Passing, "leaves no trace"))},
-			[]string{"queues that match a pattern are found", cell(cmp.Or(layout.Patterns, "patterns are not known here"))},
+			[]string{"work that passes between two reads", cell(cmp.Or(layout.Passing, "leaves no trace"))},
+			[]string{"queues that match a pattern are found", cell(cmp.Or(layout.Patterns, "patterns are not supported"))},
 			[]string{"a queue that does not exist", missing + " unless `missing` says otherwise"},
 		)
 		b.WriteString(t.String() + "\n")
@@ -94,10 +93,10 @@ func Layouts(engine backlog.Engine, examples []Example) string {
 	return b.String()
 }
 
-// known is what a layout counts, or that it cannot tell.
+// known returns text, or that the layout does not report the number.
 func known(text string) string {
 	if text == "" {
-		return "not known here"
+		return "not reported"
 	}
 	return text
 }

@@ -17,8 +17,8 @@ func HereDocuments(script, word string) []string {
 	}
 }
 
-// CommandLines returns the lines of a shell script that a person would type:
-// continued ones joined, comments and the content of here-documents left out.
+// CommandLines returns the commands of a shell script: continued lines are joined, comments and
+// here-documents are omitted.
 func CommandLines(script string) []string {
 	var lines []string
 	var partial, until string
@@ -47,8 +47,7 @@ func CommandLines(script string) []string {
 	return lines
 }
 
-// Words splits a simple command into its words, as a shell does: quotes keep
-// together, and a "#" at the start of a word begins a comment.
+// Words splits a simple command into its words as a shell does, with quotes and comments.
 func Words(line string) []string {
 	var words []string
 	var word strings.Builder

@@ -24,14 +24,14 @@ func newMetrics() *metrics {
 		}, append([]string{"connection", "engine"}, labels...))
 	}
 	return &metrics{
-		reads:         counter("reads_total", "Batches that were read."),
-		queries:       counter("queries_total", "Queues that were read, summed over the batches."),
-		confirmations: counter("confirmations_total", "Times when the connection confirmed that no idle queue had changed, in place of reading them."),
-		wakeups:       counter("wakeups_total", "Events that said that a queue changed."),
-		errors:        counter("read_errors_total", "Queues that could not be read, by reason.", "kind"),
+		reads:         counter("batches_total", "Batches of queues that were read."),
+		queries:       counter("queue_reads_total", "Reads of single queues, summed over the batches."),
+		confirmations: counter("confirmations_total", "Successful confirmations that no armed queue had changed."),
+		wakeups:       counter("wakeups_total", "Notifications of the engine that a queue changed."),
+		errors:        counter("read_errors_total", "Failed reads of single queues, by reason.", "reason"),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: "connection", Name: "read_duration_seconds",
-			Help:    "How long a batch took.",
+			Namespace: namespace, Subsystem: "connection", Name: "batch_duration_seconds",
+			Help:    "Duration of the read of one batch.",
 			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 14),
 		}, []string{"connection", "engine"}),
 	}
@@ -108,11 +108,11 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 			labels = append([]string{l.name, source.engine}, labels...)
 			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 		}
-		gauge(describe("watches", "Queues that are read."), float64(watches))
-		gauge(describe("connected", "1 if the last read reached the engine, else 0."), connected)
-		gauge(describe("staleness_seconds", "Age of the oldest reading that stands in for one that fails; 0 while all reads succeed."), stalest.Seconds())
+		gauge(describe("queues", "Queues that are observed."), float64(watches))
+		gauge(describe("up", "1 if the last read reached the engine, else 0."), connected)
+		gauge(describe("staleness_seconds", "Age of the oldest reading that is used because its queue cannot be read; 0 while all reads succeed."), stalest.Seconds())
 		if status.WakeUp != "" {
-			gauge(describe("wakeup_mode", "How changes are noticed.", "mode"), 1, status.WakeUp)
+			gauge(describe("wakeup_mode", "Mode in which the connection notices changes; 1 for the current mode.", "mode"), 1, status.WakeUp)
 		}
 	}
 }

@@ -133,7 +133,7 @@ func TestPendingIsNoOutage(t *testing.T) {
 		for _, family := range families {
 			for _, m := range family.GetMetric() {
 				switch family.GetName() {
-				case "backlog_scaler_connection_connected":
+				case "backlog_scaler_connection_up":
 					connected = m.GetGauge().GetValue() == 1
 				case "backlog_scaler_connection_read_errors_total":
 					if n := m.GetCounter().GetValue(); n != 0 {

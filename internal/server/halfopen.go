@@ -13,27 +13,28 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// The limits of half-open requests: those that have begun and not ended yet. gRPC calls no
-// handler and no interceptor before the message of a request is there, so nothing else
-// would bound how many wait for it, for how long, and how much of it is kept meanwhile.
+// The limits of half-open requests: those that have begun and not yet ended. gRPC calls no
+// handler and no interceptor before the message of a request is complete, so nothing else
+// bounds their number, their duration and their memory.
 // KEDA sends its requests whole: one is half-open for microseconds, and some hundreds of them
 // when it opens all its streams at once (see connWindow).
 const (
-	// requestTimeout is how long a request may take to end.
+	// requestTimeout is how long a request may stay half-open.
 	requestTimeout = 10 * time.Second
-	// maxHalfOpen is how many one connection may have, and maxHalfOpenInAll all of them
+	// maxHalfOpen is the number of one connection, and maxHalfOpenInAll that of all of them
 	// together. Each takes some 12 KiB.
 	maxHalfOpen      = 1000
 	maxHalfOpenInAll = 4000
-	// maxHalfOpenBytes is how much of them one connection may have sent, and
-	// maxHalfOpenBytesInAll all of them together.
+	// maxHalfOpenBytes is their size on one connection, and maxHalfOpenBytesInAll that on all
+	// of them together.
 	maxHalfOpenBytes      = 16 << 20
 	maxHalfOpenBytesInAll = 32 << 20
-	// floodPause is how long a client waits whose connection was closed at a limit, before its next one is served. Without that
-	// it could open and lose requests all the time, each of which costs more than it takes to send.
+	// floodPause is how long the next connection of a client waits after one was closed at a
+	// limit. Otherwise the client could open and lose requests without pause, and each costs
+	// the server more than the client.
 	floodPause = time.Second
-	// spare is the part of its own limits that a connection has although all of them
-	// together are at theirs, so that a flood on one does not end the others.
+	// spare is the part of its own limits, one in spare, that a connection may use even while
+	// all of them together are at theirs, so that a flood on one does not end the others.
 	spare = 16
 )
 
@@ -50,22 +51,21 @@ var (
 type halfOpen struct {
 	credentials.TransportCredentials
 
-	// refusals counts the connections that were closed.
-	refusals        prometheus.Counter
+	// rejections counts the connections that were closed at a limit.
+	rejections      prometheus.Counter
 	requests, bytes atomic.Int64
 	flooders        flooders
 }
 
-// newHalfOpen returns the limits for connections that creds shake hands with; nil is plain
-// text.
-func newHalfOpen(creds credentials.TransportCredentials, refusals prometheus.Counter) *halfOpen {
+// newHalfOpen returns the limits for connections with the credentials; nil is plain text.
+func newHalfOpen(creds credentials.TransportCredentials, rejections prometheus.Counter) *halfOpen {
 	if creds == nil {
 		creds = insecure.NewCredentials()
 	}
-	return &halfOpen{TransportCredentials: creds, refusals: refusals}
+	return &halfOpen{TransportCredentials: creds, rejections: rejections}
 }
 
-// ServerHandshake makes the connection one whose requests are counted.
+// ServerHandshake returns a connection whose half-open requests are counted.
 func (h *halfOpen) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	client := host(raw.RemoteAddr())
 	if pause := h.flooders.pause(client, time.Now()); pause > 0 {
@@ -83,7 +83,7 @@ func (h *halfOpen) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 // Clone returns the same limits: a server has one.
 func (h *halfOpen) Clone() credentials.TransportCredentials { return h }
 
-// The parts of HTTP/2 that are needed to see where requests begin and end:
+// The parts of HTTP/2 that mark where requests begin and end:
 // https://www.rfc-editor.org/rfc/rfc9113#section-4.1
 const (
 	clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -95,7 +95,7 @@ const (
 
 // frames finds the headers of frames in a stream of bytes.
 type frames struct {
-	// skip is how many bytes are left until the next header.
+	// skip is the number of bytes until the next header.
 	skip   int
 	header [frameHeader]byte
 	filled int
@@ -130,23 +130,23 @@ type halfOpenConn struct {
 	limits *halfOpen
 	// client is the address at the other end, without its port.
 	client string
-	// in is of the goroutine that reads, out of the one that writes.
+	// in belongs to the goroutine that reads, out to the one that writes.
 	in, out frames
 
-	// count is how many requests are half-open, so that the goroutine that writes need not
-	// wait for mu where none is.
+	// count is the number of half-open requests, so that the goroutine that writes does not
+	// need mu while there are none.
 	count atomic.Int64
 
 	// mu guards what follows. It is a leaf.
 	mu sync.Mutex
-	// latest is the request that has begun last, if it is half-open and nothing of it has
-	// come yet; 0 if not. Most requests begin and end in one piece: they never get into open.
+	// latest is the most recent request, while it is half-open and none of its data has
+	// arrived; else 0. Most requests arrive in one piece and never get into open.
 	latest uint32
-	// open are the other half-open requests: how many bytes of each have come, by its stream.
+	// open has the size of the other half-open requests so far, by stream.
 	open  map[uint32]int64
 	bytes int64
-	// timer runs while there was a half-open request since it was set; began is the first
-	// stream after that.
+	// timer runs while there are half-open requests. began is the newest stream when it was
+	// set.
 	timer *time.Timer
 	began uint32
 	err   error
@@ -161,11 +161,11 @@ func (c *halfOpenConn) Read(data []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.in.each(data[:n], c.received)
-	c.keep()
+	c.countLatest()
 	if c.err == nil {
 		c.err = c.excess()
 		if c.err != nil {
-			c.limits.refusals.Inc()
+			c.limits.rejections.Inc()
 			c.limits.flooders.add(c.client, time.Now())
 		}
 	}
@@ -175,16 +175,16 @@ func (c *halfOpenConn) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// received takes in the header of a frame from the client. mu is held.
+// received counts a frame from the client by its header. mu is held.
 func (c *halfOpenConn) received(kind, flags byte, stream uint32, length int) {
 	if stream == c.latest && kind == frameData && flags&flagEndStream != 0 {
 		c.latest = 0
 		return
 	}
-	c.keep()
+	c.countLatest()
 	switch {
 	case kind == frameRST, kind == frameHeaders && flags&flagEndStream != 0, kind == frameData && flags&flagEndStream != 0:
-		c.settle(stream)
+		c.end(stream)
 	case kind == frameHeaders:
 		if _, twice := c.open[stream]; !twice {
 			c.latest = stream
@@ -198,8 +198,8 @@ func (c *halfOpenConn) received(kind, flags byte, stream uint32, length int) {
 	}
 }
 
-// keep notes the latest request as one that stays half-open for longer. mu is held.
-func (c *halfOpenConn) keep() {
+// countLatest moves the latest request to open. mu is held.
+func (c *halfOpenConn) countLatest() {
 	stream := c.latest
 	c.latest = 0
 	if stream == 0 || c.open == nil {
@@ -214,8 +214,8 @@ func (c *halfOpenConn) keep() {
 	}
 }
 
-// settle forgets a request that has ended, however. mu is held.
-func (c *halfOpenConn) settle(stream uint32) {
+// end removes a request that has ended. mu is held.
+func (c *halfOpenConn) end(stream uint32) {
 	bytes, ok := c.open[stream]
 	if !ok {
 		return
@@ -227,7 +227,7 @@ func (c *halfOpenConn) settle(stream uint32) {
 	c.limits.requests.Add(-1)
 }
 
-// excess returns which limit is exceeded; nil if none is. mu is held.
+// excess returns an error if a limit is exceeded. mu is held.
 func (c *halfOpenConn) excess() error {
 	n := len(c.open)
 	switch {
@@ -240,12 +240,12 @@ func (c *halfOpenConn) excess() error {
 	}
 }
 
-// late closes the connection if a request has been half-open since the timer was set, and
-// else sets it again for those that have begun since. So a request is late after
-// requestTimeout at the soonest and twice that at the latest.
+// late closes the connection if a request has been half-open since the timer was set.
+// Otherwise it sets the timer again for the requests that have begun since. So a request
+// is late between once and twice requestTimeout.
 func (c *halfOpenConn) late() {
 	if c.isLate() {
-		// Without mu: closing TLS sends, and may wait for it. The server that reads finds out.
+		// Without mu, because closing TLS sends and may wait. The reading goroutine sees the end.
 		_ = c.Conn.Close()
 	}
 }
@@ -268,29 +268,29 @@ func (c *halfOpenConn) isLate() bool {
 		return false
 	}
 	c.err = errRequestLate
-	c.limits.refusals.Inc()
+	c.limits.rejections.Inc()
 	return true
 }
 
-// Write follows what the server says: a request that it has answered is not half-open any
-// more, although its client may never end it.
+// Write ends requests by what the server sends: a request with a complete response is no
+// longer half-open, even if its client never ends it.
 func (c *halfOpenConn) Write(data []byte) (int, error) {
 	c.out.each(data, func(kind, flags byte, stream uint32, _ int) {
 		ends := kind == frameRST || flags&flagEndStream != 0 && (kind == frameHeaders || kind == frameData)
 		if ends && c.count.Load() > 0 {
 			c.mu.Lock()
-			c.settle(stream)
+			c.end(stream)
 			c.mu.Unlock()
 		}
 	})
 	return c.Conn.Write(data)
 }
 
-// Close forgets all requests of the connection.
+// Close ends all requests of the connection.
 func (c *halfOpenConn) Close() error {
 	c.mu.Lock()
 	for stream := range c.open {
-		c.settle(stream)
+		c.end(stream)
 	}
 	c.open = nil
 	if c.timer != nil {

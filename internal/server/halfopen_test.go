@@ -49,8 +49,8 @@ func TestRequestsWithoutBodyAreBounded(t *testing.T) {
 			w.Errorf("%d requests without a body were sent on a connection", sent)
 		}
 		w.isActive(ref("jobs"))
-		if n := refusedBy(w.T, w.registry, "grpc_requests"); n != 1 {
-			w.Errorf("the metrics have %v refusals, want 1", n)
+		if n := rejectedBy(w.T, w.registry, "grpc_requests"); n != 1 {
+			w.Errorf("the metrics have %v rejections, want 1", n)
 		}
 	})
 }
@@ -182,7 +182,7 @@ func TestReflectionIsBrief(t *testing.T) {
 				w.Errorf("the stream ended with %v, want EOF", err)
 			}
 		}
-		if n := refusedBy(w.T, w.registry, "grpc_requests"); n != 0 {
+		if n := rejectedBy(w.T, w.registry, "grpc_requests"); n != 0 {
 			w.Errorf("%v connections were closed", n)
 		}
 	})

@@ -245,7 +245,7 @@ func scrape(t *testing.T, registry *prometheus.Registry, name string) []float64 
 }
 
 // TestMetricsOfANamespaceAreBounded: however many queues its triggers ask for, and however
-// long their names are. What is left out is counted.
+// long their names are. Omitted queues are counted.
 func TestMetricsOfANamespaceAreBounded(t *testing.T) {
 	inWorld(t, server.Options{}, func(w world) {
 		parts := make([]backlog.Part, 90)
@@ -273,8 +273,8 @@ func TestMetricsOfANamespaceAreBounded(t *testing.T) {
 		if want := 22*90 + 21 + 7 + 1; len(ready) != want || sum != triggers*90 {
 			w.Errorf("%d series of %v messages, want %d of %d", len(ready), sum, want, triggers*90)
 		}
-		if left := scrape(t, w.registry, "backlog_scaler_metrics_queues_left_out"); len(left) != 1 || left[0] != 700 {
-			w.Errorf("%v queues are left out, want 700", left)
+		if left := scrape(t, w.registry, "backlog_scaler_metrics_queues_omitted"); len(left) != 1 || left[0] != 700 {
+			w.Errorf("%v queues are omitted, want 700", left)
 		}
 		if values := scrape(t, w.registry, "backlog_scaler_trigger_value"); len(values) != triggers+1 {
 			w.Errorf("%d triggers have a value, want all", len(values))

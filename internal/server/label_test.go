@@ -48,7 +48,7 @@ func TestPartsHaveLabelsOfTheirOwn(t *testing.T) {
 	for i := range 2 * maxParts {
 		parts = append(parts, backlog.Part{Queue: strconv.Itoa(i)})
 	}
-	live := newLiveTrigger(nil, trigger.Trigger{Query: backlog.Query{Layout: "list", Queue: "*"}})
+	live := newLiveTrigger(nil, nil, trigger.Trigger{Query: backlog.Query{Layout: "list", Queue: "*"}})
 	seen := map[string]bool{}
 	for _, part := range queues(live, backlog.Reading{Parts: parts}, maxParts) {
 		if seen[part.Queue] {

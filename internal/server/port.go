@@ -11,35 +11,35 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// writePatience is how long one write to a client may take. A client that does not read
-// for so long is cut off, because what it does not read is kept for it.
-const writePatience = 20 * time.Second
+// portWriteTimeout bounds one write to a client. A client that does not read for so long is
+// disconnected, because the server buffers what it does not read.
+const portWriteTimeout = 20 * time.Second
 
-// A Port is a listener that limits its connections: so many in all, and half of them from
-// one address. A connection beyond that is closed at once, so that probes and KEDA, which
-// come from other addresses than a flood does, are not kept waiting behind it.
+// A Port is a listener that limits its connections: in all, and to half of that from one
+// address. A connection beyond a limit is closed at once, so that probes and KEDA, which
+// come from other addresses than a flood, do not wait behind it.
 type Port struct {
 	net.Listener
 
-	most     int
-	refusals prometheus.Counter
-	count    prometheus.Gauge
+	most       int
+	rejections prometheus.Counter
+	count      prometheus.Gauge
 
 	// mu guards what follows. It is a leaf: nothing is locked, read or written while it is held.
 	mu   sync.Mutex
 	open map[*portConn]struct{}
 	from map[string]int
-	// over says that no connection is admitted any more.
+	// over reports that no further connection is admitted.
 	over bool
 }
 
-// newPort returns a Port on top of a listener. refusals counts the connections that are
-// closed at once, and count has those that are open.
-func newPort(listener net.Listener, most int, refusals prometheus.Counter, count prometheus.Gauge) *Port {
-	return &Port{Listener: listener, most: most, refusals: refusals, count: count, open: map[*portConn]struct{}{}, from: map[string]int{}}
+// newPort returns a Port on top of a listener. rejections counts the connections that are
+// closed at once, and count is the number of open ones.
+func newPort(listener net.Listener, most int, rejections prometheus.Counter, count prometheus.Gauge) *Port {
+	return &Port{Listener: listener, most: most, rejections: rejections, count: count, open: map[*portConn]struct{}{}, from: map[string]int{}}
 }
 
-// Accept returns the next connection that there is room for.
+// Accept returns the next connection within the limits.
 func (p *Port) Accept() (net.Conn, error) {
 	for {
 		conn, err := p.Listener.Accept()
@@ -49,13 +49,13 @@ func (p *Port) Accept() (net.Conn, error) {
 		if admitted := p.admit(conn); admitted != nil {
 			return admitted, nil
 		}
-		p.refusals.Inc()
-		// It is closed because there is no room for it: what that returns changes nothing.
+		p.rejections.Inc()
+		// The connection is not used, so an error of Close changes nothing.
 		_ = conn.Close()
 	}
 }
 
-// admit returns the connection that is counted, or nil if there is no room.
+// admit returns the counted connection, or nil if a limit is reached.
 func (p *Port) admit(conn net.Conn) *portConn {
 	c := &portConn{Conn: conn, port: p, address: host(conn.RemoteAddr())}
 	p.mu.Lock()
@@ -69,8 +69,8 @@ func (p *Port) admit(conn net.Conn) *portConn {
 	return c
 }
 
-// CloseConnections closes all connections, and those that come later. A server that stops waits for those that have
-// not said anything yet, so it needs this to stop in time.
+// CloseConnections closes all connections, and those that come later. A server that stops
+// waits for connections without a request, so it needs this to stop in time.
 func (p *Port) CloseConnections() {
 	p.mu.Lock()
 	p.over = true
@@ -92,7 +92,7 @@ func (p *Port) release(c *portConn) {
 	}
 }
 
-// host is an address without its port.
+// host returns an address without its port.
 func host(address net.Addr) string {
 	host, _, err := net.SplitHostPort(address.String())
 	if err != nil {
@@ -110,15 +110,15 @@ type portConn struct {
 	once    sync.Once
 }
 
-// Write writes within writePatience.
+// Write writes within portWriteTimeout.
 func (c *portConn) Write(data []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(writePatience)); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := c.SetWriteDeadline(time.Now().Add(portWriteTimeout)); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return 0, err
 	}
 	return c.Conn.Write(data)
 }
 
-// Close makes room for another connection.
+// Close closes the connection and ends its count.
 func (c *portConn) Close() error {
 	c.once.Do(func() { c.port.release(c) })
 	return c.Conn.Close()

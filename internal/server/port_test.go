@@ -92,8 +92,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if open := scrape(t, registry, "backlog_scaler_open_connections"); len(open) != 1 || open[0] != 6 {
 		t.Errorf("the metrics have %v open connections, want 6", open)
 	}
-	if n := refusedBy(t, registry, "grpc_connections"); n != 2 {
-		t.Errorf("the metrics have %v refusals, want 2", n)
+	if n := rejectedBy(t, registry, "grpc_connections"); n != 2 {
+		t.Errorf("the metrics have %v rejections, want 2", n)
 	}
 	if err := first.Close(); err != nil {
 		t.Error(err)

@@ -39,7 +39,7 @@ func TestTriggersAreBounded(t *testing.T) {
 			}
 		}
 		_, err := w.client.IsActive(w.Context(), refOf("shop", 2))
-		if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), `namespace "shop" has 2 triggers already; --max-triggers-per-namespace`) {
+		if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), `namespace "shop" already has 2 triggers, which --max-triggers-per-namespace`) {
 			t.Errorf("one more: %v", err)
 		}
 		if code := w.code(refOf("shop", 0)); code != codes.OK {
@@ -48,11 +48,11 @@ func TestTriggersAreBounded(t *testing.T) {
 		if code := w.code(refOf("bank", 0)); code != codes.OK {
 			t.Errorf("another namespace: %v", code)
 		}
-		if _, err := w.client.IsActive(w.Context(), refOf("bank", 1)); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "there are 3 triggers already") {
+		if _, err := w.client.IsActive(w.Context(), refOf("bank", 1)); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "there are already 3 triggers") {
 			t.Errorf("one more than all may have: %v", err)
 		}
-		if n := refusedBy(t, w.registry, "triggers"); n < 2 {
-			t.Errorf("the metrics have %v refusals, want at least 2", n)
+		if n := rejectedBy(t, w.registry, "triggers"); n < 2 {
+			t.Errorf("the metrics have %v rejections, want at least 2", n)
 		}
 		time.Sleep(4 * time.Minute)
 		w.code(refOf("shop", 0))
@@ -65,15 +65,15 @@ func TestTriggersAreBounded(t *testing.T) {
 	})
 }
 
-// refusedBy returns how often a limit of the kind has refused a call.
-func refusedBy(t *testing.T, registry *prometheus.Registry, kind string) float64 {
+// rejectedBy returns how many rejections a limit has counted.
+func rejectedBy(t *testing.T, registry *prometheus.Registry, kind string) float64 {
 	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if family.GetName() != "backlog_scaler_limit_refusals_total" {
+		if family.GetName() != "backlog_scaler_limit_rejections_total" {
 			continue
 		}
 		for _, metric := range family.GetMetric() {
@@ -92,7 +92,7 @@ func TestForgottenTriggersAreSwept(t *testing.T) {
 			w.code(refOf("shop", n))
 		}
 		time.Sleep(10 * time.Minute)
-		if n := len(w.server.Accounts(time.Now(), everyone)); n != 0 {
+		if n := len(w.server.TriggerStatuses(time.Now(), everyone)); n != 0 {
 			t.Errorf("%d triggers are known", n)
 		}
 		for n := range 5 {
@@ -119,7 +119,7 @@ func TestStreamsAreBounded(t *testing.T) {
 				t.Fatalf("stream %d: %v", n, err)
 			}
 		}
-		if err := open("shop"); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "has 6 streams already") {
+		if err := open("shop"); status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "already has 6 streams") {
 			t.Errorf("one more: %v", err)
 		}
 		if err := open("bank"); err != nil {
@@ -165,7 +165,7 @@ func TestRefusedTriggersAreBounded(t *testing.T) {
 			refuse("bank", n)
 		}
 		known := map[string]int{}
-		for _, a := range w.server.Accounts(time.Now(), everyone) {
+		for _, a := range w.server.TriggerStatuses(time.Now(), everyone) {
 			known[a.Namespace]++
 		}
 		if known["shop"] != 200 || known["bank"] != 10 {

@@ -8,55 +8,52 @@ import (
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 )
 
-// IsActive tells whether the workload should run at all.
+// IsActive reports whether the workload should have any replica.
 func (s *Server) IsActive(ctx context.Context, ref *pb.ScaledObjectRef) (*pb.IsActiveResponse, error) {
-	_, decision, err := s.decide(ctx, ref, methodIsActive)
+	_, d, err := s.decide(ctx, ref, methodIsActive)
 	if err != nil {
 		return nil, err
 	}
-	if decision.Active {
+	if d.Active {
 		return s.active, nil
 	}
 	return s.inactive, nil
 }
 
-// GetMetricSpec tells the HPA's target. It does no I/O, so it answers in an
-// outage too: KEDA builds the HPA from it. Even a trigger that is refused gets an
-// answer here: without one KEDA says only "no metric specs returned from scalers"
-// and never asks further; with one it asks GetMetrics, whose error reaches the
-// events of the ScaledObject:
+// GetMetricSpec returns the HPA's target. It does no I/O, so it also works in an outage:
+// KEDA builds the HPA from it. Even a rejected trigger gets a spec here. Without one KEDA
+// reports only "no metric specs returned from scalers" and makes no further call. With one it
+// calls GetMetrics, whose error reaches the events of the ScaledObject:
 // https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L1198
 func (s *Server) GetMetricSpec(_ context.Context, ref *pb.ScaledObjectRef) (*pb.GetMetricSpecResponse, error) {
 	live, err := s.resolve(ref, methodGetMetricSpec)
 	if err != nil {
-		return refusedSpec(), nil //nolint:nilerr // GetMetrics tells it where it is read
+		return rejectedSpec(), nil //nolint:nilerr // GetMetrics returns it where it is read
 	}
-	live.calls.note(methodGetMetricSpec, answer{target: live.trigger.Policy.Target}, time.Now())
+	live.calls.record(methodGetMetricSpec, response{target: live.trigger.Policy.Target}, time.Now())
 	return live.metricSpec(), nil
 }
 
-// refusedSpec stands in for the spec of a trigger that is refused. No value is
-// ever told under its name.
-func refusedSpec() *pb.GetMetricSpecResponse {
+// rejectedSpec is the spec of a rejected trigger. No value is ever reported under its name.
+func rejectedSpec() *pb.GetMetricSpecResponse {
 	return &pb.GetMetricSpecResponse{MetricSpecs: []*pb.MetricSpec{{
-		MetricName: "backlog-scaler-refused", TargetSize: 1, TargetSizeFloat: 1,
+		MetricName: "backlog-scaler-rejected", TargetSize: 1, TargetSizeFloat: 1,
 	}}}
 }
 
-// GetMetrics tells the current value. KEDA ignores the metric name in the reply
-// and asks with the name of an earlier GetMetricSpec, so a name that is not
-// current is no error:
+// GetMetrics returns the current value. KEDA ignores the metric name in the reply and calls
+// with the name of an earlier GetMetricSpec, so an outdated name is no error:
 // https://github.com/kedacore/keda/blob/v2.21.0/pkg/scalers/external_scaler.go#L243
 func (s *Server) GetMetrics(ctx context.Context, request *pb.GetMetricsRequest) (*pb.GetMetricsResponse, error) {
-	live, decision, err := s.decide(ctx, request.GetScaledObjectRef(), methodGetMetrics)
+	live, d, err := s.decide(ctx, request.GetScaledObjectRef(), methodGetMetrics)
 	if err != nil {
 		return nil, err
 	}
-	return live.metrics(request.GetMetricName(), decision.Value), nil
+	return live.metrics(request.GetMetricName(), d.Value), nil
 }
 
-// metrics is the reply to GetMetrics. As long as it stays the same, it is made once;
-// whoever gets it must not change it.
+// metrics returns the reply to GetMetrics. It is shared while it stays the same, so callers
+// must not change it.
 func (t *liveTrigger) metrics(name string, value float64) *pb.GetMetricsResponse {
 	if reply := t.reply.Load(); reply != nil && reply.MetricValues[0].MetricValueFloat == value && reply.MetricValues[0].MetricName == name {
 		return reply
@@ -70,8 +67,8 @@ func (t *liveTrigger) metrics(name string, value float64) *pb.GetMetricsResponse
 	return reply
 }
 
-// metricSpec is the trigger's target, in both of KEDA's fields. It is made once;
-// whoever gets it must not change it.
+// metricSpec returns the trigger's target, in both of KEDA's fields. It is shared, so callers
+// must not change it.
 func (t *liveTrigger) metricSpec() *pb.GetMetricSpecResponse {
 	if spec := t.spec.Load(); spec != nil {
 		return spec
@@ -85,8 +82,8 @@ func (t *liveTrigger) metricSpec() *pb.GetMetricSpecResponse {
 	return spec
 }
 
-// roundUp is for KEDA's integer fields, which older versions read: what is more
-// than nothing is at least one there.
+// roundUp returns a value for KEDA's integer fields, which older versions read. A fractional
+// value rounds up, so that it is never zero there.
 func roundUp(value float64) int64 {
 	if value >= math.MaxInt64 {
 		return math.MaxInt64

@@ -1,5 +1,5 @@
-// Package server speaks KEDA's ExternalScaler protocol, answers health checks and
-// publishes metrics. It is the only home of gRPC codes.
+// Package server serves KEDA's ExternalScaler protocol, health checks and metrics. Only it
+// and its inspector use gRPC codes.
 package server
 
 import (
@@ -16,55 +16,55 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-// An Observer knows the queues.
+// An Observer observes the queues.
 type Observer interface {
-	// Observe returns what is known of a queue, without waiting except for the first
-	// reading of a queue that is new.
+	// Observe returns the observation of a queue. It waits only for the first reading of a
+	// new queue.
 	Observe(ctx context.Context, want backlog.Interest) (backlog.Observation, error)
-	// Subscribe holds a queue until the subscription is closed.
+	// Subscribe keeps a queue observed until the subscription is closed.
 	Subscribe(want backlog.Interest) (Subscription, error)
 }
 
-// A Subscription tells when what is known of a queue changes.
+// A Subscription reports changes of the observation of a queue.
 type Subscription interface {
-	// Changed delivers after something new is known.
+	// Changed delivers after the observation changed.
 	Changed() <-chan struct{}
-	// Observation is what is known now.
+	// Observation returns the current observation.
 	Observation() backlog.Observation
-	// SetWaiting says whether the subscriber waits for work to come.
+	// SetWaiting sets whether the subscriber waits for the queue to become non-empty.
 	SetWaiting(waiting bool)
-	// Gone tells that nothing will be read any more.
+	// Gone reports whether the queue is no longer read.
 	Gone() bool
 	Close()
 }
 
-// Options are the times of a Server. A zero value takes the default.
+// Options are the limits of a Server. A zero value takes the default.
 type Options struct {
-	// MaxStaleness is for how long the last good reading stands in, where the trigger
-	// does not say. Default 30 s.
+	// MaxStaleness is how long the last good reading is used while reads fail, unless the
+	// trigger sets it. Default 30 s.
 	MaxStaleness time.Duration
-	// TriggerTTL is for how long a trigger is reported after the last call. Default 5 min.
+	// TriggerTTL is how long a trigger is reported after its last call. Default 5 min.
 	TriggerTTL time.Duration
-	// StreamLifetime is after how long, give or take a tenth, a stream is ended so
-	// that KEDA opens it anew, perhaps at another replica. Default 30 min.
+	// StreamLifetime is the age, plus or minus a tenth, at which a stream ends so that KEDA
+	// opens another one, perhaps at another replica. Default 30 min.
 	StreamLifetime time.Duration
-	// MaxTriggers bounds how many triggers are remembered, of all namespaces together,
-	// and MaxTriggersPerNamespace those of each one. There may be three streams for each.
+	// MaxTriggers bounds the triggers of all namespaces together, and
+	// MaxTriggersPerNamespace those of each one. There may be three streams for each.
 	// Default 100,000 and 2,000.
 	MaxTriggers, MaxTriggersPerNamespace int
 	// MaxConnections bounds the connections to the gRPC port; half of them may come from
 	// one address. MaxStreamsPerConnection bounds the calls of one connection that are under
 	// way: KEDA holds two for each trigger, all on one connection. Default 1,000 and 40,000.
 	MaxConnections, MaxStreamsPerConnection int
-	// Logger gets failing calls. Default: discarded.
+	// Logger logs rejected requests. Default: discarded.
 	Logger *slog.Logger
 }
 
-// A Server implements KEDA's ExternalScaler over what an Observer knows.
+// A Server implements KEDA's ExternalScaler with the observations of an Observer.
 type Server struct {
 	pb.UnimplementedExternalScalerServer
 
@@ -72,34 +72,34 @@ type Server struct {
 	options  Options
 	triggers *triggers
 	streams  *prometheus.GaugeVec
-	// held limits the open streams.
-	held *quota
-	// limited counts what was refused because of a limit, by its kind.
-	limited *prometheus.CounterVec
-	// connections are those that are open, by port.
+	// openStreams limits the open streams.
+	openStreams *quota
+	// rejections counts what a limit rejected, by limit.
+	rejections *prometheus.CounterVec
+	// connections are the open connections, by port.
 	connections *prometheus.GaugeVec
-	refusals    *refusals
-	refused     *refused
-	// active and inactive are the answers of IsActive; nobody changes them.
+	errorLog    *errorLog
+	rejected    *rejectedTriggers
+	// active and inactive are the shared replies of IsActive; they never change.
 	active, inactive *pb.IsActiveResponse
 
-	// epoch is the configuration in force; replaced by SetCatalog.
-	epoch atomic.Pointer[epoch]
-	// kept are the triggers of Keep; replaced by it alone, one call at a time.
-	kept []keptTrigger
+	// generation is the configuration in force; SetCatalog replaces it.
+	generation atomic.Pointer[generation]
+	// pinned are the triggers of the static watches; only SetStaticWatches uses them.
+	pinned []pinnedTrigger
 	// draining is closed by Drain.
 	draining  chan struct{}
 	drainOnce sync.Once
 }
 
-// An epoch is the time in which one configuration is in force.
-type epoch struct {
+// A generation is one configuration while it is in force.
+type generation struct {
 	catalog *trigger.Catalog
-	// over is closed when the next epoch begins.
+	// over is closed when the next generation begins.
 	over chan struct{}
 }
 
-// New returns a Server that answers triggers of the catalog.
+// New returns a Server for triggers of the catalog.
 func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 	options.MaxStaleness = cmp.Or(options.MaxStaleness, 30*time.Second)
 	options.TriggerTTL = cmp.Or(options.TriggerTTL, 5*time.Minute)
@@ -109,109 +109,108 @@ func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 	options.MaxTriggersPerNamespace = cmp.Or(options.MaxTriggersPerNamespace, defaultMaxTriggersPerNamespace)
 	options.MaxConnections = cmp.Or(options.MaxConnections, defaultMaxConnections)
 	options.MaxStreamsPerConnection = cmp.Or(options.MaxStreamsPerConnection, defaultMaxStreamsPerConnection)
-	limited := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: metricsNamespace, Name: "limit_refusals_total", Help: "Calls refused because a limit was reached, by what is limited.",
-	}, []string{"kind"})
+	rejections := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metricsNamespace, Name: "limit_rejections_total", Help: "Calls and connections rejected because a limit was reached, by limit.",
+	}, []string{"limit"})
 	const flag = "max-triggers-per-namespace"
 	s := &Server{
 		observer: observer,
 		options:  options,
-		triggers: newTriggers(options.TriggerTTL, newQuota("triggers", flag, options.MaxTriggersPerNamespace, options.MaxTriggers, limited),
-			newQuota("KiB of metadata", flag, metadataPerTrigger*options.MaxTriggersPerNamespace, metadataPerTrigger*options.MaxTriggers, limited)),
-		held:    newQuota("streams", flag, streamsPerTrigger*options.MaxTriggersPerNamespace, streamsPerTrigger*options.MaxTriggers, limited),
-		limited: limited,
+		triggers: newTriggers(options.TriggerTTL, newQuota("triggers", flag, options.MaxTriggersPerNamespace, options.MaxTriggers, rejections),
+			newQuota("KiB of metadata", flag, metadataPerTrigger*options.MaxTriggersPerNamespace, metadataPerTrigger*options.MaxTriggers, rejections)),
+		openStreams: newQuota("streams", flag, streamsPerTrigger*options.MaxTriggersPerNamespace, streamsPerTrigger*options.MaxTriggers, rejections),
+		rejections:  rejections,
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: metricsNamespace, Name: "open_streams", Help: "Streams that KEDA holds open.",
+			Namespace: metricsNamespace, Name: "open_streams", Help: "Open streams of KEDA, by method.",
 		}, []string{"method"}),
 		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: metricsNamespace, Name: "open_connections", Help: "Connections that are open, by port.",
+			Namespace: metricsNamespace, Name: "open_connections", Help: "Open connections, by port.",
 		}, []string{"port"}),
-		refusals: newRefusals(options.Logger),
-		refused:  newRefused(options.TriggerTTL),
+		errorLog: newErrorLog(options.Logger),
+		rejected: newRejectedTriggers(options.TriggerTTL),
 		active:   &pb.IsActiveResponse{Result: true},
 		inactive: &pb.IsActiveResponse{},
 		draining: make(chan struct{}),
 	}
-	s.epoch.Store(&epoch{catalog: catalog, over: make(chan struct{})})
+	s.generation.Store(&generation{catalog: catalog, over: make(chan struct{})})
 	return s
 }
 
 // SetCatalog puts a new configuration in force. Open streams follow it.
 func (s *Server) SetCatalog(catalog *trigger.Catalog) {
-	before := s.epoch.Swap(&epoch{catalog: catalog, over: make(chan struct{})})
+	before := s.generation.Swap(&generation{catalog: catalog, over: make(chan struct{})})
 	s.triggers.clear()
 	close(before.over)
 }
 
-// CountRefusal counts in the metrics what is refused because a limit is reached, by its kind.
-func (s *Server) CountRefusal(kind string) { s.limited.WithLabelValues(kind).Inc() }
+// CountRejection counts a call that was rejected because a limit was reached.
+func (s *Server) CountRejection(limit string) { s.rejections.WithLabelValues(limit).Inc() }
 
-// Drain ends all streams with EOF, the one way to end a stream after which KEDA
-// comes back without a growing delay. It is idempotent.
+// Drain ends all streams with EOF: only after EOF KEDA reconnects without a growing delay.
+// It is idempotent.
 func (s *Server) Drain() { s.drainOnce.Do(func() { close(s.draining) }) }
 
-// resolve returns the trigger that a reference describes, for a call of method.
+// resolve returns the trigger of a reference, for a call of a method.
 func (s *Server) resolve(ref *pb.ScaledObjectRef, by method) (*liveTrigger, error) {
 	now := time.Now()
 	if live := s.triggers.find(ref, now); live != nil {
-		live.askedBy.Store(uint32(by))
+		live.lastMethod.Store(uint32(by))
 		return live, nil
 	}
-	current := s.epoch.Load()
+	current := s.generation.Load()
 	key := s.triggers.hash(ref)
-	if err := s.refused.again(key, ref, current.catalog, by, now); err != nil {
+	if err := s.rejected.find(key, ref, current.catalog, by, now); err != nil {
 		return nil, err
 	}
-	ref = s.triggers.adopt(ref)
+	ref, interned := intern(ref)
 	parsed, err := parse(current.catalog, ref)
 	if err != nil {
-		s.refused.add(key, ref, now, func() refusedTrigger { return newRefusedTrigger(current.catalog, ref, by, err, now) })
+		s.rejected.add(key, ref, now, func() rejectedTrigger { return newRejectedTrigger(current.catalog, ref, by, err, now) })
 		return nil, err
 	}
 	parsed.Policy.MaxStaleness = cmp.Or(parsed.Policy.MaxStaleness, s.options.MaxStaleness)
-	live := newLiveTrigger(ref, parsed)
-	live.askedBy.Store(uint32(by))
+	live := newLiveTrigger(ref, interned, parsed)
+	live.lastMethod.Store(uint32(by))
 	if err := s.triggers.add(live, now); err != nil {
 		return nil, err
 	}
-	s.refused.remove(key)
-	if s.epoch.Load() != current {
-		// The configuration changed meanwhile: what was parsed by the old one must
-		// not stay.
+	s.rejected.remove(key)
+	if s.generation.Load() != current {
+		// The configuration changed meanwhile: triggers of the old one must not stay.
 		s.triggers.clear()
 	}
 	return live, nil
 }
 
-// parse parses the trigger of a reference whose names Kubernetes could have.
+// parse parses the trigger of a reference whose names are possible in Kubernetes.
 func parse(catalog *trigger.Catalog, ref *pb.ScaledObjectRef) (trigger.Trigger, error) {
 	for _, name := range []string{ref.GetNamespace(), ref.GetName()} {
-		if len(name) > maxShownName {
-			return trigger.Trigger{}, trigger.MetadataError{{Text: fmt.Sprintf("the name of the ScaledObject or its namespace is %d bytes long, want at most %d", len(name), maxShownName)}}
+		if len(name) > maxNameLength {
+			return trigger.Trigger{}, trigger.MetadataError{{Text: fmt.Sprintf("the name of the ScaledObject or its namespace is %d bytes long, want at most %d", len(name), maxNameLength)}}
 		}
 	}
 	return catalog.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
 }
 
-// decide answers a trigger from what is known of its queue.
-func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method) (*liveTrigger, policy.Decision, error) {
+// decide returns the decision on a trigger, from the observation of its queue.
+func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method) (*liveTrigger, decision.Decision, error) {
 	live, err := s.resolve(ref, by)
 	if err != nil {
-		return nil, policy.Decision{}, toStatus(err)
+		return nil, decision.Decision{}, toStatus(err)
 	}
 	seen, err := s.observer.Observe(ctx, live.interest())
 	now := time.Now()
 	if err != nil {
-		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
+		return nil, decision.Decision{}, live.calls.recordError(by, toStatus(live.explain(err)), now)
 	}
-	decision, err := live.decide(&seen, now)
+	d, err := live.decide(&seen, now)
 	if errors.Is(err, backlog.ErrExhausted) {
-		s.CountRefusal("queues")
+		s.CountRejection("queues")
 	}
 	if err != nil {
 		err = live.hinted(err, seen.Latest.Hint)
-		return nil, policy.Decision{}, live.calls.refuse(by, toStatus(live.explain(err)), now)
+		return nil, decision.Decision{}, live.calls.recordError(by, toStatus(live.explain(err)), now)
 	}
-	live.calls.note(by, answer{value: decision.Value, active: decision.Active}, now)
-	return live, decision, nil
+	live.calls.record(by, response{value: d.Value, active: d.Active}, now)
+	return live, d, nil
 }

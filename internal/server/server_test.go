@@ -25,7 +25,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
@@ -164,7 +164,7 @@ func TestCalls(t *testing.T) {
 			},
 			{
 				"more than KEDA can pass on", ref("huge"), true,
-				&pb.MetricValue{MetricName: "asked", MetricValue: policy.MaxValue, MetricValueFloat: policy.MaxValue},
+				&pb.MetricValue{MetricName: "asked", MetricValue: decision.MaxValue, MetricValueFloat: decision.MaxValue},
 				&pb.MetricSpec{MetricName: "queue-huge", TargetSize: 5, TargetSizeFloat: 5},
 			},
 		} {

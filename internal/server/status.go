@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -29,11 +29,11 @@ func code(err error) codes.Code {
 		return codes.PermissionDenied
 	case errors.Is(err, errQuota), errors.Is(err, backlog.ErrExhausted):
 		return codes.ResourceExhausted
-	case errors.Is(err, policy.ErrMissing):
+	case errors.Is(err, decision.ErrMissing):
 		return codes.NotFound
 	case errors.Is(err, backlog.ErrMismatch):
 		return codes.FailedPrecondition
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, policy.ErrUnknown):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, decision.ErrUnknown):
 		return status.FromContextError(err).Code()
 	default:
 		return codes.Unavailable

@@ -28,7 +28,7 @@ func TestSettlingAfterAStart(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		for _, r := range []*pb.ScaledObjectRef{busy, idle} {
 			_, err := w.client.GetMetrics(w.Context(), &pb.GetMetricsRequest{ScaledObjectRef: r})
-			if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "settling after a start: for 25s more") {
+			if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "warming up after a start: the hold window of 30s fills in 25s") {
 				t.Errorf("5 s after the start: %v", err)
 			}
 		}
@@ -93,7 +93,7 @@ func TestReasonsAreMetrics(t *testing.T) {
 			}
 		}
 		slices.Sort(got)
-		if diff := cmp.Diff([]string{"capped", "limited"}, got); diff != "" {
+		if diff := cmp.Diff([]string{"maxReplicas", "workerLimit"}, got); diff != "" {
 			t.Errorf("reasons (-want +got):\n%s", diff)
 		}
 	})

@@ -8,13 +8,12 @@ import (
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 )
 
-// StreamIsActive tells KEDA when the trigger becomes active or inactive: the
-// state at the start, and each change at once. A queue that cannot be read
-// changes nothing. The stream ends with EOF when the server drains or after
-// StreamLifetime.
+// StreamIsActive sends whether the trigger is active: the state at the start, and each change
+// at once. A queue that cannot be read changes nothing. The stream ends with EOF when the
+// server drains or after StreamLifetime.
 func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
 	closeStream, err := s.openStream("StreamIsActive", ref)
 	if err != nil {
@@ -22,11 +21,11 @@ func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStrea
 	}
 	defer closeStream()
 	ref = s.shared(ref)
-	told := activity{ends: time.Now().Add(s.lifetime())}
+	sent := activity{ends: time.Now().Add(s.lifetime())}
 	for {
-		again, err := s.streamActivity(ref, stream, &told)
+		again, err := s.streamActivity(ref, stream, &sent)
 		if err != nil {
-			s.refusals.note(stream.Context(), "StreamIsActive", ref, err)
+			s.errorLog.record(stream.Context(), "StreamIsActive", ref, err)
 		}
 		if err != nil || !again {
 			return err
@@ -34,11 +33,11 @@ func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStrea
 	}
 }
 
-// streamActivity serves a stream for as long as one configuration is in force.
+// streamActivity serves a stream while one configuration is in force.
 func (s *Server) streamActivity(
-	ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse], told *activity,
+	ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse], sent *activity,
 ) (again bool, err error) {
-	current := s.epoch.Load()
+	current := s.generation.Load()
 	live, err := s.resolve(ref, methodStreamIsActive)
 	if err != nil {
 		return false, toStatus(err)
@@ -54,10 +53,10 @@ func (s *Server) streamActivity(
 	defer timer.Stop()
 	for {
 		now := time.Now()
-		if !now.Before(told.ends) {
+		if !now.Before(sent.ends) {
 			return false, nil
 		}
-		wait, err := live.report(sub, stream, told, now)
+		wait, err := live.report(sub, stream, sent, now)
 		if err != nil {
 			return false, err
 		}
@@ -65,7 +64,7 @@ func (s *Server) streamActivity(
 		select {
 		case <-sub.Changed():
 			if sub.Gone() {
-				return false, toStatus(live.explain(errGone))
+				return false, toStatus(live.explain(errConnectionRemoved))
 			}
 		case <-timer.C:
 		case <-current.over:
@@ -78,32 +77,32 @@ func (s *Server) streamActivity(
 	}
 }
 
-// report sends what is news about the trigger, and returns when to look again. It is a
-// function of its own because of the stacks of idle streams, which Go shrinks to 8 KiB if
-// less than 4 are in use: no frame of a stream that waits holds an observation.
+// report sends the state of the trigger if it is news, and returns when to call it again. It
+// is a function of its own because of the stacks of idle streams: Go shrinks them to 8 KiB
+// if less than 4 are in use, so no frame of a waiting stream may hold an observation.
 func (t *liveTrigger) report(
-	sub Subscription, stream grpc.ServerStreamingServer[pb.IsActiveResponse], told *activity, now time.Time,
+	sub Subscription, stream grpc.ServerStreamingServer[pb.IsActiveResponse], sent *activity, now time.Time,
 ) (wait time.Duration, err error) {
-	wait = told.ends.Sub(now)
+	wait = sent.ends.Sub(now)
 	seen := sub.Observation()
-	decision, err := t.decide(&seen, now)
-	sub.SetWaiting(!decision.Active)
-	settling := errors.Is(err, policy.ErrSettling)
-	if err != nil && !settling {
+	d, err := t.decide(&seen, now)
+	sub.SetWaiting(!d.Active)
+	warmingUp := errors.Is(err, decision.ErrWarmingUp)
+	if err != nil && !warmingUp {
 		return wait, nil
 	}
-	sent, err := told.tell(stream, decision, settling, now)
-	if err != nil {
-		return 0, err
+	// While it warms up, a trigger may become active and not inactive.
+	if (d.Active || !warmingUp) && sent.update(d.Active, now) {
+		if err := stream.Send(&pb.IsActiveResponse{Result: d.Active}); err != nil {
+			return 0, err
+		}
+		t.calls.record(methodStreamIsActive, response{active: d.Active}, now)
 	}
-	if sent {
-		t.calls.note(methodStreamIsActive, answer{active: decision.Active}, now)
-	}
-	return min(wait, told.next(decision, now)), nil
+	return min(wait, sent.next(d, now)), nil
 }
 
-// errGone ends the stream of a connection that was removed from the configuration.
-var errGone = errors.New("the connection was removed from the scaler's configuration")
+// errConnectionRemoved ends the streams of a connection that is no longer configured.
+var errConnectionRemoved = errors.New("the connection was removed from the scaler's configuration")
 
 // StreamMetricSpec sends the trigger's target at the start and when it changes.
 // It ends as StreamIsActive does.
@@ -119,20 +118,20 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 	var name string
 	var target float64
 	for {
-		current := s.epoch.Load()
+		current := s.generation.Load()
 		live, err := s.resolve(ref, methodStreamMetricSpec)
 		if err != nil {
 			return toStatus(err)
 		}
-		// KEDA reconciles the ScaledObject at every message, so an unchanged one is
-		// not sent again:
+		// KEDA reconciles the ScaledObject at every message, so an unchanged target is not
+		// sent again:
 		// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L149
 		if t := &live.trigger; t.MetricName != name || t.Policy.Target != target {
 			name, target = t.MetricName, t.Policy.Target
 			if err := stream.Send(live.metricSpec()); err != nil {
 				return err
 			}
-			live.calls.note(methodStreamMetricSpec, answer{target: t.Policy.Target}, time.Now())
+			live.calls.record(methodStreamMetricSpec, response{target: t.Policy.Target}, time.Now())
 		}
 		select {
 		case <-current.over:
@@ -146,22 +145,22 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 	}
 }
 
-// openStream counts a stream of a namespace. The error is a status.
+// openStream counts a stream of a namespace until closeStream is called. The error is a status.
 func (s *Server) openStream(method string, ref *pb.ScaledObjectRef) (closeStream func(), err error) {
 	namespace := ref.GetNamespace()
-	if err := s.held.acquire(namespace); err != nil {
+	if err := s.openStreams.acquire(namespace); err != nil {
 		return nil, toStatus(err)
 	}
 	open := s.streams.WithLabelValues(method)
 	open.Inc()
 	return func() {
 		open.Dec()
-		s.held.release(namespace)
+		s.openStreams.release(namespace)
 	}, nil
 }
 
-// shared is ref as another stream of the same trigger holds it already, so that the
-// metadata, about a kilobyte, is there once.
+// shared returns the reference that the trigger holds already, so that the metadata, about a
+// kilobyte, is in memory once.
 func (s *Server) shared(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
 	if live := s.triggers.find(ref, time.Now()); live != nil {
 		return live.ref
@@ -169,83 +168,72 @@ func (s *Server) shared(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
 	return ref
 }
 
-// lifetime is StreamLifetime with a jitter of a tenth either way, so that
-// streams that were opened together do not end together.
+// lifetime returns StreamLifetime with a jitter of a tenth, so that streams that were opened
+// together do not end together.
 func (s *Server) lifetime() time.Duration {
 	return time.Duration(float64(s.options.StreamLifetime) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // jitter is no secret
 }
 
 // The pace of messages on a StreamIsActive.
 const (
-	// minEdge is the least time between two messages that say active.
+	// minEdge is the least time between two changes to active.
 	minEdge = time.Second
-	// firstRepeat and lastRepeat bound the time until "active" is said again; it
-	// doubles each time. KEDA drops a message that comes before it knows the name of
-	// the trigger's metric, so saying it once is not enough; and each one costs it a
-	// patch of the ScaledObject, so saying it often is too much:
+	// firstRepeat and lastRepeat bound the time until "active" is sent again; it doubles
+	// each time. KEDA drops a message that comes before it knows the name of the trigger's
+	// metric, so one message is not enough. Each one costs KEDA a patch of the ScaledObject,
+	// so frequent messages are too many:
 	// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L353
 	firstRepeat = 2 * time.Second
 	lastRepeat  = 5 * time.Minute
 )
 
-// An activity is what a stream has told KEDA so far.
+// An activity is what a StreamIsActive has sent so far.
 type activity struct {
-	// ends is when the stream has lived long enough.
+	// ends is when the stream ends.
 	ends time.Time
-	// said is when the last message was sent; zero before the first.
-	said   time.Time
+	// sentAt is when the last message was sent; zero before the first.
+	sentAt time.Time
 	active bool
-	// lastActive is when "active" was said last.
+	// lastActive is when "active" was last sent.
 	lastActive time.Time
-	// repeat is how long after said "active" is said again.
+	// repeat is the time from sentAt until "active" is sent again.
 	repeat time.Duration
 }
 
-// tell sends the present state if it is news. While a trigger settles after a start it
-// may become active, and not inactive.
-func (a *activity) tell(
-	stream grpc.ServerStreamingServer[pb.IsActiveResponse], decision policy.Decision, settling bool, now time.Time,
-) (sent bool, err error) {
-	if settling && !decision.Active || !a.update(decision.Active, now) {
-		return false, nil
-	}
-	return true, stream.Send(&pb.IsActiveResponse{Result: decision.Active})
-}
-
-// update takes in the present state and tells whether to send it.
+// update reports whether to send the state, and then counts it as sent.
 func (a *activity) update(active bool, now time.Time) bool {
-	edge := a.said.IsZero() || active != a.active
+	edge := a.sentAt.IsZero() || active != a.active
 	switch {
 	case edge && active && !a.lastActive.IsZero() && now.Sub(a.lastActive) < minEdge:
 		return false
 	case edge:
 		a.repeat = firstRepeat
-	case active && now.Sub(a.said) >= a.repeat:
+	case active && now.Sub(a.sentAt) >= a.repeat:
 		a.repeat = min(2*a.repeat, lastRepeat)
 	default:
 		return false
 	}
-	a.said, a.active = now, active
+	a.sentAt, a.active = now, active
 	if active {
 		a.lastActive = now
 	}
 	return true
 }
 
-// idleCheck is how often a stream looks although nothing happened.
+// idleCheck is the longest time between two evaluations of a stream.
 const idleCheck = time.Hour
 
-// next is how long until there may be something to say although nothing is read.
-func (a *activity) next(decision policy.Decision, now time.Time) time.Duration {
+// next returns the time until there may be a message to send without a new reading.
+func (a *activity) next(d decision.Decision, now time.Time) time.Duration {
 	wait := idleCheck
-	if !decision.Until.IsZero() {
-		wait = min(wait, decision.Until.Sub(now))
+	if !d.Until.IsZero() {
+		wait = min(wait, d.Until.Sub(now))
 	}
 	switch {
-	case decision.Active && !a.active:
+	case d.Active && !a.active:
 		wait = min(wait, a.lastActive.Add(minEdge).Sub(now))
-	case decision.Active:
-		wait = min(wait, a.said.Add(a.repeat).Sub(now))
+	case d.Active:
+		wait = min(wait, a.sentAt.Add(a.repeat).Sub(now))
 	}
 	return max(wait, 0)
 }

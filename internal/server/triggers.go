@@ -8,46 +8,46 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 	"google.golang.org/grpc/codes"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/refcodec"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-// A liveTrigger is a trigger of a ScaledObject that KEDA asks about.
+// A liveTrigger is a valid trigger that KEDA asks about, or of a static watch.
 type liveTrigger struct {
-	// ref is what KEDA says of it. Requests share it; nobody changes it.
+	// ref is what KEDA sends. Requests share it, so it never changes.
 	ref     *pb.ScaledObjectRef
 	trigger trigger.Trigger
+	// interned holds the texts of ref that other triggers share.
+	interned []unique.Handle[string]
 	// key is the hash of ref; set when the trigger is added.
 	key uint64
 
-	// asked is when KEDA asked last, in nanoseconds since 1970.
-	asked atomic.Int64
-	// askedBy is the method of that call.
-	askedBy atomic.Uint32
-	// streams is how many streams hold the trigger.
-	streams atomic.Int32
-	// kept is how many watches of the configuration hold it.
-	kept atomic.Int32
-	// calls are what KEDA was answered.
-	calls conversation
+	// lastCall is when KEDA last called, in nanoseconds since 1970, and lastMethod the method.
+	lastCall   atomic.Int64
+	lastMethod atomic.Uint32
+	// streams is the number of streams that hold the trigger, and pinned that of the static
+	// watches.
+	streams, pinned atomic.Int32
+	// calls are the last responses to KEDA.
+	calls callHistory
 	// reply and spec are the last replies to GetMetrics and GetMetricSpec.
 	reply atomic.Pointer[pb.GetMetricsResponse]
 	spec  atomic.Pointer[pb.GetMetricSpecResponse]
 }
 
-func newLiveTrigger(ref *pb.ScaledObjectRef, t trigger.Trigger) *liveTrigger {
-	return &liveTrigger{
-		ref:     ref,
-		trigger: t,
-	}
+// newLiveTrigger returns the trigger of a reference that intern returned.
+func newLiveTrigger(ref *pb.ScaledObjectRef, interned []unique.Handle[string], t trigger.Trigger) *liveTrigger {
+	return &liveTrigger{ref: ref, interned: interned, trigger: t}
 }
 
-// interest is what the trigger wants to know.
+// interest returns what the trigger needs to be observed.
 func (t *liveTrigger) interest() backlog.Interest {
 	p := &t.trigger.Policy
 	return backlog.Interest{
@@ -56,77 +56,65 @@ func (t *liveTrigger) interest() backlog.Interest {
 	}
 }
 
-// is tells whether ref describes this trigger.
+// is reports whether ref describes this trigger.
 func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
 	return t.ref == ref || t.ref.GetNamespace() == ref.GetNamespace() && t.ref.GetName() == ref.GetName() &&
 		maps.Equal(t.ref.GetScalerMetadata(), ref.GetScalerMetadata())
 }
 
-// isEncoded tells whether an encoded reference of the same hash describes this trigger.
-// A key that is there twice has made another hash.
-func (t *liveTrigger) isEncoded(encoded []byte) bool {
-	pairs := 0
-	name, namespace, same := eachPair(encoded, func(key, value []byte) bool {
-		pairs++
-		known, ok := t.ref.GetScalerMetadata()[string(key)]
-		return ok && known == string(value)
-	})
-	return same && pairs == len(t.ref.GetScalerMetadata()) && t.ref.GetName() == string(name) && t.ref.GetNamespace() == string(namespace)
+// decide returns the decision on the trigger.
+func (t *liveTrigger) decide(seen *backlog.Observation, now time.Time) (decision.Decision, error) {
+	return decision.Decide(t.trigger.Policy, *seen, t.lastReported(), now)
 }
 
-// decide decides about the trigger.
-func (t *liveTrigger) decide(seen *backlog.Observation, now time.Time) (policy.Decision, error) {
-	return policy.Decide(t.trigger.Policy, *seen, t.lastTold(), now)
-}
-
-// hinted completes an error of decide, which reaches the author of the ScaledObject. It
-// names other queues only where the whole connection belongs to the author's namespace.
+// hinted adds the hint to an error of decide, which reaches the author of the ScaledObject.
+// A hint names other queues, so it is added only where the whole connection belongs to the
+// author's namespace.
 func (t *liveTrigger) hinted(err error, hint string) error {
-	if hint == "" || !t.trigger.Exclusive || !errors.Is(err, policy.ErrMissing) {
+	if hint == "" || !t.trigger.Exclusive || !errors.Is(err, decision.ErrMissing) {
 		return err
 	}
 	return fmt.Errorf("%w; %s", err, hint)
 }
 
-// lastTold is the value that KEDA was told last; zero if its last call got an error.
-func (t *liveTrigger) lastTold() policy.Told {
+// lastReported returns the value of the last GetMetrics; zero if it returned an error.
+func (t *liveTrigger) lastReported() float64 {
 	last := t.calls[methodGetMetrics].last.Load()
 	if last == nil || last.code != codes.OK {
-		return policy.Told{}
+		return 0
 	}
-	return policy.Told{Value: last.value}
+	return last.value
 }
 
-// wanted tells whether KEDA still asks about the trigger.
+// wanted reports whether KEDA still asks about the trigger, or a static watch pins it.
 func (t *liveTrigger) wanted(now time.Time, ttl time.Duration) bool {
-	return t.streams.Load() > 0 || t.kept.Load() > 0 || now.Sub(time.Unix(0, t.asked.Load())) <= ttl
+	return t.streams.Load() > 0 || t.pinned.Load() > 0 || now.Sub(time.Unix(0, t.lastCall.Load())) <= ttl
 }
 
-// explain names the queue in an error.
+// explain adds the connection and the queue to an error.
 func (t *liveTrigger) explain(err error) error {
 	return fmt.Errorf("connection %q, %s: %w", t.trigger.Connection, t.trigger.Query, err)
 }
 
-// triggers are the live triggers. A trigger is parsed once, not once a call.
+// triggers are the live triggers, so that a trigger is parsed once and not at each call.
 type triggers struct {
 	ttl   time.Duration
 	seed  maphash.Seed
-	texts texts
 	quota *quota
 	// metadata limits that of all triggers of a namespace, in KiB.
 	metadata *quota
 
-	// mu guards what follows.
+	// mu guards what follows. quota.mu is taken while it is held.
 	mu    sync.RWMutex
 	live  map[uint64]*liveTrigger
 	swept time.Time
 }
 
 func newTriggers(ttl time.Duration, q, metadata *quota) *triggers {
-	return &triggers{ttl: ttl, quota: q, metadata: metadata, seed: maphash.MakeSeed(), texts: texts{known: map[string]string{}}, live: map[uint64]*liveTrigger{}}
+	return &triggers{ttl: ttl, quota: q, metadata: metadata, seed: maphash.MakeSeed(), live: map[uint64]*liveTrigger{}}
 }
 
-// find returns the trigger that ref describes, or nil, and notes that it was asked for.
+// find returns the trigger that ref describes, or nil, and records the call.
 func (t *triggers) find(ref *pb.ScaledObjectRef, now time.Time) *liveTrigger {
 	t.mu.RLock()
 	live := t.live[t.hash(ref)]
@@ -134,22 +122,27 @@ func (t *triggers) find(ref *pb.ScaledObjectRef, now time.Time) *liveTrigger {
 	if live == nil || !live.is(ref) {
 		return nil
 	}
-	live.asked.Store(now.UnixNano())
+	live.lastCall.Store(now.UnixNano())
 	return live
 }
 
-// adopt returns ref in a form that can be kept: it holds nothing of the call, and
-// shares texts with other triggers.
-func (t *triggers) adopt(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
-	return &pb.ScaledObjectRef{
-		Name: ref.GetName(), Namespace: ref.GetNamespace(), ScalerMetadata: t.texts.share(ref.GetScalerMetadata()),
+// intern returns a copy of ref that shares the keys of its metadata with other triggers. The
+// handles must be kept as long as the copy: a text without a handle is not shared further.
+func intern(ref *pb.ScaledObjectRef) (*pb.ScaledObjectRef, []unique.Handle[string]) {
+	metadata := make(map[string]string, len(ref.GetScalerMetadata()))
+	handles := make([]unique.Handle[string], 0, len(metadata))
+	for key, value := range ref.GetScalerMetadata() {
+		handle := unique.Make(key)
+		handles = append(handles, handle)
+		metadata[handle.Value()] = value
 	}
+	return &pb.ScaledObjectRef{Name: ref.GetName(), Namespace: ref.GetNamespace(), ScalerMetadata: metadata}, handles
 }
 
-// add keeps a trigger, and forgets from time to time those that KEDA does not ask about
-// any more. The error wraps errQuota.
+// add stores a trigger and, from time to time, forgets those that KEDA no longer asks about.
+// The error wraps errQuota.
 func (t *triggers) add(live *liveTrigger, now time.Time) error {
-	live.asked.Store(now.UnixNano())
+	live.lastCall.Store(now.UnixNano())
 	key := t.hash(live.ref)
 	live.key = key
 	t.mu.Lock()
@@ -186,13 +179,13 @@ func (t *triggers) acquire(live *liveTrigger) error {
 	return err
 }
 
-// release counts a trigger no more.
+// release ends the count of a trigger and its metadata.
 func (t *triggers) release(live *liveTrigger) {
 	t.quota.release(live.ref.GetNamespace())
 	t.metadata.give(live.ref.GetNamespace(), live.kibibytes())
 }
 
-// kibibytes is the length of the trigger's metadata, in KiB begun.
+// kibibytes returns the length of the trigger's metadata in KiB, rounded up.
 func (t *liveTrigger) kibibytes() int {
 	size := 0
 	for key, value := range t.ref.GetScalerMetadata() {
@@ -201,14 +194,13 @@ func (t *liveTrigger) kibibytes() int {
 	return 1 + size/1024
 }
 
-// sweepInterval is how often a limit that is reached makes forgotten triggers be looked
-// for, at most: each time all of them are gone through.
+// sweepInterval is the least time between two sweeps because of a limit: a sweep visits all
+// triggers.
 const sweepInterval = time.Second
 
-// sweep forgets the triggers that KEDA does not ask about any more. mu is held.
+// sweep forgets the triggers that KEDA no longer asks about. mu is held.
 func (t *triggers) sweep(now time.Time) {
 	t.swept = now
-	t.texts.forget()
 	maps.DeleteFunc(t.live, func(_ uint64, live *liveTrigger) bool {
 		forgotten := !live.wanted(now, t.ttl)
 		if forgotten {
@@ -218,7 +210,7 @@ func (t *triggers) sweep(now time.Time) {
 	})
 }
 
-// clear forgets all triggers. Streams keep theirs until they ask again.
+// clear forgets all triggers. Streams keep theirs until they resolve them again.
 func (t *triggers) clear() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -228,8 +220,8 @@ func (t *triggers) clear() {
 	clear(t.live)
 }
 
-// wanted returns the triggers that KEDA still asks about, and forgets the others from
-// time to time, also while no trigger is added.
+// wanted returns the triggers that KEDA still asks about. From time to time it forgets the
+// others, also while no trigger is added.
 func (t *triggers) wanted(now time.Time) []*liveTrigger {
 	t.mu.Lock()
 	if now.Sub(t.swept) >= t.ttl/4 {
@@ -247,45 +239,19 @@ func (t *triggers) wanted(now time.Time) []*liveTrigger {
 	return live
 }
 
-// recognise returns the trigger that an encoded reference describes, or nil.
-func (t *triggers) recognise(encoded []byte) *liveTrigger {
-	key, ok := t.hashEncoded(encoded)
-	if !ok {
-		return nil
-	}
+// Reference implements refcodec.Store.
+func (t *triggers) Reference(hash uint64) (ref *pb.ScaledObjectRef, metricName string) {
 	t.mu.RLock()
-	live := t.live[key]
+	live := t.live[hash]
 	t.mu.RUnlock()
-	if live == nil || !live.isEncoded(encoded) {
-		return nil
+	if live == nil {
+		return nil, ""
 	}
-	return live
-}
-
-// hash is that of a reference with the seed of the triggers.
-func (t *triggers) hash(ref *pb.ScaledObjectRef) uint64 { return hash(t.seed, ref) }
-
-// hash does not depend on the order of the metadata, which a map has not.
-func hash(seed maphash.Seed, ref *pb.ScaledObjectRef) uint64 {
-	sum := hashTexts(maphash.String(seed, ref.GetNamespace()), maphash.String(seed, ref.GetName()))
-	for key, value := range ref.GetScalerMetadata() {
-		sum += hashPair(maphash.String(seed, key), maphash.String(seed, value))
+	if reply := live.reply.Load(); reply != nil {
+		metricName = reply.GetMetricValues()[0].GetMetricName()
 	}
-	return sum
+	return live.ref, metricName
 }
 
-// hashEncoded is hash of an encoded reference, which may hold its pairs in any order.
-func (t *triggers) hashEncoded(encoded []byte) (sum uint64, ok bool) {
-	name, namespace, ok := eachPair(encoded, func(key, value []byte) bool {
-		sum += hashPair(maphash.Bytes(t.seed, key), maphash.Bytes(t.seed, value))
-		return true
-	})
-	return sum + hashTexts(maphash.Bytes(t.seed, namespace), maphash.Bytes(t.seed, name)), ok
-}
-
-func hashTexts(namespace, name uint64) uint64 { return namespace + 3*name }
-
-func hashPair(key, value uint64) uint64 {
-	pair := key*31 + value
-	return pair * (pair | 1)
-}
+// hash returns the hash of a reference with the seed of the triggers.
+func (t *triggers) hash(ref *pb.ScaledObjectRef) uint64 { return refcodec.Hash(t.seed, ref) }

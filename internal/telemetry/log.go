@@ -12,16 +12,16 @@ const (
 	FormatJSON = "json"
 )
 
-// A Log writes lines. Each text in them is what line makes of it, and lines that say the
-// same again and again are counted instead (see repeats).
+// A Log is a logger that makes each text printable, and suppresses lines that repeat (see
+// repeats).
 type Log struct {
 	*slog.Logger
 
 	repeats *repeats
 }
 
-// NewLog returns a Log of the format that writes lines of the level and above to w.
-// Texts are made fit to be read by line. The Log has to be closed.
+// NewLog returns a Log of the format that writes lines of the level and above to w. line makes
+// a text printable. The Log must be closed.
 func NewLog(w io.Writer, format string, level slog.Level, line func(string) string) *Log {
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		return presentable(a, line)
@@ -34,11 +34,11 @@ func NewLog(w io.Writer, format string, level slog.Level, line func(string) stri
 	return &Log{Logger: slog.New(counted), repeats: counted.repeats}
 }
 
-// Close writes how many lines were left out, and lets all others pass from now on.
+// Close writes the summaries of suppressed lines. Later lines are not suppressed.
 func (l *Log) Close() { l.repeats.close() }
 
-// presentable returns an attribute whose texts can be read: errors and other values are
-// the text that they print as.
+// presentable returns an attribute with a printable text: errors and other values become the
+// text that they print as.
 func presentable(a slog.Attr, line func(string) string) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindString:

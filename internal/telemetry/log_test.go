@@ -78,7 +78,7 @@ func TestEveryLogLineIsShort(t *testing.T) {
 }
 
 // TestRepeatedLinesAreCounted: of lines that are alike ten are written in a minute, and
-// then one that says how many were left out.
+// then one that says how many were suppressed.
 func TestRepeatedLinesAreCounted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -109,12 +109,12 @@ func TestRepeatedLinesAreCounted(t *testing.T) {
 			log.Error("the configuration cannot be used, the old one stays", "error", fmt.Sprint("fault ", i))
 		}
 		if count("call refused") != 2 || count("fault") != 50 {
-			t.Errorf("lines of other kinds were left out:\n%s", strings.Join(p.lines(), "\n"))
+			t.Errorf("lines of other kinds were suppressed:\n%s", strings.Join(p.lines(), "\n"))
 		}
 		time.Sleep(61 * time.Second)
 		synctest.Wait()
 		for _, connection := range []string{"main", "other"} {
-			if got := count(`msg="lines left out" line="queue read with a warning" left_out=990 within=1m0s connection=` + connection); got != 1 {
+			if got := count(`msg="log lines suppressed" line="queue read with a warning" suppressed=990 within=1m0s connection=` + connection); got != 1 {
 				t.Errorf("%s: %d summaries:\n%s", connection, got, strings.Join(p.lines(), "\n"))
 			}
 		}
@@ -123,10 +123,10 @@ func TestRepeatedLinesAreCounted(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		flood(12)
 		log.Close()
-		if got := count("left_out=2 "); got != 2 {
+		if got := count("suppressed=2 "); got != 2 {
 			t.Errorf("%d summaries at the end:\n%s", got, strings.Join(p.lines(), "\n"))
 		}
-		if got := count("lines left out"); got != 4 {
+		if got := count("log lines suppressed"); got != 4 {
 			t.Errorf("%d summaries in all", got)
 		}
 	})
@@ -150,7 +150,7 @@ func TestKindsAreBounded(t *testing.T) {
 		log.Warn("call refused", "namespace", "new")
 		log.Close()
 		text := strings.Join(p.lines(), "\n")
-		for _, want := range []string{"an error comes through", `line="other lines" left_out=3990`, "namespace=new"} {
+		for _, want := range []string{"an error comes through", `line="other log lines" suppressed=3990`, "namespace=new"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the log has no %s:\n%.2000s", want, text[max(0, len(text)-2000):])
 			}
@@ -174,9 +174,9 @@ func TestLibrariesLogAtDebug(t *testing.T) {
 		_, rest, _ := strings.Cut(line, "level=")
 		got = append(got, "level="+rest)
 	}
-	want := `level=DEBUG msg="a library reports" library=grpc text="a client went"
-level=WARN msg="a library reports" library=grpc text=encode\x1b[2J
-level=DEBUG msg="a library reports" library=http text="http: TLS handshake error from host"`
+	want := `level=DEBUG msg="library message" library=grpc text="a client went"
+level=WARN msg="library message" library=grpc text=encode\x1b[2J
+level=DEBUG msg="library message" library=http text="http: TLS handshake error from host"`
 	if strings.Join(got, "\n") != want {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), want)
 	}

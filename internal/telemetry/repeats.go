@@ -11,21 +11,21 @@ import (
 
 // The bounds of a log.
 const (
-	// repeatWindow is the time in which lines of one kind are counted.
+	// repeatWindow is the window in which lines of one kind are counted.
 	repeatWindow = time.Minute
-	// repeatMost is how many lines of one kind are written in it, and errorMost how many
-	// of the level error: what is an error is seldom, and what is lost of it matters.
+	// repeatMost is the number of lines of one kind that are written in a window, and
+	// errorMost that of the level error: errors are rare, and each may matter.
 	repeatMost, errorMost = 10, 100
-	// maxKinds is how many kinds are counted each for itself. What is of others counts as one.
+	// maxKinds is the number of kinds that are counted separately. All others are one kind.
 	maxKinds = 1000
 )
 
-// kindKeys are the attributes that, next to message and level, make the kind of a line.
-// Their values are few: connections and their servers, namespaces, names of errors, libraries.
+// kindKeys returns the attributes that, with message and level, make the kind of a line. They
+// have few values: connections and their servers, namespaces, codes, libraries.
 func kindKeys() []string { return []string{"connection", "address", "namespace", "code", "library"} }
 
-// repeats counts the lines of each kind. Of a kind that repeats itself the first lines of
-// each window are written, and at its end one that says how many were left out.
+// repeats counts the lines of each kind. The first lines of a kind in each window are written.
+// At the end of the window a summary has the number of suppressed ones.
 type repeats struct {
 	// handler writes the summaries.
 	handler slog.Handler
@@ -34,30 +34,32 @@ type repeats struct {
 	mu     sync.Mutex
 	kinds  map[string]*kind
 	closed bool
-	// writing are the summaries under way.
+	// writing waits for the summaries that are being written.
 	writing sync.WaitGroup
 }
 
-// A kind is what is known of lines that are alike, in the present window.
+// A kind counts similar lines in the current window.
 type kind struct {
 	level   slog.Level
 	message string
 	attrs   []slog.Attr
 	written int
-	left    int
-	// ends is when the window is over. Its timer writes the summary if anything was left out.
+	// suppressed is the number of lines that were not written.
+	suppressed int
+	// ends is the end of the window. Its timer writes the summary; nil while nothing is
+	// suppressed.
 	ends  time.Time
 	timer *time.Timer
 }
 
-// A repeatHandler is a slog.Handler that asks repeats.
+// A repeatHandler is a slog.Handler that suppresses repeats.
 type repeatHandler struct {
 	slog.Handler
 
 	repeats *repeats
-	// attrs are those of kindKeys that the logger has.
+	// attrs are the attributes of the logger with kindKeys.
 	attrs []slog.Attr
-	// grouped says that further attributes are inside of a group, and none of kindKeys.
+	// grouped reports that further attributes are in a group, so they have no kindKeys.
 	grouped bool
 }
 
@@ -65,7 +67,7 @@ func newRepeats(handler slog.Handler) *repeatHandler {
 	return &repeatHandler{Handler: handler, repeats: &repeats{handler: handler, kinds: map[string]*kind{}}}
 }
 
-// Handle writes a record unless there were too many like it.
+// Handle writes a record unless it is suppressed.
 func (h *repeatHandler) Handle(ctx context.Context, r slog.Record) error {
 	if !h.repeats.pass(r, h.kindOf(r)) { //nolint:contextcheck // a summary is written when the call is over
 		return nil
@@ -134,7 +136,7 @@ func (r *repeats) pass(record slog.Record, attrs []slog.Attr) bool {
 		k.written++
 		return true
 	}
-	k.left++
+	k.suppressed++
 	if k.timer == nil {
 		r.writing.Add(1)
 		k.timer = time.AfterFunc(max(0, k.ends.Sub(now)), func() {
@@ -145,14 +147,14 @@ func (r *repeats) pass(record slog.Record, attrs []slog.Attr) bool {
 	return false
 }
 
-// find returns the kind of a record, in its present window. mu is held.
+// find returns the kind of a record, in its current window. mu is held.
 func (r *repeats) find(key string, record slog.Record, attrs []slog.Attr, now time.Time) *kind {
 	k := r.kinds[key]
 	if k == nil && len(r.kinds) >= maxKinds {
 		r.forget(now)
 		if len(r.kinds) >= maxKinds {
 			key = record.Level.String()
-			k, record, attrs = r.kinds[key], slog.Record{Level: record.Level, Message: "other lines"}, nil
+			k, record, attrs = r.kinds[key], slog.Record{Level: record.Level, Message: "other log lines"}, nil
 		}
 	}
 	if k == nil || k.timer == nil && !now.Before(k.ends) {
@@ -171,20 +173,20 @@ func (r *repeats) forget(now time.Time) {
 	}
 }
 
-// summarize ends the window of a kind of which lines were left out.
+// summarize ends the window of a kind with suppressed lines.
 func (r *repeats) summarize(k *kind) {
 	r.mu.Lock()
-	left := k.left
-	k.written, k.left, k.timer = 0, 0, nil
+	suppressed := k.suppressed
+	k.written, k.suppressed, k.timer = 0, 0, nil
 	r.mu.Unlock()
-	if left == 0 {
+	if suppressed == 0 {
 		return
 	}
-	// A line of its own time: the last one that was left out.
-	record := slog.NewRecord(k.ends, k.level, "lines left out", 0)
-	record.AddAttrs(slog.String("line", k.message), slog.Int("left_out", left), slog.Duration("within", repeatWindow))
+	// The time of the summary is the end of the window.
+	record := slog.NewRecord(k.ends, k.level, "log lines suppressed", 0)
+	record.AddAttrs(slog.String("line", k.message), slog.Int("suppressed", suppressed), slog.Duration("within", repeatWindow))
 	record.AddAttrs(k.attrs...)
-	// A log that cannot be written has no other place to say so.
+	// There is nowhere to report that the log cannot be written.
 	_ = r.handler.Handle(context.Background(), record)
 }
 

@@ -1,4 +1,4 @@
-// Package telemetry builds the logger and the registry of metrics.
+// Package telemetry creates the logger and the registry of metrics.
 package telemetry
 
 import (
@@ -10,15 +10,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// A Build says what program this is.
+// A Build identifies the program.
 type Build struct {
 	Version   string `json:"version"`
 	Revision  string `json:"revision"`
 	GoVersion string `json:"goVersion"`
 }
 
-// NewBuild returns the Build of version. An empty revision is what the Go
-// toolchain recorded of the source, if it did.
+// NewBuild returns the Build of a version. An empty revision is replaced by the one that the
+// Go toolchain recorded, if any.
 func NewBuild(version, revision string) Build {
 	info, ok := debug.ReadBuildInfo()
 	for i := 0; ok && i < len(info.Settings) && revision == ""; i++ {
@@ -33,7 +33,7 @@ func NewBuild(version, revision string) Build {
 func NewRegistry(build Build) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: "backlog_scaler", Name: "build_info", Help: "What program this is; always 1.",
+		Namespace: "backlog_scaler", Name: "build_info", Help: "Version of the program; always 1.",
 		ConstLabels: prometheus.Labels{"version": build.Version, "revision": build.Revision, "goversion": build.GoVersion},
 	})
 	info.Set(1)

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 )
 
 // TestMetadataIsBounded: whatever is too large is refused with its bound, and the error
@@ -110,11 +110,11 @@ func TestWhatParsesIsDecided(t *testing.T) {
 		reading := backlog.Aggregate(parts)
 		reading.At = now
 		parsed.Policy.MaxStaleness = time.Minute
-		d, err := policy.Decide(parsed.Policy, backlog.Observation{Latest: reading, Since: now}, policy.Told{}, now)
+		d, err := decision.Decide(parsed.Policy, backlog.Observation{Latest: reading, Since: now}, 0, now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if math.IsNaN(d.Value) || d.Value < 0 || d.Value > policy.MaxValue {
+		if math.IsNaN(d.Value) || d.Value < 0 || d.Value > decision.MaxValue {
 			t.Errorf("%v: value %v", metadata, d.Value)
 		}
 		if d.Active && d.Value < float64(parsed.Policy.MinReplicas)*parsed.Policy.Target*(1-1e-9) {

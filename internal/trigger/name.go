@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 )
 
 // maxName leaves room for KEDA's prefix "s99-" within the 63 characters of a
@@ -25,7 +25,7 @@ func (p *parser) metricName(t Trigger, layout backlog.Layout) string {
 			parts = append(parts, p.nameOf(parameter.Name, value))
 		}
 	}
-	if t.Policy.Count != policy.CountAll {
+	if t.Policy.Count != decision.CountAll {
 		parts = append(parts, strings.ReplaceAll(t.Policy.Count.String(), ",", "-"))
 	}
 	whole := strings.Join(parts, "-")

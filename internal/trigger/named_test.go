@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 )
 
 func TestNamed(t *testing.T) {
@@ -46,16 +46,16 @@ func TestWeightsAreCheckedInBoundedTime(t *testing.T) {
 	t.Parallel()
 	padding := strings.Repeat("a", 300)
 	var alike, hostile backlog.Queues
-	var names, patterns []policy.Weight
+	var names, patterns []decision.Weight
 	for i := range 100 {
 		alike = append(alike, fmt.Sprintf("%s%d", padding, i))
 		hostile = append(hostile, fmt.Sprintf("%s%d", padding, i))
-		names = append(names, policy.Weight{Queues: fmt.Sprintf("%s%d", padding, i)})
-		patterns = append(patterns, policy.Weight{Queues: "*" + padding[:150] + "b"})
+		names = append(names, decision.Weight{Queues: fmt.Sprintf("%s%d", padding, i)})
+		patterns = append(patterns, decision.Weight{Queues: "*" + padding[:150] + "b"})
 	}
 	for name, test := range map[string]struct {
 		queues  backlog.Queues
-		weights []policy.Weight
+		weights []decision.Weight
 	}{
 		"names that begin alike": {alike, names},
 		"patterns that go back":  {hostile, patterns},

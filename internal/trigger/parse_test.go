@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -45,8 +45,8 @@ func catalog() *trigger.Catalog {
 	)
 }
 
-func defaults() policy.Spec {
-	return policy.Spec{Target: 5, Count: policy.CountAll}
+func defaults() decision.Spec {
+	return decision.Spec{Target: 5, Count: decision.CountAll}
 }
 
 func TestParse(t *testing.T) {
@@ -81,7 +81,7 @@ func TestParse(t *testing.T) {
 			metadata:  map[string]string{"connection": "orders", "stream": "a,b"},
 			want: trigger.Trigger{
 				Connection: "orders", Query: backlog.Query{Layout: "stream", Queue: "a,b", Params: backlog.NewParams(map[string]string{"groupStart": "first"})},
-				Policy: policy.Spec{Target: 5, Count: policy.CountAll, MissingIsError: true}, MetricName: "stream-a-b-36624275",
+				Policy: decision.Spec{Target: 5, Count: decision.CountAll, MissingIsError: true}, MetricName: "stream-a-b-36624275",
 			},
 		},
 		{
@@ -98,9 +98,9 @@ func TestParse(t *testing.T) {
 				Query: backlog.Query{Layout: "stream", Queue: "Orders", Params: backlog.NewParams(map[string]string{
 					"consumerGroup": "billing", "groupStart": "first", backlog.ParamFromEnv: "consumerGroupFromEnv",
 				})},
-				Policy: policy.Spec{
+				Policy: decision.Spec{
 					Target: 2.5, Activation: 10, Hold: 90 * time.Second, HoldActive: 90 * time.Second, Traceless: true,
-					Count: policy.CountReady | policy.CountInFlight, MaxStaleness: time.Minute,
+					Count: decision.CountReady | decision.CountInFlight, MaxStaleness: time.Minute,
 				},
 				MetricName: "stream-orders-from-env-ready-inflight-638c8872",
 			},
@@ -114,9 +114,9 @@ func TestParse(t *testing.T) {
 			},
 			want: trigger.Trigger{
 				Connection: "orders", Query: backlog.Query{Layout: "many", Queue: "jobs"},
-				Policy: policy.Spec{
+				Policy: decision.Spec{
 					Target: 19.998, DrainTime: time.Minute, RateWindow: 30 * time.Second, MaxAge: 45 * time.Second,
-					Hold: time.Minute, HoldActive: 5 * time.Minute, Traceless: true, MinReplicas: 2, MaxReplicas: 20, Count: policy.CountAll,
+					Hold: time.Minute, HoldActive: 5 * time.Minute, Traceless: true, MinReplicas: 2, MaxReplicas: 20, Count: decision.CountAll,
 				},
 				MetricName: "many-jobs",
 			},
@@ -130,9 +130,9 @@ func TestParse(t *testing.T) {
 			},
 			want: trigger.Trigger{
 				Connection: "orders", Query: backlog.Query{Layout: "many", Queue: "critical,tenant-*", Namespace: "shop"},
-				Policy: policy.Spec{
-					Target: 20, DrainTime: 10 * time.Second, RateWindow: time.Minute, Count: policy.CountAll, Largest: true,
-					Weights: []policy.Weight{{Queues: "critical", Value: 3}, {Queues: `tenant-a\=b`, Value: 0.5}, {Queues: "*", Value: 2}},
+				Policy: decision.Spec{
+					Target: 20, DrainTime: 10 * time.Second, RateWindow: time.Minute, Count: decision.CountAll, Largest: true,
+					Weights: []decision.Weight{{Queues: "critical", Value: 3}, {Queues: `tenant-a\=b`, Value: 0.5}, {Queues: "*", Value: 2}},
 				},
 				MetricName: "many-critical-tenant-28c0fcb3",
 			},
@@ -143,7 +143,7 @@ func TestParse(t *testing.T) {
 			metadata:  map[string]string{"connection": "orders", "pair": "a", "other": "b"},
 			want: trigger.Trigger{
 				Connection: "orders", Query: backlog.Query{Layout: "pair", Queue: "a", Params: "other=b"},
-				Policy: policy.Spec{Target: 5, Count: policy.CountAll, SharesKeys: true}, MetricName: "pair-a-b",
+				Policy: decision.Spec{Target: 5, Count: decision.CountAll, SharesKeys: true}, MetricName: "pair-a-b",
 			},
 		},
 		{
@@ -152,7 +152,7 @@ func TestParse(t *testing.T) {
 			metadata:  map[string]string{"connection": "orders", "list": "jobs", "target": "0.0004"},
 			want: trigger.Trigger{
 				Connection: "orders", Query: backlog.Query{Layout: "list", Queue: "jobs"},
-				Policy: policy.Spec{Target: 0.001, Count: policy.CountAll}, MetricName: "list-jobs",
+				Policy: decision.Spec{Target: 0.001, Count: decision.CountAll}, MetricName: "list-jobs",
 			},
 		},
 	} {

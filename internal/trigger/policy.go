@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 )
 
 // The bounds of the common keys.
@@ -31,14 +31,14 @@ const (
 	// decimals.
 	minTarget = 0.001
 	// maxTarget is the largest target: times maxReplicas it stays below what KEDA can pass
-	// to the HPA (policy.MaxValue).
+	// to the HPA (decision.MaxValue).
 	maxTarget = 1e9
 )
 
 // policy reads the common parameters.
-func (p *parser) policy(layout backlog.Layout) policy.Spec {
-	spec := policy.Spec{
-		Target: DefaultTarget, Count: policy.CountAll,
+func (p *parser) policy(layout backlog.Layout) decision.Spec {
+	spec := decision.Spec{
+		Target: DefaultTarget, Count: decision.CountAll,
 		MissingIsError: layout.MissingIsError, SharesKeys: layout.SharesKeys,
 	}
 	var throughput float64
@@ -59,7 +59,7 @@ func (p *parser) policy(layout backlog.Layout) policy.Spec {
 		case int64:
 			applyReplicas(&spec, parameter.Name, v)
 		case []string:
-			spec.Count, err = policy.ParseCounts(v)
+			spec.Count, err = decision.ParseCounts(v)
 		case string:
 			err = applyText(&spec, parameter.Name, v)
 		}
@@ -77,7 +77,7 @@ func (p *parser) policy(layout backlog.Layout) policy.Spec {
 }
 
 // checkTogether reports parameters that do not fit the layout or each other.
-func (p *parser) checkTogether(spec policy.Spec, layout backlog.Layout, given map[string]bool) {
+func (p *parser) checkTogether(spec decision.Spec, layout backlog.Layout, given map[string]bool) {
 	if given[keyMaxAge] && layout.Name != "" && layout.Oldest == "" {
 		p.fault(keyMaxAge, "of a %s it is not known how long messages wait", layout.Name)
 	}
@@ -88,7 +88,7 @@ func (p *parser) checkTogether(spec policy.Spec, layout backlog.Layout, given ma
 
 // checkDrain makes a target of the drain time, if there is one, and reports what does
 // not go together.
-func (p *parser) checkDrain(spec *policy.Spec, throughput float64, given map[string]bool) {
+func (p *parser) checkDrain(spec *decision.Spec, throughput float64, given map[string]bool) {
 	switch {
 	case given[keyDrainTime] && !given[keyThroughput]:
 		p.fault(keyDrainTime, "needs throughput as well: the messages that one replica finishes in a second")
@@ -130,7 +130,7 @@ func (p *parser) checkSeveral(t Trigger, layout backlog.Layout) {
 }
 
 // checkWeights reports weights of queues that the trigger does not name.
-func (p *parser) checkWeights(weights []policy.Weight, queues backlog.Queues, layout string) {
+func (p *parser) checkWeights(weights []decision.Weight, queues backlog.Queues, layout string) {
 	n := newNamed(queues)
 	for _, w := range weights {
 		if !n.has(w.Queues) && len(p.faults) <= maxFaults {
@@ -139,13 +139,13 @@ func (p *parser) checkWeights(weights []policy.Weight, queues backlog.Queues, la
 	}
 }
 
-func applyNumber(spec *policy.Spec, throughput *float64, name string, v float64) error {
+func applyNumber(spec *decision.Spec, throughput *float64, name string, v float64) error {
 	switch {
 	case v <= 0 && name != keyActivation:
 		return errors.New("want a number greater than 0")
 	case v < 0:
 		return errors.New("want a number that is not negative")
-	case v > policy.MaxValue, name == keyTarget && v > maxTarget:
+	case v > decision.MaxValue, name == keyTarget && v > maxTarget:
 		return fmt.Errorf("want at most %g", largest(name))
 	case name == keyTarget:
 		spec.Target = thousandths(v)
@@ -162,7 +162,7 @@ func largest(name string) float64 {
 	if name == keyTarget {
 		return maxTarget
 	}
-	return policy.MaxValue
+	return decision.MaxValue
 }
 
 // thousandths rounds a target to what KEDA makes of it, so that a number of replicas
@@ -171,7 +171,7 @@ func thousandths(target float64) float64 {
 	return max(minTarget, math.Round(target*1000)/1000)
 }
 
-func applyDuration(spec *policy.Spec, name string, v time.Duration) error {
+func applyDuration(spec *decision.Spec, name string, v time.Duration) error {
 	within := func(place *time.Duration, least, most time.Duration) error {
 		if v < least || v > most {
 			return fmt.Errorf("want a duration from %s to %s", least, most)
@@ -200,7 +200,7 @@ func applyDuration(spec *policy.Spec, name string, v time.Duration) error {
 	return nil
 }
 
-func applyReplicas(spec *policy.Spec, name string, v int64) {
+func applyReplicas(spec *decision.Spec, name string, v int64) {
 	if name == keyMinReplicas {
 		spec.MinReplicas = v
 	} else {
@@ -208,7 +208,7 @@ func applyReplicas(spec *policy.Spec, name string, v int64) {
 	}
 }
 
-func applyText(spec *policy.Spec, name, v string) (err error) {
+func applyText(spec *decision.Spec, name, v string) (err error) {
 	switch name {
 	case keyMissing:
 		spec.MissingIsError = v == missingError
@@ -221,7 +221,7 @@ func applyText(spec *policy.Spec, name, v string) (err error) {
 }
 
 // parseWeights reads weights such as "critical=3,low-*=0.5".
-func parseWeights(text string) ([]policy.Weight, error) {
+func parseWeights(text string) ([]decision.Weight, error) {
 	entries, err := backlog.ParseQueues(text)
 	if err != nil {
 		return nil, err
@@ -229,7 +229,7 @@ func parseWeights(text string) ([]policy.Weight, error) {
 	if len(entries) > maxWeights {
 		return nil, fmt.Errorf("%d weights, want at most %d", len(entries), maxWeights)
 	}
-	var weights []policy.Weight
+	var weights []decision.Weight
 	for _, entry := range entries {
 		i := max(0, strings.LastIndex(entry, "="))
 		name, number := strings.TrimSpace(entry[:i]), strings.TrimSpace(strings.TrimPrefix(entry[i:], "="))
@@ -248,7 +248,7 @@ func parseWeights(text string) ([]policy.Weight, error) {
 				return nil, fmt.Errorf("%q is there twice", shorten(name))
 			}
 		}
-		weights = append(weights, policy.Weight{Queues: name, Value: value})
+		weights = append(weights, decision.Weight{Queues: name, Value: value})
 	}
 	return weights, nil
 }

@@ -4,7 +4,7 @@ package trigger
 
 import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 )
 
 // DefaultTarget is the number of messages per replica where a trigger names none.
@@ -22,7 +22,7 @@ type Trigger struct {
 	Query backlog.Query
 	// Policy is how a reading becomes a decision. Its MaxStaleness is zero where the
 	// trigger leaves it to the server.
-	Policy policy.Spec
+	Policy decision.Spec
 	// MetricName names the trigger in the HPA and in metrics: lower-case letters,
 	// digits and dashes, at most 63 characters with KEDA's prefix, the same for the same queue.
 	MetricName string

@@ -161,9 +161,9 @@ func TestQueriesRefuse(t *testing.T) {
 	for query, want := range map[string]string{
 		"sum(backlog_scaler_queue_redy_messages)": "no metric",
 		"sum(": "unclosed",
-		`backlog_scaler_connection_connected{queue="a"}`:             `no label "queue"`,
-		"sum by (mode) (backlog_scaler_connection_connected)":        `no label "mode"`,
-		`backlog_scaler_connection_connected{connection=~"$region"}`: "variable",
+		`backlog_scaler_connection_up{queue="a"}`:             `no label "queue"`,
+		"sum by (mode) (backlog_scaler_connection_up)":        `no label "mode"`,
+		`backlog_scaler_connection_up{connection=~"$region"}`: "variable",
 	} {
 		faults := strings.Join(queryFaults(known, map[string]string{}, query), "; ")
 		if !strings.Contains(faults, want) {

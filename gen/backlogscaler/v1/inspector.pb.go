@@ -4,8 +4,8 @@
 // 	protoc        (unknown)
 // source: backlogscaler/v1/inspector.proto
 
-// The inspector's own protocol: what the scaler knows of each trigger, what it
-// decides, and why. It is for people and their tools; KEDA does not use it.
+// The inspector reports what the scaler knows about each trigger, what it decides
+// and why. Operators and their tools use it; KEDA does not.
 
 package backlogscalerv1
 
@@ -25,10 +25,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ListTriggersRequest asks for triggers.
+// ListTriggersRequest selects triggers.
 type ListTriggersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only triggers of this namespace; empty is all.
+	// The namespace of the ScaledObjects; empty selects all.
 	Namespace     string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -71,7 +71,7 @@ func (x *ListTriggersRequest) GetNamespace() string {
 	return ""
 }
 
-// ListTriggersResponse names triggers, ordered by namespace, ScaledObject and name.
+// ListTriggersResponse lists triggers by namespace, ScaledObject and name.
 type ListTriggersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The triggers.
@@ -122,9 +122,9 @@ type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The namespace of the ScaledObject.
 	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// The name of the ScaledObject, or of a watch of the configuration.
+	// The name of the ScaledObject, or of a static watch of the configuration.
 	ScaledObject string `protobuf:"bytes,2,opt,name=scaled_object,json=scaledObject,proto3" json:"scaled_object,omitempty"`
-	// Only the trigger of this name; empty is all.
+	// The name of the trigger; empty selects all.
 	Trigger       string `protobuf:"bytes,3,opt,name=trigger,proto3" json:"trigger,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -186,9 +186,9 @@ type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When this was true, by the clock of the scaler.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// One for each trigger, the one that was asked for last first.
+	// One for each trigger, the most recently called first.
 	Explanations []*Explanation `protobuf:"bytes,2,rep,name=explanations,proto3" json:"explanations,omitempty"`
-	// What is wrong with the configuration file, if the one in force is an older one.
+	// The faults of the configuration file while an older version is in force.
 	ConfigurationError string `protobuf:"bytes,3,opt,name=configuration_error,json=configurationError,proto3" json:"configuration_error,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -245,10 +245,10 @@ func (x *ExplainResponse) GetConfigurationError() string {
 	return ""
 }
 
-// WatchDecisionsRequest asks to be kept informed.
+// WatchDecisionsRequest selects the triggers to watch.
 type WatchDecisionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only triggers of this namespace; empty is all.
+	// The namespace of the ScaledObjects; empty selects all.
 	Namespace     string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -291,16 +291,16 @@ func (x *WatchDecisionsRequest) GetNamespace() string {
 	return ""
 }
 
-// WatchDecisionsResponse is what is new.
+// WatchDecisionsResponse reports changes.
 type WatchDecisionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When this was true, by the clock of the scaler.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// The triggers whose decision has changed; at first all, perhaps in several messages.
+	// The triggers whose decision changed. The first messages carry all triggers.
 	Changed []*Explanation `protobuf:"bytes,2,rep,name=changed,proto3" json:"changed,omitempty"`
-	// The triggers that KEDA does not ask about any more.
-	Gone []*Trigger `protobuf:"bytes,3,rep,name=gone,proto3" json:"gone,omitempty"`
-	// Whether all triggers have been sent, so that there is something to show.
+	// The triggers that KEDA no longer asks about.
+	Removed []*Trigger `protobuf:"bytes,3,rep,name=removed,proto3" json:"removed,omitempty"`
+	// Whether this message completes the list of triggers or a set of changes.
 	Complete      bool `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -350,9 +350,9 @@ func (x *WatchDecisionsResponse) GetChanged() []*Explanation {
 	return nil
 }
 
-func (x *WatchDecisionsResponse) GetGone() []*Trigger {
+func (x *WatchDecisionsResponse) GetRemoved() []*Trigger {
 	if x != nil {
-		return x.Gone
+		return x.Removed
 	}
 	return nil
 }
@@ -367,22 +367,22 @@ func (x *WatchDecisionsResponse) GetComplete() bool {
 // Trigger is one entry of spec.triggers of a ScaledObject.
 type Trigger struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Distinguishes this trigger from all others while the scaler runs.
+	// Identifies this trigger while the scaler runs.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The namespace of the ScaledObject.
 	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
-	// The name of the ScaledObject, or of a watch of the configuration.
+	// The name of the ScaledObject, or of a static watch of the configuration.
 	ScaledObject string `protobuf:"bytes,3,opt,name=scaled_object,json=scaledObject,proto3" json:"scaled_object,omitempty"`
-	// The name of the trigger's metric; empty if the trigger is refused.
+	// The name of the trigger's metric; empty if the trigger is rejected.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
-	// The connection that is read; empty if the trigger is refused.
+	// The connection that is read; empty if the trigger is rejected.
 	Connection string `protobuf:"bytes,5,opt,name=connection,proto3" json:"connection,omitempty"`
-	// How the queue lies in its engine, such as "list"; empty if the trigger is refused.
+	// The layout of the queue in its engine, such as "list"; empty if the trigger is rejected.
 	Layout string `protobuf:"bytes,6,opt,name=layout,proto3" json:"layout,omitempty"`
-	// The queue; empty if the trigger is refused.
+	// The queue; empty if the trigger is rejected.
 	Queue string `protobuf:"bytes,7,opt,name=queue,proto3" json:"queue,omitempty"`
-	// What KEDA sent, as it stands in the ScaledObject. Values of keys that the scaler
-	// does not know, or that KEDA took from the environment, are withheld.
+	// The metadata that KEDA sent. Values of unknown keys and values that KEDA took from
+	// the environment are redacted.
 	Metadata      map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -474,21 +474,21 @@ func (x *Trigger) GetMetadata() map[string]string {
 	return nil
 }
 
-// Explanation is all there is to say about a trigger.
+// Explanation is everything that is known about a trigger.
 type Explanation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The trigger.
 	Trigger *Trigger `protobuf:"bytes,1,opt,name=trigger,proto3" json:"trigger,omitempty"`
-	// What would be told now; absent if that is an error.
+	// What KEDA would get now; absent if that is an error.
 	Decision *Decision `protobuf:"bytes,2,opt,name=decision,proto3" json:"decision,omitempty"`
-	// What is wrong; absent if nothing is. With a decision, it does without.
+	// What is wrong; absent if nothing is. With a decision, the last reading is used.
 	Problem *Problem `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`
 	// The last good reading; absent if there never was one.
 	Reading *Reading `protobuf:"bytes,4,opt,name=reading,proto3" json:"reading,omitempty"`
 	// How and when the queue is read.
-	Watching *Watching `protobuf:"bytes,5,opt,name=watching,proto3" json:"watching,omitempty"`
-	// What KEDA asked and was told.
-	Conversation  *Conversation `protobuf:"bytes,6,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	ReadStatus *ReadStatus `protobuf:"bytes,5,opt,name=read_status,json=readStatus,proto3" json:"read_status,omitempty"`
+	// The calls of KEDA and their last responses.
+	CallHistory   *CallHistory `protobuf:"bytes,6,opt,name=call_history,json=callHistory,proto3" json:"call_history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -551,37 +551,37 @@ func (x *Explanation) GetReading() *Reading {
 	return nil
 }
 
-func (x *Explanation) GetWatching() *Watching {
+func (x *Explanation) GetReadStatus() *ReadStatus {
 	if x != nil {
-		return x.Watching
+		return x.ReadStatus
 	}
 	return nil
 }
 
-func (x *Explanation) GetConversation() *Conversation {
+func (x *Explanation) GetCallHistory() *CallHistory {
 	if x != nil {
-		return x.Conversation
+		return x.CallHistory
 	}
 	return nil
 }
 
-// Decision is what KEDA is told about a trigger.
+// Decision is what the scaler reports to KEDA about a trigger.
 type Decision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The metric's value, in messages.
 	Value float64 `protobuf:"fixed64,1,opt,name=value,proto3" json:"value,omitempty"`
 	// The messages per replica.
 	Target float64 `protobuf:"fixed64,2,opt,name=target,proto3" json:"target,omitempty"`
-	// Whether there should be any replica at all.
+	// Whether the workload should have any replica.
 	Active bool `protobuf:"varint,3,opt,name=active,proto3" json:"active,omitempty"`
 	// The replicas that the value asks for: value divided by target, rounded up.
 	WantedReplicas int64 `protobuf:"varint,4,opt,name=wanted_replicas,json=wantedReplicas,proto3" json:"wanted_replicas,omitempty"`
-	// When the decision may change although nothing else is read; absent if time alone
-	// changes nothing.
-	Until *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
-	// What the value was made of, in order.
+	// When the decision may change without a new reading; absent if time alone changes
+	// nothing.
+	ValidUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=valid_until,json=validUntil,proto3" json:"valid_until,omitempty"`
+	// The adjustments of the value, in order.
 	Steps []*Step `protobuf:"bytes,6,rep,name=steps,proto3" json:"steps,omitempty"`
-	// The value must exceed this for the trigger to be active.
+	// The value above which the trigger is active.
 	Activation float64 `protobuf:"fixed64,7,opt,name=activation,proto3" json:"activation,omitempty"`
 	// The parts of the backlog that count, such as "ready".
 	Counted []string `protobuf:"bytes,8,rep,name=counted,proto3" json:"counted,omitempty"`
@@ -649,9 +649,9 @@ func (x *Decision) GetWantedReplicas() int64 {
 	return 0
 }
 
-func (x *Decision) GetUntil() *timestamppb.Timestamp {
+func (x *Decision) GetValidUntil() *timestamppb.Timestamp {
 	if x != nil {
-		return x.Until
+		return x.ValidUntil
 	}
 	return nil
 }
@@ -688,15 +688,15 @@ func (x *Decision) GetDrain() *Drain {
 // are in messages per second.
 type Drain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Within which time the backlog is to be gone, in seconds.
+	// The time in which the backlog is to be drained, in seconds.
 	DrainSeconds float64 `protobuf:"fixed64,1,opt,name=drain_seconds,json=drainSeconds,proto3" json:"drain_seconds,omitempty"`
-	// What one replica finishes.
+	// The rate at which one replica finishes messages.
 	Throughput float64 `protobuf:"fixed64,2,opt,name=throughput,proto3" json:"throughput,omitempty"`
-	// The arrivals that count: the larger of slow and fast.
+	// The rate of arrivals that counts: the larger of slow and fast.
 	Arrivals float64 `protobuf:"fixed64,3,opt,name=arrivals,proto3" json:"arrivals,omitempty"`
-	// The arrivals over the whole window.
+	// The rate of arrivals over the whole window.
 	Slow float64 `protobuf:"fixed64,4,opt,name=slow,proto3" json:"slow,omitempty"`
-	// The arrivals over the last part of the window.
+	// The rate of arrivals over the last part of the window.
 	Fast float64 `protobuf:"fixed64,5,opt,name=fast,proto3" json:"fast,omitempty"`
 	// The window, in seconds.
 	WindowSeconds float64 `protobuf:"fixed64,6,opt,name=window_seconds,json=windowSeconds,proto3" json:"window_seconds,omitempty"`
@@ -785,17 +785,17 @@ func (x *Drain) GetLowerBound() bool {
 	return false
 }
 
-// Step is one thing that changed the value, or that says how much to trust it.
+// Step is one adjustment of the value, or a note on how reliable the value is.
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A stable word.
+	// The reason: a stable word, such as "hold".
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	// The value before and after.
+	// The value before the step.
 	Before float64 `protobuf:"fixed64,2,opt,name=before,proto3" json:"before,omitempty"`
-	// The value after.
+	// The value after the step.
 	After float64 `protobuf:"fixed64,3,opt,name=after,proto3" json:"after,omitempty"`
-	// What the word means, in a sentence.
-	Sentence      string `protobuf:"bytes,4,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	// The meaning of the reason, as a sentence.
+	Description   string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -851,29 +851,30 @@ func (x *Step) GetAfter() float64 {
 	return 0
 }
 
-func (x *Step) GetSentence() string {
+func (x *Step) GetDescription() string {
 	if x != nil {
-		return x.Sentence
+		return x.Description
 	}
 	return ""
 }
 
-// Problem is why there is no decision, or why there soon may be none.
+// Problem is why there is no decision, or why there may soon be none.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A stable word: "invalid", "not_available", "missing", "settling", "unknown", or why the
-	// queue cannot be read: "unavailable", "denied", "mismatch", "partial".
+	// A stable word: "invalid", "not_available", "missing", "warming_up", "unknown", or
+	// why the queue cannot be read: "unavailable", "denied", "mismatch", "partial",
+	// "exhausted".
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The gRPC code that KEDA gets, such as "Unavailable"; empty while the last good
-	// reading stands in.
+	// reading is used.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
-	// What is wrong, in the words that KEDA gets, or of the engine.
+	// The error that KEDA gets, or the one of the engine.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	// Since when.
+	// When the problem began.
 	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
-	// Until when the last good reading stands in; absent if it never did.
-	BridgedUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=bridged_until,json=bridgedUntil,proto3" json:"bridged_until,omitempty"`
-	// What a person can do about it.
+	// Until when the last good reading is used; absent if there is none.
+	ReadingUsedUntil *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=reading_used_until,json=readingUsedUntil,proto3" json:"reading_used_until,omitempty"`
+	// What the operator or the author of the trigger can do.
 	Advice        string `protobuf:"bytes,6,opt,name=advice,proto3" json:"advice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -937,9 +938,9 @@ func (x *Problem) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Problem) GetBridgedUntil() *timestamppb.Timestamp {
+func (x *Problem) GetReadingUsedUntil() *timestamppb.Timestamp {
 	if x != nil {
-		return x.BridgedUntil
+		return x.ReadingUsedUntil
 	}
 	return nil
 }
@@ -951,55 +952,55 @@ func (x *Problem) GetAdvice() string {
 	return ""
 }
 
-// Reading is one observation of a queue. What is unknown is absent.
+// Reading is one reading of a queue. What is unknown is absent.
 type Reading struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When the engine answered.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
-	// How long ago that was, in seconds.
+	// The age of the reading, in seconds.
 	AgeSeconds float64 `protobuf:"fixed64,2,opt,name=age_seconds,json=ageSeconds,proto3" json:"age_seconds,omitempty"`
-	// All work there is to do now: ready, due and in flight.
+	// All work that can be done now: ready, due and in flight.
 	Backlog int64 `protobuf:"varint,3,opt,name=backlog,proto3" json:"backlog,omitempty"`
 	// Messages that a worker could take now.
 	Ready int64 `protobuf:"varint,4,opt,name=ready,proto3" json:"ready,omitempty"`
 	// Delayed or retried messages whose time has come.
 	Due int64 `protobuf:"varint,5,opt,name=due,proto3" json:"due,omitempty"`
-	// Messages handed out and not settled.
+	// Messages delivered and not yet acknowledged.
 	InFlight *int64 `protobuf:"varint,6,opt,name=in_flight,json=inFlight,proto3,oneof" json:"in_flight,omitempty"`
 	// Workers that the engine sees.
 	Consumers *int64 `protobuf:"varint,7,opt,name=consumers,proto3,oneof" json:"consumers,omitempty"`
-	// The engine's own count of messages that came.
+	// The engine's own counter of enqueued messages.
 	Enqueued *int64 `protobuf:"varint,8,opt,name=enqueued,proto3,oneof" json:"enqueued,omitempty"`
-	// The engine's own count of messages that went.
+	// The engine's own counter of dequeued messages.
 	Dequeued *int64 `protobuf:"varint,9,opt,name=dequeued,proto3,oneof" json:"dequeued,omitempty"`
-	// How long the oldest waiting message has waited, in seconds.
+	// The age of the oldest waiting message, in seconds.
 	OldestAgeSeconds *float64 `protobuf:"fixed64,10,opt,name=oldest_age_seconds,json=oldestAgeSeconds,proto3,oneof" json:"oldest_age_seconds,omitempty"`
-	// How that age is known: "exact", "interpolated" or "lower bound".
+	// The accuracy of that age: "exact", "interpolated" or "lower bound".
 	OldestKind string `protobuf:"bytes,11,opt,name=oldest_kind,json=oldestKind,proto3" json:"oldest_kind,omitempty"`
 	// When the next delayed message falls due; absent if there is none.
 	NextDue *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=next_due,json=nextDue,proto3" json:"next_due,omitempty"`
-	// The queue does not exist.
+	// Whether the queue does not exist.
 	Missing bool `protobuf:"varint,13,opt,name=missing,proto3" json:"missing,omitempty"`
-	// The engine hands out nothing for now.
+	// Whether the engine delivers nothing for now.
 	Paused bool `protobuf:"varint,14,opt,name=paused,proto3" json:"paused,omitempty"`
-	// More workers than this cannot help; 0 is no limit.
-	MaxUseful int64 `protobuf:"varint,15,opt,name=max_useful,json=maxUseful,proto3" json:"max_useful,omitempty"`
-	// How good the counts are: "exact", "upper bound", "lower bound" or "capped".
+	// The number of workers beyond which more do not help; 0 is no limit.
+	MaxUsefulWorkers int64 `protobuf:"varint,15,opt,name=max_useful_workers,json=maxUsefulWorkers,proto3" json:"max_useful_workers,omitempty"`
+	// The accuracy of the counts: "exact", "upper bound", "lower bound" or "capped".
 	Quality string `protobuf:"bytes,16,opt,name=quality,proto3" json:"quality,omitempty"`
-	// The life of the data that was read; another one after a restart.
+	// Identifies the data set that was read; it changes when the server comes back with other data.
 	Epoch string `protobuf:"bytes,17,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// A remark about a reading that may not be what was meant.
+	// A remark on a reading that may not be what was meant.
 	Warning string `protobuf:"bytes,18,opt,name=warning,proto3" json:"warning,omitempty"`
 	// The queues of a trigger that names several.
 	Parts []*Part `protobuf:"bytes,19,rep,name=parts,proto3" json:"parts,omitempty"`
 	// Other queues or another prefix that may have been meant.
 	Hint string `protobuf:"bytes,20,opt,name=hint,proto3" json:"hint,omitempty"`
-	// How many of the counted messages nothing in the framework moves.
+	// Counted messages that nothing in the framework moves.
 	Orphaned int64 `protobuf:"varint,21,opt,name=orphaned,proto3" json:"orphaned,omitempty"`
-	// How many more there are that do not count any longer (orphanedAfter).
-	Ignored       int64 `protobuf:"varint,22,opt,name=ignored,proto3" json:"ignored,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Further orphaned messages, which no longer count (orphanedAfter).
+	IgnoredOrphaned int64 `protobuf:"varint,22,opt,name=ignored_orphaned,json=ignoredOrphaned,proto3" json:"ignored_orphaned,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Reading) Reset() {
@@ -1130,9 +1131,9 @@ func (x *Reading) GetPaused() bool {
 	return false
 }
 
-func (x *Reading) GetMaxUseful() int64 {
+func (x *Reading) GetMaxUsefulWorkers() int64 {
 	if x != nil {
-		return x.MaxUseful
+		return x.MaxUsefulWorkers
 	}
 	return 0
 }
@@ -1179,9 +1180,9 @@ func (x *Reading) GetOrphaned() int64 {
 	return 0
 }
 
-func (x *Reading) GetIgnored() int64 {
+func (x *Reading) GetIgnoredOrphaned() int64 {
 	if x != nil {
-		return x.Ignored
+		return x.IgnoredOrphaned
 	}
 	return 0
 }
@@ -1195,19 +1196,19 @@ type Part struct {
 	Ready int64 `protobuf:"varint,2,opt,name=ready,proto3" json:"ready,omitempty"`
 	// Delayed or retried messages whose time has come.
 	Due int64 `protobuf:"varint,3,opt,name=due,proto3" json:"due,omitempty"`
-	// Messages handed out and not settled; absent if unknown.
+	// Messages delivered and not yet acknowledged; absent if unknown.
 	InFlight *int64 `protobuf:"varint,4,opt,name=in_flight,json=inFlight,proto3,oneof" json:"in_flight,omitempty"`
-	// How much a message of this queue counts; absent if the trigger gives no weights.
+	// The weight of a message of this queue; absent if the trigger has no weights.
 	Weight *float64 `protobuf:"fixed64,5,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
-	// What the queue asks for, weighted; absent if there is no decision.
+	// The weighted value of the queue; absent if there is no decision.
 	Value *float64 `protobuf:"fixed64,6,opt,name=value,proto3,oneof" json:"value,omitempty"`
-	// The queue does not exist.
+	// Whether the queue does not exist.
 	Missing bool `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
-	// The engine hands out nothing of this queue for now.
+	// Whether the engine delivers nothing from this queue for now.
 	Paused bool `protobuf:"varint,8,opt,name=paused,proto3" json:"paused,omitempty"`
-	// More workers cannot help this queue, so it asks for less than it has.
-	Capped bool `protobuf:"varint,9,opt,name=capped,proto3" json:"capped,omitempty"`
-	// The arrivals that count, in messages per second; absent without a drain time.
+	// Whether the value is below the backlog because more workers do not help this queue.
+	WorkerLimited bool `protobuf:"varint,9,opt,name=worker_limited,json=workerLimited,proto3" json:"worker_limited,omitempty"`
+	// The rate of arrivals that counts, in messages per second; absent without a drain time.
 	Arrivals      *float64 `protobuf:"fixed64,10,opt,name=arrivals,proto3,oneof" json:"arrivals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1299,9 +1300,9 @@ func (x *Part) GetPaused() bool {
 	return false
 }
 
-func (x *Part) GetCapped() bool {
+func (x *Part) GetWorkerLimited() bool {
 	if x != nil {
-		return x.Capped
+		return x.WorkerLimited
 	}
 	return false
 }
@@ -1313,44 +1314,44 @@ func (x *Part) GetArrivals() float64 {
 	return 0
 }
 
-// Watching is how a queue is read.
-type Watching struct {
+// ReadStatus is how and when a queue is read.
+type ReadStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Whether the next change of the queue will be noticed by itself.
+	// Whether the engine notifies the scaler of the next change of the queue.
 	Armed bool `protobuf:"varint,1,opt,name=armed,proto3" json:"armed,omitempty"`
-	// The server's own name and version; empty until it answered.
+	// The name and version of the server; empty until it answered.
 	Server string `protobuf:"bytes,2,opt,name=server,proto3" json:"server,omitempty"`
 	// How changes are noticed, such as "tracking" or "poll"; empty until known.
-	WakeUp string `protobuf:"bytes,3,opt,name=wake_up,json=wakeUp,proto3" json:"wake_up,omitempty"`
-	// Why that is not the best that the engine has; empty if it is.
-	WakeUpReason string `protobuf:"bytes,4,opt,name=wake_up_reason,json=wakeUpReason,proto3" json:"wake_up_reason,omitempty"`
+	WakeUpMode string `protobuf:"bytes,3,opt,name=wake_up_mode,json=wakeUpMode,proto3" json:"wake_up_mode,omitempty"`
+	// Why a better mode is not used; empty if the mode is the best that the engine has.
+	FallbackReason string `protobuf:"bytes,4,opt,name=fallback_reason,json=fallbackReason,proto3" json:"fallback_reason,omitempty"`
 	// The last attempt to read.
-	Last *Look `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
-	// The read that found work after there was none; absent if there never was one.
-	Woke *Look `protobuf:"bytes,6,opt,name=woke,proto3" json:"woke,omitempty"`
-	// When the engine last said that the queue changed; absent if it never did.
-	StirredAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=stirred_at,json=stirredAt,proto3" json:"stirred_at,omitempty"`
-	// Whether the trigger has a holdActive, and work that comes and is taken between two
-	// looks leaves no trace, so that it counts from work that was seen.
-	Traceless     bool `protobuf:"varint,8,opt,name=traceless,proto3" json:"traceless,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LastAttempt *ReadAttempt `protobuf:"bytes,5,opt,name=last_attempt,json=lastAttempt,proto3" json:"last_attempt,omitempty"`
+	// The read that found work after a read without any; absent if there never was one.
+	BecameNonempty *ReadAttempt `protobuf:"bytes,6,opt,name=became_nonempty,json=becameNonempty,proto3" json:"became_nonempty,omitempty"`
+	// When the engine last reported a change of the queue; absent if it never did.
+	LastChangeAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_change_at,json=lastChangeAt,proto3" json:"last_change_at,omitempty"`
+	// Whether the trigger has a holdActive that misses work which is enqueued and taken
+	// between two reads, because such work leaves no trace in the layout.
+	MissesPassingWork bool `protobuf:"varint,8,opt,name=misses_passing_work,json=missesPassingWork,proto3" json:"misses_passing_work,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
-func (x *Watching) Reset() {
-	*x = Watching{}
+func (x *ReadStatus) Reset() {
+	*x = ReadStatus{}
 	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Watching) String() string {
+func (x *ReadStatus) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Watching) ProtoMessage() {}
+func (*ReadStatus) ProtoMessage() {}
 
-func (x *Watching) ProtoReflect() protoreflect.Message {
+func (x *ReadStatus) ProtoReflect() protoreflect.Message {
 	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1362,69 +1363,69 @@ func (x *Watching) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Watching.ProtoReflect.Descriptor instead.
-func (*Watching) Descriptor() ([]byte, []int) {
+// Deprecated: Use ReadStatus.ProtoReflect.Descriptor instead.
+func (*ReadStatus) Descriptor() ([]byte, []int) {
 	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{14}
 }
 
-func (x *Watching) GetArmed() bool {
+func (x *ReadStatus) GetArmed() bool {
 	if x != nil {
 		return x.Armed
 	}
 	return false
 }
 
-func (x *Watching) GetServer() string {
+func (x *ReadStatus) GetServer() string {
 	if x != nil {
 		return x.Server
 	}
 	return ""
 }
 
-func (x *Watching) GetWakeUp() string {
+func (x *ReadStatus) GetWakeUpMode() string {
 	if x != nil {
-		return x.WakeUp
+		return x.WakeUpMode
 	}
 	return ""
 }
 
-func (x *Watching) GetWakeUpReason() string {
+func (x *ReadStatus) GetFallbackReason() string {
 	if x != nil {
-		return x.WakeUpReason
+		return x.FallbackReason
 	}
 	return ""
 }
 
-func (x *Watching) GetLast() *Look {
+func (x *ReadStatus) GetLastAttempt() *ReadAttempt {
 	if x != nil {
-		return x.Last
+		return x.LastAttempt
 	}
 	return nil
 }
 
-func (x *Watching) GetWoke() *Look {
+func (x *ReadStatus) GetBecameNonempty() *ReadAttempt {
 	if x != nil {
-		return x.Woke
+		return x.BecameNonempty
 	}
 	return nil
 }
 
-func (x *Watching) GetStirredAt() *timestamppb.Timestamp {
+func (x *ReadStatus) GetLastChangeAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.StirredAt
+		return x.LastChangeAt
 	}
 	return nil
 }
 
-func (x *Watching) GetTraceless() bool {
+func (x *ReadStatus) GetMissesPassingWork() bool {
 	if x != nil {
-		return x.Traceless
+		return x.MissesPassingWork
 	}
 	return false
 }
 
-// Look is one attempt to read a queue, or to confirm what was read.
-type Look struct {
+// ReadAttempt is one attempt to read a queue, or to confirm its last reading.
+type ReadAttempt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it ended.
 	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
@@ -1435,20 +1436,20 @@ type Look struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Look) Reset() {
-	*x = Look{}
+func (x *ReadAttempt) Reset() {
+	*x = ReadAttempt{}
 	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Look) String() string {
+func (x *ReadAttempt) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Look) ProtoMessage() {}
+func (*ReadAttempt) ProtoMessage() {}
 
-func (x *Look) ProtoReflect() protoreflect.Message {
+func (x *ReadAttempt) ProtoReflect() protoreflect.Message {
 	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1460,54 +1461,54 @@ func (x *Look) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Look.ProtoReflect.Descriptor instead.
-func (*Look) Descriptor() ([]byte, []int) {
+// Deprecated: Use ReadAttempt.ProtoReflect.Descriptor instead.
+func (*ReadAttempt) Descriptor() ([]byte, []int) {
 	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{15}
 }
 
-func (x *Look) GetAt() *timestamppb.Timestamp {
+func (x *ReadAttempt) GetAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.At
 	}
 	return nil
 }
 
-func (x *Look) GetCause() string {
+func (x *ReadAttempt) GetCause() string {
 	if x != nil {
 		return x.Cause
 	}
 	return ""
 }
 
-// Conversation is what KEDA asked and was told.
-type Conversation struct {
+// CallHistory is what KEDA called, and the last response of each method.
+type CallHistory struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When KEDA last asked; absent if it never did, as for a watch.
-	AskedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=asked_at,json=askedAt,proto3" json:"asked_at,omitempty"`
+	// When KEDA last called; absent if it never did, as for a static watch.
+	LastCallAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=last_call_at,json=lastCallAt,proto3" json:"last_call_at,omitempty"`
 	// The method of that call, such as "GetMetrics".
-	AskedBy string `protobuf:"bytes,2,opt,name=asked_by,json=askedBy,proto3" json:"asked_by,omitempty"`
-	// How many streams KEDA holds open.
+	LastMethod string `protobuf:"bytes,2,opt,name=last_method,json=lastMethod,proto3" json:"last_method,omitempty"`
+	// The number of streams that KEDA holds open.
 	OpenStreams int32 `protobuf:"varint,3,opt,name=open_streams,json=openStreams,proto3" json:"open_streams,omitempty"`
-	// The last answer of each method, the latest first.
-	Told          []*Told `protobuf:"bytes,4,rep,name=told,proto3" json:"told,omitempty"`
+	// The last response of each method, the most recent first.
+	LastResponses []*LastResponse `protobuf:"bytes,4,rep,name=last_responses,json=lastResponses,proto3" json:"last_responses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Conversation) Reset() {
-	*x = Conversation{}
+func (x *CallHistory) Reset() {
+	*x = CallHistory{}
 	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Conversation) String() string {
+func (x *CallHistory) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Conversation) ProtoMessage() {}
+func (*CallHistory) ProtoMessage() {}
 
-func (x *Conversation) ProtoReflect() protoreflect.Message {
+func (x *CallHistory) ProtoReflect() protoreflect.Message {
 	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1519,55 +1520,55 @@ func (x *Conversation) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Conversation.ProtoReflect.Descriptor instead.
-func (*Conversation) Descriptor() ([]byte, []int) {
+// Deprecated: Use CallHistory.ProtoReflect.Descriptor instead.
+func (*CallHistory) Descriptor() ([]byte, []int) {
 	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{16}
 }
 
-func (x *Conversation) GetAskedAt() *timestamppb.Timestamp {
+func (x *CallHistory) GetLastCallAt() *timestamppb.Timestamp {
 	if x != nil {
-		return x.AskedAt
+		return x.LastCallAt
 	}
 	return nil
 }
 
-func (x *Conversation) GetAskedBy() string {
+func (x *CallHistory) GetLastMethod() string {
 	if x != nil {
-		return x.AskedBy
+		return x.LastMethod
 	}
 	return ""
 }
 
-func (x *Conversation) GetOpenStreams() int32 {
+func (x *CallHistory) GetOpenStreams() int32 {
 	if x != nil {
 		return x.OpenStreams
 	}
 	return 0
 }
 
-func (x *Conversation) GetTold() []*Told {
+func (x *CallHistory) GetLastResponses() []*LastResponse {
 	if x != nil {
-		return x.Told
+		return x.LastResponses
 	}
 	return nil
 }
 
-// Told is an answer that KEDA got.
-type Told struct {
+// LastResponse is the last response of a method to KEDA.
+type LastResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The method, such as "GetMetrics".
 	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	// When it was told last.
+	// When KEDA last got the response.
 	At *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
-	// Since when the answer has been the same.
-	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
-	// What it was told: the value, where that is what the method tells.
+	// When the response became this one.
+	UnchangedSince *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=unchanged_since,json=unchangedSince,proto3" json:"unchanged_since,omitempty"`
+	// The value; absent if the method reports none.
 	Value *float64 `protobuf:"fixed64,4,opt,name=value,proto3,oneof" json:"value,omitempty"`
-	// The target, where that is what the method tells.
+	// The target; absent if the method reports none.
 	Target *float64 `protobuf:"fixed64,5,opt,name=target,proto3,oneof" json:"target,omitempty"`
-	// Whether the trigger is active, where that is what the method tells.
+	// Whether the trigger is active; absent if the method does not report it.
 	Active *bool `protobuf:"varint,6,opt,name=active,proto3,oneof" json:"active,omitempty"`
-	// The gRPC code if it was an error, such as "Unavailable".
+	// The gRPC code of an error, such as "Unavailable"; empty for success.
 	Code string `protobuf:"bytes,7,opt,name=code,proto3" json:"code,omitempty"`
 	// The text of the error.
 	Error         string `protobuf:"bytes,8,opt,name=error,proto3" json:"error,omitempty"`
@@ -1575,20 +1576,20 @@ type Told struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Told) Reset() {
-	*x = Told{}
+func (x *LastResponse) Reset() {
+	*x = LastResponse{}
 	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Told) String() string {
+func (x *LastResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Told) ProtoMessage() {}
+func (*LastResponse) ProtoMessage() {}
 
-func (x *Told) ProtoReflect() protoreflect.Message {
+func (x *LastResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1600,61 +1601,61 @@ func (x *Told) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Told.ProtoReflect.Descriptor instead.
-func (*Told) Descriptor() ([]byte, []int) {
+// Deprecated: Use LastResponse.ProtoReflect.Descriptor instead.
+func (*LastResponse) Descriptor() ([]byte, []int) {
 	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *Told) GetMethod() string {
+func (x *LastResponse) GetMethod() string {
 	if x != nil {
 		return x.Method
 	}
 	return ""
 }
 
-func (x *Told) GetAt() *timestamppb.Timestamp {
+func (x *LastResponse) GetAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.At
 	}
 	return nil
 }
 
-func (x *Told) GetSince() *timestamppb.Timestamp {
+func (x *LastResponse) GetUnchangedSince() *timestamppb.Timestamp {
 	if x != nil {
-		return x.Since
+		return x.UnchangedSince
 	}
 	return nil
 }
 
-func (x *Told) GetValue() float64 {
+func (x *LastResponse) GetValue() float64 {
 	if x != nil && x.Value != nil {
 		return *x.Value
 	}
 	return 0
 }
 
-func (x *Told) GetTarget() float64 {
+func (x *LastResponse) GetTarget() float64 {
 	if x != nil && x.Target != nil {
 		return *x.Target
 	}
 	return 0
 }
 
-func (x *Told) GetActive() bool {
+func (x *LastResponse) GetActive() bool {
 	if x != nil && x.Active != nil {
 		return *x.Active
 	}
 	return false
 }
 
-func (x *Told) GetCode() string {
+func (x *LastResponse) GetCode() string {
 	if x != nil {
 		return x.Code
 	}
 	return ""
 }
 
-func (x *Told) GetError() string {
+func (x *LastResponse) GetError() string {
 	if x != nil {
 		return x.Error
 	}
@@ -1679,11 +1680,11 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\fexplanations\x18\x02 \x03(\v2\x1d.backlogscaler.v1.ExplanationR\fexplanations\x12/\n" +
 	"\x13configuration_error\x18\x03 \x01(\tR\x12configurationError\"5\n" +
 	"\x15WatchDecisionsRequest\x12\x1c\n" +
-	"\tnamespace\x18\x01 \x01(\tR\tnamespace\"\xc8\x01\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\"\xce\x01\n" +
 	"\x16WatchDecisionsResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x127\n" +
-	"\achanged\x18\x02 \x03(\v2\x1d.backlogscaler.v1.ExplanationR\achanged\x12-\n" +
-	"\x04gone\x18\x03 \x03(\v2\x19.backlogscaler.v1.TriggerR\x04gone\x12\x1a\n" +
+	"\achanged\x18\x02 \x03(\v2\x1d.backlogscaler.v1.ExplanationR\achanged\x123\n" +
+	"\aremoved\x18\x03 \x03(\v2\x19.backlogscaler.v1.TriggerR\aremoved\x12\x1a\n" +
 	"\bcomplete\x18\x04 \x01(\bR\bcomplete\"\xc0\x02\n" +
 	"\aTrigger\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
@@ -1698,20 +1699,22 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\bmetadata\x18\b \x03(\v2'.backlogscaler.v1.Trigger.MetadataEntryR\bmetadata\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe0\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe5\x02\n" +
 	"\vExplanation\x123\n" +
 	"\atrigger\x18\x01 \x01(\v2\x19.backlogscaler.v1.TriggerR\atrigger\x126\n" +
 	"\bdecision\x18\x02 \x01(\v2\x1a.backlogscaler.v1.DecisionR\bdecision\x123\n" +
 	"\aproblem\x18\x03 \x01(\v2\x19.backlogscaler.v1.ProblemR\aproblem\x123\n" +
-	"\areading\x18\x04 \x01(\v2\x19.backlogscaler.v1.ReadingR\areading\x126\n" +
-	"\bwatching\x18\x05 \x01(\v2\x1a.backlogscaler.v1.WatchingR\bwatching\x12B\n" +
-	"\fconversation\x18\x06 \x01(\v2\x1e.backlogscaler.v1.ConversationR\fconversation\"\xc2\x02\n" +
+	"\areading\x18\x04 \x01(\v2\x19.backlogscaler.v1.ReadingR\areading\x12=\n" +
+	"\vread_status\x18\x05 \x01(\v2\x1c.backlogscaler.v1.ReadStatusR\n" +
+	"readStatus\x12@\n" +
+	"\fcall_history\x18\x06 \x01(\v2\x1d.backlogscaler.v1.CallHistoryR\vcallHistory\"\xcd\x02\n" +
 	"\bDecision\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x01R\x05value\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\x01R\x06target\x12\x16\n" +
 	"\x06active\x18\x03 \x01(\bR\x06active\x12'\n" +
-	"\x0fwanted_replicas\x18\x04 \x01(\x03R\x0ewantedReplicas\x120\n" +
-	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12,\n" +
+	"\x0fwanted_replicas\x18\x04 \x01(\x03R\x0ewantedReplicas\x12;\n" +
+	"\vvalid_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"validUntil\x12,\n" +
 	"\x05steps\x18\x06 \x03(\v2\x16.backlogscaler.v1.StepR\x05steps\x12\x1e\n" +
 	"\n" +
 	"activation\x18\a \x01(\x01R\n" +
@@ -1728,19 +1731,19 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\x04fast\x18\x05 \x01(\x01R\x04fast\x12%\n" +
 	"\x0ewindow_seconds\x18\x06 \x01(\x01R\rwindowSeconds\x12\x1f\n" +
 	"\vlower_bound\x18\a \x01(\bR\n" +
-	"lowerBound\"h\n" +
+	"lowerBound\"n\n" +
 	"\x04Step\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\x01R\x06before\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\x01R\x05after\x12\x1a\n" +
-	"\bsentence\x18\x04 \x01(\tR\bsentence\"\xda\x01\n" +
+	"\x05after\x18\x03 \x01(\x01R\x05after\x12 \n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription\"\xe3\x01\n" +
 	"\aProblem\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x120\n" +
-	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12?\n" +
-	"\rbridged_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fbridgedUntil\x12\x16\n" +
-	"\x06advice\x18\x06 \x01(\tR\x06advice\"\x8a\x06\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12H\n" +
+	"\x12reading_used_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x10readingUsedUntil\x12\x16\n" +
+	"\x06advice\x18\x06 \x01(\tR\x06advice\"\xaa\x06\n" +
 	"\aReading\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
 	"\vage_seconds\x18\x02 \x01(\x01R\n" +
@@ -1758,23 +1761,22 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"oldestKind\x125\n" +
 	"\bnext_due\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\anextDue\x12\x18\n" +
 	"\amissing\x18\r \x01(\bR\amissing\x12\x16\n" +
-	"\x06paused\x18\x0e \x01(\bR\x06paused\x12\x1d\n" +
-	"\n" +
-	"max_useful\x18\x0f \x01(\x03R\tmaxUseful\x12\x18\n" +
+	"\x06paused\x18\x0e \x01(\bR\x06paused\x12,\n" +
+	"\x12max_useful_workers\x18\x0f \x01(\x03R\x10maxUsefulWorkers\x12\x18\n" +
 	"\aquality\x18\x10 \x01(\tR\aquality\x12\x14\n" +
 	"\x05epoch\x18\x11 \x01(\tR\x05epoch\x12\x18\n" +
 	"\awarning\x18\x12 \x01(\tR\awarning\x12,\n" +
 	"\x05parts\x18\x13 \x03(\v2\x16.backlogscaler.v1.PartR\x05parts\x12\x12\n" +
 	"\x04hint\x18\x14 \x01(\tR\x04hint\x12\x1a\n" +
-	"\borphaned\x18\x15 \x01(\x03R\borphaned\x12\x18\n" +
-	"\aignored\x18\x16 \x01(\x03R\aignoredB\f\n" +
+	"\borphaned\x18\x15 \x01(\x03R\borphaned\x12)\n" +
+	"\x10ignored_orphaned\x18\x16 \x01(\x03R\x0fignoredOrphanedB\f\n" +
 	"\n" +
 	"_in_flightB\f\n" +
 	"\n" +
 	"_consumersB\v\n" +
 	"\t_enqueuedB\v\n" +
 	"\t_dequeuedB\x15\n" +
-	"\x13_oldest_age_seconds\"\xb9\x02\n" +
+	"\x13_oldest_age_seconds\"\xc8\x02\n" +
 	"\x04Part\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\x03R\x05ready\x12\x10\n" +
@@ -1783,37 +1785,40 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\x06weight\x18\x05 \x01(\x01H\x01R\x06weight\x88\x01\x01\x12\x19\n" +
 	"\x05value\x18\x06 \x01(\x01H\x02R\x05value\x88\x01\x01\x12\x18\n" +
 	"\amissing\x18\a \x01(\bR\amissing\x12\x16\n" +
-	"\x06paused\x18\b \x01(\bR\x06paused\x12\x16\n" +
-	"\x06capped\x18\t \x01(\bR\x06capped\x12\x1f\n" +
+	"\x06paused\x18\b \x01(\bR\x06paused\x12%\n" +
+	"\x0eworker_limited\x18\t \x01(\bR\rworkerLimited\x12\x1f\n" +
 	"\barrivals\x18\n" +
 	" \x01(\x01H\x03R\barrivals\x88\x01\x01B\f\n" +
 	"\n" +
 	"_in_flightB\t\n" +
 	"\a_weightB\b\n" +
 	"\x06_valueB\v\n" +
-	"\t_arrivals\"\xa8\x02\n" +
-	"\bWatching\x12\x14\n" +
-	"\x05armed\x18\x01 \x01(\bR\x05armed\x12\x16\n" +
-	"\x06server\x18\x02 \x01(\tR\x06server\x12\x17\n" +
-	"\awake_up\x18\x03 \x01(\tR\x06wakeUp\x12$\n" +
-	"\x0ewake_up_reason\x18\x04 \x01(\tR\fwakeUpReason\x12*\n" +
-	"\x04last\x18\x05 \x01(\v2\x16.backlogscaler.v1.LookR\x04last\x12*\n" +
-	"\x04woke\x18\x06 \x01(\v2\x16.backlogscaler.v1.LookR\x04woke\x129\n" +
+	"\t_arrivals\"\x81\x03\n" +
 	"\n" +
-	"stirred_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstirredAt\x12\x1c\n" +
-	"\ttraceless\x18\b \x01(\bR\ttraceless\"H\n" +
-	"\x04Look\x12*\n" +
+	"ReadStatus\x12\x14\n" +
+	"\x05armed\x18\x01 \x01(\bR\x05armed\x12\x16\n" +
+	"\x06server\x18\x02 \x01(\tR\x06server\x12 \n" +
+	"\fwake_up_mode\x18\x03 \x01(\tR\n" +
+	"wakeUpMode\x12'\n" +
+	"\x0ffallback_reason\x18\x04 \x01(\tR\x0efallbackReason\x12@\n" +
+	"\flast_attempt\x18\x05 \x01(\v2\x1d.backlogscaler.v1.ReadAttemptR\vlastAttempt\x12F\n" +
+	"\x0fbecame_nonempty\x18\x06 \x01(\v2\x1d.backlogscaler.v1.ReadAttemptR\x0ebecameNonempty\x12@\n" +
+	"\x0elast_change_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\flastChangeAt\x12.\n" +
+	"\x13misses_passing_work\x18\b \x01(\bR\x11missesPassingWork\"O\n" +
+	"\vReadAttempt\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x14\n" +
-	"\x05cause\x18\x02 \x01(\tR\x05cause\"\xaf\x01\n" +
-	"\fConversation\x125\n" +
-	"\basked_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\aaskedAt\x12\x19\n" +
-	"\basked_by\x18\x02 \x01(\tR\aaskedBy\x12!\n" +
-	"\fopen_streams\x18\x03 \x01(\x05R\vopenStreams\x12*\n" +
-	"\x04told\x18\x04 \x03(\v2\x16.backlogscaler.v1.ToldR\x04told\"\x9b\x02\n" +
-	"\x04Told\x12\x16\n" +
+	"\x05cause\x18\x02 \x01(\tR\x05cause\"\xd6\x01\n" +
+	"\vCallHistory\x12<\n" +
+	"\flast_call_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastCallAt\x12\x1f\n" +
+	"\vlast_method\x18\x02 \x01(\tR\n" +
+	"lastMethod\x12!\n" +
+	"\fopen_streams\x18\x03 \x01(\x05R\vopenStreams\x12E\n" +
+	"\x0elast_responses\x18\x04 \x03(\v2\x1e.backlogscaler.v1.LastResponseR\rlastResponses\"\xb6\x02\n" +
+	"\fLastResponse\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12*\n" +
-	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x120\n" +
-	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x19\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12C\n" +
+	"\x0funchanged_since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0eunchangedSince\x12\x19\n" +
 	"\x05value\x18\x04 \x01(\x01H\x00R\x05value\x88\x01\x01\x12\x1b\n" +
 	"\x06target\x18\x05 \x01(\x01H\x01R\x06target\x88\x01\x01\x12\x1b\n" +
 	"\x06active\x18\x06 \x01(\bH\x02R\x06active\x88\x01\x01\x12\x12\n" +
@@ -1855,10 +1860,10 @@ var file_backlogscaler_v1_inspector_proto_goTypes = []any{
 	(*Problem)(nil),                // 11: backlogscaler.v1.Problem
 	(*Reading)(nil),                // 12: backlogscaler.v1.Reading
 	(*Part)(nil),                   // 13: backlogscaler.v1.Part
-	(*Watching)(nil),               // 14: backlogscaler.v1.Watching
-	(*Look)(nil),                   // 15: backlogscaler.v1.Look
-	(*Conversation)(nil),           // 16: backlogscaler.v1.Conversation
-	(*Told)(nil),                   // 17: backlogscaler.v1.Told
+	(*ReadStatus)(nil),             // 14: backlogscaler.v1.ReadStatus
+	(*ReadAttempt)(nil),            // 15: backlogscaler.v1.ReadAttempt
+	(*CallHistory)(nil),            // 16: backlogscaler.v1.CallHistory
+	(*LastResponse)(nil),           // 17: backlogscaler.v1.LastResponse
 	nil,                            // 18: backlogscaler.v1.Trigger.MetadataEntry
 	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
 }
@@ -1868,30 +1873,30 @@ var file_backlogscaler_v1_inspector_proto_depIdxs = []int32{
 	7,  // 2: backlogscaler.v1.ExplainResponse.explanations:type_name -> backlogscaler.v1.Explanation
 	19, // 3: backlogscaler.v1.WatchDecisionsResponse.at:type_name -> google.protobuf.Timestamp
 	7,  // 4: backlogscaler.v1.WatchDecisionsResponse.changed:type_name -> backlogscaler.v1.Explanation
-	6,  // 5: backlogscaler.v1.WatchDecisionsResponse.gone:type_name -> backlogscaler.v1.Trigger
+	6,  // 5: backlogscaler.v1.WatchDecisionsResponse.removed:type_name -> backlogscaler.v1.Trigger
 	18, // 6: backlogscaler.v1.Trigger.metadata:type_name -> backlogscaler.v1.Trigger.MetadataEntry
 	6,  // 7: backlogscaler.v1.Explanation.trigger:type_name -> backlogscaler.v1.Trigger
 	8,  // 8: backlogscaler.v1.Explanation.decision:type_name -> backlogscaler.v1.Decision
 	11, // 9: backlogscaler.v1.Explanation.problem:type_name -> backlogscaler.v1.Problem
 	12, // 10: backlogscaler.v1.Explanation.reading:type_name -> backlogscaler.v1.Reading
-	14, // 11: backlogscaler.v1.Explanation.watching:type_name -> backlogscaler.v1.Watching
-	16, // 12: backlogscaler.v1.Explanation.conversation:type_name -> backlogscaler.v1.Conversation
-	19, // 13: backlogscaler.v1.Decision.until:type_name -> google.protobuf.Timestamp
+	14, // 11: backlogscaler.v1.Explanation.read_status:type_name -> backlogscaler.v1.ReadStatus
+	16, // 12: backlogscaler.v1.Explanation.call_history:type_name -> backlogscaler.v1.CallHistory
+	19, // 13: backlogscaler.v1.Decision.valid_until:type_name -> google.protobuf.Timestamp
 	10, // 14: backlogscaler.v1.Decision.steps:type_name -> backlogscaler.v1.Step
 	9,  // 15: backlogscaler.v1.Decision.drain:type_name -> backlogscaler.v1.Drain
 	19, // 16: backlogscaler.v1.Problem.since:type_name -> google.protobuf.Timestamp
-	19, // 17: backlogscaler.v1.Problem.bridged_until:type_name -> google.protobuf.Timestamp
+	19, // 17: backlogscaler.v1.Problem.reading_used_until:type_name -> google.protobuf.Timestamp
 	19, // 18: backlogscaler.v1.Reading.at:type_name -> google.protobuf.Timestamp
 	19, // 19: backlogscaler.v1.Reading.next_due:type_name -> google.protobuf.Timestamp
 	13, // 20: backlogscaler.v1.Reading.parts:type_name -> backlogscaler.v1.Part
-	15, // 21: backlogscaler.v1.Watching.last:type_name -> backlogscaler.v1.Look
-	15, // 22: backlogscaler.v1.Watching.woke:type_name -> backlogscaler.v1.Look
-	19, // 23: backlogscaler.v1.Watching.stirred_at:type_name -> google.protobuf.Timestamp
-	19, // 24: backlogscaler.v1.Look.at:type_name -> google.protobuf.Timestamp
-	19, // 25: backlogscaler.v1.Conversation.asked_at:type_name -> google.protobuf.Timestamp
-	17, // 26: backlogscaler.v1.Conversation.told:type_name -> backlogscaler.v1.Told
-	19, // 27: backlogscaler.v1.Told.at:type_name -> google.protobuf.Timestamp
-	19, // 28: backlogscaler.v1.Told.since:type_name -> google.protobuf.Timestamp
+	15, // 21: backlogscaler.v1.ReadStatus.last_attempt:type_name -> backlogscaler.v1.ReadAttempt
+	15, // 22: backlogscaler.v1.ReadStatus.became_nonempty:type_name -> backlogscaler.v1.ReadAttempt
+	19, // 23: backlogscaler.v1.ReadStatus.last_change_at:type_name -> google.protobuf.Timestamp
+	19, // 24: backlogscaler.v1.ReadAttempt.at:type_name -> google.protobuf.Timestamp
+	19, // 25: backlogscaler.v1.CallHistory.last_call_at:type_name -> google.protobuf.Timestamp
+	17, // 26: backlogscaler.v1.CallHistory.last_responses:type_name -> backlogscaler.v1.LastResponse
+	19, // 27: backlogscaler.v1.LastResponse.at:type_name -> google.protobuf.Timestamp
+	19, // 28: backlogscaler.v1.LastResponse.unchanged_since:type_name -> google.protobuf.Timestamp
 	0,  // 29: backlogscaler.v1.InspectorService.ListTriggers:input_type -> backlogscaler.v1.ListTriggersRequest
 	2,  // 30: backlogscaler.v1.InspectorService.Explain:input_type -> backlogscaler.v1.ExplainRequest
 	4,  // 31: backlogscaler.v1.InspectorService.WatchDecisions:input_type -> backlogscaler.v1.WatchDecisionsRequest

@@ -4,8 +4,8 @@
 // - protoc             (unknown)
 // source: backlogscaler/v1/inspector.proto
 
-// The inspector's own protocol: what the scaler knows of each trigger, what it
-// decides, and why. It is for people and their tools; KEDA does not use it.
+// The inspector reports what the scaler knows about each trigger, what it decides
+// and why. Operators and their tools use it; KEDA does not.
 
 package backlogscalerv1
 
@@ -31,17 +31,17 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// InspectorService tells what one replica of the scaler knows. It answers from
+// InspectorService reports what one replica of the scaler knows. It answers from
 // memory and reads no queue.
 type InspectorServiceClient interface {
-	// ListTriggers names the triggers that KEDA asks about, those that are refused
-	// and the watches of the configuration.
+	// ListTriggers returns the triggers that KEDA asks about, the rejected ones and the
+	// static watches of the configuration.
 	ListTriggers(ctx context.Context, in *ListTriggersRequest, opts ...grpc.CallOption) (*ListTriggersResponse, error)
-	// Explain tells all about the triggers of one ScaledObject. The error is NotFound
-	// if KEDA has not asked about it, and names the ScaledObjects that may be meant.
+	// Explain returns everything that is known about the triggers of one ScaledObject.
+	// The error is NotFound if KEDA has not asked about it; it suggests similar names.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
-	// WatchDecisions sends all triggers at first, and then those whose decision has
-	// changed; every two seconds also that none has.
+	// WatchDecisions sends all triggers first and then each trigger whose decision
+	// changed. It sends an empty message if nothing changed for two seconds.
 	WatchDecisions(ctx context.Context, in *WatchDecisionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDecisionsResponse], error)
 }
 
@@ -96,17 +96,17 @@ type InspectorService_WatchDecisionsClient = grpc.ServerStreamingClient[WatchDec
 // All implementations must embed UnimplementedInspectorServiceServer
 // for forward compatibility.
 //
-// InspectorService tells what one replica of the scaler knows. It answers from
+// InspectorService reports what one replica of the scaler knows. It answers from
 // memory and reads no queue.
 type InspectorServiceServer interface {
-	// ListTriggers names the triggers that KEDA asks about, those that are refused
-	// and the watches of the configuration.
+	// ListTriggers returns the triggers that KEDA asks about, the rejected ones and the
+	// static watches of the configuration.
 	ListTriggers(context.Context, *ListTriggersRequest) (*ListTriggersResponse, error)
-	// Explain tells all about the triggers of one ScaledObject. The error is NotFound
-	// if KEDA has not asked about it, and names the ScaledObjects that may be meant.
+	// Explain returns everything that is known about the triggers of one ScaledObject.
+	// The error is NotFound if KEDA has not asked about it; it suggests similar names.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
-	// WatchDecisions sends all triggers at first, and then those whose decision has
-	// changed; every two seconds also that none has.
+	// WatchDecisions sends all triggers first and then each trigger whose decision
+	// changed. It sends an empty message if nothing changed for two seconds.
 	WatchDecisions(*WatchDecisionsRequest, grpc.ServerStreamingServer[WatchDecisionsResponse]) error
 	mustEmbedUnimplementedInspectorServiceServer()
 }

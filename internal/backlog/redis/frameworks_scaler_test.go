@@ -77,7 +77,7 @@ func (s *scaler) wokenBy(t testing.TB, q backlog.Query) string {
 	}
 	for _, e := range response.GetExplanations() {
 		if e.GetTrigger().GetQueue() == q.Queue {
-			return e.GetWatching().GetWoke().GetCause()
+			return e.GetReadStatus().GetBecameNonempty().GetCause()
 		}
 	}
 	t.Fatalf("the scaler does not explain queue %q", q.Queue)

@@ -15,46 +15,45 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// An UnknownError is a ScaledObject or trigger that the scaler does not know; the
-// text names the ones that may be meant.
+// An UnknownError is a ScaledObject or trigger that the scaler does not know. Its text
+// suggests similar names.
 type UnknownError string
 
 func (e UnknownError) Error() string { return string(e) }
 
-// What else can go wrong for a Client.
+// Other errors of a Client.
 var (
 	// ErrUnreachable is an address at which no scaler answers.
 	ErrUnreachable = errors.New("no scaler answers")
-	// ErrOther is an address at which something else answers, such as the scaler's
-	// port for KEDA.
+	// ErrOther is an address at which another service answers, such as the scaler's port for
+	// KEDA.
 	ErrOther = errors.New("not the admin address of a scaler")
 )
 
-// Advice is what to do about an error of a Client; empty if its text says it all.
+// Advice returns what to do about an error of a Client; empty if its text is enough.
 func Advice(err error) string {
 	switch {
 	case errors.Is(err, ErrUnreachable):
 		return "To reach one in a cluster:\n  kubectl --namespace backlog-scaler port-forward deployment/backlog-scaler 9091\n" +
-			"or ask where it runs:\n  kubectl --namespace backlog-scaler exec deployment/backlog-scaler -- /scaler ..."
+			"or run it in the pod:\n  kubectl --namespace backlog-scaler exec deployment/backlog-scaler -- /scaler ..."
 	case errors.Is(err, ErrOther):
-		return "The port for KEDA is another one: see --admin-address of the scaler, or \"admin\" in its first log line."
+		return "This may be the port for KEDA. See --admin-address of the scaler, or \"admin\" in its first log line."
 	default:
 		return ""
 	}
 }
 
-// A Client asks the Inspector of a scaler.
+// A Client calls the Inspector of a scaler.
 type Client struct {
 	address string
 	conn    *grpc.ClientConn
 	service pb.InspectorServiceClient
 }
 
-// maxReply bounds an answer, in bytes. It is far more than 10,000 triggers take.
+// maxReply bounds a reply, in bytes. It is far more than 10,000 triggers take.
 const maxReply = 64 << 20
 
-// NewClient returns a Client of the scaler whose admin address this is. It connects
-// when it is asked something.
+// NewClient returns a Client for the admin address of a scaler. It connects at its first call.
 func NewClient(address string) (*Client, error) {
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -65,18 +64,18 @@ func NewClient(address string) (*Client, error) {
 	return &Client{address: address, conn: conn, service: pb.NewInspectorServiceClient(conn)}, nil
 }
 
-// Close ends the connection.
+// Close closes the connection.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Explain tells all about the triggers of a ScaledObject.
+// Explain returns everything that is known about the triggers of a ScaledObject.
 func (c *Client) Explain(ctx context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error) {
 	response, err := c.service.Explain(ctx, request)
 	present(response)
 	return response, c.plain(err)
 }
 
-// Watch calls show for each message of a WatchDecisions until ctx ends, which is no
-// error, or show or the scaler returns one.
+// Watch calls show for each message of WatchDecisions until ctx ends, which is no error, or
+// until show or the scaler returns an error.
 func (c *Client) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, show func(*pb.WatchDecisionsResponse) error) error {
 	stream, err := c.service.WatchDecisions(ctx, request)
 	if err != nil {
@@ -86,9 +85,9 @@ func (c *Client) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, s
 		response, err := stream.Recv()
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // whoever ended the watch knows
+			return nil //nolint:nilerr // the caller ended the watch
 		case errors.Is(err, io.EOF):
-			return fmt.Errorf("%w at %s any more", ErrUnreachable, c.address)
+			return fmt.Errorf("%w at %s: the watch ended", ErrUnreachable, c.address)
 		case err != nil:
 			return c.plain(err)
 		}
@@ -99,7 +98,7 @@ func (c *Client) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, s
 	}
 }
 
-// plain turns a status into an error for people.
+// plain turns a status into an error without gRPC codes.
 func (c *Client) plain(err error) error {
 	s := status.Convert(err)
 	text := backlog.Line(s.Message())
@@ -113,6 +112,6 @@ func (c *Client) plain(err error) error {
 	case codes.Unimplemented:
 		return fmt.Errorf("%s is %w: %s", c.address, ErrOther, text)
 	default:
-		return fmt.Errorf("ask the scaler at %s: %s", c.address, text)
+		return fmt.Errorf("call the scaler at %s: %s", c.address, text)
 	}
 }

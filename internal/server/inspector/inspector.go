@@ -1,5 +1,5 @@
-// Package inspector tells people what the scaler knows of each trigger, what it
-// decides and why: the service on the admin address, and its client.
+// Package inspector serves what the scaler knows about each trigger, what it decides and why,
+// on the admin address. It has the client too.
 package inspector
 
 import (
@@ -19,43 +19,44 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 )
 
-// A Server knows the triggers.
+// A Server has the status of the triggers.
 type Server interface {
-	// Accounts returns the triggers of the ScaledObjects that wanted chooses.
-	Accounts(now time.Time, wanted func(namespace, scaledObject string) bool) []server.Account
-	// EachAccount yields the same ones, each without what complete adds to it.
-	EachAccount(now time.Time, wanted func(namespace, scaledObject string) bool,
-		yield func(key uint64, a *server.Account, complete func()) bool)
-	// CountRefusal counts a call that is refused because a limit is reached, by its kind.
-	CountRefusal(kind string)
+	// TriggerStatuses returns the triggers whose ScaledObject wanted accepts.
+	TriggerStatuses(now time.Time, wanted func(namespace, scaledObject string) bool) []server.TriggerStatus
+	// EachTriggerStatus yields the same triggers, each without the parts that complete adds.
+	EachTriggerStatus(now time.Time, wanted func(namespace, scaledObject string) bool,
+		yield func(key uint64, t *server.TriggerStatus, complete func()) bool)
+	// CountRejection counts a call that was rejected because a limit was reached.
+	CountRejection(limit string)
 }
 
-// Connections know the connections.
+// Connections have the status of the connections.
 type Connections interface {
-	// Status tells how a connection is, from memory, and whether there is one.
+	// Status returns the status of a connection, from memory; false if there is none.
 	Status(connection string) (backlog.Status, bool)
 }
 
-// An Inspector answers people. It implements InspectorService.
+// An Inspector implements InspectorService.
 type Inspector struct {
 	pb.UnimplementedInspectorServiceServer
 
 	server      Server
 	connections Connections
 	fault       func() error
-	// slots bounds the calls that look at all triggers, and watchers those that go on.
+	// slots is a semaphore of the calls that visit all triggers; watchers counts those that
+	// watch.
 	slots    chan struct{}
 	watchers atomic.Int32
 }
 
-// New returns an Inspector of what server and connections know. fault returns what
-// is wrong with the configuration file, nil if it is in force.
+// New returns an Inspector of a server and its connections. fault returns the faults of the
+// configuration file; nil if it is in force.
 func New(known Server, connections Connections, fault func() error) *Inspector {
 	return &Inspector{server: known, connections: connections, fault: fault, slots: make(chan struct{}, maxCalls)}
 }
 
-// NewGRPC returns a gRPC server that serves the Inspector and reflection, and
-// nothing else. guards bound what its clients hold open.
+// NewGRPC returns a gRPC server for the Inspector and reflection alone. guards bound what its
+// clients hold open.
 func NewGRPC(i *Inspector, guards ...grpc.ServerOption) *grpc.Server {
 	g := grpc.NewServer(append(guards, grpc.MaxRecvMsgSize(maxRequest), grpc.UnaryInterceptor(presentUnary), grpc.ChainStreamInterceptor(presentStream, server.Briefly))...)
 	pb.RegisterInspectorServiceServer(g, i)
@@ -66,7 +67,7 @@ func NewGRPC(i *Inspector, guards ...grpc.ServerOption) *grpc.Server {
 const (
 	// maxRequest bounds a request, and its headers, in bytes: it holds three names.
 	maxRequest = 1 << 16
-	// maxCalls is how many calls that look at all triggers work at a time; others wait.
+	// maxCalls is the number of concurrent calls that visit all triggers; others wait.
 	maxCalls = 4
 )
 
@@ -80,7 +81,7 @@ func (i *Inspector) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// ListTriggers names the triggers.
+// ListTriggers returns the triggers.
 func (i *Inspector) ListTriggers(ctx context.Context, request *pb.ListTriggersRequest) (*pb.ListTriggersResponse, error) {
 	leave, err := i.enter(ctx)
 	if err != nil {
@@ -88,18 +89,18 @@ func (i *Inspector) ListTriggers(ctx context.Context, request *pb.ListTriggersRe
 	}
 	defer leave()
 	response := &pb.ListTriggersResponse{}
-	for _, a := range i.server.Accounts(time.Now(), of(request.GetNamespace())) {
+	for _, a := range i.server.TriggerStatuses(time.Now(), inNamespace(request.GetNamespace())) {
 		response.Triggers = append(response.Triggers, triggerMessage(a))
 	}
 	return response, nil
 }
 
-// of chooses the triggers of a namespace; empty is all.
-func of(namespace string) func(string, string) bool {
+// inNamespace returns a filter for the triggers of a namespace; empty accepts all.
+func inNamespace(namespace string) func(string, string) bool {
 	return func(n, _ string) bool { return namespace == "" || n == namespace }
 }
 
-// Explain tells all about the triggers of one ScaledObject.
+// Explain returns everything that is known about the triggers of one ScaledObject.
 func (i *Inspector) Explain(ctx context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error) {
 	leave, err := i.enter(ctx)
 	if err != nil {
@@ -107,28 +108,28 @@ func (i *Inspector) Explain(ctx context.Context, request *pb.ExplainRequest) (*p
 	}
 	defer leave()
 	now := time.Now()
-	accounts := i.server.Accounts(now, func(namespace, name string) bool {
+	statuses := i.server.TriggerStatuses(now, func(namespace, name string) bool {
 		return namespace == request.GetNamespace() && name == request.GetScaledObject()
 	})
-	if len(accounts) == 0 {
+	if len(statuses) == 0 {
 		return nil, status.Error(codes.NotFound, i.unknown(now, request))
 	}
-	names := make([]string, 0, len(accounts))
-	for _, a := range accounts {
+	names := make([]string, 0, len(statuses))
+	for _, a := range statuses {
 		names = append(names, a.Trigger.MetricName)
 	}
 	if wanted := request.GetTrigger(); wanted != "" {
-		accounts = slices.DeleteFunc(accounts, func(a server.Account) bool { return a.Trigger.MetricName != wanted })
+		statuses = slices.DeleteFunc(statuses, func(a server.TriggerStatus) bool { return a.Trigger.MetricName != wanted })
 	}
-	if len(accounts) == 0 {
+	if len(statuses) == 0 {
 		return nil, status.Error(codes.NotFound, unknownTrigger(request, names))
 	}
 	response := &pb.ExplainResponse{At: timestamppb.New(now)}
 	if err := i.fault(); err != nil {
 		response.ConfigurationError = err.Error()
 	}
-	slices.SortStableFunc(accounts, func(a, b server.Account) int { return b.Asked.Compare(a.Asked) })
-	for _, a := range accounts {
+	slices.SortStableFunc(statuses, func(a, b server.TriggerStatus) int { return b.LastCall.Compare(a.LastCall) })
+	for _, a := range statuses {
 		response.Explanations = append(response.Explanations, i.explain(a, now))
 	}
 	return response, nil

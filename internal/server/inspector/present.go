@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// severalLines is the one field that has several lines: a fault on each.
+	// severalLines is the only field with several lines: one fault on each.
 	severalLines protoreflect.Name = "configuration_error"
-	// maxFaultLines is how many it has at most.
+	// maxFaultLines bounds these lines.
 	maxFaultLines = 50
 )
 
-// present makes every text of a message a backlog.Line, in place: what tenants and servers
-// write may be of any length, change what a terminal shows, or be no valid UTF-8, which
-// protobuf refuses to send. The server does so before it sends, and the client after it has
-// received, because it does not know who answers.
+// present turns every text of a message into a backlog.Line, in place. Texts of tenants and
+// servers may be of any length, contain control sequences of terminals, or be invalid
+// UTF-8, which protobuf rejects. The server calls it before it sends; the client calls it
+// too, because another service may answer.
 func present(m proto.Message) {
 	if m != nil && m.ProtoReflect().IsValid() {
 		presentMessage(m.ProtoReflect())
@@ -67,8 +67,7 @@ func presentMap(field protoreflect.FieldDescriptor, entries protoreflect.Map) {
 	})
 }
 
-// presented returns the value of a field if it has to change. What is in a message
-// changes in place.
+// presented returns the value of a field if it has to change. Messages change in place.
 func presented(field protoreflect.FieldDescriptor, value protoreflect.Value) (changed protoreflect.Value, ok bool) {
 	switch field.Kind() {
 	case protoreflect.MessageKind:

@@ -48,7 +48,7 @@ func TestPresent(t *testing.T) {
 // has a map of its own.
 func TestPresentLeavesTheAccountAlone(t *testing.T) {
 	t.Parallel()
-	account := server.Account{Metadata: map[string]string{"k": "v\n"}}
+	account := server.TriggerStatus{Metadata: map[string]string{"k": "v\n"}}
 	message := triggerMessage(account)
 	present(message)
 	if account.Metadata["k"] != "v\n" || message.GetMetadata()["k"] != `v\n` {

@@ -7,36 +7,36 @@ import (
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 )
 
-// The reasons of problems that are none of backlog.Reason's.
+// The reasons of problems that backlog.Reason does not have.
 const (
 	reasonInvalid      = "invalid"
 	reasonNotAvailable = "not_available"
 	reasonMissing      = "missing"
-	reasonSettling     = "settling"
+	reasonWarmingUp    = "warming_up"
 	reasonUnknown      = "unknown"
 )
 
-// problem is what is wrong with a trigger, or nil.
-func problem(a server.Account) *pb.Problem {
-	if a.Err == nil && a.Seen.Err == nil {
+// problem returns what is wrong with a trigger; nil if nothing is.
+func problem(t server.TriggerStatus) *pb.Problem {
+	if t.Err == nil && t.Observation.Err == nil {
 		return nil
 	}
-	p := &pb.Problem{Reason: reason(&a), Code: a.Code, Since: moment(a.Seen.FailingSince)}
-	if a.Refused {
-		p.Since = moment(a.RefusedSince)
+	p := &pb.Problem{Reason: reason(&t), Code: t.Code, Since: moment(t.Observation.FailingSince)}
+	if t.Rejected {
+		p.Since = moment(t.RejectedSince)
 	}
-	if a.Err != nil {
-		p.Message = a.Err.Error()
+	if t.Err != nil {
+		p.Message = t.Err.Error()
 	}
-	if a.Seen.Err != nil {
-		// The engine's own words; how old the last reading is, the reading tells.
-		p.Message, p.Advice = backlog.Advice(a.Seen.Err)
-		if a.Seen.Known() {
-			p.BridgedUntil = moment(a.Seen.Latest.At.Add(a.Trigger.Policy.MaxStaleness))
+	if t.Observation.Err != nil {
+		// The error of the engine alone, because the reading has its age.
+		p.Message, p.Advice = backlog.Advice(t.Observation.Err)
+		if t.Observation.Known() {
+			p.ReadingUsedUntil = moment(t.Observation.Latest.At.Add(t.Trigger.Policy.MaxStaleness))
 		}
 	}
 	if p.GetAdvice() == "" {
@@ -47,25 +47,25 @@ func problem(a server.Account) *pb.Problem {
 	return p
 }
 
-// reason is a stable word for a problem.
-func reason(a *server.Account) string {
+// reason returns a stable word for a problem.
+func reason(t *server.TriggerStatus) string {
 	switch {
-	case a.Refused && a.Code == codes.PermissionDenied.String():
+	case t.Rejected && t.Code == codes.PermissionDenied.String():
 		return reasonNotAvailable
-	case a.Refused:
+	case t.Rejected:
 		return reasonInvalid
-	case errors.Is(a.Err, policy.ErrMissing):
+	case errors.Is(t.Err, decision.ErrMissing):
 		return reasonMissing
-	case errors.Is(a.Err, policy.ErrSettling):
-		return reasonSettling
-	case a.Seen.Err != nil:
-		return backlog.Reason(a.Seen.Err)
+	case errors.Is(t.Err, decision.ErrWarmingUp):
+		return reasonWarmingUp
+	case t.Observation.Err != nil:
+		return backlog.Reason(t.Observation.Err)
 	default:
 		return reasonUnknown
 	}
 }
 
-// advice is what a person can do about a problem; empty if that is to wait.
+// advice returns what to do about a problem; empty if waiting is enough.
 func advice(reason string) string {
 	switch reason {
 	case reasonInvalid:
@@ -74,18 +74,18 @@ func advice(reason string) string {
 		return "Correct the name of the connection or queue, or extend the namespaces or queues of the connection in the configuration of the scaler."
 	case reasonMissing:
 		return "Create the queue or correct its name; with \"missing: zero\" in the trigger a queue that does not exist counts as empty."
-	case reasonSettling:
-		return "Nothing: it ends by itself. Until then growth is told and nothing less, for what was needed before the start is not known."
+	case reasonWarmingUp:
+		return "No action needed. Until the hold window fills, only growth is reported, because the values before the start are unknown."
 	case backlog.Reason(backlog.ErrMismatch):
-		return "Name the layout that the queue really is, or the right queue."
+		return "Correct the layout or the name of the queue in the trigger."
 	case backlog.Reason(backlog.ErrDenied):
-		return "Give the user of the connection the rights that docs/configuration.md lists, or correct the password; \"scaler check\" tries it."
+		return "Grant the user of the connection the rights that docs/configuration.md lists, or correct the password; \"scaler check\" tries it."
 	case backlog.Reason(backlog.ErrPartial):
-		return "A part of the engine does not answer: see whether all its nodes run."
+		return "Check that all nodes of the engine run: a part of it does not answer."
 	case backlog.Reason(backlog.ErrExhausted):
-		return "Let the triggers of the namespace name fewer queues, or give it a connection of its own."
+		return "Name fewer queues in the triggers of the namespace, or give it a connection of its own."
 	case backlog.Reason(backlog.ErrUnavailable):
-		return "See whether the server runs and can be reached from the scaler; \"scaler check\" tries it. Nothing has to be done here when it is back."
+		return "Check that the server runs and that the scaler can reach it; \"scaler check\" tries it. The scaler recovers by itself."
 	default:
 		return ""
 	}

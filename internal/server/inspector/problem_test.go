@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/policy"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
@@ -31,21 +31,21 @@ func TestProblem(t *testing.T) {
 	bridged.Latest = read.Latest
 	for _, tc := range []struct {
 		name    string
-		account server.Account
+		account server.TriggerStatus
 		want    shown
 	}{
-		{"a typo", server.Account{Refused: true, RefusedSince: now, Code: codes.InvalidArgument.String(), Err: errors.New("tagret")}, shown{"invalid", "tagret", now, time.Time{}, true}},
-		{"another's connection", server.Account{Refused: true, RefusedSince: now, Code: codes.PermissionDenied.String(), Err: errors.New("no")}, shown{"not_available", "no", now, time.Time{}, true}},
-		{"missing", server.Account{Seen: read, Err: policy.ErrMissing}, shown{"missing", "queue does not exist", time.Time{}, time.Time{}, true}},
-		{"settling", server.Account{Seen: read, Err: policy.ErrSettling}, shown{"settling", "settling after a start", time.Time{}, time.Time{}, true}},
-		{"not read yet", server.Account{Err: policy.ErrUnknown}, shown{"unknown", "backlog unknown", time.Time{}, time.Time{}, false}},
-		{"unavailable", server.Account{Seen: failing(backlog.ErrUnavailable), Err: policy.ErrUnknown}, shown{"unavailable", "read it: unavailable", now, time.Time{}, true}},
-		{"denied", server.Account{Seen: failing(backlog.ErrDenied), Err: policy.ErrUnknown}, shown{"denied", "read it: denied", now, time.Time{}, true}},
-		{"mismatch", server.Account{Seen: failing(backlog.ErrMismatch), Err: policy.ErrUnknown}, shown{"mismatch", "read it: mismatch", now, time.Time{}, true}},
-		{"partial", server.Account{Seen: failing(backlog.ErrPartial), Err: policy.ErrUnknown}, shown{"partial", "read it: partial", now, time.Time{}, true}},
+		{"a typo", server.TriggerStatus{Rejected: true, RejectedSince: now, Code: codes.InvalidArgument.String(), Err: errors.New("tagret")}, shown{"invalid", "tagret", now, time.Time{}, true}},
+		{"another's connection", server.TriggerStatus{Rejected: true, RejectedSince: now, Code: codes.PermissionDenied.String(), Err: errors.New("no")}, shown{"not_available", "no", now, time.Time{}, true}},
+		{"missing", server.TriggerStatus{Observation: read, Err: decision.ErrMissing}, shown{"missing", "queue does not exist", time.Time{}, time.Time{}, true}},
+		{"warming up", server.TriggerStatus{Observation: read, Err: decision.ErrWarmingUp}, shown{"warming_up", "warming up after a start", time.Time{}, time.Time{}, true}},
+		{"not read yet", server.TriggerStatus{Err: decision.ErrUnknown}, shown{"unknown", "backlog unknown", time.Time{}, time.Time{}, false}},
+		{"unavailable", server.TriggerStatus{Observation: failing(backlog.ErrUnavailable), Err: decision.ErrUnknown}, shown{"unavailable", "read it: unavailable", now, time.Time{}, true}},
+		{"denied", server.TriggerStatus{Observation: failing(backlog.ErrDenied), Err: decision.ErrUnknown}, shown{"denied", "read it: denied", now, time.Time{}, true}},
+		{"mismatch", server.TriggerStatus{Observation: failing(backlog.ErrMismatch), Err: decision.ErrUnknown}, shown{"mismatch", "read it: mismatch", now, time.Time{}, true}},
+		{"partial", server.TriggerStatus{Observation: failing(backlog.ErrPartial), Err: decision.ErrUnknown}, shown{"partial", "read it: partial", now, time.Time{}, true}},
 		{
 			"bridged",
-			server.Account{Seen: bridged, Trigger: trigger.Trigger{Policy: policy.Spec{MaxStaleness: 90 * time.Second}}},
+			server.TriggerStatus{Observation: bridged, Trigger: trigger.Trigger{Policy: decision.Spec{MaxStaleness: 90 * time.Second}}},
 			shown{"unavailable", "read it: unavailable", now, now.Add(30 * time.Second), true},
 		},
 	} {
@@ -56,15 +56,15 @@ func TestProblem(t *testing.T) {
 			if p.GetSince() != nil {
 				got.Since = p.GetSince().AsTime().Local()
 			}
-			if p.GetBridgedUntil() != nil {
-				got.Until = p.GetBridgedUntil().AsTime().Local()
+			if p.GetReadingUsedUntil() != nil {
+				got.Until = p.GetReadingUsedUntil().AsTime().Local()
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("problem (-want +got):\n%s", diff)
 			}
 		})
 	}
-	if p := problem(server.Account{Seen: read}); p != nil {
+	if p := problem(server.TriggerStatus{Observation: read}); p != nil {
 		t.Errorf("a trigger with nothing wrong has %v", p)
 	}
 }

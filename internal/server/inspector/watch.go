@@ -17,30 +17,29 @@ import (
 )
 
 const (
-	// watchInterval is how often the triggers are looked at while a client watches.
+	// watchInterval is the time between two scans of the triggers for a watching client.
 	watchInterval = 500 * time.Millisecond
-	// heartbeat is after how long a client that watches gets a message that nothing has
-	// changed.
+	// heartbeat is the time after which a client gets a message although nothing changed.
 	heartbeat = 2 * time.Second
-	// batch is how many triggers go into one message of a stream, to keep it far below
-	// the 4 MiB that gRPC clients take by default.
+	// batch is the number of triggers in one message, far below the 4 MiB that gRPC clients
+	// accept by default.
 	batch = 200
-	// maxWatchers is how many clients may watch. Each costs a look at all triggers twice a
-	// second.
+	// maxWatchers is the number of clients that may watch. Each costs two scans of all
+	// triggers a second.
 	maxWatchers = 8
-	// readPatience is how long a client may take to read a message before its watch ends.
-	readPatience = 20 * time.Second
+	// readTimeout is how long a client may take to read a message before its watch ends.
+	readTimeout = 20 * time.Second
 )
 
-// WatchDecisions sends all triggers and then those whose decision changes, until
-// the client goes, or does not read.
+// WatchDecisions sends all triggers and then those whose decision changed, until the client
+// ends the stream or does not read.
 func (i *Inspector) WatchDecisions(request *pb.WatchDecisionsRequest, stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse]) error {
 	if i.watchers.Add(1) > maxWatchers {
 		i.watchers.Add(-1)
-		i.server.CountRefusal("watchers")
-		return status.Errorf(codes.ResourceExhausted, "%d clients watch this scaler already, want at most that many", maxWatchers)
+		i.server.CountRejection("watchers")
+		return status.Errorf(codes.ResourceExhausted, "%d clients already watch this scaler, which is the maximum", maxWatchers)
 	}
-	w := &watcher{inspector: i, wanted: of(request.GetNamespace()), stream: stream, told: map[uint64]*sight{}}
+	w := &watcher{inspector: i, wanted: inNamespace(request.GetNamespace()), stream: stream, sent: map[uint64]*snapshot{}}
 	ended := make(chan error, 1)
 	go func() {
 		defer i.watchers.Add(-1)
@@ -58,44 +57,47 @@ func (i *Inspector) WatchDecisions(request *pb.WatchDecisionsRequest, stream grp
 		case err := <-ended:
 			return err
 		case now := <-ticker.C:
-			// A message that is not read cannot be given up. It ends with the stream, and so
-			// does the goroutine that sends it.
-			if since := w.sending.Load(); since != 0 && now.Sub(time.Unix(0, since)) > readPatience {
-				return status.Errorf(codes.Aborted, "a message was not read for %s", readPatience)
+			// A Send cannot be interrupted. It ends with the stream, and so does the goroutine
+			// that sends.
+			if since := w.sending.Load(); since != 0 && now.Sub(time.Unix(0, since)) > readTimeout {
+				return status.Errorf(codes.Aborted, "a message was not read for %s", readTimeout)
 			}
 		}
 	}
 }
 
-// A watcher is one client that watches. It is of one goroutine, apart from sending.
+// A watcher serves one watching client. One goroutine uses it, except for sending.
 type watcher struct {
 	inspector *Inspector
 	wanted    func(namespace, scaledObject string) bool
 	stream    grpc.ServerStreamingServer[pb.WatchDecisionsResponse]
 
-	// told is what the client knows, by the key of the trigger, and round counts the looks.
-	told  map[uint64]*sight
-	round uint64
-	// changed are the triggers of the next message.
-	changed []*pb.Explanation
-	sent    time.Time
-	// sending is since when a message is being sent, in nanoseconds since 1970; zero for none.
+	// sent has the last snapshot of each trigger that the client got, by key. scans counts
+	// the scans.
+	sent  map[uint64]*snapshot
+	scans uint64
+	// changed are the triggers of the next message, and lastSent when the last complete one
+	// was sent.
+	changed  []*pb.Explanation
+	lastSent time.Time
+	// sending is when the message that is being sent began, in nanoseconds since 1970; zero
+	// for none. The goroutine of run writes it, that of WatchDecisions reads it.
 	sending atomic.Int64
 }
 
-// A sight is what the client was told of a trigger, and the round in which it was seen last.
-type sight struct {
+// A snapshot is what the client got about a trigger, and the last scan that found it.
+type snapshot struct {
 	trigger *pb.Trigger
 	state   state
-	round   uint64
+	scan    uint64
 }
 
-// run looks at the triggers until the client goes.
+// run scans the triggers until the stream ends.
 func (w *watcher) run() error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
-		if err := w.look(time.Now()); err != nil {
+		if err := w.scan(time.Now()); err != nil {
 			return err
 		}
 		select {
@@ -106,15 +108,15 @@ func (w *watcher) run() error {
 	}
 }
 
-// look sends what has changed since the last look, in messages of at most batch triggers.
-// The last one says that it is complete. A message is made when it can be sent, so that no
-// more than one is kept for a client that is slow to read.
-func (w *watcher) look(now time.Time) (err error) {
-	w.round++
-	w.inspector.server.EachAccount(now, w.wanted, func(key uint64, a *server.Account, complete func()) bool {
-		before, seen := w.told[key], look(a)
-		if before != nil && before.state == seen {
-			before.round = w.round
+// scan sends the changes since the last scan, in messages of at most batch triggers. The last
+// one is marked as complete. A message is built when it can be sent, so that a slow client
+// has at most one in memory.
+func (w *watcher) scan(now time.Time) (err error) {
+	w.scans++
+	w.inspector.server.EachTriggerStatus(now, w.wanted, func(key uint64, t *server.TriggerStatus, complete func()) bool {
+		before, current := w.sent[key], stateOf(t)
+		if before != nil && before.state == current {
+			before.scan = w.scans
 			return true
 		}
 		if len(w.changed) == batch {
@@ -123,71 +125,72 @@ func (w *watcher) look(now time.Time) (err error) {
 			}
 		}
 		complete()
-		explained := w.inspector.explain(*a, now)
+		explained := w.inspector.explain(*t, now)
 		w.changed = append(w.changed, explained)
-		w.told[key] = &sight{trigger: explained.GetTrigger(), state: seen, round: w.round}
+		w.sent[key] = &snapshot{trigger: explained.GetTrigger(), state: current, scan: w.scans}
 		return true
 	})
 	if err != nil {
 		return err
 	}
-	var gone []*pb.Trigger
-	for key, seen := range w.told {
-		if seen.round != w.round {
-			gone = append(gone, seen.trigger)
-			delete(w.told, key)
+	var removed []*pb.Trigger
+	for key, last := range w.sent {
+		if last.scan != w.scans {
+			removed = append(removed, last.trigger)
+			delete(w.sent, key)
 		}
 	}
-	if len(w.changed) == 0 && len(gone) == 0 && now.Sub(w.sent) < heartbeat {
+	if len(w.changed) == 0 && len(removed) == 0 && now.Sub(w.lastSent) < heartbeat {
 		return nil
 	}
-	w.sent = now
-	return w.send(now, gone, true)
+	w.lastSent = now
+	return w.send(now, removed, true)
 }
 
-// send sends the changed triggers.
-func (w *watcher) send(now time.Time, gone []*pb.Trigger, complete bool) error {
+// send sends the changed and the removed triggers.
+func (w *watcher) send(now time.Time, removed []*pb.Trigger, complete bool) error {
 	slices.SortFunc(w.changed, func(a, b *pb.Explanation) int {
 		x, y := a.GetTrigger(), b.GetTrigger()
 		return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetScaledObject(), y.GetScaledObject()), cmp.Compare(x.GetName(), y.GetName()))
 	})
-	response := &pb.WatchDecisionsResponse{At: timestamppb.New(now), Changed: w.changed, Gone: gone, Complete: complete}
+	response := &pb.WatchDecisionsResponse{At: timestamppb.New(now), Changed: w.changed, Removed: removed, Complete: complete}
 	w.changed = nil
 	w.sending.Store(time.Now().UnixNano())
 	defer w.sending.Store(0)
 	return w.stream.Send(response)
 }
 
-// A state is what counts as a change: everything but ages. It is compared twice a second for
-// each trigger, so it holds nothing that has to be made first.
+// A state has what counts as a change: everything except ages. It is compared twice a second
+// for each trigger, so building it allocates nothing.
 type state struct {
-	value, target        float64
-	active, armed        bool
-	ready, due           int64
-	inFlight             int64
-	knowsInFlight        bool
-	reasons              uint64
-	trouble, code        string
-	streams              int
-	refused, unavailable bool
+	value, target    float64
+	active, armed    bool
+	ready, due       int64
+	inFlight         int64
+	knowsInFlight    bool
+	reasons          uint64
+	problem, code    string
+	openStreams      int
+	rejected, failed bool
 }
 
-func look(a *server.Account) state {
+// stateOf returns the state of a trigger.
+func stateOf(t *server.TriggerStatus) state {
 	s := state{
-		value: a.Decision.Value, target: a.Decision.Target, active: a.Decision.Active, armed: a.Seen.Armed,
-		ready: a.Seen.Latest.Ready, due: a.Seen.Latest.Due, inFlight: a.Seen.Latest.InFlight.N, knowsInFlight: a.Seen.Latest.InFlight.Known,
-		streams: a.Streams, refused: a.Refused, unavailable: a.Err != nil,
+		value: t.Decision.Value, target: t.Decision.Target, active: t.Decision.Active, armed: t.Observation.Armed,
+		ready: t.Observation.Latest.Ready, due: t.Observation.Latest.Due, inFlight: t.Observation.Latest.InFlight.N, knowsInFlight: t.Observation.Latest.InFlight.Known,
+		openStreams: t.OpenStreams, rejected: t.Rejected, failed: t.Err != nil,
 	}
-	for _, step := range a.Decision.Steps {
+	for _, step := range t.Decision.Steps {
 		s.reasons = mix(s.reasons, string(step.Reason))
 	}
-	if a.Err != nil || a.Seen.Err != nil {
-		s.trouble, s.code = reason(a), a.Code
+	if t.Err != nil || t.Observation.Err != nil {
+		s.problem, s.code = reason(t), t.Code
 	}
 	return s
 }
 
-// mix adds a text to a hash, FNV-1a without its offset.
+// mix adds a text to a hash: FNV-1a without its offset.
 func mix(sum uint64, text string) uint64 {
 	for i := range len(text) {
 		sum = (sum ^ uint64(text[i])) * 1099511628211

@@ -63,8 +63,8 @@ func newInspector(t testing.TB, triggers int) *Inspector {
 type recorder struct {
 	grpc.ServerStream
 
-	ctx  context.Context //nolint:containedctx // a stream has one
-	deaf bool
+	ctx     context.Context //nolint:containedctx // a stream has one
+	stalled bool
 
 	mu       sync.Mutex
 	messages []*pb.WatchDecisionsResponse
@@ -73,7 +73,7 @@ type recorder struct {
 func (r *recorder) Context() context.Context { return r.ctx }
 
 func (r *recorder) Send(m *pb.WatchDecisionsResponse) error {
-	if r.deaf {
+	if r.stalled {
 		<-r.ctx.Done()
 		return r.ctx.Err()
 	}
@@ -96,48 +96,48 @@ func (r *recorder) explained() (triggers, largest int) {
 }
 
 func (i *Inspector) watch(stream *recorder) *watcher {
-	return &watcher{inspector: i, wanted: of(""), stream: stream, told: map[uint64]*sight{}}
+	return &watcher{inspector: i, wanted: inNamespace(""), stream: stream, sent: map[uint64]*snapshot{}}
 }
 
-// TestQuietWatchIsCheap: a look at triggers of which none has changed makes next to nothing
-// that would have to be collected, however many there are.
+// TestQuietWatchIsCheap: a scan of triggers without a change allocates next to nothing, however
+// many there are.
 func TestQuietWatchIsCheap(t *testing.T) { //nolint:paralleltest // it counts what the process allocates
 	const triggers = 1000
 	i := newInspector(t, triggers)
 	stream := &recorder{ctx: t.Context()}
 	w := i.watch(stream)
-	if err := w.look(time.Now()); err != nil {
+	if err := w.scan(time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if told, largest := stream.explained(); told != triggers || largest > batch {
-		t.Fatalf("the first look told of %d triggers, %d at once", told, largest)
+	if sent, largest := stream.explained(); sent != triggers || largest > batch {
+		t.Fatalf("the first scan sent %d triggers, %d at once", sent, largest)
 	}
 	// Whatever else the process does at a time counts too, so the least of some tries counts.
 	allocations := math.Inf(1)
 	for range 20 {
 		allocations = min(allocations, testing.AllocsPerRun(1, func() {
-			if err := w.look(time.Now()); err != nil {
+			if err := w.scan(time.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}))
 	}
-	if told, _ := stream.explained(); told != 0 {
-		t.Errorf("later looks told of %d triggers", told)
+	if sent, _ := stream.explained(); sent != 0 {
+		t.Errorf("later scans sent %d triggers", sent)
 	}
 	if allocations > 100 {
-		t.Errorf("a look at %d triggers makes %v objects", triggers, allocations)
+		t.Errorf("a scan of %d triggers allocates %v objects", triggers, allocations)
 	}
 }
 
 func BenchmarkQuietWatch(b *testing.B) {
 	i := newInspector(b, 10_000)
 	w := i.watch(&recorder{ctx: b.Context()})
-	if err := w.look(time.Now()); err != nil {
+	if err := w.scan(time.Now()); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := w.look(time.Now()); err != nil {
+		if err := w.scan(time.Now()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -179,7 +179,7 @@ func TestWatcherThatDoesNotReadIsEnded(t *testing.T) {
 		i := newInspector(t, 3)
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
-		err := i.WatchDecisions(&pb.WatchDecisionsRequest{}, &recorder{ctx: ctx, deaf: true})
+		err := i.WatchDecisions(&pb.WatchDecisionsRequest{}, &recorder{ctx: ctx, stalled: true})
 		if took := time.Since(began); status.Code(err) != codes.Aborted || took > 30*time.Second {
 			t.Errorf("after %s: %v", took, err)
 		}
