@@ -14,11 +14,11 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/crew"
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/report"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // wholeComparison makes the comparison that docs/comparison.md shows, in place of the short one.
@@ -145,7 +145,7 @@ func (s *suite) compete(t *testing.T, c contest) report.Comparison {
 	}
 	began := time.Now()
 	s.follow(t, c.trace, began, all)
-	check(t, process.Poll(s.ctx, "the last message", 5*time.Minute, 200*time.Millisecond, func(context.Context) error {
+	check(t, childprocess.Poll(s.ctx, "the last message", 5*time.Minute, 200*time.Millisecond, func(context.Context) error {
 		for _, r := range all {
 			taken, err := r.crew.Taken()
 			if err != nil {

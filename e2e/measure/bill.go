@@ -5,8 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // A bill is what a side has used until a moment.
@@ -38,7 +38,7 @@ func (s *Side) bill(ctx context.Context, b *bill) (err error) {
 }
 
 // used tells the processor time and, unless it is nil, the memory of a process.
-func used(p *process.Process, cpu *time.Duration, memory *float64) (err error) {
+func used(p *childprocess.Process, cpu *time.Duration, memory *float64) (err error) {
 	if *cpu, err = p.CPU(); err != nil || memory == nil {
 		return err
 	}

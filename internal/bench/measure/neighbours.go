@@ -9,7 +9,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/attack"
 	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/program"
 )
 
 const (
@@ -104,7 +104,7 @@ func attacked(ctx context.Context, programs Programs, name string) (v visit, err
 	}
 	// The addresses of what is attacked follow the name of the attack.
 	arguments := slices.Concat(programs.Attack, []string{name, scaler.process.GRPC, r.address})
-	neighbour, err := process.StartBackground(ctx, attack.Ready, arguments...)
+	neighbour, err := program.StartBackground(attack.Ready, arguments...)
 	if err != nil {
 		return v, err
 	}

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/bench/program"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/broker"
 )
 
@@ -73,7 +73,7 @@ func (s *stage) redis(ctx context.Context) (*redis, error) {
 type side struct {
 	pb.ExternalScalerClient
 
-	process *process.Process
+	process *program.Server
 	// calls is how many were made by burst.
 	calls int
 }
@@ -108,8 +108,8 @@ func (s *stage) floor(ctx context.Context) (*side, error) {
 	return s.side(ctx, nil, s.programs.Floor[0], s.programs.Floor[1:]...)
 }
 
-func (s *stage) side(ctx context.Context, environment []string, program string, arguments ...string) (*side, error) {
-	p, err := process.Start(ctx, environment, program, arguments...)
+func (s *stage) side(ctx context.Context, environment []string, path string, arguments ...string) (*side, error) {
+	p, err := program.StartServer(ctx, environment, path, arguments...)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (s *stage) side(ctx context.Context, environment []string, program string, 
 	conn, err := grpc.NewClient(p.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		p.Kill()
-		return nil, fmt.Errorf("connect to %s: %w", program, err)
+		return nil, fmt.Errorf("connect to %s: %w", path, err)
 	}
 	s.endings = append(s.endings, func() error {
 		err := conn.Close()

@@ -1,6 +1,4 @@
-// Package usage is what a process uses in the eyes of the operating system. Only Linux
-// tells.
-package usage
+package childprocess
 
 import (
 	"errors"
@@ -13,11 +11,11 @@ import (
 	"time"
 )
 
-// Resident is how much memory a process occupies, in bytes: VmRSS.
-func Resident(pid int) (float64, error) { return memory(pid, "VmRSS:") }
+// Resident is how much memory the process occupies, in bytes: VmRSS. Only Linux reports it.
+func (p *Process) Resident() (float64, error) { return memory(p.PID(), "VmRSS:") }
 
-// Peak is the most memory that a process has occupied so far, in bytes: VmHWM.
-func Peak(pid int) (float64, error) { return memory(pid, "VmHWM:") }
+// Peak is the most memory that the process has occupied so far, in bytes: VmHWM. Only Linux reports it.
+func (p *Process) Peak() (float64, error) { return memory(p.PID(), "VmHWM:") }
 
 func memory(pid int, field string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -38,9 +36,10 @@ func memory(pid int, field string) (float64, error) {
 	return 0, fmt.Errorf("read the memory of process %d: it has none", pid)
 }
 
-// CPU is how much processor time a process has used so far, in its threads that are
-// still there, which are all of a Go program.
-func CPU(pid int) (time.Duration, error) {
+// CPU is how much processor time the process has used so far, in the threads that it has now: those of
+// a Go program never end. Only Linux reports it.
+func (p *Process) CPU() (time.Duration, error) {
+	pid := p.PID()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err == nil && len(threads) == 0 {
 		err = errors.New("it has no threads")

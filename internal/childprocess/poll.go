@@ -1,4 +1,4 @@
-package process
+package childprocess
 
 import (
 	"context"
@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Poll calls check every interval until it returns nil. When within has passed, or ctx ends, it returns the
-// last error of check, or the cause of ctx.
+// Poll calls check every interval until it returns nil. When within has passed it returns the last error
+// of check; when ctx ends, the cause of ctx.
 func Poll(ctx context.Context, what string, within, interval time.Duration, check func(context.Context) error) error {
 	deadline, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

@@ -1,10 +1,10 @@
 //go:build !linux
 
-package process
+package childprocess
 
 import "syscall"
 
-// attributes gives the child its own process group. Only Linux can tie its life to ours.
+// attributes gives a program its own process group. Only Linux can end it with its parent.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

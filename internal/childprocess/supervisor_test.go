@@ -1,4 +1,4 @@
-package process_test
+package childprocess_test
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -17,18 +17,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait.
 const patience = 20 * time.Second
 
-func start(t *testing.T, s *process.Supervisor, name, script string) *process.Process {
+func start(t *testing.T, s *childprocess.Supervisor, name, script string) *childprocess.Process {
 	t.Helper()
-	p, err := s.Start(process.Command{Name: name, Path: "/bin/sh", Args: []string{"-c", script}, Grace: 100 * time.Millisecond})
+	p, err := s.Start(childprocess.Command{Name: name, Path: "/bin/sh", Args: []string{"-c", script}, Grace: 100 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-func supervisor(t *testing.T) (*process.Supervisor, context.Context) {
+func supervisor(t *testing.T) (*childprocess.Supervisor, context.Context) {
 	t.Helper()
-	s, ctx, err := process.NewSupervisor(t.Context(), t.TempDir())
+	s, ctx, err := childprocess.NewSupervisor(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestCloseStopsInReverse(t *testing.T) {
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		t.Errorf("the run ended with %v, want %v", cause, context.Canceled)
 	}
-	if _, err := s.Start(process.Command{Name: "late", Path: "/bin/true"}); err == nil {
+	if _, err := s.Start(childprocess.Command{Name: "late", Path: "/bin/true"}); err == nil {
 		t.Error("a closed supervisor started a process")
 	}
 	s.Close() // twice is fine

@@ -1,4 +1,4 @@
-package process_test
+package childprocess_test
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 func TestUsage(t *testing.T) {
@@ -14,13 +14,13 @@ func TestUsage(t *testing.T) {
 	s, ctx := supervisor(t)
 	idle := start(t, s, "idle", "sleep 600")
 	busy := start(t, s, "busy", "while :; do :; done")
-	for _, p := range []*process.Process{idle, busy} {
+	for _, p := range []*childprocess.Process{idle, busy} {
 		if memory, err := p.Resident(); err != nil || memory < 4096 {
 			t.Errorf("a process has %v bytes of memory, %v", memory, err)
 		}
 	}
 	const least = 100 * time.Millisecond
-	if err := process.Poll(ctx, "processor time", patience, 10*time.Millisecond, func(context.Context) error {
+	if err := childprocess.Poll(ctx, "processor time", patience, 10*time.Millisecond, func(context.Context) error {
 		spent, err := busy.CPU()
 		if err == nil && spent < least {
 			err = fmt.Errorf("it has %s", spent)

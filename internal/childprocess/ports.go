@@ -1,11 +1,11 @@
-package process
+package childprocess
 
 import (
 	"fmt"
 	"net"
 )
 
-// FreePorts returns n different TCP ports that nobody listens on at host.
+// FreePorts returns n different TCP ports that are free at host.
 func FreePorts(host string, n int) ([]int, error) {
 	ports := make([]int, 0, n)
 	held := make([]net.Listener, 0, n) // until all are found, so that all differ
