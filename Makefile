@@ -20,6 +20,13 @@ TESTFLAGS ?=
 BENCHFLAGS ?=
 SOAKFLAGS ?=
 
+# How long "make fuzz" runs each target.
+FUZZTIME ?= 30s
+
+# The packages without I/O, each with the percentage of its statements that its tests cover at least.
+COVERAGE := internal/backlog:90 internal/config:97 internal/hpa:98 internal/spelling:99 internal/trigger:98
+COVERAGE += $(patsubst %,%:97,$(wildcard internal/decision internal/policy))
+
 # The modules with code, and those with tools.
 MODULES := . deploy e2e
 TOOL_MODULES := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
@@ -41,6 +48,18 @@ run: ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C
 test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image
 	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
 	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
+
+.PHONY: test-short
+test-short: ## Test what needs neither servers nor job frameworks, with the race detector, in under a minute
+	$(GO) test -short -race -timeout 5m $(TESTFLAGS) ./...
+
+.PHONY: cover
+cover: ## Print how much of the packages without I/O is tested; fails below COVERAGE
+	@hack/cover $(COVERAGE)
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (30s)
+	@FUZZTIME=$(FUZZTIME) hack/fuzz
 
 .PHONY: soak
 soak: servers ## Let servers fail at random for ten minutes, and hold all answers against what the queues hold
