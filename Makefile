@@ -28,7 +28,7 @@ COVERAGE := internal/backlog:90 internal/config:97 internal/hpa:98 internal/spel
 COVERAGE += $(patsubst %,%:97,$(wildcard internal/decision internal/policy))
 
 # The modules with code, and those with tools.
-MODULES := . deploy e2e
+MODULES := . bench deploy e2e
 TOOL_MODULES := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
 
 LDFLAGS := -s -w -buildid=
@@ -47,6 +47,7 @@ run: ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C
 .PHONY: test
 test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image
 	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
+	cd bench && $(GO) test -race -timeout 15m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/))
 	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: test-short
@@ -78,15 +79,13 @@ cluster: servers ## Start that control plane for people: prints the kubeconfig a
 	cd e2e && $(GO) run ./cmd/cluster
 
 .PHONY: bench
-bench: servers build ## Measure the scaler beside the least that its work can cost; fails if it is short of a bound
-	@status=0; \
-	$(GO) run ./internal/bench $(BENCHFLAGS) || status=1; \
-	(cd e2e && $(GO) run ./cmd/bench $(BENCHFLAGS)) || status=1; \
-	exit $$status
+bench: servers build ## Measure the scaler next to the least that its work can cost; fails if it misses a bound
+	cd bench && $(GO) build -o ../bin/bench . && $(GO) build -o ../bin/bench-peer ./peer
+	@bin/bench $(BENCHFLAGS)
 
 .PHONY: performance
 performance: override BENCHFLAGS += -write
-performance: bench ## The same, and write the figures and plots of docs/performance.md
+performance: bench ## The same, and write the tables and plots of docs/performance.md
 
 .PHONY: lint
 lint: ## Check the messages, and the code of all modules with every linter of .golangci.yml

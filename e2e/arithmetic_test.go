@@ -18,9 +18,9 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
@@ -92,7 +92,7 @@ func (s *suite) arithmetic(t *testing.T) {
 			}
 		})
 	}
-	s.note(t, figure.Figure{Name: "arithmetic_combinations", Value: float64(len(all.Cases)), Unit: "cases"})
+	s.note(t, measurement.Measurement{Name: "arithmetic_combinations", Value: float64(len(all.Cases)), Unit: "cases"})
 	if *updateSums && !t.Failed() {
 		check(t, all.write(file))
 	}

@@ -132,27 +132,27 @@ func (s *Server) Connections(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// A Bill is what a server has done since it started.
-type Bill struct {
-	// Commands are those that it has processed. The one that asks for a bill counts in the next.
+// A Cost is the work of a server since its start.
+type Cost struct {
+	// Commands are those that it has processed. The one that asks for the cost counts in the next.
 	Commands int64
 	// CPU is processor time of all its threads.
 	CPU time.Duration
 }
 
-// Bill asks the server, by one command.
-func (s *Server) Bill(ctx context.Context) (Bill, error) {
+// Cost asks the server, by one command.
+func (s *Server) Cost(ctx context.Context) (Cost, error) {
 	info, err := s.client.Info(ctx).Result()
 	if err != nil {
-		return Bill{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
+		return Cost{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
 	}
 	commands, err := number(info, "total_commands_processed")
 	user, userErr := number(info, "used_cpu_user")
 	system, systemErr := number(info, "used_cpu_sys")
 	if err := errors.Join(err, userErr, systemErr); err != nil {
-		return Bill{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
+		return Cost{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
 	}
-	return Bill{Commands: int64(commands), CPU: time.Duration((user + system) * float64(time.Second))}, nil
+	return Cost{Commands: int64(commands), CPU: time.Duration((user + system) * float64(time.Second))}, nil
 }
 
 // number finds a field of INFO.
