@@ -18,10 +18,10 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // A sum is one combination of value, target and running replicas, and what Kubernetes makes of it.
@@ -92,7 +92,7 @@ func (s *suite) arithmetic(t *testing.T) {
 			}
 		})
 	}
-	s.note(t, figure.Figure{Name: "arithmetic_combinations", Value: float64(len(all.Cases)), Unit: "cases"})
+	s.note(t, measurement.Measurement{Name: "arithmetic_combinations", Value: float64(len(all.Cases)), Unit: "cases"})
 	if *updateSums && !t.Failed() {
 		check(t, all.write(file))
 	}
@@ -130,7 +130,7 @@ func (s *suite) sumOptions(t *testing.T, namespace, name string, c sum, behavior
 // solve waits for the HPA to do its part and notes it in c.
 func (s *suite) solve(t *testing.T, w *workload.Workload, began time.Time, c *sum) {
 	t.Helper()
-	check(t, process.Poll(s.ctx, "the HPA of "+w.Key().String(), 2*time.Minute, 200*time.Millisecond, func(ctx context.Context) error {
+	check(t, childprocess.Poll(s.ctx, "the HPA of "+w.Key().String(), 2*time.Minute, 200*time.Millisecond, func(ctx context.Context) error {
 		written, err := w.HPA(ctx)
 		if err != nil {
 			return err

@@ -13,12 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/crew"
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/report"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // wholeComparison makes the comparison that docs/comparison.md shows, in place of the short one.
@@ -99,7 +99,7 @@ func (s *suite) comparison(t *testing.T) {
 	for i, k := range result.Contenders {
 		s.took(t, scenario, k.Name+" p50", k.P50)
 		s.took(t, scenario, k.Name+" p99", k.P99)
-		s.note(t, figure.Figure{Name: underscores(scenario + " " + k.Name + " cost"), Value: k.ReplicaSeconds, Unit: "replica-seconds"})
+		s.note(t, measurement.Measurement{Name: underscores(scenario + " " + k.Name + " cost"), Value: k.ReplicaSeconds, Unit: "replica-seconds"})
 		if c.competitors[i].metadata != nil && k.P50 >= theirs.P50 {
 			t.Errorf("messages of %s (%s) waited %s at the median, not less than the %s of %s", k.Name, k.Trigger, k.P50, theirs.P50, theirs.Name)
 		}
@@ -145,7 +145,7 @@ func (s *suite) compete(t *testing.T, c contest) report.Comparison {
 	}
 	began := time.Now()
 	s.follow(t, c.trace, began, all)
-	check(t, process.Poll(s.ctx, "the last message", 5*time.Minute, 200*time.Millisecond, func(context.Context) error {
+	check(t, childprocess.Poll(s.ctx, "the last message", 5*time.Minute, 200*time.Millisecond, func(context.Context) error {
 		for _, r := range all {
 			taken, err := r.crew.Taken()
 			if err != nil {

@@ -23,11 +23,11 @@ import (
 // A suite is what all scenarios share: one cluster, one Redis, one scaler. Scenarios that break something start their own.
 type suite struct {
 	// ctx ends with the run, on Ctrl-C and when a server dies that nobody stopped; its cause says which.
-	ctx     context.Context //nolint:containedctx // the life of the suite, which has no caller to pass it
-	stage   *stage.Stage
-	redis   *redisserver.Server
-	scaler  *scaler.Scaler
-	figures figures
+	ctx          context.Context //nolint:containedctx // the life of the suite, which has no caller to pass it
+	stage        *stage.Stage
+	redis        *redisserver.Server
+	scaler       *scaler.Scaler
+	measurements measurements
 }
 
 func TestEndToEnd(t *testing.T) {
@@ -84,7 +84,7 @@ func newSuite(t *testing.T, suffix string) *suite {
 			}
 		}
 		check(t, s.stage.Close())
-		check(t, s.figures.write(os.Stdout))
+		check(t, s.measurements.write(os.Stdout))
 	})
 	check(t, err)
 	s.redis = s.startRedis(t, "redis")

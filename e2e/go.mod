@@ -1,6 +1,6 @@
 // End-to-end tests of the scaler: a real control plane, a real KEDA, real Redis. A module of its own, because it needs
-// Kubernetes and KEDA; it knows the scaler only by its binary and its protocol. What it uses of the scaler's module is how
-// figures are written down.
+// Kubernetes and KEDA; it knows the scaler only by its binary and its protocol. From the scaler's module it has how programs
+// are started, from the benchmark's how measurements are written down.
 module github.com/backlog-scaler/backlog-scaler/e2e
 
 go 1.26.0
@@ -85,6 +85,7 @@ require (
 	github.com/aws/aws-sdk-go-v2/service/sts v1.51.0 // indirect
 	github.com/aws/smithy-go v1.28.1 // indirect
 	github.com/backlog-scaler/backlog-scaler v0.0.0
+	github.com/backlog-scaler/backlog-scaler/bench v0.0.0
 	github.com/beanstalkd/go-beanstalk v0.2.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/bradleyfalzon/ghinstallation/v2 v2.19.0 // indirect
@@ -304,7 +305,10 @@ require (
 
 replace github.com/nexus-rpc/nexus-proto-annotations v0.1.0 => github.com/nexus-rpc/nexus-proto-annotations v0.1.1-0.20260629224316-835bd8d49cb4
 
-replace github.com/backlog-scaler/backlog-scaler => ../
+replace (
+	github.com/backlog-scaler/backlog-scaler => ../
+	github.com/backlog-scaler/backlog-scaler/bench => ../bench
+)
 
 // KEDA's own code does not compile with the release that the scaler uses.
 replace github.com/prometheus/client_golang v1.25.0 => github.com/prometheus/client_golang v1.24.1

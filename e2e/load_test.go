@@ -4,10 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 // manyObjects puts a hundred ScaledObjects with this project's trigger on one Redis and a hundred with the built-in
@@ -39,9 +39,9 @@ func (s *suite) manyObjects(t *testing.T) {
 
 	count := func(server *redisserver.Server) float64 {
 		t.Helper()
-		bill, err := server.Bill(s.ctx)
+		cost, err := server.Cost(s.ctx)
 		check(t, err)
-		return float64(bill.Commands)
+		return float64(cost.Commands)
 	}
 	connections, err := server.Connections(s.ctx)
 	check(t, err)
@@ -51,8 +51,8 @@ func (s *suite) manyObjects(t *testing.T) {
 	s.pause(t, window)
 	commands, theirCommands := count(server)-before, count(other)-theirBefore
 	s.note(t,
-		figure.Figure{Name: "many_connections", Value: float64(connections), Unit: "connections", Ratio: new(float64(connections) / float64(theirs)), Bound: figure.AtMost(bound)},
-		figure.Figure{Name: "many_commands", Value: commands / window.Seconds(), Unit: "1/s", Ratio: new(commands / theirCommands)},
+		measurement.Measurement{Name: "many_connections", Value: float64(connections), Unit: "connections", Ratio: new(float64(connections) / float64(theirs)), Bound: measurement.AtMost(bound)},
+		measurement.Measurement{Name: "many_commands", Value: commands / window.Seconds(), Unit: "1/s", Ratio: new(commands / theirCommands)},
 	)
 	if connections < 1 || theirs < connections {
 		t.Errorf("the scaler holds %d connections, the built-in trigger %d: the comparison is broken", connections, theirs)

@@ -3,8 +3,8 @@ package e2e_test
 import (
 	"testing"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/measure"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 // sides are both triggers on the shared Redis.
@@ -21,20 +21,20 @@ func (s *suite) activation(t *testing.T) {
 	check(t, err)
 	check(t, activations.Measure(s.ctx))
 	t.Logf("ours %.1f ms, built-in %.1f ms", activations.Ours(), activations.Theirs())
-	var compared figure.Rounds
+	var compared measurement.Rounds
 	for i, own := range activations.Ours() {
 		compared.Add(own, activations.Theirs()[i])
 	}
-	s.note(t, compared.Figure("activation", "ms", figure.RatioAtMost(ratio)))
+	s.note(t, compared.Measurement("activation", "ms", measurement.RatioAtMost(ratio)))
 }
 
 // outAndIn asserts that workloads go from zero to ten replicas and back. How long it takes is bounded by "make bench".
 func (s *suite) outAndIn(t *testing.T) {
 	ours, theirs := s.sides()
-	figures, err := measure.OutAndIn(s.ctx, ours, theirs)
+	measurements, err := measure.OutAndIn(s.ctx, ours, theirs)
 	check(t, err)
-	for _, f := range figures {
-		f.Bound = figure.Bound{}
-		s.note(t, f)
+	for _, m := range measurements {
+		m.Bound = measurement.Bound{}
+		s.note(t, m)
 	}
 }

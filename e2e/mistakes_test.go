@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // mistakes makes ScaledObjects that cannot work: the scaler's own words must be where their author looks, which is the
@@ -71,7 +71,7 @@ func (s *suite) mistakes(t *testing.T) {
 func (s *suite) explained(t *testing.T, w *workload.Workload, words ...string) time.Duration {
 	t.Helper()
 	made := time.Now()
-	check(t, process.Poll(s.ctx, "the scaler's words", time.Minute, 200*time.Millisecond, func(ctx context.Context) error {
+	check(t, childprocess.Poll(s.ctx, "the scaler's words", time.Minute, 200*time.Millisecond, func(ctx context.Context) error {
 		notes, err := w.Events(ctx)
 		if err != nil {
 			return err
@@ -89,7 +89,7 @@ func (s *suite) explained(t *testing.T, w *workload.Workload, words ...string) t
 		return fmt.Errorf("no event holds all of %q: %q; ready: %s", words, notes, object.Status.Conditions.GetReadyCondition().Message)
 	}))
 	took := time.Since(made)
-	check(t, process.Poll(s.ctx, "the condition", time.Minute, 200*time.Millisecond, func(ctx context.Context) error {
+	check(t, childprocess.Poll(s.ctx, "the condition", time.Minute, 200*time.Millisecond, func(ctx context.Context) error {
 		object, err := w.ScaledObject(ctx)
 		if err != nil {
 			return err

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // sharedQueue points three ScaledObjects with different targets at one list: each gets what its own target says, and the
@@ -80,7 +80,7 @@ func (s *suite) editInPlace(t *testing.T) {
 	edited := s.pushed("edit-new")
 	edited.Metadata["target"] = "2"
 	check(t, w.SetTriggers(s.ctx, edited))
-	check(t, process.Poll(s.ctx, "the new target in the HPA", time.Minute, 100*time.Millisecond, func(ctx context.Context) error {
+	check(t, childprocess.Poll(s.ctx, "the new target in the HPA", time.Minute, 100*time.Millisecond, func(ctx context.Context) error {
 		hpa, err := w.HPA(ctx)
 		if err != nil {
 			return err

@@ -9,8 +9,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 // receivingWorkers has a stream receive fifty messages a second while a worker waits for each of them, so that nothing is left
@@ -80,6 +80,6 @@ func (s *suite) receivingWorkers(t *testing.T) {
 	if taken < looks/2 || seen > looks/10 {
 		t.Errorf("the worker took %d of %d messages, and %d were left at looks: the stream was not drained at every look", taken, looks, seen)
 	}
-	s.note(t, figure.Figure{Name: "receiving_messages", Value: float64(taken), Unit: "messages"})
+	s.note(t, measurement.Measurement{Name: "receiving_messages", Value: float64(taken), Unit: "messages"})
 	s.took(t, scenario, "from last message to zero", s.reach(t, w, ended, time.Minute, 0))
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/headless"
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // hpaSync is above the period in which the HPA looks at its metrics: after it, it has looked at least once.
@@ -73,7 +73,7 @@ func (s *suite) rollingRestart(t *testing.T) {
 	check(t, err)
 	t.Cleanup(func() { check(t, service.Close()) })
 	// The wildcard, so that the ports are free on every loopback address.
-	ports, err := process.FreePorts("0.0.0.0", 2)
+	ports, err := childprocess.FreePorts("0.0.0.0", 2)
 	check(t, err)
 	start := func(i int) *scaler.Scaler {
 		return s.startScaler(t, scaler.Options{

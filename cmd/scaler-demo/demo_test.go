@@ -11,14 +11,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
 // Ctrl-C ends the demo: exit code 0, no redis-server and no file left.
 func TestDemoInterrupted(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Fatalf("find redis-server: %v; install it with hack/install-servers.sh", err)
-	}
+	redistest.Program(t)
 	program := filepath.Join(t.TempDir(), "scaler-demo")
 	if text, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build the demo: %v\n%s", err, text)

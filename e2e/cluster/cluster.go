@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // fieldManager owns what the harness applies.
@@ -26,7 +26,7 @@ const fieldManager = "backlog-scaler-e2e"
 
 // A Cluster is a running control plane. Its processes belong to the supervisor it was started with.
 type Cluster struct {
-	supervisor *process.Supervisor
+	supervisor *childprocess.Supervisor
 	dir        string // data, certificates, kubeconfig
 	kubeconfig string
 	config     *rest.Config
@@ -35,12 +35,12 @@ type Cluster struct {
 	ca             *authority
 	serviceAccount keyPair
 
-	controllers, operator, adapter *process.Process
+	controllers, operator, adapter *childprocess.Process
 	metrics                        string // URL of those of the operator
 }
 
 // Start starts everything and returns when KEDA serves metrics. Stop the supervisor's processes first, then call Close.
-func Start(ctx context.Context, supervisor *process.Supervisor, cache toolchain.Cache) (*Cluster, error) {
+func Start(ctx context.Context, supervisor *childprocess.Supervisor, cache toolchain.Cache) (*Cluster, error) {
 	binaries, err := cache.Build(ctx, toolchain.Binaries())
 	if err != nil {
 		return nil, err
@@ -97,13 +97,13 @@ func (c *Cluster) Kubeconfig() string { return c.kubeconfig }
 func (c *Cluster) Dir() string { return c.dir }
 
 // Operator is KEDA's operator.
-func (c *Cluster) Operator() *process.Process { return c.operator }
+func (c *Cluster) Operator() *childprocess.Process { return c.operator }
 
 // Adapter is KEDA's metrics adapter.
-func (c *Cluster) Adapter() *process.Process { return c.adapter }
+func (c *Cluster) Adapter() *childprocess.Process { return c.adapter }
 
 // Controllers is kube-controller-manager, of which the HPA is a part.
-func (c *Cluster) Controllers() *process.Process { return c.controllers }
+func (c *Cluster) Controllers() *childprocess.Process { return c.controllers }
 
 // CreateNamespace makes a namespace; one that is there already is no error.
 func (c *Cluster) CreateNamespace(ctx context.Context, name string) error {

@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // loopback is where every server of a run listens.
@@ -21,12 +21,12 @@ const loopback = "127.0.0.1"
 
 // startEtcd starts the store and returns its client address.
 func (c *Cluster) startEtcd(binary string) (string, error) {
-	ports, err := process.FreePorts(loopback, 2)
+	ports, err := childprocess.FreePorts(loopback, 2)
 	if err != nil {
 		return "", err
 	}
 	clients, peers := "http://"+address(ports[0]), "http://"+address(ports[1])
-	_, err = c.supervisor.Start(process.Command{
+	_, err = c.supervisor.Start(childprocess.Command{
 		Name: "etcd", Path: binary, Args: []string{
 			"--name=e2e",
 			"--data-dir=" + filepath.Join(c.dir, "etcd"),
@@ -44,7 +44,7 @@ func (c *Cluster) startEtcd(binary string) (string, error) {
 
 // startAPIServer starts kube-apiserver, writes the administrator's kubeconfig and waits until it is ready.
 func (c *Cluster) startAPIServer(ctx context.Context, binary, etcd string) error {
-	ports, err := process.FreePorts(loopback, 1)
+	ports, err := childprocess.FreePorts(loopback, 1)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (c *Cluster) startAPIServer(ctx context.Context, binary, etcd string) error
 	if err != nil {
 		return err
 	}
-	if _, err = c.supervisor.Start(process.Command{
+	if _, err = c.supervisor.Start(childprocess.Command{
 		// It waits for its watches to end; nobody needs that here.
 		Name: "kube-apiserver", Path: binary, Grace: 10 * time.Second, Env: []string{
 			"GOGC=300", // collecting garbage was a third of the time that it took to make a thousand ScaledObjects
@@ -102,7 +102,7 @@ func (c *Cluster) waitForAPIServer(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make client of kube-apiserver: %w", err)
 	}
-	return process.Poll(ctx, "kube-apiserver", 60*time.Second, 200*time.Millisecond, func(ctx context.Context) error {
+	return childprocess.Poll(ctx, "kube-apiserver", 60*time.Second, 200*time.Millisecond, func(ctx context.Context) error {
 		return getOK(ctx, client, c.config.Host+"/readyz")
 	})
 }
@@ -111,7 +111,7 @@ func (c *Cluster) waitForAPIServer(ctx context.Context) error {
 // period stays at its default of 15 s: that is what users have, and so what is measured.
 func (c *Cluster) startControllerManager(binary string) error {
 	var err error
-	c.controllers, err = c.supervisor.Start(process.Command{
+	c.controllers, err = c.supervisor.Start(childprocess.Command{
 		Name: "kube-controller-manager", Path: binary, Args: []string{
 			"--kubeconfig=" + c.kubeconfig,
 			"--service-account-private-key-file=" + c.serviceAccount.key,

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // kedaNamespace is where KEDA believes it runs.
@@ -35,7 +35,7 @@ func (c *Cluster) installCRDs(ctx context.Context, module string) error {
 			return err
 		}
 	}
-	return process.Poll(ctx, "KEDA's custom resources", 30*time.Second, 100*time.Millisecond, func(ctx context.Context) error {
+	return childprocess.Poll(ctx, "KEDA's custom resources", 30*time.Second, 100*time.Millisecond, func(ctx context.Context) error {
 		_, err := c.dynamic.Resource(schema.GroupVersionResource{Group: "keda.sh", Version: "v1alpha1", Resource: "scaledobjects"}).
 			List(ctx, metav1.ListOptions{Limit: 1})
 		return err
@@ -58,7 +58,7 @@ func (c *Cluster) applyFile(ctx context.Context, file string) error {
 
 // startKEDA starts the operator and the metrics adapter, and joins the adapter to the API.
 func (c *Cluster) startKEDA(ctx context.Context, operator, adapter string) error {
-	ports, err := process.FreePorts(loopback, 5)
+	ports, err := childprocess.FreePorts(loopback, 5)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (c *Cluster) startKEDA(ctx context.Context, operator, adapter string) error
 	}
 	metricsService, health := address(ports[0]), address(ports[1])
 	c.metrics = "http://" + address(ports[2]) + "/metrics"
-	c.operator, err = c.supervisor.Start(process.Command{
+	c.operator, err = c.supervisor.Start(childprocess.Command{
 		Name: "keda-operator", Path: operator, Env: env, Args: []string{
 			"--kubeconfig=" + c.kubeconfig,
 			"--leader-elect=false",
@@ -96,7 +96,7 @@ func (c *Cluster) startKEDA(ctx context.Context, operator, adapter string) error
 	if err != nil {
 		return err
 	}
-	if c.adapter, err = c.supervisor.Start(process.Command{
+	if c.adapter, err = c.supervisor.Start(childprocess.Command{
 		Name: "keda-adapter", Path: adapter, Env: env, Args: []string{
 			"--kubeconfig=" + c.kubeconfig,
 			"--lister-kubeconfig=" + c.kubeconfig,
@@ -150,7 +150,7 @@ func (c *Cluster) registerAdapter(ctx context.Context, port int) error {
 
 // waitForKEDA returns when the operator is ready and the adapter answers through kube-apiserver.
 func (c *Cluster) waitForKEDA(ctx context.Context, health string) error {
-	if err := process.Poll(ctx, "KEDA's operator", 60*time.Second, 200*time.Millisecond, func(ctx context.Context) error {
+	if err := childprocess.Poll(ctx, "KEDA's operator", 60*time.Second, 200*time.Millisecond, func(ctx context.Context) error {
 		return getOK(ctx, &http.Client{Timeout: 5 * time.Second}, "http://"+health+"/readyz")
 	}); err != nil {
 		return err
@@ -159,7 +159,7 @@ func (c *Cluster) waitForKEDA(ctx context.Context, health string) error {
 	if err != nil {
 		return fmt.Errorf("make client of kube-apiserver: %w", err)
 	}
-	return process.Poll(ctx, "KEDA's metrics adapter", 60*time.Second, 200*time.Millisecond, func(ctx context.Context) error {
+	return childprocess.Poll(ctx, "KEDA's metrics adapter", 60*time.Second, 200*time.Millisecond, func(ctx context.Context) error {
 		return getOK(ctx, client, c.config.Host+"/apis/external.metrics.k8s.io/v1beta1")
 	})
 }

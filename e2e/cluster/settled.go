@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // WaitSettled returns when KEDA's operator has no ScaledObject left to reconcile: after many of them were made it still goes
@@ -18,7 +18,7 @@ import (
 func (c *Cluster) WaitSettled(ctx context.Context, within time.Duration) error {
 	client := &http.Client{Timeout: 5 * time.Second}
 	defer client.CloseIdleConnections()
-	return process.Poll(ctx, "KEDA's operator to settle", within, time.Second, func(ctx context.Context) error {
+	return childprocess.Poll(ctx, "KEDA's operator to settle", within, time.Second, func(ctx context.Context) error {
 		n, err := c.reconciling(ctx, client)
 		if err == nil && n > 0 {
 			err = fmt.Errorf("it has %d ScaledObjects to reconcile", n)

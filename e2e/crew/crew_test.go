@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/crew"
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -26,7 +26,7 @@ const patience = 20 * time.Second
 
 func startRedis(t *testing.T) *redisserver.Server {
 	t.Helper()
-	supervisor, ctx, err := process.NewSupervisor(t.Context(), t.TempDir())
+	supervisor, ctx, err := childprocess.NewSupervisor(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestCrew(t *testing.T) {
 	}
 	settled(t, server, "jobs:processing")
 	// After the longest wait for a message nobody takes one any more.
-	if err := process.Poll(t.Context(), "the end of the worker", patience, 300*time.Millisecond, func(ctx context.Context) error {
+	if err := childprocess.Poll(t.Context(), "the end of the worker", patience, 300*time.Millisecond, func(ctx context.Context) error {
 		if err := server.Client().RPush(ctx, "jobs", "late").Err(); err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func TestCrewTellsOfErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := process.Poll(t.Context(), "the error", patience, 20*time.Millisecond, func(context.Context) error {
+	if err := childprocess.Poll(t.Context(), "the error", patience, 20*time.Millisecond, func(context.Context) error {
 		if _, err := workers.Taken(); err == nil {
 			return errors.New("there is none")
 		}
@@ -135,7 +135,7 @@ func TestCrewTellsOfErrors(t *testing.T) {
 func await(t *testing.T, workers *crew.Crew, n int) []crew.Taken {
 	t.Helper()
 	var taken []crew.Taken
-	if err := process.Poll(t.Context(), "messages", patience, 10*time.Millisecond, func(context.Context) error {
+	if err := childprocess.Poll(t.Context(), "messages", patience, 10*time.Millisecond, func(context.Context) error {
 		var err error
 		taken, err = workers.Taken()
 		if err == nil && len(taken) < n {
@@ -151,7 +151,7 @@ func await(t *testing.T, workers *crew.Crew, n int) []crew.Taken {
 // settled waits until nothing is in flight.
 func settled(t *testing.T, server *redisserver.Server, list string) {
 	t.Helper()
-	if err := process.Poll(t.Context(), "the last message to be settled", patience, 10*time.Millisecond, func(ctx context.Context) error {
+	if err := childprocess.Poll(t.Context(), "the last message to be settled", patience, 10*time.Millisecond, func(ctx context.Context) error {
 		n, err := server.Client().LLen(ctx, list).Result()
 		if err == nil && n > 0 {
 			err = fmt.Errorf("%d are in flight", n)

@@ -10,7 +10,7 @@ import (
 	"github.com/kedacore/keda/v2/pkg/scalers"
 	"github.com/kedacore/keda/v2/pkg/scalers/scalersconfig"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // eventually asks as KEDA's poll does until value and activity are as wanted.
@@ -21,7 +21,7 @@ func (f *fixture) eventually(t *testing.T, s scalers.Scaler, value float64, acti
 		t.Fatalf("got %d metric specs, want 1", len(specs))
 	}
 	name := specs[0].External.Metric.Name
-	check(t, process.Poll(f.ctx, "the scaler's answer", patience, 20*time.Millisecond, func(ctx context.Context) error {
+	check(t, childprocess.Poll(f.ctx, "the scaler's answer", patience, 20*time.Millisecond, func(ctx context.Context) error {
 		metrics, gotActive, err := s.GetMetricsAndActivity(ctx, name)
 		if err != nil {
 			return err

@@ -16,10 +16,10 @@ import (
 	"github.com/kedacore/keda/v2/pkg/scalers/scalersconfig"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // patience bounds every wait.
@@ -40,7 +40,7 @@ func newFixture(t *testing.T) *fixture {
 	check(t, err)
 	logs := filepath.Join(root, ".out", "kedaclient")
 	check(t, os.RemoveAll(logs))
-	supervisor, ctx, err := process.NewSupervisor(t.Context(), logs)
+	supervisor, ctx, err := childprocess.NewSupervisor(t.Context(), logs)
 	check(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 const (
@@ -36,7 +36,7 @@ type contender struct {
 
 // Activation measures both sides' activations in sets of rounds, until one is within its bounds. It says on progress what
 // each set was.
-func Activation(ctx context.Context, ours, theirs *Side, progress func(format string, arguments ...any)) ([]figure.Figure, error) {
+func Activation(ctx context.Context, ours, theirs *Side, progress func(format string, arguments ...any)) ([]measurement.Measurement, error) {
 	a, err := NewActivations(ctx, ours, theirs, activationRounds)
 	if err != nil {
 		return nil, err
@@ -48,21 +48,21 @@ func Activation(ctx context.Context, ours, theirs *Side, progress func(format st
 			return nil, err
 		}
 		progress("activation, set %d: ours %.1f ms, built-in %.1f ms", set, a.Ours(), a.Theirs())
-		if set == activationSets || figure.Quantile(a.Ours(), 0.5) <= activationP50 && figure.Quantile(a.Ours(), 0.99) <= activationP99 {
+		if set == activationSets || measurement.Quantile(a.Ours(), 0.5) <= activationP50 && measurement.Quantile(a.Ours(), 0.99) <= activationP99 {
 			break
 		}
 	}
-	quantile := func(name string, q float64, bound figure.Bound) figure.Figure {
-		value, floor := figure.Quantile(a.Ours(), q), figure.Quantile(a.Theirs(), q)
-		return figure.Figure{
-			Name: name, Value: value, Unit: "ms", Ratio: new(value / floor), Bound: bound,
-			Note: fmt.Sprintf("floor %.0f, %d samples, %.1f to %.1f, set %d", floor, len(a.Ours()), slices.Min(a.Ours()), slices.Max(a.Ours()), set),
+	quantile := func(name string, q float64, bound measurement.Bound) measurement.Measurement {
+		value, baseline := measurement.Quantile(a.Ours(), q), measurement.Quantile(a.Theirs(), q)
+		return measurement.Measurement{
+			Name: name, Value: value, Unit: "ms", Ratio: new(value / baseline), Bound: bound,
+			Note: fmt.Sprintf("baseline %.0f, %d samples, %.1f to %.1f, set %d", baseline, len(a.Ours()), slices.Min(a.Ours()), slices.Max(a.Ours()), set),
 		}
 	}
-	return []figure.Figure{
-		quantile("activation_p50", 0.5, figure.AtMost(activationP50)),
-		quantile("activation_p99", 0.99, figure.AtMost(activationP99)),
-		quantile("activation_by_builtin", 0.5, figure.RatioAtMost(activationRatio)),
+	return []measurement.Measurement{
+		quantile("activation_p50", 0.5, measurement.AtMost(activationP50)),
+		quantile("activation_p99", 0.99, measurement.AtMost(activationP99)),
+		quantile("activation_by_builtin", 0.5, measurement.RatioAtMost(activationRatio)),
 	}, nil
 }
 
@@ -162,10 +162,10 @@ const defaultSamples = 10
 
 // AtDefault compares our median, in milliseconds, with that of the built-in trigger when it polls as often as ours does, every
 // 30 s. Each of its workloads is written to once, at a random moment of the interval.
-func AtDefault(ctx context.Context, theirs *Side, ours figure.Figure) (figure.Figure, error) {
+func AtDefault(ctx context.Context, theirs *Side, ours measurement.Measurement) (measurement.Measurement, error) {
 	const namespace = "at-default"
 	if err := theirs.Stage.Cluster.CreateNamespace(ctx, namespace); err != nil {
-		return figure.Figure{}, err
+		return measurement.Measurement{}, err
 	}
 	options := make([]workload.Options, defaultSamples)
 	for i := range options {
@@ -174,7 +174,7 @@ func AtDefault(ctx context.Context, theirs *Side, ours figure.Figure) (figure.Fi
 	}
 	workloads, err := workload.NewFleet(ctx, theirs.Stage.Clients, time.Minute, options)
 	if err != nil {
-		return figure.Figure{}, err
+		return measurement.Measurement{}, err
 	}
 	samples := make([]float64, len(workloads))
 	group, writing := errgroup.WithContext(ctx)
@@ -189,11 +189,11 @@ func AtDefault(ctx context.Context, theirs *Side, ours figure.Figure) (figure.Fi
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return figure.Figure{}, err
+		return measurement.Measurement{}, err
 	}
-	floor := figure.Median(samples)
-	return figure.Figure{
-		Name: "activation_default", Value: ours.Value, Unit: "ms", Ratio: new(ours.Value / floor), Bound: figure.RatioAtMost(activationRatio),
-		Note: fmt.Sprintf("floor %.0f, %d samples, %.0f to %.0f", floor, len(samples), slices.Min(samples), slices.Max(samples)),
+	baseline := measurement.Median(samples)
+	return measurement.Measurement{
+		Name: "activation_default", Value: ours.Value, Unit: "ms", Ratio: new(ours.Value / baseline), Bound: measurement.RatioAtMost(activationRatio),
+		Note: fmt.Sprintf("baseline %.0f, %d samples, %.0f to %.0f", baseline, len(samples), slices.Min(samples), slices.Max(samples)),
 	}, nil
 }

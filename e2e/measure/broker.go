@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 const (
@@ -37,7 +37,7 @@ type fleet struct {
 
 // Broker has a thousand ScaledObjects with each trigger, either on a control plane of its own with a Redis of its own, both at
 // the same time, and looks at what they cost Redis and KEDA: all idle, and with a tenth of the queues holding work.
-func Broker(ctx context.Context, programs Programs) (figures []figure.Figure, err error) {
+func Broker(ctx context.Context, programs Programs) (measurements []measurement.Measurement, err error) {
 	ours, ctx, err := start(ctx, programs, "broker-ours", true)
 	defer func() { err = errors.Join(because(ctx, err), ours.Close()) }()
 	if err != nil {
@@ -58,7 +58,7 @@ func Broker(ctx context.Context, programs Programs) (figures []figure.Figure, er
 		return nil, err
 	}
 	fmt.Fprintf(programs.Progress, "broker: and settled after %s\n", time.Since(began).Round(time.Second))
-	if figures, err = windows(ctx, fleets, "idle"); err != nil {
+	if measurements, err = windows(ctx, fleets, "idle"); err != nil {
 		return nil, err
 	}
 	began = time.Now()
@@ -71,7 +71,7 @@ func Broker(ctx context.Context, programs Programs) (figures []figure.Figure, er
 		return nil, err
 	}
 	active, err := windows(ctx, fleets, "active")
-	return append(figures, active...), err
+	return append(measurements, active...), err
 }
 
 // each does the same on both sides at the same time.
@@ -129,13 +129,13 @@ func (f *fleet) wake(ctx context.Context) error {
 }
 
 // windows looks at both sides at the same time, again and again.
-func windows(ctx context.Context, fleets []*fleet, kind string) ([]figure.Figure, error) {
-	var rounds []figure.Rounds
+func windows(ctx context.Context, fleets []*fleet, kind string) ([]measurement.Measurement, error) {
+	var rounds []measurement.Rounds
 	var scalerCPU, scalerMemory []float64
 	for range brokerWindows {
-		var before, after [2]bill
+		var before, after [2]cost
 		for i, f := range fleets {
-			if err := f.bill(ctx, &before[i]); err != nil {
+			if err := f.cost(ctx, &before[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -143,7 +143,7 @@ func windows(ctx context.Context, fleets []*fleet, kind string) ([]figure.Figure
 			return nil, err
 		}
 		for i, f := range fleets {
-			if err := f.bill(ctx, &after[i]); err != nil {
+			if err := f.cost(ctx, &after[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -156,7 +156,7 @@ func windows(ctx context.Context, fleets []*fleet, kind string) ([]figure.Figure
 			values[i] = append([]float64{float64(connections)}, after[i].since(before[i])...)
 		}
 		if rounds == nil {
-			rounds = make([]figure.Rounds, len(values[0]))
+			rounds = make([]measurement.Rounds, len(values[0]))
 		}
 		for i := range rounds {
 			rounds[i].Add(values[0][i], values[1][i])
@@ -165,13 +165,13 @@ func windows(ctx context.Context, fleets []*fleet, kind string) ([]figure.Figure
 		scalerCPU = append(scalerCPU, milliseconds(after[0].scaler-before[0].scaler)/seconds)
 		scalerMemory = append(scalerMemory, after[0].scalerMemory/1e6)
 	}
-	unbound, notWorse := figure.Bound{}, figure.RatioAtMost(1)
-	var figures []figure.Figure
+	unbound, notWorse := measurement.Bound{}, measurement.RatioAtMost(1)
+	var measurements []measurement.Measurement
 	for i, f := range []struct {
 		name, unit string
-		bound      figure.Bound
+		bound      measurement.Bound
 	}{ // in the order of the values
-		{"broker_connections", "connections", figure.AtMost(3)},
+		{"broker_connections", "connections", measurement.AtMost(3)},
 		{"broker_commands", "1/s", unbound},
 		{"broker_cpu", "ms/s", notWorse},
 		{"keda_cpu", "ms/s", notWorse},
@@ -179,10 +179,10 @@ func windows(ctx context.Context, fleets []*fleet, kind string) ([]figure.Figure
 		{"keda_adapter_cpu", "ms/s", unbound},
 		{"kubernetes_cpu", "ms/s", unbound},
 	} {
-		figures = append(figures, rounds[i].Figure(f.name+"_"+kind, f.unit, f.bound))
+		measurements = append(measurements, rounds[i].Measurement(f.name+"_"+kind, f.unit, f.bound))
 	}
-	return append(figures,
-		figure.Alone("scaler_cpu_"+kind, "ms/s", unbound, scalerCPU...),
-		figure.Alone("scaler_memory_"+kind, "MB", unbound, scalerMemory...),
+	return append(measurements,
+		measurement.Alone("scaler_cpu_"+kind, "ms/s", unbound, scalerCPU...),
+		measurement.Alone("scaler_memory_"+kind, "MB", unbound, scalerMemory...),
 	), nil
 }

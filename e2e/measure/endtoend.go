@@ -7,29 +7,29 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 )
 
 // EndToEnd has both triggers on one control plane with one Redis and measures from the write of messages to the replicas.
-func EndToEnd(ctx context.Context, programs Programs) (figures []figure.Figure, err error) {
+func EndToEnd(ctx context.Context, programs Programs) (measurements []measurement.Measurement, err error) {
 	ours, ctx, err := start(ctx, programs, "endtoend", true)
 	defer func() { err = errors.Join(because(ctx, err), ours.Close()) }()
 	if err != nil {
 		return nil, err
 	}
 	theirs := &Side{Stage: ours.Stage, Redis: ours.Redis}
-	figures, err = Activation(ctx, ours, theirs, func(format string, arguments ...any) {
+	measurements, err = Activation(ctx, ours, theirs, func(format string, arguments ...any) {
 		fmt.Fprintf(programs.Progress, format+"\n", arguments...)
 	})
 	if err != nil {
 		return nil, err
 	}
 	// Nothing of these is a matter of milliseconds, so they may share the machine.
-	var standard figure.Figure
-	var journeys []figure.Figure
+	var standard measurement.Measurement
+	var journeys []measurement.Measurement
 	group, sharing := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		standard, err = AtDefault(sharing, theirs, figures[0])
+		standard, err = AtDefault(sharing, theirs, measurements[0])
 		return err
 	})
 	group.Go(func() (err error) {
@@ -37,5 +37,5 @@ func EndToEnd(ctx context.Context, programs Programs) (figures []figure.Figure, 
 		return err
 	})
 	err = group.Wait()
-	return append(append(figures, standard), journeys...), err
+	return append(append(measurements, standard), journeys...), err
 }

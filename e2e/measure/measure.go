@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/stage"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 // Programs are what a subject starts.
@@ -30,7 +30,7 @@ type Programs struct {
 // A Subject is measured by itself, on control planes of its own.
 type Subject struct {
 	Name string
-	Run  func(context.Context, Programs) ([]figure.Figure, error)
+	Run  func(context.Context, Programs) ([]measurement.Measurement, error)
 }
 
 // All are the subjects, in the order in which they run.

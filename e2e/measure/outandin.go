@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
-	"github.com/backlog-scaler/backlog-scaler/internal/bench/figure"
 )
 
 const (
@@ -30,7 +30,7 @@ type journey struct {
 
 // OutAndIn brings workloads from zero to ten replicas and, when the queue is empty, back to zero, with both triggers side by
 // side, both polled every second.
-func OutAndIn(ctx context.Context, ours, theirs *Side) ([]figure.Figure, error) {
+func OutAndIn(ctx context.Context, ours, theirs *Side) ([]measurement.Measurement, error) {
 	const namespace = "out-and-in"
 	if err := ours.Stage.Cluster.CreateNamespace(ctx, namespace); err != nil {
 		return nil, err
@@ -62,17 +62,17 @@ func OutAndIn(ctx context.Context, ours, theirs *Side) ([]figure.Figure, error) 
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	var first, ten, zero figure.Rounds
+	var first, ten, zero measurement.Rounds
 	for j := range outRounds {
 		own, builtin := journeys[0][j], journeys[1][j]
 		first.Add(own.first, builtin.first)
 		ten.Add(own.ten, builtin.ten)
 		zero.Add(own.zero, builtin.zero)
 	}
-	return []figure.Figure{
-		first.Figure("out_first", "s", figure.AtMost(outFirst)),
-		ten.Figure("out_ten", "s", figure.AtMost(outTen)),
-		zero.Figure("in_zero", "s", figure.AtMost(inZero)),
+	return []measurement.Measurement{
+		first.Measurement("out_first", "s", measurement.AtMost(outFirst)),
+		ten.Measurement("out_ten", "s", measurement.AtMost(outTen)),
+		zero.Measurement("in_zero", "s", measurement.AtMost(inZero)),
 	}, nil
 }
 

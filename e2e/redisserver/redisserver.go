@@ -16,7 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // host is where every server listens.
@@ -24,22 +24,22 @@ const host = "127.0.0.1"
 
 // A Server is one Redis on a port of its own. What is written survives Kill: each command is appended to a file.
 type Server struct {
-	supervisor *process.Supervisor
+	supervisor *childprocess.Supervisor
 	binary     string
 	name       string
 	dir        string
 	port       int
-	process    *process.Process
+	process    *childprocess.Process
 	client     *redis.Client
 }
 
 // Start starts a server called name, with its data in a new folder under dir, and waits until it answers.
-func Start(ctx context.Context, supervisor *process.Supervisor, dir, name string) (*Server, error) {
+func Start(ctx context.Context, supervisor *childprocess.Supervisor, dir, name string) (*Server, error) {
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, fmt.Errorf("find redis-server (install it with: apt-get install redis-server): %w", err)
 	}
-	ports, err := process.FreePorts(host, 1)
+	ports, err := childprocess.FreePorts(host, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func Start(ctx context.Context, supervisor *process.Supervisor, dir, name string
 // Restart starts the server again, on the same port with the same data, and waits until it answers.
 func (s *Server) Restart(ctx context.Context) error {
 	var err error
-	s.process, err = s.supervisor.Start(process.Command{
+	s.process, err = s.supervisor.Start(childprocess.Command{
 		Name: s.name, Path: s.binary, Args: []string{
 			"--bind", host,
 			"--port", strconv.Itoa(s.port),
@@ -74,7 +74,7 @@ func (s *Server) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return process.Poll(ctx, s.name, 15*time.Second, 20*time.Millisecond, func(ctx context.Context) error {
+	return childprocess.Poll(ctx, s.name, 15*time.Second, 20*time.Millisecond, func(ctx context.Context) error {
 		return s.client.Ping(ctx).Err()
 	})
 }
@@ -132,27 +132,27 @@ func (s *Server) Connections(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// A Bill is what a server has done since it started.
-type Bill struct {
-	// Commands are those that it has processed. The one that asks for a bill counts in the next.
+// A Cost is the work of a server since its start.
+type Cost struct {
+	// Commands are those that it has processed. The one that asks for the cost counts in the next.
 	Commands int64
 	// CPU is processor time of all its threads.
 	CPU time.Duration
 }
 
-// Bill asks the server, by one command.
-func (s *Server) Bill(ctx context.Context) (Bill, error) {
+// Cost asks the server, by one command.
+func (s *Server) Cost(ctx context.Context) (Cost, error) {
 	info, err := s.client.Info(ctx).Result()
 	if err != nil {
-		return Bill{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
+		return Cost{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
 	}
 	commands, err := number(info, "total_commands_processed")
 	user, userErr := number(info, "used_cpu_user")
 	system, systemErr := number(info, "used_cpu_sys")
 	if err := errors.Join(err, userErr, systemErr); err != nil {
-		return Bill{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
+		return Cost{}, fmt.Errorf("read the statistics of %s: %w", s.name, err)
 	}
-	return Bill{Commands: int64(commands), CPU: time.Duration((user + system) * float64(time.Second))}, nil
+	return Cost{Commands: int64(commands), CPU: time.Duration((user + system) * float64(time.Second))}, nil
 }
 
 // number finds a field of INFO.

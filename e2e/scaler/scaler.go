@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/common/model"
 	"sigs.k8s.io/yaml"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // A Connection is one entry of the configuration file.
@@ -43,19 +43,19 @@ type Options struct {
 
 // A Scaler is a running scaler, which can be stopped and started again at the same address.
 type Scaler struct {
-	supervisor *process.Supervisor
+	supervisor *childprocess.Supervisor
 	client     *http.Client
 	options    Options
 	config     string
-	process    *process.Process
+	process    *childprocess.Process
 }
 
 // Start starts a scaler and waits until it is ready.
-func Start(ctx context.Context, supervisor *process.Supervisor, options Options) (*Scaler, error) {
+func Start(ctx context.Context, supervisor *childprocess.Supervisor, options Options) (*Scaler, error) {
 	if options.Host == "" {
 		options.Host = "127.0.0.1"
 	}
-	ports, err := process.FreePorts(options.Host, 2)
+	ports, err := childprocess.FreePorts(options.Host, 2)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (s *Scaler) Restart(ctx context.Context) error {
 		"--log-format=text",
 	}, s.options.Args...)
 	var err error
-	s.process, err = s.supervisor.Start(process.Command{
+	s.process, err = s.supervisor.Start(childprocess.Command{
 		Name: s.options.Name, Path: s.options.Binary, Args: args,
 		// The drain delay and the shutdown timeout are the scaler's own; this is above both.
 		Grace: 40 * time.Second,
@@ -113,7 +113,7 @@ func (s *Scaler) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return process.Poll(ctx, s.options.Name, 20*time.Second, 20*time.Millisecond, func(ctx context.Context) error {
+	return childprocess.Poll(ctx, s.options.Name, 20*time.Second, 20*time.Millisecond, func(ctx context.Context) error {
 		_, err := s.get(ctx, "/readyz")
 		return err
 	})
@@ -128,7 +128,7 @@ func (s *Scaler) Address() string {
 func (s *Scaler) Host() string { return s.options.Host }
 
 // Process is the running process.
-func (s *Scaler) Process() *process.Process { return s.process }
+func (s *Scaler) Process() *childprocess.Process { return s.process }
 
 // Config is the configuration file.
 func (s *Scaler) Config() string { return s.config }

@@ -6,11 +6,11 @@ import (
 	"errors"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/cluster"
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // A Stage is one control plane with KEDA.
@@ -18,7 +18,7 @@ type Stage struct {
 	Cluster *cluster.Cluster
 	Clients *workload.Clients
 
-	supervisor *process.Supervisor
+	supervisor *childprocess.Supervisor
 	binary     string // of the scaler
 }
 
@@ -34,7 +34,7 @@ type Options struct {
 // Start starts a control plane with KEDA. The context that it returns ends with ctx, and when a server dies that nobody
 // stopped; its cause says which. The stage must be closed, even after an error.
 func Start(ctx context.Context, options Options) (*Stage, context.Context, error) {
-	supervisor, ctx, err := process.NewSupervisor(ctx, options.Logs)
+	supervisor, ctx, err := childprocess.NewSupervisor(ctx, options.Logs)
 	if err != nil {
 		return &Stage{}, ctx, err
 	}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // makers is how many workloads of a fleet are made at the same time.
@@ -46,7 +46,7 @@ func waitReady(ctx context.Context, clients *Clients, within time.Duration, flee
 	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 		return fmt.Errorf("watch scaledobjects: %w", context.Cause(ctx))
 	}
-	return process.Poll(ctx, fmt.Sprintf("%d scaledobjects", len(fleet)), within, 100*time.Millisecond, func(context.Context) error {
+	return childprocess.Poll(ctx, fmt.Sprintf("%d scaledobjects", len(fleet)), within, 100*time.Millisecond, func(context.Context) error {
 		waiting := 0
 		var last error
 		for _, w := range fleet {

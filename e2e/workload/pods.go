@@ -10,12 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // WaitPods returns when the Deployment's status counts exactly n pods, and the controller has seen its present spec.
 func (w *Workload) WaitPods(ctx context.Context, within time.Duration, n int32) error {
-	return process.Poll(ctx, "the pods of "+w.key.String(), within, 100*time.Millisecond, func(ctx context.Context) error {
+	return childprocess.Poll(ctx, "the pods of "+w.key.String(), within, 100*time.Millisecond, func(ctx context.Context) error {
 		deployment, err := w.clients.Kubernetes.AppsV1().Deployments(w.key.Namespace).Get(ctx, w.key.Name, metav1.GetOptions{})
 		if err != nil {
 			return fmt.Errorf("read deployment %s: %w", w.key, err)

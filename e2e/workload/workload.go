@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // Clients are the two APIs a workload is made with.
@@ -154,7 +154,7 @@ func (w *Workload) Key() types.NamespacedName { return w.key }
 // WaitReady returns when KEDA has accepted the ScaledObject and knows the names of its metrics: before that it drops
 // what a scaler pushes.
 func (w *Workload) WaitReady(ctx context.Context, within time.Duration) error {
-	return process.Poll(ctx, "scaledobject "+w.key.String(), within, 50*time.Millisecond, func(ctx context.Context) error {
+	return childprocess.Poll(ctx, "scaledobject "+w.key.String(), within, 50*time.Millisecond, func(ctx context.Context) error {
 		object, err := w.ScaledObject(ctx)
 		if err != nil {
 			return err
@@ -174,7 +174,7 @@ func (w *Workload) ScaledObject(ctx context.Context) (*kedav1alpha1.ScaledObject
 
 // SetTriggers edits the ScaledObject in place.
 func (w *Workload) SetTriggers(ctx context.Context, list ...Trigger) error {
-	return process.Poll(ctx, "the edit of scaledobject "+w.key.String(), 10*time.Second, 20*time.Millisecond, func(ctx context.Context) error {
+	return childprocess.Poll(ctx, "the edit of scaledobject "+w.key.String(), 10*time.Second, 20*time.Millisecond, func(ctx context.Context) error {
 		object, err := w.ScaledObject(ctx)
 		if err != nil {
 			return err

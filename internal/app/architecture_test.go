@@ -29,13 +29,13 @@ func mayImport() map[string][]string {
 		"internal/backlog/backlogtest":             {"internal/backlog"},
 		"internal/backlog/engines":                 {"internal/backlog", "internal/backlog/*"},
 		"internal/backlog/*":                       {"internal/backlog", "internal/spelling"},
-		"internal/bench":                           {"*"},
-		"internal/bench/*":                         {"*"},
+		"internal/childprocess":                    {},
+		"internal/terminal":                        {},
 		"internal/cli":                             {},
 		"internal/config":                          {"internal/backlog", "internal/spelling"},
 		"internal/demo":                            {"*"},
 		"internal/demo/*":                          {"*"},
-		"internal/explain":                         {"gen/*"},
+		"internal/explain":                         {"gen/*", "internal/terminal"},
 		"internal/hpa":                             {},
 		"internal/licenses":                        {},
 		"internal/decision":                        {"internal/backlog"},
@@ -69,8 +69,8 @@ func mayImport() map[string][]string {
 // library, may appear.
 func homes() map[string][]string {
 	return map[string][]string{
-		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis/conn", "internal/backlog/redis/redistest", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
-		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/server/refcodec", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak"},
+		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis/conn", "internal/backlog/redis/redistest", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
+		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/server/refcodec", "internal/demo", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/reference", "internal/reference/*"},

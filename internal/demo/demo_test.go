@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/workload"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
@@ -101,14 +102,6 @@ func start(t *testing.T, options Options) (wait, stop func()) {
 	return wait, stop
 }
 
-// requireRedis fails the test if there is no redis-server.
-func requireRedis(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Fatalf("find redis-server: %v; install it with hack/install-servers.sh", err)
-	}
-}
-
 // allGoUpAndDown checks that each workload was scaled from zero, by the HPA, and to
 // zero again, and that no message is left.
 func allGoUpAndDown(t *testing.T, out *output) {
@@ -137,7 +130,7 @@ func allGoUpAndDown(t *testing.T, out *output) {
 }
 
 func TestOnRedisServer(t *testing.T) {
-	requireRedis(t)
+	redistest.Program(t)
 	out := new(output)
 	wait, _ := start(t, fast(out))
 	out.await(t, `reads redis-server \d+\.\d+`)
@@ -193,7 +186,7 @@ func TestOnTerminal(t *testing.T) {
 
 // Every line that the demo offers works as it stands.
 func TestHints(t *testing.T) {
-	requireRedis(t)
+	redistest.Program(t)
 	tool := buildGRPCurl(t)
 	out := new(output)
 	options := fast(out)

@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/terminal"
 )
 
 // A Board is a table of all triggers that a watch reported.
@@ -66,6 +66,9 @@ func title(e *pb.Explanation) string {
 
 // lines returns the table for a terminal of width columns and height rows.
 func (b *Board) lines(width, height int) []string {
+	columns := []terminal.Alignment{
+		terminal.Left, terminal.Left, terminal.Right, terminal.Right, terminal.Right, terminal.Right, terminal.Right, terminal.Free,
+	}
 	cells := [][]string{{"SCALEDOBJECT", "TRIGGER", "VALUE", "TARGET", "WANTS", "IN FLIGHT", "STREAMS", "STATE"}}
 	rows := b.sorted()
 	room := max(height-4, 1)
@@ -79,12 +82,12 @@ func (b *Board) lines(width, height int) []string {
 		}
 	}
 	lines := []string{fmt.Sprintf("%s, %d active, as of %s", plural(int64(len(rows)), "trigger"), active, b.at.UTC().Format("15:04:05")), ""}
-	lines = append(lines, align(cells)...)
+	lines = append(lines, terminal.Align(cells, columns...)...)
 	if more := len(rows) - room; more > 0 {
 		lines = append(lines, fmt.Sprintf("(and %d more in a larger window, or with --namespace)", more))
 	}
 	for i := range lines {
-		lines[i] = truncate(lines[i], width)
+		lines[i] = terminal.Truncate(lines[i], width)
 	}
 	return lines
 }
@@ -129,42 +132,6 @@ func dash(text string) string {
 	return text
 }
 
-// gap separates two columns.
-const gap = "  "
-
-// align returns a line for each row: names left-aligned, numbers right-aligned, and
-// the last column unpadded.
-func align(cells [][]string) []string {
-	widths := make([]int, len(cells[0]))
-	for _, row := range cells {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	lines := make([]string, len(cells))
-	for n, row := range cells {
-		for i, cell := range row {
-			switch {
-			case i < 2:
-				row[i] = pad(cell, widths[i])
-			case i < len(row)-1:
-				row[i] = leftPad(cell, widths[i])
-			}
-		}
-		lines[n] = strings.Join(row, gap)
-	}
-	return lines
-}
-
-// Control sequences of a terminal (ECMA-48, and private modes of xterm).
-const (
-	enter     = "\x1b[?1049h\x1b[?25l" // its own screen, without a cursor
-	leave     = "\x1b[?25h\x1b[?1049l"
-	home      = "\x1b[H"
-	clearLine = "\x1b[K"
-	clearRest = "\x1b[J"
-)
-
 // A Screen shows a Board on the alternate screen of a terminal.
 type Screen struct {
 	out   io.Writer
@@ -188,13 +155,13 @@ func (s *Screen) Show(r *pb.WatchDecisionsResponse) error {
 	var b strings.Builder
 	if !s.began {
 		s.began = true
-		b.WriteString(enter)
+		b.WriteString(terminal.Enter)
 	}
-	b.WriteString(home)
+	b.WriteString(terminal.Home)
 	for _, line := range s.board.lines(s.size()) {
-		b.WriteString(line + clearLine + "\r\n")
+		b.WriteString(line + terminal.ClearLineEnd + "\r\n")
 	}
-	b.WriteString(clearRest)
+	b.WriteString(terminal.ClearScreenEnd)
 	_, err := io.WriteString(s.out, b.String())
 	return err
 }
@@ -207,5 +174,5 @@ func (s *Screen) Close() {
 	s.began = false
 	width, height := s.size()
 	// There is nowhere to report that the terminal is gone.
-	_, _ = io.WriteString(s.out, leave+strings.Join(s.board.lines(width, height), "\n")+"\n")
+	_, _ = io.WriteString(s.out, terminal.Leave+strings.Join(s.board.lines(width, height), "\n")+"\n")
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/terminal"
 )
 
 // Text writes an explanation as text: for each trigger the verdict, the steps of the
@@ -66,7 +67,7 @@ func (p *page) write(b *strings.Builder) {
 			label = ""
 		}
 		last = line[0]
-		b.WriteString(pad(label, labelWidth) + line[1] + "\n")
+		b.WriteString(terminal.PadRight(label, labelWidth) + line[1] + "\n")
 	}
 }
 

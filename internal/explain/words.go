@@ -3,9 +3,7 @@ package explain
 import (
 	"math"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -70,20 +68,4 @@ func age(seconds float64) string {
 	default:
 		return strconv.FormatFloat(math.Floor(seconds/3600), 'f', 0, 64) + " h"
 	}
-}
-
-func pad(text string, width int) string {
-	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
-}
-
-func leftPad(text string, width int) string {
-	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text))) + text
-}
-
-// truncate shortens text to width characters.
-func truncate(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	return string([]rune(text)[:max(width-1, 0)]) + "…"
 }

@@ -14,10 +14,10 @@ import (
 	"text/template"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/cluster"
-	"github.com/backlog-scaler/backlog-scaler/e2e/process"
 	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // guide is what the user reads; every line of it can be pasted into a shell.
@@ -77,7 +77,7 @@ func serve(ctx context.Context, out, progress io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	supervisor, ctx, err := process.NewSupervisor(ctx, filepath.Join(root, ".out", "cluster"))
+	supervisor, ctx, err := childprocess.NewSupervisor(ctx, filepath.Join(root, ".out", "cluster"))
 	if err != nil {
 		return err
 	}

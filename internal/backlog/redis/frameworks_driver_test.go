@@ -39,6 +39,7 @@ type driver struct {
 // installs a framework.
 func framework(t testing.TB, elements ...string) string {
 	t.Helper()
+	skipShort(t)
 	path := filepath.Join(append([]string{moduleRoot(t), ".tools", "frameworks"}, elements...)...)
 	if _, err := os.Stat(path); err != nil {
 		missing(t, err)
@@ -62,6 +63,14 @@ func moduleRoot(t testing.TB) string {
 	return ""
 }
 
+// skipShort skips a test that drives a framework if the run is a short one: "make test-short".
+func skipShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("job frameworks are not started in a short run")
+	}
+}
+
 // missing ends a test whose framework is not here. In CI that is a fault; elsewhere
 // the installer has said why it could not be had.
 func missing(t testing.TB, err error) {
@@ -72,9 +81,11 @@ func missing(t testing.TB, err error) {
 	t.Skipf("find a job framework: %v; hack/install-frameworks.sh installs it where it can be had", err)
 }
 
-// startDriver starts a driver. The environment is that of the test and env.
+// startDriver starts a driver. The environment is that of the test and env. In a short run it
+// skips the test.
 func startDriver(t testing.TB, env []string, program string, args ...string) *driver {
 	t.Helper()
+	skipShort(t)
 	path, err := exec.LookPath(program)
 	if err != nil {
 		missing(t, err)

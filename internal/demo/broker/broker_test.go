@@ -5,12 +5,13 @@ import (
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,9 +35,7 @@ func check(t *testing.T, b *Broker) {
 }
 
 func TestRedisServer(t *testing.T) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Fatalf("find redis-server: %v; install it with hack/install-servers.sh", err)
-	}
+	redistest.Program(t)
 	dir := t.TempDir()
 	b, err := Start(t.Context(), Options{Dir: dir})
 	if err != nil {

@@ -6,15 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 const (
@@ -39,93 +38,44 @@ func startProcess(ctx context.Context, program, dir string) (*Broker, error) {
 			break
 		}
 	}
-	return nil, fmt.Errorf("start %s: %w", program, err)
+	return nil, err
 }
 
 func launch(ctx context.Context, program, dir string) (*Broker, error) {
-	port, err := freePort(ctx)
+	ports, err := childprocess.FreePorts("127.0.0.1", 1)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{started: make(chan error, 1), ended: make(chan struct{})}
-	p.command = exec.Command(program, //nolint:gosec,noctx // the user's own server, which stop ends
-		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no")
-	p.command.Dir = dir
-	p.command.Stdout, p.command.Stderr = &p.output, &p.output
-	p.command.SysProcAttr = attributes()
-	go p.run()
-	if err := <-p.started; err != nil {
+	port := ports[0]
+	output := new(bytes.Buffer) // may be read once the server has ended
+	p, err := childprocess.Start(childprocess.Command{
+		Path: program, Dir: dir, Stdout: output, Stderr: output, Grace: patience,
+		Args: []string{
+			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
+			"--save", "", "--appendonly", "no", "--daemonize", "no",
+		},
+	})
+	if err != nil {
 		return nil, err
 	}
 	b := &Broker{
 		Addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
-		stop: p.stop, ended: p.ended,
+		stop: p.Stop, ended: p.Exited(),
 	}
-	version, err := p.awaitAnswer(ctx, b)
+	version, err := awaitAnswer(ctx, b)
 	if err != nil {
-		p.stop()
-		return nil, fmt.Errorf("%w: %s", err, lastLine(p.output.String()))
+		p.Stop()
+		return nil, fmt.Errorf("start %s: %w: %s", program, err, lastLine(output.String()))
 	}
 	b.Name = filepath.Base(program) + " " + version
 	return b, nil
 }
 
-// freePort returns a port on which nobody listens now.
-func freePort(ctx context.Context) (int, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	address, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.Join(fmt.Errorf("find a free port: got %s", l.Addr()), l.Close())
-	}
-	return address.Port, l.Close()
-}
-
-// A process is a running server.
-type process struct {
-	command *exec.Cmd
-	// output is what it printed; it may be read after ended.
-	output bytes.Buffer
-	// started gets the outcome of the start; ended is closed when the process is gone.
-	started chan error
-	ended   chan struct{}
-}
-
-// run starts the process and waits for its end. It keeps its thread: the kernel
-// takes the end of the thread that started a process for the end of its parent.
-func (p *process) run() {
-	defer close(p.ended)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := p.command.Start()
-	p.started <- err
-	if err == nil {
-		// Why it ended is in its output.
-		_ = p.command.Wait()
-	}
-}
-
-// stop asks the process to end, and kills it if it does not. It is idempotent.
-func (p *process) stop() {
-	// A process that is gone cannot be interrupted, and need not be.
-	_ = p.command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.ended:
-	case <-time.After(patience):
-		_ = p.command.Process.Kill()
-		<-p.ended
-	}
-}
-
 // awaitAnswer waits until the server answers, and returns its version.
-func (p *process) awaitAnswer(ctx context.Context, b *Broker) (string, error) {
+func awaitAnswer(ctx context.Context, b *Broker) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("it does not answer"))
 	defer cancel()
-	if err := p.awaitPort(ctx, b.Addr); err != nil {
+	if err := awaitPort(ctx, b); err != nil {
 		return "", err
 	}
 	client := redis.NewClient(&redis.Options{Addr: b.Addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1})
@@ -137,17 +87,17 @@ func (p *process) awaitAnswer(ctx context.Context, b *Broker) (string, error) {
 
 // awaitPort waits until the server accepts connections. A server without data
 // answers as soon as it does.
-func (p *process) awaitPort(ctx context.Context, addr string) error {
+func awaitPort(ctx context.Context, b *Broker) error {
 	probe := time.NewTicker(probeInterval)
 	defer probe.Stop()
 	var dialer net.Dialer
 	for {
-		conn, err := dialer.DialContext(ctx, "tcp", addr)
+		conn, err := dialer.DialContext(ctx, "tcp", b.Addr)
 		if err == nil {
 			return conn.Close()
 		}
 		select {
-		case <-p.ended:
+		case <-b.ended:
 			return errors.New("it has ended")
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -5,6 +5,8 @@ package screen
 import (
 	"strconv"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/terminal"
 )
 
 // A Snapshot is all that there is to see at one moment.
@@ -77,7 +79,7 @@ type Event struct {
 }
 
 func (e Event) String() string {
-	return seconds(e.After) + "  " + pad(e.Subject, subjectWidth) + "  " + e.Text
+	return seconds(e.After) + "  " + terminal.PadRight(e.Subject, subjectWidth) + "  " + e.Text
 }
 
 // subjectWidth is enough for the names of the workloads.
@@ -85,5 +87,5 @@ const subjectWidth = 9
 
 func seconds(d time.Duration) string {
 	text := strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + "s"
-	return leftPad(text, len("1234.5s"))
+	return terminal.PadLeft(text, len("1234.5s"))
 }

@@ -2,10 +2,11 @@ package screen
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/terminal"
 )
 
 // A style is how a line is drawn where there is colour.
@@ -18,10 +19,10 @@ const (
 	lively
 )
 
-// escape begins the style on a terminal; reset ends it.
-func (s style) escape() string { return [...]string{"", "\x1b[1m", "\x1b[2m", "\x1b[32m"}[s] }
-
-const reset = "\x1b[0m"
+// escape begins the style on a terminal; terminal.Reset ends it.
+func (s style) escape() string {
+	return [...]string{"", terminal.Bold, terminal.Dim, terminal.Green}[s]
+}
 
 // A line is one line of text, of any length, in one style.
 type line struct {
@@ -37,7 +38,7 @@ const EventRows = 8
 // may be longer than that: they are there to be copied.
 func (s Snapshot) lines(width int) []line {
 	var all []line
-	add := func(style style, text string) { all = append(all, line{cut(text, width), style}) }
+	add := func(style style, text string) { all = append(all, line{terminal.Truncate(text, width), style}) }
 	for i, text := range s.Intro {
 		if i == 0 {
 			add(bold, text)
@@ -78,10 +79,10 @@ func table(rows []Row, width int) []line {
 			strconv.Itoa(int(r.Wanted)), strconv.Itoa(int(r.Running)),
 		})
 	}
-	texts := align(cells)
-	beside := utf8.RuneCountInString(texts[0])+len(gap)+whyWidth <= width
+	texts := terminal.Align(cells, terminal.Left, terminal.Left, terminal.Right, terminal.Right, terminal.Right, terminal.Right, terminal.Right)
+	beside := utf8.RuneCountInString(texts[0])+len(terminal.Gap)+whyWidth <= width
 	if beside {
-		texts[0] += gap + "WHY"
+		texts[0] += terminal.Gap + "WHY"
 	}
 	lines := []line{{texts[0], bold}}
 	for i, r := range rows {
@@ -90,38 +91,13 @@ func table(rows []Row, width int) []line {
 			l.style = lively
 		}
 		if beside {
-			l.text += gap + r.Why
+			l.text += terminal.Gap + r.Why
 			lines = append(lines, l)
 			continue
 		}
-		lines = append(lines, l, line{text: gap + r.Why})
+		lines = append(lines, l, line{text: terminal.Gap + r.Why})
 	}
 	return lines
-}
-
-// gap is between two columns.
-const gap = "  "
-
-// align makes a line of each row of cells: texts to the left, numbers to the right.
-func align(cells [][]string) []string {
-	widths := make([]int, len(cells[0]))
-	for _, row := range cells {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	texts := make([]string, len(cells))
-	for n, row := range cells {
-		for i, cell := range row {
-			if i < 2 {
-				row[i] = pad(cell, widths[i])
-				continue
-			}
-			row[i] = leftPad(cell, widths[i])
-		}
-		texts[n] = strings.Join(row, gap)
-	}
-	return texts
 }
 
 // status is the state of all workloads in one line: "emails 43+5 in 4/10" is 43
@@ -136,20 +112,4 @@ func (s Snapshot) status() string {
 		parts = append(parts, fmt.Sprintf("%s %s in %d/%d", r.Workload, messages, r.Running, r.Wanted))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// cut shortens text to the width.
-func cut(text string, width int) string {
-	if utf8.RuneCountInString(text) <= width {
-		return text
-	}
-	return string(slices.Concat([]rune(text)[:max(width-1, 0)], []rune("…")))
-}
-
-func pad(text string, width int) string {
-	return text + strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
-}
-
-func leftPad(text string, width int) string {
-	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text))) + text
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/terminal"
 )
 
 // A Terminal shows each snapshot in the place of the one before, on a screen of its
@@ -27,24 +29,16 @@ func NewTerminal(out io.Writer, size func() (width, height int), color bool) *Te
 	return &Terminal{out: out, size: size, color: color}
 }
 
-// The sequences of a terminal (ECMA-48, and xterm's private modes).
-const (
-	enter     = "\x1b[?1049h\x1b[?25l" // its own screen, without a cursor
-	leave     = "\x1b[?25h\x1b[?1049l"
-	clearAll  = "\x1b[H\x1b[2J"
-	clearLine = "\x1b[2K"
-)
-
 // Show draws what has changed. Lines that have not are left alone, so that text
 // which somebody selects stays selected.
 func (t *Terminal) Show(s Snapshot) {
 	var b strings.Builder
 	if t.width == 0 {
-		b.WriteString(enter)
+		b.WriteString(terminal.Enter)
 	}
 	if width, height := t.size(); width != t.width || height != t.height {
 		t.width, t.height, t.shown = width, height, nil
-		b.WriteString(clearAll)
+		b.WriteString(terminal.Home + terminal.ClearScreen)
 	}
 	t.last = s
 	lines := t.fit(s.lines(t.width))
@@ -60,7 +54,7 @@ func (t *Terminal) Show(s Snapshot) {
 		// What follows a line that needs another number of rows has to be drawn again.
 		if now != before || moved {
 			for r := range max(t.rows(now), t.rows(before)) {
-				fmt.Fprintf(&b, "\x1b[%d;1H%s", row+r, clearLine)
+				fmt.Fprintf(&b, "\x1b[%d;1H%s", row+r, terminal.ClearLine)
 			}
 			fmt.Fprintf(&b, "\x1b[%d;1H%s", row, t.paint(now))
 		}
@@ -77,9 +71,9 @@ func (t *Terminal) Close() {
 		return
 	}
 	var b strings.Builder
-	b.WriteString(leave)
+	b.WriteString(terminal.Leave)
 	for _, l := range table(t.last.Rows, t.width) {
-		b.WriteString(cut(l.text, t.width) + "\n")
+		b.WriteString(terminal.Truncate(l.text, t.width) + "\n")
 	}
 	t.write(b.String())
 	t.width, t.shown = 0, nil
@@ -90,7 +84,7 @@ func (t *Terminal) fit(lines []line) []line {
 	rows, fitting := 0, 0
 	for i, l := range lines {
 		if rows += t.rows(l); rows > t.height {
-			more := line{text: cut("(a larger window shows more)", t.width), style: dim}
+			more := line{text: terminal.Truncate("(a larger window shows more)", t.width), style: dim}
 			return append(lines[:fitting], more)
 		}
 		if rows < t.height {
@@ -109,7 +103,7 @@ func (t *Terminal) paint(l line) string {
 	if !t.color || l.style == plain {
 		return l.text
 	}
-	return l.style.escape() + l.text + reset
+	return l.style.escape() + l.text + terminal.Reset
 }
 
 // write draws. A terminal that is gone has nobody who could be told.

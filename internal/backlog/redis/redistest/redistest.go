@@ -69,7 +69,7 @@ func WithAppendOnly() Option { return WithConfig("appendonly yes", "appendfsync 
 // Server.Certificates.
 func WithTLS() Option { return func(s *Server) { s.secure = newCertificates(s.t, s.dir) } }
 
-// Start starts a server and waits until it answers.
+// Start starts a server and waits until it answers. In a short run it skips the test.
 func Start(t testing.TB, options ...Option) *Server {
 	t.Helper()
 	return start(t, nil, options)
@@ -77,12 +77,13 @@ func Start(t testing.TB, options ...Option) *Server {
 
 func start(t testing.TB, args []string, options []Option) *Server {
 	t.Helper()
+	skipShort(t)
 	s := &Server{t: t, dir: t.TempDir(), host: "127.0.0.1", args: args}
 	for _, o := range options {
 		o(s)
 	}
 	if s.binary == "" {
-		s.binary = installed(t)
+		s.binary = Program(t)
 	}
 	t.Cleanup(func() {
 		if s.client != nil {
@@ -105,14 +106,23 @@ func start(t testing.TB, args []string, options []Option) *Server {
 	return s
 }
 
-// installed returns the path of the redis-server on the PATH.
-func installed(t testing.TB) string {
+// Program returns the path of the redis-server on the PATH. In a short run it skips the test.
+func Program(t testing.TB) string {
 	t.Helper()
+	skipShort(t)
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Fatalf("find redis-server: %v; install it with hack/install-servers.sh", err)
 	}
 	return path
+}
+
+// skipShort skips a test that needs a server if the run is a short one: "make test-short".
+func skipShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("servers are not started in a short run")
+	}
 }
 
 // Addr is the server's "host:port".

@@ -1,0 +1,198 @@
+package subject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"syscall"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
+	"github.com/backlog-scaler/backlog-scaler/internal/config"
+)
+
+// readRounds is how often each side reads all queues.
+const readRounds = 101
+
+// Read reads as many queues as there are triggers in one batch, and beside it sends
+// the same commands with the bare client in one pipeline. Both are parts of this
+// program. Redis tracks what either reads, as it does at work.
+func Read(ctx context.Context, programs Programs) (result Result, err error) {
+	s := &stage{programs: programs}
+	defer func() { err = errors.Join(err, s.close()) }()
+	r, err := s.redis(ctx)
+	if err != nil {
+		return result, err
+	}
+	lists := newObjects(triggers).lists
+	if err := r.push(ctx, lists[:triggers/10]); err != nil {
+		return result, err
+	}
+	source, err := s.source(ctx, r)
+	if err != nil {
+		return result, err
+	}
+	queries := make([]backlog.Query, len(lists))
+	for i, list := range lists {
+		queries[i] = backlog.Query{Layout: "list", Queue: list}
+	}
+	if err := armed(ctx, source, queries); err != nil {
+		return result, err
+	}
+	bare, err := s.bareClient(ctx, r)
+	if err != nil {
+		return result, err
+	}
+	wall, cpu, err := beside(
+		func() error { _, err := read(ctx, source, queries); return err },
+		func() error { return readBare(ctx, bare, lists) },
+	)
+	if err != nil {
+		return result, err
+	}
+	jobs, err := bullmq(ctx, source, bare)
+	if err != nil {
+		return result, err
+	}
+	result.Measurements = append([]measurement.Measurement{
+		wall.Measurement("read_batch", "ms", measurement.RatioAtMost(1.3)),
+		cpu.Measurement("read_batch_cpu", "ms", measurement.Bound{}),
+	}, jobs...)
+	return result, nil
+}
+
+// bareClient is go-redis alone, on connections whose reads Redis tracks for another one.
+func (s *stage) bareClient(ctx context.Context, r *redis) (*goredis.Client, error) {
+	ear := goredis.NewClient(&goredis.Options{Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1})
+	id, err := ear.ClientID(ctx).Result()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("ask who is told of changes: %w", err), ear.Close())
+	}
+	bare := goredis.NewClient(&goredis.Options{
+		Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1,
+		OnConnect: func(ctx context.Context, conn *goredis.Conn) error {
+			return conn.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", id).Err()
+		},
+	})
+	s.endings = append(s.endings, ear.Close, bare.Close)
+	return bare, nil
+}
+
+// beside has both sides read in turns.
+func beside(own, baseline func() error) (wall, cpu measurement.Rounds, err error) {
+	for n := range readRounds {
+		var ownWall, ownCPU, baselineWall, baselineCPU time.Duration
+		err := inTurns(n,
+			func() (err error) { ownWall, ownCPU, err = timed(own); return err },
+			func() (err error) { baselineWall, baselineCPU, err = timed(baseline); return err },
+		)
+		if err != nil {
+			return wall, cpu, err
+		}
+		wall.Add(milliseconds(ownWall), milliseconds(baselineWall))
+		cpu.Add(milliseconds(ownCPU), milliseconds(baselineCPU))
+	}
+	return wall, cpu, nil
+}
+
+// timed returns how long do takes, and how much of this program's processor time.
+func timed(do func() error) (wall, cpu time.Duration, err error) {
+	before, err := used()
+	if err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	if err := do(); err != nil {
+		return 0, 0, err
+	}
+	wall = time.Since(began)
+	after, err := used()
+	return wall, after - before, err
+}
+
+// used is the processor time that this program has used so far.
+func used() (time.Duration, error) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0, fmt.Errorf("read the time of this program: %w", err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), nil
+}
+
+// source opens the engine's source of r, whose wake-ups go nowhere.
+func (s *stage) source(ctx context.Context, r *redis) (backlog.Source, error) {
+	file, err := s.configuration(r)
+	if err != nil {
+		return nil, err
+	}
+	all := engines.All()
+	loaded, err := config.Load(file, all)
+	if err != nil {
+		return nil, err
+	}
+	connection := loaded.Connections[0]
+	engine := all[slices.IndexFunc(all, func(e backlog.Engine) bool { return e.Name == connection.Engine })]
+	source, err := engine.Open(ctx, connection, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	s.endings = append(s.endings, source.Close)
+	return source, nil
+}
+
+// armed reads the queues until changes of all of them are noticed.
+func armed(ctx context.Context, source backlog.Source, queries []backlog.Query) error {
+	for {
+		results, err := read(ctx, source, queries)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(results, func(r backlog.Result) bool { return !r.Armed }) {
+			return nil
+		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+func read(ctx context.Context, source backlog.Source, queries []backlog.Query) ([]backlog.Result, error) {
+	results := source.Read(ctx, queries)
+	// The first read of a pattern begins the search for its queues.
+	for slices.ContainsFunc(results, func(r backlog.Result) bool { return r.Pending }) {
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return nil, err
+		}
+		results = source.Read(ctx, queries)
+	}
+	for i, r := range results {
+		if r.Err != nil {
+			return nil, fmt.Errorf("read %s: %w", queries[i].Queue, r.Err)
+		}
+	}
+	return results, nil
+}
+
+// readBare takes the lengths of all lists, and makes numbers of the replies.
+func readBare(ctx context.Context, client *goredis.Client, lists []string) error {
+	pipe := client.Pipeline()
+	replies := make([]*goredis.IntCmd, len(lists))
+	for i, list := range lists {
+		replies[i] = pipe.LLen(ctx, list)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("read %d lists: %w", len(lists), err)
+	}
+	for i, reply := range replies {
+		if reply.Val() < 0 {
+			return fmt.Errorf("read %s: length %d", lists[i], reply.Val())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package subject
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/backlog-scaler/backlog-scaler/bench/program"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/broker"
+)
+
+// Programs are what is measured.
+type Programs struct {
+	// Scaler is the path of the scaler.
+	Scaler string
+	// Baseline is the path and the arguments of the server that the scaler is compared with.
+	Baseline []string
+	// Attack is the path and the arguments of a tenant that takes all it can get. The name
+	// of an attack and the addresses of the scaler and of Redis follow.
+	Attack []string
+	// Attacks are those that are made, by name; nil for all.
+	Attacks *regexp.Regexp
+	// Dir is a folder for files that are of no use afterwards.
+	Dir string
+}
+
+// A stage is what one scenario runs on. Its close ends all of it.
+type stage struct {
+	programs Programs
+	// memoryLimit is that of the scaler's pod, in bytes; zero for none.
+	memoryLimit int64
+	endings     []func() error
+}
+
+// close ends everything, last first.
+func (s *stage) close() (err error) {
+	for _, end := range slices.Backward(s.endings) {
+		err = errors.Join(err, end())
+	}
+	return err
+}
+
+// redis starts a redis-server. It has to be a real one.
+func (s *stage) redis(ctx context.Context) (*redis, error) {
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("find redis-server: %w; install it with hack/install-servers.sh", err)
+	}
+	b, err := broker.Start(ctx, broker.Options{Program: path, Dir: s.programs.Dir})
+	if err != nil {
+		return nil, err
+	}
+	r := &redis{address: b.Addr, name: b.Name, client: b.Client(4)}
+	s.endings = append(s.endings, func() error {
+		err := r.client.Close()
+		b.Close()
+		return err
+	})
+	return r, nil
+}
+
+// A side is one of the two servers that are compared, and a client of it.
+type side struct {
+	pb.ExternalScalerClient
+
+	process *program.Server
+	// calls is how many were made by burst.
+	calls int
+}
+
+// configuration writes that of a scaler with one connection, to r.
+func (s *stage) configuration(r *redis) (file string, err error) {
+	file = filepath.Join(s.programs.Dir, strings.ReplaceAll(r.address, ":", "-")+".yaml")
+	text := fmt.Sprintf("connections:\n  shared:\n    engine: redis\n    namespaces: [\"*\"]\n    addresses: [%q]\n", r.address)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("configure the scaler: %w", err)
+	}
+	return file, nil
+}
+
+// ours starts the scaler. Its times are the defaults unless flags say otherwise.
+func (s *stage) ours(ctx context.Context, r *redis, flags ...string) (*side, error) {
+	file, err := s.configuration(r)
+	if err != nil {
+		return nil, err
+	}
+	serve := []string{"serve", "--config", file, "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--pprof"}
+	var environment []string
+	if s.memoryLimit > 0 {
+		// As the Helm chart has it.
+		environment = append(environment, fmt.Sprintf("GOMEMLIMIT=%d", s.memoryLimit*9/10))
+	}
+	return s.side(ctx, environment, s.programs.Scaler, append(serve, flags...)...)
+}
+
+// baseline starts the server that the scaler is compared with.
+func (s *stage) baseline(ctx context.Context) (*side, error) {
+	return s.side(ctx, nil, s.programs.Baseline[0], s.programs.Baseline[1:]...)
+}
+
+func (s *stage) side(ctx context.Context, environment []string, path string, arguments ...string) (*side, error) {
+	p, err := program.StartServer(ctx, environment, path, arguments...)
+	if err != nil {
+		return nil, err
+	}
+	// One connection, as KEDA has it.
+	conn, err := grpc.NewClient(p.GRPC, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		p.Kill()
+		return nil, fmt.Errorf("connect to %s: %w", path, err)
+	}
+	s.endings = append(s.endings, func() error {
+		err := conn.Close()
+		p.Kill()
+		return err
+	})
+	return &side{ExternalScalerClient: pb.NewExternalScalerClient(conn), process: p}, nil
+}

@@ -1,0 +1,58 @@
+// Package subject holds the subjects of the benchmark that need no cluster: one function for each.
+package subject
+
+import (
+	"context"
+
+	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
+)
+
+// A Result is the outcome of a subject.
+type Result struct {
+	Measurements []measurement.Measurement
+	// Curves are values that grow with the number of triggers.
+	Curves []Curve
+}
+
+// A Curve is a value at several numbers of triggers.
+type Curve struct {
+	Name, Unit string
+	Points     []Point
+}
+
+// A Point is the value at one number of triggers.
+type Point struct {
+	Triggers int
+	Value    float64
+}
+
+// A Subject is measured by itself.
+type Subject struct {
+	Name string
+	Run  func(context.Context, Programs) (Result, error)
+}
+
+// inTurns calls both; which of them goes first alternates with n.
+func inTurns(n int, own, baseline func() error) error {
+	first, second := own, baseline
+	if n%2 == 1 {
+		first, second = baseline, own
+	}
+	if err := first(); err != nil {
+		return err
+	}
+	return second()
+}
+
+// All are the subjects, in the order in which they run.
+func All() []Subject {
+	return []Subject{
+		{"rpc", RPC},
+		{"streams", Streams},
+		{"wake", Wake},
+		{"read", Read},
+		{"load", Load},
+		{"neighbours", Neighbours},
+		{"growth", Growth},
+	}
+}
