@@ -79,7 +79,7 @@ func (d *Decision) activate(spec Spec, seen *backlog.Observation, there float64,
 		d.changesAt(until)
 		return
 	}
-	until := seen.Stirred.Add(spec.HoldActive)
+	until := seen.LastTraffic.Add(spec.HoldActive)
 	if spec.Activation == 0 && !seen.Latest.Paused && until.After(now) {
 		d.Active = true
 		d.note(Receiving)

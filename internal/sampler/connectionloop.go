@@ -210,7 +210,7 @@ func (l *connectionLoop) notify(wake backlog.Wake) {
 		}
 		// What was not armed is woken for other reasons, such as to be armed.
 		if seen := w.snapshot.Load(); seen != nil && seen.Armed {
-			w.lastSignal = now
+			w.lastChange = now
 		}
 		w.invalidate(*l.confirmedAt.Load())
 	}

@@ -21,7 +21,7 @@ const idleReadEvery = 6
 // taken may be told of where nothing is armed, such as by its next heartbeat. Most
 // often it is told of milliseconds later, by the worker's next command.
 func (l *connectionLoop) nextIdleRead(w *watch, now time.Time) time.Time {
-	if now.Sub(w.lastSignal) < l.options.ActiveInterval {
+	if now.Sub(w.lastChange) < l.options.ActiveInterval {
 		return l.tick(now, l.options.ActiveInterval)
 	}
 	if _, confirms := l.source.Load().Source.(backlog.Confirmer); !confirms {
@@ -30,7 +30,7 @@ func (l *connectionLoop) nextIdleRead(w *watch, now time.Time) time.Time {
 	if !l.heartbeatActive {
 		l.heartbeatActive, l.nextHeartbeat = true, l.tick(now, l.options.SafetyInterval)
 	}
-	lately := w.lastSignal
+	lately := w.lastChange
 	if seen := w.snapshot.Load(); seen != nil && seen.Since.After(lately) {
 		lately = seen.Since
 	}

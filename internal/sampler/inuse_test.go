@@ -35,7 +35,7 @@ func TestDrainedQueueInUse(t *testing.T) {
 		defer sub.Close()
 		<-sub.Changed()
 		sub.SetWaiting(false)
-		if seen := sub.Observation(); !seen.Heard.IsZero() {
+		if seen := sub.Observation(); !seen.LastChange.IsZero() {
 			w.Errorf("a queue that was only read has changed: %+v", seen)
 		}
 		_, before, _ := w.fake.Reads()
@@ -47,10 +47,10 @@ func TestDrainedQueueInUse(t *testing.T) {
 			w.Errorf("%d reads in 10 s of a drained queue in use, want one a second", reads)
 		}
 		// It was woken right after the read before the last.
-		if since := time.Since(sub.Observation().Heard); since > 2*time.Second {
+		if since := time.Since(sub.Observation().LastChange); since > 2*time.Second {
 			w.Errorf("the queue changes, and did so last %s ago", since)
 		}
-		if seen := sub.Observation(); !seen.Stirred.IsZero() {
+		if seen := sub.Observation(); !seen.LastTraffic.IsZero() {
 			w.Errorf("a change is taken for work: %+v", seen)
 		}
 		if reads := w.queries(10 * time.Second); reads < 9 || reads > 11 {
@@ -92,7 +92,7 @@ func TestWhatIsNotArmedIsNotHeard(t *testing.T) {
 		w.fake.Deafen()
 		w.observe("jobs")
 		w.stir("jobs", time.Second)
-		if seen := w.observe("jobs"); !seen.Heard.IsZero() {
+		if seen := w.observe("jobs"); !seen.LastChange.IsZero() {
 			w.Errorf("heard: %+v", seen)
 		}
 	})
@@ -130,7 +130,7 @@ func TestChangeDuringAReadIsHeard(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen, err := s.Observe(t.Context(), interest("jobs"))
-		if err != nil || seen.Armed || !seen.Heard.Equal(time.Now()) || !seen.Stirred.IsZero() {
+		if err != nil || seen.Armed || !seen.LastChange.Equal(time.Now()) || !seen.LastTraffic.IsZero() {
 			t.Errorf("%+v, error %v, want it not armed, heard of now and no sign of work", seen, err)
 		}
 	})
@@ -149,12 +149,12 @@ func TestCountersStir(t *testing.T) {
 				w.fake.Set("jobs", count(5))
 				w.observe("jobs")
 				time.Sleep(time.Second)
-				if seen := w.observe("jobs"); !seen.Stirred.IsZero() {
+				if seen := w.observe("jobs"); !seen.LastTraffic.IsZero() {
 					w.Errorf("a counter that stands still stirs: %+v", seen)
 				}
 				w.fake.Set("jobs", count(6))
 				time.Sleep(time.Second)
-				if seen := w.observe("jobs"); seen.Stirred.IsZero() {
+				if seen := w.observe("jobs"); seen.LastTraffic.IsZero() {
 					w.Errorf("a counter that moves does not stir: %+v", seen)
 				}
 			})

@@ -44,7 +44,7 @@ type watch struct {
 	afterStart bool
 	// heard is when a change of the queue was last heard of, which decides how often it is
 	// read and nothing else. stirred is when a counter last told of work.
-	lastSignal, lastChange time.Time
+	lastChange, lastTraffic time.Time
 	// due is when to read next; position is where in the schedule that stands, and
 	// -1 while a read is under way.
 	due       time.Time
@@ -120,7 +120,7 @@ func (w *watch) historyLimit() int {
 }
 
 // used tells whether the queue changed so lately that it is read often.
-func (w *watch) recentlyChanged(now time.Time) bool { return w.lastSignal.Add(w.inUse).After(now) }
+func (w *watch) recentlyChanged(now time.Time) bool { return w.lastChange.Add(w.inUse).After(now) }
 
 // eager tells whether a change should be read at once: nothing waits there and the
 // queue was not in use before, or somebody waits for more.
@@ -173,13 +173,13 @@ func (w *watch) apply(result backlog.Result, confirmed, now time.Time) bool {
 	} else {
 		w.applyReading(&after, before, result, now)
 	}
-	after.Heard, after.Stirred = w.lastSignal, w.lastChange
+	after.LastChange, after.LastTraffic = w.lastChange, w.lastTraffic
 	// What was told of while the read was under way may not be in it.
 	first := w.snapshot.Swap(&snapshot{Observation: after, confirmable: after.Armed && w.pendingCause == ""}) == nil
 	if first {
 		close(w.firstRead)
 	}
-	begins := w.lastChange.Add(w.inUse).After(now) && !before.Stirred.Add(w.inUse).After(now)
+	begins := w.lastTraffic.Add(w.inUse).After(now) && !before.LastTraffic.Add(w.inUse).After(now)
 	same := sameCounts(before.Latest, after.Latest) && (!w.parts || sameParts(before.Latest.Parts, after.Latest.Parts, false))
 	return first || begins || !same || backlog.Reason(before.Err) != backlog.Reason(after.Err)
 }
@@ -194,10 +194,10 @@ func (w *watch) applyReading(after *backlog.Observation, before backlog.Observat
 	}
 	if result.Changed {
 		// The wake-up may find the queue not armed, and then says nothing.
-		w.lastSignal = now
+		w.lastChange = now
 	}
 	if before.Known() && countersMoved(before.Latest, result.Reading) {
-		w.lastSignal, w.lastChange = now, now
+		w.lastChange, w.lastTraffic = now, now
 	}
 	if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
 		after.BecameNonempty = after.Last

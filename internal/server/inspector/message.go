@@ -120,7 +120,7 @@ func partMessage(part backlog.Part, a server.Account) *pb.Part {
 }
 
 func (i *Inspector) watching(a server.Account) *pb.Watching {
-	message := &pb.Watching{Armed: a.Seen.Armed, Last: attempt(a.Seen.Last), Woke: attempt(a.Seen.BecameNonempty), StirredAt: moment(a.Seen.Heard), Traceless: a.Trigger.Policy.Traceless}
+	message := &pb.Watching{Armed: a.Seen.Armed, Last: attempt(a.Seen.Last), Woke: attempt(a.Seen.BecameNonempty), StirredAt: moment(a.Seen.LastChange), Traceless: a.Trigger.Policy.Traceless}
 	if connection, ok := i.connections.Status(a.Trigger.Connection); ok {
 		message.Server, message.WakeUp, message.WakeUpReason = connection.Server, connection.WakeUp, connection.WakeUpReason
 	}
