@@ -38,14 +38,14 @@ func TestMovedToAnUnknownServer(t *testing.T) {
 	c := redistest.StartCluster(t, 3, 0)
 	s := openInside(t, c)
 	q := backlog.Query{Layout: "list", Queue: "jobs"}
-	redistest.Eventually(t, "the queue is read", func() bool { return s.Read(t.Context(), []backlog.Query{q})[0].Err == nil })
+	redistest.Eventually(t, "the queue is read", func() bool { return s.Read(t.Context(), []backlog.Query{q}, nil)[0].Err == nil })
 	// As long as this is held nothing is asked for.
 	s.topology.turn <- struct{}{}
 	joined := c.Join(t)
 	c.Move(t, q.Queue, 3)
 	joined.Do("LPUSH", q.Queue, "a", "b", "c")
 	for range 3 {
-		r := s.Read(t.Context(), []backlog.Query{q})[0]
+		r := s.Read(t.Context(), []backlog.Query{q}, nil)[0]
 		if r.Err != nil || r.Reading.Ready != 3 {
 			t.Fatalf("a queue of 3 reads as %+v", r)
 		}
@@ -54,7 +54,7 @@ func TestMovedToAnUnknownServer(t *testing.T) {
 	redistest.Eventually(t, "the server is part of the topology", func() bool {
 		return s.topology.now.Load().nodes[joined.Addr()] != nil
 	})
-	if r := s.Read(t.Context(), []backlog.Query{q})[0]; r.Err != nil || r.Reading.Ready != 3 {
+	if r := s.Read(t.Context(), []backlog.Query{q}, nil)[0]; r.Err != nil || r.Reading.Ready != 3 {
 		t.Errorf("a queue of 3 reads as %+v", r)
 	}
 	if n := len(s.topology.guests.nodes); n != 0 {

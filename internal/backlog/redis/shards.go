@@ -96,15 +96,13 @@ func (r *routing) owners(keys []string) ([]string, error) {
 }
 
 // ReadShard implements backlog.Sharded.
-func (s *shardedSource) ReadShard(ctx context.Context, _ string, queries []backlog.Query) []backlog.Result {
+func (s *shardedSource) ReadShard(ctx context.Context, _ string, queries []backlog.Query, results []backlog.Result) []backlog.Result {
 	r, used := s.readers.Get().(*reader)
 	if !used {
 		r = &reader{source: s.source}
 	}
-	results := r.Read(ctx, queries)
-	r.results = nil
-	s.readers.Put(r)
-	return results
+	defer s.readers.Put(r)
+	return r.Read(ctx, queries, results)
 }
 
 // Confirm implements backlog.Confirmer. A server of the cluster confirms what was read from
