@@ -40,8 +40,9 @@ func bullmq(ctx context.Context, source backlog.Source, bare *goredis.Client) ([
 		if err := armed(ctx, source, own.queries); err != nil {
 			return nil, err
 		}
+		var results []backlog.Result
 		wall, _, err := beside(
-			func() error { _, err := read(ctx, source, own.queries); return err },
+			func() (err error) { results, err = read(ctx, source, own.queries, results); return err },
 			func() error { return bullmqBare(ctx, bare, names) },
 		)
 		if err != nil {
@@ -63,6 +64,8 @@ const zeroRounds = 21
 // after a second look, and beside it the same queues once more, which needs none.
 func zeroTransition(ctx context.Context, source backlog.Source, bare *goredis.Client, names []string, queries []backlog.Query) (measurement.Measurement, error) {
 	var wall measurement.Rounds
+	var results []backlog.Result
+	read := func() (err error) { results, err = read(ctx, source, queries, results); return err }
 	for range zeroRounds {
 		fill, drain := bare.Pipeline(), bare.Pipeline()
 		for _, name := range names {
@@ -72,20 +75,20 @@ func zeroTransition(ctx context.Context, source backlog.Source, bare *goredis.Cl
 		if _, err := fill.Exec(ctx); err != nil {
 			return measurement.Measurement{}, fmt.Errorf("fill queues: %w", err)
 		}
-		if _, err := read(ctx, source, queries); err != nil {
+		if err := read(); err != nil {
 			return measurement.Measurement{}, err
 		}
 		if _, err := drain.Exec(ctx); err != nil {
 			return measurement.Measurement{}, fmt.Errorf("drain queues: %w", err)
 		}
-		became, _, err := timed(func() error { _, err := read(ctx, source, queries); return err })
+		became, _, err := timed(read)
 		if err != nil {
 			return measurement.Measurement{}, err
 		}
 		if err := armed(ctx, source, queries); err != nil {
 			return measurement.Measurement{}, err
 		}
-		stayed, _, err := timed(func() error { _, err := read(ctx, source, queries); return err })
+		stayed, _, err := timed(read)
 		if err != nil {
 			return measurement.Measurement{}, err
 		}

@@ -49,8 +49,9 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 	if err != nil {
 		return result, err
 	}
+	var results []backlog.Result
 	wall, cpu, err := beside(
-		func() error { _, err := read(ctx, source, queries); return err },
+		func() (err error) { results, err = read(ctx, source, queries, results); return err },
 		func() error { return readBare(ctx, bare, lists) },
 	)
 	if err != nil {
@@ -149,7 +150,7 @@ func (s *stage) source(ctx context.Context, r *redis) (backlog.Source, error) {
 // armed reads the queues until changes of all of them are noticed.
 func armed(ctx context.Context, source backlog.Source, queries []backlog.Query) error {
 	for {
-		results, err := read(ctx, source, queries)
+		results, err := read(ctx, source, queries, nil)
 		if err != nil {
 			return err
 		}
@@ -162,14 +163,15 @@ func armed(ctx context.Context, source backlog.Source, queries []backlog.Query) 
 	}
 }
 
-func read(ctx context.Context, source backlog.Source, queries []backlog.Query) ([]backlog.Result, error) {
-	results := source.Read(ctx, queries)
+// read reads queries until none is pending. It uses the memory of results again.
+func read(ctx context.Context, source backlog.Source, queries []backlog.Query, results []backlog.Result) ([]backlog.Result, error) {
+	results = source.Read(ctx, queries, results[:0])
 	// The first read of a pattern begins the search for its queues.
 	for slices.ContainsFunc(results, func(r backlog.Result) bool { return r.Pending }) {
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			return nil, err
 		}
-		results = source.Read(ctx, queries)
+		results = source.Read(ctx, queries, results[:0])
 	}
 	for i, r := range results {
 		if r.Err != nil {

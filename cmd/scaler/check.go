@@ -73,7 +73,7 @@ func (c checkCommand) try(ctx context.Context, engines []backlog.Engine, connect
 			layout = engine.Layouts[0].Name
 		}
 	}
-	result := source.Read(ctx, []backlog.Query{{Layout: layout, Queue: probeQueue}})[0]
+	result := source.Read(ctx, []backlog.Query{{Layout: layout, Queue: probeQueue}}, nil)[0]
 	status := source.Status()
 	// How changes are noticed is settled beside the first read, in a moment.
 	for result.Err == nil && status.WakeUp == "" && ctx.Err() == nil {

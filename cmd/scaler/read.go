@@ -83,14 +83,14 @@ func readOnce(
 // readFound reads a query. While its source still looks for what belongs to it, it reads
 // again, until ctx ends; then what is known by then is the result.
 func readFound(ctx context.Context, source backlog.Source, q backlog.Query) backlog.Result {
-	result := source.Read(ctx, []backlog.Query{q})[0]
+	result := source.Read(ctx, []backlog.Query{q}, nil)[0]
 	for result.Pending {
 		select {
 		case <-ctx.Done():
 			return result
 		case <-time.After(10 * time.Millisecond):
 		}
-		again := source.Read(ctx, []backlog.Query{q})[0]
+		again := source.Read(ctx, []backlog.Query{q}, nil)[0]
 		if ctx.Err() != nil && again.Err != nil {
 			return result
 		}

@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -77,17 +74,15 @@ type App struct {
 	// admin and adminPort are nil without an AdminAddress.
 	admin     *grpc.Server
 	adminPort *server.Port
-	// built is how to undo what New did, last first, if Run never runs.
-	built []io.Closer
+	// parts are everything that New opens and Run starts, the sampler first.
+	parts parts
 }
 
 // New loads the configuration and listens. The App must be run, which ends it.
 func New(ctx context.Context, options Options) (*App, error) {
 	a := &App{options: options}
 	if err := a.build(ctx); err != nil {
-		for _, part := range slices.Backward(a.built) {
-			err = errors.Join(err, part.Close())
-		}
+		a.parts.stop(context.WithoutCancel(ctx))
 		return nil, err
 	}
 	return a, nil
@@ -105,24 +100,24 @@ func (a *App) build(ctx context.Context) error {
 			return err
 		}
 	}
-	grpcPort, err := listen(ctx, o.GRPCAddress, &a.built)
+	grpcPort, err := a.listen(ctx, "listen for gRPC", o.GRPCAddress)
 	if err != nil {
 		return fmt.Errorf("listen for gRPC: %w", err)
 	}
-	httpPort, err := listen(ctx, o.HTTPAddress, &a.built)
+	httpPort, err := a.listen(ctx, "listen for HTTP", o.HTTPAddress)
 	if err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
 	var adminPort net.Listener
 	if o.AdminAddress != "" {
-		if adminPort, err = listen(ctx, o.AdminAddress, &a.built); err != nil {
+		if adminPort, err = a.listen(ctx, "listen for the inspector", o.AdminAddress); err != nil {
 			return fmt.Errorf("listen for the inspector: %w", err)
 		}
 	}
 	registry := telemetry.NewRegistry(o.Build)
 	o.Sampling.Logger, o.Sampling.Registerer = o.Logger, registry
 	a.sampler = sampler.New(o.Engines, o.Sampling)
-	a.built = append(a.built, closer(a.sampler.Close))
+	a.parts.add(part{name: "sample", stop: func(context.Context) { a.sampler.Close() }})
 	if err := a.sampler.Apply(ctx, loaded.Connections); err != nil {
 		return err
 	}
@@ -149,6 +144,7 @@ func (a *App) build(ctx context.Context) error {
 	}
 	a.inForce = loaded
 	a.watcher = config.NewWatcher(o.Config, o.Engines, loaded, reloadInterval, a.reloads, o.Logger)
+	a.addServers()
 	return nil
 }
 
@@ -162,34 +158,41 @@ func (a *App) HTTPAddr() net.Addr { return a.httpPort.Addr() }
 // has changed. The log says what came of it.
 func (a *App) Reload() { a.watcher.Reload() }
 
-// Run serves until ctx ends, and then stops in order: it becomes unready, waits
-// DrainDelay, ends the streams, lets calls finish, and closes everything. The
-// error is what made it stop before, nil if that was ctx.
-func (a *App) Run(ctx context.Context) error {
-	log := a.options.Logger
-	var parts sync.WaitGroup
-	failed := make(chan error, 3)
-	parts.Go(func() {
-		if err := a.grpc.Serve(a.grpcPort); err != nil {
-			failed <- fmt.Errorf("serve gRPC: %w", err)
-		}
-	})
-	parts.Go(func() {
+// addServers adds what serves, reloads and streams. The order in which they stop is the
+// reverse: first no reload, then no streams, then the servers, and last the sampler that
+// answers their calls.
+func (a *App) addServers() {
+	a.parts.add(part{name: "serve HTTP", stop: a.stopHTTP, run: func(context.Context) error {
 		if err := a.http.Serve(a.httpPort); !errors.Is(err, http.ErrServerClosed) {
-			failed <- fmt.Errorf("serve HTTP: %w", err)
+			return err
 		}
-	})
+		return nil
+	}})
 	if a.admin != nil {
-		a.warnOfAdmin()
-		parts.Go(func() {
-			if err := a.admin.Serve(a.adminPort); err != nil {
-				failed <- fmt.Errorf("serve the inspector: %w", err)
-			}
+		a.parts.add(part{
+			name: "serve the inspector",
+			run:  func(context.Context) error { return a.admin.Serve(a.adminPort) },
+			stop: func(context.Context) { cutOff(a.admin, a.adminPort) },
 		})
 	}
-	reloading, stopReloading := context.WithCancel(ctx)
-	parts.Go(func() { a.watcher.Run(reloading) })
-	parts.Go(func() { a.reload(reloading) })
+	a.parts.add(part{
+		name: "serve gRPC", stop: a.stopGRPC,
+		run: func(context.Context) error { return a.grpc.Serve(a.grpcPort) },
+	})
+	a.parts.add(part{name: "hold streams", stop: func(context.Context) { a.server.Drain() }})
+	a.parts.add(part{name: "apply configurations", run: func(ctx context.Context) error { a.reload(ctx); return nil }})
+	a.parts.add(part{name: "follow the configuration file", run: func(ctx context.Context) error { a.watcher.Run(ctx); return nil }})
+}
+
+// Run serves until ctx ends, and then stops in order: it becomes unready, waits
+// DrainDelay, ends the streams, lets calls finish, and closes everything. The
+// error is what ended it before ctx; nil if that was ctx.
+func (a *App) Run(ctx context.Context) error {
+	log := a.options.Logger
+	if a.admin != nil {
+		a.warnOfAdmin()
+	}
+	failed := a.parts.start(ctx)
 	a.health.Serving()
 	log.Info("serving", "version", a.options.Build.Version, "grpc", a.GRPCAddr().String(), "http", a.HTTPAddr().String(), "admin", a.adminText())
 
@@ -205,19 +208,16 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	case err = <-failed:
 	}
-	stopReloading()
-	a.shutdown(context.WithoutCancel(ctx))
-	parts.Wait()
+	a.health.Draining()
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.options.ShutdownTimeout)
+	defer cancel()
+	a.parts.stop(bounded)
 	log.Info("stopped")
 	return err
 }
 
-// shutdown ends everything within ShutdownTimeout.
-func (a *App) shutdown(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, a.options.ShutdownTimeout)
-	defer cancel()
-	a.health.Draining()
-	a.server.Drain()
+// stopGRPC lets calls finish until ctx ends, and then cuts them off.
+func (a *App) stopGRPC(ctx context.Context) {
 	graceful := make(chan struct{})
 	go func() {
 		a.grpc.GracefulStop()
@@ -230,14 +230,14 @@ func (a *App) shutdown(ctx context.Context) {
 		cutOff(a.grpc, a.grpcPort)
 		<-graceful
 	}
-	if a.admin != nil {
-		cutOff(a.admin, a.adminPort)
-	}
+}
+
+// stopHTTP lets requests finish until ctx ends, and then cuts them off.
+func (a *App) stopHTTP(ctx context.Context) {
 	if err := a.http.Shutdown(ctx); err != nil {
 		// It ran out of time; what is left is cut off, and there is nothing to save.
 		_ = a.http.Close()
 	}
-	a.sampler.Close()
 }
 
 // cutOff ends a server at once. By itself a server waits for the clients that have connected
@@ -314,20 +314,14 @@ func (o *observer) Subscribe(want backlog.Interest) (server.Subscription, error)
 	return sub, nil
 }
 
-func listen(ctx context.Context, address string, built *[]io.Closer) (net.Listener, error) {
+// listen opens a port. It is closed by the server that serves it, or when New fails.
+func (a *App) listen(ctx context.Context, name, address string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
-	if err == nil {
-		*built = append(*built, l)
+	if err != nil {
+		return nil, err
 	}
-	return l, err
-}
-
-// A closer makes an io.Closer of a function that cannot fail.
-type closer func()
-
-// Close calls the function.
-func (c closer) Close() error {
-	c()
-	return nil
+	// An error means that the server has closed it already.
+	a.parts.add(part{name: name, stop: func(context.Context) { _ = l.Close() }})
+	return l, nil
 }

@@ -41,7 +41,7 @@ func explained(t *testing.T, address, name string) (*inspectorpb.ExplainResponse
 			t.Error(err)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	response, err := client.Explain(ctx, &inspectorpb.ExplainRequest{Namespace: "shop", ScaledObject: name})
 	if err != nil {
@@ -83,7 +83,7 @@ func awaitGolden(t *testing.T, name string, get func() string, marks ...string) 
 	if err != nil && (!*update || !errors.Is(err, os.ErrNotExist)) {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	for {
 		got := normal(get())
 		marked := true
@@ -109,7 +109,7 @@ func awaitGolden(t *testing.T, name string, get func() string, marks ...string) 
 func (s *scaler) polled(r *pb.ScaledObjectRef) func() string {
 	return func() string {
 		s.Helper()
-		ctx, cancel := context.WithTimeout(s.Context(), patience)
+		ctx, cancel := context.WithTimeout(s.Context(), testTimeout)
 		defer cancel()
 		// An error is part of what is explained.
 		_, _ = s.client.GetMetrics(ctx, &pb.GetMetricsRequest{ScaledObjectRef: r})

@@ -23,7 +23,7 @@ func TestFirstContact(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, tc.file, setup{})
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 			defer cancel()
 			explained := s.polled(ref("jobs"))
 			redistest.Eventually(t, "explain says what to change", func() bool {

@@ -31,8 +31,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds what a test waits for. It passes only where something is wrong.
-const patience = time.Minute
+// testTimeout bounds what a test waits for. It passes only where something is wrong.
+const testTimeout = time.Minute
 
 // A scaler is a whole scaler on real ports, and a client of it.
 type scaler struct {
@@ -68,7 +68,7 @@ func start(t *testing.T, configuration string, with setup) *scaler {
 		Sampling: sampler.Options{
 			SafetyInterval: time.Second, ActiveInterval: 200 * time.Millisecond,
 			// More than a busy machine takes for a queue that can be read.
-			ReadTimeout: 5 * time.Second, FirstReading: patience,
+			ReadTimeout: 5 * time.Second, FirstReading: testTimeout,
 		},
 		Engines: engines.All(),
 		Build:   telemetry.NewBuild("test", ""),
@@ -182,7 +182,7 @@ func ref(list string, pairs ...string) *pb.ScaledObjectRef {
 // ask returns the value and activity that KEDA would get.
 func (s *scaler) ask(r *pb.ScaledObjectRef) (value float64, active bool, err error) {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.Context(), testTimeout)
 	defer cancel()
 	metrics, err := s.client.GetMetrics(ctx, &pb.GetMetricsRequest{ScaledObjectRef: r})
 	if err != nil {

@@ -87,7 +87,7 @@ func TestRedisKilled(t *testing.T) {
 	fill(redis.Do)
 	s := start(t, standalone(redis.Addr()), setup{})
 	s.awaitValue(staleRef(), known)
-	if !s.watchOutage(staleRef(), patience, redis.Kill) {
+	if !s.watchOutage(staleRef(), testTimeout, redis.Kill) {
 		t.Error("the answer never became Unavailable")
 	}
 	if _, err := s.client.GetMetricSpec(t.Context(), staleRef()); err != nil {
@@ -107,7 +107,7 @@ func TestRedisFrozen(t *testing.T) {
 	fill(redis.Do)
 	s := start(t, standalone(redis.Addr()), setup{})
 	s.awaitValue(staleRef(), known)
-	if !s.watchOutage(staleRef(), patience, redis.Freeze) {
+	if !s.watchOutage(staleRef(), testTimeout, redis.Freeze) {
 		t.Error("the answer never became Unavailable")
 	}
 	redis.Thaw()
@@ -135,7 +135,7 @@ func TestIdleAndFrozen(t *testing.T) {
 		switch {
 		case err == nil && (value != 0 || active):
 			t.Fatalf("%s after the outage began: value %v, active %t", since, value, active)
-		case err == nil && since > patience:
+		case err == nil && since > testTimeout:
 			t.Fatalf("still idle %s after the outage began", since)
 		case err == nil:
 			time.Sleep(10 * time.Millisecond)
@@ -228,7 +228,7 @@ func TestCredentialsRevoked(t *testing.T) {
 	t.Setenv("TEST_REDIS_PASSWORD", "secret")
 	s := start(t, standalone(redis.Addr(), "username: scaler", "password: {env: TEST_REDIS_PASSWORD}"), setup{})
 	s.awaitValue(staleRef(), known)
-	if !s.watchOutage(staleRef(), patience, func() { redis.Do("ACL", "SETUSER", "scaler", "-@all") }) {
+	if !s.watchOutage(staleRef(), testTimeout, func() { redis.Do("ACL", "SETUSER", "scaler", "-@all") }) {
 		t.Error("the answer never became Unavailable")
 	}
 	redis.Do("ACL", "SETUSER", "scaler", "+@all")

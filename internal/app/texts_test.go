@@ -46,7 +46,7 @@ func logging(t *testing.T, w io.Writer) setup {
 // told returns all that leaves a scaler about some triggers, by where it leaves.
 func (s *scaler) told(refs map[string]*pb.ScaledObjectRef) map[string]string {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.Context(), testTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	told := map[string]string{}

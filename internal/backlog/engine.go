@@ -106,8 +106,9 @@ type Source interface {
 	// Result per query, in order, each with its own error. ctx bounds the whole read.
 	// It waits for nothing else: what takes longer than that is searched in the
 	// background, and the Result is Pending until then.
-	// The slice is the Source's own and lasts until the next Read.
-	Read(ctx context.Context, queries []Query) []Result
+	// The results are appended to those of the caller, who owns them. A caller that
+	// reads again and again passes results[:0] to use the memory again.
+	Read(ctx context.Context, queries []Query, results []Result) []Result
 	// Status tells how the connection is, from memory.
 	Status() Status
 	// Close releases the connections. It is idempotent, and Read fails afterwards.
@@ -144,9 +145,8 @@ type Sharded interface {
 	// change at any time; a query is read right under whatever name.
 	Shard(Query) string
 	// ReadShard does what Read does for queries of one shard. Several goroutines may call it,
-	// each for another shard, but no two of them, or of Read, for the same query. The slice
-	// belongs to the caller.
-	ReadShard(ctx context.Context, shard string, queries []Query) []Result
+	// each for another shard, but no two of them, or of Read, for the same query.
+	ReadShard(ctx context.Context, shard string, queries []Query, results []Result) []Result
 }
 
 // A PartlyConfirmedError is an error of Confirm that concerns some queries. What is true of

@@ -27,13 +27,13 @@ type Observation struct {
 	// AfterStart says that the queue was asked for right after the program started, so
 	// that what was known and told before is lost.
 	AfterStart bool
-	// Heard is when the engine last said that the queue changed, by an event or by its
+	// LastChange is when the engine last said that the queue changed, by an event or by its
 	// counters; zero if it never did. It is for people, and for when to read.
-	Heard time.Time
-	// Stirred is when a counter of the engine last told that work came or went; zero if none
+	LastChange time.Time
+	// LastTraffic is when a counter of the engine last told that work came or went; zero if none
 	// did. That a key changed is no such sign: it may be of the same name in another
 	// database, hold no work, or have been dropped from the server's memory of who reads it.
-	Stirred time.Time
+	LastTraffic time.Time
 }
 
 // Known tells whether there ever was a good reading.

@@ -26,7 +26,7 @@ func (m *maker) decideActivity(spec *Spec, seen *backlog.Observation, now time.T
 	case inFlight(&seen.Latest) > 0:
 		m.note(ReasonInFlight)
 	case m.keptBy(m.lastWork(spec, seen, now), now, m.Value <= spec.Activation, ReasonHoldActive):
-	case spec.Activation == 0 && !seen.Latest.Paused && m.keptBy(seen.Stirred.Add(spec.HoldActive), now, true, ReasonCounterMoved):
+	case spec.Activation == 0 && !seen.Latest.Paused && m.keptBy(seen.LastTraffic.Add(spec.HoldActive), now, true, ReasonCounterMoved):
 	default:
 		m.Active = false
 	}

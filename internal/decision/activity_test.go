@@ -53,26 +53,26 @@ func TestActivity(t *testing.T) {
 		},
 		{
 			name: "a drained queue that stirs stays active",
-			spec: decision.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-20)},
+			spec: decision.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), LastTraffic: at(-20)},
 			want: decision.Decision{Active: true, Until: at(40), Steps: note(decision.ReasonCounterMoved, 0)},
 		},
 		{
 			name: "until it stirs no more",
-			spec: decision.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(-60)},
+			spec: decision.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), LastTraffic: at(-60)},
 		},
 		{
 			name: "nobody asked for that",
-			seen: backlog.Observation{Latest: ready(0, 0), Stirred: at(0)},
+			seen: backlog.Observation{Latest: ready(0, 0), LastTraffic: at(0)},
 		},
 		{
 			name: "some work may wait here without a worker",
-			spec: decision.Spec{HoldActive: time.Minute, Activation: 5}, seen: backlog.Observation{Latest: ready(0, 2), Stirred: at(0)},
+			spec: decision.Spec{HoldActive: time.Minute, Activation: 5}, seen: backlog.Observation{Latest: ready(0, 2), LastTraffic: at(0)},
 			want: decision.Decision{Value: 2},
 		},
 		{
 			name: "a paused queue hands out nothing",
 			spec: decision.Spec{HoldActive: time.Minute},
-			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 2, Paused: true}, Stirred: at(0)},
+			seen: backlog.Observation{Latest: backlog.Reading{At: at(0), Ready: 2, Paused: true}, LastTraffic: at(0)},
 			want: decision.Decision{Steps: []decision.Step{{decision.ReasonPaused, 2, 0}}},
 		},
 		{
@@ -162,7 +162,7 @@ func TestWarmingUp(t *testing.T) {
 		return backlog.Observation{Past: all[:len(all)-1], Latest: all[len(all)-1], Since: at(since), AfterStart: true}
 	}
 	later := func(o backlog.Observation) backlog.Observation { o.AfterStart = false; return o }
-	stirred := func(o backlog.Observation) backlog.Observation { o.Stirred = at(-1); return o }
+	stirred := func(o backlog.Observation) backlog.Observation { o.LastTraffic = at(-1); return o }
 	held := decision.Spec{Hold: time.Minute, HoldActive: time.Minute}
 	for _, tc := range []struct {
 		name   string

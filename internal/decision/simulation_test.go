@@ -66,7 +66,7 @@ func (s *simulation) enqueue(n int, poison bool) {
 	for range n {
 		s.waiting = append(s.waiting, &message{since: s.now, left: s.work, poison: poison})
 		s.enqueued++
-		s.seen.Stirred = s.now
+		s.seen.LastTraffic = s.now
 	}
 }
 

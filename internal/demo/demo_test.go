@@ -24,8 +24,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds the wait for what a demo shows. It passes only where something is wrong.
-const patience = 2 * time.Minute
+// testTimeout bounds the wait for what a demo shows. It passes only where something is wrong.
+const testTimeout = 2 * time.Minute
 
 // An output is what a demo shows.
 type output struct {
@@ -50,13 +50,13 @@ func (o *output) String() string {
 func (o *output) await(t *testing.T, pattern string) []string {
 	t.Helper()
 	expression := regexp.MustCompile(pattern)
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	for {
 		if match := expression.FindStringSubmatch(o.String()); match != nil {
 			return match
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("there is no %q after %s in:\n%s", pattern, patience, o)
+			t.Fatalf("there is no %q after %s in:\n%s", pattern, testTimeout, o)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -67,7 +67,7 @@ func fast(out *output) Options {
 	return Options{
 		GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0",
 		Polling: time.Second, Sync: 400 * time.Millisecond, Cooldown: time.Second, Stabilization: time.Second,
-		Workloads: workload.Specs(20, 1), Finite: true, Duration: patience,
+		Workloads: workload.Specs(20, 1), Finite: true, Duration: testTimeout,
 		Out: out, Engines: engines.All(), Build: telemetry.NewBuild("test", ""),
 	}
 }
@@ -87,7 +87,7 @@ func start(t *testing.T, options Options) (wait, stop func()) {
 			if err != nil {
 				t.Errorf("run the demo: %v", err)
 			}
-		case <-time.After(2 * patience):
+		case <-time.After(2 * testTimeout):
 			t.Fatal("the demo does not end")
 		}
 		if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {

@@ -52,7 +52,7 @@ func TestRights(t *testing.T) {
 	defer source.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if r := source.Read(ctx, []backlog.Query{{Layout: "list", Queue: "jobs:1"}})[0]; r.Err != nil || r.Reading.Ready != 1 {
+	if r := source.Read(ctx, []backlog.Query{{Layout: "list", Queue: "jobs:1"}}, nil)[0]; r.Err != nil || r.Reading.Ready != 1 {
 		t.Errorf("with the documented rights a list of 1 reads as %+v", r)
 	}
 	redistest.Eventually(t, "changes are noticed by tracking", func() bool { return source.Status().WakeUp == "tracking" })

@@ -14,8 +14,8 @@ import (
 
 // TestCauses has one queue live through everything that can have it looked at.
 func TestCauses(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.subscribe("jobs")
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		f.subscribe("jobs")
 		synctest.Wait()
 		began := time.Now()
 		for _, step := range []struct {
@@ -27,36 +27,36 @@ func TestCauses(t *testing.T) {
 			{func() {}, 0, backlog.CauseFirst, false},
 			{func() { // from here on half a second away from the regular reads
 				time.Sleep(2 * time.Minute)
-				for w.observe("jobs").Last.Cause != backlog.CausePoll {
+				for f.observe("jobs").Last.Cause != backlog.CausePoll {
 					time.Sleep(time.Second)
 				}
-				time.Sleep(time.Until(w.observe("jobs").Last.At.Add(10*time.Second + 500*time.Millisecond)))
+				time.Sleep(time.Until(f.observe("jobs").Last.At.Add(10*time.Second + 500*time.Millisecond)))
 			}, 0, backlog.CauseConfirmed, false},
-			{func() { w.fake.SetReady("jobs", 3) }, 20 * time.Millisecond, backlog.CauseWakeUp, true},
+			{func() { f.fake.SetReady("jobs", 3) }, 20 * time.Millisecond, backlog.CauseWakeUp, true},
 			{func() {}, time.Second, backlog.CausePoll, false},
-			{func() { w.fake.SetReady("jobs", 4) }, 20 * time.Millisecond, backlog.CauseWakeUp, false},
-			{func() { w.fake.Set("jobs", backlog.Reading{NextDue: time.Now().Add(2500 * time.Millisecond)}) }, 20 * time.Millisecond, backlog.CauseWakeUp, false},
-			{func() { w.fake.SetReady("other", 1) }, 2500 * time.Millisecond, backlog.CauseDue, false},
-			{func() { w.fake.Fail(fmt.Errorf("refused: %w", backlog.ErrUnavailable)) }, 11 * time.Second, backlog.CauseRetry, false},
+			{func() { f.fake.SetReady("jobs", 4) }, 20 * time.Millisecond, backlog.CauseWakeUp, false},
+			{func() { f.fake.Set("jobs", backlog.Reading{NextDue: time.Now().Add(2500 * time.Millisecond)}) }, 20 * time.Millisecond, backlog.CauseWakeUp, false},
+			{func() { f.fake.SetReady("other", 1) }, 2500 * time.Millisecond, backlog.CauseDue, false},
+			{func() { f.fake.Fail(fmt.Errorf("refused: %w", backlog.ErrUnavailable)) }, 11 * time.Second, backlog.CauseRetry, false},
 			{func() {
-				w.fake.Fail(nil)
-				if err := w.sampler.Apply(w.Context(), []backlog.Connection{{Name: "main", Engine: "fake", Settings: backlog.NewSettings(map[string]any{"password": backlog.NewSecret("new")})}}); err != nil {
-					w.Fatal(err)
+				f.fake.Fail(nil)
+				if err := f.sampler.Apply(f.Context(), []backlog.Connection{{Name: "main", Engine: "fake", Settings: backlog.NewSettings(map[string]any{"password": backlog.NewSecret("new")})}}); err != nil {
+					f.Fatal(err)
 				}
 			}, 0, backlog.CauseReopened, false},
 		} {
 			step.do()
 			time.Sleep(step.wait)
 			synctest.Wait()
-			seen := w.observe("jobs")
+			seen := f.observe("jobs")
 			if diff := cmp.Diff(step.want, seen.Last.Cause); diff != "" {
-				w.Errorf("%s: cause (-want +got):\n%s", time.Since(began), diff)
+				f.Errorf("%s: cause (-want +got):\n%s", time.Since(began), diff)
 			}
 			if step.woke && seen.BecameNonempty != seen.Last {
-				w.Errorf("%s: woken at %+v, want %+v", time.Since(began), seen.BecameNonempty, seen.Last)
+				f.Errorf("%s: woken at %+v, want %+v", time.Since(began), seen.BecameNonempty, seen.Last)
 			}
 			if !step.woke && seen.BecameNonempty == seen.Last {
-				w.Errorf("%s: a read that found no work after none counts as waking: %+v", time.Since(began), seen.BecameNonempty)
+				f.Errorf("%s: a read that found no work after none counts as waking: %+v", time.Since(began), seen.BecameNonempty)
 			}
 		}
 	})

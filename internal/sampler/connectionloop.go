@@ -12,83 +12,87 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// heartbeat is the longest that a loop sleeps, so that a stuck one is told from
-// an idle one.
+// maxSleep is the longest that a loop sleeps. A loop that makes no progress for longer is
+// stuck, not idle.
 const maxSleep = 5 * time.Second
 
-// startup is how long after the start of the program a queue that is asked for was
-// most likely asked for before: KEDA polls each 30 s.
+// startupWindow is how long after the start of the program a first request is most likely a
+// repeated one: KEDA polls every 30 s by default.
 const startupWindow = time.Minute
 
-// stuckAfter is how long a loop may take between two beats.
+// stuckAfter is how long a loop may make no progress.
 func (o Options) stuckAfter() time.Duration { return 2*maxSleep + 2*o.ReadTimeout }
 
-// A link is one connection with the queues that are read over it. One goroutine,
-// its loop, does all the reading, or has it done where servers do not wait for each other.
+// A connectionLoop is one connection with the queues that are read over it. One goroutine, the
+// loop, schedules all reads. It reads itself, or starts a shardReader for each shard of a
+// Sharded source.
 type connectionLoop struct {
 	name    string
 	options Options
 	logger  *slog.Logger
 	meter   meter
-	// shares is that of the sampler.
+	// budget is shared by all loops of the sampler.
 	budget *historyBudget
 
-	// connection is of the sampler's Apply alone.
+	// connection is written and read by Sampler.Apply alone.
 	connection backlog.Connection
 
-	// phase shifts the ticks of this link, so that the connections and replicas of a
-	// scaler do not all read at the same moment.
+	// phase shifts the ticks of this loop, so that the connections and replicas of a scaler do
+	// not all read at the same moment.
 	phase time.Duration
 
-	// beat is when the loop last went round, in nanoseconds since 1970.
+	// lastProgress is when the loop last ran, in nanoseconds since 1970. The loop writes it,
+	// Stuck reads it.
 	lastProgress atomic.Int64
-	// poke wakes the loop; it has room for one.
+	// wakeups wakes the loop; it has room for one.
 	wakeups chan struct{}
-	// source is replaced by start and asked for its status by everyone; cancel and
-	// stopped are of start and stop.
+	// source is written by start and read by every goroutine. start and stop own cancel and
+	// goroutines.
 	source     atomic.Pointer[openSource]
 	cancel     context.CancelFunc
 	goroutines sync.WaitGroup
 
-	// mu guards what follows and the scheduling fields of the watches. It is never
-	// held over I/O or a send that could wait.
+	// mu guards the fields below and the guarded fields of each watch. It is never held over
+	// I/O or a blocking send.
 	mu       sync.Mutex
 	watches  map[backlog.Query]*watch
 	schedule schedule
-	// made is how many watches there ever were.
+	// nextID is the id of the next watch.
 	nextID uint64
-	// failing are the watches whose last read found the engine unavailable; failures
-	// counts the batches since there are any.
+	// failing are the watches whose last read found the engine unavailable. failures counts the
+	// failed batches since the first of them.
 	failing  map[*watch]struct{}
 	failures int
-	// retry is when the next attempt may be made while all watches are failing.
+	// retryAt is the earliest next attempt while all watches are failing.
 	retryAt time.Time
-	// trusting says that some watches are read seldom because they can be confirmed, and
-	// check is when to do that next.
+	// heartbeatActive reports whether some idle watches are read less often because heartbeats
+	// confirm them. nextHeartbeat is when the next one is due.
 	heartbeatActive bool
 	nextHeartbeat   time.Time
-	// confirming says that a goroutine other than the loop confirms.
+	// heartbeatRunning reports whether a goroutine other than the loop runs a heartbeat.
 	heartbeatRunning bool
-	// lanes are the shards that are being read.
+	// shardReaders are the shards that are being read.
 	shardReaders map[string]*shardReader
 
-	// confirmed is the moment until which nothing changed that stands (see sight). Zero if it was never confirmed. Written by the loop, read by everyone.
+	// confirmedAt is when the source last confirmed that no armed queue had changed; zero if
+	// never. It applies to confirmable snapshots. A heartbeat writes it, every goroutine reads
+	// it.
 	confirmedAt atomic.Pointer[time.Time]
 }
 
-// An openSource is a source and the engine that it reads.
+// An openSource is a source and the name of its engine.
 type openSource struct {
 	backlog.Source
 	engine string
 }
 
-func newConnectionLoop(connection backlog.Connection, options Options, meter meter, shares *historyBudget) *connectionLoop {
+func newConnectionLoop(connection backlog.Connection, options Options, meter meter, budget *historyBudget) *connectionLoop {
 	l := &connectionLoop{
 		name:         connection.Name,
 		options:      options,
 		logger:       options.Logger.With("connection", connection.Name),
 		meter:        meter,
-		budget:       shares,
+		budget:       budget,
 		connection:   connection,
 		phase:        rand.N(options.SafetyInterval), //nolint:gosec // jitter is no secret
 		wakeups:      make(chan struct{}, 1),
@@ -101,7 +105,7 @@ func newConnectionLoop(connection backlog.Connection, options Options, meter met
 	return l
 }
 
-// start begins to read from source, and first of all everything.
+// start begins to read from source. All watches are due at once.
 func (l *connectionLoop) start(source backlog.Source) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
@@ -123,7 +127,7 @@ func (l *connectionLoop) start(source backlog.Source) {
 	}
 }
 
-// stop ends reading, closes the source and waits for both. Readings stay.
+// stop ends reading, closes the source and waits for the goroutines. Snapshots stay.
 func (l *connectionLoop) stop() {
 	l.cancel()
 	if err := l.source.Load().Close(); err != nil {
@@ -132,7 +136,7 @@ func (l *connectionLoop) stop() {
 	l.goroutines.Wait()
 }
 
-// forget drops all watches.
+// removeAll removes all watches.
 func (l *connectionLoop) removeAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,7 +145,7 @@ func (l *connectionLoop) removeAll() {
 	}
 }
 
-// drop ends a watch and tells its subscribers. mu is held.
+// remove ends a watch and notifies its subscribers. mu is held.
 func (l *connectionLoop) remove(w *watch) {
 	delete(l.watches, w.query)
 	delete(l.failing, w)
@@ -156,8 +160,8 @@ func (l *connectionLoop) remove(w *watch) {
 	}
 }
 
-// watch finds or makes the watch of a query, notes that it was asked for, and
-// adds the subscriber if there is one.
+// ensureWatch returns the watch of a query, and creates it on the first request. It records the
+// request, and adds the subscriber if there is one.
 func (l *connectionLoop) ensureWatch(want backlog.Interest, sub *Subscription) *watch {
 	now := time.Now()
 	l.mu.Lock()
@@ -188,7 +192,8 @@ func (l *connectionLoop) unsubscribe(sub *Subscription) {
 	sub.watch.lastRequest.Store(time.Now().UnixNano())
 }
 
-// wake makes what may have changed due at once, within WakeInterval.
+// notify applies a wake-up: queues that may have changed are due at once, no earlier than
+// WakeInterval after their last read.
 func (l *connectionLoop) notify(wake backlog.Wake) {
 	l.meter.wakeups.Add(float64(max(1, len(wake.Queries))))
 	now := time.Now()
@@ -210,15 +215,15 @@ func (l *connectionLoop) notify(wake backlog.Wake) {
 		}
 		// What was not armed is woken for other reasons, such as to be armed.
 		if seen := w.snapshot.Load(); seen != nil && seen.Armed {
-			w.lastSignal = now
+			w.lastChange = now
 		}
 		w.invalidate(*l.confirmedAt.Load())
 	}
 	l.wakeLoop()
 }
 
-// hasten makes w due as soon as WakeInterval allows, but no later than it is. mu
-// is held.
+// rescheduleSooner makes w due as early as WakeInterval allows, but never later than it already
+// is. While a read is under way it records the cause for another read. mu is held.
 func (l *connectionLoop) rescheduleSooner(w *watch, cause backlog.Cause) {
 	if w.heapIndex < 0 {
 		w.pendingCause = cause
@@ -228,11 +233,11 @@ func (l *connectionLoop) rescheduleSooner(w *watch, cause backlog.Cause) {
 		return
 	}
 	if seen := w.snapshot.Load(); cause == backlog.CauseEverything && seen != nil && seen.Err != nil {
-		// Every attempt of the engine to listen ends like this while a server is there but
-		// refuses to be read. The read is the next attempt after one that failed.
+		// An engine that accepts connections but refuses reads ends every attempt to subscribe
+		// with a wake-up of everything. This read is the next attempt after a failed one.
 		cause = backlog.CauseRetry
 	}
-	// This may be long past, and comes before what has just fallen due.
+	// soonest may be long past. The watch then comes before those that have just fallen due.
 	soonest := w.lastRead.Add(l.options.WakeInterval)
 	switch {
 	case soonest.Before(w.due):

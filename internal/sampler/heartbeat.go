@@ -8,55 +8,22 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// trusted is how many safety intervals an idle queue is not read where it is confirmed
-// in each of them, and for how many it is read first, at the start and after a change.
-const idleReadEvery = 6
-
-// rest returns when to read a queue again that is idle and armed. mu is held.
-//
-// Where the source confirms what is armed, a sixth of the queues is read in each safety
-// interval: what a broker and the scaler do for an idle queue hardly depends on how many
-// there are, and a wake-up that was lost all the same is made good within a minute. Not
-// so in the minute after a change was heard of or the queue was read first: what a worker has just
-// taken may be told of where nothing is armed, such as by its next heartbeat. Most
-// often it is told of milliseconds later, by the worker's next command.
-func (l *connectionLoop) nextIdleRead(w *watch, now time.Time) time.Time {
-	if now.Sub(w.lastSignal) < l.options.ActiveInterval {
-		return l.tick(now, l.options.ActiveInterval)
-	}
-	if _, confirms := l.source.Load().Source.(backlog.Confirmer); !confirms {
-		return l.tick(now, l.options.SafetyInterval)
-	}
-	if !l.heartbeatActive {
-		l.heartbeatActive, l.nextHeartbeat = true, l.tick(now, l.options.SafetyInterval)
-	}
-	lately := w.lastSignal
-	if seen := w.snapshot.Load(); seen != nil && seen.Since.After(lately) {
-		lately = seen.Since
-	}
-	if now.Sub(lately) < idleReadEvery*l.options.SafetyInterval {
-		return l.tick(now, l.options.SafetyInterval)
-	}
-	turn := time.Duration(w.id%idleReadEvery) * l.options.SafetyInterval
-	return l.tick(now.Add(-turn), idleReadEvery*l.options.SafetyInterval).Add(turn)
-}
-
-// known returns what is known of a watch, or nothing. What is confirmed is got first:
-// what stands after that did so at that moment, or was read later.
+// observation returns the observation of a watch. The confirmation is loaded before the
+// snapshot: a snapshot that is confirmable after that was so at that moment, or was read later.
 func (l *connectionLoop) observation(w *watch) backlog.Observation {
 	confirmed := *l.confirmedAt.Load()
 	return w.observation(confirmed)
 }
 
-// shouldConfirm tells whether it is time to confirm what is armed.
+// heartbeatDue reports whether it is time to confirm the armed queues.
 func (l *connectionLoop) heartbeatDue(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.heartbeatActive && !l.heartbeatRunning && !l.nextHeartbeat.After(now)
 }
 
-// startConfirm confirms what is armed. Where servers do not wait for each other, nothing
-// else waits for it either.
+// startHeartbeat runs a heartbeat. For a Sharded source it does so in a goroutine, because a
+// server that does not answer must not delay the reads of the others.
 func (l *connectionLoop) startHeartbeat(ctx context.Context, source backlog.Source) {
 	if _, sharded := source.(backlog.Sharded); !sharded {
 		l.heartbeat(ctx, source)
@@ -74,8 +41,8 @@ func (l *connectionLoop) startHeartbeat(ctx context.Context, source backlog.Sour
 	})
 }
 
-// confirm asks the source whether what is armed is as it was read. If that cannot be
-// said, all of it is read.
+// heartbeat asks the source to confirm that no armed queue has changed. If it cannot, all armed
+// queues are due at once.
 func (l *connectionLoop) heartbeat(ctx context.Context, source backlog.Source) {
 	bounded, cancel := context.WithTimeout(ctx, l.options.ReadTimeout)
 	until, err := confirmRecovering(bounded, source.(backlog.Confirmer)) //nolint:errcheck // rest trusts nothing else

@@ -20,25 +20,25 @@ const safety = 10 * time.Second
 
 // TestConfirmedQueueStaysFresh: what is confirmed counts as seen, though hardly read.
 func TestConfirmedQueueStaysFresh(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		sub := w.subscribe("jobs")
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		sub := f.subscribe("jobs")
 		time.Sleep(2 * time.Minute)
-		_, before, _ := w.fake.Reads()
-		asked := w.fake.Confirmations()
+		_, before, _ := f.fake.Reads()
+		asked := f.fake.Confirmations()
 		for range 300 {
 			time.Sleep(time.Second)
 			synctest.Wait()
-			for _, seen := range []backlog.Observation{sub.Observation(), w.observe("jobs")} {
+			for _, seen := range []backlog.Observation{sub.Observation(), f.observe("jobs")} {
 				if age := time.Since(seen.Latest.At); age > safety || !seen.Armed || seen.Err != nil {
-					w.Fatalf("%s old: %+v", age, seen)
+					f.Fatalf("%s old: %+v", age, seen)
 				}
 			}
 		}
-		if _, after, _ := w.fake.Reads(); after-before != 5 {
-			w.Errorf("%d reads in five minutes, want 5", after-before)
+		if _, after, _ := f.fake.Reads(); after-before != 5 {
+			f.Errorf("%d reads in five minutes, want 5", after-before)
 		}
-		if got := w.fake.Confirmations() - asked; got != 30 {
-			w.Errorf("%d confirmations in five minutes, want 30", got)
+		if got := f.fake.Confirmations() - asked; got != 30 {
+			f.Errorf("%d confirmations in five minutes, want 30", got)
 		}
 	})
 }
@@ -46,20 +46,20 @@ func TestConfirmedQueueStaysFresh(t *testing.T) {
 // TestIdleReadsAreSpread: in each safety interval a sixth of the queues is read, in one
 // batch, and one confirmation stands for all.
 func TestIdleReadsAreSpread(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
+	withFixture(t, sampler.Options{}, func(f fixture) {
 		for i := range 600 {
-			w.subscribe(fmt.Sprint("jobs", i))
+			f.subscribe(fmt.Sprint("jobs", i))
 		}
 		time.Sleep(2 * time.Minute)
 		for range 12 {
-			batches, queries, _ := w.fake.Reads()
-			asked := w.fake.Confirmations()
+			batches, queries, _ := f.fake.Reads()
+			asked := f.fake.Confirmations()
 			time.Sleep(safety)
 			synctest.Wait()
-			batchesAfter, queriesAfter, _ := w.fake.Reads()
-			got := []int{batchesAfter - batches, queriesAfter - queries, w.fake.Confirmations() - asked}
+			batchesAfter, queriesAfter, _ := f.fake.Reads()
+			got := []int{batchesAfter - batches, queriesAfter - queries, f.fake.Confirmations() - asked}
 			if diff := cmp.Diff([]int{1, 100, 1}, got); diff != "" {
-				w.Errorf("batches, queries, confirmations (-want +got):\n%s", diff)
+				f.Errorf("batches, queries, confirmations (-want +got):\n%s", diff)
 			}
 		}
 	})
@@ -74,38 +74,38 @@ func TestOutageOfConfirmedQueues(t *testing.T) {
 		"frozen":  func(f *backlogtest.Fake) { f.Freeze() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, sampler.Options{ReadTimeout: time.Second}, func(w world) {
+			withFixture(t, sampler.Options{ReadTimeout: time.Second}, func(f fixture) {
 				for i := range 100 {
-					w.subscribe(fmt.Sprint("jobs", i))
+					f.subscribe(fmt.Sprint("jobs", i))
 				}
 				time.Sleep(155 * time.Second)
 				began := time.Now()
-				fail(w.fake)
+				fail(f.fake)
 				// An interval until it is asked, and the bounds of that and of the read.
 				time.Sleep(safety + 2*time.Second)
 				synctest.Wait()
 				for i := range 100 {
-					seen := w.observe(fmt.Sprint("jobs", i))
+					seen := f.observe(fmt.Sprint("jobs", i))
 					if !errors.Is(seen.Err, backlog.ErrUnavailable) || seen.Armed {
-						w.Fatalf("jobs%d in the outage: %+v", i, seen)
+						f.Fatalf("jobs%d in the outage: %+v", i, seen)
 					}
 					if age := began.Sub(seen.Latest.At); age < 0 || age > safety {
-						w.Fatalf("jobs%d was seen last %s before the outage, want at most %s", i, age, safety)
+						f.Fatalf("jobs%d was seen last %s before the outage, want at most %s", i, age, safety)
 					}
 				}
-				last := w.observe("jobs7").Latest.At
+				last := f.observe("jobs7").Latest.At
 				time.Sleep(time.Minute)
-				if seen := w.observe("jobs7"); seen.Err == nil || !seen.Latest.At.Equal(last) {
-					w.Errorf("a minute into the outage: %+v, want it seen last at %s", seen, last)
+				if seen := f.observe("jobs7"); seen.Err == nil || !seen.Latest.At.Equal(last) {
+					f.Errorf("a minute into the outage: %+v, want it seen last at %s", seen, last)
 				}
 				if name == "frozen" {
-					w.fake.Thaw()
+					f.fake.Thaw()
 				}
-				w.fake.Fail(nil)
+				f.fake.Fail(nil)
 				time.Sleep(12 * time.Second)
 				synctest.Wait()
-				if seen := w.observe("jobs7"); seen.Err != nil || !seen.Armed {
-					w.Errorf("after the outage: %+v", seen)
+				if seen := f.observe("jobs7"); seen.Err != nil || !seen.Armed {
+					f.Errorf("after the outage: %+v", seen)
 				}
 			})
 		})
@@ -115,21 +115,21 @@ func TestOutageOfConfirmedQueues(t *testing.T) {
 // TestWokenQueueIsNotConfirmed: a queue that changed and cannot be read was seen last
 // when it was confirmed last before the change, whatever is confirmed of the others.
 func TestWokenQueueIsNotConfirmed(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.subscribe("other")
-		w.subscribe("jobs")
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		f.subscribe("other")
+		f.subscribe("jobs")
 		time.Sleep(105 * time.Second)
 		changed := time.Now()
-		w.fake.FailQueue("jobs", fmt.Errorf("of another type: %w", backlog.ErrMismatch))
-		w.fake.SetReady("jobs", 3)
+		f.fake.FailQueue("jobs", fmt.Errorf("of another type: %w", backlog.ErrMismatch))
+		f.fake.SetReady("jobs", 3)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		seen := w.observe("jobs")
+		seen := f.observe("jobs")
 		if age := changed.Sub(seen.Latest.At); !errors.Is(seen.Err, backlog.ErrMismatch) || age < 0 || age > safety {
-			w.Errorf("seen last %s before the change, want at most %s: %+v", age, safety, seen)
+			f.Errorf("seen last %s before the change, want at most %s: %+v", age, safety, seen)
 		}
-		if other := w.observe("other"); time.Since(other.Latest.At) > safety {
-			w.Errorf("the other queue: %+v", other)
+		if other := f.observe("other"); time.Since(other.Latest.At) > safety {
+			f.Errorf("the other queue: %+v", other)
 		}
 	})
 }
@@ -140,20 +140,20 @@ func TestChangedQueueIsNotConfirmed(t *testing.T) {
 	t.Parallel()
 	for _, when := range []string{"while it is read", "after it was read"} {
 		t.Run(when, func(t *testing.T) {
-			inWorld(t, sampler.Options{ActiveInterval: time.Minute}, func(w world) {
-				w.subscribe("other")
-				w.fake.SetReady("jobs", 3)
-				w.subscribe("jobs").SetWaiting(false)
+			withFixture(t, sampler.Options{ActiveInterval: time.Minute}, func(f fixture) {
+				f.subscribe("other")
+				f.fake.SetReady("jobs", 3)
+				f.subscribe("jobs").SetWaiting(false)
 				time.Sleep(2 * time.Minute)
 				var changed time.Time
 				change := func() {
 					changed = time.Now()
-					w.fake.SetReady("jobs", 5)
+					f.fake.SetReady("jobs", 5)
 					// Time for the wake-up to arrive.
 					time.Sleep(time.Millisecond)
 				}
 				if when == "while it is read" {
-					w.fake.AfterRead(func(queries []backlog.Query) bool {
+					f.fake.AfterRead(func(queries []backlog.Query) bool {
 						if !slices.Contains(queries, interest("jobs").Query) {
 							return false
 						}
@@ -161,7 +161,7 @@ func TestChangedQueueIsNotConfirmed(t *testing.T) {
 						return true
 					})
 				}
-				for w.observe("jobs").Last.Cause != backlog.CausePoll {
+				for f.observe("jobs").Last.Cause != backlog.CausePoll {
 					time.Sleep(time.Second)
 					synctest.Wait()
 				}
@@ -170,9 +170,9 @@ func TestChangedQueueIsNotConfirmed(t *testing.T) {
 				}
 				time.Sleep(2 * safety)
 				synctest.Wait()
-				seen := w.observe("jobs")
+				seen := f.observe("jobs")
 				if age := seen.Latest.At.Sub(changed); seen.Latest.Ready != 3 || age < -safety || age > time.Millisecond {
-					w.Errorf("seen last %s after the change: %+v", age, seen)
+					f.Errorf("seen last %s after the change: %+v", age, seen)
 				}
 			})
 		})
@@ -181,14 +181,14 @@ func TestChangedQueueIsNotConfirmed(t *testing.T) {
 
 // TestLostWakeUpIsMadeGood: an engine that does not keep its promise costs a minute.
 func TestLostWakeUpIsMadeGood(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.subscribe("jobs")
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		f.subscribe("jobs")
 		time.Sleep(2 * time.Minute)
-		w.fake.SetUnheard("jobs", backlog.Reading{Ready: 4})
+		f.fake.SetSilently("jobs", backlog.Reading{Ready: 4})
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if seen := w.observe("jobs"); seen.Latest.Ready != 4 {
-			w.Errorf("a minute after a wake-up that was lost: %+v", seen)
+		if seen := f.observe("jobs"); seen.Latest.Ready != 4 {
+			f.Errorf("a minute after a wake-up that was lost: %+v", seen)
 		}
 	})
 }
@@ -197,25 +197,25 @@ func TestLostWakeUpIsMadeGood(t *testing.T) {
 // is read in each safety interval, for what a worker took may show late and unheard.
 func TestStirredQueueIsRead(t *testing.T) {
 	t.Parallel()
-	for name, stir := range map[string]func(world){
-		"read first": func(world) {},
-		"stirred": func(w world) {
+	for name, stir := range map[string]func(fixture){
+		"read first": func(fixture) {},
+		"stirred": func(f fixture) {
 			time.Sleep(3 * time.Minute)
-			w.fake.SetReady("jobs", 1)
+			f.fake.SetReady("jobs", 1)
 			time.Sleep(time.Second)
-			w.fake.SetReady("jobs", 0)
+			f.fake.SetReady("jobs", 0)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, sampler.Options{}, func(w world) {
-				w.subscribe("jobs")
-				stir(w)
+			withFixture(t, sampler.Options{}, func(f fixture) {
+				f.subscribe("jobs")
+				stir(f)
 				time.Sleep(45 * time.Second)
-				w.fake.SetUnheard("jobs", backlog.Reading{InFlight: backlog.Exactly(1)})
+				f.fake.SetSilently("jobs", backlog.Reading{InFlight: backlog.Exactly(1)})
 				time.Sleep(safety)
 				synctest.Wait()
-				if seen := w.observe("jobs"); seen.Latest.InFlight.N != 1 {
-					w.Errorf("work that was taken is not seen: %+v", seen)
+				if seen := f.observe("jobs"); seen.Latest.InFlight.N != 1 {
+					f.Errorf("work that was taken is not seen: %+v", seen)
 				}
 			})
 		})
@@ -225,18 +225,18 @@ func TestStirredQueueIsRead(t *testing.T) {
 // TestTakenWorkIsSeenSoon: a queue that was found empty because a worker is just taking
 // its message is read again within two seconds, though the rest of that is not heard.
 func TestTakenWorkIsSeenSoon(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.subscribe("jobs")
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		f.subscribe("jobs")
 		time.Sleep(3 * time.Minute)
-		w.fake.SetReady("jobs", 1)
+		f.fake.SetReady("jobs", 1)
 		time.Sleep(5 * time.Second)
-		w.fake.SetReady("jobs", 0)
+		f.fake.SetReady("jobs", 0)
 		time.Sleep(time.Second)
-		w.fake.SetUnheard("jobs", backlog.Reading{InFlight: backlog.Exactly(1)})
+		f.fake.SetSilently("jobs", backlog.Reading{InFlight: backlog.Exactly(1)})
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if seen := w.observe("jobs"); seen.Latest.InFlight.N != 1 {
-			w.Errorf("work that was taken is not seen: %+v", seen)
+		if seen := f.observe("jobs"); seen.Latest.InFlight.N != 1 {
+			f.Errorf("work that was taken is not seen: %+v", seen)
 		}
 	})
 }
@@ -244,21 +244,21 @@ func TestTakenWorkIsSeenSoon(t *testing.T) {
 // TestChangeDuringARead: a queue with work that is found empty, and is filled again
 // before the sampler knows of it, is read once more.
 func TestChangeDuringARead(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.fake.SetReady("jobs", 5)
-		w.observe("jobs")
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		f.fake.SetReady("jobs", 5)
+		f.observe("jobs")
 		synctest.Wait()
-		w.fake.AfterRead(func([]backlog.Query) bool {
-			w.fake.SetReady("jobs", 3)
+		f.fake.AfterRead(func([]backlog.Query) bool {
+			f.fake.SetReady("jobs", 3)
 			// Time for the wake-up to arrive.
 			time.Sleep(time.Millisecond)
 			return true
 		})
-		w.fake.SetReady("jobs", 0)
+		f.fake.SetReady("jobs", 0)
 		time.Sleep(1100 * time.Millisecond)
 		synctest.Wait()
-		if seen := w.observe("jobs"); seen.Latest.Ready != 3 {
-			w.Errorf("saw %+v, want the 3 that came while it was read", seen)
+		if seen := f.observe("jobs"); seen.Latest.Ready != 3 {
+			f.Errorf("saw %+v, want the 3 that came while it was read", seen)
 		}
 	})
 }

@@ -8,37 +8,40 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// maxPast bounds the past readings of one watch, counted in queues: twenty readings of a
-// thousand queues each, or all that one queue has in an hour, one a second.
+// maxHistory bounds the past readings of one watch, counted in queues: twenty readings of a
+// thousand queues each, or all readings of one queue in an hour, one a second.
 const maxHistory = 20_000
 
 const (
-	// pastPerNamespace bounds the past readings of all watches of a namespace, and pastInAll
-	// those of all together, in equal parts. Each queue of a reading takes some 300 bytes. The more watches
-	// there are, the coarser is the past of each: see coarsen.
+	// historyPerNamespace bounds the past readings of all watches of a namespace, and
+	// historyTotal those of all namespaces. Both are shared in equal parts. Each queue of a
+	// reading takes some 300 bytes. The more watches there are, the coarser is the history of
+	// each: see coarsen.
 	historyPerNamespace = 60_000
 	historyTotal        = 300_000
-	// spareArray is how many readings an array may have room for that are not there.
+	// maxSpareCapacity is how many unused elements an array of readings may have.
 	maxSpareCapacity = 32
 )
 
-// shares says how much past each watch may keep. It is safe for concurrent use.
+// A historyBudget divides the memory for past readings among the watches. It is safe for
+// concurrent use.
 type historyBudget struct {
-	// mu is a leaf: nothing else is locked while it is held.
+	// mu guards watches, the number of watches of each namespace. No other lock is taken while
+	// it is held.
 	mu      sync.Mutex
 	watches map[string]int
 }
 
 func newHistoryBudget() *historyBudget { return &historyBudget{watches: map[string]int{}} }
 
-// join counts a watch of a namespace.
+// add counts a watch of a namespace.
 func (s *historyBudget) add(namespace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watches[namespace]++
 }
 
-// leave counts it no more.
+// remove ends the count of a watch of a namespace.
 func (s *historyBudget) remove(namespace string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +51,7 @@ func (s *historyBudget) remove(namespace string) {
 	}
 }
 
-// of returns how much one watch of a namespace may keep, counted in queues.
+// perWatch returns how much history one watch of a namespace may keep, counted in queues.
 func (s *historyBudget) perWatch(namespace string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,10 +59,10 @@ func (s *historyBudget) perWatch(namespace string) int {
 	return min(maxHistory, whole/max(1, s.watches[namespace]))
 }
 
-// coarsen returns about half as many readings: each stands for two neighbours and has the
-// larger of their counts, at the time of the later one. So what holds the largest value
-// of a window never sees less than before, and sees it for longer by the distance of two
-// readings at most. Readings of different epochs stay apart.
+// coarsen returns about half as many readings. Each stands for two neighbours: it has the
+// larger of their counts, and the time of the later one. So the largest value within a window
+// is never lower than before, and stays visible for longer by the distance of two readings at
+// most. Readings of different epochs are not merged.
 func coarsen(past []backlog.Reading) []backlog.Reading {
 	half := make([]backlog.Reading, 0, len(past)/2+1)
 	for i := 0; i < len(past); i++ {
@@ -73,7 +76,7 @@ func coarsen(past []backlog.Reading) []backlog.Reading {
 	return half
 }
 
-// merge returns a reading that asks for at least as much as either of two neighbours.
+// merge returns a reading that asks for at least as much work as either of two neighbours.
 func merge(earlier, later backlog.Reading) backlog.Reading {
 	r := mergeCounts(earlier, later)
 	r.Parts = slices.Clone(later.Parts)
@@ -91,7 +94,7 @@ func merge(earlier, later backlog.Reading) backlog.Reading {
 	return r
 }
 
-// mergeCounts merges all but the parts. Counters are those of the later reading.
+// mergeCounts merges everything but the parts. Counters are those of the later reading.
 func mergeCounts(earlier, later backlog.Reading) backlog.Reading {
 	r := later
 	r.Ready, r.Due = max(earlier.Ready, later.Ready), max(earlier.Due, later.Due)
@@ -106,13 +109,13 @@ func mergeCounts(earlier, later backlog.Reading) backlog.Reading {
 	return r
 }
 
-// bounded returns past with room for one more reading of so many queues, so that it keeps
-// most queues.
+// shorten returns past with room for one more reading of so many queues, so that at most most
+// queues are kept.
 func shorten(past []backlog.Reading, queues, most int) []backlog.Reading {
 	for len(past) > 2 && (len(past)+1)*queues > most {
 		coarser := coarsen(past)
 		if len(coarser) == len(past) {
-			// Each has an epoch of its own: the oldest ones go.
+			// Each has an epoch of its own, so none can be merged. The older half is dropped.
 			coarser = slices.Clone(past[len(past)/2:])
 		}
 		past = coarser
@@ -120,8 +123,8 @@ func shorten(past []backlog.Reading, queues, most int) []backlog.Reading {
 	return past
 }
 
-// within returns the readings that are not older than the window at a moment, and lets go of
-// the array behind them if most of it is unused.
+// dropExpired returns the readings within the window at a moment. It releases the array behind
+// them if most of it is unused.
 func dropExpired(past []backlog.Reading, at time.Time, window time.Duration) []backlog.Reading {
 	for len(past) > 0 && at.Sub(past[0].At) > window {
 		past = past[1:]

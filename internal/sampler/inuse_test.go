@@ -14,9 +14,9 @@ import (
 )
 
 // stir changes a queue so that no look finds anything in it, 20 times a second for d.
-func (w world) stir(queue string, d time.Duration) {
+func (f fixture) touch(queue string, d time.Duration) {
 	for range d / (50 * time.Millisecond) {
-		w.fake.SetReady(queue, 0)
+		f.fake.SetReady(queue, 0)
 		time.Sleep(50 * time.Millisecond)
 	}
 	synctest.Wait()
@@ -25,75 +25,75 @@ func (w world) stir(queue string, d time.Duration) {
 // TestDrainedQueueInUse reads a queue that is drained at every look as often as one
 // with work, no more, and notes when it changed last: which is no sign of work.
 func TestDrainedQueueInUse(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
+	withFixture(t, sampler.Options{}, func(f fixture) {
 		want := interest("jobs")
 		want.InUse = 20 * time.Second
-		sub, err := w.sampler.Subscribe(want)
+		sub, err := f.sampler.Subscribe(want)
 		if err != nil {
-			w.Fatal(err)
+			f.Fatal(err)
 		}
 		defer sub.Close()
 		<-sub.Changed()
 		sub.SetWaiting(false)
-		if seen := sub.Observation(); !seen.Heard.IsZero() {
-			w.Errorf("a queue that was only read has changed: %+v", seen)
+		if seen := sub.Observation(); !seen.LastChange.IsZero() {
+			f.Errorf("a queue that was only read has changed: %+v", seen)
 		}
-		_, before, _ := w.fake.Reads()
-		w.fake.SetReady("jobs", 0)
+		_, before, _ := f.fake.Reads()
+		f.fake.SetReady("jobs", 0)
 		<-sub.Changed()
-		w.stir("jobs", 10*time.Second)
-		_, after, _ := w.fake.Reads()
+		f.touch("jobs", 10*time.Second)
+		_, after, _ := f.fake.Reads()
 		if reads := after - before; reads < 9 || reads > 12 {
-			w.Errorf("%d reads in 10 s of a drained queue in use, want one a second", reads)
+			f.Errorf("%d reads in 10 s of a drained queue in use, want one a second", reads)
 		}
 		// It was woken right after the read before the last.
-		if since := time.Since(sub.Observation().Heard); since > 2*time.Second {
-			w.Errorf("the queue changes, and did so last %s ago", since)
+		if since := time.Since(sub.Observation().LastChange); since > 2*time.Second {
+			f.Errorf("the queue changes, and did so last %s ago", since)
 		}
-		if seen := sub.Observation(); !seen.Stirred.IsZero() {
-			w.Errorf("a change is taken for work: %+v", seen)
+		if seen := sub.Observation(); !seen.LastTraffic.IsZero() {
+			f.Errorf("a change is taken for work: %+v", seen)
 		}
-		if reads := w.queries(10 * time.Second); reads < 9 || reads > 11 {
-			w.Errorf("%d reads in the first 10 s after that, want one a second", reads)
+		if reads := f.queries(10 * time.Second); reads < 9 || reads > 11 {
+			f.Errorf("%d reads in the first 10 s after that, want one a second", reads)
 		}
-		w.queries(15*time.Second + time.Minute)
-		if reads := w.queries(time.Minute); reads != 1 {
-			w.Errorf("%d reads a minute of a queue that is in use no more, want 1", reads)
+		f.queries(15*time.Second + time.Minute)
+		if reads := f.queries(time.Minute); reads != 1 {
+			f.Errorf("%d reads a minute of a queue that is in use no more, want 1", reads)
 		}
 	})
 }
 
 // TestWaitingSubscriberHasDrainedQueueReadAtOnce, in use or not.
 func TestWaitingSubscriberHasDrainedQueueReadAtOnce(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
+	withFixture(t, sampler.Options{}, func(f fixture) {
 		want := interest("jobs")
 		want.InUse = 20 * time.Second
-		sub, err := w.sampler.Subscribe(want)
+		sub, err := f.sampler.Subscribe(want)
 		if err != nil {
-			w.Fatal(err)
+			f.Fatal(err)
 		}
 		defer sub.Close()
 		<-sub.Changed()
-		w.stir("jobs", time.Second)
-		w.fake.SetReady("jobs", 1)
+		f.touch("jobs", time.Second)
+		f.fake.SetReady("jobs", 1)
 		began := time.Now()
 		for sub.Observation().Latest.Ready == 0 {
 			<-sub.Changed()
 		}
 		if took := time.Since(began); took > 20*time.Millisecond {
-			w.Errorf("read %s after the wake-up", took)
+			f.Errorf("read %s after the wake-up", took)
 		}
 	})
 }
 
 // TestWhatIsNotArmedIsNotHeard: such a wake-up is there to arm.
 func TestWhatIsNotArmedIsNotHeard(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.fake.Deafen()
-		w.observe("jobs")
-		w.stir("jobs", time.Second)
-		if seen := w.observe("jobs"); !seen.Heard.IsZero() {
-			w.Errorf("heard: %+v", seen)
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		f.fake.DisableArming()
+		f.observe("jobs")
+		f.touch("jobs", time.Second)
+		if seen := f.observe("jobs"); !seen.LastChange.IsZero() {
+			f.Errorf("heard: %+v", seen)
 		}
 	})
 }
@@ -102,10 +102,9 @@ func TestWhatIsNotArmedIsNotHeard(t *testing.T) {
 // after it.
 type changing struct{ wakes chan backlog.Wake }
 
-func (c changing) Read(_ context.Context, queries []backlog.Query) []backlog.Result {
-	results := make([]backlog.Result, len(queries))
-	for i := range results {
-		results[i] = backlog.Result{Reading: backlog.Reading{At: time.Now()}, Changed: true}
+func (c changing) Read(_ context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
+	for range queries {
+		results = append(results, backlog.Result{Reading: backlog.Reading{At: time.Now()}, Changed: true})
 	}
 	return results
 }
@@ -130,7 +129,7 @@ func TestChangeDuringAReadIsHeard(t *testing.T) {
 			t.Fatal(err)
 		}
 		seen, err := s.Observe(t.Context(), interest("jobs"))
-		if err != nil || seen.Armed || !seen.Heard.Equal(time.Now()) || !seen.Stirred.IsZero() {
+		if err != nil || seen.Armed || !seen.LastChange.Equal(time.Now()) || !seen.LastTraffic.IsZero() {
 			t.Errorf("%+v, error %v, want it not armed, heard of now and no sign of work", seen, err)
 		}
 	})
@@ -144,18 +143,18 @@ func TestCountersStir(t *testing.T) {
 		"passed":   func(n int64) backlog.Reading { return backlog.Reading{Passed: backlog.Exactly(n)} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, sampler.Options{}, func(w world) {
-				w.fake.Deafen()
-				w.fake.Set("jobs", count(5))
-				w.observe("jobs")
+			withFixture(t, sampler.Options{}, func(f fixture) {
+				f.fake.DisableArming()
+				f.fake.Set("jobs", count(5))
+				f.observe("jobs")
 				time.Sleep(time.Second)
-				if seen := w.observe("jobs"); !seen.Stirred.IsZero() {
-					w.Errorf("a counter that stands still stirs: %+v", seen)
+				if seen := f.observe("jobs"); !seen.LastTraffic.IsZero() {
+					f.Errorf("a counter that stands still stirs: %+v", seen)
 				}
-				w.fake.Set("jobs", count(6))
+				f.fake.Set("jobs", count(6))
 				time.Sleep(time.Second)
-				if seen := w.observe("jobs"); seen.Stirred.IsZero() {
-					w.Errorf("a counter that moves does not stir: %+v", seen)
+				if seen := f.observe("jobs"); seen.LastTraffic.IsZero() {
+					f.Errorf("a counter that moves does not stir: %+v", seen)
 				}
 			})
 		})
@@ -183,21 +182,21 @@ func TestPastIsKeptAsFarAsSomebodyWants(t *testing.T) {
 		{"both", true, true, []int64{3, 2, 1}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inWorld(t, sampler.Options{}, func(w world) {
+			withFixture(t, sampler.Options{}, func(f fixture) {
 				want := interest("jobs")
 				want.Counters, want.Parts = tc.counters, tc.parts
 				var seen backlog.Observation
 				for _, r := range []backlog.Reading{parts(3, 1), parts(2, 2), parts(1, 3), parts(1, 4)} {
-					w.fake.Set("jobs", r)
+					f.fake.Set("jobs", r)
 					var err error
-					if seen, err = w.sampler.Observe(w.Context(), want); err != nil {
-						w.Fatal(err)
+					if seen, err = f.sampler.Observe(f.Context(), want); err != nil {
+						f.Fatal(err)
 					}
 					time.Sleep(3 * time.Second)
 					synctest.Wait()
 				}
-				if seen, _ = w.sampler.Observe(w.Context(), want); len(seen.Latest.Parts) != 2 {
-					w.Errorf("%d parts at last", len(seen.Latest.Parts))
+				if seen, _ = f.sampler.Observe(f.Context(), want); len(seen.Latest.Parts) != 2 {
+					f.Errorf("%d parts at last", len(seen.Latest.Parts))
 				}
 				var got []int64
 				for _, r := range seen.Past {
@@ -208,7 +207,7 @@ func TestPastIsKeptAsFarAsSomebodyWants(t *testing.T) {
 					got = append(got, r.Parts[0].Reading.Ready)
 				}
 				if diff := cmp.Diff(tc.want, got); diff != "" {
-					w.Errorf("past (-want +got):\n%s", diff)
+					f.Errorf("past (-want +got):\n%s", diff)
 				}
 			})
 		})
@@ -216,41 +215,41 @@ func TestPastIsKeptAsFarAsSomebodyWants(t *testing.T) {
 }
 
 func TestObservationsSayWhetherTheProgramJustStarted(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.fake.FailQueue("early", backlog.ErrUnavailable)
-		w.observe("early")
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		f.fake.FailQueue("early", backlog.ErrUnavailable)
+		f.observe("early")
 		time.Sleep(2 * time.Minute)
-		w.fake.FailQueue("early", nil)
+		f.fake.FailQueue("early", nil)
 		time.Sleep(10 * time.Second)
-		late := w.observe("late")
+		late := f.observe("late")
 		if late.AfterStart || !late.Since.Equal(time.Now()) {
-			w.Errorf("asked for 2 min after the start: %+v", late)
+			f.Errorf("asked for 2 min after the start: %+v", late)
 		}
-		if early := w.observe("early"); !early.AfterStart || time.Since(early.Since) > 10*time.Second {
-			w.Errorf("asked for at the start and first read now: %+v", early)
+		if early := f.observe("early"); !early.AfterStart || time.Since(early.Since) > 10*time.Second {
+			f.Errorf("asked for at the start and first read now: %+v", early)
 		}
 	})
 }
 
 // TestPartsAreNews also where their sums stay the same.
 func TestPartsAreNews(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
+	withFixture(t, sampler.Options{}, func(f fixture) {
 		two := func(a, b int64) backlog.Reading {
 			return backlog.Aggregate([]backlog.Part{{Queue: "a", Reading: backlog.Reading{Ready: a}}, {Queue: "b", Reading: backlog.Reading{Ready: b}}})
 		}
-		w.fake.Set("jobs", two(1, 2))
+		f.fake.Set("jobs", two(1, 2))
 		want := interest("jobs")
 		want.Parts = true
-		sub, err := w.sampler.Subscribe(want)
+		sub, err := f.sampler.Subscribe(want)
 		if err != nil {
-			w.Fatal(err)
+			f.Fatal(err)
 		}
 		defer sub.Close()
 		<-sub.Changed()
-		w.fake.Set("jobs", two(2, 1))
+		f.fake.Set("jobs", two(2, 1))
 		<-sub.Changed()
 		if got := sub.Observation().Latest.Parts[0].Reading.Ready; got != 2 {
-			w.Errorf("%d ready in the first part, want 2", got)
+			f.Errorf("%d ready in the first part, want 2", got)
 		}
 	})
 }

@@ -68,7 +68,7 @@ func (m *metrics) meter(c backlog.Connection) meter {
 	}
 }
 
-// A meter counts what one connection does.
+// A meter holds the counters of one connection.
 type meter struct {
 	reads, queries, confirmations, wakeups prometheus.Counter
 	errors                                 *prometheus.CounterVec
@@ -86,7 +86,7 @@ func (m meter) observeRead(queries int, took time.Duration, results []backlog.Re
 	}
 }
 
-// gauges describe how the connections are when somebody asks.
+// gauges report the state of each connection at the time of a scrape.
 type gauges struct{ sampler *Sampler }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -117,8 +117,8 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// summary describes the watches of a link. A link that was never asked for
-// anything counts as connected.
+// summary returns the number of watches, whether the connection is up and the age of the
+// stalest reading. A connection without watches counts as up.
 func (l *connectionLoop) summary(now time.Time) (watches int, connected float64, stalest time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -16,8 +16,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 )
 
-// errSought is a queue that is still looked for.
-var errSought = fmt.Errorf("%w: still looking", backlog.ErrUnavailable)
+// errSearching is a queue that is still looked for.
+var errSearching = fmt.Errorf("%w: still looking", backlog.ErrUnavailable)
 
 // A sighting is what a call got, and after how long.
 type sighting struct {
@@ -26,11 +26,11 @@ type sighting struct {
 }
 
 // observing observes a queue in the background.
-func (w world) observing(queue string) <-chan sighting {
+func (f fixture) observing(queue string) <-chan sighting {
 	got := make(chan sighting, 1)
 	began := time.Now()
 	go func() {
-		seen, err := w.sampler.Observe(w.Context(), interest(queue))
+		seen, err := f.sampler.Observe(f.Context(), interest(queue))
 		if err != nil {
 			seen.Err = err
 		}
@@ -44,18 +44,18 @@ func (w world) observing(queue string) <-chan sighting {
 // for it, with or without a reading, and no other queue waits.
 func TestPendingWaitsForTheSearch(t *testing.T) {
 	t.Parallel()
-	for name, err := range map[string]error{"not known": errSought, "known in part": nil} {
+	for name, err := range map[string]error{"not known": errSearching, "known in part": nil} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, sampler.Options{}, func(w world) {
-				w.fake.Seek("tenant-*", err)
-				first := w.observing("tenant-*")
-				if seen := w.observe("hot"); seen.Err != nil {
+			withFixture(t, sampler.Options{}, func(f fixture) {
+				f.fake.StartSearch("tenant-*", err)
+				first := f.observing("tenant-*")
+				if seen := f.observe("hot"); seen.Err != nil {
 					t.Fatalf("another queue: %+v", seen)
 				}
-				hot := w.subscribe("hot")
+				hot := f.subscribe("hot")
 				time.Sleep(500 * time.Millisecond)
 				began := time.Now()
-				w.fake.SetReady("hot", 3)
+				f.fake.SetReady("hot", 3)
 				<-hot.Changed()
 				if took := time.Since(began); took > 20*time.Millisecond || hot.Observation().Latest.Ready != 3 {
 					t.Errorf("another queue is known after %s: %+v", took, hot.Observation())
@@ -65,8 +65,8 @@ func TestPendingWaitsForTheSearch(t *testing.T) {
 					t.Fatalf("answered before the queue was found: %+v", seen)
 				default:
 				}
-				w.fake.SetReady("tenant-*", 7)
-				w.fake.Find("tenant-*")
+				f.fake.SetReady("tenant-*", 7)
+				f.fake.EndSearch("tenant-*")
 				if seen := <-first; seen.Err != nil || seen.Latest.Ready != 7 || seen.took > 600*time.Millisecond {
 					t.Errorf("saw %+v", seen)
 				}
@@ -78,23 +78,23 @@ func TestPendingWaitsForTheSearch(t *testing.T) {
 // TestPendingEnds: a search that takes long is an error once the first call has waited as
 // long as it may, and from then on for every call at once, until the queue is found.
 func TestPendingEnds(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.fake.Seek("tenant-*", errSought)
-		if seen := <-w.observing("tenant-*"); !errors.Is(seen.Err, backlog.ErrUnavailable) || seen.took > 2*time.Second {
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		f.fake.StartSearch("tenant-*", errSearching)
+		if seen := <-f.observing("tenant-*"); !errors.Is(seen.Err, backlog.ErrUnavailable) || seen.took > 2*time.Second {
 			t.Errorf("the first call saw %+v", seen)
 		}
 		synctest.Wait()
-		if seen := <-w.observing("tenant-*"); !errors.Is(seen.Err, errSought) || seen.took > 0 || seen.Known() {
+		if seen := <-f.observing("tenant-*"); !errors.Is(seen.Err, errSearching) || seen.took > 0 || seen.Known() {
 			t.Errorf("the next call saw %+v", seen)
 		}
-		sub := w.subscribe("tenant-*")
+		sub := f.subscribe("tenant-*")
 		time.Sleep(time.Minute)
-		if n := w.queries(10 * time.Second); n > 10 {
+		if n := f.queries(10 * time.Second); n > 10 {
 			t.Errorf("%d reads in 10 s of what is not found yet", n)
 		}
-		w.fake.SetReady("tenant-*", 7)
+		f.fake.SetReady("tenant-*", 7)
 		began := time.Now()
-		w.fake.Find("tenant-*")
+		f.fake.EndSearch("tenant-*")
 		<-sub.Changed()
 		if took := time.Since(began); took > 20*time.Millisecond || sub.Observation().Latest.Ready != 7 {
 			t.Errorf("found after %s: %+v", took, sub.Observation())
@@ -104,12 +104,12 @@ func TestPendingEnds(t *testing.T) {
 
 // TestPendingInPartEnds: after that time a reading is taken as it is.
 func TestPendingInPartEnds(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
-		w.fake.SetReady("mail", 2)
-		w.fake.Seek("mail", nil)
-		<-w.observing("mail")
+	withFixture(t, sampler.Options{}, func(f fixture) {
+		f.fake.SetReady("mail", 2)
+		f.fake.StartSearch("mail", nil)
+		<-f.observing("mail")
 		synctest.Wait()
-		if seen := w.observe("mail"); seen.Err != nil || seen.Latest.Ready != 2 {
+		if seen := f.observe("mail"); seen.Err != nil || seen.Latest.Ready != 2 {
 			t.Errorf("saw %+v", seen)
 		}
 	})
@@ -120,9 +120,9 @@ func TestPendingInPartEnds(t *testing.T) {
 func TestPendingIsNoOutage(t *testing.T) {
 	var log bytes.Buffer
 	registry := prometheus.NewRegistry()
-	inWorld(t, sampler.Options{Registerer: registry, Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(w world) {
-		w.fake.Seek("tenant-*", errSought)
-		w.subscribe("tenant-*")
+	withFixture(t, sampler.Options{Registerer: registry, Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(f fixture) {
+		f.fake.StartSearch("tenant-*", errSearching)
+		f.subscribe("tenant-*")
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		families, err := registry.Gather()
@@ -145,9 +145,9 @@ func TestPendingIsNoOutage(t *testing.T) {
 		if !connected {
 			t.Error("the connection does not count as connected")
 		}
-		w.fake.Find("tenant-*")
+		f.fake.EndSearch("tenant-*")
 		synctest.Wait()
-		if text := log.String(); strings.Contains(text, "connection fails") || strings.Contains(text, "recovered") {
+		if text := log.String(); strings.Contains(text, "connection unavailable") || strings.Contains(text, "recovered") {
 			t.Errorf("the log says\n%s", text)
 		}
 	})

@@ -13,11 +13,11 @@ import (
 // TestPanicOfAnEngine: a panic in the read of one queue is the error of that queue. The
 // other queues of its batch are read, and the process lives.
 func TestPanicOfAnEngine(t *testing.T) {
-	inWorld(t, sampler.Options{}, func(w world) {
+	withFixture(t, sampler.Options{}, func(f fixture) {
 		for i, queue := range []string{"first", "second", "poison", "fourth", "fifth"} {
-			w.fake.SetReady(queue, int64(i+1))
+			f.fake.SetReady(queue, int64(i+1))
 		}
-		w.fake.AfterRead(func(queries []backlog.Query) bool {
+		f.fake.AfterRead(func(queries []backlog.Query) bool {
 			if slices.ContainsFunc(queries, func(q backlog.Query) bool { return q.Queue == "poison" }) {
 				panic("a decoder is wrong")
 			}
@@ -26,7 +26,7 @@ func TestPanicOfAnEngine(t *testing.T) {
 		// Subscribed before the first is read, so that they are one batch.
 		var held []*sampler.Subscription
 		for _, queue := range []string{"first", "second", "poison", "fourth", "fifth"} {
-			held = append(held, w.subscribe(queue))
+			held = append(held, f.subscribe(queue))
 		}
 		defer func() {
 			for _, sub := range held {
@@ -34,7 +34,7 @@ func TestPanicOfAnEngine(t *testing.T) {
 			}
 		}()
 		for i, queue := range []string{"first", "second", "poison", "fourth", "fifth"} {
-			seen := w.observe(queue)
+			seen := f.observe(queue)
 			switch {
 			case queue == "poison":
 				if !errors.Is(seen.Err, backlog.ErrPanic) || !errors.Is(seen.Err, backlog.ErrUnavailable) || seen.Known() {
@@ -44,9 +44,9 @@ func TestPanicOfAnEngine(t *testing.T) {
 				t.Errorf("%s: %+v", queue, seen)
 			}
 		}
-		w.fake.AfterRead(nil)
+		f.fake.AfterRead(nil)
 		time.Sleep(time.Minute)
-		if seen := w.observe("poison"); seen.Err != nil || seen.Latest.Ready != 3 {
+		if seen := f.observe("poison"); seen.Err != nil || seen.Latest.Ready != 3 {
 			t.Errorf("after the panic: %+v", seen)
 		}
 	})

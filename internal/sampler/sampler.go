@@ -1,5 +1,13 @@
-// Package sampler is the program's only memory. It reads every queue that
-// somebody asks for, once however many ask, and answers from what it read last.
+// Package sampler is the program's only memory. It reads every requested queue, once however
+// many callers request it, and answers from the last reading.
+//
+// Each connection has one goroutine, the loop of a connectionLoop, that reads its queues. Where
+// the servers of a connection do not wait for each other, each shard is read by a goroutine of
+// its own.
+//
+// Lock order: Sampler.applySemaphore, then Sampler.mu or connectionLoop.mu, then
+// historyBudget.mu. Sampler.mu and connectionLoop.mu are never held together. No mutex is held
+// over I/O; only applySemaphore is.
 package sampler
 
 import (
@@ -15,7 +23,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// ErrNoConnection is a connection that is not, or no longer, configured.
+// ErrNoConnection is a connection that is not configured, or not any more.
 var ErrNoConnection = errors.New("no such connection")
 
 // A Sampler shares, schedules and bounds the reads of all connections.
@@ -25,12 +33,13 @@ type Sampler struct {
 	metrics *metrics
 	budget  *historyBudget
 
-	// mu guards links and closed. It is never held over I/O.
+	// mu guards loops and closed. Apply and Close write them, every call reads them.
 	mu     sync.RWMutex
 	loops  map[string]*connectionLoop
 	closed bool
 
-	// applying lets one Apply or Close run at a time.
+	// applySemaphore lets one Apply or Close run at a time. It is held while sources are opened
+	// and closed, which includes I/O.
 	applySemaphore sync.Mutex
 }
 
@@ -55,10 +64,9 @@ func New(engines []backlog.Engine, options Options) *Sampler {
 	return s
 }
 
-// Apply makes connections the ones that are read. A connection that did not
-// change keeps its source; one that did gets a new one and keeps its readings;
-// one that is gone is closed. The error joins those of the connections that
-// could not be opened; all others work.
+// Apply makes connections the ones that are read. An unchanged connection keeps its source. A
+// changed one gets a new source and keeps its readings. A removed one is closed. The error
+// joins the errors of the connections that could not be opened; all others work.
 func (s *Sampler) Apply(ctx context.Context, connections []backlog.Connection) error {
 	s.applySemaphore.Lock()
 	defer s.applySemaphore.Unlock()
@@ -91,7 +99,7 @@ func (s *Sampler) Apply(ctx context.Context, connections []backlog.Connection) e
 	return errors.Join(faults...)
 }
 
-// open starts the link of a connection, or restarts it if the endpoint changed.
+// open starts the loop of a connection, or restarts it if the endpoint changed.
 func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error {
 	s.mu.RLock()
 	l := s.loops[connection.Name]
@@ -127,9 +135,9 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 	return nil
 }
 
-// Observe returns what is known of a queue. Only for a queue that nobody asked
-// for before it waits, at most FirstReading; if nothing came by then, the
-// observation carries the reason. The error is ErrNoConnection or that of ctx.
+// Observe returns the observation of a queue. It waits only on the first request for a queue,
+// at most FirstReading. If there is no reading by then, the observation carries the reason. The
+// error is ErrNoConnection or that of ctx.
 func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (backlog.Observation, error) {
 	l, err := s.loop(want.Connection)
 	if err != nil {
@@ -152,7 +160,7 @@ func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (backlog.O
 	}
 }
 
-// Subscribe holds a queue and tells when what is known of it changes, until the
+// Subscribe keeps a queue read, and notifies of changes of its observation, until the
 // subscription is closed. The error is ErrNoConnection.
 func (s *Sampler) Subscribe(want backlog.Interest) (*Subscription, error) {
 	l, err := s.loop(want.Connection)
@@ -165,7 +173,8 @@ func (s *Sampler) Subscribe(want backlog.Interest) (*Subscription, error) {
 	return sub, nil
 }
 
-// Status tells how a connection is, from memory, and whether it is configured.
+// Status returns the status of a connection, from memory, and whether the connection is
+// configured.
 func (s *Sampler) Status(connection string) (backlog.Status, bool) {
 	l, err := s.loop(connection)
 	if err != nil {
@@ -174,7 +183,7 @@ func (s *Sampler) Status(connection string) (backlog.Status, bool) {
 	return l.source.Load().Status(), true
 }
 
-// Stuck returns an error if a connection's loop makes no progress.
+// Stuck returns an error if the loop of a connection makes no progress.
 func (s *Sampler) Stuck() error {
 	for _, l := range s.all() {
 		if idle := time.Since(l.oldestProgress()); idle > s.options.stuckAfter() {
@@ -215,7 +224,7 @@ func (s *Sampler) loop(connection string) (*connectionLoop, error) {
 	return l, nil
 }
 
-// all returns the links, ordered by name.
+// all returns the loops, ordered by name.
 func (s *Sampler) all() []*connectionLoop {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A schedule is a heap of watches, the one due first on top.
+// A schedule is a heap of watches, the earliest due first.
 type schedule []*watch
 
 // set makes w due at t, because of cause.
@@ -20,14 +20,14 @@ func (s *schedule) set(w *watch, t time.Time, cause backlog.Cause) {
 	heap.Push(s, w)
 }
 
-// remove takes w out if it is in.
+// remove removes w if it is scheduled.
 func (s *schedule) remove(w *watch) {
 	if w.heapIndex >= 0 {
 		heap.Remove(s, w.heapIndex)
 	}
 }
 
-// takeDue removes and returns the watches that are due at now, but no more than most.
+// takeDue removes and returns the watches that are due at now, at most most of them.
 func (s *schedule) takeDue(now time.Time, most int) []*watch {
 	var due []*watch
 	for len(*s) > 0 && len(due) < most && !(*s)[0].due.After(now) {
@@ -40,7 +40,8 @@ func (s *schedule) takeDue(now time.Time, most int) []*watch {
 
 func (s schedule) Len() int { return len(s) }
 
-// Less keeps what falls due together in one order, in which memory is read best.
+// Less orders watches that fall due together by their creation, the order in which they lie in
+// memory.
 func (s schedule) Less(i, j int) bool {
 	if order := s[i].due.Compare(s[j].due); order != 0 {
 		return order < 0

@@ -7,16 +7,17 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A lane is a shard that is being read, by a goroutine of its own. The link's mu guards it.
+// A shardReader is a goroutine that reads one shard. The loop's mu guards its fields.
 type shardReader struct {
-	// waiting are watches that fell due meanwhile; they are read next, in one batch.
+	// pending are watches that fell due during the present read. They are read next, in one
+	// batch.
 	pending []*watch
-	// began is when the present read began.
+	// readStarted is when the present read began.
 	readStarted time.Time
 }
 
-// spread has a batch read, each shard by itself: one that is silent delays no other. It does
-// not wait. What is of a shard that is being read is read after that.
+// readShards starts the reads of a batch, each shard by itself, and does not wait. A watch of a
+// shard that is being read is read after that. A shard that does not answer delays no other.
 func (l *connectionLoop) readShards(ctx context.Context, source backlog.Sharded, batch []*watch) {
 	shards := make(map[string][]*watch)
 	for _, w := range batch {
@@ -35,46 +36,46 @@ func (l *connectionLoop) readShards(ctx context.Context, source backlog.Sharded,
 	}
 }
 
-// runLane reads a shard until nothing of it is waiting.
+// readShard reads a shard until none of its watches is pending.
 func (l *connectionLoop) readShard(ctx context.Context, source backlog.Sharded, name string) {
-	read := func(ctx context.Context, queries []backlog.Query) []backlog.Result {
-		return source.ReadShard(ctx, name, queries)
-	}
+	reader := batchReader{read: func(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
+		return source.ReadShard(ctx, name, queries, results)
+	}}
 	for batch := l.nextShardBatch(name); len(batch) > 0; batch = l.nextShardBatch(name) {
-		l.read(ctx, read, batch)
+		l.read(ctx, &reader, batch)
 		l.wakeLoop()
 	}
 }
 
-// next returns what is to be read next of a shard. If that is nothing its lane has ended.
+// nextShardBatch returns the next batch of a shard. An empty batch ends its shardReader.
 func (l *connectionLoop) nextShardBatch(name string) []*watch {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	lane := l.shardReaders[name]
-	if len(lane.pending) == 0 {
+	reader := l.shardReaders[name]
+	if len(reader.pending) == 0 {
 		delete(l.shardReaders, name)
 		return nil
 	}
-	n := min(len(lane.pending), maxBatch)
-	batch := lane.pending[:n:n]
-	lane.pending, lane.readStarted = lane.pending[n:], now
+	n := min(len(reader.pending), maxBatch)
+	batch := reader.pending[:n:n]
+	reader.pending, reader.readStarted = reader.pending[n:], now
 	for _, w := range batch {
-		// What came while it was waiting is in this read.
+		// A wake-up that came while it was pending is covered by this read.
 		w.lastRead, w.pendingCause = now, ""
 	}
 	return batch
 }
 
-// oldest returns when the loop, or the reading of a shard, made progress last.
+// oldestProgress returns when the loop, or the slowest shardReader, last made progress.
 func (l *connectionLoop) oldestProgress() time.Time {
-	beat := time.Unix(0, l.lastProgress.Load())
+	oldest := time.Unix(0, l.lastProgress.Load())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, lane := range l.shardReaders {
-		if !lane.readStarted.IsZero() && lane.readStarted.Before(beat) {
-			beat = lane.readStarted
+	for _, reader := range l.shardReaders {
+		if !reader.readStarted.IsZero() && reader.readStarted.Before(oldest) {
+			oldest = reader.readStarted
 		}
 	}
-	return beat
+	return oldest
 }

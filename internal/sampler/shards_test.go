@@ -13,9 +13,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 )
 
-// inShards is inWorld with an engine whose queues lie on the servers that their names begin
+// inShards is withFixture with an engine whose queues lie on the servers that their names begin
 // with: "a:jobs" on "a".
-func inShards(t *testing.T, test func(world)) {
+func inShards(t *testing.T, test func(fixture)) {
 	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -29,24 +29,24 @@ func inShards(t *testing.T, test func(world)) {
 		if err := s.Apply(t.Context(), []backlog.Connection{{Name: "main", Engine: "fake"}}); err != nil {
 			t.Fatal(err)
 		}
-		test(world{T: t, fake: fake, sampler: s})
+		test(fixture{T: t, fake: fake, sampler: s})
 	})
 }
 
 // TestSilentShardDelaysNoOther: a server that does not answer keeps the queues of others
 // waiting neither for a read nor for a confirmation. Its own become unknown, and known again.
 func TestSilentShardDelaysNoOther(t *testing.T) {
-	inShards(t, func(w world) {
-		silent, speaking := w.subscribe("a:jobs"), w.subscribe("b:jobs")
-		w.fake.SetReady("a:jobs", 1)
+	inShards(t, func(f fixture) {
+		silent, speaking := f.subscribe("a:jobs"), f.subscribe("b:jobs")
+		f.fake.SetReady("a:jobs", 1)
 		synctest.Wait()
-		w.fake.FreezeShard("a")
+		f.fake.FreezeShard("a")
 		began := time.Now()
 		for round := range 200 {
 			// Reads of the silent one begin and end at any of these moments.
 			time.Sleep(137 * time.Millisecond)
 			ready := int64((round + 1) % 2)
-			w.fake.SetReady("b:jobs", ready)
+			f.fake.SetReady("b:jobs", ready)
 			if ready == 0 {
 				// Work that is gone is seen by the next regular read.
 				time.Sleep(time.Second)
@@ -54,20 +54,20 @@ func TestSilentShardDelaysNoOther(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 			synctest.Wait()
 			if seen := speaking.Observation(); seen.Err != nil || seen.Latest.Ready != ready {
-				w.Fatalf("round %d: the queue of another server is %+v, want %d ready", round, seen, ready)
+				f.Fatalf("round %d: the queue of another server is %+v, want %d ready", round, seen, ready)
 			}
 		}
 		if seen := silent.Observation(); !errors.Is(seen.Err, backlog.ErrUnavailable) || seen.Latest.Ready != 1 || seen.Latest.At.After(began) {
-			w.Errorf("the queue of the silent server is %+v, want its last reading and ErrUnavailable", seen)
+			f.Errorf("the queue of the silent server is %+v, want its last reading and ErrUnavailable", seen)
 		}
-		if err := w.sampler.Stuck(); err != nil {
-			w.Error(err)
+		if err := f.sampler.Stuck(); err != nil {
+			f.Error(err)
 		}
-		w.fake.ThawShard("a")
+		f.fake.ThawShard("a")
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if seen := silent.Observation(); seen.Err != nil || seen.Latest.Ready != 1 {
-			w.Errorf("after it answers again: %+v", seen)
+			f.Errorf("after it answers again: %+v", seen)
 		}
 	})
 }
@@ -75,58 +75,58 @@ func TestSilentShardDelaysNoOther(t *testing.T) {
 // TestPartlyConfirmed: what is confirmed of some servers stands, and only the queues of the
 // others are read.
 func TestPartlyConfirmed(t *testing.T) {
-	inShards(t, func(w world) {
+	inShards(t, func(f fixture) {
 		for i := range 60 {
-			w.subscribe(fmt.Sprint("a:jobs", i))
-			w.subscribe(fmt.Sprint("b:jobs", i))
+			f.subscribe(fmt.Sprint("a:jobs", i))
+			f.subscribe(fmt.Sprint("b:jobs", i))
 		}
 		// Until a sixth of them is read in each interval.
 		time.Sleep(3 * time.Minute)
-		w.fake.FreezeShard("a")
+		f.fake.FreezeShard("a")
 		began := time.Now()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		_, before, _ := w.fake.Reads()
+		_, before, _ := f.fake.Reads()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if _, after, _ := w.fake.Reads(); after-before != 60 {
-			w.Errorf("%d reads of the 60 queues of the other server in a minute, want 60", after-before)
+		if _, after, _ := f.fake.Reads(); after-before != 60 {
+			f.Errorf("%d reads of the 60 queues of the other server in a minute, want 60", after-before)
 		}
 		for i := range 60 {
-			if age := time.Since(w.observe(fmt.Sprint("b:jobs", i)).Latest.At); age > safety+3*time.Second {
-				w.Fatalf("b:jobs%d was seen last %s ago", i, age)
+			if age := time.Since(f.observe(fmt.Sprint("b:jobs", i)).Latest.At); age > safety+3*time.Second {
+				f.Fatalf("b:jobs%d was seen last %s ago", i, age)
 			}
-			seen := w.observe(fmt.Sprint("a:jobs", i))
+			seen := f.observe(fmt.Sprint("a:jobs", i))
 			if !errors.Is(seen.Err, backlog.ErrUnavailable) || seen.Latest.At.After(began) {
-				w.Fatalf("a:jobs%d of a server that is silent since %s: %+v", i, began, seen)
+				f.Fatalf("a:jobs%d of a server that is silent since %s: %+v", i, began, seen)
 			}
 		}
-		w.fake.ThawShard("a")
+		f.fake.ThawShard("a")
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if seen := w.observe("a:jobs7"); seen.Err != nil || !seen.Armed {
-			w.Errorf("after it answers again: %+v", seen)
+		if seen := f.observe("a:jobs7"); seen.Err != nil || !seen.Armed {
+			f.Errorf("after it answers again: %+v", seen)
 		}
 	})
 }
 
 // TestShardsAreReadInBatches: what falls due together on one server is one batch there.
 func TestShardsAreReadInBatches(t *testing.T) {
-	inShards(t, func(w world) {
+	inShards(t, func(f fixture) {
 		for i := range 100 {
-			w.fake.SetReady(fmt.Sprint("a:jobs", i), 1)
-			w.fake.SetReady(fmt.Sprint("b:jobs", i), 1)
-			w.subscribe(fmt.Sprint("a:jobs", i))
-			w.subscribe(fmt.Sprint("b:jobs", i))
+			f.fake.SetReady(fmt.Sprint("a:jobs", i), 1)
+			f.fake.SetReady(fmt.Sprint("b:jobs", i), 1)
+			f.subscribe(fmt.Sprint("a:jobs", i))
+			f.subscribe(fmt.Sprint("b:jobs", i))
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		batches, queries, _ := w.fake.Reads()
+		batches, queries, _ := f.fake.Reads()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		batchesAfter, queriesAfter, _ := w.fake.Reads()
+		batchesAfter, queriesAfter, _ := f.fake.Reads()
 		if b, q := batchesAfter-batches, queriesAfter-queries; b != 20 || q != 2000 {
-			w.Errorf("%d queries in %d batches, want 2000 in 20", q, b)
+			f.Errorf("%d queries in %d batches, want 2000 in 20", q, b)
 		}
 	})
 }
@@ -134,32 +134,32 @@ func TestShardsAreReadInBatches(t *testing.T) {
 // TestStuckShard: a read of one server that does not end, although its time is over, is
 // noticed, and the others are read.
 func TestStuckShard(t *testing.T) {
-	inShards(t, func(w world) {
-		other := w.subscribe("b:jobs")
+	inShards(t, func(f fixture) {
+		other := f.subscribe("b:jobs")
 		synctest.Wait()
 		release := make(chan struct{})
-		w.fake.AfterRead(func(queries []backlog.Query) bool {
+		f.fake.AfterRead(func(queries []backlog.Query) bool {
 			if queries[0].Queue == "a:jobs" {
 				<-release
 			}
 			return false
 		})
-		w.subscribe("a:jobs")
+		f.subscribe("a:jobs")
 		time.Sleep(15 * time.Second)
-		if err := w.sampler.Stuck(); err == nil {
-			w.Error("a read that takes 15 s is not noticed")
+		if err := f.sampler.Stuck(); err == nil {
+			f.Error("a read that takes 15 s is not noticed")
 		}
-		w.fake.SetReady("b:jobs", 1)
+		f.fake.SetReady("b:jobs", 1)
 		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
 		if seen := other.Observation(); seen.Latest.Ready != 1 {
-			w.Errorf("the queue of another server is %+v, want 1 ready", seen)
+			f.Errorf("the queue of another server is %+v, want 1 ready", seen)
 		}
 		close(release)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if err := w.sampler.Stuck(); err != nil {
-			w.Error(err)
+		if err := f.sampler.Stuck(); err != nil {
+			f.Error(err)
 		}
 	})
 }

@@ -6,38 +6,37 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A Subscription holds a queue for as long as somebody listens.
+// A Subscription keeps a queue read until it is closed.
 type Subscription struct {
 	loop  *connectionLoop
 	watch *watch
-	// changed has room for one: several changes are one news.
+	// changed has room for one: several changes are one notification.
 	changed chan struct{}
-	// waiting says that the subscriber waits for work to come; written by the
-	// subscriber, read by the link's loop.
+	// waiting reports whether the subscriber waits for work. The subscriber writes it, the
+	// goroutines of the loop read it.
 	waiting atomic.Bool
 }
 
-// Changed delivers after something new is known. It is never closed.
+// Changed delivers after the observation has changed. It is never closed.
 func (s *Subscription) Changed() <-chan struct{} { return s.changed }
 
-// Observation is what is known now. Before the first reading nothing is: its
-// Known is false and its Err is nil.
+// Observation returns the present observation. Before the first reading its Known is false and
+// its Err is nil.
 func (s *Subscription) Observation() backlog.Observation {
 	return s.loop.observation(s.watch)
 }
 
-// SetWaiting says whether the subscriber waits for work to come. While one does,
-// a change is read at once; else the regular reads are soon enough.
+// SetWaiting sets whether the subscriber waits for work. While one does, a change is read at
+// once. Otherwise the regular reads are soon enough.
 func (s *Subscription) SetWaiting(waiting bool) { s.waiting.Store(waiting) }
 
-// Gone tells whether the connection was removed, so that nothing will be read
-// any more.
+// Gone reports whether the connection was removed, so that nothing is read any more.
 func (s *Subscription) Gone() bool { return s.watch.removed.Load() }
 
-// Close lets the queue go. It is idempotent.
+// Close ends the subscription. It is idempotent.
 func (s *Subscription) Close() { s.loop.unsubscribe(s) }
 
-// notify tells the subscriber without ever waiting for it.
+// notify notifies the subscriber without waiting for it.
 func (s *Subscription) notify() {
 	select {
 	case s.changed <- struct{}{}:

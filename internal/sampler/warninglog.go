@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// warnAgain is after how long a warning is logged again that has come back.
+	// repeatAfter is the time after which a recurring warning is logged again.
 	repeatAfter = time.Hour
-	// maxWarned is how many remarks about one queue are remembered.
+	// maxRemarks is how many remarks about one queue are remembered.
 	maxRemarks = 16
-	// remarkMark stands between the remarks of a warning (see Reading.AddWarning).
+	// remarkSeparator separates the remarks of a warning (see Reading.AddWarning).
 	remarkSeparator = "; "
 )
 
-// warned is what the log has of the warnings of one query. A warning is made of remarks,
-// and several queues have those of each. They come and go with the state of the queues, so
-// it is the remarks that are remembered: the log gets a warning that has a new one.
+// A warningLog records which warnings of one query were logged. A warning consists of remarks,
+// and those of several queues are joined. They come and go with the state of the queues, so the
+// remarks are recorded: a warning is logged if one of its remarks is new.
 type warningLog struct {
 	logged []remark
-	// hinted is when a hint was logged last.
+	// lastHint is when a hint was last logged.
 	lastHint time.Time
 }
 
@@ -32,9 +32,9 @@ type remark struct {
 	at   time.Time
 }
 
-// news returns the warning of a result and its hint, if the log does not have them yet. A
-// hint is found in the background, so it may come later than its warning; one that only
-// changes is not logged again.
+// newText returns the warning of a result and its hint, unless both were logged. A hint is
+// found in the background, so it may come later than its warning. A hint that only changes is
+// not logged again.
 func (w *warningLog) newText(result backlog.Result, now time.Time) (text, hint string) {
 	r := &result.Reading
 	isNew := r.Hint != "" && now.Sub(w.lastHint) >= repeatAfter
@@ -50,7 +50,7 @@ func (w *warningLog) newText(result backlog.Result, now time.Time) (text, hint s
 	return r.Warning, r.Hint
 }
 
-// add remembers a remark, and reports whether it is one that the log has not had of late.
+// log records a remark, and reports whether it was not logged within repeatAfter.
 func (w *warningLog) log(text string, now time.Time) bool {
 	at := slices.IndexFunc(w.logged, func(known remark) bool { return known.text == text })
 	switch {

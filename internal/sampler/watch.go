@@ -9,66 +9,67 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A watch is one queue that is read, however many ask for it.
+// A watch is one query that is read, however many callers request it.
 type watch struct {
 	query backlog.Query
-	// number counts the watches of a link.
+	// id orders the watches of a loop by their creation.
 	id uint64
 
-	// made is when the watch was made.
+	// created is when the first request came.
 	created time.Time
 
-	// seen is what is known; nil before the first read ended with something that could be
-	// known, see pends. Written with the link's mu held, read by everyone.
+	// snapshot is the last observation; nil before the first read with a usable result, see
+	// awaitsFirstReading. It is written with the loop's mu held and read by every goroutine.
 	snapshot atomic.Pointer[snapshot]
-	// first is closed when seen is set for the first time, or the watch is gone.
+	// firstRead is closed when snapshot is set for the first time, or the watch is removed.
 	firstRead chan struct{}
-	// asked is when a call asked last, in nanoseconds since 1970.
+	// lastRequest is when a call last requested the query, in nanoseconds since 1970.
 	lastRequest atomic.Int64
-	// gone is set when the watch is dropped; nothing is read any more.
+	// removed reports whether the watch was removed. Nothing is read any more.
 	removed atomic.Bool
 
-	// The fields below are guarded by the link's mu.
+	// The fields below are guarded by the loop's mu.
 
 	subscribers []*Subscription
-	// window is how far back somebody wants to see, and inUse for how long the queue is
-	// read often after a change.
+	// window is how far back callers want to see. inUse is for how long the queue is read often
+	// after a change.
 	window, inUse time.Duration
-	// shares is how much past it may keep; nil in tests that bound nothing else. owner is
-	// the namespace that it counts for, since somebody wants to see back.
+	// budget limits the history of the watch; nil in tests of other things. budgetNamespace is
+	// the namespace that it counts for, set once a caller wants history.
 	budget          *historyBudget
 	budgetNamespace *string
-	// counters and parts say that somebody wants these of past readings too.
+	// counters and parts report whether callers want these of past readings too.
 	counters, parts bool
-	// afterStart says that the watch began right after the program did.
+	// afterStart reports whether the watch was created right after the program started.
 	afterStart bool
-	// heard is when a change of the queue was last heard of, which decides how often it is
-	// read and nothing else. stirred is when a counter last told of work.
-	lastSignal, lastChange time.Time
-	// due is when to read next; position is where in the schedule that stands, and
-	// -1 while a read is under way.
+	// lastChange is when a change of the queue was last reported, by an event or a counter. It
+	// decides how often the queue is read and nothing else. lastTraffic is when a counter last
+	// showed that work came or went.
+	lastChange, lastTraffic time.Time
+	// due is when to read next. heapIndex is the place in the schedule, -1 while a read is
+	// under way.
 	due       time.Time
 	heapIndex int
 	// cause is why it is due, or why it is being read.
 	cause backlog.Cause
-	// read is when the last read began.
+	// lastRead is when the last read began.
 	lastRead time.Time
-	// changed notes what came while a read was under way and asks for another.
+	// pendingCause is a wake-up that came during a read and asks for another one.
 	pendingCause backlog.Cause
-	// warned is what the log has of the warnings; nil if there was none.
+	// loggedWarnings are the remarks that were logged; nil before the first one.
 	loggedWarnings *warningLog
 }
 
-// A sight is what is known, but for what was confirmed since.
+// A snapshot is the last observation, excluding later confirmations.
 type snapshot struct {
 	backlog.Observation
-	// stands says that what the link confirms is true of it: it was armed, and nothing was
-	// told of since. Then it is as old as the last confirmation.
+	// confirmable reports whether confirmations apply: armed, with no wake-up since the read.
+	// The reading is then as recent as the last confirmation.
 	confirmable bool
 }
 
-// known returns what is known, or nothing, where the link has confirmed what stands
-// until then; without the link's mu, link.known is to be called.
+// observation returns the observation, given when the source last confirmed; the zero value
+// before the first read. Without the loop's mu, call connectionLoop.observation.
 func (w *watch) observation(confirmed time.Time) backlog.Observation {
 	seen := w.snapshot.Load()
 	if seen == nil {
@@ -82,19 +83,19 @@ func (w *watch) observation(confirmed time.Time) backlog.Observation {
 	return o
 }
 
-// doubt notes that what is known may have changed since it was confirmed last. The
-// link's mu is held.
+// invalidate notes that the queue may have changed since the last confirmation. The loop's mu
+// is held.
 func (w *watch) invalidate(confirmed time.Time) {
 	if seen := w.snapshot.Load(); seen != nil && seen.confirmable {
 		w.snapshot.Store(&snapshot{Observation: w.observation(confirmed)})
 	}
 }
 
-// want takes in what somebody asks for.
+// extend adds what one more caller wants.
 func (w *watch) extend(want backlog.Interest) {
 	w.window = max(w.window, want.Window)
 	if w.window > 0 && w.budgetNamespace == nil && w.budget != nil {
-		// A copy, so that what is asked for stays off the heap in all other calls.
+		// A copy, so that the argument stays off the heap in all other calls.
 		w.budgetNamespace = new(strings.Clone(want.Namespace))
 		w.budget.add(want.Namespace)
 	}
@@ -103,7 +104,7 @@ func (w *watch) extend(want backlog.Interest) {
 	w.parts = w.parts || want.Parts
 }
 
-// leave gives back what the watch may keep of the past.
+// releaseBudget returns the history budget of the watch.
 func (w *watch) releaseBudget() {
 	if w.budgetNamespace != nil {
 		w.budget.remove(*w.budgetNamespace)
@@ -111,7 +112,7 @@ func (w *watch) releaseBudget() {
 	}
 }
 
-// mayKeep returns how much of the past the watch may keep, counted in queues.
+// historyLimit returns how much history the watch may keep, counted in queues.
 func (w *watch) historyLimit() int {
 	if w.budgetNamespace == nil {
 		return maxHistory
@@ -119,11 +120,11 @@ func (w *watch) historyLimit() int {
 	return w.budget.perWatch(*w.budgetNamespace)
 }
 
-// used tells whether the queue changed so lately that it is read often.
-func (w *watch) recentlyChanged(now time.Time) bool { return w.lastSignal.Add(w.inUse).After(now) }
+// recentlyChanged reports whether the queue changed within inUse, so that it is read often.
+func (w *watch) recentlyChanged(now time.Time) bool { return w.lastChange.Add(w.inUse).After(now) }
 
-// eager tells whether a change should be read at once: nothing waits there and the
-// queue was not in use before, or somebody waits for more.
+// readsPromptly reports whether a change is read at once: the queue was idle and not in use
+// before, or a subscriber waits for more work.
 func (w *watch) readsPromptly(now time.Time) bool {
 	seen := w.snapshot.Load()
 	if seen == nil {
@@ -141,14 +142,14 @@ func (w *watch) readsPromptly(now time.Time) bool {
 	return false
 }
 
-// pends reports whether a result is left alone because a better one follows within the
-// time that a call waits for the first reading. It is the same time for all calls, counted
-// from the first.
+// awaitsFirstReading reports whether a pending result is ignored, because a better one may
+// follow while calls still wait for the first reading. The deadline is the same for all calls,
+// counted from the first one.
 func (w *watch) awaitsFirstReading(result backlog.Result, until, now time.Time) bool {
 	return result.Pending && w.snapshot.Load() == nil && now.Before(until)
 }
 
-// warning returns the warning of a result and its hint, if they are news for the log.
+// newWarning returns the warning of a result and its hint, if they were not logged lately.
 func (w *watch) newWarning(result backlog.Result, now time.Time) (text, hint string) {
 	if result.Err != nil || result.Reading.Warning == "" {
 		return "", ""
@@ -159,7 +160,7 @@ func (w *watch) newWarning(result backlog.Result, now time.Time) (text, hint str
 	return w.loggedWarnings.newText(result, now)
 }
 
-// absorb makes the result of a read what is known, and tells whether that is news.
+// apply makes the result of a read the snapshot, and reports whether subscribers are notified.
 func (w *watch) apply(result backlog.Result, confirmed, now time.Time) bool {
 	before := w.observation(confirmed)
 	after := before
@@ -173,18 +174,18 @@ func (w *watch) apply(result backlog.Result, confirmed, now time.Time) bool {
 	} else {
 		w.applyReading(&after, before, result, now)
 	}
-	after.Heard, after.Stirred = w.lastSignal, w.lastChange
-	// What was told of while the read was under way may not be in it.
+	after.LastChange, after.LastTraffic = w.lastChange, w.lastTraffic
+	// A change that was reported during the read may not be in its result.
 	first := w.snapshot.Swap(&snapshot{Observation: after, confirmable: after.Armed && w.pendingCause == ""}) == nil
 	if first {
 		close(w.firstRead)
 	}
-	begins := w.lastChange.Add(w.inUse).After(now) && !before.Stirred.Add(w.inUse).After(now)
+	begins := w.lastTraffic.Add(w.inUse).After(now) && !before.LastTraffic.Add(w.inUse).After(now)
 	same := sameCounts(before.Latest, after.Latest) && (!w.parts || sameParts(before.Latest.Parts, after.Latest.Parts, false))
 	return first || begins || !same || backlog.Reason(before.Err) != backlog.Reason(after.Err)
 }
 
-// absorbReading completes what is known after a read that succeeded.
+// applyReading completes the observation after a successful read.
 func (w *watch) applyReading(after *backlog.Observation, before backlog.Observation, result backlog.Result, now time.Time) {
 	after.Err, after.FailingSince = nil, time.Time{}
 	after.Latest = result.Reading
@@ -193,20 +194,20 @@ func (w *watch) applyReading(after *backlog.Observation, before backlog.Observat
 		after.Since, after.AfterStart = result.Reading.At, w.afterStart
 	}
 	if result.Changed {
-		// The wake-up may find the queue not armed, and then says nothing.
-		w.lastSignal = now
+		// The wake-up may find the queue not armed, and is then ignored.
+		w.lastChange = now
 	}
 	if before.Known() && countersMoved(before.Latest, result.Reading) {
-		w.lastSignal, w.lastChange = now, now
+		w.lastChange, w.lastTraffic = now, now
 	}
 	if before.Latest.Backlog() == 0 && result.Reading.Backlog() > 0 {
 		after.BecameNonempty = after.Last
 	}
 }
 
-// remember returns the past of a new reading: what is still within the window,
-// and the reading that it replaces unless that says the same. Observations share
-// the array behind it: appending writes only beyond what was ever published.
+// extendHistory returns the past of a new reading: the past readings within the window, and the
+// replaced reading unless it is equal to the new one. Observations share the array: append
+// writes only beyond every published length.
 func (w *watch) extendHistory(before backlog.Observation, latest backlog.Reading) []backlog.Reading {
 	past := dropExpired(before.Past, latest.At, w.window)
 	if w.window > 0 {
@@ -228,7 +229,7 @@ func (w *watch) extendHistory(before backlog.Observation, latest backlog.Reading
 	return past
 }
 
-// queues returns how many queues a past reading has.
+// queuesPerReading returns how many queues one past reading of the watch holds.
 func (w *watch) queuesPerReading(r backlog.Reading) int {
 	if !w.parts {
 		return 1
@@ -236,7 +237,7 @@ func (w *watch) queuesPerReading(r backlog.Reading) int {
 	return max(1, len(r.Parts))
 }
 
-// counted tells whether a counter of the engine says that something came or went.
+// countersMoved reports whether a counter of the engine shows that work came or went.
 func countersMoved(before, after backlog.Reading) bool {
 	return before.Epoch == after.Epoch &&
 		(moved(before.Enqueued, after.Enqueued) || moved(before.Dequeued, after.Dequeued) || moved(before.Passed, after.Passed))
@@ -246,16 +247,15 @@ func moved(before, after backlog.Count) bool {
 	return before.Known && after.Known && before.N != after.N
 }
 
-// sameParts tells whether the parts of two readings differ in nothing that a decision
-// sees.
+// sameParts reports whether the parts of two readings are equal for every decision.
 func sameParts(a, b []backlog.Part, counters bool) bool {
 	return slices.EqualFunc(a, b, func(a, b backlog.Part) bool {
 		return a.Queue == b.Queue && sameCounts(a.Reading, b.Reading) && (!counters || a.Reading.Enqueued == b.Reading.Enqueued)
 	})
 }
 
-// sameCounts tells whether two readings differ in nothing that a decision sees, apart
-// from counters and parts.
+// sameCounts reports whether two readings are equal for every decision, apart from counters and
+// parts.
 func sameCounts(a, b backlog.Reading) bool {
 	return a.Ready == b.Ready && a.Due == b.Due && a.InFlight == b.InFlight &&
 		a.Missing == b.Missing && a.Paused == b.Paused && a.MaxUseful == b.MaxUseful && a.Epoch == b.Epoch

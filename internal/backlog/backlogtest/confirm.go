@@ -37,10 +37,10 @@ func confirm(t testing.TB, source backlog.Source, limit time.Duration) (time.Tim
 func (h Harness) confirms(t *testing.T) {
 	t.Helper()
 	source := h.open(t, h.Address)
-	ear := Listen(t, source)
+	wakeups := Listen(t, source)
 	for _, c := range h.Cases {
 		q := c.Query(t)
-		Arm(t, source, ear, q)
+		Arm(t, source, wakeups, q)
 		for range 3 {
 			if _, err := confirm(t, source, readTimeout); err != nil {
 				t.Fatalf("%s: not confirmed: %v", c.Name, err)
@@ -51,7 +51,7 @@ func (h Harness) confirms(t *testing.T) {
 			t.Fatalf("%s: not confirmed after a change: %v", c.Name, err)
 		}
 		// It is on its way inside of the program at the most.
-		ear.Await(t, q)
+		wakeups.Await(t, q)
 	}
 }
 
@@ -79,7 +79,7 @@ func (h Harness) confirmsNoOutage(t *testing.T) {
 		"first connection mute": func(p *Proxy) { p.Mute(0) },
 		"last connection mute": func(p *Proxy) {
 			// A third one that searches in the background ends by itself, and confirms nothing.
-			for deadline := time.Now().Add(patience); p.Connections() > 2 && time.Now().Before(deadline); {
+			for deadline := time.Now().Add(testTimeout); p.Connections() > 2 && time.Now().Before(deadline); {
 				time.Sleep(time.Millisecond)
 			}
 			p.Mute(p.Connections() - 1)
@@ -90,9 +90,9 @@ func (h Harness) confirmsNoOutage(t *testing.T) {
 			t.Parallel()
 			proxy := NewProxy(t, h.Address)
 			source := h.open(t, proxy.Addr())
-			ear := Listen(t, source)
+			wakeups := Listen(t, source)
 			q := h.Cases[0].Query(t)
-			Arm(t, source, ear, q)
+			Arm(t, source, wakeups, q)
 			outage(proxy)
 			for range 2 {
 				if until, err := confirm(t, source, confirmLimit); err == nil {
@@ -100,7 +100,7 @@ func (h Harness) confirmsNoOutage(t *testing.T) {
 				}
 			}
 			proxy.Restore()
-			Arm(t, source, ear, q)
+			Arm(t, source, wakeups, q)
 			if _, err := confirm(t, source, readTimeout); err != nil {
 				t.Errorf("not confirmed after the outage: %v", err)
 			}

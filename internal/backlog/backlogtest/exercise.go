@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// patience bounds the wait for what must happen. It passes only where something is
+	// testTimeout bounds the wait for what must happen. It passes only where something is
 	// wrong.
-	patience = time.Minute
+	testTimeout = time.Minute
 	// readTimeout is the bound that the suite gives a read that must succeed.
 	readTimeout = 30 * time.Second
 	// lateness is how much longer than its bound a read may take on a busy machine. A
@@ -47,11 +47,11 @@ type Case struct {
 	Add func(t testing.TB, q backlog.Query, n int)
 	// Take hands n messages out to a worker; nil where the layout cannot tell.
 	Take func(t testing.TB, q backlog.Query, n int)
-	// Settle finishes n messages: those in flight if there is Take, else ready ones.
-	Settle func(t testing.TB, q backlog.Query, n int)
-	// Spoil makes the queue something that its layout does not read; nil where that
+	// Ack finishes n messages: those in flight if there is Take, else ready ones.
+	Ack func(t testing.TB, q backlog.Query, n int)
+	// Corrupt makes the queue something that its layout does not read; nil where that
 	// cannot be.
-	Spoil func(t testing.TB, q backlog.Query)
+	Corrupt func(t testing.TB, q backlog.Query)
 	// EmptyExists says that an empty queue is not a missing one.
 	EmptyExists bool
 }
@@ -64,7 +64,7 @@ func Exercise(t *testing.T, h Harness) {
 		t.Run(c.Name, func(t *testing.T) {
 			t.Parallel()
 			t.Run("counts", func(t *testing.T) { h.counts(t, c) })
-			if c.Spoil != nil {
+			if c.Corrupt != nil {
 				t.Run("mismatch", func(t *testing.T) { h.mismatch(t, c) })
 			}
 			if h.Wakes {
@@ -121,7 +121,7 @@ func (h Harness) counts(t *testing.T, c Case) {
 	if c.Take != nil {
 		countsInFlight(t, c, source, q)
 	}
-	c.Settle(t, q, 3)
+	c.Ack(t, q, 3)
 	if r = MustRead(t, source, q); r.Backlog() != 0 || r.Missing == c.EmptyExists {
 		t.Fatalf("an empty queue reads as %+v, want Missing to be %t", r, !c.EmptyExists)
 	}
@@ -146,7 +146,7 @@ func (h Harness) mismatch(t *testing.T, c Case) {
 	t.Helper()
 	source := h.open(t, h.Address)
 	q := c.Query(t)
-	c.Spoil(t, q)
+	c.Corrupt(t, q)
 	good := c.Query(t)
 	c.Add(t, good, 1)
 	results := Read(t, source, q, good)
@@ -161,12 +161,12 @@ func (h Harness) mismatch(t *testing.T, c Case) {
 func (h Harness) wakes(t *testing.T, c Case) {
 	t.Helper()
 	source := h.open(t, h.Address)
-	ear := Listen(t, source)
+	wakeups := Listen(t, source)
 	q := c.Query(t)
 	for i := range 3 {
-		Arm(t, source, ear, q)
+		Arm(t, source, wakeups, q)
 		c.Add(t, q, 1)
-		ear.Await(t, q)
+		wakeups.Await(t, q)
 		if r := MustRead(t, source, q); r.Backlog() != int64(i+1) {
 			t.Fatalf("after wake-up %d the queue reads as %+v", i+1, r)
 		}
@@ -203,11 +203,11 @@ func (h Harness) several(t *testing.T, c Case) {
 	if !h.Wakes {
 		return
 	}
-	ear := Listen(t, source)
+	wakeups := Listen(t, source)
 	for i, q := range []backlog.Query{second, first} {
-		Arm(t, source, ear, whole)
+		Arm(t, source, wakeups, whole)
 		c.Add(t, q, 1)
-		ear.Await(t, whole)
+		wakeups.Await(t, whole)
 		if r := MustRead(t, source, whole); r.Backlog() != int64(i+4) {
 			t.Fatalf("after wake-up %d the queues read as %+v", i+1, r)
 		}
@@ -267,7 +267,7 @@ func (h Harness) close(t *testing.T) {
 	if !ok {
 		return
 	}
-	deadline := time.After(patience)
+	deadline := time.After(testTimeout)
 	for {
 		select {
 		case _, open := <-waker.Wakes():

@@ -16,32 +16,32 @@ import (
 // read arms a queue, the next change wakes it once. Its engine is named "fake"
 // and has one layout, "queue". It is safe for concurrent use.
 type Fake struct {
-	mu      sync.Mutex
-	queues  map[string]backlog.Reading
-	errs    map[string]error
-	sought  map[string]error
-	fault   error
-	frozen  chan struct{}
-	deaf    bool
-	unsure  bool
-	after   func([]backlog.Query) bool
-	reads   int
-	queries int
-	opened  int
-	asked   int
-	sources map[*fakeSource]struct{}
-	shard   func(backlog.Query) string
-	silent  map[string]chan struct{}
+	mu              sync.Mutex
+	queues          map[string]backlog.Reading
+	errs            map[string]error
+	searching       map[string]error
+	fault           error
+	frozen          chan struct{}
+	armingDisabled  bool
+	confirmDisabled bool
+	afterRead       func([]backlog.Query) bool
+	reads           int
+	queries         int
+	opened          int
+	confirmations   int
+	sources         map[*fakeSource]struct{}
+	shard           func(backlog.Query) string
+	frozenShards    map[string]chan struct{}
 }
 
 // NewFake returns a Fake without queues.
 func NewFake() *Fake {
 	return &Fake{
-		queues:  map[string]backlog.Reading{},
-		errs:    map[string]error{},
-		sought:  map[string]error{},
-		sources: map[*fakeSource]struct{}{},
-		silent:  map[string]chan struct{}{},
+		queues:       map[string]backlog.Reading{},
+		errs:         map[string]error{},
+		searching:    map[string]error{},
+		sources:      map[*fakeSource]struct{}{},
+		frozenShards: map[string]chan struct{}{},
 	}
 }
 
@@ -71,8 +71,8 @@ func (f *Fake) Set(queue string, r backlog.Reading) {
 	}
 }
 
-// SetUnheard does the same and wakes nobody, as an engine that loses a wake-up.
-func (f *Fake) SetUnheard(queue string, r backlog.Reading) {
+// SetSilently does the same and wakes nobody, as an engine that loses a wake-up.
+func (f *Fake) SetSilently(queue string, r backlog.Reading) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.queues[queue] = r
@@ -90,17 +90,17 @@ func (f *Fake) FailQueue(queue string, err error) {
 
 // Seek makes reads of one queue pending until Find: with err, or with what is set if err is
 // nil.
-func (f *Fake) Seek(queue string, err error) {
+func (f *Fake) StartSearch(queue string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sought[queue] = err
+	f.searching[queue] = err
 }
 
 // Find ends Seek and wakes whoever has read the queue meanwhile.
-func (f *Fake) Find(queue string) {
+func (f *Fake) EndSearch(queue string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.sought, queue)
+	delete(f.searching, queue)
 	for s := range f.sources {
 		s.changed(queue)
 	}
@@ -128,18 +128,18 @@ func (f *Fake) Thaw() {
 	f.frozen = nil
 }
 
-// Deafen makes reads arm nothing from now on.
-func (f *Fake) Deafen() {
+// DisableArming makes reads arm nothing from now on.
+func (f *Fake) DisableArming() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.deaf = true
+	f.armingDisabled = true
 }
 
-// Unsettle makes sources unable to confirm from now on.
-func (f *Fake) Unsettle() {
+// DisableConfirm makes sources unable to confirm from now on.
+func (f *Fake) DisableConfirm() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.unsure = true
+	f.confirmDisabled = true
 }
 
 // AfterRead has then called between the answer to a read and its return, until it
@@ -147,14 +147,14 @@ func (f *Fake) Unsettle() {
 func (f *Fake) AfterRead(then func([]backlog.Query) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.after = then
+	f.afterRead = then
 }
 
 // Confirmations returns how often sources were asked to confirm.
 func (f *Fake) Confirmations() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.asked
+	return f.confirmations
 }
 
 // Reads returns how many batches and how many queries were answered, and how
@@ -185,25 +185,29 @@ type fakeSource struct {
 	closed bool
 }
 
-// Read answers all queries.
-func (s *fakeSource) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
-	results := make([]backlog.Result, len(queries))
+// Read implements backlog.Source.
+func (s *fakeSource) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
 	if err := s.fake.thawed(ctx); err != nil {
-		for i := range results {
-			results[i].Err = err
-		}
-		return results
+		return appendErrors(results, len(queries), err)
 	}
 	s.fake.mu.Lock()
 	s.fake.reads++
 	s.fake.queries += len(queries)
-	for i, q := range queries {
-		results[i] = s.answer(q)
+	for _, q := range queries {
+		results = append(results, s.answer(q))
 	}
-	after := s.fake.after
+	after := s.fake.afterRead
 	s.fake.mu.Unlock()
 	if after != nil && after(queries) {
 		s.fake.AfterRead(nil)
+	}
+	return results
+}
+
+// appendErrors appends n results that failed with err.
+func appendErrors(results []backlog.Result, n int, err error) []backlog.Result {
+	for range n {
+		results = append(results, backlog.Result{Err: err})
 	}
 	return results
 }
@@ -232,11 +236,11 @@ func (s *fakeSource) Confirm(ctx context.Context) (time.Time, error) {
 	}
 	s.fake.mu.Lock()
 	defer s.fake.mu.Unlock()
-	s.fake.asked++
+	s.fake.confirmations++
 	switch {
 	case s.fake.fault != nil:
 		return time.Time{}, s.fake.fault
-	case s.fake.deaf, s.fake.unsure:
+	case s.fake.armingDisabled, s.fake.confirmDisabled:
 		return time.Time{}, errors.ErrUnsupported
 	}
 	return began, nil
@@ -252,14 +256,14 @@ func (s *fakeSource) answer(q backlog.Query) backlog.Result {
 	}
 	r, ok := s.fake.queues[q.Queue]
 	r.At, r.Missing = time.Now(), !ok
-	if !s.fake.deaf && !slices.Contains(s.armed[q.Queue], q) {
+	if !s.fake.armingDisabled && !slices.Contains(s.armed[q.Queue], q) {
 		s.armed[q.Queue] = append(s.armed[q.Queue], q)
 	}
-	err, sought := s.fake.sought[q.Queue]
+	err, sought := s.fake.searching[q.Queue]
 	if err != nil {
 		return backlog.Result{Err: err, Pending: true}
 	}
-	return backlog.Result{Reading: r, Armed: !s.fake.deaf, Pending: sought}
+	return backlog.Result{Reading: r, Armed: !s.fake.armingDisabled, Pending: sought}
 }
 
 // changed wakes the queries of a queue that are armed.
@@ -277,7 +281,7 @@ func (s *fakeSource) Wakes() <-chan backlog.Wake { return s.wakes }
 func (s *fakeSource) Status() backlog.Status {
 	s.fake.mu.Lock()
 	defer s.fake.mu.Unlock()
-	if s.fake.deaf {
+	if s.fake.armingDisabled {
 		return backlog.Status{Server: "fake 1", WakeUp: "poll"}
 	}
 	return backlog.Status{Server: "fake 1", WakeUp: "events"}

@@ -55,7 +55,7 @@ func (h Harness) cancelled(t *testing.T) {
 	timer := time.AfterFunc(50*time.Millisecond, cancel)
 	defer timer.Stop()
 	begin := time.Now()
-	result := source.Read(ctx, []backlog.Query{h.Cases[0].Query(t)})[0]
+	result := source.Read(ctx, []backlog.Query{h.Cases[0].Query(t)}, nil)[0]
 	if !errors.Is(result.Err, backlog.ErrUnavailable) {
 		t.Errorf("a cancelled read gives %+v, want ErrUnavailable", result)
 	}
@@ -78,15 +78,15 @@ func (h Harness) connectionLost(t *testing.T) {
 		h.wantRecovery(t, source)
 		return
 	}
-	ear := Listen(t, source)
+	wakeups := Listen(t, source)
 	for range 3 {
-		Arm(t, source, ear, q)
+		Arm(t, source, wakeups, q)
 		proxy.Cut()
-		ear.AwaitEverything(t)
+		wakeups.AwaitEverything(t)
 	}
-	Arm(t, source, ear, q)
+	Arm(t, source, wakeups, q)
 	c.Add(t, q, 1)
-	ear.Await(t, q)
+	wakeups.Await(t, q)
 }
 
 // slow: an answer that takes its time is still an answer.
@@ -128,7 +128,7 @@ func (h Harness) wantUnavailable(t testing.TB, source backlog.Source) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	begin := time.Now()
-	results := source.Read(ctx, queries)
+	results := source.Read(ctx, queries, nil)
 	if took := time.Since(begin); took > limit+lateness {
 		t.Errorf("a read of at most %s took %s", limit, took)
 	}
@@ -143,7 +143,7 @@ func (h Harness) wantUnavailable(t testing.TB, source backlog.Source) {
 func (h Harness) wantRecovery(t testing.TB, source backlog.Source) {
 	t.Helper()
 	q := h.Cases[0].Query(t)
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	for {
 		r := Read(t, source, q)[0]
 		if r.Err == nil {
@@ -153,7 +153,7 @@ func (h Harness) wantRecovery(t testing.TB, source backlog.Source) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("no answer within %s: %v", patience, r.Err)
+			t.Fatalf("no answer within %s: %v", testTimeout, r.Err)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

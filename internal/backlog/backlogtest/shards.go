@@ -21,15 +21,15 @@ func (f *Fake) Shard(of func(backlog.Query) string) {
 func (f *Fake) FreezeShard(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.silent[name] = make(chan struct{})
+	f.frozenShards[name] = make(chan struct{})
 }
 
 // ThawShard ends FreezeShard.
 func (f *Fake) ThawShard(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	close(f.silent[name])
-	delete(f.silent, name)
+	close(f.frozenShards[name])
+	delete(f.frozenShards, name)
 }
 
 // A shardedFake is a connection to a Fake whose queues lie on several servers.
@@ -43,20 +43,16 @@ type shardedFake struct {
 func (s *shardedFake) Shard(q backlog.Query) string { return s.shard(q) }
 
 // ReadShard implements backlog.Sharded.
-func (s *shardedFake) ReadShard(ctx context.Context, name string, queries []backlog.Query) []backlog.Result {
+func (s *shardedFake) ReadShard(ctx context.Context, name string, queries []backlog.Query, results []backlog.Result) []backlog.Result {
 	if err := s.fake.thawedShard(ctx, name); err != nil {
-		results := make([]backlog.Result, len(queries))
-		for i := range results {
-			results[i].Err = err
-		}
-		return results
+		return appendErrors(results, len(queries), err)
 	}
-	return s.Read(ctx, queries)
+	return s.Read(ctx, queries, results)
 }
 
 func (f *Fake) thawedShard(ctx context.Context, name string) error {
 	f.mu.Lock()
-	frozen := f.silent[name]
+	frozen := f.frozenShards[name]
 	f.mu.Unlock()
 	if frozen == nil {
 		return nil
@@ -76,8 +72,8 @@ func (s *shardedFake) Confirm(ctx context.Context) (time.Time, error) {
 		return until, err
 	}
 	s.fake.mu.Lock()
-	names := make([]string, 0, len(s.fake.silent))
-	for name := range s.fake.silent {
+	names := make([]string, 0, len(s.fake.frozenShards))
+	for name := range s.fake.frozenShards {
 		names = append(names, name)
 	}
 	s.fake.mu.Unlock()

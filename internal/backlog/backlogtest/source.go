@@ -36,14 +36,14 @@ func Open(t testing.TB, e backlog.Engine, c backlog.Connection) backlog.Source {
 // Read reads queries, and again while one of them is pending.
 func Read(t testing.TB, source backlog.Source, queries ...backlog.Query) []backlog.Result {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	for {
 		results := ReadOnce(t, source, queries...)
 		if !slices.ContainsFunc(results, func(r backlog.Result) bool { return r.Pending }) {
 			return results
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("pending for %s: %+v", patience, results)
+			t.Fatalf("pending for %s: %+v", testTimeout, results)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -54,7 +54,7 @@ func ReadOnce(t testing.TB, source backlog.Source, queries ...backlog.Query) []b
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readTimeout)
 	defer cancel()
-	results := source.Read(ctx, queries)
+	results := source.Read(ctx, queries, nil)
 	if len(results) != len(queries) {
 		t.Fatalf("%d queries have %d results", len(queries), len(results))
 	}
@@ -71,34 +71,34 @@ func MustRead(t testing.TB, source backlog.Source, q backlog.Query) backlog.Read
 	return r.Reading
 }
 
-// An Ear takes the wake-ups of a source.
-type Ear struct{ wakes <-chan backlog.Wake }
+// An Wakeups takes the wake-ups of a source.
+type Wakeups struct{ wakes <-chan backlog.Wake }
 
 // Listen takes the wake-ups of source, which must be a Waker.
-func Listen(t testing.TB, source backlog.Source) *Ear {
+func Listen(t testing.TB, source backlog.Source) *Wakeups {
 	t.Helper()
 	waker, ok := source.(backlog.Waker)
 	if !ok {
 		t.Fatalf("%T does not wake", source)
 	}
-	return &Ear{waker.Wakes()}
+	return &Wakeups{waker.Wakes()}
 }
 
 // Await waits for a wake-up of q, or of everything.
-func (e *Ear) Await(t testing.TB, q backlog.Query) {
+func (e *Wakeups) Await(t testing.TB, q backlog.Query) {
 	t.Helper()
 	e.await(t, func(w backlog.Wake) bool { return contains(w, q) })
 }
 
 // AwaitEverything waits for a wake-up of everything.
-func (e *Ear) AwaitEverything(t testing.TB) {
+func (e *Wakeups) AwaitEverything(t testing.TB) {
 	t.Helper()
 	e.await(t, func(w backlog.Wake) bool { return w.Everything })
 }
 
-func (e *Ear) await(t testing.TB, wanted func(backlog.Wake) bool) {
+func (e *Wakeups) await(t testing.TB, wanted func(backlog.Wake) bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(testTimeout)
 	for {
 		select {
 		case w, open := <-e.wakes:
@@ -109,13 +109,13 @@ func (e *Ear) await(t testing.TB, wanted func(backlog.Wake) bool) {
 				return
 			}
 		case <-deadline:
-			t.Fatalf("not woken within %s", patience)
+			t.Fatalf("not woken within %s", testTimeout)
 		}
 	}
 }
 
 // Quiet returns whether there is no wake-up of q for d.
-func (e *Ear) Quiet(q backlog.Query, d time.Duration) bool {
+func (e *Wakeups) Quiet(q backlog.Query, d time.Duration) bool {
 	quiet := time.After(d)
 	for {
 		select {
@@ -135,9 +135,9 @@ const settled = 30 * time.Millisecond
 // Arm reads queries until all are armed and no wake-up is on its way. On a busy machine
 // one may still be on its way inside of the program; a test that would fail because of it
 // has to see a change of another queue first.
-func Arm(t testing.TB, source backlog.Source, ear *Ear, queries ...backlog.Query) {
+func Arm(t testing.TB, source backlog.Source, wakeups *Wakeups, queries ...backlog.Query) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	for {
 		armed := true
 		var last backlog.Result
@@ -146,11 +146,11 @@ func Arm(t testing.TB, source backlog.Source, ear *Ear, queries ...backlog.Query
 				armed, last = false, r
 			}
 		}
-		if confirmed(t, source) && ear.rests(settled) && armed {
+		if confirmed(t, source) && wakeups.rests(settled) && armed {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not armed within %s: %+v, status %+v", patience, last, source.Status())
+			t.Fatalf("not armed within %s: %+v, status %+v", testTimeout, last, source.Status())
 		}
 	}
 }
@@ -170,7 +170,7 @@ func confirmed(t testing.TB, source backlog.Source) bool {
 }
 
 // rests returns whether there is no wake-up at all for d.
-func (e *Ear) rests(d time.Duration) bool {
+func (e *Wakeups) rests(d time.Duration) bool {
 	select {
 	case <-e.wakes:
 		return false

@@ -19,7 +19,7 @@ func TestPatternIsBounded(t *testing.T) {
 	for _, q := range []backlog.Query{layoutQuery("list", "tenant:*"), layoutQuery("sidekiq", "tenant-*")} {
 		var r backlog.Reading
 		redistest.Eventually(t, q.Layout+": the pattern is read", func() bool {
-			result := source.Read(t.Context(), []backlog.Query{q})[0]
+			result := source.Read(t.Context(), []backlog.Query{q}, nil)[0]
 			r = result.Reading
 			return result.Err == nil && len(r.Parts) > 0
 		})

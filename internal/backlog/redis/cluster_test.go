@@ -65,9 +65,9 @@ func TestCluster(t *testing.T) {
 					t.Errorf("%+v reads as %+v, want %d", queries[i], r, i%3+1)
 				}
 			}
-			spoiled := all[0].Query(t)
-			all[0].Spoil(t, spoiled)
-			if r := backlogtest.Read(t, source, spoiled)[0]; !errors.Is(r.Err, backlog.ErrMismatch) {
+			corrupted := all[0].Query(t)
+			all[0].Corrupt(t, corrupted)
+			if r := backlogtest.Read(t, source, corrupted)[0]; !errors.Is(r.Err, backlog.ErrMismatch) {
 				t.Errorf("%+v, want ErrMismatch", r)
 			}
 			for _, m := range c.Masters {
@@ -136,7 +136,7 @@ func TestClusterNodeDown(t *testing.T) {
 			// As long as the one that is down takes, and longer than the other does.
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			results := source.Read(ctx, []backlog.Query{down, up})
+			results := source.Read(ctx, []backlog.Query{down, up}, nil)
 			if !errors.Is(results[0].Err, backlog.ErrUnavailable) {
 				t.Errorf("the queue of a node that is down reads as %+v", results[0])
 			}
@@ -235,7 +235,7 @@ func neverLess(t testing.TB, source backlog.Source, q backlog.Query, n int64, wa
 	redistest.Eventually(t, "there is an answer of the new master", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
-		r := source.Read(ctx, []backlog.Query{q})[0]
+		r := source.Read(ctx, []backlog.Query{q}, nil)[0]
 		switch {
 		case r.Err != nil && !errors.Is(r.Err, backlog.ErrUnavailable):
 			t.Fatal(r.Err)

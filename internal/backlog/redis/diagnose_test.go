@@ -36,10 +36,10 @@ func (c firstContact) meet(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	r := source.Read(ctx, []backlog.Query{c.query})[0]
+	r := source.Read(ctx, []backlog.Query{c.query}, nil)[0]
 	for r.Pending && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
-		r = source.Read(ctx, []backlog.Query{c.query})[0]
+		r = source.Read(ctx, []backlog.Query{c.query}, nil)[0]
 	}
 	if r.Err == nil {
 		t.Fatalf("reads as %+v, want an error", r.Reading)

@@ -56,13 +56,13 @@ func frameworkCases(client writer) []backlogtest.Case {
 					must(t, "RPOPLPUSH", waiting(q), taken(q))
 				}
 			},
-			Settle: func(t testing.TB, q backlog.Query, n int) {
+			Ack: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
 				for range n {
 					must(t, "RPOP", taken(q))
 				}
 			},
-			Spoil: func(t testing.TB, q backlog.Query) {
+			Corrupt: func(t testing.TB, q backlog.Query) {
 				t.Helper()
 				must(t, "SET", taken(q), "a string")
 			},
@@ -157,7 +157,7 @@ func BenchmarkReadBullMQ(b *testing.B) {
 			backlogtest.Arm(b, source, backlogtest.Listen(b, source), queries...)
 			b.ReportAllocs()
 			for b.Loop() {
-				for _, r := range source.Read(b.Context(), queries) {
+				for _, r := range source.Read(b.Context(), queries, nil) {
 					if r.Err != nil {
 						b.Fatal(r.Err)
 					}

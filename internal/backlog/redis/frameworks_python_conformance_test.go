@@ -32,7 +32,7 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 				queue := k.next("q")
 				return layoutQuery(name, queue, params(queue)...)
 			},
-			Spoil: func(_ testing.TB, q backlog.Query) { server.Do("SET", fmt.Sprintf(spoilt, q.Queue), "a string") },
+			Corrupt: func(_ testing.TB, q backlog.Query) { server.Do("SET", fmt.Sprintf(spoilt, q.Queue), "a string") },
 			Add: func(_ testing.TB, q backlog.Query, n int) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -51,7 +51,7 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 				taken[q.Queue] = append(taken[q.Queue], waiting[q.Queue][:n]...)
 				waiting[q.Queue] = waiting[q.Queue][n:]
 			},
-			Settle: func(_ testing.TB, q backlog.Query, n int) {
+			Ack: func(_ testing.TB, q backlog.Query, n int) {
 				mu.Lock()
 				defer mu.Unlock()
 				for _, job := range taken[q.Queue][:n] {

@@ -44,11 +44,11 @@ func rubyAndPHPCases(server *redistest.Server) []backlogtest.Case {
 	}
 	return []backlogtest.Case{
 		{
-			Name: "sidekiq", Query: query("sidekiq"), Spoil: spoil("queue:"), EmptyExists: true,
+			Name: "sidekiq", Query: query("sidekiq"), Corrupt: spoil("queue:"), EmptyExists: true,
 			Add: each("SADD queues QUEUE", `LPUSH queue:QUEUE {"queue":"QUEUE"}`),
 			Take: each("RPOP queue:QUEUE", `HSET WORKER:work thread {"queue":"QUEUE"}`, "SADD processes WORKER",
 				`HSET WORKER info {"queues":["QUEUE"]} beat 1700000000.5`),
-			Settle: func(_ testing.TB, q backlog.Query, n int) {
+			Ack: func(_ testing.TB, q backlog.Query, n int) {
 				busy, _ := server.Do("KEYS", "*:"+q.Queue+":work").([]any)
 				for _, work := range busy[:n] {
 					key, _ := work.(string)
@@ -59,18 +59,18 @@ func rubyAndPHPCases(server *redistest.Server) []backlogtest.Case {
 			},
 		},
 		{
-			Name: "resque", Query: query("resque"), Spoil: spoil("resque:queue:"), EmptyExists: true,
+			Name: "resque", Query: query("resque"), Corrupt: spoil("resque:queue:"), EmptyExists: true,
 			Add:  each("SADD resque:queues QUEUE", `RPUSH resque:queue:QUEUE {"class":"Job","args":[]}`),
 			Take: each("SADD resque:workers WORKER", "LPOP resque:queue:QUEUE", `SET resque:worker:WORKER {"queue":"QUEUE","payload":{}}`),
-			Settle: func(_ testing.TB, q backlog.Query, n int) {
+			Ack: func(_ testing.TB, q backlog.Query, n int) {
 				busy, _ := server.Do("KEYS", "resque:worker:*:"+q.Queue).([]any)
 				server.Do(append([]any{"DEL"}, busy[:n]...)...)
 			},
 		},
 		{
-			Name: "laravel", Query: query("laravel"), Spoil: spoil("queues:"),
-			Add:    each(`RPUSH queues:QUEUE {"job":"Job"}`),
-			Settle: each("LPOP queues:QUEUE"),
+			Name: "laravel", Query: query("laravel"), Corrupt: spoil("queues:"),
+			Add: each(`RPUSH queues:QUEUE {"job":"Job"}`),
+			Ack: each("LPOP queues:QUEUE"),
 		},
 	}
 }

@@ -31,13 +31,13 @@ const patience = time.Minute
 // A probe is a queue whose change shows that all that was reported before it has arrived.
 type probe struct {
 	source backlog.Source
-	ear    *backlogtest.Ear
+	ear    *backlogtest.Wakeups
 	wakes  <-chan backlog.Wake
 	server *redistest.Server
 	query  backlog.Query
 }
 
-func newProbe(t testing.TB, source backlog.Source, ear *backlogtest.Ear, server *redistest.Server) probe {
+func newProbe(t testing.TB, source backlog.Source, ear *backlogtest.Wakeups, server *redistest.Server) probe {
 	t.Helper()
 	return probe{source, ear, wakesOf(t, source), server, list("probe")}
 }
@@ -182,15 +182,15 @@ func cases(client writer) []backlogtest.Case {
 	}
 	return []backlogtest.Case{
 		{
-			Name: "list", Query: query("list", nil), Spoil: spoil,
-			Add: each("LPUSH", "NEW"), Settle: each("RPOP"),
+			Name: "list", Query: query("list", nil), Corrupt: spoil,
+			Add: each("LPUSH", "NEW"), Ack: each("RPOP"),
 		},
 		{
 			Name: "list with work in flight",
 			Query: func(testing.TB) backlog.Query {
 				return layoutQuery("list", k.next("{list}"), "inFlightList", "{queue}:taken")
 			},
-			Spoil: func(t testing.TB, q backlog.Query) {
+			Corrupt: func(t testing.TB, q backlog.Query) {
 				t.Helper()
 				must(t, "SADD", q.Queue+":taken", "a member")
 			},
@@ -201,7 +201,7 @@ func cases(client writer) []backlogtest.Case {
 					must(t, "RPOPLPUSH", q.Queue, q.Queue+":taken")
 				}
 			},
-			Settle: func(t testing.TB, q backlog.Query, n int) {
+			Ack: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
 				for range n {
 					must(t, "RPOP", q.Queue+":taken")
@@ -209,36 +209,36 @@ func cases(client writer) []backlogtest.Case {
 			},
 		},
 		{
-			Name: "stream", Query: query("stream", map[string]string{"consumerGroup": "workers"}), Spoil: spoil, EmptyExists: true,
-			Add: addEntries, Take: takeEntries, Settle: acknowledge,
+			Name: "stream", Query: query("stream", map[string]string{"consumerGroup": "workers"}), Corrupt: spoil, EmptyExists: true,
+			Add: addEntries, Take: takeEntries, Ack: acknowledge,
 		},
 		{
-			Name: "stream counted by its entries", Query: query("stream", map[string]string{"consumerGroup": "workers", "scan": "100"}), Spoil: spoil, EmptyExists: true,
-			Add: addEntries, Take: takeEntries, Settle: acknowledge,
+			Name: "stream counted by its entries", Query: query("stream", map[string]string{"consumerGroup": "workers", "scan": "100"}), Corrupt: spoil, EmptyExists: true,
+			Add: addEntries, Take: takeEntries, Ack: acknowledge,
 		},
 		{
-			Name: "stream whose group does not exist yet", Query: query("stream", map[string]string{"consumerGroup": "workers"}), Spoil: spoil, EmptyExists: true,
-			Add:    each("XADD", "*", "message", "NEW"),
-			Settle: trim,
+			Name: "stream whose group does not exist yet", Query: query("stream", map[string]string{"consumerGroup": "workers"}), Corrupt: spoil, EmptyExists: true,
+			Add: each("XADD", "*", "message", "NEW"),
+			Ack: trim,
 		},
 		{
-			Name: "stream without group", Query: query("stream", nil), Spoil: spoil, EmptyExists: true,
-			Add:    each("XADD", "*", "message", "NEW"),
-			Settle: trim,
+			Name: "stream without group", Query: query("stream", nil), Corrupt: spoil, EmptyExists: true,
+			Add: each("XADD", "*", "message", "NEW"),
+			Ack: trim,
 		},
 		{
-			Name: "sorted set by seconds", Query: query("sortedSet", nil), Spoil: spoil,
-			Add: each("ZADD", 1700000000, "NEW"), Settle: each("ZPOPMIN"),
+			Name: "sorted set by seconds", Query: query("sortedSet", nil), Corrupt: spoil,
+			Add: each("ZADD", 1700000000, "NEW"), Ack: each("ZPOPMIN"),
 		},
 		{
-			Name: "sorted set by milliseconds", Query: query("sortedSet", map[string]string{"score": "milliseconds"}), Spoil: spoil,
-			Add: each("ZADD", 1700000000000, "NEW"), Settle: each("ZPOPMIN"),
+			Name: "sorted set by milliseconds", Query: query("sortedSet", map[string]string{"score": "milliseconds"}), Corrupt: spoil,
+			Add: each("ZADD", 1700000000000, "NEW"), Ack: each("ZPOPMIN"),
 		},
 		{
-			Name: "sorted set without time", Query: query("sortedSet", map[string]string{"score": "none"}), Spoil: spoil,
-			Add: each("ZADD", "+inf", "NEW"), Settle: each("ZPOPMIN"),
+			Name: "sorted set without time", Query: query("sortedSet", map[string]string{"score": "none"}), Corrupt: spoil,
+			Add: each("ZADD", "+inf", "NEW"), Ack: each("ZPOPMIN"),
 		},
-		{Name: "set", Query: query("set", nil), Spoil: spoil, Add: each("SADD", "NEW"), Settle: each("SPOP")},
-		{Name: "hash", Query: query("hash", nil), Spoil: spoil, Add: each("HSET", "NEW", "value"), Settle: dropHash},
+		{Name: "set", Query: query("set", nil), Corrupt: spoil, Add: each("SADD", "NEW"), Ack: each("SPOP")},
+		{Name: "hash", Query: query("hash", nil), Corrupt: spoil, Add: each("HSET", "NEW", "value"), Ack: dropHash},
 	}
 }

@@ -38,7 +38,7 @@ func TestHostileReplies(t *testing.T) { //nolint:paralleltest // it counts what 
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
 				for range 3 {
-					for _, result := range hostile.Read(t.Context(), []backlog.Query{list("jobs"), list("others")}) {
+					for _, result := range hostile.Read(t.Context(), []backlog.Query{list("jobs"), list("others")}, nil) {
 						if result.Err == nil && result.Reading.Ready != 1 && result.Reading.Ready != 0 {
 							t.Errorf("it reads as %+v", result.Reading)
 						}
@@ -49,7 +49,7 @@ func TestHostileReplies(t *testing.T) { //nolint:paralleltest // it counts what 
 					t.Errorf("%d MiB were allocated", allocated>>20)
 				}
 				redistest.Eventually(t, "another connection is read", func() bool {
-					result := other.Read(t.Context(), []backlog.Query{list("jobs")})[0]
+					result := other.Read(t.Context(), []backlog.Query{list("jobs")}, nil)[0]
 					return result.Err == nil && result.Reading.Ready == 1
 				})
 			})

@@ -31,7 +31,7 @@ func TestQueuesOfANamespaceAreBounded(t *testing.T) {
 		t.Helper()
 		var results []backlog.Result
 		redistest.Eventually(t, what, func() bool {
-			results = source.Read(t.Context(), queries)
+			results = source.Read(t.Context(), queries, nil)
 			return ok(results)
 		})
 	}
@@ -51,7 +51,7 @@ func TestQueuesOfANamespaceAreBounded(t *testing.T) {
 	await("the rest is for names, and what goes beyond it is refused", func(r []backlog.Result) bool {
 		return r[2].Err == nil && r[3].Err == nil && errors.Is(r[4].Err, backlog.ErrExhausted)
 	}, a, b, named(1), named(2), named(3))
-	if text := fmt.Sprint(source.Read(t.Context(), []backlog.Query{a, b, c})[2].Err); !strings.Contains(text, `namespace "shop"`) {
+	if text := fmt.Sprint(source.Read(t.Context(), []backlog.Query{a, b, c}, nil)[2].Err); !strings.Contains(text, `namespace "shop"`) {
 		t.Errorf("the error is %s", text)
 	}
 	await("another namespace is read", func(r []backlog.Result) bool { return whole(r[0]) }, ofNamespace("bank", "c:*"))
@@ -65,7 +65,7 @@ func TestNamesOfAMegabyteAreBounded(t *testing.T) {
 	server.Do("LPUSH", "short:1", "x")
 	source := openServer(t, server, nil)
 	redistest.Eventually(t, "the pattern that matches them is refused, and the other is read", func() bool {
-		r := source.Read(t.Context(), []backlog.Query{ofNamespace("shop", "long:*"), ofNamespace("shop", "short:*")})
+		r := source.Read(t.Context(), []backlog.Query{ofNamespace("shop", "long:*"), ofNamespace("shop", "short:*")}, nil)
 		return r[0].Err != nil && errors.Is(r[0].Err, backlog.ErrExhausted) && r[1].Err == nil && r[1].Reading.Ready == 1
 	})
 }
@@ -78,12 +78,12 @@ func TestPatternWithoutQueuesInAnOutage(t *testing.T) {
 	source := openServer(t, server, nil)
 	queries := []backlog.Query{list("jobs"), ofNamespace("shop", "none:*")}
 	redistest.Eventually(t, "both are read", func() bool {
-		results := source.Read(t.Context(), queries)
+		results := source.Read(t.Context(), queries, nil)
 		return results[0].Err == nil && results[1].Err == nil
 	})
 	server.Kill()
 	redistest.Eventually(t, "both fail", func() bool {
-		results := source.Read(t.Context(), queries)
+		results := source.Read(t.Context(), queries, nil)
 		return errors.Is(results[0].Err, backlog.ErrUnavailable) && errors.Is(results[1].Err, backlog.ErrUnavailable)
 	})
 }

@@ -26,7 +26,7 @@ func TestMovedToAnUnknownServer(t *testing.T) {
 		t.Fatalf("the source of a cluster is %T", opened)
 	}
 	q := backlog.Query{Layout: "list", Queue: "jobs"}
-	redistest.Eventually(t, "the queue is read", func() bool { return s.Read(t.Context(), []backlog.Query{q})[0].Err == nil })
+	redistest.Eventually(t, "the queue is read", func() bool { return s.Read(t.Context(), []backlog.Query{q}, nil)[0].Err == nil })
 	known := slices.Clone(c.Masters)
 	for _, m := range known {
 		m.Do("ACL", "SETUSER", "scaler", "-cluster")
@@ -36,7 +36,7 @@ func TestMovedToAnUnknownServer(t *testing.T) {
 	c.Move(t, q.Queue, 3)
 	joined.Do("LPUSH", q.Queue, "a", "b", "c")
 	for range 3 {
-		r := s.Read(t.Context(), []backlog.Query{q})[0]
+		r := s.Read(t.Context(), []backlog.Query{q}, nil)[0]
 		if r.Err != nil || r.Reading.Ready != 3 {
 			t.Fatalf("a queue of 3 reads as %+v", r)
 		}
@@ -51,7 +51,7 @@ func TestMovedToAnUnknownServer(t *testing.T) {
 		owners, err := s.topology.Known().Owners([]string{q.Queue})
 		return err == nil && slices.Equal(owners, []string{joined.Addr()})
 	})
-	if r := s.Read(t.Context(), []backlog.Query{q})[0]; r.Err != nil || r.Reading.Ready != 3 {
+	if r := s.Read(t.Context(), []backlog.Query{q}, nil)[0]; r.Err != nil || r.Reading.Ready != 3 {
 		t.Errorf("a queue of 3 reads as %+v", r)
 	}
 }

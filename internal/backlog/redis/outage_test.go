@@ -19,7 +19,7 @@ func outage(tb testing.TB, source backlog.Source, queries int) []backlog.Result 
 	}
 	// A pattern that nothing is known of has no commands, and is no less unknown.
 	batch = append(batch, list("pattern-*"), list("last"))
-	return source.Read(tb.Context(), batch)
+	return source.Read(tb.Context(), batch, nil)
 }
 
 // TestOutageIsDiagnosedOnce: the queries of a batch fail for one reason, which was looked

@@ -45,7 +45,6 @@ type reader struct {
 	buffer  []resp.Command
 	replies []resp.Reply
 	jobs    []job
-	results []backlog.Result
 	// order is where in a read each plan was wanted last: most often it will be there
 	// again, and is found sooner than by its name.
 	order []*plan
@@ -54,14 +53,20 @@ type reader struct {
 }
 
 // Read implements backlog.Source.
-func (s *source) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
-	return s.whole.Read(ctx, queries)
+func (s *source) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
+	return s.whole.Read(ctx, queries, results)
 }
 
-// Read answers queries. The results last until the next call.
-func (s *reader) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
-	results := slices.Grow(s.results[:0], len(queries))[:len(queries)]
-	s.results = results
+// Read appends the result of each query to results.
+func (s *reader) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
+	begin := len(results)
+	results = slices.Grow(results, len(queries))[:begin+len(queries)]
+	s.answer(ctx, queries, results[begin:])
+	return results
+}
+
+// answer sets the result of each query.
+func (s *reader) answer(ctx context.Context, queries []backlog.Query, results []backlog.Result) {
 	clear(s.moved)
 	jobs := s.prepare(queries, results)
 	s.finder.mark(jobs)
@@ -71,7 +76,7 @@ func (s *reader) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 	var err error
 	for range maxTrips {
 		if len(jobs) == 0 {
-			return results
+			return
 		}
 		if jobs, err = s.trip(ctx, jobs, results); err != nil {
 			err = s.ofConnection(err)
@@ -84,7 +89,6 @@ func (s *reader) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 	for i := range jobs {
 		s.fail(&jobs[i], err, results)
 	}
-	return results
 }
 
 // prepare returns a job for each query, and the error of those that cannot be read.
@@ -99,7 +103,7 @@ func (s *reader) prepare(queries []backlog.Query, results []backlog.Result) []jo
 			results[i] = backlog.Result{Err: err}
 			continue
 		}
-		// Of an earlier read; the rest is overwritten.
+		// The array may hold an earlier result; the rest of it is overwritten.
 		results[i].Err = nil
 		jobs = append(jobs, job{plan: p, index: i, step: p.first, armed: true})
 	}

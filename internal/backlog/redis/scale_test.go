@@ -127,8 +127,10 @@ func BenchmarkRead(b *testing.B) {
 			}
 			backlogtest.Arm(b, source, backlogtest.Listen(b, source), queries...)
 			b.ReportAllocs()
+			var results []backlog.Result
 			for b.Loop() {
-				for _, r := range source.Read(b.Context(), queries) {
+				results = source.Read(b.Context(), queries, results[:0])
+				for _, r := range results {
 					if r.Err != nil {
 						b.Fatal(r.Err)
 					}
@@ -147,7 +149,7 @@ func BenchmarkWake(b *testing.B) {
 	backlogtest.Arm(b, source, backlogtest.Listen(b, source), q...)
 	writer := server.NewClient(func(*goredis.Options) {})
 	measure(b, func() time.Duration {
-		source.Read(b.Context(), q)
+		source.Read(b.Context(), q, nil)
 		begin := time.Now()
 		if err := writer.LPush(b.Context(), "jobs", "a").Err(); err != nil {
 			b.Fatal(err)

@@ -88,15 +88,13 @@ func (s *shardedSource) name(m slotMap, p *plan) string {
 }
 
 // ReadShard implements backlog.Sharded.
-func (s *shardedSource) ReadShard(ctx context.Context, _ string, queries []backlog.Query) []backlog.Result {
+func (s *shardedSource) ReadShard(ctx context.Context, _ string, queries []backlog.Query, results []backlog.Result) []backlog.Result {
 	r, used := s.readers.Get().(*reader)
 	if !used {
 		r = &reader{source: s.source}
 	}
-	results := r.Read(ctx, queries)
-	r.results = nil
-	s.readers.Put(r)
-	return results
+	defer s.readers.Put(r)
+	return r.Read(ctx, queries, results)
 }
 
 // failing returns which queries depend on searches that fail, and why one of these does.

@@ -157,7 +157,7 @@ func TestFrozen(t *testing.T) {
 		for range 3 {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			begin := time.Now()
-			r := source.Read(ctx, []backlog.Query{q})[0]
+			r := source.Read(ctx, []backlog.Query{q}, nil)[0]
 			cancel()
 			if !errors.Is(r.Err, backlog.ErrUnavailable) || r.Armed {
 				t.Fatalf("a frozen server reads as %+v", r)

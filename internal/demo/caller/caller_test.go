@@ -25,8 +25,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience bounds the wait for what a caller does.
-const patience = time.Minute
+// testTimeout bounds the wait for what a caller does.
+const testTimeout = time.Minute
 
 // A scaler answers what a test tells it to.
 type scaler struct {
@@ -185,10 +185,10 @@ func run(t *testing.T, s *scaler) (*workload, *Caller, *journal.Journal) {
 
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, patience)
+			t.Fatalf("%s: not within %s", what, testTimeout)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

@@ -123,7 +123,7 @@ func partMessage(part backlog.Part, t server.TriggerStatus) *pb.Part {
 func (i *Inspector) readStatus(t server.TriggerStatus) *pb.ReadStatus {
 	message := &pb.ReadStatus{
 		Armed: t.Observation.Armed, LastAttempt: attempt(t.Observation.Last), BecameNonempty: attempt(t.Observation.BecameNonempty),
-		LastChangeAt: moment(t.Observation.Heard), MissesPassingWork: t.Trigger.Policy.Traceless,
+		LastChangeAt: moment(t.Observation.LastChange), MissesPassingWork: t.Trigger.Policy.Traceless,
 	}
 	if connection, ok := i.connections.Status(t.Trigger.Connection); ok {
 		message.Server, message.WakeUpMode, message.FallbackReason = connection.Server, connection.WakeUp, connection.WakeUpReason

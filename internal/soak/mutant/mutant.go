@@ -53,14 +53,16 @@ type zero struct {
 func newZero(s backlog.Source) zero { return zero{s, map[backlog.Query]string{}} }
 
 // Read implements backlog.Source.
-func (z zero) Read(ctx context.Context, queries []backlog.Query) []backlog.Result {
-	results := z.Source.Read(ctx, queries)
+func (z zero) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
+	begin := len(results)
+	results = z.Source.Read(ctx, queries, results)
 	for i, q := range queries {
-		if results[i].Err == nil {
-			z.epochs[q] = results[i].Reading.Epoch
+		result := &results[begin+i]
+		if result.Err == nil {
+			z.epochs[q] = result.Reading.Epoch
 			continue
 		}
-		results[i] = backlog.Result{Reading: backlog.Reading{At: time.Now(), Missing: true, Epoch: z.epochs[q]}}
+		*result = backlog.Result{Reading: backlog.Reading{At: time.Now(), Missing: true, Epoch: z.epochs[q]}}
 	}
 	return results
 }
