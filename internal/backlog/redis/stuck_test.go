@@ -11,6 +11,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/asynq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -72,14 +73,14 @@ func stuckCases() map[string]stuckCase {
 	return map[string]stuckCase{
 		// D13
 		"asynq without a lease": {
-			layout: asynqLayout(), grace: layout.OrphanGrace,
+			layout: asynq.Layout(), grace: layout.OrphanGrace,
 			stick: [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "1", "2", "3"}, {"ZADD", "asynq:{q}:lease", 1, "3"}},
 			move:  [][]any{{"ZADD", "asynq:{q}:lease", 1, "1", 1, "2"}},
 			stuck: stuckFigures{InFlight: 3, Orphaned: 2}, moved: stuckFigures{InFlight: 3},
 			warning: "active tasks have no lease",
 		},
 		"asynq before 0.22 without a deadline": {
-			layout: asynqLayout(), grace: layout.OrphanGrace,
+			layout: asynq.Layout(), grace: layout.OrphanGrace,
 			stick: [][]any{{"SADD", "asynq:queues", "q"}, {"LPUSH", "asynq:{q}:active", "message"}},
 			move:  [][]any{{"ZADD", "asynq:{q}:deadlines", 1, "message"}},
 			stuck: stuckFigures{InFlight: 1, Orphaned: 1}, moved: stuckFigures{InFlight: 1},
@@ -212,7 +213,7 @@ func TestWorkThatAWorkerMoves(t *testing.T) {
 func TestStuckWorkOfABusyQueue(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	s := newStepper(t, server, asynqLayout(), nil)
+	s := newStepper(t, server, asynq.Layout(), nil)
 	server.Do("LPUSH", "asynq:{q}:active", "1", "2", "3")
 	began := time.Now()
 	for i := range 300 {

@@ -1,4 +1,4 @@
-package redis
+package asynq
 
 import (
 	"fmt"
@@ -10,32 +10,32 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// asynqGroups is how many groups of a queue are looked into.
-const asynqGroups = 100
+// maxGroups is how many groups of a queue are looked into.
+const maxGroups = 100
 
-// An asynqDetailStep asks for the names of groups, and since when the next task has
+// An detailStep asks for the names of groups, and since when the next task has
 // been pending.
-type asynqDetailStep struct {
-	*asynqStep
+type detailStep struct {
+	*queueStep
 	reading backlog.Reading
 	groups  int64
 	next    string // id of the next task; empty if not to be asked for
 	others  bool   // says that there are tasks whose age is not known
 }
 
-func (s *asynqDetailStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *detailStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.next != "" {
 		task := s.key("t:" + s.next)
 		dst = append(dst, resp.Command{Key: task, Args: []any{"HGET", task, "pending_since"}})
 	}
 	if s.groups > 0 {
 		groups := s.key("groups")
-		dst = append(dst, resp.Command{Key: groups, Args: []any{"SRANDMEMBER", groups, asynqGroups}})
+		dst = append(dst, resp.Command{Key: groups, Args: []any{"SRANDMEMBER", groups, maxGroups}})
 	}
 	return dst
 }
 
-func (s *asynqDetailStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *detailStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	r := s.reading
 	if s.next != "" {
@@ -63,7 +63,7 @@ func (s *asynqDetailStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outc
 		r.Quality = backlog.LowerBound
 		return layout.Done(r)
 	}
-	return layout.Outcome{Next: &asynqGroupsStep{asynqStep: s.asynqStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
+	return layout.Outcome{Next: &groupsStep{queueStep: s.queueStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
 }
 
 // pendingSince takes the reply that tells since when a task has been pending; zero if
@@ -80,15 +80,15 @@ func pendingSince(c *resp.Decoder) (time.Time, error) {
 	return time.Unix(0, ns), nil
 }
 
-// An asynqGroupsStep counts the tasks that wait in groups.
-type asynqGroupsStep struct {
-	*asynqStep
+// An groupsStep counts the tasks that wait in groups.
+type groupsStep struct {
+	*queueStep
 	reading backlog.Reading
 	names   []string
 	more    int64 // groups beyond these
 }
 
-func (s *asynqGroupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *groupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, name := range s.names {
 		group := s.key("g:" + name)
 		dst = append(dst, resp.Command{Key: group, Args: []any{"ZCARD", group}})
@@ -96,7 +96,7 @@ func (s *asynqGroupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Comma
 	return dst
 }
 
-func (s *asynqGroupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *groupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	r := s.reading
 	more := s.more

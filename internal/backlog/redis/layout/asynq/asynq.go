@@ -1,4 +1,5 @@
-package redis
+// Package asynq reads queues of asynq (Go).
+package asynq
 
 import (
 	"strings"
@@ -9,15 +10,15 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// asynqOldNames is what the names of queues begin with in asynq:queues, as asynq wrote
+// oldNames is what the names of queues begin with in asynq:queues, as asynq wrote
 // them before 0.12. It is the key of the queue's list.
-const asynqOldNames = "asynq:queues:"
+const oldNames = "asynq:queues:"
 
-// asynqDeniedPause is for how long the list of asynq before 0.18 is left alone when the
+// deniedPause is for how long the list of asynq before 0.18 is left alone when the
 // server does not allow to read it.
-const asynqDeniedPause = time.Minute
+const deniedPause = time.Minute
 
-// asynqLayout is a queue of asynq 0.12 and later. The keys are those of
+// Layout is a queue of asynq 0.12 and later. The keys are those of
 // https://github.com/hibiken/asynq/blob/master/internal/base/base.go, of all versions:
 //
 //   - asynq:{QUEUE}:pending is a list; before 0.18 it was asynq:{QUEUE}.
@@ -28,7 +29,7 @@ const asynqDeniedPause = time.Minute
 //   - asynq:{QUEUE}:scheduled and asynq:{QUEUE}:retry are sorted sets.
 //   - asynq:{QUEUE}:groups names the groups (from 0.23 on), asynq:{QUEUE}:g:GROUP are
 //     their tasks, and asynq:{QUEUE}:aggregation_sets the groups that are aggregated.
-func asynqLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "asynq",
@@ -48,31 +49,31 @@ func asynqLayout() layout.Layout {
 			Oldest:   "exact with age payload: since when the next task has been pending; else since when the first scheduled or retried task has been due, a lower bound if others wait",
 		},
 		Discover: func(backlog.Params) layout.Discovery {
-			all := asynqRegistry("")
-			all.QueueOf = func(member string) string { return strings.TrimPrefix(member, asynqOldNames) }
+			all := newRegistry("")
+			all.QueueOf = func(member string) string { return strings.TrimPrefix(member, oldNames) }
 			return layout.Discovery{Registry: all}
 		},
 		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
-			return &asynqStep{
+			return &queueStep{
 				queue:    q.Queue,
 				withAge:  q.Params.Get("age") == "payload",
 				params:   q.Params,
-				registry: asynqRegistry(q.Queue),
+				registry: newRegistry(q.Queue),
 			}
 		},
 	}
 }
 
-func asynqRegistry(queue string) *layout.Registry {
+func newRegistry(queue string) *layout.Registry {
 	return &layout.Registry{
 		Framework: "asynq", Sets: []string{"asynq:queues"}, Member: queue, Queue: queue,
 		QueueOf: func(member string) string { return member },
 	}
 }
 
-// An asynqStep asks for the counts of a queue, in the order in which tasks go through
+// An queueStep asks for the counts of a queue, in the order in which tasks go through
 // it, so that one on its way is counted twice rather than not at all.
-type asynqStep struct {
+type queueStep struct {
 	queue    string
 	withAge  bool
 	params   backlog.Params
@@ -87,15 +88,15 @@ type asynqStep struct {
 }
 
 // key returns the key of a part of the queue.
-func (s *asynqStep) key(part string) string { return s.oldKey() + ":" + part }
+func (s *queueStep) key(part string) string { return s.oldKey() + ":" + part }
 
 // oldKey returns the key of the list of pending tasks before asynq 0.18.
-func (s *asynqStep) oldKey() string { return "asynq:{" + s.queue + "}" }
+func (s *queueStep) oldKey() string { return "asynq:{" + s.queue + "}" }
 
 // JobCounters implements counting: workers count what they have processed (asynq 0.20 and later).
-func (s *asynqStep) JobCounters() []string { return []string{s.key("processed")} }
+func (s *queueStep) JobCounters() []string { return []string{s.key("processed")} }
 
-func (s *asynqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	groups, sets, pending, active, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("active"), s.key("paused")
 	dst = layout.ScheduleCommands(dst, s.key("scheduled"), layout.Seconds, now)
 	dst = layout.ScheduleCommands(dst, s.key("retry"), layout.Seconds, now)
@@ -113,13 +114,13 @@ func (s *asynqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	if s.withAge {
 		dst = append(dst, resp.Command{Key: pending, KeyType: 'l', Args: []any{"LINDEX", pending, -1}})
 	}
-	if now.Sub(s.denied) >= asynqDeniedPause {
+	if now.Sub(s.denied) >= deniedPause {
 		dst = append(dst, resp.Command{Key: s.oldKey(), KeyType: 'l', Args: []any{"LLEN", s.oldKey()}})
 	}
 	return dst
 }
 
-func (s *asynqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	later := layout.ReadSchedule(c, layout.Seconds).Plus(layout.ReadSchedule(c, layout.Seconds))
 	groups, aggregated := c.Count(), c.Count()
@@ -139,9 +140,9 @@ func (s *asynqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome 
 	r.Oldest = later.Age(r.Ready + groups)
 	switch {
 	case groups > 0 || next != "":
-		return layout.Outcome{Next: &asynqDetailStep{asynqStep: s, reading: r, groups: groups, next: next, others: groups > 0 || old > 0}}
+		return layout.Outcome{Next: &detailStep{queueStep: s, reading: r, groups: groups, next: next, others: groups > 0 || old > 0}}
 	case r.Backlog()+r.Ignored == 0 && later.Next.IsZero():
-		return layout.Outcome{Next: &asynqEmptyStep{asynqStep: s, registered: s.registry.Step(r)}}
+		return layout.Outcome{Next: &emptyStep{queueStep: s, registered: s.registry.Step(r)}}
 	default:
 		return layout.Done(r)
 	}
@@ -150,7 +151,7 @@ func (s *asynqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome 
 // old takes the length of the list of asynq before 0.18, if that was asked for. Rights
 // for keys that begin with asynq:{QUEUE}: do not cover it, and are all that later
 // versions need.
-func (s *asynqStep) old(c *resp.Decoder, now time.Time) int64 {
+func (s *queueStep) old(c *resp.Decoder, now time.Time) int64 {
 	if len(c.Rest()) == 0 {
 		return 0
 	}
@@ -165,7 +166,7 @@ func (s *asynqStep) old(c *resp.Decoder, now time.Time) int64 {
 // count completes the reading with what is in flight: active tasks, of which as many
 // have a lease, and groups that are aggregated. The two numbers may disagree for a moment, and on a queue
 // that is never at rest for longer, so the fewest without a lease count.
-func (s *asynqStep) count(r *backlog.Reading, active, aggregated, leases int64, now time.Time) {
+func (s *queueStep) count(r *backlog.Reading, active, aggregated, leases int64, now time.Time) {
 	without := active - leases
 	if s.leaseless.Since.IsZero() || without < s.fewest {
 		s.fewest = without
@@ -181,38 +182,38 @@ func (s *asynqStep) count(r *backlog.Reading, active, aggregated, leases int64, 
 	o.Mark(r, "active tasks have no lease, without which no worker recovers them")
 }
 
-// An asynqEmptyStep asks whether asynq knows a queue in which there is nothing, and
+// An emptyStep asks whether asynq knows a queue in which there is nothing, and
 // whether it is one of asynq before 0.12, whose keys are others.
-type asynqEmptyStep struct {
-	*asynqStep
+type emptyStep struct {
+	*queueStep
 	registered layout.Step
 }
 
-func (s *asynqEmptyStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *emptyStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	const queues = "asynq:queues"
-	dst = append(dst, resp.Command{Key: queues, Args: []any{"SISMEMBER", queues, asynqOldNames + s.queue}})
+	dst = append(dst, resp.Command{Key: queues, Args: []any{"SISMEMBER", queues, oldNames + s.queue}})
 	return s.registered.Commands(dst, now)
 }
 
-func (s *asynqEmptyStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *emptyStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	o := s.registered.Outcome(replies[1:], now)
 	if o.Err != nil || !o.Reading.Missing {
-		return s.doubt(o)
+		return s.markUnseen(o)
 	}
 	if n, err := replies[0].Count(); err != nil || n == 0 {
-		return s.doubt(o)
+		return s.markUnseen(o)
 	}
 	r := o.Reading
 	r.Missing, r.Hint = false, ""
 	r.Ready, r.Quality = 1, backlog.LowerBound
-	r.Warning = "the queue is one of asynq before 0.12, which keeps tasks in " + asynqOldNames + s.queue +
+	r.Warning = "the queue is one of asynq before 0.12, which keeps tasks in " + oldNames + s.queue +
 		" and in lists of all queues together: these are not read, so there may be work"
 	return layout.Done(r)
 }
 
-// doubt completes a reading without tasks where the list of asynq before 0.18 could not
+// markUnseen completes a reading without tasks where the list of asynq before 0.18 could not
 // be read.
-func (s *asynqEmptyStep) doubt(o layout.Outcome) layout.Outcome {
+func (s *emptyStep) markUnseen(o layout.Outcome) layout.Outcome {
 	if o.Err == nil && !s.denied.IsZero() {
 		o.Reading.Quality = max(o.Reading.Quality, backlog.LowerBound)
 		o.Reading.AddWarning("the server does not allow to read " + s.oldKey() + ", where asynq before 0.18 keeps pending tasks: the user needs the right to the keys " + s.oldKey() + "*")
