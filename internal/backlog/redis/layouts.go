@@ -4,6 +4,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/arq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/asynq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/beequeue"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/celery"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/dramatiq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
@@ -24,7 +25,7 @@ func layouts() []layout.Layout {
 		resqueLayout(),
 		laravelLayout(),
 		bullmqLayout(),
-		beequeueLayout(),
+		beequeue.Layout(),
 		asynq.Layout(),
 		celery.Layout(),
 		rq.Layout(),

@@ -12,6 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/asynq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/beequeue"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -101,7 +102,7 @@ func stuckCases() map[string]stuckCase {
 			warning: "the queue is not paused",
 		},
 		"Bee-Queue without activateDelayedJobs": {
-			layout: beequeueLayout(), grace: layout.StuckGrace,
+			layout: beequeue.Layout(), grace: layout.StuckGrace,
 			stick: [][]any{{"ZADD", "bq:q:delayed", 1000, "1"}, {"HSET", "bq:q:jobs", "1", "{}"}},
 			move:  [][]any{{"LPUSH", "bq:q:waiting", "1"}, {"DEL", "bq:q:delayed"}},
 			stuck: stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1},

@@ -1,4 +1,5 @@
-package redis
+// Package beequeue reads queues of Bee-Queue (Node.js).
+package beequeue
 
 import (
 	"cmp"
@@ -11,8 +12,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// beequeueLayout is a queue of Bee-Queue.
-func beequeueLayout() layout.Layout {
+// Layout is a queue of Bee-Queue.
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name:     "beequeue",
@@ -33,21 +34,21 @@ func beequeueLayout() layout.Layout {
 		Discover: func(p backlog.Params) layout.Discovery {
 			// A job with an id of its own leaves no counter of ids. While there is work the
 			// hash of all jobs is there.
-			prefix := beequeuePrefix(p) + ":"
+			prefix := prefixOf(p) + ":"
 			return layout.Discovery{KeyPatterns: []layout.KeyPattern{{Type: "string", Prefix: prefix, FixedPrefix: ":", Suffix: ":id"}, {Type: "hash", Prefix: prefix, FixedPrefix: ":", Suffix: ":jobs"}}}
 		},
 		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
-			prefix := beequeuePrefix(q.Params)
-			return &beequeueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
+			prefix := prefixOf(q.Params)
+			return &queueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
 		},
 	}
 }
 
-func beequeuePrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bq") }
+func prefixOf(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bq") }
 
-// A beequeueStep asks for the counts of a queue, in the order in which jobs go
+// A queueStep asks for the counts of a queue, in the order in which jobs go
 // through it, so that one on its way is counted twice rather than not at all.
-type beequeueStep struct {
+type queueStep struct {
 	prefix, queue string
 	withAge       bool
 	params        backlog.Params
@@ -56,13 +57,13 @@ type beequeueStep struct {
 }
 
 // key returns the key of a part of the queue.
-func (s *beequeueStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
+func (s *queueStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
 
 // JobCounters implements counting: each job that is added takes a number, unless the producer
 // gives it an id.
-func (s *beequeueStep) JobCounters() []string { return []string{s.key("id")} }
+func (s *queueStep) JobCounters() []string { return []string{s.key("id")} }
 
-func (s *beequeueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	waiting, active := s.key("waiting"), s.key("active")
 	dst = layout.ScheduleCommands(dst, s.key("delayed"), layout.Milliseconds, now)
 	dst = append(dst,
@@ -75,7 +76,7 @@ func (s *beequeueStep) Commands(dst []resp.Command, now time.Time) []resp.Comman
 	return dst
 }
 
-func (s *beequeueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	later := layout.ReadSchedule(c, layout.Milliseconds)
 	r := backlog.Reading{Ready: c.Count(), Due: later.Due, InFlight: backlog.Exactly(c.Count()), NextDue: later.Next}
@@ -87,7 +88,7 @@ func (s *beequeueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outco
 		return layout.Fail(c.Err())
 	}
 	r.Oldest = later.Age(r.Ready)
-	s.raise(&r, now)
+	s.markUnraised(&r, now)
 	switch {
 	case r.Backlog()+r.Ignored == 0 && later.Next.IsZero():
 		return layout.Outcome{Next: &layout.ExistsStep{
@@ -96,16 +97,16 @@ func (s *beequeueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outco
 			Warning: fmt.Sprintf("there is no trace of a Bee-Queue queue %q with the prefix %q; its first job makes it", s.queue, s.prefix),
 		}}
 	case isNext:
-		return layout.Outcome{Next: &beequeueAgeStep{beequeueStep: s, reading: r, id: next}}
+		return layout.Outcome{Next: &ageStep{queueStep: s, reading: r, id: next}}
 	default:
 		return layout.Done(r)
 	}
 }
 
-// raise notes due jobs that no worker raises. A worker does so at once if it has
+// markUnraised notes due jobs that no worker raises. A worker does so at once if it has
 // activateDelayedJobs, which is off by default and leaves no trace: all that shows is
 // that these jobs stay while no others are there to be worked on.
-func (s *beequeueStep) raise(r *backlog.Reading, now time.Time) {
+func (s *queueStep) markUnraised(r *backlog.Reading, now time.Time) {
 	since, orphaned := s.unraised.Beyond(layout.StuckGrace, r.Due > 0 && r.Due == r.Backlog(), now)
 	if !orphaned {
 		return
@@ -117,18 +118,18 @@ func (s *beequeueStep) raise(r *backlog.Reading, now time.Time) {
 	o.Mark(r, "delayed jobs are due, and no worker raises them: there is none, or none has the setting activateDelayedJobs")
 }
 
-// A beequeueAgeStep asks when the next job was added.
-type beequeueAgeStep struct {
-	*beequeueStep
+// A ageStep asks when the next job was added.
+type ageStep struct {
+	*queueStep
 	reading backlog.Reading
 	id      string
 }
 
-func (s *beequeueAgeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *ageStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, resp.Command{Key: s.key("jobs"), Args: []any{"HGET", s.key("jobs"), s.id}})
 }
 
-func (s *beequeueAgeStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *ageStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	text, found := c.Text()
 	if c.Err() != nil {
