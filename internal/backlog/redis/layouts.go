@@ -5,6 +5,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/arq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/asynq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/beequeue"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/bullmq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/celery"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/dramatiq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
@@ -24,7 +25,7 @@ func layouts() []layout.Layout {
 		sidekiqLayout(),
 		resqueLayout(),
 		laravelLayout(),
-		bullmqLayout(),
+		bullmq.Layout(),
 		beequeue.Layout(),
 		asynq.Layout(),
 		celery.Layout(),

@@ -13,6 +13,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/asynq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/beequeue"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/bullmq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -88,14 +89,14 @@ func stuckCases() map[string]stuckCase {
 			warning: "active tasks have no lease",
 		},
 		"BullMQ 1 without a scheduler": {
-			layout: bullmqLayout(), grace: layout.StuckGrace,
+			layout: bullmq.Layout(), grace: layout.StuckGrace,
 			stick: [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"ZADD", "bull:q:delayed", 4096000, "1"}},
 			move:  [][]any{{"SET", "bull:q:stalled-check", "1"}},
 			stuck: stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Due: 1},
 			warning: "no process moves them",
 		},
 		"BullMQ resumed by halves": {
-			layout: bullmqLayout(), grace: layout.OrphanGrace,
+			layout: bullmq.Layout(), grace: layout.OrphanGrace,
 			stick: [][]any{{"HSET", "bull:q:meta", "opts.maxLenEvents", "10000"}, {"LPUSH", "bull:q:paused", "1", "2"}, {"LPUSH", "bull:q:wait", "3"}},
 			move:  [][]any{{"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}, {"RPOPLPUSH", "bull:q:paused", "bull:q:wait"}},
 			stuck: stuckFigures{Ready: 3, Orphaned: 2}, moved: stuckFigures{Ready: 3},
@@ -198,7 +199,7 @@ func TestWorkThatAWorkerMoves(t *testing.T) {
 			for _, command := range commands {
 				server.Do(command...)
 			}
-			s := newStepper(t, server, bullmqLayout(), map[string]string{"orphanedAfter": "1h"})
+			s := newStepper(t, server, bullmq.Layout(), map[string]string{"orphanedAfter": "1h"})
 			began := time.Now()
 			for _, after := range []time.Duration{0, time.Hour, 24 * time.Hour} {
 				if r := s.at(t, began.Add(after)); r.Due != 1 || r.Quality != backlog.Exact || r.Warning != "" {

@@ -1,4 +1,4 @@
-package redis
+package bullmq
 
 import (
 	"fmt"
@@ -10,9 +10,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A bullmqAgeStep asks when the jobs were added that stand at the ends of the queue.
-type bullmqAgeStep struct {
-	*bullmqStep
+// A ageStep asks when the jobs were added that stand at the ends of the queue.
+type ageStep struct {
+	*queueStep
 	reading backlog.Reading
 	// ids are those of the first and the last job of a list, and of the next
 	// prioritized one. A worker takes the last.
@@ -20,7 +20,7 @@ type bullmqAgeStep struct {
 	inOrder bool
 }
 
-func (s *bullmqAgeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *ageStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, id := range s.ids {
 		key := s.key(id)
 		dst = append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "timestamp"}})
@@ -28,7 +28,7 @@ func (s *bullmqAgeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command
 	return dst
 }
 
-func (s *bullmqAgeStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *ageStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var oldest, last time.Time
 	for range s.ids {

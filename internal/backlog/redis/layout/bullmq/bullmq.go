@@ -1,4 +1,5 @@
-package redis
+// Package bullmq reads queues of BullMQ and of Bull (Node.js).
+package bullmq
 
 import (
 	"cmp"
@@ -10,11 +11,11 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// bullmqClock is that of the delayed jobs of BullMQ: 4096 of them may fall into one
+// jobClock is that of the delayed jobs of BullMQ: 4096 of them may fall into one
 // millisecond and stay in order.
-const bullmqClock layout.Clock = 4096
+const jobClock layout.Clock = 4096
 
-// bullmqLayout is a queue of BullMQ, or of Bull, whose keys are the same. The life of a
+// Layout is a queue of BullMQ, or of Bull, whose keys are the same. The life of a
 // job in these keys is that of the scripts of both:
 //
 //		https://github.com/taskforcesh/bullmq/tree/master/src/commands
@@ -28,7 +29,7 @@ const bullmqClock layout.Clock = 4096
 //	 3. A worker moves it to active.
 //	 4. A worker moves it to completed, failed or, for a retry, to delayed. If the worker
 //	    is gone the check for stalled jobs of another one moves it to wait.
-func bullmqLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "bullmq",
@@ -52,24 +53,24 @@ func bullmqLayout() layout.Layout {
 				"else since when the first delayed job has been due, a lower bound if other jobs wait",
 		},
 		Discover: func(p backlog.Params) layout.Discovery {
-			work := bullmqTraces(bullmqPrefix(p) + ":")
+			work := workPatterns(prefixOf(p) + ":")
 			// Counters of other programs end like that too.
-			id := layout.KeyPattern{Type: "string", Prefix: bullmqPrefix(p) + ":", FixedPrefix: ":", Suffix: ":id"}
+			id := layout.KeyPattern{Type: "string", Prefix: prefixOf(p) + ":", FixedPrefix: ":", Suffix: ":id"}
 			return layout.Discovery{KeyPatterns: append(work, id), AnyPrefix: work}
 		},
 		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
-			prefix := bullmqPrefix(q.Params)
-			return &bullmqStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
+			prefix := prefixOf(q.Params)
+			return &queueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
 		},
 	}
 }
 
-func bullmqPrefix(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bull") }
+func prefixOf(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bull") }
 
-// bullmqTraces are the kinds of keys that hold jobs, and the hash meta, which Bull writes
+// workPatterns are the kinds of keys that hold jobs, and the hash meta, which Bull writes
 // only when a queue is paused. The hashes of jobs are of the same kind as meta, and the
 // settings of a group of BullMQ Pro even have its name.
-func bullmqTraces(prefix string) []layout.KeyPattern {
+func workPatterns(prefix string) []layout.KeyPattern {
 	return []layout.KeyPattern{
 		{Type: "list", Prefix: prefix, FixedPrefix: ":", Suffixes: []string{":wait", ":active", ":paused"}},
 		{Type: "zset", Prefix: prefix, FixedPrefix: ":", Suffixes: []string{":delayed", ":prioritized"}},
@@ -77,27 +78,27 @@ func bullmqTraces(prefix string) []layout.KeyPattern {
 	}
 }
 
-// A bullmqStep asks for the counts of a queue and for what its meta says. The order
+// A queueStep asks for the counts of a queue and for what its meta says. The order
 // is that in which jobs go through the queue, so that one on its way is counted twice
 // rather than not at all.
-type bullmqStep struct {
+type queueStep struct {
 	prefix, queue string
 	withAge       bool
 	params        backlog.Params
-	// left is since when there have been jobs on the list paused of a queue that is not
+	// leftPaused is since when there have been jobs on the list paused of a queue that is not
 	// paused, and unmoved since when there have been due jobs that nothing moves.
-	left, unmoved layout.Streak
+	leftPaused, unmoved layout.Streak
 }
 
 // key returns the key of a part of the queue.
-func (s *bullmqStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
+func (s *queueStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
 
 // JobCounters implements counting: each job that is added takes a number, also one with an id of
 // its own.
-func (s *bullmqStep) JobCounters() []string { return []string{s.key("id")} }
+func (s *queueStep) JobCounters() []string { return []string{s.key("id")} }
 
-func (s *bullmqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	dst = layout.ScheduleCommands(dst, s.key("delayed"), bullmqClock, now)
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = layout.ScheduleCommands(dst, s.key("delayed"), jobClock, now)
 	for _, part := range []string{"wait", "paused"} {
 		key := s.key(part)
 		// An element is the id of a job and holds no payload.
@@ -119,7 +120,7 @@ func (s *bullmqStep) Commands(dst []resp.Command, now time.Time) []resp.Command 
 			resp.Command{Key: priority, Args: []any{"ZCARD", priority}},
 		)
 	}
-	for _, set := range bullmqGroupSets() {
+	for _, set := range groupSets() {
 		dst = append(dst, resp.Command{Key: s.key(set), KeyType: 'z', Args: []any{"ZCARD", s.key(set)}})
 	}
 	return append(dst,
@@ -129,26 +130,26 @@ func (s *bullmqStep) Commands(dst []resp.Command, now time.Time) []resp.Command 
 	)
 }
 
-func (s *bullmqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	f := s.facts(c)
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
-	limit, nothing, err := bullmqConcurrency(f.concurrency)
+	limit, nothing, err := parseConcurrency(f.concurrency)
 	if err != nil {
 		return layout.Fail(err)
 	}
 	f.reading.MaxUseful = limit
 	s.pause(&f, nothing, now)
 	if f.groups > 0 {
-		return layout.Outcome{Next: &bullmqGroupsStep{bullmqStep: s, facts: f}}
+		return layout.Outcome{Next: &groupsStep{queueStep: s, facts: f}}
 	}
 	return s.next(f, now)
 }
 
 // next returns the reading, or the step that completes it.
-func (s *bullmqStep) next(f bullmqFacts, now time.Time) layout.Outcome {
+func (s *queueStep) next(f facts, now time.Time) layout.Outcome {
 	r := f.reading
 	// Any worker of Bull, and of BullMQ from 2 on, moves due jobs.
 	alone := r.Due > 0 && r.Due == r.Backlog() && !r.Paused && f.isOld
@@ -157,9 +158,9 @@ func (s *bullmqStep) next(f bullmqFacts, now time.Time) layout.Outcome {
 	}
 	switch {
 	case alone:
-		return layout.Outcome{Next: &bullmqMoverStep{bullmqStep: s, facts: f}}
+		return layout.Outcome{Next: &moverStep{queueStep: s, facts: f}}
 	case s.withAge && len(f.ids) > 0:
-		return layout.Outcome{Next: &bullmqAgeStep{bullmqStep: s, reading: r, ids: f.ids, inOrder: f.inOrder}}
+		return layout.Outcome{Next: &ageStep{queueStep: s, reading: r, ids: f.ids, inOrder: f.inOrder}}
 	case r.Backlog()+r.Ignored == 0 && r.NextDue.IsZero() && !f.isBullMQ:
 		return layout.Outcome{Next: &layout.ExistsStep{
 			// What BullMQ writes when a queue is opened, and Bull with its first job.

@@ -1,4 +1,4 @@
-package redis
+package bullmq
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// bullmqFacts are what a bullmqStep has read.
-type bullmqFacts struct {
+// facts are what a queueStep has read.
+type facts struct {
 	reading backlog.Reading
 	// wait and paused are how many jobs are on these lists.
 	wait, paused int64
@@ -33,24 +33,24 @@ type bullmqFacts struct {
 	isBullMQ, isOld bool
 }
 
-// bullmqMarker is what an element of the list wait begins with that is no job: BullMQ 3
+// markerPrefix is what an element of the list wait begins with that is no job: BullMQ 3
 // and 4 leave it for workers that wait for a delayed job.
-const bullmqMarker = "0:"
+const markerPrefix = "0:"
 
 // facts takes the replies.
-func (s *bullmqStep) facts(c *resp.Decoder) bullmqFacts {
-	f := bullmqFacts{inOrder: true}
-	later := layout.ReadSchedule(c, bullmqClock)
+func (s *queueStep) facts(c *resp.Decoder) facts {
+	f := facts{inOrder: true}
+	later := layout.ReadSchedule(c, jobClock)
 	var pausedIDs []string
-	f.wait, f.ids = bullmqList(c, s.withAge)
-	f.paused, pausedIDs = bullmqList(c, s.withAge)
+	f.wait, f.ids = takeList(c, s.withAge)
+	f.paused, pausedIDs = takeList(c, s.withAge)
 	prioritized := c.Count()
 	if s.withAge {
 		f.ids = append(append(f.ids, pausedIDs...), c.Strings(-1)...)
 		f.inOrder = prioritized == 0
 		f.inOrder = c.Count() == 0 && f.inOrder
 	}
-	for range bullmqGroupStates {
+	for range groupStates {
 		f.groups += c.Count()
 	}
 	active := c.Count()
@@ -70,7 +70,7 @@ func (s *bullmqStep) facts(c *resp.Decoder) bullmqFacts {
 // delayed comes to it. Of a queue that is not paused, nothing is taken from the list
 // paused either: resuming renames it, but BullMQ 6 resumes a queue that an older version
 // has paused by 7000 jobs at once.
-func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
+func (s *queueStep) pause(f *facts, nothing bool, now time.Time) {
 	r := &f.reading
 	r.Paused = f.isPaused || f.isBullPaused || nothing
 	if f.isBullPaused && f.wait > 0 {
@@ -78,7 +78,7 @@ func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
 		r.Ready -= f.paused
 		return
 	}
-	since, orphaned := s.left.Beyond(layout.OrphanGrace, f.paused > 0 && !r.Paused, now)
+	since, orphaned := s.leftPaused.Beyond(layout.OrphanGrace, f.paused > 0 && !r.Paused, now)
 	if !orphaned {
 		return
 	}
@@ -87,13 +87,13 @@ func (s *bullmqStep) pause(f *bullmqFacts, nothing bool, now time.Time) {
 	o.Mark(r, "the queue is not paused, but there are jobs on its list "+s.key("paused")+", which nothing takes until the queue is resumed once more")
 }
 
-// bullmqList takes the replies that tell of a list of ids, and returns how many jobs
+// takeList takes the replies that tell of a list of ids, and returns how many jobs
 // it has and, if asked for, the ids at its ends, the next one last. BullMQ 3 and 4 leave a
 // marker at that end of the list, for workers that wait for a delayed job: it is none.
-func bullmqList(c *resp.Decoder, withEnds bool) (n int64, ends []string) {
+func takeList(c *resp.Decoder, withEnds bool) (n int64, ends []string) {
 	n = c.Count()
 	next, _ := c.Text()
-	if strings.HasPrefix(next, bullmqMarker) {
+	if strings.HasPrefix(next, markerPrefix) {
 		n = max(0, n-1)
 	}
 	if !withEnds {
@@ -101,16 +101,16 @@ func bullmqList(c *resp.Decoder, withEnds bool) (n int64, ends []string) {
 	}
 	last, _ := c.Text()
 	for _, id := range []string{last, next} {
-		if id != "" && !strings.HasPrefix(id, bullmqMarker) {
+		if id != "" && !strings.HasPrefix(id, markerPrefix) {
 			ends = append(ends, id)
 		}
 	}
 	return n, ends
 }
 
-// bullmqConcurrency parses the number of jobs that all workers together may work on,
+// parseConcurrency parses the number of jobs that all workers together may work on,
 // 0 if there is no limit. A limit below 1 hands out nothing, like a pause.
-func bullmqConcurrency(text string) (limit int64, nothing bool, err error) {
+func parseConcurrency(text string) (limit int64, nothing bool, err error) {
 	if text == "" {
 		return 0, false, nil
 	}

@@ -1,4 +1,4 @@
-package redis
+package bullmq
 
 import (
 	"strconv"
@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// bullmqGroups is how many groups of a queue are looked into, of each state.
-	bullmqGroups = 100
-	// bullmqGroupStates is how many states a group with waiting jobs can be in.
-	bullmqGroupStates = 3
+	// maxGroups is how many groups of a queue are looked into, of each state.
+	maxGroups = 100
+	// groupStates is how many states a group with waiting jobs can be in.
+	groupStates = 3
 )
 
-// bullmqGroupSets are the sorted sets that name the groups of BullMQ Pro in which jobs
+// groupSets are the sorted sets that name the groups of BullMQ Pro in which jobs
 // wait: those whose turn comes, those that have reached their rate limit, and those that
 // have reached their concurrency. Paused groups are in a set of their own, and hand out
 // nothing. A group is in one set.
@@ -24,42 +24,42 @@ const (
 // BullMQ Pro is not public, so nothing here is tested with the library itself: the keys
 // are those that reports and inspectors of it name, such as
 // https://github.com/taskforcesh/bullmq/issues/3929.
-func bullmqGroupSets() [bullmqGroupStates]string {
+func groupSets() [groupStates]string {
 	return [...]string{"groups", "groups:limit", "groups:max"}
 }
 
-// A bullmqGroupsStep asks for the names of groups of BullMQ Pro.
-type bullmqGroupsStep struct {
-	*bullmqStep
-	facts bullmqFacts
+// A groupsStep asks for the names of groups of BullMQ Pro.
+type groupsStep struct {
+	*queueStep
+	facts facts
 }
 
-func (s *bullmqGroupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, set := range bullmqGroupSets() {
-		dst = append(dst, resp.Command{Key: s.key(set), Args: []any{"ZRANGE", s.key(set), 0, strconv.Itoa(bullmqGroups - 1)}})
+func (s *groupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	for _, set := range groupSets() {
+		dst = append(dst, resp.Command{Key: s.key(set), Args: []any{"ZRANGE", s.key(set), 0, strconv.Itoa(maxGroups - 1)}})
 	}
 	return dst
 }
 
-func (s *bullmqGroupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *groupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var groups []string
-	for range bullmqGroupStates {
+	for range groupStates {
 		groups = append(groups, c.Strings(-1)...)
 	}
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
-	return layout.Outcome{Next: &bullmqGroupStep{bullmqGroupsStep: s, groups: groups}}
+	return layout.Outcome{Next: &groupStep{groupsStep: s, groups: groups}}
 }
 
-// A bullmqGroupStep counts the jobs that wait in groups of BullMQ Pro.
-type bullmqGroupStep struct {
-	*bullmqGroupsStep
+// A groupStep counts the jobs that wait in groups of BullMQ Pro.
+type groupStep struct {
+	*groupsStep
 	groups []string
 }
 
-func (s *bullmqGroupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *groupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, group := range s.groups {
 		list := s.key("groups:" + group)
 		dst = append(dst,
@@ -70,7 +70,7 @@ func (s *bullmqGroupStep) Commands(dst []resp.Command, _ time.Time) []resp.Comma
 	return dst
 }
 
-func (s *bullmqGroupStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *groupStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var jobs int64
 	for range s.groups {

@@ -1,4 +1,4 @@
-package redis
+package bullmq
 
 import (
 	"strings"
@@ -9,17 +9,17 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A bullmqMoverStep asks whether there is a process that moves due jobs. In BullMQ 1 that
+// A moverStep asks whether there is a process that moves due jobs. In BullMQ 1 that
 // is the QueueScheduler alone, and the only sign of one is the key that each of its checks
 // for stalled jobs writes, for as long as it is until the next: half a minute by default.
 // From BullMQ 2 on workers do both. Which version it is does not show before 3.2, which
 // leaves a marker for workers that wait for a delayed job: in wait, from 5 on in marker.
-type bullmqMoverStep struct {
-	*bullmqStep
-	facts bullmqFacts
+type moverStep struct {
+	*queueStep
+	facts facts
 }
 
-func (s *bullmqMoverStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *moverStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	check, marker, wait := s.key("stalled-check"), s.key("marker"), s.key("wait")
 	return append(dst,
 		resp.Command{Key: check, Args: []any{"EXISTS", check}},
@@ -28,7 +28,7 @@ func (s *bullmqMoverStep) Commands(dst []resp.Command, _ time.Time) []resp.Comma
 	)
 }
 
-func (s *bullmqMoverStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *moverStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	signs := c.Count() + c.Count()
 	next, _ := c.Text()
@@ -36,7 +36,7 @@ func (s *bullmqMoverStep) Outcome(replies []resp.Reply, now time.Time) layout.Ou
 		return layout.Fail(c.Err())
 	}
 	r := &s.facts.reading
-	since, orphaned := s.unmoved.Beyond(layout.StuckGrace, signs == 0 && !strings.HasPrefix(next, bullmqMarker), now)
+	since, orphaned := s.unmoved.Beyond(layout.StuckGrace, signs == 0 && !strings.HasPrefix(next, markerPrefix), now)
 	if !orphaned {
 		return layout.Done(*r)
 	}
