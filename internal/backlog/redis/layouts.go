@@ -8,6 +8,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/bullmq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/celery"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/dramatiq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/laravel"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/rq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/taskiq"
@@ -24,7 +25,7 @@ func layouts() []layout.Layout {
 		native.Hash(),
 		sidekiqLayout(),
 		resqueLayout(),
-		laravelLayout(),
+		laravel.Layout(),
 		bullmq.Layout(),
 		beequeue.Layout(),
 		asynq.Layout(),

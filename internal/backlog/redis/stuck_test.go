@@ -14,6 +14,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/asynq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/beequeue"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/bullmq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/laravel"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -110,7 +111,7 @@ func stuckCases() map[string]stuckCase {
 			warning: "no worker raises them",
 		},
 		"Laravel without retry_after": {
-			layout: laravelLayout(), grace: layout.StuckGrace,
+			layout: laravel.Layout(), grace: layout.StuckGrace,
 			stick: [][]any{{"ZADD", "queues:q:reserved", 1000, "job"}},
 			move:  [][]any{{"RPUSH", "queues:q", "other"}},
 			stuck: stuckFigures{Due: 1, Orphaned: 1}, moved: stuckFigures{Ready: 1, Due: 1},

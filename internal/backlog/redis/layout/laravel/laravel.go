@@ -1,4 +1,5 @@
-package redis
+// Package laravel reads queues of Laravel (PHP), with or without Horizon.
+package laravel
 
 import (
 	"encoding/json"
@@ -13,9 +14,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// laravelLayout is a queue of Laravel, with or without Horizon. The keys are those of
+// Layout is a queue of Laravel, with or without Horizon. The keys are those of
 // https://github.com/laravel/framework/blob/13.x/src/Illuminate/Queue/RedisQueue.php
-func laravelLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "laravel",
@@ -43,34 +44,34 @@ func laravelLayout() layout.Layout {
 			}}
 		},
 		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
-			s := newLaravelStep(q, q.Queue)
+			s := newQueueStep(q, q.Queue)
 			if !strings.ContainsAny(q.Queue, "{}") {
-				s.tagged = newLaravelStep(q, "{"+q.Queue+"}")
+				s.tagged = newQueueStep(q, "{"+q.Queue+"}")
 			}
 			return s
 		},
 	}
 }
 
-// A laravelStep asks for the counts of a queue, in the order in which a job passes.
-type laravelStep struct {
+// A queueStep asks for the counts of a queue, in the order in which a job passes.
+type queueStep struct {
 	queue   string
 	payload bool
 	params  backlog.Params
 	// seen says that there was a job once, so that the name of the queue is right.
 	seen bool
-	// kept is since when there have been jobs that were held for longer than retry_after
+	// heldAlone is since when there have been jobs that were held for longer than retry_after
 	// and no other work.
-	kept layout.Streak
+	heldAlone layout.Streak
 	// tagged reads the same name as a hash tag; nil if it is one already.
-	tagged *laravelStep
+	tagged *queueStep
 }
 
-func newLaravelStep(q backlog.Query, name string) *laravelStep {
-	return &laravelStep{queue: q.Params.Get("prefix") + "queues:" + name, payload: q.Params.Get("age") == "payload", params: q.Params}
+func newQueueStep(q backlog.Query, name string) *queueStep {
+	return &queueStep{queue: q.Params.Get("prefix") + "queues:" + name, payload: q.Params.Get("age") == "payload", params: q.Params}
 }
 
-func (s *laravelStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	reserved := s.queue + ":reserved"
 	// The workers' clock counts whole seconds.
 	expired := strconv.FormatInt(now.Unix(), 10)
@@ -88,7 +89,7 @@ func (s *laravelStep) Commands(dst []resp.Command, now time.Time) []resp.Command
 	return dst
 }
 
-func (s *laravelStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	before := c.Count()
 	future := layout.ReadSchedule(c, layout.Seconds)
@@ -96,7 +97,7 @@ func (s *laravelStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcom
 	var created time.Time
 	if s.payload {
 		job, _ := c.Text()
-		created = laravelCreated(job)
+		created = createdAt(job)
 	}
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
@@ -114,7 +115,7 @@ func (s *laravelStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcom
 			reading.Oldest.Kind = backlog.AgeLowerBound
 		}
 	}
-	s.keep(&reading, expired, now)
+	s.markHeld(&reading, expired, now)
 	if reading.Backlog()+reading.Ignored > 0 || !reading.NextDue.IsZero() {
 		s.seen = true
 		return layout.Done(reading)
@@ -125,17 +126,17 @@ func (s *laravelStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcom
 	}
 	reading.Warning = fmt.Sprintf("there was no job at %q yet; Laravel keeps no list of its queues, so a wrong prefix looks the same", s.queue)
 	if s.tagged != nil {
-		return layout.Outcome{Next: &laravelTaggedStep{laravelStep: s.tagged, reading: reading}}
+		return layout.Outcome{Next: &taggedStep{queueStep: s.tagged, reading: reading}}
 	}
 	return layout.Done(reading)
 }
 
-// keep notes jobs that were held for longer than retry_after and that no worker takes
+// markHeld notes jobs that were held for longer than retry_after and that no worker takes
 // back. A worker does so whenever it looks for a job, unless its connection has null for
 // retry_after: then a job of a worker that died is held for ever, and any other for as
 // long as it runs.
-func (s *laravelStep) keep(r *backlog.Reading, expired int64, now time.Time) {
-	since, orphaned := s.kept.Beyond(layout.StuckGrace, expired > 0 && expired == r.Backlog(), now)
+func (s *queueStep) markHeld(r *backlog.Reading, expired int64, now time.Time) {
+	since, orphaned := s.heldAlone.Beyond(layout.StuckGrace, expired > 0 && expired == r.Backlog(), now)
 	if !orphaned {
 		return
 	}
@@ -144,16 +145,16 @@ func (s *laravelStep) keep(r *backlog.Reading, expired int64, now time.Time) {
 	o.Mark(r, "jobs were held for longer than retry_after, and no worker takes them back: there is none, or its connection has no retry_after")
 }
 
-// A laravelTaggedStep reads the name of a queue as a hash tag, where there was never a
+// A taggedStep reads the name of a queue as a hash tag, where there was never a
 // job under the plain name: Laravel 13 does so by itself in a cluster.
-type laravelTaggedStep struct {
-	*laravelStep
+type taggedStep struct {
+	*queueStep
 	// reading is that of the plain name.
 	reading backlog.Reading
 }
 
-func (s *laravelTaggedStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	dst = s.laravelStep.Commands(dst, now)
+func (s *taggedStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = s.queueStep.Commands(dst, now)
 	for i := range dst {
 		// Only the keys of the first step wake.
 		dst[i].KeyType = 0
@@ -161,11 +162,11 @@ func (s *laravelTaggedStep) Commands(dst []resp.Command, now time.Time) []resp.C
 	return dst
 }
 
-func (s *laravelTaggedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *taggedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
 		return layout.Done(s.reading)
 	}
-	o := s.laravelStep.Outcome(replies, now)
+	o := s.queueStep.Outcome(replies, now)
 	if o.Err != nil || !o.Reading.Missing {
 		o.Reading.Quality = max(o.Reading.Quality, backlog.LowerBound)
 		o.Reading.AddWarning(fmt.Sprintf("the jobs are at %q, as Laravel 13 names queues in a cluster: name the queue with its braces", s.queue))
@@ -174,9 +175,9 @@ func (s *laravelTaggedStep) Outcome(replies []resp.Reply, now time.Time) layout.
 	return layout.Done(s.reading)
 }
 
-// laravelCreated returns when a job was created and its delay was over; zero if it
+// createdAt returns when a job was created and its delay was over; zero if it
 // does not say.
-func laravelCreated(text string) time.Time {
+func createdAt(text string) time.Time {
 	var job struct {
 		// CreatedAt and Delay are in seconds, since Laravel 12.
 		CreatedAt float64 `json:"createdAt"`
