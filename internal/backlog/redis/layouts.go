@@ -10,6 +10,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/dramatiq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/laravel"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/resque"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/rq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/taskiq"
 )
@@ -24,7 +25,7 @@ func layouts() []layout.Layout {
 		native.Set(),
 		native.Hash(),
 		sidekiqLayout(),
-		resqueLayout(),
+		resque.Layout(),
 		laravel.Layout(),
 		bullmq.Layout(),
 		beequeue.Layout(),

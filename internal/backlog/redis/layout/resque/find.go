@@ -1,4 +1,4 @@
-package redis
+package resque
 
 import (
 	"time"
@@ -8,19 +8,19 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A resqueFindStep finds the queues of delayed jobs: one that never had another job is
+// A findStep finds the queues of delayed jobs: one that never had another job is
 // not in the registry. It asks for the moments that have come, and for the next one.
-type resqueFindStep struct{ namespace string }
+type findStep struct{ namespace string }
 
-func (s *resqueFindStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *findStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	key, limit := s.namespace+":delayed_queue_schedule", layout.Seconds.Due(now)
 	return append(dst,
-		resp.Command{Key: key, KeyType: 'z', Args: layout.ByScore(key, "-inf", limit, resqueTimes, false)},
+		resp.Command{Key: key, KeyType: 'z', Args: layout.ByScore(key, "-inf", limit, maxMoments, false)},
 		resp.Command{Key: key, KeyType: 'z', Args: layout.ByScore(key, "("+limit, "+inf", 1, true)},
 	)
 }
 
-func (s *resqueFindStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *findStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	times, next := c.Strings(-1), c.Strings(-1)
 	var found backlog.Reading
@@ -34,26 +34,26 @@ func (s *resqueFindStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outco
 	case len(times) == 0:
 		return layout.Done(found)
 	default:
-		return layout.Outcome{Next: &resqueFindJobsStep{resqueFindStep: s, found: found, times: times}}
+		return layout.Outcome{Next: &findJobsStep{findStep: s, found: found, times: times}}
 	}
 }
 
-// A resqueFindJobsStep asks for the jobs of these moments.
-type resqueFindJobsStep struct {
-	*resqueFindStep
+// A findJobsStep asks for the jobs of these moments.
+type findJobsStep struct {
+	*findStep
 	found backlog.Reading
 	times []string
 }
 
-func (s *resqueFindJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *findJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, at := range s.times {
 		key := s.namespace + ":delayed:" + at
-		dst = append(dst, resp.Command{Key: key, Args: []any{"LRANGE", key, 0, resqueJobs - 1}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"LRANGE", key, 0, maxJobs - 1}})
 	}
 	return dst
 }
 
-func (s *resqueFindJobsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *findJobsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	found := s.found
 	for range s.times {

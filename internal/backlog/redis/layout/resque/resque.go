@@ -1,4 +1,5 @@
-package redis
+// Package resque reads queues of Resque and node-resque.
+package resque
 
 import (
 	"cmp"
@@ -11,18 +12,18 @@ import (
 )
 
 const (
-	// resqueTimes is how many moments at which jobs fell due are looked at.
-	resqueTimes = 100
-	// resqueJobs is how many jobs of each of them are looked at, of all queues together.
-	resqueJobs = 100
-	// resqueWorkers is how many workers are asked what they work on.
-	resqueWorkers = 1000
+	// maxMoments is how many moments at which jobs fell due are looked at.
+	maxMoments = 100
+	// maxJobs is how many jobs of each of them are looked at, of all queues together.
+	maxJobs = 100
+	// maxWorkers is how many workers are asked what they work on.
+	maxWorkers = 1000
 )
 
-// resqueLayout is a queue of Resque with resque-scheduler. The keys are those of
+// Layout is a queue of Resque with resque-scheduler. The keys are those of
 // https://github.com/resque/resque/blob/master/lib/resque/data_store.rb and of
 // https://github.com/resque/resque-scheduler/blob/master/lib/resque/scheduler/delaying_extensions.rb
-func resqueLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "resque", SharesKeys: true,
@@ -43,20 +44,20 @@ func resqueLayout() layout.Layout {
 		},
 		SharesCommands: true,
 		Discover: func(p backlog.Params) layout.Discovery {
-			namespace := resqueNamespace(p)
+			namespace := namespaceOf(p)
 			return layout.Discovery{
-				Registry:        resqueRegistry(namespace, ""),
-				Work:            func() layout.Step { return &resqueFindStep{namespace: namespace} },
+				Registry:        newRegistry(namespace, ""),
+				Work:            func() layout.Step { return &findStep{namespace: namespace} },
 				AnyPrefix:       []layout.KeyPattern{{Type: "list", Prefix: namespace + ":queue:", FixedPrefix: ":queue:"}},
 				PrefixParameter: "namespace",
 			}
 		},
 		Prepare: func(q backlog.Query, search layout.KeySearch) layout.Step {
-			namespace := resqueNamespace(q.Params)
-			s := &resqueStep{
+			namespace := namespaceOf(q.Params)
+			s := &queueStep{
 				name:      q.Queue,
 				namespace: namespace,
-				registry:  *resqueRegistry(namespace, q.Queue),
+				registry:  *newRegistry(namespace, q.Queue),
 				params:    q.Params,
 			}
 			s.registry.OtherPrefixes = &layout.OtherPrefixes{Keys: search, FixedKey: ":queues", Parameter: "namespace"}
@@ -65,17 +66,17 @@ func resqueLayout() layout.Layout {
 	}
 }
 
-func resqueNamespace(p backlog.Params) string { return cmp.Or(p.Get("namespace"), "resque") }
+func namespaceOf(p backlog.Params) string { return cmp.Or(p.Get("namespace"), "resque") }
 
-func resqueRegistry(namespace, queue string) *layout.Registry {
+func newRegistry(namespace, queue string) *layout.Registry {
 	return &layout.Registry{
 		Framework: "Resque", Sets: []string{namespace + ":queues"}, Member: queue, Queue: queue,
 		QueueOf: func(member string) string { return member },
 	}
 }
 
-// A resqueStep asks when work falls due, for the queue, and which workers there are.
-type resqueStep struct {
+// A queueStep asks when work falls due, for the queue, and which workers there are.
+type queueStep struct {
 	name, namespace string
 	registry        layout.Registry
 	params          backlog.Params
@@ -84,26 +85,26 @@ type resqueStep struct {
 	withoutPings bool
 }
 
-func (s *resqueStep) key(parts string) string { return s.namespace + ":" + parts }
+func (s *queueStep) key(parts string) string { return s.namespace + ":" + parts }
 
-func (s *resqueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	schedule, queue, workers, pause := s.key("delayed_queue_schedule"), s.key("queue:"+s.name), s.key("workers"), s.key("pause-all-workers")
 	limit := layout.Seconds.Due(now)
 	// Moments before this one do not count any more if no scheduler runs.
-	after := max(layout.NewOrphans(s.params).After, resqueOverdue)
+	after := max(layout.NewOrphans(s.params).After, overdueAfter)
 	return append(dst,
-		resp.Command{Key: schedule, KeyType: 'z', Args: layout.ByScore(schedule, "-inf", limit, resqueTimes, false)},
+		resp.Command{Key: schedule, KeyType: 'z', Args: layout.ByScore(schedule, "-inf", limit, maxMoments, false)},
 		// The next moment at which any work is due: what falls due at a moment that is
 		// known already does not change the set.
 		resp.Command{Key: schedule, KeyType: 'z', Args: layout.ByScore(schedule, "("+limit, "+inf", 1, true)},
 		resp.Command{Key: schedule, KeyType: 'z', Args: []any{"ZCOUNT", schedule, "(" + layout.Seconds.Due(now.Add(-after)), limit}},
 		resp.Command{Key: queue, KeyType: 'l', Args: []any{"LLEN", queue}},
-		resp.Command{Key: workers, KeyType: 's', Args: []any{"SRANDMEMBER", workers, resqueWorkers}},
+		resp.Command{Key: workers, KeyType: 's', Args: []any{"SRANDMEMBER", workers, maxWorkers}},
 		resp.Command{Key: pause, KeyType: '$', Args: []any{"GET", pause}},
 	)
 }
 
-func (s *resqueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	times := c.Strings(-1)
 	next := layout.FirstTime(c, layout.Seconds)
@@ -119,8 +120,8 @@ func (s *resqueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
-	detail := &resqueJobsStep{
-		resqueStep: s, reading: backlog.Reading{Ready: ready, NextDue: next, Paused: paused},
+	detail := &jobsStep{
+		queueStep: s, reading: backlog.Reading{Ready: ready, NextDue: next, Paused: paused},
 		times: times, recent: recent, workers: workers,
 	}
 	if len(times)+len(workers) == 0 {
@@ -129,10 +130,10 @@ func (s *resqueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	return layout.Outcome{Next: detail}
 }
 
-// A resqueJobsStep asks which work is due, what workers work on, and which of them and of
+// A jobsStep asks which work is due, what workers work on, and which of them and of
 // the schedulers are alive.
-type resqueJobsStep struct {
-	*resqueStep
+type jobsStep struct {
+	*queueStep
 	reading        backlog.Reading
 	times, workers []string
 	// recent is how many of the due moments are not longer ago than orphaned work counts.
@@ -141,10 +142,10 @@ type resqueJobsStep struct {
 	silent, overdue bool
 }
 
-func (s *resqueJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *jobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, at := range s.times {
 		key := s.key("delayed:" + at)
-		dst = append(dst, resp.Command{Key: key, Args: []any{"LRANGE", key, 0, resqueJobs - 1}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"LRANGE", key, 0, maxJobs - 1}})
 	}
 	// Work that was moved from there to the queue since the step before is there now.
 	queue := s.key("queue:" + s.name)
@@ -159,7 +160,7 @@ func (s *resqueJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Comman
 	return s.heartbeatCommands(dst, s.workers)
 }
 
-func (s *resqueJobsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *jobsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c, o := resp.NewDecoder(replies), layout.NewOrphans(s.params)
 	moments := make([][]string, len(s.times))
 	for i := range s.times {
@@ -191,14 +192,14 @@ func (s *resqueJobsStep) Outcome(replies []resp.Reply, now time.Time) layout.Out
 
 // due returns the work of the queue that is due, which is not complete if there may be
 // more that counts than was looked at.
-func (s *resqueJobsStep) due(c *resp.Decoder, moments [][]string, schedulers resqueSchedulers, o *layout.Orphans, now time.Time) (work layout.Schedule, complete bool) {
+func (s *jobsStep) due(c *resp.Decoder, moments [][]string, schedulers schedulerLocks, o *layout.Orphans, now time.Time) (work layout.Schedule, complete bool) {
 	// What fell due too long ago to count need not be known.
 	bounded := schedulers.absent() && o.After > 0
-	complete = len(s.times) < resqueTimes || bounded && s.recent == 0
+	complete = len(s.times) < maxMoments || bounded && s.recent == 0
 	for i, jobs := range moments {
 		own, all := s.own(jobs)
 		at := layout.Seconds.Parse(c, s.times[i])
-		overdue := schedulers.absent() && now.Sub(at) > resqueOverdue
+		overdue := schedulers.absent() && now.Sub(at) > overdueAfter
 		complete = complete && (all || overdue && bounded && now.Sub(at) >= o.After)
 		if overdue && own > 0 {
 			s.overdue = true
@@ -212,8 +213,8 @@ func (s *resqueJobsStep) due(c *resp.Decoder, moments [][]string, schedulers res
 }
 
 // own returns how many jobs of one moment are of the queue, and whether these are all.
-func (s *resqueJobsStep) own(jobs []string) (n int64, all bool) {
-	all = len(jobs) < resqueJobs
+func (s *jobsStep) own(jobs []string) (n int64, all bool) {
+	all = len(jobs) < maxJobs
 	for _, job := range jobs {
 		queue, known := layout.NamedQueue(job)
 		all = all && known
@@ -225,7 +226,7 @@ func (s *resqueJobsStep) own(jobs []string) (n int64, all bool) {
 }
 
 // finish completes the reading by the work that is due.
-func (s *resqueJobsStep) finish(work layout.Schedule, o *layout.Orphans) layout.Outcome {
+func (s *jobsStep) finish(work layout.Schedule, o *layout.Orphans) layout.Outcome {
 	r := s.reading
 	r.Due = work.Due
 	r.InFlight.Known = true

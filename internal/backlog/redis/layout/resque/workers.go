@@ -1,4 +1,4 @@
-package redis
+package resque
 
 import (
 	"encoding/json"
@@ -11,23 +11,23 @@ import (
 )
 
 const (
-	// resquePrune is after how long without a heartbeat a worker is dead to Resque.
+	// pruneAfter is after how long without a heartbeat a worker is dead to Resque.
 	// https://github.com/resque/resque/blob/master/lib/resque.rb, DEFAULT_PRUNE_INTERVAL
-	resquePrune = 5 * time.Minute
-	// resqueStuck is after how long without a ping the scheduler of node-resque has
+	pruneAfter = 5 * time.Minute
+	// stuckAfter is after how long without a ping the scheduler of node-resque has
 	// removed a worker: an hour, and time to do so.
 	// https://github.com/actionhero/node-resque/blob/main/src/core/scheduler.ts, stuckWorkerTimeout
-	resqueStuck = 65 * time.Minute
-	// resqueOverdue is for how long a job is due when no scheduler moves it. One that runs
+	stuckAfter = 65 * time.Minute
+	// overdueAfter is for how long a job is due when no scheduler moves it. One that runs
 	// does so every 5 s.
-	resqueOverdue = 5 * time.Minute
+	overdueAfter = 5 * time.Minute
 )
 
 const (
-	resqueSilentText    = "a worker that holds jobs has sent no heartbeat for more than 5m, and nothing removes it: Resque does so only when a worker starts, node-resque only by a scheduler or cleanOldWorkers"
-	resqueOverdueText   = "delayed jobs have been due for more than 5m, and no scheduler holds its lock"
-	resqueNoHeartbeats  = "the server does not allow HMGET of workers:heartbeat, so whether the workers that hold jobs are alive is not known"
-	resqueHeartbeatsKey = "workers:heartbeat"
+	silentText       = "a worker that holds jobs has sent no heartbeat for more than 5m, and nothing removes it: Resque does so only when a worker starts, node-resque only by a scheduler or cleanOldWorkers"
+	overdueText      = "delayed jobs have been due for more than 5m, and no scheduler holds its lock"
+	noHeartbeatsText = "the server does not allow HMGET of workers:heartbeat, so whether the workers that hold jobs are alive is not known"
+	heartbeatsKey    = "workers:heartbeat"
 )
 
 // resqueLocks are the ends of the keys that a scheduler holds while it runs: those of
@@ -35,13 +35,13 @@ const (
 // one of node-resque. A prefix of the lock (RESQUE_SCHEDULER_MASTER_LOCK_PREFIX) hides the
 // first two; jobs that stay due for long show all the same that nothing moves them.
 // https://github.com/resque/resque-scheduler/blob/master/lib/resque/scheduler/locking.rb
-func (s *resqueStep) locks() [3]string {
+func (s *queueStep) locks() [3]string {
 	const master = "resque_scheduler_master_lock"
 	return [3]string{s.key(s.key(master)), s.key(master), s.key("resque_scheduler_leader_lock")}
 }
 
-// resqueSchedulers is what the locks say.
-type resqueSchedulers struct {
+// schedulerLocks is what the locks say.
+type schedulerLocks struct {
 	// known says that the server allowed to look.
 	known bool
 	// any is a scheduler of any kind, node one of node-resque.
@@ -49,8 +49,8 @@ type resqueSchedulers struct {
 }
 
 // schedulers takes the replies about the locks.
-func (s *resqueStep) schedulers(c *resp.Decoder) resqueSchedulers {
-	r := resqueSchedulers{known: true}
+func (s *queueStep) schedulers(c *resp.Decoder) schedulerLocks {
+	r := schedulerLocks{known: true}
 	for range s.locks() {
 		if !c.Allowed() {
 			r.known, r.node = false, false
@@ -63,11 +63,11 @@ func (s *resqueStep) schedulers(c *resp.Decoder) resqueSchedulers {
 }
 
 // absent reports whether no scheduler moves what is due.
-func (r resqueSchedulers) absent() bool { return r.known && !r.any }
+func (r schedulerLocks) absent() bool { return r.known && !r.any }
 
-// resqueHeartbeats are when workers were last heard of, in the order of the workers; zero
+// heartbeats are when workers were last heard of, in the order of the workers; zero
 // if they never were, as those of Resque before 1.26.
-type resqueHeartbeats struct {
+type heartbeats struct {
 	// ruby are those of Resque, by the clock of the server, and newest the last of them.
 	ruby   []time.Time
 	newest time.Time
@@ -79,7 +79,7 @@ type resqueHeartbeats struct {
 
 // pingKey returns the key of a worker's ping in node-resque, which takes the first two
 // parts of a longer identity for the name.
-func (s *resqueStep) pingKey(worker string) string {
+func (s *queueStep) pingKey(worker string) string {
 	name, rest, _ := strings.Cut(worker, ":")
 	if second, _, found := strings.Cut(rest, ":"); found {
 		name += ":" + second
@@ -88,11 +88,11 @@ func (s *resqueStep) pingKey(worker string) string {
 }
 
 // heartbeatCommands appends the commands that ask for the heartbeats of workers.
-func (s *resqueStep) heartbeatCommands(dst []resp.Command, workers []string) []resp.Command {
+func (s *queueStep) heartbeatCommands(dst []resp.Command, workers []string) []resp.Command {
 	if len(workers) == 0 {
 		return dst
 	}
-	key := s.key(resqueHeartbeatsKey)
+	key := s.key(heartbeatsKey)
 	all := []any{"HMGET", key}
 	for _, worker := range workers {
 		all = append(all, worker)
@@ -109,8 +109,8 @@ func (s *resqueStep) heartbeatCommands(dst []resp.Command, workers []string) []r
 
 // heartbeats takes the replies to them. The pings are left out of the next read if all
 // workers have heartbeats of Resque.
-func (s *resqueStep) heartbeats(c *resp.Decoder, workers []string) resqueHeartbeats {
-	h := resqueHeartbeats{ruby: make([]time.Time, len(workers)), node: make([]time.Time, len(workers))}
+func (s *queueStep) heartbeats(c *resp.Decoder, workers []string) heartbeats {
+	h := heartbeats{ruby: make([]time.Time, len(workers)), node: make([]time.Time, len(workers))}
 	if len(workers) == 0 {
 		return h
 	}
@@ -133,15 +133,15 @@ func (s *resqueStep) heartbeats(c *resp.Decoder, workers []string) resqueHeartbe
 		for i := range workers {
 			if c.Allowed() {
 				ping, _ := c.Text()
-				h.node[i] = resquePing(ping)
+				h.node[i] = pingTime(ping)
 			}
 		}
 	}
 	return h
 }
 
-// resquePing returns when a worker of node-resque sent a ping; zero if it does not say.
-func resquePing(text string) time.Time {
+// pingTime returns when a worker of node-resque sent a ping; zero if it does not say.
+func pingTime(text string) time.Time {
 	var ping struct {
 		Time float64 `json:"time"`
 	}
@@ -157,16 +157,16 @@ func resquePing(text string) time.Time {
 // A worker of Resque that starts removes all dead ones. So without a living worker the
 // first replica does so, and its job counts. Beside a living one it stays until another
 // starts. Heartbeats are compared with the newest one, since the clock is the server's.
-func (h resqueHeartbeats) silentSince(worker int, schedulers resqueSchedulers, now time.Time) time.Time {
+func (h heartbeats) silentSince(worker int, schedulers schedulerLocks, now time.Time) time.Time {
 	if at := h.ruby[worker]; !at.IsZero() {
-		if now.Sub(h.newest) <= resquePrune && h.newest.Sub(at) > resquePrune {
+		if now.Sub(h.newest) <= pruneAfter && h.newest.Sub(at) > pruneAfter {
 			return at
 		}
 		return time.Time{}
 	}
-	bound := resquePrune
+	bound := pruneAfter
 	if schedulers.node || !schedulers.known {
-		bound = resqueStuck
+		bound = stuckAfter
 	}
 	if at := h.node[worker]; !at.IsZero() && now.Sub(at) > bound {
 		return at
@@ -175,8 +175,8 @@ func (h resqueHeartbeats) silentSince(worker int, schedulers resqueSchedulers, n
 }
 
 // inFlight takes what the workers work on, and reports whether that is all.
-func (s *resqueJobsStep) inFlight(c *resp.Decoder, schedulers resqueSchedulers, o *layout.Orphans, now time.Time) (n int64, told bool) {
-	told = len(s.workers) < resqueWorkers
+func (s *jobsStep) inFlight(c *resp.Decoder, schedulers schedulerLocks, o *layout.Orphans, now time.Time) (n int64, told bool) {
+	told = len(s.workers) < maxWorkers
 	var busy []int
 	for i := range s.workers {
 		job, found := c.Text()
@@ -200,19 +200,19 @@ func (s *resqueJobsStep) inFlight(c *resp.Decoder, schedulers resqueSchedulers, 
 		n += o.Add(1, since, now)
 	}
 	if beats.denied && len(busy) > 0 {
-		s.reading.AddWarning(resqueNoHeartbeats)
+		s.reading.AddWarning(noHeartbeatsText)
 	}
 	return n, told
 }
 
 // markOrphans completes the reading by the work that nothing will move.
-func (s *resqueJobsStep) markOrphans(o *layout.Orphans, r *backlog.Reading) {
+func (s *jobsStep) markOrphans(o *layout.Orphans, r *backlog.Reading) {
 	var texts []string
 	if s.silent {
-		texts = append(texts, resqueSilentText)
+		texts = append(texts, silentText)
 	}
 	if s.overdue {
-		texts = append(texts, resqueOverdueText)
+		texts = append(texts, overdueText)
 	}
 	o.Mark(r, strings.Join(texts, "; "))
 }
