@@ -12,6 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/resque"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/rq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/sidekiq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/taskiq"
 )
 
@@ -24,7 +25,7 @@ func layouts() []layout.Layout {
 		native.SortedSet(),
 		native.Set(),
 		native.Hash(),
-		sidekiqLayout(),
+		sidekiq.Layout(),
 		resque.Layout(),
 		laravel.Layout(),
 		bullmq.Layout(),

@@ -1,4 +1,4 @@
-package redis
+package sidekiq
 
 import (
 	"fmt"
@@ -83,16 +83,16 @@ func TestPrivateListsMayBeUnseen(t *testing.T) {
 		"not searched":      {[2]layout.Found{failed(backlog.ErrUnavailable), failed(backlog.ErrUnavailable)}, backlog.LowerBound, "", 0},
 		"searched in part":  {[2]layout.Found{all, failed(backlog.ErrUnavailable)}, backlog.LowerBound, "", 1},
 		"searched":          {[2]layout.Found{all, none}, backlog.Exact, "", 1},
-		"too many keys":     {[2]layout.Found{more, none}, backlog.LowerBound, sidekiqMore, 1},
-		"refused":           {[2]layout.Found{failed(backlog.ErrDenied), failed(backlog.ErrUnavailable)}, backlog.LowerBound, sidekiqNoScan, 0},
-		"too many searches": {[2]layout.Found{failed(fmt.Errorf("%w: %w", backlog.ErrExhausted, layout.ErrTooManySearches)), none}, backlog.LowerBound, sidekiqNoSearch, 0},
+		"too many keys":     {[2]layout.Found{more, none}, backlog.LowerBound, moreLists, 1},
+		"refused":           {[2]layout.Found{failed(backlog.ErrDenied), failed(backlog.ErrUnavailable)}, backlog.LowerBound, noScan, 0},
+		"too many searches": {[2]layout.Found{failed(fmt.Errorf("%w: %w", backlog.ErrExhausted, layout.ErrTooManySearches)), none}, backlog.LowerBound, noSearch, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newPrivateLists("", "mail", &fakeSearch{found: c.found})
-			p.look(now)
+			p.update(now)
 			var r backlog.Reading
-			p.doubt(&r)
+			p.markUnseen(&r)
 			if r.Quality != c.quality || r.Warning != c.warning || len(p.lists) != c.lists {
 				t.Errorf("%s, %q, %d lists", r.Quality, r.Warning, len(p.lists))
 			}
@@ -108,7 +108,7 @@ func TestPrivateListsGrowStale(t *testing.T) {
 	lost := now.Add(time.Second)
 	keys := &fakeSearch{found: [2]layout.Found{{Searched: now}, {Searched: now}}}
 	p := newPrivateLists("", "mail", keys)
-	p.look(now)
+	p.update(now)
 	if !p.stale(lost) || p.stale(now) {
 		t.Errorf("stale after %s: %t, after %s: %t", lost, p.stale(lost), now, p.stale(now))
 	}
@@ -116,7 +116,7 @@ func TestPrivateListsGrowStale(t *testing.T) {
 		t.Errorf("searches are asked for since %v, want %s", keys.since, lost)
 	}
 	keys.found[0].Searched, keys.found[1].Searched = lost.Add(time.Second), lost.Add(time.Second)
-	p.look(lost.Add(time.Second))
+	p.update(lost.Add(time.Second))
 	if p.stale(lost) {
 		t.Error("stale after a search that began later")
 	}
@@ -135,7 +135,7 @@ func TestSidekiqWorkInFlight(t *testing.T) {
 		"another process":    {map[string]int64{"a:1:f": 1}, map[string]int64{"a:2:f": 1, "a:11:f": 1}},
 		"idle, and a killed": {map[string]int64{"a:1:f": 0}, map[string]int64{"b:1:f": 3}},
 	} {
-		got[name] = sidekiqWork{reported: c.reported, kept: c.kept}.inFlight()
+		got[name] = processWork{reported: c.reported, kept: c.kept}.inFlight()
 	}
 	want := map[string]int64{
 		"reported": 3, "kept": 3, "the same nonce": 3, "another nonce": 3, "another process": 3, "idle, and a killed": 3,

@@ -1,4 +1,5 @@
-package redis
+// Package sidekiq reads queues of Sidekiq (Ruby).
+package sidekiq
 
 import (
 	"encoding/json"
@@ -11,21 +12,21 @@ import (
 )
 
 const (
-	// sidekiqDue is how many due jobs of each set are looked at, of all queues together.
-	sidekiqDue = 1000
-	// sidekiqFuture is how many future jobs of each set are looked at for the next one
+	// maxDue is how many due jobs of each set are looked at, of all queues together.
+	maxDue = 1000
+	// maxFuture is how many future jobs of each set are looked at for the next one
 	// of the queue.
-	sidekiqFuture = 100
-	// sidekiqProcesses is how many processes are asked what they work on.
-	sidekiqProcesses = 1000
-	// sidekiqMilliseconds is the least enqueued_at that is in milliseconds, as Sidekiq 8
+	maxFuture = 100
+	// maxProcesses is how many processes are asked what they work on.
+	maxProcesses = 1000
+	// leastMilliseconds is the least enqueued_at that is in milliseconds, as Sidekiq 8
 	// writes it; in seconds, as it was before, this is the year 5138.
-	sidekiqMilliseconds = 1e11
+	leastMilliseconds = 1e11
 )
 
-// sidekiqLayout is a queue of Sidekiq 4 to 8. The keys are those of
+// Layout is a queue of Sidekiq 4 to 8. The keys are those of
 // https://github.com/sidekiq/sidekiq/blob/main/lib/sidekiq/api.rb
-func sidekiqLayout() layout.Layout {
+func Layout() layout.Layout {
 	return layout.Layout{
 		Layout: backlog.Layout{
 			Name: "sidekiq", SharesKeys: true,
@@ -48,25 +49,25 @@ func sidekiqLayout() layout.Layout {
 		},
 		SharesCommands: true,
 		Discover: func(p backlog.Params) layout.Discovery {
-			prefix := sidekiqPrefix(p)
+			prefix := keyPrefix(p)
 			return layout.Discovery{
-				Registry:        sidekiqRegistry(prefix, ""),
-				Work:            func() layout.Step { return sidekiqFindStep{prefix} },
+				Registry:        newRegistry(prefix, ""),
+				Work:            func() layout.Step { return findStep{prefix} },
 				AnyPrefix:       []layout.KeyPattern{{Type: "list", Prefix: prefix + "queue:", FixedPrefix: "queue:"}},
 				PrefixParameter: "namespace",
 			}
 		},
-		Prepare: prepareSidekiq,
+		Prepare: prepare,
 	}
 }
 
-func prepareSidekiq(q backlog.Query, search layout.KeySearch) layout.Step {
-	prefix := sidekiqPrefix(q.Params)
-	s := &sidekiqStep{
+func prepare(q backlog.Query, search layout.KeySearch) layout.Step {
+	prefix := keyPrefix(q.Params)
+	s := &queueStep{
 		name:     q.Queue,
 		prefix:   prefix,
 		payload:  q.Params.Get("age") == "payload",
-		registry: *sidekiqRegistry(prefix, q.Queue),
+		registry: *newRegistry(prefix, q.Queue),
 	}
 	s.registry.OtherPrefixes = &layout.OtherPrefixes{Keys: search, FixedKey: "queues", Parameter: "namespace"}
 	if q.Params.Get("fetch") != "basic" {
@@ -75,9 +76,9 @@ func prepareSidekiq(q backlog.Query, search layout.KeySearch) layout.Step {
 	return s
 }
 
-// sidekiqPrefix is what precedes every key. A namespace may be written with the colon at
+// keyPrefix is what precedes every key. A namespace may be written with the colon at
 // its end too, as it is in the keys.
-func sidekiqPrefix(p backlog.Params) string {
+func keyPrefix(p backlog.Params) string {
 	namespace := strings.TrimSuffix(p.Get("namespace"), ":")
 	if namespace == "" {
 		return ""
@@ -85,16 +86,16 @@ func sidekiqPrefix(p backlog.Params) string {
 	return namespace + ":"
 }
 
-func sidekiqRegistry(prefix, queue string) *layout.Registry {
+func newRegistry(prefix, queue string) *layout.Registry {
 	return &layout.Registry{
 		Framework: "Sidekiq", Sets: []string{prefix + "queues"}, Member: queue, Queue: queue,
 		QueueOf: func(member string) string { return member },
 	}
 }
 
-// A sidekiqStep asks for the future and due work, then for the queue, then for the
+// A queueStep asks for the future and due work, then for the queue, then for the
 // processes: in the order in which a job passes, so that none is missed on its way.
-type sidekiqStep struct {
+type queueStep struct {
 	name, prefix string
 	payload      bool
 	registry     layout.Registry
@@ -103,59 +104,59 @@ type sidekiqStep struct {
 
 	// lastReady is the length of the queue at the last read.
 	lastReady int64
-	// taken is when the queue was last seen to have shrunk; zero once every process
+	// shrunkAt is when the queue was last seen to have shrunk; zero once every process
 	// has reported since then what it works on.
-	taken time.Time
-	// heard is when each process that serves the queue had been heard of by then, by its
+	shrunkAt time.Time
+	// lastBeats is when each process that serves the queue had been heard of by then, by its
 	// own clock; nil until they were asked.
-	heard map[string]time.Time
+	lastBeats map[string]time.Time
 	// busy are the processes that had jobs of the queue at the last read, and lost when
 	// the last one disappeared that had some, or may have taken some.
-	busy []string
-	lost time.Time
+	busy   []string
+	lostAt time.Time
 }
 
-func (s *sidekiqStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	dst = sidekiqLater(dst, s.prefix, now)
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = laterCommands(dst, s.prefix, now)
 	queue, paused, processes := s.prefix+"queue:"+s.name, s.prefix+"paused", s.prefix+"processes"
 	dst = append(dst,
 		resp.Command{Key: queue, KeyType: 'l', Args: []any{"LLEN", queue}},
 		resp.Command{Key: paused, KeyType: 's', Args: []any{"SISMEMBER", paused, s.name}},
-		resp.Command{Key: processes, KeyType: 's', Args: []any{"SRANDMEMBER", processes, sidekiqProcesses}},
+		resp.Command{Key: processes, KeyType: 's', Args: []any{"SRANDMEMBER", processes, maxProcesses}},
 	)
 	if s.payload {
 		dst = append(dst, resp.Command{Key: queue, KeyType: 'l', Args: []any{"LINDEX", queue, -1}})
 	}
 	if s.private != nil {
-		s.private.look(now)
+		s.private.update(now)
 		key := s.prefix + superProcesses
-		dst = append(dst, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, sidekiqProcesses}})
+		dst = append(dst, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, maxProcesses}})
 	}
 	return dst
 }
 
-// sidekiqLater appends the commands that tell of the scheduled jobs and retries of all
+// laterCommands appends the commands that tell of the scheduled jobs and retries of all
 // queues: for each set those that are due, and those that are not.
-func sidekiqLater(dst []resp.Command, prefix string, now time.Time) []resp.Command {
+func laterCommands(dst []resp.Command, prefix string, now time.Time) []resp.Command {
 	limit := layout.Seconds.Due(now)
 	for _, set := range []string{prefix + "schedule", prefix + "retry"} {
 		dst = append(dst,
-			resp.Command{Key: set, KeyType: 'z', Args: layout.ByScore(set, "-inf", limit, sidekiqDue, true)},
-			resp.Command{Key: set, KeyType: 'z', Args: layout.ByScore(set, "("+limit, "+inf", sidekiqFuture, true)},
+			resp.Command{Key: set, KeyType: 'z', Args: layout.ByScore(set, "-inf", limit, maxDue, true)},
+			resp.Command{Key: set, KeyType: 'z', Args: layout.ByScore(set, "("+limit, "+inf", maxFuture, true)},
 		)
 	}
 	return dst
 }
 
-// A sidekiqFindStep finds the queues of scheduled jobs and retries: one that never had
+// A findStep finds the queues of scheduled jobs and retries: one that never had
 // another job is not in the registry.
-type sidekiqFindStep struct{ prefix string }
+type findStep struct{ prefix string }
 
-func (s sidekiqFindStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	return sidekiqLater(dst, s.prefix, now)
+func (s findStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	return laterCommands(dst, s.prefix, now)
 }
 
-func (sidekiqFindStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+func (findStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var found backlog.Reading
 	for i := range replies {
@@ -165,7 +166,7 @@ func (sidekiqFindStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome
 				found.Parts = append(found.Parts, backlog.Part{Queue: queue})
 			}
 		}
-		if isFuture := i%2 == 1; isFuture && len(jobs) == 2*sidekiqFuture {
+		if isFuture := i%2 == 1; isFuture && len(jobs) == 2*maxFuture {
 			// When the last one is due, there are others to be looked at.
 			found.NextDue = layout.Earlier(found.NextDue, layout.Seconds.Parse(c, jobs[len(jobs)-1]))
 		}
@@ -176,17 +177,17 @@ func (sidekiqFindStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome
 	return layout.Done(found)
 }
 
-func (s *sidekiqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	work, complete := s.set(c)
 	retries, alsoComplete := s.set(c)
 	work, complete = work.Plus(retries), complete && alsoComplete
 	reading := backlog.Reading{Ready: c.Count(), Paused: c.Count() > 0, NextDue: work.Next}
-	detail := &sidekiqWorkStep{sidekiqStep: s, processes: c.Strings(-1)}
+	detail := &workStep{queueStep: s, processes: c.Strings(-1)}
 	var enqueued time.Time
 	if s.payload {
 		job, _ := c.Text()
-		enqueued = sidekiqEnqueued(job)
+		enqueued = enqueuedAt(job)
 	}
 	detail.addLists(c)
 	if c.Err() != nil {
@@ -206,12 +207,12 @@ func (s *sidekiqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcom
 		reading.Oldest = backlog.Age{Since: layout.Earlier(enqueued, work.Since), Kind: backlog.AgeExact}
 	}
 	if reading.Ready < s.lastReady {
-		s.taken, s.heard = now, nil
+		s.shrunkAt, s.lastBeats = now, nil
 	}
 	s.lastReady = reading.Ready
 	detail.reading = reading
 	if len(detail.processes)+len(detail.lists) == 0 {
-		none := newSidekiqWork()
+		none := newProcessWork()
 		none.denied = detail.denied
 		return s.finish(reading, none, now)
 	}
@@ -220,9 +221,9 @@ func (s *sidekiqStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcom
 
 // set takes the replies about one set of scheduled jobs. What is due is not complete
 // if there may be more of the queue than was looked at.
-func (s *sidekiqStep) set(c *resp.Decoder) (work layout.Schedule, complete bool) {
+func (s *queueStep) set(c *resp.Decoder) (work layout.Schedule, complete bool) {
 	due, future := c.Strings(-1), c.Strings(-1)
-	complete = len(due) < 2*sidekiqDue
+	complete = len(due) < 2*maxDue
 	for i := 0; i+1 < len(due); i += 2 {
 		queue, known := layout.NamedQueue(due[i])
 		complete = complete && known
@@ -233,7 +234,7 @@ func (s *sidekiqStep) set(c *resp.Decoder) (work layout.Schedule, complete bool)
 	}
 	for i := 0; i+1 < len(future); i += 2 {
 		// If none of those is of the queue, look again when the last one is due.
-		last := i+2 == 2*sidekiqFuture
+		last := i+2 == 2*maxFuture
 		if queue, known := layout.NamedQueue(future[i]); known && queue == s.name || last {
 			work.Next = layout.Seconds.Parse(c, future[i+1])
 			break
@@ -242,15 +243,15 @@ func (s *sidekiqStep) set(c *resp.Decoder) (work layout.Schedule, complete bool)
 	return work, complete
 }
 
-// sidekiqEnqueued returns when a job was enqueued; zero if it does not say.
-func sidekiqEnqueued(text string) time.Time {
+// enqueuedAt returns when a job was enqueued; zero if it does not say.
+func enqueuedAt(text string) time.Time {
 	var job struct {
 		EnqueuedAt float64 `json:"enqueued_at"`
 	}
 	if err := json.Unmarshal([]byte(text), &job); err != nil {
 		return time.Time{}
 	}
-	if job.EnqueuedAt >= sidekiqMilliseconds {
+	if job.EnqueuedAt >= leastMilliseconds {
 		return layout.Milliseconds.Time(job.EnqueuedAt)
 	}
 	return layout.Seconds.Time(job.EnqueuedAt)

@@ -1,4 +1,4 @@
-package redis
+package sidekiq
 
 import (
 	"errors"
@@ -32,12 +32,12 @@ const (
 
 // What a reading says of private lists that it may not know.
 const (
-	sidekiqUnseen = "so jobs are not visible that a reliable fetch (super_fetch of Sidekiq Pro, GitLab's gem) keeps for a process that was killed; set fetch to basic if none is used"
+	unseen = "so jobs are not visible that a reliable fetch (super_fetch of Sidekiq Pro, GitLab's gem) keeps for a process that was killed; set fetch to basic if none is used"
 
-	sidekiqNoScan   = "the server does not allow SCAN, " + sidekiqUnseen
-	sidekiqNoSearch = "too many patterns of names are searched on this connection, " + sidekiqUnseen
-	sidekiqNoList   = "the server does not allow access to all keys of a reliable fetch (super_processes, queue:sq*, working:queue:*), " + sidekiqUnseen
-	sidekiqMore     = "there are more private lists of a reliable fetch than are read, so not all jobs in them are visible"
+	noScan    = "the server does not allow SCAN, " + unseen
+	noSearch  = "too many patterns of names are searched on this connection, " + unseen
+	noList    = "the server does not allow access to all keys of a reliable fetch (super_processes, queue:sq*, working:queue:*), " + unseen
+	moreLists = "there are more private lists of a reliable fetch than are read, so not all jobs in them are visible"
 )
 
 // A privateList is a list in which a reliable fetch keeps jobs of the queue.
@@ -74,8 +74,8 @@ func newPrivateLists(prefix, queue string, keys layout.KeySearch) *privateLists 
 	return p
 }
 
-// look takes over what the searches have found.
-func (p *privateLists) look(now time.Time) {
+// update takes over what the searches have found.
+func (p *privateLists) update(now time.Time) {
 	revision := uint64(1)
 	all := make([]layout.Found, len(p.searches))
 	p.problem, p.searched = nil, time.Time{}
@@ -148,8 +148,8 @@ func (p *privateLists) with(superProcesses []string) []privateList {
 	return all
 }
 
-// doubt notes in a reading that there may be private lists that were not found.
-func (p *privateLists) doubt(r *backlog.Reading) {
+// markUnseen notes in a reading that there may be private lists that were not found.
+func (p *privateLists) markUnseen(r *backlog.Reading) {
 	if p.problem == nil {
 		return
 	}
@@ -158,11 +158,11 @@ func (p *privateLists) doubt(r *backlog.Reading) {
 	}
 	switch {
 	case errors.Is(p.problem, layout.ErrTooManySearches):
-		r.AddWarning(sidekiqNoSearch)
+		r.AddWarning(noSearch)
 	case errors.Is(p.problem, errMoreKeys):
-		r.AddWarning(sidekiqMore)
+		r.AddWarning(moreLists)
 	case errors.Is(resp.Reason(p.problem), backlog.ErrDenied):
-		r.AddWarning(sidekiqNoScan)
+		r.AddWarning(noScan)
 	}
 }
 

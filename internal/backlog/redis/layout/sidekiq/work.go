@@ -1,4 +1,4 @@
-package redis
+package sidekiq
 
 import (
 	"encoding/json"
@@ -12,28 +12,28 @@ import (
 )
 
 const (
-	// sidekiqLife is for how long Sidekiq remembers a process that it does not hear of.
-	sidekiqLife = time.Minute
-	// sidekiqPause is between two heartbeats of a process, at least. It is 5 s before
+	// processLife is for how long Sidekiq remembers a process that it does not hear of.
+	processLife = time.Minute
+	// beatPause is between two heartbeats of a process, at least. It is 5 s before
 	// Sidekiq 7, whose third heartbeat then stands for the second.
 	// https://github.com/sidekiq/sidekiq/blob/main/lib/sidekiq/launcher.rb, BEAT_PAUSE
-	sidekiqPause = 10 * time.Second
-	// sidekiqTold is how much later a heartbeat has to be than another one to report all
+	beatPause = 10 * time.Second
+	// reportAfter is how much later a heartbeat has to be than another one to report all
 	// that was taken before that one was seen. Sidekiq 4 to 8 first copy what their
 	// threads work on, write that down, send a PING (since 6.2), and write down the
 	// heartbeat with its time last. So the heartbeat that follows may know nothing of a
 	// job that was taken while it was on its way. The second one does: it is begun a pause
 	// after the first was written. They are told apart by the process's own clock: the
 	// first is a pause later and as long as it took, the second two pauses.
-	sidekiqTold = sidekiqPause + sidekiqPause/2
+	reportAfter = beatPause + beatPause/2
 )
 
 // finish completes a reading by what the processes reported.
-func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Time) layout.Outcome {
+func (s *queueStep) finish(reading backlog.Reading, w processWork, now time.Time) layout.Outcome {
 	inFlight := w.inFlight()
 	s.noteLost(w, now)
 	// A process that took jobs may not have reported so yet.
-	if s.untold(w, now) || w.unknown || s.unsearched(reading, inFlight) {
+	if s.mayHoldMore(w, now) || w.unknown || s.unsearched(reading, inFlight) {
 		inFlight = max(inFlight, 1)
 		if reading.Quality == backlog.Exact {
 			reading.Quality = backlog.LowerBound
@@ -42,11 +42,11 @@ func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Ti
 	reading.InFlight = backlog.Exactly(inFlight)
 	reading.Consumers = backlog.Exactly(int64(len(w.beats)))
 	if s.private != nil {
-		s.private.doubt(&reading)
+		s.private.markUnseen(&reading)
 	}
 	if w.denied {
 		reading.Quality = max(reading.Quality, backlog.LowerBound)
-		reading.AddWarning(sidekiqNoList)
+		reading.AddWarning(noList)
 	}
 	if reading.Backlog() == 0 && reading.NextDue.IsZero() {
 		return s.registry.Ask(reading)
@@ -55,16 +55,16 @@ func (s *sidekiqStep) finish(reading backlog.Reading, w sidekiqWork, now time.Ti
 }
 
 // noteLost notes that a process has disappeared that had jobs, or may have taken some.
-func (s *sidekiqStep) noteLost(w sidekiqWork, now time.Time) {
+func (s *queueStep) noteLost(w processWork, now time.Time) {
 	for _, process := range s.busy {
 		if _, alive := w.beats[process]; !alive {
-			s.lost = now
+			s.lostAt = now
 		}
 	}
-	for process := range s.heard {
-		if _, alive := w.beats[process]; !alive && !s.taken.IsZero() {
-			s.lost = now
-			delete(s.heard, process)
+	for process := range s.lastBeats {
+		if _, alive := w.beats[process]; !alive && !s.shrunkAt.IsZero() {
+			s.lostAt = now
+			delete(s.lastBeats, process)
 		}
 	}
 	s.busy = s.busy[:0]
@@ -78,49 +78,49 @@ func (s *sidekiqStep) noteLost(w sidekiqWork, now time.Time) {
 // unsearched reports whether a queue that seems to be empty may have jobs in a private
 // list that no search has found yet, because its process was killed before. The next
 // search decides.
-func (s *sidekiqStep) unsearched(r backlog.Reading, inFlight int64) bool {
-	return s.private != nil && r.Ready+r.Due+inFlight == 0 && s.private.stale(s.lost)
+func (s *queueStep) unsearched(r backlog.Reading, inFlight int64) bool {
+	return s.private != nil && r.Ready+r.Due+inFlight == 0 && s.private.stale(s.lostAt)
 }
 
-// untold tells whether a process may have taken a job of which it has not told. One
+// mayHoldMore tells whether a process may have taken a job of which it has not told. One
 // that has just begun may do so before its first heartbeat, so that nobody knows it.
-func (s *sidekiqStep) untold(w sidekiqWork, now time.Time) bool {
+func (s *queueStep) mayHoldMore(w processWork, now time.Time) bool {
 	switch {
-	case s.taken.IsZero():
+	case s.shrunkAt.IsZero():
 		return false
-	case s.heard == nil:
-		s.heard = w.beats
+	case s.lastBeats == nil:
+		s.lastBeats = w.beats
 		return true
 	}
-	told := len(w.beats) > 0 || now.Sub(s.taken) >= sidekiqTold
+	told := len(w.beats) > 0 || now.Sub(s.shrunkAt) >= reportAfter
 	for process, beat := range w.beats {
-		before, known := s.heard[process]
+		before, known := s.lastBeats[process]
 		if !known {
 			// This is its first heartbeat.
-			before = beat.Add(-sidekiqPause)
-			s.heard[process] = before
+			before = beat.Add(-beatPause)
+			s.lastBeats[process] = before
 		}
-		told = told && beat.Sub(before) >= sidekiqTold
+		told = told && beat.Sub(before) >= reportAfter
 	}
-	if told || now.Sub(s.taken) > sidekiqLife {
+	if told || now.Sub(s.shrunkAt) > processLife {
 		if len(w.beats) == 0 {
 			// One that took the jobs may have begun and ended in between.
-			s.lost = now
+			s.lostAt = now
 		}
-		s.taken = time.Time{}
+		s.shrunkAt = time.Time{}
 		return false
 	}
 	return true
 }
 
-// sidekiqWorkKeys are the ends of the keys in which a process reports what it works on:
+// workKeys are the ends of the keys in which a process reports what it works on:
 // that of Sidekiq 6.4.2 and later, and that of the versions before.
 // https://github.com/sidekiq/sidekiq/blob/v6.4.1/lib/sidekiq/launcher.rb, workers_key
-var sidekiqWorkKeys = [...]string{":work", ":workers"} //nolint:gochecknoglobals // a constant
+var workKeys = [...]string{":work", ":workers"} //nolint:gochecknoglobals // a constant
 
-// A sidekiqWorkStep asks the processes what they work on, and for the private lists.
-type sidekiqWorkStep struct {
-	*sidekiqStep
+// A workStep asks the processes what they work on, and for the private lists.
+type workStep struct {
+	*queueStep
 	reading   backlog.Reading
 	processes []string
 	lists     []privateList
@@ -131,7 +131,7 @@ type sidekiqWorkStep struct {
 }
 
 // addLists takes the reply about the processes with super_fetch, if they were asked for.
-func (s *sidekiqWorkStep) addLists(c *resp.Decoder) {
+func (s *workStep) addLists(c *resp.Decoder) {
 	if s.private == nil {
 		return
 	}
@@ -139,14 +139,14 @@ func (s *sidekiqWorkStep) addLists(c *resp.Decoder) {
 	if s.denied = !c.Allowed(); !s.denied {
 		processes = c.Strings(-1)
 	}
-	s.truncated = len(processes) == sidekiqProcesses
+	s.truncated = len(processes) == maxProcesses
 	s.lists = s.private.with(processes)
 }
 
-func (s *sidekiqWorkStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+func (s *workStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, process := range s.processes {
 		key := s.prefix + process
-		for _, end := range sidekiqWorkKeys {
+		for _, end := range workKeys {
 			dst = append(dst, resp.Command{Key: key + end, Args: []any{"HVALS", key + end}})
 		}
 		dst = append(dst, resp.Command{Key: key, Args: []any{"HMGET", key, "info", "beat", "busy"}})
@@ -157,10 +157,10 @@ func (s *sidekiqWorkStep) Commands(dst []resp.Command, _ time.Time) []resp.Comma
 	return dst
 }
 
-func (s *sidekiqWorkStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *workStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
-	w := newSidekiqWork()
-	w.unknown = len(s.processes) == sidekiqProcesses || s.truncated
+	w := newProcessWork()
+	w.unknown = len(s.processes) == maxProcesses || s.truncated
 	w.denied = s.denied
 	for _, process := range s.processes {
 		w.take(c, process, s.name)
@@ -178,9 +178,9 @@ func (s *sidekiqWorkStep) Outcome(replies []resp.Reply, now time.Time) layout.Ou
 	return s.finish(s.reading, w, now)
 }
 
-// sidekiqWork is what processes reported of their work for one queue, and what private
+// processWork is what processes reported of their work for one queue, and what private
 // lists hold.
-type sidekiqWork struct {
+type processWork struct {
 	// reported are the jobs that a process works on, kept those in private lists, by the
 	// identity of the process.
 	reported, kept map[string]int64
@@ -192,14 +192,14 @@ type sidekiqWork struct {
 	beats map[string]time.Time
 }
 
-func newSidekiqWork() sidekiqWork {
-	return sidekiqWork{reported: make(map[string]int64), kept: make(map[string]int64), beats: make(map[string]time.Time)}
+func newProcessWork() processWork {
+	return processWork{reported: make(map[string]int64), kept: make(map[string]int64), beats: make(map[string]time.Time)}
 }
 
 // take takes the replies about one process.
-func (w *sidekiqWork) take(c *resp.Decoder, process, queue string) {
+func (w *processWork) take(c *resp.Decoder, process, queue string) {
 	var all, own int64
-	for range sidekiqWorkKeys {
+	for range workKeys {
 		for _, job := range c.Strings(-1) {
 			all++
 			of, known := layout.NamedQueue(job)
@@ -212,7 +212,7 @@ func (w *sidekiqWork) take(c *resp.Decoder, process, queue string) {
 	w.reported[process] = own
 	about := c.Strings(3)
 	info, beat, busy := about[0], about[1], about[2]
-	if info == "" || !sidekiqServes(info, queue) {
+	if info == "" || !serves(info, queue) {
 		return
 	}
 	w.beats[process] = layout.Seconds.Parse(c, beat)
@@ -225,7 +225,7 @@ func (w *sidekiqWork) take(c *resp.Decoder, process, queue string) {
 // inFlight returns how many jobs are taken and not done. A job that is in a private list
 // is reported by its process as well, a heartbeat later, so of each process the larger
 // number counts. The lists of a process that reports nothing are those of a killed one.
-func (w sidekiqWork) inFlight() int64 {
+func (w processWork) inFlight() int64 {
 	byHost := make(map[string]string, len(w.reported))
 	for process := range w.reported {
 		byHost[hostAndPID(process)] = process
@@ -251,9 +251,9 @@ func (w sidekiqWork) inFlight() int64 {
 	return total
 }
 
-// sidekiqServes tells whether a process takes jobs of a queue; one that does not say
+// serves tells whether a process takes jobs of a queue; one that does not say
 // what it takes may.
-func sidekiqServes(info, queue string) bool {
+func serves(info, queue string) bool {
 	var process struct {
 		Queues []string `json:"queues"`
 	}
