@@ -14,7 +14,7 @@ import (
 // read, and that answers on both of its connections, has reported every change until then.
 func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 	began := time.Now()
-	if err := s.finder.problem(); err != nil {
+	if err := s.scanner.Problem(); err != nil {
 		return time.Time{}, s.notConfirmed(s.advised(err))
 	}
 	confirmed, err := s.topology.Confirm(ctx)
@@ -42,7 +42,7 @@ func (s *shardedSource) Confirm(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, s.notConfirmed(s.advised(err))
 	}
-	unsearched, searches := s.finder.failing()
+	unsearched, searches := s.scanner.Failing()
 	if len(confirmed.Failed) == 0 && searches == nil {
 		return began, nil
 	}

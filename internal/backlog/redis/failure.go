@@ -6,6 +6,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 )
 
 // unanswered makes something of a job of which a command was not answered; see settle.
@@ -49,7 +50,7 @@ func (s *source) fail(j *job, err error, results []backlog.Result) {
 	} else {
 		failure.Err = s.advised(err)
 	}
-	results[j.index] = backlog.Result{Err: failure, Pending: errors.Is(err, errNotSearched)}
+	results[j.index] = backlog.Result{Err: failure, Pending: errors.Is(err, keyscan.ErrNotSearched)}
 }
 
 // A connectionError is why nothing could be read over a connection, with its reason and

@@ -11,6 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
@@ -32,7 +33,7 @@ func travel(t testing.TB, server *redistest.Server, layout, queue string, params
 	for _, l := range layouts() {
 		if l.Name == layout {
 			q := backlog.Query{Layout: layout, Queue: queue, Params: backlog.NewParams(params)}
-			return &timeTraveller{t, client, l.Prepare(q, querySearch{})}
+			return &timeTraveller{t, client, l.Prepare(q, keyscan.QuerySearch{})}
 		}
 	}
 	t.Fatalf("there is no layout %q", layout)

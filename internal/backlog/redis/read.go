@@ -64,8 +64,9 @@ func (s *reader) Read(ctx context.Context, queries []backlog.Query) []backlog.Re
 	s.results = results
 	clear(s.moved)
 	jobs := s.prepare(queries, results)
-	s.finder.mark(jobs)
+	waiting := s.scanner.Waiting()
 	for i := range jobs {
+		jobs[i].pending = waiting[jobs[i].plan.query]
 		jobs[i].calm = jobs[i].plan.arm()
 	}
 	var err error
@@ -120,9 +121,9 @@ func (s *source) prepareQuery(q backlog.Query) (layout.Step, error) {
 	case err != nil:
 		return nil, &backlog.ReadError{Query: q, Connection: s.connection, Err: fmt.Errorf("%w: %w", backlog.ErrMismatch, err)}
 	case queues.Several():
-		return newSeveral(l, q, queues, s.finder, s.ledger), nil
+		return newSeveral(l, q, queues, s.keys, s.ledger), nil
 	default:
-		search := querySearch{finder: s.finder, query: q}
+		search := s.keys.For(q)
 		q.Queue = backlog.Unescape(queues.String())
 		return l.Prepare(q, search), nil
 	}

@@ -2,11 +2,11 @@ package redis
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -30,7 +30,7 @@ type several struct {
 	query    backlog.Query
 	patterns []string
 	layout.Discovery
-	finder *finder
+	keys   keyFinder
 	ledger *ledger
 
 	// names are those that a person named, and read is when they were read last.
@@ -78,8 +78,8 @@ type oneOf struct {
 	seen         time.Time
 }
 
-func newSeveral(l layout.Layout, q backlog.Query, queues backlog.Queues, f *finder, all *ledger) *several {
-	s := &several{layout: l, query: q, finder: f, ledger: all, queues: make(map[string]*oneOf)}
+func newSeveral(l layout.Layout, q backlog.Query, queues backlog.Queues, keys keyFinder, all *ledger) *several {
+	s := &several{layout: l, query: q, keys: keys, ledger: all, queues: make(map[string]*oneOf)}
 	for _, name := range queues {
 		if backlog.IsPattern(name) {
 			s.patterns = append(s.patterns, name)
@@ -108,7 +108,7 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 		}
 		q := s.query
 		q.Queue = queue
-		one = &oneOf{queue: queue, first: s.layout.Prepare(q, querySearch{finder: s.finder, query: s.query})}
+		one = &oneOf{queue: queue, first: s.layout.Prepare(q, s.keys.For(s.query))}
 		s.queues[queue] = one
 		s.order = append(s.order, one)
 		s.grown, s.unsorted = true, true
@@ -210,15 +210,15 @@ func (s *several) look(now time.Time) {
 
 // find adds the queues that the finder has found. The error is why its last attempt failed.
 func (s *several) find(now time.Time) (failed error) {
-	var results []findings
+	var results []keyscan.Result
 	var revisions []uint64
 	for _, t := range s.KeyPatterns {
 		for _, pattern := range s.patterns {
-			found := s.finder.ask(t.Search(pattern), s.query, now)
-			s.more = s.more || found.more
-			s.problem = cmp.Or(s.problem, found.problem(now))
-			failed = cmp.Or(failed, found.err)
-			results, revisions = append(results, found), append(revisions, found.revision)
+			found := s.keys.Find(t.Search(pattern), s.query, now)
+			s.more = s.more || found.More
+			s.problem = cmp.Or(s.problem, found.Problem(now))
+			failed = cmp.Or(failed, found.Err)
+			results, revisions = append(results, found), append(revisions, found.Revision)
 		}
 	}
 	if s.revisions != nil && slices.Equal(revisions, s.revisions) {
@@ -229,7 +229,7 @@ func (s *several) find(now time.Time) (failed error) {
 	}
 	for i, t := range s.KeyPatterns {
 		for j, pattern := range s.patterns {
-			s.takeOver(t, pattern, results[i*len(s.patterns)+j].keys, now)
+			s.takeOver(t, pattern, results[i*len(s.patterns)+j].Keys, now)
 		}
 	}
 	if s.over == nil {
@@ -266,9 +266,6 @@ func compareMembers(a, b *oneOf) int {
 		return cmp.Compare(a.queue, b.queue)
 	}
 }
-
-// errNotSearched is a pattern whose queues have not been looked for yet.
-var errNotSearched = fmt.Errorf("%w: the keys of the server have not been gone through yet", backlog.ErrUnavailable)
 
 func (s *several) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	s.look(now)

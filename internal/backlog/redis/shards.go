@@ -98,20 +98,3 @@ func (s *shardedSource) ReadShard(ctx context.Context, _ string, queries []backl
 	s.readers.Put(r)
 	return results
 }
-
-// failing returns which queries depend on searches that fail, and why one of these does.
-func (f *finder) failing() (queries map[backlog.Query]bool, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	queries = make(map[backlog.Query]bool)
-	for _, found := range f.searches {
-		if found.hint || found.err == nil {
-			continue
-		}
-		err = found.err
-		for q := range found.queries {
-			queries[q] = true
-		}
-	}
-	return queries, err
-}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
@@ -26,7 +27,7 @@ func (m *evenMap) Owners(keys []string) ([]string, error) {
 // TestShardsOfQueries: queries whose keys lie on the same servers have the same shard.
 func TestShardsOfQueries(t *testing.T) {
 	t.Parallel()
-	s := &shardedSource{source: &source{watch: newWatchlist(newWakes()), topology: &topology.Topology{}, layouts: make(map[string]layout.Layout)}}
+	s := &shardedSource{source: &source{watch: newWatchlist(newWakes()), keys: keyscan.New(nil, newWakes()), topology: &topology.Topology{}, layouts: make(map[string]layout.Layout)}}
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}

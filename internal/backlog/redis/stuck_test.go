@@ -10,6 +10,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
@@ -25,7 +26,7 @@ func newStepper(t *testing.T, server *redistest.Server, l layout.Layout, params 
 	t.Helper()
 	client := server.NewClient(func(*goredis.Options) {})
 	q := backlog.Query{Layout: l.Name, Queue: "q", Params: backlog.NewParams(params)}
-	return &stepper{client: client, first: l.Prepare(q, querySearch{})}
+	return &stepper{client: client, first: l.Prepare(q, keyscan.QuerySearch{})}
 }
 
 // at returns the reading at a moment.

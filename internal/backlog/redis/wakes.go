@@ -28,8 +28,8 @@ func newWakes() *wakes {
 	}
 }
 
-// add collects queries that may have changed.
-func (w *wakes) add(queries []backlog.Query) {
+// Wake collects queries that may have changed.
+func (w *wakes) Wake(queries []backlog.Query) {
 	if len(queries) == 0 {
 		return
 	}
@@ -41,8 +41,8 @@ func (w *wakes) add(queries []backlog.Query) {
 	w.ring()
 }
 
-// addEverything says that everything may have changed.
-func (w *wakes) addEverything() {
+// WakeAll notes that everything may have changed.
+func (w *wakes) WakeAll() {
 	w.mu.Lock()
 	w.everything = true
 	w.mu.Unlock()

@@ -117,15 +117,15 @@ const fruitlessAgain = time.Second
 // Invalidate implements node.Tracker.
 func (w *watchlist) Invalidate(keys []string, now time.Time) (fruitless int) {
 	queries, fruitless := w.changed(keys, now)
-	w.wakes.add(queries)
+	w.wakes.Wake(queries)
 	return fruitless
 }
 
 // WakeKey implements node.Waker.
-func (w *watchlist) WakeKey(key string) { w.wakes.add(w.queries(key)) }
+func (w *watchlist) WakeKey(key string) { w.wakes.Wake(w.queries(key)) }
 
 // WakeAll implements node.Waker.
-func (w *watchlist) WakeAll() { w.wakes.addEverything() }
+func (w *watchlist) WakeAll() { w.wakes.WakeAll() }
 
 // changed returns the queries to wake when keys have changed. Each is returned once
 // for each time that it was armed. fruitless is how many of them have been woken a moment
