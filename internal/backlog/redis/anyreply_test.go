@@ -44,7 +44,7 @@ func FuzzAnyReply(f *testing.F) {
 // what a step remembers of one read must not break the next.
 func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
 	keys := &anyKeys{t: t, asked: make(map[layout.Search]bool)}
-	s := &source{layouts: map[string]layout.Layout{l.Name: l}, keys: keys, ledger: newLedger()}
+	s := &source{layouts: map[string]layout.Layout{l.Name: l}, keys: keys, quota: newQuota()}
 	q := drawQuery(t, l)
 	first, err := s.prepareQuery(q)
 	if err != nil {
@@ -64,7 +64,7 @@ func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
 
 // readOnce reports whether there was a reading.
 func readOnce(t *rapid.T, next layout.Step, now time.Time) bool {
-	for range maxTrips {
+	for range maxRoundTrips {
 		commands := next.Commands(nil, now)
 		fitting := rapid.Bool().Draw(t, "fitting")
 		replies := make([]resp.Reply, len(commands))
@@ -81,7 +81,7 @@ func readOnce(t *rapid.T, next layout.Step, now time.Time) bool {
 		}
 		return o.Err == nil
 	}
-	t.Fatalf("%T wants more than %d round trips", next, maxTrips)
+	t.Fatalf("%T wants more than %d round trips", next, maxRoundTrips)
 	return false
 }
 

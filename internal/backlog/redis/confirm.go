@@ -56,14 +56,14 @@ func (s *shardedSource) Confirm(ctx context.Context) (time.Time, error) {
 	return began, &backlog.PartlyConfirmedError{
 		Err: s.notConfirmed(errors.Join(faults, searches)),
 		Unconfirmed: func(q backlog.Query) bool {
-			keys, known := s.watch.keysOf(q)
+			keys, known := s.tracker.keysOf(q)
 			return unsearched[q] || !known || confirmed.Covers(keys) != nil
 		},
 	}
 }
 
 // keysOf returns the keys of a query; false if it is not known.
-func (w *watchlist) keysOf(q backlog.Query) (keys []string, known bool) {
+func (w *tracker) keysOf(q backlog.Query) (keys []string, known bool) {
 	w.planning.Lock()
 	defer w.planning.Unlock()
 	p, known := w.plans[q]

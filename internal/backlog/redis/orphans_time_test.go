@@ -43,7 +43,7 @@ func travel(t testing.TB, server *redistest.Server, layout, queue string, params
 // read reads the query as if it were the moment now.
 func (r *timeTraveller) read(now time.Time) backlog.Reading {
 	r.t.Helper()
-	for s, trips := r.first, 0; trips < maxTrips; trips++ {
+	for s, trips := r.first, 0; trips < maxRoundTrips; trips++ {
 		var replies []resp.Reply
 		for _, c := range s.Commands(nil, now) {
 			value, err := r.client.Do(r.t.Context(), c.Args...).Result()

@@ -22,12 +22,12 @@ type source struct {
 	connection string
 	cfg        *conn.Config
 	layouts    map[string]layout.Layout
-	watch      *watchlist
-	wakes      *wakes
+	tracker    *tracker
+	wakes      *wakeQueue
 	topology   *topology.Topology
 	scanner    *keyscan.Scanner
 	keys       keyFinder // scanner
-	ledger     *ledger
+	quota      *quota
 	// whole answers Read.
 	whole reader
 
@@ -67,13 +67,13 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 
 // openWith returns a source for settings that are ready for use.
 func openWith(ctx context.Context, name string, cfg *conn.Config, log *slog.Logger) (*source, error) {
-	s := &source{connection: name, cfg: cfg, layouts: make(map[string]layout.Layout), wakes: newWakes(), ledger: newLedger()}
-	s.watch = newWatchlist(s.wakes)
+	s := &source{connection: name, cfg: cfg, layouts: make(map[string]layout.Layout), wakes: newWakeQueue(), quota: newQuota()}
+	s.tracker = newTracker(s.wakes)
 	s.whole.source = s
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}
-	s.topology = topology.New(cfg, s.watch, s.watch, log.With("connection", name))
+	s.topology = topology.New(cfg, s.tracker, s.tracker, log.With("connection", name))
 	s.scanner = keyscan.New(s.topology, s.wakes)
 	s.keys = s.scanner
 	// The goroutines live as long as the source, not as long as the call that opens it.

@@ -12,28 +12,28 @@ import (
 )
 
 const (
-	// severalMost is how many queues that match patterns one trigger reads.
-	severalMost = 10000
-	// severalLife is for how long a queue is read that matches a pattern, after it was
+	// maxQueues is how many queues that match patterns one trigger reads.
+	maxQueues = 10000
+	// memberLife is for how long a queue is read that matches a pattern, after it was
 	// last found or had work: in most layouts an empty queue leaves no trace, and it is
 	// woken only while it is read.
-	severalLife = time.Hour
-	// severalRetry is how long a trigger of which there are too many queues is refused
+	memberLife = time.Hour
+	// excessRetry is how long a trigger of which there are too many queues is refused
 	// before its queues are counted again.
-	severalRetry = 30 * time.Second
+	excessRetry = 30 * time.Second
 )
 
-// several is the first step of reading several queues of one layout: all of them in
-// the round trips that one takes. It lasts from one read to the next.
-type several struct {
+// A multiQueue is the first step of reading several queues of one layout: all of them in the
+// round trips that one takes. It lasts from one read to the next.
+type multiQueue struct {
 	layout   layout.Layout
 	query    backlog.Query
 	patterns []string
 	layout.Discovery
-	keys   keyFinder
-	ledger *ledger
+	keys  keyFinder
+	quota *quota
 
-	// names are those that a person named, and read is when they were read last.
+	// names are those that the trigger names, and read is when they were read last.
 	names []string
 	read  time.Time
 	// over is why the queues are more than may be read; nil if they are not. Until retry
@@ -41,45 +41,45 @@ type several struct {
 	over  error
 	retry time.Time
 	// queues are those that are read, by their names.
-	queues map[string]*oneOf
-	// order are the same: those that a person named, as they were written, then those
-	// that were found, by name; unsorted says that some were appended since.
-	order    []*oneOf
+	queues map[string]*member
+	// order are the same: those that the trigger names, as they were written, then those
+	// that were found, by name; unsorted reports that some were appended since.
+	order    []*member
 	unsorted bool
-	// revisions are those of what the finder had found when it was last taken over, in the
+	// revisions are those of the results of the searches that were last taken over, in the
 	// order of the searches.
 	revisions []uint64
-	// grown says that there are others than at the last read.
+	// grown reports that there are others than at the last read.
 	grown bool
 	// problem is why not all queues that match may be known; nil if they are.
 	problem error
-	// more says that more match than are read.
+	// more reports that more match than are read.
 	more bool
-	// round is the first of the read under way.
-	round *round
+	// step is the first of the read under way.
+	step *multiStep
 }
 
-// A grower is a first step whose keys change from one read to another.
-type grower interface {
-	// grew tells, once, that there are other keys than before.
-	grew() bool
-	// watched appends the commands of a read, for the sake of their keys.
-	watched(dst []resp.Command, now time.Time) []resp.Command
+// A keyChanger is a first step whose keys change from one read to another.
+type keyChanger interface {
+	// keysChanged reports, once, that there are other keys than before.
+	keysChanged() bool
+	// keyCommands appends the commands of a read, for the sake of their keys.
+	keyCommands(dst []resp.Command, now time.Time) []resp.Command
 }
 
-// A oneOf is one queue of several.
-type oneOf struct {
+// A member is one queue of a multiQueue.
+type member struct {
 	queue string
-	// first is the first step of reading it.
-	first layout.Step
-	// named says that a person named it, and found that the finder has it; else it was found
+	// firstStep is the first step of reading it.
+	firstStep layout.Step
+	// named reports that the trigger names it, and found that a search has it; else it was found
 	// or had work last at seen.
 	named, found bool
 	seen         time.Time
 }
 
-func newSeveral(l layout.Layout, q backlog.Query, queues backlog.Queues, keys keyFinder, all *ledger) *several {
-	s := &several{layout: l, query: q, keys: keys, ledger: all, queues: make(map[string]*oneOf)}
+func newMultiQueue(l layout.Layout, q backlog.Query, queues backlog.Queues, keys keyFinder, all *quota) *multiQueue {
+	s := &multiQueue{layout: l, query: q, keys: keys, quota: all, queues: make(map[string]*member)}
 	for _, name := range queues {
 		if backlog.IsPattern(name) {
 			s.patterns = append(s.patterns, name)
@@ -95,20 +95,20 @@ func newSeveral(l layout.Layout, q backlog.Query, queues backlog.Queues, keys ke
 
 // add begins to read a queue, or notes that it was found again. It returns nil if
 // there are too many.
-func (s *several) add(queue string, now time.Time) *oneOf {
+func (s *multiQueue) add(queue string, now time.Time) *member {
 	one := s.queues[queue]
 	if one == nil {
-		if len(s.order) >= severalMost {
+		if len(s.order) >= maxQueues {
 			s.more = true
 			return nil
 		}
-		if s.over != nil || !s.ledger.take(s, queue, now) {
+		if s.over != nil || !s.quota.reserve(s, queue, now) {
 			s.exceed(now)
 			return nil
 		}
 		q := s.query
 		q.Queue = queue
-		one = &oneOf{queue: queue, first: s.layout.Prepare(q, s.keys.For(s.query))}
+		one = &member{queue: queue, firstStep: s.layout.Prepare(q, s.keys.For(s.query))}
 		s.queues[queue] = one
 		s.order = append(s.order, one)
 		s.grown, s.unsorted = true, true
@@ -117,61 +117,61 @@ func (s *several) add(queue string, now time.Time) *oneOf {
 	return one
 }
 
-// drop forgets all queues, which makes room for those of other triggers. The next read
+// release forgets all queues, which makes room for those of other triggers. The next read
 // begins with none.
-func (s *several) drop() {
+func (s *multiQueue) release() {
 	for queue := range s.queues {
-		s.ledger.give(s, queue)
+		s.quota.release(s, queue)
 	}
-	delete(s.ledger.members, s)
+	delete(s.quota.members, s)
 	clear(s.queues)
 	s.order, s.revisions, s.grown = nil, nil, true
 }
 
 // exceed notes that there are too many queues.
-func (s *several) exceed(now time.Time) {
+func (s *multiQueue) exceed(now time.Time) {
 	if s.over == nil {
-		s.over, s.retry = errManyQueues(s.query.Namespace), now.Add(severalRetry)
+		s.over, s.retry = errManyQueues(s.query.Namespace), now.Add(excessRetry)
 	}
 }
 
 // exceeded returns why the queues are more than may be read, and then forgets them.
-func (s *several) exceeded() error {
+func (s *multiQueue) exceeded() error {
 	if s.over != nil && len(s.order) > 0 {
-		s.drop()
+		s.release()
 	}
 	return s.over
 }
 
-// matches tells whether a queue matches any of the patterns.
-func (s *several) matches(queue string) bool {
+// matches reports whether a queue matches any of the patterns.
+func (s *multiQueue) matches(queue string) bool {
 	return slices.ContainsFunc(s.patterns, func(pattern string) bool { return backlog.Match(pattern, queue) })
 }
 
 // JobCounters implements counting, for all queues that are read.
-func (s *several) JobCounters() (keys []string) {
+func (s *multiQueue) JobCounters() (keys []string) {
 	for _, one := range s.order {
-		if c, counts := one.first.(layout.JobCounter); counts {
+		if c, counts := one.firstStep.(layout.JobCounter); counts {
 			keys = append(keys, c.JobCounters()...)
 		}
 	}
 	return keys
 }
 
-// grew tells, once, that there are other keys than before.
-func (s *several) grew() bool {
+// keysChanged reports, once, that there are other keys than before.
+func (s *multiQueue) keysChanged() bool {
 	grown := s.grown
 	s.grown = false
 	return grown
 }
 
-// look takes over what the finder has found, and forgets what was not seen for long.
-func (s *several) look(now time.Time) {
+// refresh takes over what searches have found, and forgets what was not seen for long.
+func (s *multiQueue) refresh(now time.Time) {
 	if s.read = now; s.over != nil && now.Before(s.retry) {
 		return
 	}
 	s.problem, s.more, s.over = nil, false, nil
-	if len(s.order) == 0 && !s.ledger.fits(s, s.names, now) {
+	if len(s.order) == 0 && !s.quota.mayFit(s, s.names, now) {
 		s.exceed(now)
 		return
 	}
@@ -182,18 +182,18 @@ func (s *several) look(now time.Time) {
 			}
 		}
 	}
-	failed := s.find(now)
+	failed := s.addMatching(now)
 	if s.over != nil {
 		return
 	}
-	s.order = slices.DeleteFunc(s.order, func(one *oneOf) bool {
+	s.order = slices.DeleteFunc(s.order, func(one *member) bool {
 		if one.found {
 			one.seen = now
 		}
-		gone := !one.named && now.Sub(one.seen) > severalLife
+		gone := !one.named && now.Sub(one.seen) > memberLife
 		if gone {
 			delete(s.queues, one.queue)
-			s.ledger.give(s, one.queue)
+			s.quota.release(s, one.queue)
 			s.grown = true
 		}
 		return gone
@@ -208,8 +208,8 @@ func (s *several) look(now time.Time) {
 	}
 }
 
-// find adds the queues that the finder has found. The error is why its last attempt failed.
-func (s *several) find(now time.Time) (failed error) {
+// addMatching adds the queues that searches have found. The error is why the last attempt failed.
+func (s *multiQueue) addMatching(now time.Time) (failed error) {
 	var results []keyscan.Result
 	var revisions []uint64
 	for _, t := range s.KeyPatterns {
@@ -229,7 +229,7 @@ func (s *several) find(now time.Time) (failed error) {
 	}
 	for i, t := range s.KeyPatterns {
 		for j, pattern := range s.patterns {
-			s.takeOver(t, pattern, results[i*len(s.patterns)+j].Keys, now)
+			s.addKeys(t, pattern, results[i*len(s.patterns)+j].Keys, now)
 		}
 	}
 	if s.over == nil {
@@ -238,8 +238,8 @@ func (s *several) find(now time.Time) (failed error) {
 	return failed
 }
 
-// takeOver adds the queues that keys show and a pattern matches.
-func (s *several) takeOver(t layout.KeyPattern, pattern string, keys []string, now time.Time) {
+// addKeys adds the queues that keys show and a pattern matches.
+func (s *multiQueue) addKeys(t layout.KeyPattern, pattern string, keys []string, now time.Time) {
 	for _, key := range keys {
 		if s.over != nil {
 			return
@@ -252,9 +252,9 @@ func (s *several) takeOver(t layout.KeyPattern, pattern string, keys []string, n
 	}
 }
 
-// compareMembers puts those first that a person named, as they were written, and then the
+// compareMembers puts those first that the trigger names, as they were written, and then the
 // others by name.
-func compareMembers(a, b *oneOf) int {
+func compareMembers(a, b *member) int {
 	switch {
 	case a.named && b.named:
 		return 0
@@ -267,31 +267,31 @@ func compareMembers(a, b *oneOf) int {
 	}
 }
 
-func (s *several) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	s.look(now)
+func (s *multiQueue) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	s.refresh(now)
 	if s.exceeded() != nil {
 		return dst
 	}
 	dst = s.registryCommands(dst)
-	s.round = newRound(s)
-	return s.round.Commands(dst, now)
+	s.step = newMultiStep(s)
+	return s.step.Commands(dst, now)
 }
 
 // registryCommands appends what asks for the names that the framework knows.
-func (s *several) registryCommands(dst []resp.Command) []resp.Command {
+func (s *multiQueue) registryCommands(dst []resp.Command) []resp.Command {
 	if s.Registry == nil {
 		return dst
 	}
 	for _, set := range s.Registry.Sets {
-		dst = append(dst, resp.Command{Key: set, KeyType: 's', Args: []any{"SRANDMEMBER", set, severalMost}})
+		dst = append(dst, resp.Command{Key: set, KeyType: 's', Args: []any{"SRANDMEMBER", set, maxQueues}})
 	}
 	return dst
 }
 
-// watched implements grower. A read may be under way: its commands do not change.
-func (s *several) watched(dst []resp.Command, now time.Time) []resp.Command {
+// keyCommands implements grower. A read may be under way: its commands do not change.
+func (s *multiQueue) keyCommands(dst []resp.Command, now time.Time) []resp.Command {
 	if len(s.order) == 0 {
-		s.look(now)
+		s.refresh(now)
 	}
 	if s.over != nil {
 		return dst
@@ -301,12 +301,12 @@ func (s *several) watched(dst []resp.Command, now time.Time) []resp.Command {
 		dst = s.Work().Commands(dst, now)
 	}
 	for _, one := range s.order {
-		dst = one.first.Commands(dst, now)
+		dst = one.firstStep.Commands(dst, now)
 	}
 	return dst
 }
 
-func (s *several) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+func (s *multiQueue) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if err := cmp.Or(s.over, s.problem); err != nil {
 		return layout.Fail(err)
 	}
@@ -314,14 +314,14 @@ func (s *several) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 		c := resp.NewDecoder(replies)
 		for range s.Registry.Sets {
 			names := s.Registry.Queues(c)
-			s.round.more = s.round.more || len(names) >= severalMost
-			s.round.known = append(s.round.known, names...)
+			s.step.more = s.step.more || len(names) >= maxQueues
+			s.step.known = append(s.step.known, names...)
 		}
 		if c.Err() != nil {
 			return layout.Fail(c.Err())
 		}
 		replies = c.Rest()
 	}
-	s.round.more = s.round.more || s.more
-	return s.round.Outcome(replies, now)
+	s.step.more = s.step.more || s.more
+	return s.step.Outcome(replies, now)
 }
