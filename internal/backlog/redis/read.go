@@ -27,7 +27,7 @@ type pendingQuery struct {
 	armed bool
 	// isPending reports that the first attempt of a search had not ended when the read began.
 	isPending bool
-	epoch   string
+	epoch     string
 	recheck
 	// from and to delimit its commands in the batch of the current round trip. The first own of
 	// them are those of its step.
@@ -44,7 +44,7 @@ type reader struct {
 	// buffer, replies, pending and results hold those of a read, and are used again.
 	buffer  []resp.Command
 	replies []resp.Reply
-	pending    []pendingQuery
+	pending []pendingQuery
 	results []backlog.Result
 	// order is where in a read each plan was wanted last. Most often it is there again, and is
 	// found sooner than by its name.
