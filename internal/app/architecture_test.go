@@ -58,6 +58,7 @@ func mayImport() map[string][]string {
 		"internal/backlog/redis/conn/topology":     {"internal/backlog", "internal/backlog/redis/conn", "internal/backlog/redis/conn/node", "internal/backlog/redis/resp"},
 		"internal/backlog/redis/*":                 {},
 		"internal/backlog/redis/resp":              {"internal/backlog"},
+		"internal/backlog/redis/keyscan":           {"internal/backlog", "internal/backlog/redis/conn", "internal/backlog/redis/conn/node", "internal/backlog/redis/conn/topology", "internal/backlog/redis/layout", "internal/backlog/redis/resp"},
 		"internal/backlog/redis/layout":            {"internal/backlog", "internal/backlog/redis/resp", "internal/spelling"},
 		"internal/backlog/redis/layout/*":          {"internal/backlog", "internal/backlog/redis/layout", "internal/backlog/redis/resp"},
 		"internal/backlog/redis/layout/layouttest": {"*"},

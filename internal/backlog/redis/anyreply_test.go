@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -42,7 +43,8 @@ func FuzzAnyReply(f *testing.F) {
 // readAnything reads a queue, or several, three times from a server that answers anything:
 // what a step remembers of one read must not break the next.
 func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
-	s := &source{layouts: map[string]layout.Layout{l.Name: l}, finder: newFinder(nil, newWakes()), ledger: newLedger()}
+	keys := &anyKeys{t: t, asked: make(map[layout.Search]bool)}
+	s := &source{layouts: map[string]layout.Layout{l.Name: l}, keys: keys, quota: newQuota()}
 	q := drawQuery(t, l)
 	first, err := s.prepareQuery(q)
 	if err != nil {
@@ -51,7 +53,7 @@ func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
 	now := time.Unix(1_700_000_000, 0)
 	for range 3 {
 		now = now.Add(time.Second)
-		if readOnce(t, s.finder, first, now) {
+		if readOnce(t, first, now) {
 			read++
 		} else {
 			refused++
@@ -61,9 +63,8 @@ func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
 }
 
 // readOnce reports whether there was a reading.
-func readOnce(t *rapid.T, f *finder, next layout.Step, now time.Time) bool {
-	for range maxTrips {
-		completeSearches(t, f)
+func readOnce(t *rapid.T, next layout.Step, now time.Time) bool {
+	for range maxRoundTrips {
 		commands := next.Commands(nil, now)
 		fitting := rapid.Bool().Draw(t, "fitting")
 		replies := make([]resp.Reply, len(commands))
@@ -80,21 +81,43 @@ func readOnce(t *rapid.T, f *finder, next layout.Step, now time.Time) bool {
 		}
 		return o.Err == nil
 	}
-	t.Fatalf("%T wants more than %d round trips", next, maxTrips)
+	t.Fatalf("%T wants more than %d round trips", next, maxRoundTrips)
 	return false
 }
 
-// completeSearches makes every search find something.
-func completeSearches(t *rapid.T, f *finder) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for of, found := range f.searches {
-		found.complete, found.keys = true, []string{strings.ReplaceAll(of.Pattern, "*", "q"), drawText(t)}
-		for q := range found.queries {
-			f.arrived(q, of)
-		}
-	}
+// anyKeys is a keyFinder whose searches find anything, from the second time on that they are
+// asked for.
+type anyKeys struct {
+	t     *rapid.T
+	asked map[layout.Search]bool
 }
+
+func (k *anyKeys) Find(s layout.Search, _ backlog.Query, _ time.Time) keyscan.Result {
+	if !k.asked[s] {
+		k.asked[s] = true
+		return keyscan.Result{}
+	}
+	return keyscan.Result{Complete: true, Revision: 1, Keys: []string{strings.ReplaceAll(s.Pattern, "*", "q"), drawText(k.t)}}
+}
+
+func (k *anyKeys) For(q backlog.Query) layout.KeySearch { return anyKeySearch{k, q} }
+
+// An anyKeySearch is the searches of one query.
+type anyKeySearch struct {
+	keys  *anyKeys
+	query backlog.Query
+}
+
+func (k anyKeySearch) Begin(s layout.Search) { k.keys.asked[s] = true }
+
+func (k anyKeySearch) Find(s layout.Search, now time.Time) layout.Found {
+	r := k.keys.Find(s, k.query, now)
+	return layout.Found{Keys: r.Keys, Revision: r.Revision, Problem: r.Problem(now)}
+}
+
+func (k anyKeySearch) Hint(s layout.Search, now time.Time) layout.Found { return k.Find(s, now) }
+
+func (k anyKeySearch) SearchSince(layout.Search, time.Time) {}
 
 func checkReading(t *rapid.T, r backlog.Reading) {
 	for name, n := range map[string]int64{

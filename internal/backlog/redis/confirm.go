@@ -14,7 +14,7 @@ import (
 // read, and that answers on both of its connections, has reported every change until then.
 func (s *source) Confirm(ctx context.Context) (time.Time, error) {
 	began := time.Now()
-	if err := s.finder.problem(); err != nil {
+	if err := s.scanner.Problem(); err != nil {
 		return time.Time{}, s.notConfirmed(s.advised(err))
 	}
 	confirmed, err := s.topology.Confirm(ctx)
@@ -42,7 +42,7 @@ func (s *shardedSource) Confirm(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, s.notConfirmed(s.advised(err))
 	}
-	unsearched, searches := s.finder.failing()
+	unsearched, searches := s.scanner.Failing()
 	if len(confirmed.Failed) == 0 && searches == nil {
 		return began, nil
 	}
@@ -56,14 +56,14 @@ func (s *shardedSource) Confirm(ctx context.Context) (time.Time, error) {
 	return began, &backlog.PartlyConfirmedError{
 		Err: s.notConfirmed(errors.Join(faults, searches)),
 		Unconfirmed: func(q backlog.Query) bool {
-			keys, known := s.watch.keysOf(q)
+			keys, known := s.tracker.keysOf(q)
 			return unsearched[q] || !known || confirmed.Covers(keys) != nil
 		},
 	}
 }
 
 // keysOf returns the keys of a query; false if it is not known.
-func (w *watchlist) keysOf(q backlog.Query) (keys []string, known bool) {
+func (w *tracker) keysOf(q backlog.Query) (keys []string, known bool) {
 	w.planning.Lock()
 	defer w.planning.Unlock()
 	p, known := w.plans[q]

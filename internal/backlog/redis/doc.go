@@ -1,21 +1,29 @@
-// Package redis reads queues that lie in Redis or Valkey: lists, streams, sorted
-// sets, sets and hashes, on one server, behind Sentinel, or in a cluster.
+// Package redis reads queues that lie in Redis or Valkey: lists, streams, sorted sets, sets
+// and hashes, and the queues of job frameworks, on one server, behind Sentinel, or in a
+// cluster.
 //
-// # One connection reads, one listens
+// This package is the engine, its settings and the planner. A [source] reads many queries in
+// as few round trips as their layouts take: in each round trip, all that all queries ask goes
+// out as one pipeline per server. Below it are:
 //
-// A [source] holds one node for each server that owns keys. A node has a session,
-// the one connection through which all reads go as one pipeline, and a listener,
-// one connection on which the server tells that a key has changed. Sentinel and
-// Cluster add one connection on which the topology is asked for. So a server sees
-// at most three connections of one scaler, however many queues are read.
+//   - resp: commands, replies, decoding, errors;
+//   - conn, conn/node, conn/topology: connections, arming, and which server owns which key;
+//   - keyscan: the search for keys in the background;
+//   - layout and the packages below it: how a queue lies in Redis.
 //
-// # Wake-ups
+// # A read
 //
-// Client tracking is best: the count that a read asks for arms the key by itself,
-// and the next change of the key is told once. Where a server refuses tracking,
-// keyspace notifications are used if the server has them switched on, and else the
-// reader polls. A Result is Armed only if the key was armed on the very connection
-// that served the read, and a listener was alive that would hear of it. Whenever
-// that can no longer be said (either connection is lost, the topology changed, the
-// keys were flushed), Everything is woken.
+//  1. Each query has a plan, made once: its first step and the keys that it depends on. The
+//     [tracker] knows which plans a key belongs to.
+//  2. The plan is armed, and the commands of its step are sent. See package node for why a
+//     change cannot be missed from here on.
+//  3. The replies give a reading, an error or a further step, which is sent in the next round
+//     trip.
+//  4. A reading without work that is news is read once more, as one transaction (recheck.go).
+//  5. When a key of an armed plan changes, the tracker disarms the plan and wakes its query.
+//
+// # Locks
+//
+// tracker.planning comes before tracker.mu; wakeQueue.mu is a leaf. The lock of
+// [keyscan.Scanner] comes before wakeQueue.mu. None is held over I/O.
 package redis

@@ -42,9 +42,9 @@ func (s *source) hint(p *plan, r *backlog.Reading, now time.Time) {
 	found := make([][]string, len(kinds))
 	revision := uint64(1)
 	for i, t := range kinds {
-		f := s.finder.hint(t.SearchAnyPrefix(), p.query, now)
-		found[i] = f.keys
-		revision += f.revision
+		last := s.keys.For(p.query).Hint(t.SearchAnyPrefix(), now)
+		found[i] = last.Keys
+		revision += last.Revision
 	}
 	if revision != h.revision {
 		h.revision, h.text = revision, h.describe(kinds, found)

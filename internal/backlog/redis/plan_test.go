@@ -20,7 +20,7 @@ func TestChangeWhileRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWatchlist(newWakes())
+			w := newTracker(newWakeQueue())
 			p := &plan{}
 			w.byKey["jobs"] = []*plan{p}
 			p.arm()

@@ -14,23 +14,23 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// maxTrips bounds the round trips of one Read: three of a layout for each look, as many again
-// if a transaction is refused, and some for slots that are on their way from one server to
-// another.
-const maxTrips = 16
+// maxRoundTrips bounds the round trips of one Read: three of a layout for each reading (see
+// recheck.go), as many again if a transaction is refused, and some for slots that are on their
+// way from one server to another.
+const maxRoundTrips = 16
 
-// A job is one query of a Read under way.
-type job struct {
+// A pendingQuery is one query of a Read under way.
+type pendingQuery struct {
 	plan  *plan
 	index int // of its result
 	step  layout.Step
 	armed bool
-	// pending says that the first attempt of a search had not ended when the read began.
-	pending bool
-	epoch   string
-	look
-	// from and to delimit its commands in the batch of the current trip, of which the first
-	// ones are its step's own.
+	// isPending reports that the first attempt of a search had not ended when the read began.
+	isPending bool
+	epoch     string
+	recheck
+	// from and to delimit its commands in the batch of the current round trip. The first own of
+	// them are those of its step.
 	from, to, own int
 	// redirects are where a server said that a command has to be sent, by the
 	// command's place in the step; nil if there are none.
@@ -41,14 +41,14 @@ type job struct {
 type reader struct {
 	*source
 
-	// buffer, replies, jobs and results hold those of a read, and are used again.
+	// buffer, replies and pending hold those of a read, and are used again.
 	buffer  []resp.Command
 	replies []resp.Reply
-	jobs    []job
-	// order is where in a read each plan was wanted last: most often it will be there
-	// again, and is found sooner than by its name.
+	pending []pendingQuery
+	// order is where in a read each plan was wanted last. Most often it is there again, and is
+	// found sooner than by its name.
 	order []*plan
-	// moved are the slots of which servers have said in this read where they are now.
+	// moved are the addresses of the servers to which slots have moved, as this read has found.
 	moved map[int]string
 }
 
@@ -68,17 +68,18 @@ func (s *reader) Read(ctx context.Context, queries []backlog.Query, results []ba
 // answer sets the result of each query.
 func (s *reader) answer(ctx context.Context, queries []backlog.Query, results []backlog.Result) {
 	clear(s.moved)
-	jobs := s.prepare(queries, results)
-	s.finder.mark(jobs)
-	for i := range jobs {
-		jobs[i].calm = jobs[i].plan.arm()
+	pending := s.prepare(queries, results)
+	waiting := s.scanner.Waiting()
+	for i := range pending {
+		pending[i].isPending = waiting[pending[i].plan.query]
+		pending[i].undisturbed = pending[i].plan.arm()
 	}
 	var err error
-	for range maxTrips {
-		if len(jobs) == 0 {
+	for range maxRoundTrips {
+		if len(pending) == 0 {
 			return
 		}
-		if jobs, err = s.trip(ctx, jobs, results); err != nil {
+		if pending, err = s.roundTrip(ctx, pending, results); err != nil {
 			err = s.ofConnection(err)
 			break
 		}
@@ -86,32 +87,32 @@ func (s *reader) answer(ctx context.Context, queries []backlog.Query, results []
 	if err == nil {
 		err = fmt.Errorf("%w: the slot is moving between servers", backlog.ErrUnavailable)
 	}
-	for i := range jobs {
-		s.fail(&jobs[i], err, results)
+	for i := range pending {
+		s.fail(&pending[i], err, results)
 	}
 }
 
-// prepare returns a job for each query, and the error of those that cannot be read.
-func (s *reader) prepare(queries []backlog.Query, results []backlog.Result) []job {
+// prepare returns a pendingQuery for each query, and the error of those that cannot be read.
+func (s *reader) prepare(queries []backlog.Query, results []backlog.Result) []pendingQuery {
 	now := time.Now()
-	jobs := slices.Grow(s.jobs[:0], len(queries))
-	s.watch.planning.Lock()
-	defer s.watch.planning.Unlock()
+	pending := slices.Grow(s.pending[:0], len(queries))
+	s.tracker.planning.Lock()
+	defer s.tracker.planning.Unlock()
 	for i, q := range queries {
-		p, err := s.watch.plan(&s.order, i, q, now, s.prepareQuery)
+		p, err := s.tracker.plan(&s.order, i, q, now, s.prepareQuery)
 		if err != nil {
 			results[i] = backlog.Result{Err: err}
 			continue
 		}
 		// The array may hold an earlier result; the rest of it is overwritten.
 		results[i].Err = nil
-		jobs = append(jobs, job{plan: p, index: i, step: p.first, armed: true})
+		pending = append(pending, pendingQuery{plan: p, index: i, step: p.first, armed: true})
 	}
-	s.jobs = jobs
-	if unused := s.watch.sweep(now); len(unused) > 0 {
+	s.pending = pending
+	if unused := s.tracker.expire(now); len(unused) > 0 {
 		s.topology.Forget(unused)
 	}
-	return jobs
+	return pending
 }
 
 func (s *source) prepareQuery(q backlog.Query) (layout.Step, error) {
@@ -124,15 +125,15 @@ func (s *source) prepareQuery(q backlog.Query) (layout.Step, error) {
 	case err != nil:
 		return nil, &backlog.ReadError{Query: q, Connection: s.connection, Err: fmt.Errorf("%w: %w", backlog.ErrMismatch, err)}
 	case queues.Several():
-		return newSeveral(l, q, queues, s.finder, s.ledger), nil
+		return newMultiQueue(l, q, queues, s.keys, s.quota), nil
 	default:
-		search := querySearch{finder: s.finder, query: q}
+		search := s.keys.For(q)
 		q.Queue = backlog.Unescape(queues.String())
 		return l.Prepare(q, search), nil
 	}
 }
 
-// A batch is the commands of one trip and what became of them.
+// A batch is the commands of one round trip and their replies.
 type batch struct {
 	commands []resp.Command
 	replies  []resp.Reply
@@ -151,14 +152,14 @@ func (b *batch) from(at int) string {
 	return b.nodes[at].Address()
 }
 
-// failure is why a command of a job was not answered, nil if all of them were. Over the
-// only connection there is, a job without commands fails too: it is no answer that there
+// failure returns why a command of a query was not answered, nil if all of them were. Over the
+// only connection there is, a query without commands fails too: it is no answer that there
 // was nothing to ask.
-func (b *batch) failure(j *job) error {
+func (b *batch) failure(p *pendingQuery) error {
 	if b.errs == nil {
 		return b.err
 	}
-	for _, err := range b.errs[j.from:j.to] {
+	for _, err := range b.errs[p.from:p.to] {
 		if err != nil {
 			return err
 		}
@@ -166,33 +167,33 @@ func (b *batch) failure(j *job) error {
 	return nil
 }
 
-// trip makes one round trip for all jobs. It returns the jobs that need another one.
-func (s *reader) trip(ctx context.Context, jobs []job, results []backlog.Result) ([]job, error) {
+// roundTrip makes one round trip for all pending. It returns the pending that need another one.
+func (s *reader) roundTrip(ctx context.Context, pending []pendingQuery, results []backlog.Result) ([]pendingQuery, error) {
 	slots, err := s.topology.Current(ctx)
 	if err != nil {
-		return jobs, err
+		return pending, err
 	}
 	now := time.Now()
 	b := batch{commands: s.buffer[:0]}
-	for i := range jobs {
-		b.commands = s.ask(&jobs[i], b.commands, now)
-		if g, ok := jobs[i].plan.first.(grower); ok && g.grew() {
+	for i := range pending {
+		b.commands = s.appendCommands(&pending[i], b.commands, now)
+		if g, ok := pending[i].plan.first.(keyChanger); ok && g.keysChanged() {
 			// Before they are read: a change of a key must find the query that it is of.
-			s.topology.Forget(s.watch.coverAgain(jobs[i].plan, now))
+			s.topology.Forget(s.tracker.retrack(pending[i].plan, now))
 		}
 	}
 	s.buffer = b.commands
-	s.run(ctx, slots, jobs, &b)
+	s.send(ctx, slots, pending, &b)
 	at := time.Now()
 	// What was answered is not held until the next read.
 	defer clear(b.replies)
-	again := jobs[:0]
+	again := pending[:0]
 	stale := false
-	for i := range jobs {
-		moved, more := s.settle(&jobs[i], &b, now, at, results)
+	for i := range pending {
+		moved, more := s.conclude(&pending[i], &b, now, at, results)
 		stale = stale || moved
 		if more {
-			again = append(again, jobs[i])
+			again = append(again, pending[i])
 		}
 	}
 	if !stale {
@@ -208,9 +209,9 @@ func (s *reader) trip(ctx context.Context, jobs []job, results []backlog.Result)
 	return again, nil
 }
 
-// run sends each command to the server that owns its key, all servers at once.
-func (s *reader) run(ctx context.Context, m *topology.SlotMap, jobs []job, b *batch) {
-	if only := m.Only(); only != nil && len(s.moved) == 0 && !redirected(jobs) {
+// send sends each command to the server that owns its key, all servers at once.
+func (s *reader) send(ctx context.Context, m *topology.SlotMap, pending []pendingQuery, b *batch) {
+	if only := m.Only(); only != nil && len(s.moved) == 0 && !redirected(pending) {
 		b.only = only
 		if b.replies, b.err = only.Do(ctx, b.commands, s.replies); b.err == nil {
 			s.replies = b.replies
@@ -222,9 +223,9 @@ func (s *reader) run(ctx context.Context, m *topology.SlotMap, jobs []job, b *ba
 	b.errs = make([]error, len(b.commands))
 	b.nodes = make([]*node.Node, len(b.commands))
 	parts := make(map[*node.Node][]int)
-	for i := range jobs {
-		for at := jobs[i].from; at < jobs[i].to; at++ {
-			n, err := s.route(m, &jobs[i], at, &b.commands[at])
+	for i := range pending {
+		for at := pending[i].from; at < pending[i].to; at++ {
+			n, err := s.route(m, &pending[i], at, &b.commands[at])
 			if err != nil {
 				b.errs[at] = err
 				continue
@@ -235,24 +236,24 @@ func (s *reader) run(ctx context.Context, m *topology.SlotMap, jobs []job, b *ba
 	}
 	var running sync.WaitGroup
 	for n, places := range parts {
-		running.Go(func() { s.runPart(ctx, b, n, places) })
+		running.Go(func() { s.sendPart(ctx, b, n, places) })
 	}
 	running.Wait()
 }
 
 // redirected reports whether a command has to be sent to another server than the owner of its key.
-func redirected(jobs []job) bool {
-	for i := range jobs {
-		if jobs[i].redirects != nil {
+func redirected(pending []pendingQuery) bool {
+	for i := range pending {
+		if pending[i].redirects != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// route returns the server to which a command of a job is sent.
-func (s *reader) route(m *topology.SlotMap, j *job, at int, c *resp.Command) (*node.Node, error) {
-	if to, redirected := j.redirects[at-j.from]; redirected {
+// route returns the server to which a command of a query is sent.
+func (s *reader) route(m *topology.SlotMap, p *pendingQuery, at int, c *resp.Command) (*node.Node, error) {
+	if to, redirected := p.redirects[at-p.from]; redirected {
 		c.Asking = to.Asking
 		return s.topology.Node(m, to.Address)
 	}
@@ -264,8 +265,8 @@ func (s *reader) route(m *topology.SlotMap, j *job, at int, c *resp.Command) (*n
 	return m.Node(c.Key)
 }
 
-// runPart sends the commands at the given places to one server.
-func (s *source) runPart(ctx context.Context, b *batch, n *node.Node, places []int) {
+// sendPart sends the commands at the given places to one server.
+func (s *source) sendPart(ctx context.Context, b *batch, n *node.Node, places []int) {
 	commands := make([]resp.Command, len(places))
 	for i, at := range places {
 		commands[i] = b.commands[at]

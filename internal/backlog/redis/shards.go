@@ -13,8 +13,8 @@ const (
 	// maxCombinations is how many combinations of servers have a shard of their own, because
 	// the keys of a query lie on several. Those beyond share one.
 	maxCombinations = 32
-	// restShard is the name of that one.
-	restShard = "*"
+	// sharedShard is the name of that one.
+	sharedShard = "*"
 )
 
 // A slotMap is one state of the topology: *topology.SlotMap.
@@ -37,7 +37,7 @@ type shardedSource struct {
 	// readers are used again by ReadShard.
 	readers sync.Pool
 
-	// The watchlist's planning guards what follows: the names of shards of several servers,
+	// The tracker's planning guards what follows: the names of shards of several servers,
 	// and the state of the topology that they belong to.
 	combinations map[string]struct{}
 	of           slotMap
@@ -55,9 +55,9 @@ func (s *shardedSource) Shard(q backlog.Query) string {
 
 // shardIn returns the shard of a query in one state of the topology.
 func (s *shardedSource) shardIn(m slotMap, q backlog.Query) string {
-	s.watch.planning.Lock()
-	defer s.watch.planning.Unlock()
-	p, err := s.watch.find(q, time.Now(), s.prepareQuery)
+	s.tracker.planning.Lock()
+	defer s.tracker.planning.Unlock()
+	p, err := s.tracker.planOf(q, time.Now(), s.prepareQuery)
 	if err != nil {
 		// Reading it says so, and asks no server.
 		return ""
@@ -81,7 +81,7 @@ func (s *shardedSource) name(m slotMap, p *plan) string {
 		s.of, s.combinations = m, make(map[string]struct{})
 	}
 	if _, known := s.combinations[name]; !known && len(s.combinations) >= maxCombinations {
-		return restShard
+		return sharedShard
 	}
 	s.combinations[name] = struct{}{}
 	return name
@@ -95,21 +95,4 @@ func (s *shardedSource) ReadShard(ctx context.Context, _ string, queries []backl
 	}
 	defer s.readers.Put(r)
 	return r.Read(ctx, queries, results)
-}
-
-// failing returns which queries depend on searches that fail, and why one of these does.
-func (f *finder) failing() (queries map[backlog.Query]bool, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	queries = make(map[backlog.Query]bool)
-	for _, found := range f.searches {
-		if found.hint || found.err == nil {
-			continue
-		}
-		err = found.err
-		for q := range found.queries {
-			queries[q] = true
-		}
-	}
-	return queries, err
 }

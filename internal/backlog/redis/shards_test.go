@@ -8,6 +8,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
@@ -26,7 +27,7 @@ func (m *evenMap) Owners(keys []string) ([]string, error) {
 // TestShardsOfQueries: queries whose keys lie on the same servers have the same shard.
 func TestShardsOfQueries(t *testing.T) {
 	t.Parallel()
-	s := &shardedSource{source: &source{watch: newWatchlist(newWakes()), topology: &topology.Topology{}, layouts: make(map[string]layout.Layout)}}
+	s := &shardedSource{source: &source{tracker: newTracker(newWakeQueue()), keys: keyscan.New(nil, newWakeQueue()), topology: &topology.Topology{}, layouts: make(map[string]layout.Layout)}}
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}
@@ -54,8 +55,8 @@ func TestShardsOfQueries(t *testing.T) {
 			several++
 		}
 	}
-	if several != maxCombinations || names[restShard] == 0 {
-		t.Errorf("%d combinations of servers have a shard, want %d, and %d queries share the rest", several, maxCombinations, names[restShard])
+	if several != maxCombinations || names[sharedShard] == 0 {
+		t.Errorf("%d combinations of servers have a shard, want %d, and %d queries share the rest", several, maxCombinations, names[sharedShard])
 	}
 	if name := s.shardIn(m, backlog.Query{Layout: "nothing", Queue: "jobs"}); name != "" {
 		t.Errorf("a query that cannot be read has the shard %q, want none", name)

@@ -6,10 +6,12 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
@@ -20,11 +22,12 @@ type source struct {
 	connection string
 	cfg        *conn.Config
 	layouts    map[string]layout.Layout
-	watch      *watchlist
-	wakes      *wakes
+	tracker    *tracker
+	wakes      *wakeQueue
 	topology   *topology.Topology
-	finder     *finder
-	ledger     *ledger
+	scanner    *keyscan.Scanner
+	keys       keyFinder // scanner
+	quota      *quota
 	// whole answers Read.
 	whole reader
 
@@ -35,6 +38,14 @@ type source struct {
 	end     context.CancelFunc
 	tasks   sync.WaitGroup
 	closing sync.Once
+}
+
+// A keyFinder finds keys: *keyscan.Scanner.
+type keyFinder interface {
+	// Find returns what a search found last. What it finds wakes the query.
+	Find(s layout.Search, q backlog.Query, now time.Time) keyscan.Result
+	// For returns the searches of a query.
+	For(q backlog.Query) layout.KeySearch
 }
 
 // open returns a source for a connection. It connects in the background.
@@ -56,19 +67,20 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 
 // openWith returns a source for settings that are ready for use.
 func openWith(ctx context.Context, name string, cfg *conn.Config, log *slog.Logger) (*source, error) {
-	s := &source{connection: name, cfg: cfg, layouts: make(map[string]layout.Layout), wakes: newWakes(), ledger: newLedger()}
-	s.watch = newWatchlist(s.wakes)
+	s := &source{connection: name, cfg: cfg, layouts: make(map[string]layout.Layout), wakes: newWakeQueue(), quota: newQuota()}
+	s.tracker = newTracker(s.wakes)
 	s.whole.source = s
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}
-	s.topology = topology.New(cfg, s.watch, s.watch, log.With("connection", name))
-	s.finder = newFinder(s.topology, s.wakes)
+	s.topology = topology.New(cfg, s.tracker, s.tracker, log.With("connection", name))
+	s.scanner = keyscan.New(s.topology, s.wakes)
+	s.keys = s.scanner
 	// The goroutines live as long as the source, not as long as the call that opens it.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.end = end
 	s.tasks.Go(func() { s.wakes.forward(life) })
-	s.tasks.Go(func() { s.finder.run(life) })
+	s.tasks.Go(func() { s.scanner.Run(life) })
 	if cfg.Mode != conn.ModeStandalone {
 		s.tasks.Go(func() { s.topology.Run(life) })
 	} else if _, err := s.topology.Refresh(life); err != nil {

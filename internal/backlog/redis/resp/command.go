@@ -1,5 +1,10 @@
 package resp
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // A Command is one command of a pipeline.
 type Command struct {
 	// Key decides which server of a cluster answers; empty is any.
@@ -13,4 +18,29 @@ type Command struct {
 	// command that is run by itself.
 	Transaction int
 	Args        []any
+}
+
+// AppendText appends the arguments as a text that differs for any two commands whose
+// arguments differ: each with its length, as in "3:GET4:jobs".
+func (c Command) AppendText(dst []byte) []byte {
+	for _, arg := range c.Args {
+		switch v := arg.(type) {
+		case string:
+			dst = strconv.AppendInt(dst, int64(len(v)), 10)
+			dst = append(dst, ':')
+			dst = append(dst, v...)
+		case int:
+			// No length begins with '#'.
+			dst = append(dst, '#')
+			dst = strconv.AppendInt(dst, int64(v), 10)
+			dst = append(dst, ';')
+		default:
+			text := fmt.Sprintf("%T %v", v, v)
+			dst = append(dst, '?')
+			dst = strconv.AppendInt(dst, int64(len(text)), 10)
+			dst = append(dst, ':')
+			dst = append(dst, text...)
+		}
+	}
+	return dst
 }

@@ -1,5 +1,7 @@
-// Package topology finds out which server owns which key, and keeps a [node.Node] for each of
-// them: for one server, for the master that sentinels name, and for the masters of a cluster.
+// Package topology finds out which server owns which key: the one server, the master that
+// sentinels name, or a master of a cluster.
+//
+// It owns a [node.Node] for each server.
 //
 // A server alone may have been removed, or be cut off from the others, and say what was true
 // in the past. So several are asked where the servers are, each over a connection of its own,

@@ -16,15 +16,15 @@ const planLife = 10 * time.Minute
 type plan struct {
 	query backlog.Query
 	first layout.Step
-	// keys are those whose change may change the reading; guarded by the watchlist's planning.
+	// keys are those whose change may change the reading; guarded by the tracker's planning.
 	keys []string
-	// lastRead, forgotten and shard are guarded by the watchlist's planning.
+	// lastRead, forgotten and shard are guarded by the tracker's planning.
 	lastRead  time.Time
 	forgotten bool
 	shard     shardName
 	// hint is kept while the queue does not exist. The goroutine that reads the query owns it.
 	hint *queueHint
-	// empty says that the last reading was one without work, and that nothing was heard of
+	// empty reports that the last reading was one without work, and that no change was reported
 	// during it; wasArmed that it left the plan armed. singly is until when its commands are
 	// not run as one. The goroutine that reads owns them.
 	empty, wasArmed bool
@@ -32,21 +32,22 @@ type plan struct {
 	tally           tally
 
 	// latest are the counts of the last reading. The goroutine that reads owns it.
-	latest counted
-	// same says that it was like the one before. The goroutine that reads writes it.
+	latest fingerprint
+	// same reports that it was like the one before. The goroutine that reads writes it.
 	same atomic.Bool
-	// woken is when a change was last heard of, guarded by the watchlist's mu.
+	// woken is when a change was last reported, guarded by the tracker's mu.
 	woken time.Time
 
-	// armed says that no change was heard of since the last read began: the reader arms,
+	// armed reports that no change was reported since the last read began: the reader arms,
 	// the listeners disarm.
 	armed atomic.Bool
 }
 
-// A watchlist knows which queries a key belongs to, and which of them are waiting to
-// be told of a change.
-type watchlist struct {
-	wakes *wakes
+// A tracker knows which queries a key belongs to, and which of them are armed. Goroutines that
+// read add and arm plans, listeners of nodes disarm them. It implements node.Tracker and
+// node.Waker.
+type tracker struct {
+	wakes *wakeQueue
 
 	// planning guards plans, swept, and the keys of each plan: several goroutines read. It
 	// comes before mu.
@@ -59,25 +60,25 @@ type watchlist struct {
 	byKey map[string][]*plan
 }
 
-func newWatchlist(w *wakes) *watchlist {
-	return &watchlist{wakes: w, plans: make(map[backlog.Query]*plan), byKey: make(map[string][]*plan)}
+func newTracker(w *wakeQueue) *tracker {
+	return &tracker{wakes: w, plans: make(map[backlog.Query]*plan), byKey: make(map[string][]*plan)}
 }
 
 // arm makes the plan wait for a change. It comes before the read: a change that is
-// heard of while the read is under way must not be forgotten. It returns whether the last
-// reading was one without work, and nothing was heard of since.
+// reported while the read is under way must not be forgotten. It reports whether the last
+// reading was one without work, and no change was reported since.
 func (p *plan) arm() (calm bool) {
 	still := p.armed.Swap(true)
 	return p.empty && (still || !p.wasArmed)
 }
 
-// keep notes what the next read has to know of a reading.
-func (p *plan) keep(r *backlog.Reading, armed, changed bool) {
+// remember notes what the next read has to know of this one.
+func (p *plan) remember(r *backlog.Reading, armed, changed bool) {
 	p.empty, p.wasArmed = r.Backlog() == 0 && !changed, armed
 }
 
-// stillArmed returns whether no change was heard of since arm, and disarms the plan if
-// the read could not arm it. changed says that it could, and a change was heard of.
+// stillArmed reports whether no change was reported since arm, and disarms the plan if
+// the read could not arm it. changed reports that it could, and that a change was reported.
 func (p *plan) stillArmed(armed bool) (still, changed bool) {
 	if !armed {
 		p.armed.Store(false)
@@ -87,17 +88,17 @@ func (p *plan) stillArmed(armed bool) (still, changed bool) {
 	return still, !still
 }
 
-// A counted is what of a reading shows whether a wake-up bore fruit.
-type counted struct {
+// A fingerprint is the part of a reading that shows whether a wake-up bore fruit.
+type fingerprint struct {
 	ready, due                   int64
 	inFlight, enqueued, dequeued backlog.Count
 	missing                      bool
 	epoch                        string
 }
 
-// note takes in a reading, to see whether wake-ups bear fruit.
-func (p *plan) note(r *backlog.Reading) {
-	latest := counted{
+// compare notes whether a reading is like the one before, so that its wake-up bore no fruit.
+func (p *plan) compare(r *backlog.Reading) {
+	latest := fingerprint{
 		ready: r.Ready, due: r.Due, inFlight: r.InFlight,
 		enqueued: r.Enqueued, dequeued: r.Dequeued, missing: r.Missing, epoch: r.Epoch,
 	}
@@ -115,22 +116,22 @@ func (p *plan) note(r *backlog.Reading) {
 const fruitlessAgain = time.Second
 
 // Invalidate implements node.Tracker.
-func (w *watchlist) Invalidate(keys []string, now time.Time) (fruitless int) {
+func (w *tracker) Invalidate(keys []string, now time.Time) (fruitless int) {
 	queries, fruitless := w.changed(keys, now)
-	w.wakes.add(queries)
+	w.wakes.Wake(queries)
 	return fruitless
 }
 
 // WakeKey implements node.Waker.
-func (w *watchlist) WakeKey(key string) { w.wakes.add(w.queries(key)) }
+func (w *tracker) WakeKey(key string) { w.wakes.Wake(w.queries(key)) }
 
 // WakeAll implements node.Waker.
-func (w *watchlist) WakeAll() { w.wakes.addEverything() }
+func (w *tracker) WakeAll() { w.wakes.WakeAll() }
 
 // changed returns the queries to wake when keys have changed. Each is returned once
 // for each time that it was armed. fruitless is how many of them have been woken a moment
 // ago, and were read since without any change.
-func (w *watchlist) changed(keys []string, now time.Time) (queries []backlog.Query, fruitless int) {
+func (w *tracker) changed(keys []string, now time.Time) (queries []backlog.Query, fruitless int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, key := range keys {
@@ -149,14 +150,14 @@ func (w *watchlist) changed(keys []string, now time.Time) (queries []backlog.Que
 }
 
 // Len implements node.Tracker.
-func (w *watchlist) Len() int {
+func (w *tracker) Len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.byKey)
 }
 
 // queries returns the queries that key belongs to.
-func (w *watchlist) queries(key string) []backlog.Query {
+func (w *tracker) queries(key string) []backlog.Query {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var queries []backlog.Query
@@ -168,14 +169,14 @@ func (w *watchlist) queries(key string) []backlog.Query {
 
 // plan returns the plan for the query at a place of a read, made by prepare if there
 // is none yet. order is of the reader. planning is held.
-func (w *watchlist) plan(order *[]*plan, place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
+func (w *tracker) plan(order *[]*plan, place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
 	if place < len(*order) {
 		if p := (*order)[place]; !p.forgotten && p.query == q {
 			p.lastRead = now
 			return p, nil
 		}
 	}
-	p, err := w.find(q, now, prepare)
+	p, err := w.planOf(q, now, prepare)
 	if err != nil {
 		return nil, err
 	}
@@ -188,8 +189,8 @@ func (w *watchlist) plan(order *[]*plan, place int, q backlog.Query, now time.Ti
 	return p, nil
 }
 
-// find returns the plan for a query, made by prepare if there is none yet. planning is held.
-func (w *watchlist) find(q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
+// planOf returns the plan for a query, made by prepare if there is none yet. planning is held.
+func (w *tracker) planOf(q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
 	p, found := w.plans[q]
 	if !found {
 		first, err := prepare(q)
@@ -198,22 +199,22 @@ func (w *watchlist) find(q backlog.Query, now time.Time, prepare func(backlog.Qu
 		}
 		p = &plan{query: q, first: first}
 		w.plans[q] = p
-		w.cover(p, now)
+		w.track(p, now)
 	}
 	p.lastRead = now
 	return p, nil
 }
 
-// coverAgain does what cover does for a plan whose keys have changed.
-func (w *watchlist) coverAgain(p *plan, now time.Time) (unused []string) {
+// retrack is track for a plan whose keys have changed.
+func (w *tracker) retrack(p *plan, now time.Time) (unused []string) {
 	w.planning.Lock()
 	defer w.planning.Unlock()
-	return w.cover(p, now)
+	return w.track(p, now)
 }
 
-// cover makes the keys of a plan those of its first step, and returns those that
+// track makes the keys of a plan those of its first step, and returns those that
 // belong to no plan any more. planning is held.
-func (w *watchlist) cover(p *plan, now time.Time) (unused []string) {
+func (w *tracker) track(p *plan, now time.Time) (unused []string) {
 	before := make(map[string]bool, len(p.keys))
 	for _, key := range p.keys {
 		before[key] = true
@@ -223,8 +224,8 @@ func (w *watchlist) cover(p *plan, now time.Time) (unused []string) {
 	defer w.mu.Unlock()
 	seen := make(map[string]bool)
 	commands := p.first.Commands
-	if g, grows := p.first.(grower); grows {
-		commands = g.watched
+	if g, grows := p.first.(keyChanger); grows {
+		commands = g.keyCommands
 	}
 	for _, c := range commands(nil, now) {
 		if c.KeyType == 0 || seen[c.Key] {
@@ -237,15 +238,15 @@ func (w *watchlist) cover(p *plan, now time.Time) (unused []string) {
 		}
 	}
 	for key := range before {
-		if !seen[key] && w.leave(p, key) {
+		if !seen[key] && w.untrack(p, key) {
 			unused = append(unused, key)
 		}
 	}
 	return unused
 }
 
-// leave takes a plan off a key, and tells whether no other plan is left. mu is held.
-func (w *watchlist) leave(p *plan, key string) (last bool) {
+// untrack takes a plan off a key, and reports whether no other plan is left. mu is held.
+func (w *tracker) untrack(p *plan, key string) (last bool) {
 	w.byKey[key] = without(w.byKey[key], p)
 	if len(w.byKey[key]) > 0 {
 		return false
@@ -254,9 +255,9 @@ func (w *watchlist) leave(p *plan, key string) (last bool) {
 	return true
 }
 
-// sweep forgets the plans that were not read for long, and returns the keys that
+// expire forgets the plans that were not read for long, and returns the keys that
 // belong to none any more. planning is held.
-func (w *watchlist) sweep(now time.Time) (unused []string) {
+func (w *tracker) expire(now time.Time) (unused []string) {
 	if now.Sub(w.swept) < planLife/10 {
 		return nil
 	}
@@ -269,11 +270,11 @@ func (w *watchlist) sweep(now time.Time) (unused []string) {
 		}
 		delete(w.plans, q)
 		p.forgotten = true
-		if s, ok := p.first.(*several); ok {
-			s.drop()
+		if s, ok := p.first.(*multiQueue); ok {
+			s.release()
 		}
 		for _, key := range p.keys {
-			if w.leave(p, key) {
+			if w.untrack(p, key) {
 				unused = append(unused, key)
 			}
 		}

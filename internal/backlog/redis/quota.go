@@ -13,35 +13,35 @@ const (
 	queuesPerNamespace = 20_000
 	// nameUnit is how many bytes of a name count as one more queue.
 	nameUnit = 256
-	// idleSeveral is how long a trigger keeps its place in the ledger when another one needs
+	// idleMultiQueue is how long a trigger keeps its queues when another one needs
 	// it: one that is idle and armed is read at least once in a minute.
-	idleSeveral = 3 * time.Minute
+	idleMultiQueue = 3 * time.Minute
 )
 
-// A ledger counts the queues of each namespace. The goroutine that reads owns it.
-type ledger struct {
+// A quota counts the queues of each namespace. The goroutine that reads owns it.
+type quota struct {
 	used    map[string]int
-	members map[*several]struct{}
+	members map[*multiQueue]struct{}
 	// swept is when a namespace was last looked through for queues that are not read any more.
 	swept map[string]time.Time
 }
 
-func newLedger() *ledger {
-	return &ledger{used: make(map[string]int), members: make(map[*several]struct{}), swept: make(map[string]time.Time)}
+func newQuota() *quota {
+	return &quota{used: make(map[string]int), members: make(map[*multiQueue]struct{}), swept: make(map[string]time.Time)}
 }
 
 // weight is what a queue counts for.
 func weight(queue string) int { return 1 + len(queue)/nameUnit }
 
-// take reports whether s may read one more queue, and counts it. Where there is no room,
+// reserve reports whether s may read one more queue, and counts it. Where there is no room,
 // triggers of the namespace lose their queues that are not read any more.
-func (l *ledger) take(s *several, queue string, now time.Time) bool {
+func (l *quota) reserve(s *multiQueue, queue string, now time.Time) bool {
 	namespace, n := s.query.Namespace, weight(queue)
 	if l.used[namespace]+n > queuesPerNamespace && now.Sub(l.swept[namespace]) > time.Second {
 		l.swept[namespace] = now
 		for other := range l.members {
-			if other != s && other.query.Namespace == namespace && now.Sub(other.read) > idleSeveral {
-				other.drop()
+			if other != s && other.query.Namespace == namespace && now.Sub(other.read) > idleMultiQueue {
+				other.release()
 			}
 		}
 	}
@@ -53,17 +53,17 @@ func (l *ledger) take(s *several, queue string, now time.Time) bool {
 	return true
 }
 
-// fits reports whether there may be room for queues, without a look at those that could go.
-func (l *ledger) fits(s *several, queues []string, now time.Time) bool {
+// mayFit reports whether there may be room for queues, without searching those that could go.
+func (l *quota) mayFit(s *multiQueue, queues []string, now time.Time) bool {
 	sum := 0
 	for _, queue := range queues {
 		sum += weight(queue)
 	}
-	return sum <= queuesPerNamespace-l.used[s.query.Namespace] || len(l.members) > 0 && now.Sub(l.swept[s.query.Namespace]) > severalRetry
+	return sum <= queuesPerNamespace-l.used[s.query.Namespace] || len(l.members) > 0 && now.Sub(l.swept[s.query.Namespace]) > excessRetry
 }
 
-// give returns one queue of s.
-func (l *ledger) give(s *several, queue string) {
+// release returns one queue of s.
+func (l *quota) release(s *multiQueue, queue string) {
 	namespace := s.query.Namespace
 	if l.used[namespace] -= weight(queue); l.used[namespace] == 0 {
 		delete(l.used, namespace)

@@ -7,9 +7,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// wakes collects wake-ups until they are taken. Adding never waits, and what is
+// wakeQueue collects wake-ups until they are taken. Adding never waits, and what is
 // added while nobody takes becomes one Wake.
-type wakes struct {
+type wakeQueue struct {
 	out chan backlog.Wake
 	// signal holds a value while there may be something to take.
 	signal chan struct{}
@@ -20,16 +20,16 @@ type wakes struct {
 	everything bool
 }
 
-func newWakes() *wakes {
-	return &wakes{
+func newWakeQueue() *wakeQueue {
+	return &wakeQueue{
 		out:     make(chan backlog.Wake),
 		signal:  make(chan struct{}, 1),
 		queries: make(map[backlog.Query]struct{}),
 	}
 }
 
-// add collects queries that may have changed.
-func (w *wakes) add(queries []backlog.Query) {
+// Wake collects queries that may have changed.
+func (w *wakeQueue) Wake(queries []backlog.Query) {
 	if len(queries) == 0 {
 		return
 	}
@@ -38,18 +38,18 @@ func (w *wakes) add(queries []backlog.Query) {
 		w.queries[q] = struct{}{}
 	}
 	w.mu.Unlock()
-	w.ring()
+	w.notify()
 }
 
-// addEverything says that everything may have changed.
-func (w *wakes) addEverything() {
+// WakeAll notes that everything may have changed.
+func (w *wakeQueue) WakeAll() {
 	w.mu.Lock()
 	w.everything = true
 	w.mu.Unlock()
-	w.ring()
+	w.notify()
 }
 
-func (w *wakes) ring() {
+func (w *wakeQueue) notify() {
 	select {
 	case w.signal <- struct{}{}:
 	default:
@@ -57,7 +57,7 @@ func (w *wakes) ring() {
 }
 
 // forward hands out what is collected until ctx ends, and closes the channel then.
-func (w *wakes) forward(ctx context.Context) {
+func (w *wakeQueue) forward(ctx context.Context) {
 	defer close(w.out)
 	for {
 		select {
@@ -77,7 +77,7 @@ func (w *wakes) forward(ctx context.Context) {
 	}
 }
 
-func (w *wakes) take() (wake backlog.Wake, some bool) {
+func (w *wakeQueue) take() (wake backlog.Wake, some bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	wake.Everything, w.everything = w.everything, false

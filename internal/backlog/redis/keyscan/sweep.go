@@ -1,4 +1,4 @@
-package redis
+package keyscan
 
 import (
 	"context"
@@ -16,22 +16,22 @@ import (
 )
 
 const (
-	// findPage is about how many keys the server looks at for one answer.
-	findPage = 1000
-	// findAlone is how many searches of one type have the server match their patterns, each
+	// pageSize is about how many keys the server looks at for one answer.
+	pageSize = 1000
+	// maxOwnScans is how many searches of one type have the server match their patterns, each
 	// in a scan of its own, which sends only the keys that match. More share one scan of all
 	// keys of the type: then the server does the same work however many they are.
-	findAlone = 4
-	// findSteps bounds what matching one pattern may cost: steps for each key that it is
+	maxOwnScans = 4
+	// maxSteps bounds what matching one pattern may cost: steps for each key that it is
 	// matched with, on average.
-	findSteps = 200
+	maxSteps = 200
 )
 
 // errCostlyPattern is a pattern that takes too many steps to match.
 var errCostlyPattern = fmt.Errorf("%w: the pattern takes too long to match with these keys, want fewer stars and question marks", backlog.ErrExhausted)
 
-// A quest is one search of a sweep and what it has found so far.
-type quest struct {
+// A target is one search of a sweep and what it has found so far.
+type target struct {
 	layout.Search
 	keys []string
 	size int
@@ -42,26 +42,26 @@ type quest struct {
 }
 
 // ended reports whether nothing more is looked for.
-func (q *quest) ended() bool { return q.more || q.err != nil }
+func (q *target) ended() bool { return q.more || q.err != nil }
 
 // add keeps a key. One that SCAN returns twice is kept twice until there are too many.
-func (q *quest) add(key string) {
+func (q *target) add(key string) {
 	q.keys = append(q.keys, key)
-	q.size += sizeOf1(key)
-	if len(q.keys) <= findMost {
+	q.size += sizeOfKey(key)
+	if len(q.keys) <= maxKeys {
 		return
 	}
 	q.tidy()
-	q.more = len(q.keys) > findMost
+	q.more = len(q.keys) > maxKeys
 }
 
 // try keeps a key that matches.
-func (q *quest) try(key string) {
+func (q *target) try(key string) {
 	fits, steps := globMatch(q.Pattern, key)
 	q.seen++
 	q.steps += steps
 	switch {
-	case q.steps > findSteps*(q.seen+findPage):
+	case q.steps > maxSteps*(q.seen+pageSize):
 		q.err = errCostlyPattern
 	case fits:
 		q.add(key)
@@ -69,7 +69,7 @@ func (q *quest) try(key string) {
 }
 
 // tidy puts the keys in order, each once.
-func (q *quest) tidy() {
+func (q *target) tidy() {
 	slices.Sort(q.keys)
 	q.keys = slices.Compact(q.keys)
 	q.size = sizeOf(q.keys)
@@ -78,24 +78,24 @@ func (q *quest) tidy() {
 // A scan goes through the keys of one type on one server once.
 type scan struct {
 	kind string
-	// quests are what it is for. If there is only one, the server matches.
-	quests []*quest
-	cursor string
+	// targets are what it is for. If there is only one, the server matches.
+	targets []*target
+	cursor  string
 	// count is about how many keys the server looks at for one answer.
 	count int
 }
 
 // sweep goes through the keys of all servers once for some searches, and settles them.
-func (f *finder) sweep(ctx context.Context, searches []layout.Search) {
+func (s *Scanner) sweep(ctx context.Context, searches []layout.Search) {
 	if len(searches) == 0 {
 		return
 	}
-	quests := make([]*quest, len(searches))
+	targets := make([]*target, len(searches))
 	for i, s := range searches {
-		quests[i] = &quest{Search: s}
+		targets[i] = &target{Search: s}
 	}
-	if err := f.sweepAll(ctx, quests); err != nil {
-		for _, q := range quests {
+	if err := s.sweepAll(ctx, targets); err != nil {
+		for _, q := range targets {
 			if !q.ended() {
 				q.err = err
 			}
@@ -104,27 +104,27 @@ func (f *finder) sweep(ctx context.Context, searches []layout.Search) {
 	if ctx.Err() != nil {
 		return
 	}
-	for _, q := range quests {
+	for _, q := range targets {
 		q.tidy()
 		if q.err != nil {
-			f.settle(q.Search, nil, false, fmt.Errorf("look for keys that match %q: %w", q.Pattern, q.err))
+			s.store(q.Search, nil, false, fmt.Errorf("look for keys that match %q: %w", q.Pattern, q.err))
 			continue
 		}
-		f.settle(q.Search, q.keys, q.more, nil)
+		s.store(q.Search, q.keys, q.more, nil)
 	}
-	f.trim()
+	s.trim()
 }
 
 // sweepAll goes through the keys of all servers. The error is one of all searches that have
 // not ended: a server that does not answer, or that does not allow SCAN.
-func (f *finder) sweepAll(ctx context.Context, quests []*quest) (err error) {
+func (s *Scanner) sweepAll(ctx context.Context, targets []*target) (err error) {
 	defer backlog.Contain(&err)
-	m, err := f.topology.Current(ctx)
+	m, err := s.topology.Current(ctx)
 	if err != nil {
 		return err
 	}
 	for _, n := range m.Nodes() {
-		if err := sweepNode(ctx, n, quests); err != nil {
+		if err := sweepNode(ctx, n, targets); err != nil {
 			return err
 		}
 	}
@@ -133,8 +133,8 @@ func (f *finder) sweepAll(ctx context.Context, quests []*quest) (err error) {
 
 // sweepNode goes through the keys of one server. The scans take turns, page by page, so that
 // none waits for another to end.
-func sweepNode(ctx context.Context, n *node.Node, quests []*quest) error {
-	scans := scansOf(quests)
+func sweepNode(ctx context.Context, n *node.Node, targets []*target) error {
+	scans := scansOf(targets)
 	for len(scans) > 0 {
 		left := scans[:0]
 		for _, one := range scans {
@@ -142,46 +142,46 @@ func sweepNode(ctx context.Context, n *node.Node, quests []*quest) error {
 			if err := one.page(ctx, n); err != nil {
 				return err
 			}
-			contain(quests)
+			bound(targets)
 			if one.ended() {
 				continue
 			}
 			left = append(left, one)
-			rest(ctx, time.Since(begin))
+			pause(ctx, time.Since(begin))
 		}
 		scans = left
 	}
 	return nil
 }
 
-// scansOf returns the scans of one server that some quests take.
-func scansOf(quests []*quest) []*scan {
-	byKind := make(map[string][]*quest)
-	for _, q := range quests {
+// scansOf returns the scans of one server that some targets take.
+func scansOf(targets []*target) []*scan {
+	byKind := make(map[string][]*target)
+	for _, q := range targets {
 		if !q.ended() {
 			byKind[q.Type] = append(byKind[q.Type], q)
 		}
 	}
 	var scans []*scan
 	for kind, some := range byKind {
-		if len(some) > findAlone {
-			scans = append(scans, &scan{kind: kind, quests: some, cursor: "0", count: findPage})
+		if len(some) > maxOwnScans {
+			scans = append(scans, &scan{kind: kind, targets: some, cursor: "0", count: pageSize})
 			continue
 		}
 		for _, q := range some {
-			scans = append(scans, &scan{kind: kind, quests: []*quest{q}, cursor: "0", count: findPage})
+			scans = append(scans, &scan{kind: kind, targets: []*target{q}, cursor: "0", count: pageSize})
 		}
 	}
 	return scans
 }
 
-// ended reports whether the scan is over, or none of its quests is left.
+// ended reports whether the scan is over, or none of its targets is left.
 func (s *scan) ended() bool {
-	return s.cursor == "0" || !slices.ContainsFunc(s.quests, func(q *quest) bool { return !q.ended() })
+	return s.cursor == "0" || !slices.ContainsFunc(s.targets, func(q *target) bool { return !q.ended() })
 }
 
 // page asks for the keys of one answer. The error is one of the whole sweep; what the server
-// answers to this scan alone is the error of its quests.
+// answers to this scan alone is the error of its targets.
 func (s *scan) page(ctx context.Context, from *node.Node) error {
 	answer, err := from.Scan(ctx, s.command())
 	for errors.Is(err, conn.ErrHostileReply) && s.count > 1 && ctx.Err() == nil {
@@ -200,7 +200,7 @@ func (s *scan) page(ctx context.Context, from *node.Node) error {
 		return err
 	case err != nil:
 		s.cursor = "0"
-		for _, q := range s.quests {
+		for _, q := range s.targets {
 			q.err = err
 		}
 		return nil
@@ -215,18 +215,18 @@ func (s *scan) page(ctx context.Context, from *node.Node) error {
 // command asks for the next page.
 func (s *scan) command() resp.Command {
 	args := []any{"SCAN", s.cursor, "COUNT", s.count, "TYPE", s.kind}
-	if len(s.quests) == 1 {
-		args = append(args, "MATCH", s.quests[0].Pattern)
+	if len(s.targets) == 1 {
+		args = append(args, "MATCH", s.targets[0].Pattern)
 	}
 	return resp.Command{Args: args}
 }
 
-// take hands a key to the quests that it matches.
+// take hands a key to the targets that it matches.
 func (s *scan) take(key string) {
-	for _, q := range s.quests {
+	for _, q := range s.targets {
 		switch {
 		case q.ended():
-		case len(s.quests) == 1:
+		case len(s.targets) == 1:
 			q.add(key)
 		default:
 			q.try(key)
@@ -252,22 +252,22 @@ func parsePage(answer resp.Reply) (keys []any, next string, err error) {
 	return keys, next, nil
 }
 
-// contain keeps what a sweep has found so far within findBytes. It leaves room, so that it
+// bound keeps what a sweep has found so far within maxBytes. It leaves room, so that it
 // has to do something only now and then.
-func contain(quests []*quest) {
+func bound(targets []*target) {
 	total := 0
-	for _, q := range quests {
+	for _, q := range targets {
 		total += q.size
 	}
-	if total <= findBytes {
+	if total <= maxBytes {
 		return
 	}
-	sizes := make([]int, len(quests))
-	for i, q := range quests {
+	sizes := make([]int, len(targets))
+	for i, q := range targets {
 		sizes[i] = q.size
 	}
-	most := level(sizes, findBytes*7/8)
-	for _, q := range quests {
+	most := level(sizes, maxBytes*7/8)
+	for _, q := range targets {
 		if kept := cut(q.keys, most); len(kept) < len(q.keys) {
 			q.keys, q.more = slices.Clone(kept), true
 			q.size = sizeOf(q.keys)

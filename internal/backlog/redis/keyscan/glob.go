@@ -1,4 +1,4 @@
-package redis
+package keyscan
 
 // globMatch reports whether a pattern of SCAN matches a key, as the server does: by bytes,
 // with stars, question marks, and sets of bytes in brackets without ranges. It allocates

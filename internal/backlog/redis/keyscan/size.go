@@ -1,17 +1,17 @@
-package redis
+package keyscan
 
 import "slices"
 
 // keyOverhead is what a key takes in memory besides its name, in bytes.
 const keyOverhead = 16
 
-func sizeOf1(key string) int { return len(key) + keyOverhead }
+func sizeOfKey(key string) int { return len(key) + keyOverhead }
 
 // sizeOf returns how many bytes keys take.
 func sizeOf(keys []string) int {
 	size := 0
 	for _, key := range keys {
-		size += sizeOf1(key)
+		size += sizeOfKey(key)
 	}
 	return size
 }
@@ -33,7 +33,7 @@ func level(sizes []int, budget int) int {
 func cut(keys []string, most int) []string {
 	size := 0
 	for i, key := range keys {
-		if size += sizeOf1(key); size > most {
+		if size += sizeOfKey(key); size > most {
 			return keys[:i]
 		}
 	}

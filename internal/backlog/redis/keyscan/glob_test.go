@@ -1,4 +1,4 @@
-package redis
+package keyscan
 
 import (
 	"strings"
@@ -35,9 +35,9 @@ func TestGlobMatch(t *testing.T) {
 // of the same scan go on.
 func TestCostlyPatternIsAnError(t *testing.T) {
 	t.Parallel()
-	costly := &quest{Search: layout.Search{Pattern: "*" + strings.Repeat("a", 500) + "b*c"}}
-	cheap := &quest{Search: layout.Search{Pattern: "aa*"}}
-	s := &scan{quests: []*quest{costly, cheap}, cursor: "1"}
+	costly := &target{Search: layout.Search{Pattern: "*" + strings.Repeat("a", 500) + "b*c"}}
+	cheap := &target{Search: layout.Search{Pattern: "aa*"}}
+	s := &scan{targets: []*target{costly, cheap}, cursor: "1"}
 	for range 2000 {
 		s.take(strings.Repeat("a", 1000))
 	}
@@ -46,9 +46,9 @@ func TestCostlyPatternIsAnError(t *testing.T) {
 	}
 }
 
-// TestFindingsAreBoundedInAll: where all searches find more than is kept, those that find
+// TestResultsAreBoundedInAll: where all searches find more than is kept, those that find
 // most are cut, and say so; the others are whole.
-func TestFindingsAreBoundedInAll(t *testing.T) {
+func TestResultsAreBoundedInAll(t *testing.T) {
 	t.Parallel()
 	got := map[string]int{
 		"all fit":         level([]int{1, 2, 3}, 6),
@@ -60,28 +60,28 @@ func TestFindingsAreBoundedInAll(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"all fit": 100, "the largest": 7, "two of them": 5, "nothing is left": 0}, got); diff != "" {
 		t.Error(diff)
 	}
-	large, small := &quest{}, &quest{}
+	large, small := &target{}, &target{}
 	name := strings.Repeat("k", 1<<20)
 	for range 100 {
 		large.add(name)
 	}
 	small.add("mine")
-	contain([]*quest{large, small})
-	if !large.more || large.size > findBytes || small.more || len(small.keys) != 1 {
+	bound([]*target{large, small})
+	if !large.more || large.size > maxBytes || small.more || len(small.keys) != 1 {
 		t.Errorf("large: %d bytes, more %t; small: %d keys, more %t", large.size, large.more, len(small.keys), small.more)
 	}
-	f := newFinder(nil, newWakes())
+	s := New(nil, ignore{})
 	for i, keys := range [][]string{large.keys, large.keys, small.keys} {
-		s := layout.Search{Pattern: string(rune('a' + i))}
-		f.searches[s] = &findings{}
-		f.settle(s, keys, false, nil)
+		pattern := layout.Search{Pattern: string(rune('a' + i))}
+		s.searches[pattern] = &search{}
+		s.store(pattern, keys, false, nil)
 	}
-	f.trim()
+	s.trim()
 	total := 0
-	for _, found := range f.searches {
-		total += sizeOf(found.keys)
+	for _, found := range s.searches {
+		total += sizeOf(found.Keys)
 	}
-	if total > findBytes || f.searches[layout.Search{Pattern: "c"}].more || !f.searches[layout.Search{Pattern: "a"}].more {
+	if total > maxBytes || s.searches[layout.Search{Pattern: "c"}].More || !s.searches[layout.Search{Pattern: "a"}].More {
 		t.Errorf("%d bytes in all", total)
 	}
 }

@@ -10,26 +10,27 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A round is a step of several queues at once: each of them takes its own. Its turns are used again by the next read.
-type round struct {
-	several *several
-	turns   []turn
-	// parts are the readings of the turns, in the same order.
+// A multiStep is a step of several queues at once: each of them takes its own. The next read
+// uses the slice of steps again.
+type multiStep struct {
+	queue *multiQueue
+	steps []memberStep
+	// parts are the readings of the steps, in the same order.
 	parts []backlog.Part
-	// known are the names that the framework knows, as far as they were looked for.
+	// known are the names in the registry of the framework, if it was read.
 	known []string
-	// more says that more queues match than are read.
+	// more reports that more queues match than are read.
 	more bool
 	// places are those of the commands that several queues may send, by their text.
 	places map[string]int
 }
 
-// A turn is the step of one queue in a round.
-type turn struct {
-	*oneOf
+// A memberStep is the step of one queue in a multiStep.
+type memberStep struct {
+	*member
 	step layout.Step
 	done bool
-	// finds says that it is no queue that is read, but names of queues that are found.
+	// finds reports that it does not read a queue, but finds the names of queues.
 	finds bool
 	// from and to delimit the replies to its commands; places are those of the replies where
 	// queues share commands.
@@ -37,35 +38,35 @@ type turn struct {
 	places   []int
 }
 
-// newRound returns the round that reads the queues of s.
-func newRound(s *several) *round {
-	r := &round{several: s}
-	if s.round != nil {
-		r.turns = s.round.turns[:0]
+// newMultiStep returns the first step of a read of the queues of s.
+func newMultiStep(s *multiQueue) *multiStep {
+	r := &multiStep{queue: s}
+	if s.step != nil {
+		r.steps = s.step.steps[:0]
 	}
 	if s.Work != nil {
-		r.add(&oneOf{queue: s.query.Queue}, s.Work())
-		r.turns[0].finds = true
+		r.add(&member{queue: s.query.Queue}, s.Work())
+		r.steps[0].finds = true
 	}
 	for _, one := range s.order {
-		r.add(one, one.first)
+		r.add(one, one.firstStep)
 	}
 	return r
 }
 
-// add gives a queue its turn.
-func (r *round) add(one *oneOf, first layout.Step) {
-	r.turns = append(r.turns, turn{oneOf: one, step: first})
+// add adds the step of a queue.
+func (r *multiStep) add(one *member, first layout.Step) {
+	r.steps = append(r.steps, memberStep{member: one, step: first})
 }
 
-func (r *round) Commands(dst []resp.Command, now time.Time) []resp.Command {
+func (r *multiStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	base := len(dst)
-	shared := r.several.layout.SharesCommands
+	shared := r.queue.layout.SharesCommands
 	if shared {
 		r.places = make(map[string]int)
 	}
-	for i := range r.turns {
-		t := &r.turns[i]
+	for i := range r.steps {
+		t := &r.steps[i]
 		if t.done {
 			continue
 		}
@@ -81,16 +82,16 @@ func (r *round) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return dst
 }
 
-// share takes the commands of a turn, which are at the end of dst, out again where
-// another turn sends the same.
-func (r *round) share(dst []resp.Command, begin, base int, t *turn) []resp.Command {
+// share removes those commands of a step from the end of dst that another step sends too.
+func (r *multiStep) share(dst []resp.Command, begin, base int, t *memberStep) []resp.Command {
 	kept := dst[:begin]
+	var text []byte
 	for _, c := range dst[begin:] {
-		text := fmt.Sprintf("%#v", c.Args)
-		place, sent := r.places[text]
+		text = c.AppendText(text[:0])
+		place, sent := r.places[string(text)]
 		if !sent {
 			place = len(kept) - base
-			r.places[text] = place
+			r.places[string(text)] = place
 			kept = append(kept, c)
 		}
 		t.places = append(t.places, place)
@@ -98,19 +99,19 @@ func (r *round) share(dst []resp.Command, begin, base int, t *turn) []resp.Comma
 	return kept
 }
 
-func (r *round) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	if missing := len(r.turns) - len(r.parts); missing > 0 {
+func (r *multiStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	if missing := len(r.steps) - len(r.parts); missing > 0 {
 		r.parts = append(r.parts, make([]backlog.Part, missing)...)
 	}
 	waiting := false
 	var shared []resp.Reply
-	for i := range r.turns {
-		t := &r.turns[i]
+	for i := range r.steps {
+		t := &r.steps[i]
 		if t.done {
 			continue
 		}
 		own := replies
-		if r.several.layout.SharesCommands {
+		if r.queue.layout.SharesCommands {
 			shared = shared[:0]
 			for _, place := range t.places {
 				shared = append(shared, replies[place])
@@ -129,8 +130,8 @@ func (r *round) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 			r.parts[i].Queue, r.parts[i].Reading, t.done = t.queue, o.Reading, true
 		}
 	}
-	more := r.include(now)
-	if err := r.several.exceeded(); err != nil {
+	more := r.includeFound(now)
+	if err := r.queue.exceeded(); err != nil {
 		return layout.Fail(err)
 	}
 	if more || waiting {
@@ -139,12 +140,12 @@ func (r *round) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	return layout.Done(r.reading(now))
 }
 
-// include gives queues that were found just now their turns, and tells whether there
+// includeFound adds the steps of queues that were found just now, and reports whether there
 // are any.
-func (r *round) include(now time.Time) bool {
-	s := r.several
+func (r *multiStep) includeFound(now time.Time) bool {
+	s := r.queue
 	before := len(s.order)
-	if len(r.turns) > 0 && r.turns[0].finds && r.turns[0].done {
+	if len(r.steps) > 0 && r.steps[0].finds && r.steps[0].done {
 		for _, part := range r.parts[0].Reading.Parts {
 			r.known = append(r.known, part.Queue)
 		}
@@ -155,20 +156,20 @@ func (r *round) include(now time.Time) bool {
 		}
 	}
 	for _, one := range s.order[before:] {
-		r.add(one, one.first)
+		r.add(one, one.firstStep)
 	}
 	return len(s.order) > before
 }
 
 // reading puts the readings of all queues together.
-func (r *round) reading(now time.Time) backlog.Reading {
+func (r *multiStep) reading(now time.Time) backlog.Reading {
 	parts := r.parts
-	// look is when there may be further queues to be found.
-	var look time.Time
-	for i := range r.turns {
-		t, reading := &r.turns[i], &r.parts[i].Reading
+	// nextFind is when there may be further queues to be found.
+	var nextFind time.Time
+	for i := range r.steps {
+		t, reading := &r.steps[i], &r.parts[i].Reading
 		if t.finds {
-			look = layout.Earlier(look, reading.NextDue)
+			nextFind = layout.Earlier(nextFind, reading.NextDue)
 			parts = parts[1:]
 			continue
 		}
@@ -181,8 +182,8 @@ func (r *round) reading(now time.Time) backlog.Reading {
 		}
 	}
 	whole := backlog.Aggregate(parts)
-	whole.NextDue = layout.Earlier(whole.NextDue, look)
-	if len(r.several.patterns) == 0 {
+	whole.NextDue = layout.Earlier(whole.NextDue, nextFind)
+	if len(r.queue.patterns) == 0 {
 		return whole
 	}
 	// Counters jump when another queue is found.
@@ -190,18 +191,18 @@ func (r *round) reading(now time.Time) backlog.Reading {
 	switch {
 	case r.more:
 		whole.Quality = max(whole.Quality, backlog.LowerBound)
-		whole.AddWarning(fmt.Sprintf("more than %d queues match, and the others are not read", severalMost))
+		whole.AddWarning(fmt.Sprintf("more than %d queues match, and the others are not read", maxQueues))
 	case len(parts) == 0:
-		whole.Warning, whole.Hint = r.nothing()
+		whole.Warning, whole.Hint = r.noMatch()
 	}
 	return whole
 }
 
-// nothing returns the warning that no queue matches, and the hint which there are.
-func (r *round) nothing() (warning, hint string) {
-	warning = "no queue matches " + strings.Join(r.several.patterns, ",")
-	if r.several.Registry == nil {
+// noMatch returns the warning that no queue matches, and the hint which queues there are.
+func (r *multiStep) noMatch() (warning, hint string) {
+	warning = "no queue matches " + strings.Join(r.queue.patterns, ",")
+	if r.queue.Registry == nil {
 		return warning + " yet", ""
 	}
-	return warning + " in what " + r.several.Registry.Framework + " knows", layout.SuggestNames(r.several.patterns[0], r.known)
+	return warning + " in what " + r.queue.Registry.Framework + " knows", layout.SuggestNames(r.queue.patterns[0], r.known)
 }
