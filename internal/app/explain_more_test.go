@@ -64,7 +64,7 @@ func TestExplain(t *testing.T) {
 			t.Helper()
 			server.Do("RPUSH", "critical", "a", "b", "c")
 			server.Do("RPUSH", "low", "a", "b")
-			awaitGolden(t, "several", s.polled(ref("critical, low, later", "weights", "critical=4,low=0.5")), "weighted", "(poll)")
+			awaitGolden(t, "several", s.polled(ref("critical, low, later", "weights", "critical=4,low=0.5")), "weights:", "(poll)")
 		},
 		"drain time": func(t *testing.T, server *redistest.Server, s *scaler) {
 			t.Helper()

@@ -56,7 +56,7 @@ func breakages() map[string]func(*testing.T) {
 			t.Helper()
 			server, s := filled(t)
 			server.RestartEmpty()
-			awaitGolden(t, "back-empty", s.polled(ref("jobs")), "restarted", "(poll)")
+			awaitGolden(t, "back-empty", s.polled(ref("jobs")), "dataReplaced", "(poll)")
 		},
 		"Redis is loading, or a replica has no data yet": func(t *testing.T) {
 			t.Helper()

@@ -123,7 +123,7 @@ func (m *maker) limited(spec *Spec, part *Part, r *backlog.Reading) float64 {
 func (m *maker) queueCount() int { return max(1, len(m.Parts)) }
 
 // part returns one of the queues. Until withQueueLimits its Value is the work without the
-// weight, as far as the adjustments have come.
+// weight, after the adjustments so far.
 func (m *maker) part(i int) *Part {
 	if m.Parts == nil {
 		return &m.only

@@ -121,8 +121,8 @@ func (a *Autoscaler) behave(now time.Time, current, wanted int32) (int32, Reason
 	return stable, reason
 }
 
-// stabilize moves the current count only as far as every recommendation of the window in that
-// direction would have moved it.
+// stabilize moves the current count only if, and no further than, every recommendation of the
+// window in that direction.
 func (a *Autoscaler) stabilize(now time.Time, current, wanted int32) int32 {
 	upFrom := now.Add(-a.spec.Behavior.Up.Stabilization)
 	downFrom := now.Add(-a.spec.Behavior.Down.Stabilization)

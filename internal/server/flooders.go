@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// maxFlooders is how many addresses are remembered of clients that have to wait.
+// maxFlooders bounds the remembered addresses of clients that have to wait.
 const maxFlooders = 1000
 
-// flooders are the clients whose connections were closed at a limit a moment ago.
+// flooders are the clients with a connection that was recently closed at a limit.
 type flooders struct {
 	// mu guards until, by the address of the client. It is a leaf.
 	mu    sync.Mutex
@@ -31,7 +31,7 @@ func (f *flooders) add(client string, now time.Time) {
 	}
 }
 
-// pause returns how long a new connection of a client has to wait; zero or less if it has not.
+// pause returns how long a new connection of a client has to wait; zero or less if it need not.
 func (f *flooders) pause(client string, now time.Time) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()

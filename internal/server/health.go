@@ -13,25 +13,24 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The services of grpc.health.v1. The empty one and ExternalScaler are as ready
-// as the server is.
+// The services of grpc.health.v1. The empty one and ExternalScaler are equal to readiness.
 const (
 	ServiceLiveness  = "liveness"
 	ServiceReadiness = "readiness"
 )
 
-// healthPoll is how often a watched service is looked at.
+// healthPoll is the time between two checks of a watched service.
 const healthPoll = time.Second
 
-// Health answers probes, over gRPC and HTTP alike. A broker that is down is a
-// matter of its triggers, not of the process: it makes neither probe fail.
+// Health answers probes, over gRPC and HTTP. A broker that is down concerns its triggers and not
+// the process: it fails neither probe.
 type Health struct {
 	healthpb.UnimplementedHealthServer
 
 	// stuck returns an error if the process makes no progress.
 	stuck func() error
 	state atomic.Int32
-	// watches is how many watches are open.
+	// watches is the number of open watches.
 	watches atomic.Int32
 	// over is closed by Close and ends all watches.
 	over chan struct{}
@@ -63,7 +62,7 @@ func (h *Health) Draining() {
 // Live returns nil if the process makes progress.
 func (h *Health) Live() error { return h.stuck() }
 
-// Ready returns nil if the process should get calls.
+// Ready returns nil if the process accepts calls.
 func (h *Health) Ready() error {
 	switch h.state.Load() {
 	case stateStarting:
@@ -92,15 +91,15 @@ func (h *Health) List(context.Context, *healthpb.HealthListRequest) (*healthpb.H
 	return &healthpb.HealthListResponse{Statuses: statuses}, nil
 }
 
-// maxHealthWatches is how many watches may be open. Kubernetes does not watch, and a client
-// that does has one for each connection.
+// maxHealthWatches bounds the open watches. Kubernetes does not watch, and other clients open
+// one for each connection.
 const maxHealthWatches = 100
 
 // Watch sends the state of a service and each change of it, until the process drains.
 func (h *Health) Watch(request *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
 	defer h.watches.Add(-1)
 	if h.watches.Add(1) > maxHealthWatches {
-		return status.Errorf(codes.ResourceExhausted, "%d clients watch the health already, want at most that many; Check has no such limit", maxHealthWatches)
+		return status.Errorf(codes.ResourceExhausted, "%d clients already watch the health, which is the maximum; Check has no limit", maxHealthWatches)
 	}
 	ticker := time.NewTicker(healthPoll)
 	defer ticker.Stop()

@@ -11,20 +11,20 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// The bounds of a request on the second port: for its header, for all of it, for its
-// answer, and between two of one connection. A profile of 30 s fits into an answer.
+// The time limits of a request on the second port: for its header, for all of it, for the
+// response, and between two requests of a connection. A profile of 30 s fits into a response.
 const (
 	headerTimeout = 5 * time.Second
 	readTimeout   = 10 * time.Second
 	writeTimeout  = time.Minute
 	idleTimeout   = 2 * time.Minute
-	// maxHTTPHeader is how long a header may be, in bytes; net/http adds 4 KiB to it.
+	// maxHTTPHeader bounds the header, in bytes; net/http adds 4 KiB to it.
 	maxHTTPHeader = 8 << 10
 )
 
 // NewHTTP returns the server of the second port: /healthz, /readyz, /metrics,
-// /version, and Go's profiles below /debug/pprof/ if profiles is set. version is
-// what /version answers, as JSON.
+// /version, and Go's profiles below /debug/pprof/ if profiles is set. /version returns
+// version as JSON.
 func NewHTTP(health *Health, gatherer prometheus.Gatherer, version any, profiles bool) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", probe(health.Live))
@@ -32,7 +32,7 @@ func NewHTTP(health *Health, gatherer prometheus.Gatherer, version any, profiles
 	mux.Handle("GET /metrics", newPages(gatherer))
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		// The client went away if this fails, and there is nobody to tell.
+		// An error means that the client went away.
 		_ = json.NewEncoder(w).Encode(version)
 	})
 	if profiles {

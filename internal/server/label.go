@@ -11,16 +11,15 @@ import (
 // The bounds of the value of a label, in bytes.
 const (
 	maxLabel = 200
-	// labelDigest is how long the digest is that keeps shortened names apart, in hexadecimal
-	// digits, and digestMark what stands before it.
+	// labelDigest is the length of the digest of a changed name, in hexadecimal digits, and
+	// digestMark precedes it.
 	labelDigest = 16
 	digestMark  = "~"
 )
 
 // label returns a name as the value of a label: a backlog.Line of at most maxLabel bytes.
-// Names that differ have values that differ: what had to be changed ends in a digest of the
-// whole, and so does a name that looks as if it had been changed, or that the metrics have
-// for something else.
+// Different names have different values: a name that has to be changed ends in a digest of
+// the whole, and so does a name that ends like one, or that the metrics use otherwise.
 func label(name string) string {
 	if len(name) <= maxLabel && backlog.Line(name) == name && !endsInDigest(name) && name != otherQueues {
 		return name

@@ -14,30 +14,28 @@ import (
 )
 
 const (
-	// maxPages is how many pages of metrics there may be at a time, for clients that are
-	// slow to read theirs.
+	// maxPages bounds the pages of metrics in memory, which slow clients have not read yet.
 	maxPages = 3
-	// pageTimeout is how long a client may take to read one. Prometheus itself gives up
-	// after 10 s.
+	// pageTimeout bounds the time to read a page. Prometheus gives up after 10 s.
 	pageTimeout = 10 * time.Second
 )
 
-// pages are the answers to scrapes. A page is made in memory and then sent, so that clients
-// that do not read keep no other one waiting: scrapes that wait for the same page share it,
-// and with maxPages of them unread the newest is sent again, which is pageTimeout old at most.
+// pages serve scrapes. A page is built in memory and then sent, so that a client that does not
+// read delays no other. Scrapes that wait for the same page share it. While maxPages are
+// unread, the newest one is sent again; it is at most pageTimeout old.
 type pages struct {
 	gatherer prometheus.Gatherer
 
-	// mu guards what follows, and is held while a page is made: one at a time.
+	// mu guards what follows. It is held while a page is built, so that one is built at a time.
 	mu     sync.Mutex
 	newest *page
-	// unread are those that are being sent: how many clients get each.
+	// unread has the number of clients that each page is being sent to.
 	unread map[*page]int
 }
 
 // A page is immutable.
 type page struct {
-	// began is when its metrics began to be read.
+	// began is when the gathering of its metrics began.
 	began time.Time
 	// text is compressed by gzip.
 	text []byte
@@ -48,21 +46,21 @@ func newPages(gatherer prometheus.Gatherer) *pages {
 	return &pages{gatherer: gatherer, unread: map[*page]int{}}
 }
 
-// pageFormat is what all clients get, whatever they ask for: all of them understand it.
+// pageFormat is the format for all clients, whatever they accept: all of them understand it.
 var pageFormat = expfmt.NewFormat(expfmt.TypeTextPlain) //nolint:gochecknoglobals // a constant of the library
 
 // ServeHTTP answers a scrape.
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	page := p.take(time.Now())
 	defer p.give(page)
-	// A connection that knows no deadlines is one of a test.
+	// Only connections in tests have no deadlines.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(pageTimeout))
 	if page.err != nil {
-		http.Error(w, "the metrics could not be read: "+page.err.Error(), http.StatusInternalServerError)
+		http.Error(w, "gather metrics: "+page.err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", string(pageFormat))
-	// Where sending fails the client is gone, or too slow.
+	// An error of Write means that the client is gone, or too slow.
 	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		w.Header().Set("Content-Encoding", "gzip")
 		_, _ = w.Write(page.text)
@@ -73,8 +71,7 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// take returns a page that began after a scrape was asked for, or the newest one if there
-// are too many that are not read.
+// take returns a page that began after the scrape did, or the newest one if too many are unread.
 func (p *pages) take(asked time.Time) *page {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,7 +83,7 @@ func (p *pages) take(asked time.Time) *page {
 	return p.newest
 }
 
-// give returns a page that was sent.
+// give ends the use of a page.
 func (p *pages) give(page *page) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,7 +96,7 @@ func (p *pages) give(page *page) {
 	}
 }
 
-// make reads all metrics.
+// make gathers all metrics.
 func (p *pages) make() *page {
 	made := &page{began: time.Now()}
 	families, err := p.gatherer.Gather()

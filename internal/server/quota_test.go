@@ -147,9 +147,9 @@ func (w world) openStream(r *pb.ScaledObjectRef) (stream pb.ExternalScaler_Strea
 	return stream, cancel
 }
 
-// TestRefusedTriggersAreBounded: the triggers of a namespace that are refused leave room
+// TestRejectedTriggersAreBounded: the triggers of a namespace that are refused leave room
 // for those of others.
-func TestRefusedTriggersAreBounded(t *testing.T) {
+func TestRejectedTriggersAreBounded(t *testing.T) {
 	inWorld(t, server.Options{}, func(w world) {
 		refuse := func(namespace string, n int) {
 			r := refOf(namespace, n)

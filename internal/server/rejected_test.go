@@ -9,9 +9,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-// TestRefusalIsRemembered: the very reference that was refused is not parsed again by the
+// TestRejectionIsRemembered: the very reference that was refused is not parsed again by the
 // same catalog, and any other is.
-func TestRefusalIsRemembered(t *testing.T) {
+func TestRejectionIsRemembered(t *testing.T) {
 	t.Parallel()
 	ref := func(value string) *pb.ScaledObjectRef {
 		return &pb.ScaledObjectRef{Namespace: "shop", Name: "worker", ScalerMetadata: map[string]string{"list": value}}
@@ -42,8 +42,8 @@ func TestRefusalIsRemembered(t *testing.T) {
 	}
 }
 
-// TestRefusalsOfANamespaceAreBounded: one namespace leaves room for another, and those that nobody asks about make room.
-func TestRefusalsOfANamespaceAreBounded(t *testing.T) {
+// TestRejectionsOfANamespaceAreBounded: one namespace leaves room for another, and those that nobody asks about make room.
+func TestRejectionsOfANamespaceAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	r := newRejectedTriggers(time.Minute)

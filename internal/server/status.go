@@ -12,9 +12,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-// toStatus turns an error into the gRPC status that KEDA shows to the user, whose text is
-// a backlog.Line. To KEDA all codes are alike: it holds the replicas. They differ for
-// people and for metrics.
+// toStatus turns an error into the gRPC status that KEDA shows in its events. Its text is a
+// backlog.Line. KEDA treats all codes alike and holds the replicas; they differ for authors,
+// operators and metrics.
 func toStatus(err error) error {
 	return status.Error(code(err), backlog.Line(err.Error()))
 }
@@ -40,8 +40,8 @@ func code(err error) codes.Code {
 	}
 }
 
-// presentable returns the error of a call with a text that may leave the process: most
-// have one, but not those that grpc-go and the standard services make.
+// presentable returns the error of a call with a text that may leave the process. Errors of
+// grpc-go and of the standard services have other texts.
 func presentable(err error) error {
 	if err == nil {
 		return nil

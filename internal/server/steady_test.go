@@ -16,9 +16,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 )
 
-// TestSettlingAfterAStart tells growth at once, and nothing that might be a shrink
+// TestWarmingUpAfterAStart tells growth at once, and nothing that might be a shrink
 // before the hold is over.
-func TestSettlingAfterAStart(t *testing.T) {
+func TestWarmingUpAfterAStart(t *testing.T) {
 	inWorld(t, server.Options{}, func(w world) {
 		ctx, cancel := context.WithCancel(w.Context())
 		w.fake.SetReady("busy", 12)
@@ -54,8 +54,8 @@ func TestSettlingAfterAStart(t *testing.T) {
 	})
 }
 
-// TestNoiseIsNotTold remembers between calls what was told last.
-func TestNoiseIsNotTold(t *testing.T) {
+// TestDeadbandIsNotReported remembers between calls what was told last.
+func TestDeadbandIsNotReported(t *testing.T) {
 	inWorld(t, server.Options{}, func(w world) {
 		r := ref("jobs", "target", "50")
 		for _, step := range []struct{ ready, told float64 }{{100, 100}, {104, 100}, {97, 100}, {106, 106}, {102, 106}, {101, 101}, {0, 0}, {3, 3}} {

@@ -19,12 +19,12 @@ import (
 // TLSFiles are the files of a server's certificate, in PEM.
 type TLSFiles struct {
 	Cert, Key string
-	// ClientCA makes the server ask for a client certificate that one of these
-	// authorities signed; empty asks for none.
+	// ClientCA makes the server require a client certificate that one of these authorities
+	// signed; empty requires none.
 	ClientCA string
 }
 
-// tlsRecheck is how old the files that were read may be when a client connects.
+// tlsRecheck is the largest age of the last check of the files when a client connects.
 const tlsRecheck = time.Second
 
 // A certificate is a TLS configuration that follows its files.
@@ -32,8 +32,8 @@ type certificate struct {
 	files  TLSFiles
 	logger *slog.Logger
 
-	// mu guards what follows. Reading a few local files under it keeps a stampede of
-	// handshakes from reading them many times.
+	// mu guards what follows. Local files are read under it, so that many handshakes at once
+	// read them once.
 	mu      sync.Mutex
 	content [3][]byte
 	config  *tls.Config
@@ -41,9 +41,8 @@ type certificate struct {
 	fault   string
 }
 
-// NewTLS returns credentials that follow the files: a new certificate serves new
-// connections, and broken files leave the old one in force. logger gets what
-// happens to them.
+// NewTLS returns credentials that follow the files: new connections get a new certificate, and
+// invalid files leave the old one in force. logger logs reloads and errors.
 func NewTLS(files TLSFiles, logger *slog.Logger) (credentials.TransportCredentials, error) {
 	c := &certificate{files: files, logger: logger}
 	if err := c.load(); err != nil {
@@ -56,7 +55,7 @@ func NewTLS(files TLSFiles, logger *slog.Logger) (credentials.TransportCredentia
 	}), nil
 }
 
-// current returns the configuration in force, after a look at the files.
+// current returns the configuration in force, after a check of the files.
 func (c *certificate) current() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,12 +68,12 @@ func (c *certificate) current() *tls.Config {
 		c.fault = ""
 	case err.Error() != c.fault:
 		c.fault = err.Error()
-		c.logger.Error("the new certificate is not usable, the old one stays", "error", err)
+		c.logger.Error("new certificate invalid, old one stays in force", "error", err)
 	}
 	return c.config
 }
 
-// load reads the files and, if they changed, makes a configuration of them.
+// load reads the files and, if they changed, replaces the configuration.
 func (c *certificate) load() error {
 	c.checked = time.Now()
 	var content [3][]byte

@@ -103,12 +103,12 @@ func TestRepeatedLinesAreCounted(t *testing.T) {
 			t.Errorf("%d lines were written, want 10 of each connection", got)
 		}
 		// What is another kind is not lost in it.
-		log.Warn("call refused", "namespace", "shop", "code", "InvalidArgument")
-		log.Warn("call refused", "namespace", "bank", "code", "InvalidArgument")
+		log.Warn("request rejected", "namespace", "shop", "code", "InvalidArgument")
+		log.Warn("request rejected", "namespace", "bank", "code", "InvalidArgument")
 		for i := range 50 {
 			log.Error("the configuration cannot be used, the old one stays", "error", fmt.Sprint("fault ", i))
 		}
-		if count("call refused") != 2 || count("fault") != 50 {
+		if count("request rejected") != 2 || count("fault") != 50 {
 			t.Errorf("lines of other kinds were suppressed:\n%s", strings.Join(p.lines(), "\n"))
 		}
 		time.Sleep(61 * time.Second)
@@ -139,7 +139,7 @@ func TestKindsAreBounded(t *testing.T) {
 		var p page
 		log := telemetry.NewLog(&p, telemetry.FormatText, slog.LevelInfo, backlog.Line)
 		for i := range 5000 {
-			log.Warn("call refused", "namespace", fmt.Sprint("invented-", i))
+			log.Warn("request rejected", "namespace", fmt.Sprint("invented-", i))
 		}
 		if got := len(p.lines()); got > 1010 {
 			t.Errorf("%d lines", got)
@@ -147,7 +147,7 @@ func TestKindsAreBounded(t *testing.T) {
 		log.Error("an error comes through", "namespace", "unheard-of")
 		time.Sleep(61 * time.Second)
 		// Their windows are over, so there is room again.
-		log.Warn("call refused", "namespace", "new")
+		log.Warn("request rejected", "namespace", "new")
 		log.Close()
 		text := strings.Join(p.lines(), "\n")
 		for _, want := range []string{"an error comes through", `line="other log lines" suppressed=3990`, "namespace=new"} {
