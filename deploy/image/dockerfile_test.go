@@ -86,7 +86,7 @@ func TestDockerfileHasNoWarnings(t *testing.T) {
 	}
 }
 
-// TestFinalStage checks what the image is: two binaries, certificates and licences, run by nobody.
+// TestFinalStage checks what the image is: two binaries, certificates and licences, run by the user nobody.
 func TestFinalStage(t *testing.T) {
 	t.Parallel()
 	final := readDockerfile(t).final

@@ -1,4 +1,4 @@
-// Package keda holds the tests of the Helm chart, of the examples and of the documentation beside it.
+// Package keda holds the tests of the Helm chart, of the examples and of the documentation next to it.
 package keda
 
 //go:generate go test . -run TestGolden|TestReadmeTable -update
@@ -19,7 +19,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/deploy/internal/helmchart"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 // valueSets are the files of testdata/values, without their ending.
 func valueSets() []string { return []string{"defaults", "everything", "tls", "tls-exec", "bare"} }
@@ -157,7 +157,7 @@ func TestBadValues(t *testing.T) {
 		"negative drain":              {"scaler: {drainDelaySeconds: -1}", []string{"/scaler/drainDelaySeconds", "minimum"}},
 		"no engine":                   {"connections: {orders: {namespaces: [shop]}}", []string{"/connections/orders", "engine"}},
 		"unknown engine":              {"connections: {orders: {engine: redsi, namespaces: [shop]}}", []string{"/connections/orders/engine", "redis"}},
-		"nobody may use it":           {"connections: {orders: {engine: redis, addresses: ['r:1'], namespaces: []}}", []string{"/connections/orders/namespaces", "minItems"}},
+		"no namespace may use it":     {"connections: {orders: {engine: redis, addresses: ['r:1'], namespaces: []}}", []string{"/connections/orders/namespaces", "minItems"}},
 		"misspelt setting":            {connection("databse: 1"), []string{"/connections/orders", "databse", "not allowed"}},
 		"password in clear":           {connection("password: hunter2"), []string{"/connections/orders/password", "want object"}},
 		"two sources of one password": {connection("password: {env: A, file: b}"), []string{"/connections/orders/password", "maxProperties"}},

@@ -98,7 +98,7 @@ func TestReadmeTable(t *testing.T) {
 		return
 	}
 	if table.String() != got {
-		t.Error("the values table of README.md is not that of values.yaml; `go test ./keda -update` writes it anew")
+		t.Error("the values table of README.md is not that of values.yaml; `go test ./keda -update` writes it")
 	}
 }
 

@@ -86,7 +86,7 @@ func TestPodSecurityRefuses(t *testing.T) {
 	}
 }
 
-// TestKinds checks that the chart makes no object with rights, nor any that nobody expects.
+// TestKinds checks that the chart makes no object with rights, and no unexpected ones.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	allowed := []string{

@@ -41,7 +41,7 @@ func New(ctx context.Context, root string) (*Validator, error) {
 		compiled:  map[string]*jsonschema.Schema{},
 	}
 	// OpenAPI 3.0 is a dialect of draft 4: exclusiveMinimum is true or false there, and what stands
-	// beside a $ref is ignored.
+	// next to a $ref is ignored.
 	v.compiler.DefaultDraft(jsonschema.Draft4)
 	kubernetes, err := download(ctx, kubernetesModule, kubernetesVersion)
 	if err != nil {

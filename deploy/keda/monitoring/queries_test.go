@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// targetLabels are given to every series by whoever scrapes.
+// targetLabels are given to every series by the server that scrapes.
 func targetLabels() []string { return []string{"instance", "job", "pod"} }
 
 // A metric of metrics.yaml.
