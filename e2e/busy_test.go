@@ -91,7 +91,7 @@ func (s *suite) commands(t *testing.T, queue string, lines []string) {
 	}
 }
 
-// delayedJobs has jobs of BullMQ fall due while nobody is there to promote them: each wakes its workload, which KEDA would
+// delayedJobs has jobs of BullMQ fall due while no worker runs that promotes them: each wakes its workload, which KEDA would
 // look at again only minutes later.
 func (s *suite) delayedJobs(t *testing.T) {
 	const (

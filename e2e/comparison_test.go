@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
-	"github.com/backlog-scaler/backlog-scaler/e2e/crew"
+	"github.com/backlog-scaler/backlog-scaler/e2e/fakeworkers"
 	"github.com/backlog-scaler/backlog-scaler/e2e/report"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
@@ -47,7 +47,7 @@ func (k competitor) trigger() string {
 // A round is one Deployment of a competitor on the trace.
 type round struct {
 	workload *workload.Workload
-	crew     *crew.Crew
+	workers  *fakeworkers.Workers
 	list     string
 	pushed   []time.Time // by message
 }
@@ -147,7 +147,7 @@ func (s *suite) compete(t *testing.T, c contest) report.Comparison {
 	s.follow(t, c.trace, began, all)
 	check(t, childprocess.Poll(s.ctx, "the last message", 5*time.Minute, 200*time.Millisecond, func(context.Context) error {
 		for _, r := range all {
-			taken, err := r.crew.Taken()
+			taken, err := r.workers.Taken()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -160,7 +160,7 @@ func (s *suite) compete(t *testing.T, c contest) report.Comparison {
 	drained := time.Now()
 	for _, r := range all {
 		s.reach(t, r.workload, drained, 3*time.Minute, 0)
-		check(t, r.crew.Close())
+		check(t, r.workers.Close())
 	}
 	result := report.Comparison{Trace: c.trace, Startup: c.startup, PerMessage: c.perMessage, Copies: c.copies}
 	for i, k := range c.competitors {
@@ -184,12 +184,12 @@ func (s *suite) enter(t *testing.T, c contest, k competitor, name string) *round
 		PollingInterval: k.polling, Cooldown: c.cooldown, MaxReplicas: 30,
 	})
 	check(t, err)
-	workers, err := crew.Start(s.ctx, s.stage.Clients.Kubernetes, crew.Options{
+	workers, err := fakeworkers.Start(s.ctx, s.stage.Clients.Kubernetes, fakeworkers.Options{
 		Deployment: w.Key(), Startup: c.startup, PerMessage: c.perMessage,
 		Redis: s.redis.Address(), List: name, InFlight: name + ":processing",
 	})
 	check(t, err)
-	return &round{workload: w, crew: workers, list: name}
+	return &round{workload: w, workers: workers, list: name}
 }
 
 // follow writes the trace to the list of every round.

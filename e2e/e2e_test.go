@@ -22,7 +22,7 @@ import (
 
 // A suite is what all scenarios share: one cluster, one Redis, one scaler. Scenarios that break something start their own.
 type suite struct {
-	// ctx ends with the run, on Ctrl-C and when a server dies that nobody stopped; its cause says which.
+	// ctx ends with the run, on Ctrl-C and when a server dies that was not stopped; its cause names the server.
 	ctx          context.Context //nolint:containedctx // the life of the suite, which has no caller to pass it
 	stage        *stage.Stage
 	redis        *redisserver.Server
@@ -79,7 +79,7 @@ func newSuite(t *testing.T, suffix string) *suite {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the log of every server is in %s", logs)
-			if cause := context.Cause(s.ctx); cause != nil && !errors.Is(cause, context.Canceled) { // the death of a server, of which the failures are the consequence
+			if cause := context.Cause(s.ctx); cause != nil && !errors.Is(cause, context.Canceled) { // a server died, and the failures follow from it
 				t.Log(cause)
 			}
 		}

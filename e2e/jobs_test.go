@@ -1,18 +1,18 @@
 package e2e_test
 
-// A job is the life of one message in a layout, in the commands of those who work with it: the framework's own where it is
+// A job is the life of one message in a layout, in the commands of its clients: the framework's own where it is
 // one. In them QUEUE is the name of the queue, WORKER that of a process, NOW the Unix time in seconds, MILLIS in
 // milliseconds, LEASE in a minute and a half.
 type job struct {
 	metadata map[string]string // of the trigger, besides the queue
-	// setup is what is there before any message; add brings one, boot is what a worker says of itself, take gives it the
+	// setup is what is there before any message; add brings one, boot registers a worker, take gives it the
 	// message, and settle ends it.
 	setup, add, boot, take, settle []string
 	// beat is what a process says every ten seconds while it works.
 	beat []string
 }
 
-// jobs are those of every layout that can tell what is in flight.
+// jobs are those of every layout that reports what is in flight.
 func jobs() map[string]job {
 	return map[string]job{
 		"list": {

@@ -90,7 +90,7 @@ func (s *suite) editInPlace(t *testing.T) {
 		}
 		return nil
 	}))
-	check(t, s.redis.Push(s.ctx, "edit-old", 50)) // nobody waits for this one any more
+	check(t, s.redis.Push(s.ctx, "edit-old", 50)) // no trigger reads this list any more
 	s.pause(t, 5*time.Second)
 	if n, err := w.Replicas(); err != nil || n != 0 {
 		t.Errorf("the former queue still scales: %d replicas, %v", n, err)

@@ -23,7 +23,7 @@ func (s *suite) redisFrozen(t *testing.T) {
 }
 
 // outage takes Redis away while five replicas run, for much longer than maxStaleness, cooldown, polling interval and
-// the HPA's sync: whoever took "unknown" for zero would have acted on it.
+// the HPA's sync: an HPA that takes "unknown" for zero would have acted on it.
 func (s *suite) outage(t *testing.T, scenario, name string, take, giveBack func(*redisserver.Server) error) {
 	t.Helper()
 	const (
@@ -40,7 +40,7 @@ func (s *suite) outage(t *testing.T, scenario, name string, take, giveBack func(
 	trigger.Metadata["maxStaleness"] = staleness.String()
 	w := s.workload(t, workload.Options{
 		Namespace: namespace, Name: "jobs", Triggers: []workload.Trigger{trigger},
-		// Out of step with the HPA's 15 s: where both ask in the same moment and are told of an error, KEDA 2.21 may read the
+		// Out of step with the HPA's 15 s: where both ask in the same moment and receive an error, KEDA 2.21 may read the
 		// cache that it closes as "inactive" and scale to zero, without having asked.
 		// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L1131
 		PollingInterval: 7 * time.Second, Cooldown: 2 * time.Second,

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/headless"
+	"github.com/backlog-scaler/backlog-scaler/e2e/dnsserver"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
@@ -69,7 +69,7 @@ func (s *suite) scalerRestarts(t *testing.T) {
 func (s *suite) rollingRestart(t *testing.T) {
 	const scenario = "rolling restart"
 	namespace := s.namespace(t, "rolling")
-	service, err := headless.Start("backlog-scaler.e2e.svc.cluster.local")
+	service, err := dnsserver.Start("backlog-scaler.e2e.svc.cluster.local")
 	check(t, err)
 	t.Cleanup(func() { check(t, service.Close()) })
 	// The wildcard, so that the ports are free on every loopback address.

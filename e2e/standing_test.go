@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/crew"
+	"github.com/backlog-scaler/backlog-scaler/e2e/fakeworkers"
 	"github.com/backlog-scaler/backlog-scaler/e2e/report"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
 )
@@ -20,7 +20,7 @@ func standing(t *testing.T, k competitor, rounds []*round, began, ended time.Tim
 	share := 1 / float64(len(rounds)) // of each in the mean
 	var waits []time.Duration
 	for _, r := range rounds {
-		taken, err := r.crew.Taken()
+		taken, err := r.workers.Taken()
 		check(t, err)
 		ofRound := r.waits(t, taken)
 		waits = append(waits, ofRound...)
@@ -49,7 +49,7 @@ func standing(t *testing.T, k competitor, rounds []*round, began, ended time.Tim
 
 // waits are the times from the write of each message until it was taken, in the order of writing. Each message must have
 // been taken once.
-func (r *round) waits(t *testing.T, taken []crew.Taken) []time.Duration {
+func (r *round) waits(t *testing.T, taken []fakeworkers.Taken) []time.Duration {
 	t.Helper()
 	waits := make([]time.Duration, len(r.pushed))
 	seen := make([]bool, len(r.pushed))

@@ -1,5 +1,4 @@
-// Package attack is a tenant that takes as much of a scaler as it can get: one namespace at
-// one of its limits, at a fixed pace. The benchmark runs it as a process of its own, of a
+// Package attack is a tenant that overloads a scaler: one namespace at one of its limits, at a fixed pace. The benchmark runs it as a process of its own, of a
 // low priority, next to a namespace that is measured.
 package attack
 
@@ -32,7 +31,7 @@ const (
 type Attack struct {
 	// Name has no spaces, such as "triggers".
 	Name string
-	// Load says what is done and how often, for a person.
+	// Load describes the requests and their rate.
 	Load string
 
 	run func(ctx context.Context, a *attacker) error
@@ -60,7 +59,7 @@ type attacker struct {
 	redis  *goredis.Client
 	// ready says that the limit is reached.
 	ready func()
-	// requests counts what was asked, refused what got an error.
+	// requests counts all calls, refused those that failed.
 	requests, refused atomic.Int64
 }
 
@@ -87,7 +86,7 @@ func Run(ctx context.Context, name, scaler, redis string, out io.Writer) (err er
 	return fmt.Errorf("there is no attack %q", name)
 }
 
-// count takes in one answer.
+// count counts one answer.
 func (a *attacker) count(err error) {
 	a.requests.Add(1)
 	if err != nil {

@@ -65,7 +65,7 @@ func (b Bound) String() string {
 	}
 }
 
-// Short tells whether the measurement does not keep its bound. What is not a number keeps none.
+// Failed reports whether the measurement misses its bound. NaN misses every bound.
 func (m Measurement) Failed() bool {
 	at := m.Value
 	switch m.Bound.Of {

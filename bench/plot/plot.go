@@ -27,7 +27,7 @@ type Curve struct {
 	Dashed bool
 }
 
-// colours tell curves apart, for people who see few colours too: Okabe and Ito's set,
+// colours distinguish curves, without full colour vision as well: Okabe and Ito's set,
 // https://jfly.uni-koeln.de/color/
 func colours() []string { return []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7"} }
 
@@ -43,11 +43,11 @@ func (p Plot) SVG() string {
 	label(&b, 8, top-6, "start", p.Y)
 	for _, at := range x.ticks() {
 		fmt.Fprintf(&b, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#dddddd\"/>\n", x.place(at), top, x.place(at), height-below)
-		label(&b, x.place(at), float64(height-below+16), "middle", short(at))
+		label(&b, x.place(at), float64(height-below+16), "middle", prefixed(at))
 	}
 	for _, at := range y.ticks() {
 		fmt.Fprintf(&b, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#dddddd\"/>\n", left, y.place(at), width-right, y.place(at))
-		label(&b, float64(left-6), y.place(at)+4, "end", short(at))
+		label(&b, float64(left-6), y.place(at)+4, "end", prefixed(at))
 	}
 	for i, curve := range p.Curves {
 		colour := colours()[i%len(colours())]
@@ -113,8 +113,8 @@ func escape(text string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(text)
 }
 
-// short is a power of ten as people write it.
-func short(v float64) string {
+// prefixed is a power of ten with an SI prefix.
+func prefixed(v float64) string {
 	switch {
 	case v >= 1e6:
 		return fmt.Sprintf("%gM", v/1e6)

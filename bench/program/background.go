@@ -49,7 +49,8 @@ func (b *Background) Stop() (last string, err error) {
 // that goroutine has ended.
 type lines struct {
 	wanted  string
-	found   chan struct{} // closed when wanted was printed
+	printed bool          // wanted was
+	found   chan struct{} // closed then
 	last    string
 	partial []byte // of a line
 }
@@ -63,7 +64,8 @@ func (l *lines) Write(text []byte) (int, error) {
 			return len(text), nil
 		}
 		l.partial, l.last = rest, strings.TrimSpace(string(line))
-		if l.last == l.wanted {
+		if l.last == l.wanted && !l.printed {
+			l.printed = true
 			close(l.found)
 		}
 	}

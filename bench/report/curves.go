@@ -12,7 +12,7 @@ import (
 // curves are what grows with the number of triggers, by name.
 type curves map[string]subject.Curve
 
-// collect checks that everything is there that the page tells of.
+// collect checks that every curve of the page is there.
 func collect(all []subject.Curve) (curves, error) {
 	c := make(curves)
 	for _, curve := range all {
@@ -111,8 +111,8 @@ func (c curves) million() string {
 	row("processor time for reading and calls, cores", "%.3g", share)
 	row("commands to brokers a second", "%.0f", c.at("redis_commands_active"))
 	row("processor time of brokers, cores", "%.3g", c.at("redis_cpu_active")/1000)
-	fmt.Fprintf(&b, "\nThe calls: 2 x %.0f x (1/%.0f s + %.1f/%.0f s) = %.0f a second, for KEDA asks GetMetrics and IsActive every %.0f s, and the HPA of each workload that runs, here a tenth, does so every %.0f s; "+
-		"each takes %.0f us of the scaler. One Redis tracks %.0f keys unless told otherwise (`tracking-table-max-keys`): one for each list here, so a million lists fill the table of one server and are better spread over several.",
+	fmt.Fprintf(&b, "\nThe calls: 2 x %.0f x (1/%.0f s + %.1f/%.0f s) = %.0f a second, because KEDA asks GetMetrics and IsActive every %.0f s, and the HPA of each workload that runs, here a tenth, does so every %.0f s; "+
+		"each takes %.0f us of the scaler. One Redis tracks %.0f keys by default (`tracking-table-max-keys`): one for each list here, so a million lists fill the table of one server and are better spread over several.",
 		c.largest(), poll, active, sync, calls, poll, sync, perCall, trackedKeys)
 	return b.String()
 }

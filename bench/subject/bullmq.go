@@ -17,7 +17,7 @@ import (
 const bullmqQueues = 2000
 
 // bullmq reads queues of BullMQ that exist and are empty: named one by one, and found
-// by a pattern in one trigger. Beside both the bare client sends the same commands,
+// by a pattern in one trigger. The bare client sends the same commands next to both,
 // fourteen for each queue, in one pipeline.
 func bullmq(ctx context.Context, source backlog.Source, bare *goredis.Client) ([]measurement.Measurement, error) {
 	names := make([]string, bullmqQueues)
@@ -41,7 +41,7 @@ func bullmq(ctx context.Context, source backlog.Source, bare *goredis.Client) ([
 			return nil, err
 		}
 		var results []backlog.Result
-		wall, _, err := beside(
+		wall, _, err := compare(
 			func() (err error) { results, err = read(ctx, source, own.queries, results); return err },
 			func() error { return bullmqBare(ctx, bare, names) },
 		)
@@ -61,7 +61,7 @@ func bullmq(ctx context.Context, source backlog.Source, bare *goredis.Client) ([
 const zeroRounds = 21
 
 // zeroTransition reads queues that have all just become empty, which is believed only
-// after a second look, and beside it the same queues once more, which needs none.
+// after a second read. The baseline is the same queues once more, which need none.
 func zeroTransition(ctx context.Context, source backlog.Source, bare *goredis.Client, names []string, queries []backlog.Query) (measurement.Measurement, error) {
 	var wall measurement.Rounds
 	var results []backlog.Result

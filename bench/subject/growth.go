@@ -12,16 +12,15 @@ import (
 )
 
 const (
-	// beat is how long the scalers are looked at: the interval in which each confirms its
-	// idle queues and reads a sixth of them, and reads ten times those that have work. beats
-	// is how often: in all of them every idle queue is read once. As long passes before
-	// the first, while they are still read in each.
-	beat  = 10 * time.Second
-	beats = 6
+	// interval is how long each measurement takes: the time in which a scaler confirms its idle queues, reads a sixth
+	// of them, and reads those with work ten times. In all intervals together it reads every idle queue once. As much
+	// time passes before the first, in which the idle queues are still read each time.
+	interval  = 10 * time.Second
+	intervals = 6
 	// growthWakes is how many wake-ups are timed.
 	growthWakes = 200
-	// growthLimit is how much dearer a trigger may be among the most of them than among a
-	// fifth: linear is 1, and what is above it is the error of the measurement.
+	// growthLimit is how much more a trigger may cost among the most of them than among a fifth of that. Linear growth
+	// is 1; the rest is the error of the measurement.
 	growthLimit = 1.15
 )
 
@@ -34,12 +33,12 @@ type crowd struct {
 	redis      *redis
 	scaler     *side
 	activities []activity
-	// values are what was measured of each curve, once or in each beat.
+	// values are those of each curve, one or one for each interval.
 	values map[string][]float64
 }
 
 // Growth holds both streams of more and more ScaledObjects: each number with a scaler of
-// its own, and all at the same time, so that they are looked at in the same moments.
+// its own, and all at the same time, so that all are measured in the same moments.
 func Growth(ctx context.Context, programs Programs) (result Result, err error) {
 	s := &stage{programs: programs}
 	defer func() { err = errors.Join(err, s.close()) }()
@@ -53,7 +52,7 @@ func Growth(ctx context.Context, programs Programs) (result Result, err error) {
 		}
 		crowds = append(crowds, c)
 	}
-	if err := pause(ctx, (beats+1)*beat); err != nil {
+	if err := pause(ctx, (intervals+1)*interval); err != nil {
 		return result, err
 	}
 	if err := costs(ctx, crowds, "idle"); err != nil {
@@ -124,7 +123,7 @@ func (c Curve) measurement(bound measurement.Bound) measurement.Measurement {
 	return f
 }
 
-// gather starts a scaler with n triggers, and tells what memory it takes.
+// gather starts a scaler with n triggers, and measures its memory.
 func (s *stage) gather(ctx context.Context, n int) (*crowd, error) {
 	r, err := s.redis(ctx)
 	if err != nil {
@@ -165,15 +164,15 @@ func (c *crowd) wake(ctx context.Context) error {
 	return pause(ctx, 2*time.Second)
 }
 
-// costs notes what each scaler and its Redis spend a second, in some beats.
+// costs notes what each scaler and its Redis spend a second, in some intervals.
 func costs(ctx context.Context, crowds []*crowd, kind string) error {
 	before := make([]spent, len(crowds))
 	after := make([]spent, len(crowds))
-	for range beats {
+	for range intervals {
 		if err := look(ctx, crowds, before); err != nil {
 			return err
 		}
-		if err := pause(ctx, beat); err != nil {
+		if err := pause(ctx, interval); err != nil {
 			return err
 		}
 		if err := look(ctx, crowds, after); err != nil {

@@ -23,10 +23,9 @@ const (
 	pairs = 50
 )
 
-// Load writes a queue as fast as Redis takes it, in turns one that the scaler watches
-// and one that it does not. Every message is taken out again at once: a queue that is
-// found empty at every look is armed at every look, the most that a writer can make
-// the scaler read.
+// Load writes a queue as fast as Redis takes it, in turns one that the scaler reads and one that
+// it does not know. Every message is taken out again at once. A queue that every read finds empty is armed by every
+// read, which is the most that a writer can make the scaler read.
 func Load(ctx context.Context, programs Programs) (result Result, err error) {
 	s := &stage{programs: programs}
 	defer func() { err = errors.Join(err, s.close()) }()
@@ -66,7 +65,7 @@ func Load(ctx context.Context, programs Programs) (result Result, err error) {
 	return result, nil
 }
 
-// hotReads are how often the scaler read a list, in what time.
+// hotReads is how often the scaler read a list, and in how much time.
 type hotReads struct {
 	times float64
 	in    time.Duration
@@ -115,14 +114,14 @@ func (w *writer) burst(ctx context.Context, list string) (float64, error) {
 			return 0, fmt.Errorf("write %s: %w", list, err)
 		}
 		if !bytes.Equal(got, want) {
-			return 0, errors.New("write " + list + ": somebody else takes messages out, too")
+			return 0, errors.New("write " + list + ": another client takes messages out")
 		}
 		batches++
 	}
 	return float64(batches*2*pairs) / time.Since(began).Seconds(), ctx.Err()
 }
 
-// encode is a command as Redis wants to have it.
+// encode returns a command in the protocol of Redis.
 func encode(words ...string) string {
 	var b strings.Builder
 	b.WriteString("*" + strconv.Itoa(len(words)) + "\r\n")

@@ -13,7 +13,7 @@ import (
 // callers is how many calls are under way at a time.
 const callers = 64
 
-// Objects are ScaledObjects as KEDA tells of them, each with a list of its own.
+// Objects are ScaledObjects as KEDA sends them, each with a list of its own.
 type objects struct {
 	refs  []*pb.ScaledObjectRef
 	lists []string

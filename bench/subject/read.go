@@ -20,9 +20,8 @@ import (
 // readRounds is how often each side reads all queues.
 const readRounds = 101
 
-// Read reads as many queues as there are triggers in one batch, and beside it sends
-// the same commands with the bare client in one pipeline. Both are parts of this
-// program. Redis tracks what either reads, as it does at work.
+// Read reads as many queues as there are triggers in one batch. The baseline sends the same commands
+// with the bare client in one pipeline. Both are parts of this program. Redis tracks the keys that either reads.
 func Read(ctx context.Context, programs Programs) (result Result, err error) {
 	s := &stage{programs: programs}
 	defer func() { err = errors.Join(err, s.close()) }()
@@ -50,7 +49,7 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 		return result, err
 	}
 	var results []backlog.Result
-	wall, cpu, err := beside(
+	wall, cpu, err := compare(
 		func() (err error) { results, err = read(ctx, source, queries, results); return err },
 		func() error { return readBare(ctx, bare, lists) },
 	)
@@ -68,12 +67,12 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 	return result, nil
 }
 
-// bareClient is go-redis alone, on connections whose reads Redis tracks for another one.
+// bareClient is go-redis alone, on connections whose keys Redis tracks for another one.
 func (s *stage) bareClient(ctx context.Context, r *redis) (*goredis.Client, error) {
-	ear := goredis.NewClient(&goredis.Options{Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1})
-	id, err := ear.ClientID(ctx).Result()
+	subscriber := goredis.NewClient(&goredis.Options{Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1})
+	id, err := subscriber.ClientID(ctx).Result()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("ask who is told of changes: %w", err), ear.Close())
+		return nil, errors.Join(fmt.Errorf("read the id of the subscriber: %w", err), subscriber.Close())
 	}
 	bare := goredis.NewClient(&goredis.Options{
 		Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1,
@@ -81,12 +80,12 @@ func (s *stage) bareClient(ctx context.Context, r *redis) (*goredis.Client, erro
 			return conn.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", id).Err()
 		},
 	})
-	s.endings = append(s.endings, ear.Close, bare.Close)
+	s.endings = append(s.endings, subscriber.Close, bare.Close)
 	return bare, nil
 }
 
-// beside has both sides read in turns.
-func beside(own, baseline func() error) (wall, cpu measurement.Rounds, err error) {
+// compare has both sides read in turns.
+func compare(own, baseline func() error) (wall, cpu measurement.Rounds, err error) {
 	for n := range readRounds {
 		var ownWall, ownCPU, baselineWall, baselineCPU time.Duration
 		err := inTurns(n,

@@ -19,22 +19,22 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/broker"
 )
 
-// Programs are what is measured.
+// Programs are the programs that a subject starts.
 type Programs struct {
 	// Scaler is the path of the scaler.
 	Scaler string
 	// Baseline is the path and the arguments of the server that the scaler is compared with.
 	Baseline []string
-	// Attack is the path and the arguments of a tenant that takes all it can get. The name
-	// of an attack and the addresses of the scaler and of Redis follow.
+	// Attack is the path and the first arguments of an attacking tenant. The name of an attack and the addresses of
+	// the scaler and of Redis follow.
 	Attack []string
 	// Attacks are those that are made, by name; nil for all.
 	Attacks *regexp.Regexp
-	// Dir is a folder for files that are of no use afterwards.
+	// Dir is a folder for temporary files.
 	Dir string
 }
 
-// A stage is what one scenario runs on. Its close ends all of it.
+// A stage owns the programs and the clients of one subject. Its close ends all of them.
 type stage struct {
 	programs Programs
 	// memoryLimit is that of the scaler's pod, in bytes; zero for none.

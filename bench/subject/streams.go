@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// streamRounds is how often each side is started anew.
+	// streamRounds is how often each side is started.
 	streamRounds = 5
 	// podMemory is what the whole program may take, in bytes.
 	podMemory = 400_000_000
 )
 
-// Streams starts both sides anew again and again, lets all streams come back, as
+// Streams starts both sides again and again, lets all streams come back, as
 // after a restart, and looks at the memory that they take.
 func Streams(ctx context.Context, programs Programs) (result Result, err error) {
 	s := &stage{programs: programs}

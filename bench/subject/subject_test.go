@@ -20,7 +20,7 @@ func TestCurve(t *testing.T) {
 			[]Point{{100, 12}, {1000, 48}, {10_000, 408}},
 			"growth_memory 408 MB 0.85 ratio<=1.15 ok # 100: 12, 1000: 48, 10000: 408, each further 1",
 		},
-		"dearer among many": {
+		"more expensive among many": {
 			[]Point{{100, 12}, {1000, 48}, {10_000, 588}},
 			"growth_memory 588 MB 1.225 ratio<=1.15 failed # 100: 12, 1000: 48, 10000: 588, each further 1.5",
 		},

@@ -20,8 +20,8 @@ const (
 )
 
 // Wake measures from the write of a message into an idle list to the message on its
-// StreamIsActive, with as many idle lists watched, and beside it to the word of Redis
-// alone that the list changed.
+// StreamIsActive, with as many idle lists watched. The baseline is the message
+// of Redis that the list changed.
 func Wake(ctx context.Context, programs Programs) (result Result, err error) {
 	s := &stage{programs: programs}
 	defer func() { err = errors.Join(err, s.close()) }()
@@ -38,7 +38,7 @@ func Wake(ctx context.Context, programs Programs) (result Result, err error) {
 	if err != nil {
 		return result, err
 	}
-	bare, err := s.listen(ctx, r)
+	bare, err := s.subscribe(ctx, r)
 	if err != nil {
 		return result, err
 	}
@@ -56,7 +56,7 @@ func Wake(ctx context.Context, programs Programs) (result Result, err error) {
 }
 
 // wakeOne writes one list after the other.
-func wakeOne(ctx context.Context, r *redis, all objects, streams []activity, bare *listener) ([]measurement.Measurement, error) {
+func wakeOne(ctx context.Context, r *redis, all objects, streams []activity, bare *subscriber) ([]measurement.Measurement, error) {
 	var own, least []float64
 	for i := range wakeSamples {
 		took, err := wakeUp(ctx, r, all.lists[i], streams[i])
@@ -108,7 +108,7 @@ func wakeUp(ctx context.Context, r *redis, list string, stream activity) (time.D
 }
 
 // wakeAll writes all lists at once.
-func wakeAll(ctx context.Context, r *redis, all objects, streams []activity, bare *listener) (measurement.Measurement, error) {
+func wakeAll(ctx context.Context, r *redis, all objects, streams []activity, bare *subscriber) (measurement.Measurement, error) {
 	var rounds measurement.Rounds
 	keys := make([]string, len(all.lists))
 	for i, list := range all.lists {

@@ -60,7 +60,7 @@ func build(t *testing.T, sources, cache string) string {
 }
 
 // otherCache is a build cache of its own, so that the second build compiles every package for itself.
-// It stays for the next time, for what is in it is never taken from the first.
+// It stays for the next time, because nothing in it is taken from the first.
 func otherCache(t *testing.T) string {
 	t.Helper()
 	folder, err := os.UserCacheDir()
@@ -114,7 +114,7 @@ func sum(t *testing.T, file string) [sha256.Size]byte {
 	return sha256.Sum256(data)
 }
 
-// checkStatic reports a binary that needs a loader or libraries, or that tells where it was built.
+// checkStatic reports a binary that needs a loader or libraries, or that names the folder in which it was built.
 func checkStatic(t *testing.T, file string) {
 	t.Helper()
 	binary, err := elf.Open(file)
@@ -137,6 +137,6 @@ func checkStatic(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	if bytes.Contains(data, []byte(filepath.Dir(filepath.Dir(file)))) {
-		t.Errorf("%s tells the folder in which it was built", file)
+		t.Errorf("%s names the folder in which it was built", file)
 	}
 }

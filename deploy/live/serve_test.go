@@ -99,7 +99,7 @@ func callExamples(t *testing.T, conn *grpc.ClientConn) {
 			t.Errorf("%s: %v", tr.scaledObject, err)
 		}
 		settles(ctx, t, conn, tr)
-		// Without a hold it tells at once what there is.
+		// Without a hold it reports the value at once.
 		delete(tr.metadata, "hold")
 		delete(tr.metadata, "holdActive")
 		is, err := isActive(ctx, conn, tr)

@@ -102,7 +102,7 @@ func (c *Cluster) Operator() *childprocess.Process { return c.operator }
 // Adapter is KEDA's metrics adapter.
 func (c *Cluster) Adapter() *childprocess.Process { return c.adapter }
 
-// Controllers is kube-controller-manager, of which the HPA is a part.
+// Controllers is kube-controller-manager, which contains the HPA.
 func (c *Cluster) Controllers() *childprocess.Process { return c.controllers }
 
 // CreateNamespace makes a namespace; one that is there already is no error.

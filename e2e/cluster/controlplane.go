@@ -61,7 +61,7 @@ func (c *Cluster) startAPIServer(ctx context.Context, binary, etcd string) error
 		return err
 	}
 	if _, err = c.supervisor.Start(childprocess.Command{
-		// It waits for its watches to end; nobody needs that here.
+		// It waits for its watches to end; no test needs that.
 		Name: "kube-apiserver", Path: binary, Grace: 10 * time.Second, Env: []string{
 			"GOGC=300", // collecting garbage was a third of the time that it took to make a thousand ScaledObjects
 		}, Args: []string{
@@ -108,7 +108,7 @@ func (c *Cluster) waitForAPIServer(ctx context.Context) error {
 }
 
 // startControllerManager starts only the controllers a Deployment and its HPA need. The HPA's sync
-// period stays at its default of 15 s: that is what users have, and so what is measured.
+// period stays at its default of 15 s: users have that, so it is measured.
 func (c *Cluster) startControllerManager(binary string) error {
 	var err error
 	c.controllers, err = c.supervisor.Start(childprocess.Command{
@@ -146,7 +146,7 @@ func (c *Cluster) writeKubeconfig(server string) error {
 	if err != nil {
 		return fmt.Errorf("read kubeconfig: %w", err)
 	}
-	// The tests must not be what is slow.
+	// The tests must not be the bottleneck.
 	c.config.QPS, c.config.Burst = -1, -1
 	return nil
 }

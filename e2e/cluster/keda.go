@@ -121,7 +121,7 @@ func (c *Cluster) startKEDA(ctx context.Context, operator, adapter string) error
 	return c.waitForKEDA(ctx, health)
 }
 
-// registerAdapter tells kube-apiserver where external metrics come from. The Service is an
+// registerAdapter registers the source of external metrics with kube-apiserver. The Service is an
 // ExternalName because the API refuses endpoints on a loopback address.
 func (c *Cluster) registerAdapter(ctx context.Context, port int) error {
 	service := &unstructured.Unstructured{Object: map[string]any{

@@ -56,7 +56,7 @@ func (c *Cluster) reconciling(ctx context.Context, client *http.Client) (int, er
 		return 0, fmt.Errorf("read the metrics of KEDA's operator: %w", err)
 	}
 	if found < 2 {
-		return 0, errors.New("read the metrics of KEDA's operator: they do not tell how much it has to reconcile")
+		return 0, errors.New("read the metrics of KEDA's operator: the number of objects to reconcile is missing")
 	}
 	return sum, nil
 }

@@ -45,7 +45,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the log of every server is in %s", logs)
-			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) { // the death of a server, of which the failures are the consequence
+			if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) { // a server died, and the failures follow from it
 				t.Log(cause)
 			}
 		}
@@ -91,15 +91,15 @@ func TestKEDAsClient(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for name, test := range map[string]func(*testing.T, *fixture){
-		"GetMetricSpec gives the HPA its target":                 metricSpec,
-		"GetMetrics and IsActive agree":                          metricsAndActivity,
-		"an external trigger, without push, is served too":       external,
-		"StreamIsActive tells the state at open and each change": streamIsActive,
-		"StreamMetricSpec agrees with GetMetricSpec":             streamMetricSpec,
-		"keys from the environment arrive resolved":              fromEnv,
-		"a namespace without a grant is refused":                 foreignNamespace,
-		"an unknown key is refused with the nearest":             unknownKey,
-		"more triggers of one object do not mix":                 twoTriggers,
+		"GetMetricSpec gives the HPA its target":                   metricSpec,
+		"GetMetrics and IsActive agree":                            metricsAndActivity,
+		"an external trigger, without push, is served too":         external,
+		"StreamIsActive reports the state at open and each change": streamIsActive,
+		"StreamMetricSpec agrees with GetMetricSpec":               streamMetricSpec,
+		"keys from the environment arrive resolved":                fromEnv,
+		"a namespace without a grant is refused":                   foreignNamespace,
+		"an unknown key is refused with the nearest":               unknownKey,
+		"more triggers of one object do not mix":                   twoTriggers,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

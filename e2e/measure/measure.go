@@ -1,4 +1,4 @@
-// Package measure holds what is measured with a whole cluster: one function for each subject.
+// Package measure holds the subjects of the benchmark that need a whole cluster: one function for each.
 package measure
 
 import (
@@ -23,7 +23,7 @@ type Programs struct {
 	Scaler    string
 	// Logs is the folder for the logs of all servers.
 	Logs string
-	// Progress hears what is going on, for people.
+	// Progress receives a line for each step.
 	Progress io.Writer
 }
 
@@ -91,7 +91,7 @@ func (s *Side) Close() error {
 	return errors.Join(err, s.Stage.Close())
 }
 
-// because makes err tell which server died, if that is why it came.
+// because returns the cause of ctx in place of err if a server died.
 func because(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause

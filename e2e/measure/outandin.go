@@ -16,7 +16,7 @@ const (
 	// outMessages are work for ten replicas.
 	outMessages, outReplicas = 50, 10
 	outCooldown              = 5 * time.Second
-	// What is allowed to the way out and in, in seconds. From one replica on it is the HPA that scales, every 15 s.
+	// The bounds of the way out and in, in seconds. From one replica on the HPA scales, every 15 s.
 	outFirst, outTen, inZero = 5.0, 120.0, 20.0
 	// outWithin bounds each step.
 	outWithin = 3 * time.Minute

@@ -86,7 +86,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// TestDocsAreOfOneRun: table and picture show the data that lies beside them.
+// TestDocsAreOfOneRun: table and picture show the data next to them.
 func TestDocsAreOfOneRun(t *testing.T) {
 	t.Parallel()
 	c, err := report.Read(filepath.Join(docs, report.DataFile))

@@ -101,7 +101,7 @@ func (s *Scaler) Restart(ctx context.Context) error {
 		"--config=" + s.config,
 		"--grpc-address=" + s.Address(),
 		"--http-address=" + s.httpAddress(),
-		"--admin-address=127.0.0.1:0", // several run beside each other
+		"--admin-address=127.0.0.1:0", // several run at the same time
 		"--log-format=text",
 	}, s.options.Args...)
 	var err error

@@ -31,8 +31,8 @@ type Options struct {
 	Logs string
 }
 
-// Start starts a control plane with KEDA. The context that it returns ends with ctx, and when a server dies that nobody
-// stopped; its cause says which. The stage must be closed, even after an error.
+// Start starts a control plane with KEDA. The context that it returns ends with ctx, and when a server dies that was not
+// stopped; its cause names the server. The stage must be closed, even after an error.
 func Start(ctx context.Context, options Options) (*Stage, context.Context, error) {
 	supervisor, ctx, err := childprocess.NewSupervisor(ctx, options.Logs)
 	if err != nil {

@@ -36,7 +36,7 @@ func Binaries() []Binary {
 // Cache is where built programs lie: Root is the folder of the e2e module.
 type Cache struct {
 	Root string
-	// Progress hears one line per program that has to be built.
+	// Progress receives one line for each program that has to be built.
 	Progress io.Writer
 }
 

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -65,8 +64,8 @@ func start(c Command, ended func(*Process)) (*Process, error) {
 		name: cmp.Or(c.Name, filepath.Base(c.Path)), grace: cmp.Or(c.Grace, defaultGrace),
 		cmd: exec.Command(c.Path, c.Args...), exited: make(chan struct{}), //nolint:gosec,noctx // the caller chooses the program, and Stop ends it
 	}
-	p.cmd.Env = append(os.Environ(), c.Env...)
 	p.cmd.Dir = c.Dir
+	p.cmd.Env = append(p.cmd.Environ(), c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = c.Stdout, c.Stderr
 	p.cmd.WaitDelay = outputDelay
 	p.cmd.SysProcAttr = attributes()

@@ -81,7 +81,7 @@ func Linked(ctx context.Context, dir, program string) ([]Component, error) {
 	return components, nil
 }
 
-// list returns the packages of which a program for Linux consists.
+// list returns the packages of a program for Linux.
 func list(ctx context.Context, dir, program, platform string) ([]goPackage, error) {
 	output, err := goCommand(ctx, dir, []string{"GOOS=linux", "GOARCH=" + platform, "CGO_ENABLED=0"},
 		"list", "-deps", "-json=Dir,Standard,Module", program)
@@ -101,7 +101,7 @@ func list(ctx context.Context, dir, program, platform string) ([]goPackage, erro
 }
 
 // toolchain is Go itself: its runtime and its standard library are in every program. Its
-// version is not told, because the licence is the same and a patch release is no change.
+// version is left out, because the licence is the same and a patch release is no change.
 func toolchain(ctx context.Context, dir string) (Component, error) {
 	root, err := goCommand(ctx, dir, nil, "env", "GOROOT")
 	if err != nil {

@@ -52,7 +52,7 @@ func (o Options) Plan() []plan.Step {
 type started struct {
 	topology stage.Topology
 	broker   stage.Broker
-	// mu is held by whoever writes, or causes or ends a fault.
+	// mu is held while a queue is written, and while a fault begins or ends.
 	mu sync.Mutex
 }
 

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// A tally counts what a run has done, so that it is seen how much its silence is worth.
+// A tally counts the work of a run, which shows how much it is worth that a run finds nothing.
 type tally struct {
 	writes, faults                      atomic.Int64
 	answers, errors, calmAnswers, exact atomic.Int64
@@ -28,10 +28,9 @@ func (t *tally) value(calm, exact bool) {
 	}
 }
 
-func (t *tally) told() { t.messages.Add(1) }
+func (t *tally) message() { t.messages.Add(1) }
 
-// littleCalm is of how many answers in a hundred all has to be as it should be for a run
-// to say much.
+// littleCalm is the least percentage of answers during which nothing must be wrong for a run to prove much.
 const littleCalm = 5
 
 // saysLittle reports whether the machine was too busy for most bounds to bind.
@@ -39,6 +38,6 @@ func (t *tally) saysLittle() bool { return t.calmAnswers.Load()*100 < t.answers.
 
 // String returns the counts as a line.
 func (t *tally) String() string {
-	return fmt.Sprintf("%d writes, %d faults; %d answers, of which %d were errors and %d came while all was as it should be; %d values had to be exact; %d messages on streams",
+	return fmt.Sprintf("%d writes, %d faults; %d answers, %d of them errors and %d while nothing was wrong; %d values had to be exact; %d messages on streams",
 		t.writes.Load(), t.faults.Load(), t.answers.Load(), t.errors.Load(), t.calmAnswers.Load(), t.exact.Load(), t.messages.Load())
 }

@@ -39,8 +39,7 @@ const (
 	old   = max(maxStaleness, safetyInterval) + readTimeouts + slack
 )
 
-// callTime is how long a call takes at most. The scaler answers from memory, but for the
-// first time. callTimeout ends one that takes far longer.
+// callTime is how long a call takes at most. The scaler answers from memory, except for the first time. callTimeout ends one that takes far longer.
 const callTime, callTimeout = 5 * time.Second, time.Minute
 
 // A watch asks about one trigger as KEDA does, and holds each answer against what the
@@ -51,7 +50,7 @@ type watch struct {
 	queue    *stage.Queue
 	ref      *pb.ScaledObjectRef
 
-	// mu guards what the stream has told.
+	// mu guards the last message of the stream.
 	mu     sync.Mutex
 	open   bool
 	opened time.Time
@@ -187,8 +186,8 @@ func (w *watch) checkActive(began, ended time.Time, call string, active bool) {
 	}
 }
 
-// checkStream holds what the stream has told last against what the queue held. While a
-// queue cannot be read a stream tells nothing.
+// checkStream compares the last message of the stream with what the queue held. While a queue cannot be read a
+// stream sends nothing.
 func (w *watch) checkStream() {
 	began := time.Now()
 	w.mu.Lock()
@@ -213,7 +212,7 @@ func (w *watch) stream(ctx context.Context) {
 		for err == nil {
 			var response *pb.IsActiveResponse
 			if response, err = stream.Recv(); err == nil {
-				w.told(response.GetResult(), time.Now())
+				w.received(response.GetResult(), time.Now())
 			}
 		}
 		w.mu.Lock()
@@ -231,14 +230,14 @@ func (w *watch) stream(ctx context.Context) {
 	}
 }
 
-func (w *watch) told(active bool, at time.Time) {
+func (w *watch) received(active bool, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.open {
 		w.opened = at
 	}
 	w.open, w.active = true, active
-	w.tally.told()
+	w.tally.message()
 }
 
 func between(lo, hi int64) string {

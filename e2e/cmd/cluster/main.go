@@ -83,7 +83,7 @@ func serve(ctx context.Context, out, progress io.Writer) (err error) {
 	}
 	running, err := cluster.Start(ctx, supervisor, cache)
 	defer func() {
-		if cause := context.Cause(ctx); cause != nil { // the death of a server, of which err is the consequence
+		if cause := context.Cause(ctx); cause != nil { // a server died, and err follows from it
 			err = cause
 		}
 		supervisor.Close()

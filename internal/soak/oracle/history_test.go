@@ -51,7 +51,7 @@ func TestBounds(t *testing.T) {
 			func(h *oracle.History) { h.Confirm(h.Later(at(5), 100*time.Millisecond)) },
 			[]want{{0, 4.8, 0, 0}, {4.95, 4.95, 0, 1}, {5.2, 9, 1, 1}, {0, 9, 0, 1}},
 		},
-		"a message that is due later, of which the answer was lost": {
+		"a message that is due later, whose answer was lost": {
 			func(h *oracle.History) { h.Later(at(5), 0) },
 			[]want{{0, 4.9, 0, 0}, {5, 9, 0, 1}},
 		},

@@ -86,7 +86,7 @@ func sortedSetLayout() layout {
 	return scored("sortedSet", map[string]string{"sortedSet": "{sortedSet}"}, "{sortedSet}", time.Second)
 }
 
-// scored is a sorted set of which the members count whose score is a time that has come.
+// scored is a sorted set whose members count once the time in their score has come.
 func scored(name string, metadata map[string]string, key string, unit time.Duration) layout {
 	return layout{
 		name: name, metadata: metadata, keys: []string{key}, unit: unit,

@@ -1,6 +1,6 @@
-// Package crew plays the nodes and the workers of a Deployment: its pods become ready a while after they were made, and
-// each one then takes messages from a Redis list, one after the other, until it is deleted.
-package crew
+// Package fakeworkers stands in for the nodes and the workers of a Deployment: its pods become ready a while after they were
+// made, and each then takes messages from a Redis list, one after the other, until it is deleted.
+package fakeworkers
 
 import (
 	"context"
@@ -21,10 +21,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
 )
 
-// look is how long a worker waits for a message before it looks whether its pod is still there.
+// look is how long a worker waits for a message before it checks that its pod is still there.
 const look = 200 * time.Millisecond
 
-// Options say whose pods they are and what they do.
+// Options choose the Deployment and its work.
 type Options struct {
 	Deployment types.NamespacedName
 	// Startup is the time from a pod's creation to its readiness, PerMessage how long a worker works on one message.
@@ -39,8 +39,8 @@ type Taken struct {
 	At      time.Time
 }
 
-// A Crew runs until it is closed.
-type Crew struct {
+// Workers are those of one Deployment. They run until Close.
+type Workers struct {
 	client  kubernetes.Interface
 	redis   *redis.Client
 	options Options
@@ -57,73 +57,73 @@ type Crew struct {
 var errDeleted = errors.New("the pod was deleted")
 
 // Start watches the pods and returns when it has seen those that are there. Close must be called.
-func Start(ctx context.Context, client kubernetes.Interface, options Options) (*Crew, error) {
+func Start(ctx context.Context, client kubernetes.Interface, options Options) (*Workers, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &Crew{
+	w := &Workers{
 		client: client, options: options, cancel: cancel,
 		// Each worker holds a connection while it waits.
-		redis: redis.NewClient(&redis.Options{Addr: options.Redis, ClientName: "crew", PoolSize: 200}),
+		redis: redis.NewClient(&redis.Options{Addr: options.Redis, ClientName: "fakeworkers", PoolSize: 200}),
 		factory: informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(options.Deployment.Namespace),
 			informers.WithTweakListOptions(func(l *metav1.ListOptions) { l.LabelSelector = "app=" + options.Deployment.Name })),
 		pods: map[types.UID]context.CancelCauseFunc{},
 	}
-	registration, err := c.factory.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(object any) { c.hire(ctx, object) },
-		DeleteFunc: c.dismiss,
+	registration, err := w.factory.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { w.startWorker(ctx, object) },
+		DeleteFunc: w.stopWorker,
 	})
 	if err != nil {
 		cancel()
-		return nil, errors.Join(fmt.Errorf("watch the pods of %s: %w", options.Deployment, err), c.redis.Close())
+		return nil, errors.Join(fmt.Errorf("watch the pods of %s: %w", options.Deployment, err), w.redis.Close())
 	}
-	c.factory.StartWithContext(ctx)
+	w.factory.StartWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
-		return nil, errors.Join(fmt.Errorf("watch the pods of %s: %w", options.Deployment, context.Cause(ctx)), c.Close())
+		return nil, errors.Join(fmt.Errorf("watch the pods of %s: %w", options.Deployment, context.Cause(ctx)), w.Close())
 	}
-	return c, nil
+	return w, nil
 }
 
 // Close ends all workers and waits for them. The error is the first that one of them met.
-func (c *Crew) Close() error {
-	c.cancel()
-	c.factory.Shutdown() // after it no worker is hired
-	c.workers.Wait()
-	closed := c.redis.Close()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return errors.Join(c.err, closed)
+func (w *Workers) Close() error {
+	w.cancel()
+	w.factory.Shutdown() // after it no worker starts
+	w.workers.Wait()
+	closed := w.redis.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return errors.Join(w.err, closed)
 }
 
 // Taken lists the messages that were taken so far, in that order.
-func (c *Crew) Taken() ([]Taken, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]Taken(nil), c.taken...), c.err
+func (w *Workers) Taken() ([]Taken, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]Taken(nil), w.taken...), w.err
 }
 
-func (c *Crew) hire(ctx context.Context, object any) {
+func (w *Workers) startWorker(ctx context.Context, object any) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok || pod.DeletionTimestamp != nil {
 		return
 	}
 	ofPod, cancel := context.WithCancelCause(ctx)
-	c.mu.Lock()
-	c.pods[pod.UID] = cancel
-	c.mu.Unlock()
-	c.workers.Go(func() {
+	w.mu.Lock()
+	w.pods[pod.UID] = cancel
+	w.mu.Unlock()
+	w.workers.Go(func() {
 		defer cancel(nil)
-		err := c.work(ctx, ofPod, types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})
+		err := w.work(ctx, ofPod, types.NamespacedName{Namespace: pod.Namespace, Name: pod.Name})
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.err == nil {
-			c.err = fmt.Errorf("work in pod %s: %w", pod.Name, err)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.err == nil {
+			w.err = fmt.Errorf("work in pod %s: %w", pod.Name, err)
 		}
 	})
 }
 
-func (c *Crew) dismiss(object any) {
+func (w *Workers) stopWorker(object any) {
 	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
 		object = unknown.Obj
 	}
@@ -131,46 +131,46 @@ func (c *Crew) dismiss(object any) {
 	if !ok {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if cancel, known := c.pods[pod.UID]; known {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if cancel, known := w.pods[pod.UID]; known {
 		cancel(errDeleted)
-		delete(c.pods, pod.UID)
+		delete(w.pods, pod.UID)
 	}
 }
 
 // work is the life of a worker. One whose pod is deleted ends its message first, as a good worker does on SIGTERM.
-func (c *Crew) work(ctx, ofPod context.Context, pod types.NamespacedName) error {
-	if !wait(ofPod, c.options.Startup) {
+func (w *Workers) work(ctx, ofPod context.Context, pod types.NamespacedName) error {
+	if !wait(ofPod, w.options.Startup) {
 		return nil
 	}
-	if err := workload.RunPod(ctx, c.client, pod); apierrors.IsNotFound(err) {
+	if err := workload.RunPod(ctx, w.client, pod); apierrors.IsNotFound(err) {
 		return nil // it was deleted meanwhile
 	} else if err != nil {
 		return err
 	}
 	for ofPod.Err() == nil {
-		message, err := c.redis.Do(ctx, "BLMOVE", c.options.List, c.options.InFlight, "LEFT", "RIGHT", look.Seconds()).Text()
+		message, err := w.redis.Do(ctx, "BLMOVE", w.options.List, w.options.InFlight, "LEFT", "RIGHT", look.Seconds()).Text()
 		if errors.Is(err, redis.Nil) {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("take a message from %s: %w", c.options.List, err)
+			return fmt.Errorf("take a message from %s: %w", w.options.List, err)
 		}
-		c.mu.Lock()
-		c.taken = append(c.taken, Taken{Message: message, At: time.Now()})
-		c.mu.Unlock()
-		if !wait(ctx, c.options.PerMessage) {
+		w.mu.Lock()
+		w.taken = append(w.taken, Taken{Message: message, At: time.Now()})
+		w.mu.Unlock()
+		if !wait(ctx, w.options.PerMessage) {
 			return nil
 		}
-		if err := c.redis.LRem(ctx, c.options.InFlight, 1, message).Err(); err != nil {
-			return fmt.Errorf("settle a message of %s: %w", c.options.List, err)
+		if err := w.redis.LRem(ctx, w.options.InFlight, 1, message).Err(); err != nil {
+			return fmt.Errorf("acknowledge a message of %s: %w", w.options.List, err)
 		}
 	}
 	return nil
 }
 
-// wait tells whether d passed before ctx ended.
+// wait reports whether d passed before ctx ended.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

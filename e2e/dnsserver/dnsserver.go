@@ -1,7 +1,7 @@
-// Package headless is a name server that answers for one name with the addresses it is told, as a cluster's DNS does for
+// Package dnsserver is a name server that answers for one name with given addresses, as a cluster's DNS does for
 // a headless Service: one A record for each ready pod. KEDA's gRPC client is pointed at it with a
 // dns://server/name:port address, so that name resolution, round robin and reconnects are the client's own.
-package headless
+package dnsserver
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ import (
 // ttl is the life of an answer in seconds, that of a headless Service.
 const ttl = 5
 
-// A Service is one name with its addresses.
-type Service struct {
+// A Server answers for one name.
+type Server struct {
 	name string
 	conn net.PacketConn
 	done chan struct{}
@@ -29,23 +29,23 @@ type Service struct {
 }
 
 // Start serves name, such as "backlog-scaler.default.svc.cluster.local", on a free port of the loopback.
-func Start(name string) (*Service, error) {
+func Start(name string) (*Server, error) {
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0") //nolint:noctx // binding a local port cannot block
 	if err != nil {
 		return nil, fmt.Errorf("listen for names: %w", err)
 	}
-	s := &Service{name: name + ".", conn: conn, done: make(chan struct{})}
+	s := &Server{name: name + ".", conn: conn, done: make(chan struct{})}
 	go s.serve()
 	return s, nil
 }
 
 // Target is the scalerAddress that makes KEDA resolve the name here and connect to port of every address.
-func (s *Service) Target(port int) string {
+func (s *Server) Target(port int) string {
 	return fmt.Sprintf("dns://%s/%s:%d", s.conn.LocalAddr(), s.name, port)
 }
 
 // Set replaces the addresses.
-func (s *Service) Set(addresses ...string) error {
+func (s *Server) Set(addresses ...string) error {
 	list := make([]netip.Addr, 0, len(addresses))
 	for _, address := range addresses {
 		a, err := netip.ParseAddr(address)
@@ -61,14 +61,14 @@ func (s *Service) Set(addresses ...string) error {
 }
 
 // Answered counts the answers given with the addresses.
-func (s *Service) Answered() int {
+func (s *Server) Answered() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.answered
 }
 
 // Close stops the server and waits for it.
-func (s *Service) Close() error {
+func (s *Server) Close() error {
 	err := s.conn.Close()
 	<-s.done
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *Service) Close() error {
 	return nil
 }
 
-func (s *Service) serve() {
+func (s *Server) serve() {
 	defer close(s.done)
 	buffer := make([]byte, 1500)
 	for {
@@ -99,7 +99,7 @@ func (s *Service) serve() {
 }
 
 // answer builds the reply to one query.
-func (s *Service) answer(query []byte) ([]byte, error) {
+func (s *Server) answer(query []byte) ([]byte, error) {
 	var parser dnsmessage.Parser
 	header, err := parser.Start(query)
 	if err != nil {
@@ -126,7 +126,7 @@ func (s *Service) answer(query []byte) ([]byte, error) {
 	return packed, nil
 }
 
-func (s *Service) records(name dnsmessage.Name) []dnsmessage.Resource {
+func (s *Server) records(name dnsmessage.Name) []dnsmessage.Resource {
 	s.mu.Lock()
 	addresses := slices.Clone(s.addresses)
 	s.answered++

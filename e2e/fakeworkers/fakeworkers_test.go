@@ -1,4 +1,4 @@
-package crew_test
+package fakeworkers_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/crew"
+	"github.com/backlog-scaler/backlog-scaler/e2e/fakeworkers"
 	"github.com/backlog-scaler/backlog-scaler/e2e/redisserver"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
@@ -43,14 +43,14 @@ func startRedis(t *testing.T) *redisserver.Server {
 	return server
 }
 
-// TestCrew: a pod becomes ready and takes messages in their order, one after the other, until it is deleted.
-func TestCrew(t *testing.T) {
+// TestWorkers: a pod becomes ready and takes messages in their order, one after the other, until it is deleted.
+func TestWorkers(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
 	client := fake.NewClientset(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "shop", Name: "worker-1", UID: "1", Labels: map[string]string{"app": "worker"},
 	}})
-	workers, err := crew.Start(t.Context(), client, crew.Options{
+	workers, err := fakeworkers.Start(t.Context(), client, fakeworkers.Options{
 		Deployment: types.NamespacedName{Namespace: "shop", Name: "worker"},
 		Startup:    50 * time.Millisecond, PerMessage: 30 * time.Millisecond,
 		Redis: server.Address(), List: "jobs", InFlight: "jobs:processing",
@@ -81,7 +81,7 @@ func TestCrew(t *testing.T) {
 		t.Fatal(err)
 	}
 	settled(t, server, "jobs:processing")
-	// After the longest wait for a message nobody takes one any more.
+	// After the longest wait for a message no worker takes one any more.
 	if err := childprocess.Poll(t.Context(), "the end of the worker", patience, 300*time.Millisecond, func(ctx context.Context) error {
 		if err := server.Client().RPush(ctx, "jobs", "late").Err(); err != nil {
 			return err
@@ -102,8 +102,8 @@ func TestCrew(t *testing.T) {
 	}
 }
 
-// TestCrewTellsOfErrors: a worker without its queue is an error, not a slow worker.
-func TestCrewTellsOfErrors(t *testing.T) {
+// TestErrorsAreReported: a worker without its queue is an error, not a slow worker.
+func TestErrorsAreReported(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
 	if err := server.Client().Set(t.Context(), "jobs", "a string", 0).Err(); err != nil {
@@ -112,7 +112,7 @@ func TestCrewTellsOfErrors(t *testing.T) {
 	client := fake.NewClientset(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "shop", Name: "worker-1", UID: "1", Labels: map[string]string{"app": "worker"},
 	}})
-	workers, err := crew.Start(t.Context(), client, crew.Options{
+	workers, err := fakeworkers.Start(t.Context(), client, fakeworkers.Options{
 		Deployment: types.NamespacedName{Namespace: "shop", Name: "worker"}, Redis: server.Address(), List: "jobs", InFlight: "jobs:processing",
 	})
 	if err != nil {
@@ -127,14 +127,14 @@ func TestCrewTellsOfErrors(t *testing.T) {
 		t.Error(err)
 	}
 	if err := workers.Close(); err == nil {
-		t.Error("close tells of no error")
+		t.Error("close returns no error")
 	}
 }
 
 // await returns the messages once n were taken.
-func await(t *testing.T, workers *crew.Crew, n int) []crew.Taken {
+func await(t *testing.T, workers *fakeworkers.Workers, n int) []fakeworkers.Taken {
 	t.Helper()
-	var taken []crew.Taken
+	var taken []fakeworkers.Taken
 	if err := childprocess.Poll(t.Context(), "messages", patience, 10*time.Millisecond, func(context.Context) error {
 		var err error
 		taken, err = workers.Taken()

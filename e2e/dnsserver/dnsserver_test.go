@@ -1,4 +1,4 @@
-package headless_test
+package dnsserver_test
 
 import (
 	"context"
@@ -9,12 +9,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/backlog-scaler/backlog-scaler/e2e/headless"
+	"github.com/backlog-scaler/backlog-scaler/e2e/dnsserver"
 )
 
-func TestService(t *testing.T) {
+func TestServer(t *testing.T) {
 	t.Parallel()
-	service, err := headless.Start("scaler.e2e.svc.cluster.local")
+	service, err := dnsserver.Start("scaler.e2e.svc.cluster.local")
 	if err != nil {
 		t.Fatal(err)
 	}
