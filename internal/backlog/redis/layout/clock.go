@@ -8,8 +8,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A Clock says what a score tells: how many of its units are one millisecond. Units
-// below a millisecond tell members of the same millisecond apart.
+// A Clock is what a score means: how many of its units are one millisecond. Units below a
+// millisecond distinguish members of the same millisecond.
 type Clock float64
 
 const (
@@ -26,7 +26,7 @@ func (k Clock) Due(now time.Time) string {
 	return strconv.FormatFloat(float64(now.UnixMicro())/1000*float64(k), 'f', -1, 64)
 }
 
-// Time returns the moment that a score tells; zero for one outside of any time that
+// Time returns the moment that a score stands for; zero for one outside of any time that
 // matters, such as infinity.
 func (k Clock) Time(score float64) time.Time {
 	ms := score / float64(k)
@@ -41,7 +41,7 @@ func (k Clock) Time(score float64) time.Time {
 	return time.UnixMicro(int64(math.Ceil(ms * 1000)))
 }
 
-// Parse returns the moment that the text of a score tells. A text that is no score is an
+// Parse returns the moment that the text of a score stands for. A text that is no score is an
 // error of the decoder.
 func (k Clock) Parse(c *resp.Decoder, text string) time.Time {
 	value, err := resp.Score(text)

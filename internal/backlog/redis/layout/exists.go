@@ -7,7 +7,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A ExistsStep looks for what an empty queue keeps of its past. Without any of the keys the
+// An ExistsStep looks for what an empty queue keeps of its past. Without any of the keys the
 // queue does not exist, and the reading warns.
 type ExistsStep struct {
 	Keys    []string

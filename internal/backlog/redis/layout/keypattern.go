@@ -17,7 +17,8 @@ type KeyPattern struct {
 	FixedPrefix string
 	// Suffixes replace suffix where there are several: one search finds all of them.
 	Suffixes []string
-	// ExceptSuffix is the suffix of keys that do not match all the same; "" if there are none.
+	// ExceptSuffix is the suffix of keys of other purposes, which do not match; "" if there are
+	// none.
 	ExceptSuffix string
 	// ShowsFramework is set if any such key shows that the framework is in use with its prefix,
 	// whatever its queues are named.

@@ -15,14 +15,14 @@ const RegistryPage = 1000
 // A Registry is where a framework keeps the names of its queues: sets whose keys are
 // known. It is asked only about a queue in which there is nothing.
 type Registry struct {
-	// Framework is its name, for people.
+	// Framework is its name, as warnings have it.
 	Framework string
 	// Sets are the keys of the sets.
 	Sets []string
-	// Member is the member of any of the sets that stands for the queue; "" if it can
-	// only be told by name.
+	// Member is the member of any of the sets that stands for the queue; "" if only
+	// QueueOf finds it.
 	Member string
-	// Queue is the name of the queue, as name returns it; "" if it is not of one queue.
+	// Queue is the name of the queue, as QueueOf returns it; "" if it is not of one queue.
 	Queue string
 	// QueueOf returns the queue that a member stands for; "" if for none.
 	QueueOf func(member string) string

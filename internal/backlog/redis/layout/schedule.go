@@ -7,8 +7,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// ScheduleCommands appends the commands that tell of a sorted set of future work: how much is
-// due, since when the first has been due, and when the next will be. They are taken
+// ScheduleCommands appends the commands that read a sorted set of future work: how much is
+// due, since when the first has been due, and when the next will be. Their replies are taken
 // with ReadSchedule.
 func ScheduleCommands(dst []resp.Command, key string, scores Clock, now time.Time) []resp.Command {
 	limit := scores.Due(now)
@@ -31,7 +31,7 @@ func ByScore(key, low, high string, limit int, withScores bool) []any {
 }
 
 // FirstTime takes a reply WITHSCORES of at most one member, and returns the time that
-// its score tells on the given clock; zero if there is none.
+// its score stands for on the given clock; zero if there is none.
 func FirstTime(c *resp.Decoder, of Clock) time.Time {
 	value, found := c.FirstScore()
 	if !found {
@@ -43,7 +43,7 @@ func FirstTime(c *resp.Decoder, of Clock) time.Time {
 // A Schedule is what is known of a sorted set of future work.
 type Schedule struct {
 	Due int64
-	// Since is when the first that is due became so; zero if none is or nobody can tell.
+	// Since is when the first that is due became so; zero if none is or it is not known.
 	Since time.Time
 	// Next is when the next one falls due; zero if there is none.
 	Next time.Time
@@ -63,7 +63,7 @@ func (s Schedule) Plus(other Schedule) Schedule {
 	return Schedule{Due: s.Due + other.Due, Since: Earlier(s.Since, other.Since), Next: Earlier(s.Next, other.Next)}
 }
 
-// Earlier returns the earlier of two moments, of which zero is none.
+// Earlier returns the earlier of two moments. The zero time is none.
 func Earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

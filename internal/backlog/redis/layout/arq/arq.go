@@ -42,7 +42,7 @@ func Layout() layout.Layout {
 	}
 }
 
-// An queueStep asks for the jobs that are due, and which are the first of them.
+// A queueStep asks for the jobs that are due, and which are the first of them.
 type queueStep struct{ queue string }
 
 func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
@@ -69,7 +69,7 @@ func (s *queueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	return layout.Done(reading)
 }
 
-// An runningStep asks which of the first jobs run.
+// A runningStep asks which of the first jobs run.
 type runningStep struct {
 	// jobs are ids, each followed by its score.
 	jobs    []string

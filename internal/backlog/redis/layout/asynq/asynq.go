@@ -71,7 +71,7 @@ func newRegistry(queue string) *layout.Registry {
 	}
 }
 
-// An queueStep asks for the counts of a queue, in the order in which tasks go through
+// A queueStep asks for the counts of a queue, in the order in which tasks go through
 // it, so that one on its way is counted twice rather than not at all.
 type queueStep struct {
 	queue    string

@@ -13,7 +13,7 @@ import (
 // maxGroups is how many groups of a queue are looked into.
 const maxGroups = 100
 
-// An detailStep asks for the names of groups, and since when the next task has
+// A detailStep asks for the names of groups, and since when the next task has
 // been pending.
 type detailStep struct {
 	*queueStep
@@ -66,7 +66,7 @@ func (s *detailStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	return layout.Outcome{Next: &groupsStep{queueStep: s.queueStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
 }
 
-// pendingSince takes the reply that tells since when a task has been pending; zero if
+// pendingSince takes the reply about since when a task has been pending; zero if
 // it was taken in the meantime, or was given back by a worker, which leaves no time.
 func pendingSince(c *resp.Decoder) (time.Time, error) {
 	text, found := c.Text()
@@ -80,7 +80,7 @@ func pendingSince(c *resp.Decoder) (time.Time, error) {
 	return time.Unix(0, ns), nil
 }
 
-// An groupsStep counts the tasks that wait in groups.
+// A groupsStep counts the tasks that wait in groups.
 type groupsStep struct {
 	*queueStep
 	reading backlog.Reading

@@ -118,7 +118,7 @@ func (s *queueStep) markUnraised(r *backlog.Reading, now time.Time) {
 	o.Mark(r, "delayed jobs are due, and no worker raises them: there is none, or none has the setting activateDelayedJobs")
 }
 
-// A ageStep asks when the next job was added.
+// An ageStep asks when the next job was added.
 type ageStep struct {
 	*queueStep
 	reading backlog.Reading

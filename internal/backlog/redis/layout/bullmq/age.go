@@ -10,7 +10,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A ageStep asks when the jobs were added that stand at the ends of the queue.
+// An ageStep asks when the jobs were added that stand at the ends of the queue.
 type ageStep struct {
 	*queueStep
 	reading backlog.Reading

@@ -21,7 +21,7 @@ const jobClock layout.Clock = 4096
 //		https://github.com/taskforcesh/bullmq/tree/master/src/commands
 //		https://github.com/OptimalBits/bull/tree/develop/lib/commands
 //
-//	 1. It is pushed to wait (paused while the queue is paused, but for BullMQ 6), added
+//	 1. It is pushed to wait (paused while the queue is paused, except in BullMQ 6), added
 //	    to prioritized if it has a priority (BullMQ 4 and later; before, and in Bull, it is
 //	    in wait at its place), or added to delayed. With a group of BullMQ Pro it is pushed
 //	    to groups:GROUP instead.

@@ -20,7 +20,7 @@ type facts struct {
 	// groups is how many groups of BullMQ Pro have jobs that wait.
 	groups int64
 	// ids are those of the jobs at the ends of the lists, and of the next prioritized
-	// one; inOrder says that a worker takes the oldest first, but for lifo.
+	// one; inOrder says that a worker takes the oldest first, except with lifo.
 	ids     []string
 	inOrder bool
 	// concurrency is what meta says of it.
@@ -29,7 +29,7 @@ type facts struct {
 	// else into meta.
 	isPaused, isBullPaused bool
 	// isBullMQ says that meta was written by BullMQ, and isOld that this was a version
-	// that does not write itself into it, of which BullMQ 1 may be one.
+	// that does not write itself into it. BullMQ 1 is one of these.
 	isBullMQ, isOld bool
 }
 
@@ -87,7 +87,7 @@ func (s *queueStep) pause(f *facts, nothing bool, now time.Time) {
 	o.Mark(r, "the queue is not paused, but there are jobs on its list "+s.key("paused")+", which nothing takes until the queue is resumed once more")
 }
 
-// takeList takes the replies that tell of a list of ids, and returns how many jobs
+// takeList takes the replies about a list of ids, and returns how many jobs
 // it has and, if asked for, the ids at its ends, the next one last. BullMQ 3 and 4 leave a
 // marker at that end of the list, for workers that wait for a delayed job: it is none.
 func takeList(c *resp.Decoder, withEnds bool) (n int64, ends []string) {

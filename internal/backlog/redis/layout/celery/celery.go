@@ -167,8 +167,8 @@ func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	}
 	switch s.which {
 	case "queue":
-		// Nobody has to be woken by it: what comes here comes from a list, and what
-		// is restored goes to one.
+		// It wakes nothing: what comes here comes from a list, and what is restored goes to
+		// one.
 		dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HLEN", s.unacked}})
 	case "all":
 		// What comes here may come from the list of any queue.
@@ -210,8 +210,8 @@ func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome 
 	return s.finish(reading)
 }
 
-// countAll counts the unacknowledged messages of all queues, of which some are missing
-// from the index.
+// countAll counts the unacknowledged messages of all queues. Some of them are missing from
+// the index.
 func (s *queueStep) countAll(reading *backlog.Reading, unacked, missing int64, now time.Time) {
 	o := layout.NewOrphans(s.params)
 	if since := s.short.Note(missing > 0, now); missing > 0 && now.Sub(since) >= layout.OrphanGrace {

@@ -67,7 +67,7 @@ func newClaimed(pairs []string, lost map[string]time.Time) *claimed {
 }
 
 // complete returns the reading with those messages in flight that go to queue.
-// A message of which nobody can tell counts, for too many is better than too few.
+// A message whose queue is not known counts, because too many is better than too few.
 func (t *claimed) complete(r backlog.Reading, queue string, bindings map[string][]binding) backlog.Reading {
 	n := t.unclear
 	if n > 0 {
@@ -111,7 +111,7 @@ func (r route) leads(queue string, bindings map[string][]binding) (is, known boo
 	return !known || slices.ContainsFunc(bound, func(b binding) bool { return b.queue == queue && matchesKey(b.key, r.key) }), known
 }
 
-// matchesKey tells whether the key of a binding fits a routing key. In a topic exchange
+// matchesKey reports whether the key of a binding fits a routing key. In a topic exchange
 // "*" is one word and "#" any number of them. Worked: "order.#" fits "order" and
 // "order.eu.new", and "order.*" fits neither.
 func matchesKey(binding, key string) bool {

@@ -14,7 +14,6 @@ func TestCeleryOrphansInTime(t *testing.T) {
 	t.Parallel()
 	layouttest.OrphansInTime(t, celery.Layout(), map[string]layouttest.OrphansCase{
 		"a message that is not in the index": {
-
 			Orphan: []string{`HSET unacked lost [{},"","mail"] kept [{},"","mail"] other [{},"","other"]`, "ZADD unacked_index 1 kept 1 other"},
 			Mend:   []string{"ZADD unacked_index 1 lost"},
 			Grace:  layout.OrphanGrace, Warning: "unacked_index",

@@ -11,7 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A unackedStep looks at unacknowledged messages.
+// An unackedStep looks at unacknowledged messages.
 type unackedStep struct {
 	*queueStep
 	reading backlog.Reading
@@ -45,12 +45,12 @@ func (s *unackedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcom
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
-	taken := newClaimed(pairs, s.lost)
-	taken.partial = taken.looked >= sampleSize && s.total > taken.looked
-	if len(taken.exchanges) == 0 {
-		return s.settle(taken, nil, now)
+	sample := newClaimed(pairs, s.lost)
+	sample.partial = sample.looked >= sampleSize && s.total > sample.looked
+	if len(sample.exchanges) == 0 {
+		return s.conclude(sample, nil, now)
 	}
-	return layout.Outcome{Next: &bindingsStep{unackedStep: s, claimed: taken}}
+	return layout.Outcome{Next: &bindingsStep{unackedStep: s, claimed: sample}}
 }
 
 // noteLost notes which messages are not in the index. Both are changed together, so that
@@ -74,11 +74,11 @@ func (s *unackedStep) noteLost(pairs, index []string, now time.Time) {
 	s.lost = lost
 }
 
-// settle counts the messages of the queue among those that were looked at.
-func (s *unackedStep) settle(taken *claimed, bindings map[string][]binding, now time.Time) layout.Outcome {
+// conclude counts the messages of the queue among those that were looked at.
+func (s *unackedStep) conclude(sample *claimed, bindings map[string][]binding, now time.Time) layout.Outcome {
 	o := layout.NewOrphans(s.params)
-	reading := taken.complete(s.reading, s.queue, bindings)
-	for _, since := range taken.lostOf(s.queue, bindings) {
+	reading := sample.complete(s.reading, s.queue, bindings)
+	for _, since := range sample.lostOf(s.queue, bindings) {
 		if now.Sub(since) >= layout.OrphanGrace {
 			reading.InFlight.N -= 1 - o.Add(1, since, now)
 		}
@@ -87,8 +87,8 @@ func (s *unackedStep) settle(taken *claimed, bindings map[string][]binding, now 
 	return s.finish(reading)
 }
 
-// all counts the messages of all queues, because the server refused to tell their own
-// queues.
+// all counts the messages of all queues, because the server does not allow to read
+// which queues they are of.
 func (s *unackedStep) all(refused string) backlog.Reading {
 	r := s.reading
 	r.InFlight, r.Quality = backlog.Exactly(s.total), backlog.UpperBound
@@ -119,7 +119,7 @@ func (s *bindingsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outco
 	for _, exchange := range s.claimed.exchanges {
 		rows := c.Strings(-1)
 		if len(rows) >= layout.RegistryPage {
-			// Not all of them are seen: nobody can tell where its messages go.
+			// Not all of them are seen, so where its messages go is not known.
 			continue
 		}
 		bindings[exchange] = nil
@@ -133,7 +133,7 @@ func (s *bindingsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outco
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
-	return s.settle(s.claimed, bindings, now)
+	return s.conclude(s.claimed, bindings, now)
 }
 
 // A boundStep asks whether Celery knows a queue in which there is nothing.

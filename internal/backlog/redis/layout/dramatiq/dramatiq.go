@@ -86,7 +86,7 @@ func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	dst = append(dst,
 		resp.Command{Key: s.delayed, KeyType: 'h', Args: []any{"HLEN", s.delayed}},
 		resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LLEN", s.list}},
-		// What is added here is added to the list too, and what is taken away wakes nobody.
+		// What is added here is added to the list too, and what is removed needs no wake-up.
 		resp.Command{Key: s.messages, Args: []any{"HLEN", s.messages}},
 		// Each process that uses the namespace, a producer too, is there.
 		resp.Command{Key: heartbeats, Args: []any{"EXISTS", heartbeats}},
@@ -191,7 +191,7 @@ func (s *messagesStep) Outcome(replies []resp.Reply, now time.Time) layout.Outco
 	return s.finish(now)
 }
 
-// addDelayed adds to the reading what the delayed messages in r tell.
+// addDelayed adds to the reading what the delayed messages in r say.
 func (s *messagesStep) addDelayed(r resp.Reply, now time.Time) error {
 	if r.IsDenied() {
 		s.reading.Due, s.reading.Quality = s.total, backlog.UpperBound

@@ -14,7 +14,6 @@ func TestDramatiqOrphansInTime(t *testing.T) {
 	t.Parallel()
 	layouttest.OrphansInTime(t, dramatiq.Layout(), map[string]layouttest.OrphansCase{
 		"a message that no worker has": {
-
 			Orphan: []string{`HSET dramatiq:mail.msgs lost {} kept {}`, "ZADD dramatiq:__heartbeats__ 1 w", "SADD dramatiq:__acks__.w.mail kept"},
 			Mend:   []string{"SADD dramatiq:__acks__.w.mail lost"},
 			Grace:  layout.OrphanGrace, Warning: "dramatiq:mail",
@@ -26,13 +25,11 @@ func TestDramatiqOrphansInTime(t *testing.T) {
 			Grace:  layout.OrphanGrace, Warning: "shop:mail",
 		},
 		"a delayed message that no worker has": {
-
 			Orphan: []string{`HSET dramatiq:mail.DQ.msgs lost {"options":{"eta":1000}} kept {"options":{"eta":1000}}`, "RPUSH dramatiq:mail.DQ kept"},
 			Mend:   []string{"RPUSH dramatiq:mail.DQ lost"},
 			Grace:  layout.OrphanGrace, Warning: "dramatiq:mail",
 		},
 		"a message fetched by a worker that is forgotten": {
-
 			Orphan: []string{`HSET dramatiq:mail.msgs lost {} kept {}`, "ZADD dramatiq:__heartbeats__ 1 w", "RPUSH dramatiq:mail kept", "SADD dramatiq:__acks__.gone.mail lost"},
 			Mend:   []string{"ZADD dramatiq:__heartbeats__ 1 gone"},
 			Grace:  layout.OrphanGrace, Warning: "dramatiq:mail",

@@ -43,8 +43,10 @@ func (s *Stepper) At(now time.Time) backlog.Reading {
 		var replies []resp.Reply
 		for _, c := range step.Commands(nil, now) {
 			value, err := s.client.Do(s.t.Context(), c.Args...).Result()
-			var answered goredis.Error
-			if err != nil && !errors.As(err, &answered) {
+			switch {
+			case errors.Is(err, goredis.Nil):
+				err = resp.ErrNil
+			case err != nil && !resp.IsServerError(err):
 				s.t.Fatalf("%v: %v", c.Args, err)
 			}
 			replies = append(replies, resp.Reply{Value: value, Err: err, Server: &resp.Server{}})

@@ -5,13 +5,13 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// groupFacts is what a server tells of a stream and of one consumer group of it.
+// groupFacts is what a server reports about a stream and one of its consumer groups.
 type groupFacts struct {
 	// length is the number of entries in the stream.
 	length int64
 	// lastDelivered is the id up to which the group has been served.
 	lastDelivered streamID
-	// lag is the server's own count of what is left; unknown if it does not tell.
+	// lag is the server's own count of what is left; unknown if it does not report it.
 	lag backlog.Count
 	// lagTrust is how far lag can be trusted.
 	lagTrust resp.LagSupport
@@ -19,7 +19,7 @@ type groupFacts struct {
 	// served, as the server estimates it.
 	entriesRead backlog.Count
 
-	// edges says that the following, which only XINFO STREAM tells, are known.
+	// edges says that the following, which only XINFO STREAM reports, are known.
 	edges bool
 	// first and last are the ids of the entries at the ends of the stream.
 	first, last streamID
@@ -37,7 +37,7 @@ func (f groupFacts) added() backlog.Count {
 }
 
 // undelivered returns how many entries were never delivered to the group, and how
-// good that number is. It is false if only the edges can tell.
+// good that number is. It is false if that depends on the edges.
 //
 // The server's own lag is not enough. It is null after a deletion ahead of the
 // group and for a group that was set to an arbitrary id, and servers before the

@@ -58,7 +58,7 @@ func checkSortedSet(q backlog.Query) error {
 	return nil
 }
 
-// scoreScale returns score per second, 0 if scores do not tell the time.
+// scoreScale returns score per second, 0 if scores are no times.
 func scoreScale(p backlog.Params) float64 {
 	if scale, err := strconv.ParseFloat(p.Get("scoreScale"), 64); err == nil {
 		return scale

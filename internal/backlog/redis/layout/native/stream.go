@@ -94,7 +94,7 @@ type groupStep struct {
 	idle time.Duration
 
 	// verified is what XINFO STREAM made of a lag that may be too high. While the
-	// server tells the same again, that is still the answer: whatever is added
+	// server reports the same again, that is still the answer: whatever is added
 	// raises the lag.
 	verified verifiedLag
 	// head is since when something has been waiting behind the same last delivery.
@@ -227,7 +227,7 @@ func (s *groupStep) reading(state groupState, n int64, quality backlog.Quality, 
 	return r
 }
 
-// oldest tells since when the oldest entry waits that is not settled.
+// oldest returns since when the oldest entry waits that is not acknowledged.
 func (s *groupStep) oldest(state groupState, n int64, now time.Time) backlog.Age {
 	if n == 0 {
 		s.head = waitingHead{}

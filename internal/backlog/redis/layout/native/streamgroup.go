@@ -16,7 +16,7 @@ type groupState struct {
 	oldestPending streamID
 	// idle is how many entries are left out of pending, because no consumer has touched them
 	// for too long; moreIdle says that there may be more of them. idleRefused is why the
-	// server does not tell; "" if it does.
+	// server does not report them; "" if it does.
 	idle        int64
 	moreIdle    bool
 	idleRefused string
@@ -57,7 +57,7 @@ func newGroupState(m map[string]any) (groupState, error) {
 	return state, err
 }
 
-// addEdges adds what XINFO STREAM tells.
+// addEdges adds what XINFO STREAM reports.
 func (f *groupFacts) addEdges(r resp.Reply) error {
 	if r.Err != nil {
 		return r.Err
@@ -124,7 +124,7 @@ func optionalNumber(m map[string]any, name string) (backlog.Count, error) {
 	return backlog.Exactly(n), nil
 }
 
-// isNoSuchKey tells whether err is what XINFO answers for a key that does not exist.
+// isNoSuchKey reports whether err is what XINFO answers for a key that does not exist.
 func isNoSuchKey(err error) bool {
 	return resp.IsServerError(err) && strings.HasPrefix(err.Error(), "ERR no such key")
 }

@@ -168,14 +168,14 @@ func (s *jobsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	}
 	ready := c.Count()
 	schedulers := s.schedulers(c)
-	inFlight, told := s.inFlight(c, schedulers, o, now)
+	inFlight, allKnown := s.inFlight(c, schedulers, o, now)
 	work, complete := s.due(c, moments, schedulers, o, now)
 	if c.Err() != nil {
 		return layout.Fail(c.Err())
 	}
 	s.reading.Ready = max(s.reading.Ready, ready)
 	s.reading.InFlight = backlog.Exactly(inFlight)
-	if !told {
+	if !allKnown {
 		// Among the others there may be more.
 		s.reading.Quality = backlog.LowerBound
 		s.reading.InFlight.N = max(inFlight, 1)

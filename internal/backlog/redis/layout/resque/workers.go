@@ -33,7 +33,7 @@ const (
 // resqueLocks are the ends of the keys that a scheduler holds while it runs: those of
 // resque-scheduler, which adds the namespace to a name with the namespace in it, and the
 // one of node-resque. A prefix of the lock (RESQUE_SCHEDULER_MASTER_LOCK_PREFIX) hides the
-// first two; jobs that stay due for long show all the same that nothing moves them.
+// first two; jobs that stay due for long still show that nothing moves them.
 // https://github.com/resque/resque-scheduler/blob/master/lib/resque/scheduler/locking.rb
 func (s *queueStep) locks() [3]string {
 	const master = "resque_scheduler_master_lock"
@@ -175,8 +175,8 @@ func (h heartbeats) silentSince(worker int, schedulers schedulerLocks, now time.
 }
 
 // inFlight takes what the workers work on, and reports whether that is all.
-func (s *jobsStep) inFlight(c *resp.Decoder, schedulers schedulerLocks, o *layout.Orphans, now time.Time) (n int64, told bool) {
-	told = len(s.workers) < maxWorkers
+func (s *jobsStep) inFlight(c *resp.Decoder, schedulers schedulerLocks, o *layout.Orphans, now time.Time) (n int64, allKnown bool) {
+	allKnown = len(s.workers) < maxWorkers
 	var busy []int
 	for i := range s.workers {
 		job, found := c.Text()
@@ -184,7 +184,7 @@ func (s *jobsStep) inFlight(c *resp.Decoder, schedulers schedulerLocks, o *layou
 			continue
 		}
 		queue, known := layout.NamedQueue(job)
-		told = told && known
+		allKnown = allKnown && known
 		if known && queue == s.name {
 			busy = append(busy, i)
 		}
@@ -202,7 +202,7 @@ func (s *jobsStep) inFlight(c *resp.Decoder, schedulers schedulerLocks, o *layou
 	if beats.denied && len(busy) > 0 {
 		s.reading.AddWarning(noHeartbeatsText)
 	}
-	return n, told
+	return n, allKnown
 }
 
 // markOrphans completes the reading by the work that nothing will move.

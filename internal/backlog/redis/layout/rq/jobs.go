@@ -10,7 +10,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// An partialReading is a reading of a queue of RQ under way.
+// A partialReading is a reading of a queue of RQ under way.
 type partialReading struct {
 	backlog.Reading
 	*queueStep
@@ -54,8 +54,8 @@ func (r *partialReading) noteExpired(expired int64, now time.Time) {
 	r.forgotten = expired - r.abandoned.Add(expired, since, now)
 }
 
-// next returns what follows the counts: telling apart the jobs that workers have taken,
-// if need be.
+// next returns what follows the counts: if need be, to distinguish the jobs that workers have
+// taken.
 func (r partialReading) next() layout.Outcome {
 	switch {
 	case r.claimed == 0 || r.wip == 0:
@@ -104,7 +104,7 @@ func (r partialReading) done() layout.Outcome {
 	return layout.Done(r.Reading)
 }
 
-// An claimedStep tells apart the jobs that workers have taken. A worker moves a job to
+// A claimedStep distinguishes the jobs that workers have taken. A worker moves a job to
 // the intermediate list, adds it to those that run, and only then takes it off the list:
 // in between, which a worker that is killed makes last for minutes, it is in both.
 // https://github.com/rq/rq/blob/master/rq/worker/base.py, prepare_job_execution

@@ -93,7 +93,7 @@ func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
 	}
 }
 
-// An queueStep asks for the counts of a queue, in the order in which a job passes.
+// A queueStep asks for the counts of a queue, in the order in which a job passes.
 type queueStep struct {
 	// These are keys.
 	scheduled, lock, dependents, list, intermediate, wip, suspended string
@@ -138,7 +138,7 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	scheduled := layout.ReadSchedule(c, layout.Seconds)
-	dependents, ready, taken, wip, suspended := c.Count(), c.Count(), c.Count(), c.Count(), c.Count()
+	dependents, ready, intermediate, wip, suspended := c.Count(), c.Count(), c.Count(), c.Count(), c.Count()
 	lock, expired, outside := c.OptionalCount(), c.Count(), c.OptionalCount()
 	overdue, old := c.Count(), int64(0)
 	limited, allowed := c.OptionalStrings()
@@ -146,7 +146,7 @@ func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome 
 		old = c.Count()
 	}
 	r := partialReading{
-		queueStep: s, due: scheduled.Since, outside: outside.N, limited: limited, claimed: taken, wip: wip,
+		queueStep: s, due: scheduled.Since, outside: outside.N, limited: limited, claimed: intermediate, wip: wip,
 		hidden: !outside.Known || !allowed,
 	}
 	if s.payload {
@@ -161,7 +161,7 @@ func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome 
 		NextDue:  scheduled.Next,
 		Oldest:   scheduled.Age(ready + dependents),
 		Paused:   suspended > 0,
-		InFlight: backlog.Exactly(taken + wip),
+		InFlight: backlog.Exactly(intermediate + wip),
 	}
 	if !lock.Known || lock.N > 0 {
 		overdue, old = 0, 0

@@ -34,7 +34,7 @@ type sharedJob struct {
 	since time.Time
 }
 
-// An sharedJobsStep asks for jobs that are kept for all queues together: those of
+// A sharedJobsStep asks for jobs that are kept for all queues together: those of
 // rq-scheduler that are due, and, while there is nothing on the queue, those that rate
 // limits hold back (RQ 3), which only a worker puts on the queue.
 // https://github.com/rq/rq/blob/master/rq/rate_limit.py

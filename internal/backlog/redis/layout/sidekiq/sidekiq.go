@@ -135,7 +135,7 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return dst
 }
 
-// laterCommands appends the commands that tell of the scheduled jobs and retries of all
+// laterCommands appends the commands that read the scheduled jobs and retries of all
 // queues: for each set those that are due, and those that are not.
 func laterCommands(dst []resp.Command, prefix string, now time.Time) []resp.Command {
 	limit := layout.Seconds.Due(now)

@@ -23,7 +23,7 @@ const (
 	// threads work on, write that down, send a PING (since 6.2), and write down the
 	// heartbeat with its time last. So the heartbeat that follows may know nothing of a
 	// job that was taken while it was on its way. The second one does: it is begun a pause
-	// after the first was written. They are told apart by the process's own clock: the
+	// after the first was written. They differ by the process's own clock: the
 	// first is a pause later and as long as it took, the second two pauses.
 	reportAfter = beatPause + beatPause/2
 )
@@ -82,8 +82,8 @@ func (s *queueStep) unsearched(r backlog.Reading, inFlight int64) bool {
 	return s.private != nil && r.Ready+r.Due+inFlight == 0 && s.private.stale(s.lostAt)
 }
 
-// mayHoldMore tells whether a process may have taken a job of which it has not told. One
-// that has just begun may do so before its first heartbeat, so that nobody knows it.
+// mayHoldMore reports whether a process may have taken a job that it has not reported yet.
+// One that has just begun may do so before its first heartbeat, when it is not known.
 func (s *queueStep) mayHoldMore(w processWork, now time.Time) bool {
 	switch {
 	case s.shrunkAt.IsZero():
@@ -92,7 +92,7 @@ func (s *queueStep) mayHoldMore(w processWork, now time.Time) bool {
 		s.lastBeats = w.beats
 		return true
 	}
-	told := len(w.beats) > 0 || now.Sub(s.shrunkAt) >= reportAfter
+	reported := len(w.beats) > 0 || now.Sub(s.shrunkAt) >= reportAfter
 	for process, beat := range w.beats {
 		before, known := s.lastBeats[process]
 		if !known {
@@ -100,9 +100,9 @@ func (s *queueStep) mayHoldMore(w processWork, now time.Time) bool {
 			before = beat.Add(-beatPause)
 			s.lastBeats[process] = before
 		}
-		told = told && beat.Sub(before) >= reportAfter
+		reported = reported && beat.Sub(before) >= reportAfter
 	}
-	if told || now.Sub(s.shrunkAt) > processLife {
+	if reported || now.Sub(s.shrunkAt) > processLife {
 		if len(w.beats) == 0 {
 			// One that took the jobs may have begun and ended in between.
 			s.lostAt = now
@@ -251,7 +251,7 @@ func (w processWork) inFlight() int64 {
 	return total
 }
 
-// serves tells whether a process takes jobs of a queue; one that does not say
+// serves reports whether a process takes jobs of a queue; one that does not say
 // what it takes may.
 func serves(info, queue string) bool {
 	var process struct {
