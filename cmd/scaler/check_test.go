@@ -55,7 +55,7 @@ func TestCheckSaysWhatToChange(t *testing.T) {
 			t.Errorf("line %q, want %q", lines[at], want.change)
 		}
 		at++
-		for at < len(lines) && strings.Contains(lines[at], "no better wake-up") {
+		for at < len(lines) && strings.Contains(lines[at], "fallback reason") {
 			at++
 		}
 	}

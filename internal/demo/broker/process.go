@@ -18,19 +18,19 @@ import (
 )
 
 const (
-	// attempts is how often a start is tried: another program may take the port
-	// between the choice and the start.
-	attempts = 5
-	// patience is how long a server may take to answer, and then to end.
-	patience = 10 * time.Second
-	// probeInterval is how often it is asked whether it answers.
+	// maxStarts is how often a start is tried: another program may take the port between the
+	// choice and the start.
+	maxStarts = 5
+	// processTimeout is how long a server may take to answer, and then to end.
+	processTimeout = 10 * time.Second
+	// probeInterval is the interval between connection attempts.
 	probeInterval = 10 * time.Millisecond
 )
 
 // startProcess starts a redis-server on a free port.
 func startProcess(ctx context.Context, program, dir string) (*Broker, error) {
 	var err error
-	for range attempts {
+	for range maxStarts {
 		var b *Broker
 		if b, err = launch(ctx, program, dir); err == nil {
 			return b, nil
@@ -71,7 +71,7 @@ func launch(ctx context.Context, program, dir string) (*Broker, error) {
 	return b, nil
 }
 
-// freePort returns a port on which nobody listens now.
+// freePort returns a port that is free at present.
 func freePort(ctx context.Context) (int, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -90,13 +90,13 @@ type process struct {
 	command *exec.Cmd
 	// output is what it printed; it may be read after ended.
 	output bytes.Buffer
-	// started gets the outcome of the start; ended is closed when the process is gone.
+	// started receives the outcome of the start; ended is closed when the process has ended.
 	started chan error
 	ended   chan struct{}
 }
 
-// run starts the process and waits for its end. It keeps its thread: the kernel
-// takes the end of the thread that started a process for the end of its parent.
+// run starts the process and waits for its end. It keeps its thread, because the kernel takes
+// the end of the thread that started a process for the end of its parent.
 func (p *process) run() {
 	defer close(p.ended)
 	runtime.LockOSThread()
@@ -104,7 +104,7 @@ func (p *process) run() {
 	err := p.command.Start()
 	p.started <- err
 	if err == nil {
-		// Why it ended is in its output.
+		// Its output has the reason.
 		_ = p.command.Wait()
 	}
 }
@@ -115,7 +115,7 @@ func (p *process) stop() {
 	_ = p.command.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
-	case <-time.After(patience):
+	case <-time.After(processTimeout):
 		_ = p.command.Process.Kill()
 		<-p.ended
 	}
@@ -123,7 +123,7 @@ func (p *process) stop() {
 
 // awaitAnswer waits until the server answers, and returns its version.
 func (p *process) awaitAnswer(ctx context.Context, b *Broker) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("it does not answer"))
+	ctx, cancel := context.WithTimeoutCause(ctx, processTimeout, errors.New("it does not answer"))
 	defer cancel()
 	if err := p.awaitPort(ctx, b.Addr); err != nil {
 		return "", err
@@ -156,7 +156,8 @@ func (p *process) awaitPort(ctx context.Context, addr string) error {
 	}
 }
 
-// version reads INFO. Valkey says what it is beside the Redis that it is like.
+// version returns the version from INFO. Valkey reports its own next to that of the compatible
+// Redis.
 func version(info string) string {
 	found := "of unknown version"
 	for line := range strings.Lines(info) {

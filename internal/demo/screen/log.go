@@ -45,5 +45,5 @@ func (l *Log) Show(s Snapshot) {
 // Close has nothing to do.
 func (l *Log) Close() {}
 
-// print writes a line. A reader that is gone has nobody who could be told.
+// print writes a line. An error is ignored: the output is the only place to report it.
 func (l *Log) print(text string) { _, _ = fmt.Fprintln(l.out, text) }

@@ -31,7 +31,7 @@ type Row struct {
 	Why             string
 }
 
-// Empty tells whether no work is left, as far as the scaler tells.
+// Empty reports whether no work is left, by the scaler's metrics.
 func (r Row) Empty() bool { return r.Waiting.Known && r.Waiting.N == 0 && r.InFlight.N == 0 }
 
 // A Number may be unknown.
@@ -66,7 +66,7 @@ func (a Age) String() string {
 	}
 }
 
-// unknown is shown for what the scaler does not tell. It is not zero.
+// unknown is shown for a value that the scaler does not report. It is not zero.
 const unknown = "-"
 
 // An Event happened After the demo began.

@@ -35,8 +35,8 @@ const (
 	clearLine = "\x1b[2K"
 )
 
-// Show draws what has changed. Lines that have not are left alone, so that text
-// which somebody selects stays selected.
+// Show draws the lines that have changed. The others are left alone, so that selected text
+// stays selected.
 func (t *Terminal) Show(s Snapshot) {
 	var b strings.Builder
 	if t.width == 0 {
@@ -112,5 +112,5 @@ func (t *Terminal) paint(l line) string {
 	return l.style.escape() + l.text + reset
 }
 
-// write draws. A terminal that is gone has nobody who could be told.
+// write draws. An error is ignored: the output is the only place to report it.
 func (t *Terminal) write(text string) { _, _ = io.WriteString(t.out, text) }
