@@ -86,8 +86,8 @@ func (p *parser) checkTogether(spec policy.Spec, layout backlog.Layout, given ma
 	}
 }
 
-// checkDrain makes a target of the drain time, if there is one, and reports what does
-// not go together.
+// checkDrain computes the target of a drain time, and records parameters that exclude each
+// other.
 func (p *parser) checkDrain(spec *policy.Spec, throughput float64, given map[string]bool) {
 	switch {
 	case given[keyDrainTime] && !given[keyThroughput]:
@@ -111,7 +111,7 @@ func (p *parser) checkDrain(spec *policy.Spec, throughput float64, given map[str
 	}
 }
 
-// checkSeveral reports what is meant for several queues where there is one.
+// checkSeveral records parameters for several queues if the trigger names one.
 func (p *parser) checkSeveral(t Trigger, layout backlog.Layout) {
 	queues, err := backlog.ParseQueues(t.Query.Queue)
 	switch {
@@ -129,7 +129,7 @@ func (p *parser) checkSeveral(t Trigger, layout backlog.Layout) {
 	}
 }
 
-// checkWeights reports weights of queues that the trigger does not name.
+// checkWeights records weights of queues that the trigger does not name.
 func (p *parser) checkWeights(weights []policy.Weight, queues backlog.Queues, layout string) {
 	n := newNamed(queues)
 	for _, w := range weights {
@@ -165,8 +165,8 @@ func largest(name string) float64 {
 	return policy.MaxValue
 }
 
-// thousandths rounds a target to what KEDA makes of it, so that a number of replicas
-// times the target is exactly that number of replicas.
+// thousandths rounds a target as KEDA does, so that a number of replicas times the target gives
+// exactly that number of replicas.
 func thousandths(target float64) float64 {
 	return max(minTarget, math.Round(target*1000)/1000)
 }
