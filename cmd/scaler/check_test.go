@@ -15,7 +15,7 @@ import (
 )
 
 // TestCheckSaysWhatToChange: below a connection that does not work stands what to change,
-// and the others are tried all the same.
+// and the others are tried as well.
 func TestCheckSaysWhatToChange(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

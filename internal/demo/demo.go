@@ -115,7 +115,7 @@ func (s *runner) follow(ctx context.Context, failed <-chan error, draw func()) e
 			return nil
 		case <-ended:
 			ended = nil
-			s.log.Add("redis", "the server has ended: watch what the scaler tells now")
+			s.log.Add("redis", "the server has ended: watch what the scaler reports now")
 		case now := <-frames.C:
 			if mode := s.metrics.wakeUp(); mode != wakeUp && mode != "" {
 				wakeUp = mode

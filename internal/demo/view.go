@@ -28,7 +28,7 @@ func (s *runner) snapshot(now time.Time) screen.Snapshot {
 	return snapshot
 }
 
-// finished tells whether all workloads are, and the scaler has seen it.
+// finished reports whether all workloads have finished and the scaler has seen it.
 func (s *runner) finished(now time.Time) bool {
 	for _, p := range s.workloads {
 		row := s.row(p, now)

@@ -150,7 +150,7 @@ func (p *parser) query(namespace string, layout backlog.Layout) backlog.Query {
 		if err != nil {
 			p.fault(layout.Name, "%s: %s", p.shown(layout.Name, q.Queue), err)
 		}
-		// The text is made anew, so that blanks make no other query.
+		// The text is rebuilt, so that queries that differ in blanks are equal.
 		q.Queue = queues.String()
 		if queues.Several() {
 			q.Namespace = namespace

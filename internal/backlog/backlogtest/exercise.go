@@ -173,7 +173,7 @@ func (h Harness) wakes(t *testing.T, c Case) {
 	}
 }
 
-// several: queues of one query are read as one, each is told apart, and any of them
+// several: queues of one query are read as one, each is a part of it, and any of them
 // wakes. Where the layout does not know several, their names are those of one queue.
 func (h Harness) several(t *testing.T, c Case) {
 	t.Helper()
@@ -280,7 +280,7 @@ func (h Harness) close(t *testing.T) {
 	}
 }
 
-// contains tells whether a wake-up asks for a query to be read again.
+// contains reports whether a wake-up asks for a read of the query.
 func contains(w backlog.Wake, q backlog.Query) bool {
 	return w.Everything || slices.Contains(w.Queries, q)
 }

@@ -18,9 +18,9 @@ import (
 
 // A Workload can be scaled.
 type Workload interface {
-	// Scale tells how many replicas there are.
+	// Scale returns the number of replicas.
 	Scale() hpa.Scale
-	// SetReplicas changes how many there are to be.
+	// SetReplicas sets the desired number of replicas.
 	SetReplicas(replicas int32)
 }
 

@@ -60,7 +60,7 @@ func (j *Journal) Last(n int) []Entry {
 	return append([]Entry(nil), j.entries[max(0, len(j.entries)-n):]...)
 }
 
-// Writer returns a writer of lines, each of which becomes an entry about subject.
+// Writer returns a writer of lines, and makes an entry about subject of each.
 // It suits a logger, which writes whole lines.
 func (j *Journal) Writer(subject string) io.Writer { return writer{j, subject} }
 

@@ -13,9 +13,9 @@ type Log struct {
 	out io.Writer
 	// began is set when the intro was written.
 	began bool
-	// told is when the status was written, and status what it was.
-	told   time.Duration
-	status string
+	// written is when the status was written, and status what it was.
+	written time.Duration
+	status  string
 }
 
 // NewLog returns a Log that writes to out.
@@ -36,8 +36,8 @@ func (l *Log) Show(s Snapshot) {
 		l.print(e.String())
 	}
 	status := s.status()
-	if status != l.status && (l.told == 0 || s.Elapsed-l.told >= statusInterval) {
-		l.told, l.status = s.Elapsed, status
+	if status != l.status && (l.written == 0 || s.Elapsed-l.written >= statusInterval) {
+		l.written, l.status = s.Elapsed, status
 		l.print(Event{After: s.Elapsed, Subject: "now", Text: status}.String())
 	}
 }

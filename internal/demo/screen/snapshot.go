@@ -23,7 +23,7 @@ type Snapshot struct {
 type Row struct {
 	Workload, Queue string
 	// Waiting and InFlight are numbers of messages, Oldest is an age, as the scaler
-	// tells them.
+	// reports them.
 	Waiting, InFlight Number
 	Oldest            Age
 	// Wanted is how many replicas are asked for, Running how many of them are ready.

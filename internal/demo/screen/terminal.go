@@ -21,7 +21,7 @@ type Terminal struct {
 	last Snapshot
 }
 
-// NewTerminal returns a Terminal that draws on out. size tells how large it is, in
+// NewTerminal returns a Terminal that draws on out. size returns its size in
 // columns and rows.
 func NewTerminal(out io.Writer, size func() (width, height int), color bool) *Terminal {
 	return &Terminal{out: out, size: size, color: color}

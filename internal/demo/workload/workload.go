@@ -74,7 +74,7 @@ type Workload struct {
 
 	// sent and done count messages: the source and the replicas write, all read.
 	sent, done atomic.Int64
-	// unreachable is set while the queue cannot be reached, so that it is told once.
+	// unreachable is set while the queue cannot be reached, so that it is reported once.
 	unreachable atomic.Bool
 }
 
