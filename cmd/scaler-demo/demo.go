@@ -14,25 +14,24 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
 
-// commandLine is the command line.
 type commandLine struct {
-	GRPCAddress string `name:"grpc-address" default:"127.0.0.1:9090" help:"Where the scaler serves gRPC. Port 0 is any free one."`
-	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" help:"Where the scaler serves probes and metrics. Port 0 is any free one."`
+	GRPCAddress string `name:"grpc-address" default:"127.0.0.1:9090" help:"gRPC listen address of the scaler. Port 0 means any free port."`
+	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" help:"HTTP listen address of the scaler, for probes and metrics. Port 0 means any free port."`
 
-	RedisServer string `type:"path" placeholder:"FILE" xor:"redis" help:"The redis-server to start; default is that of the PATH."`
-	InProcess   bool   `xor:"redis" help:"Do without a redis-server: use the one inside the process, which cannot tell of changes."`
+	RedisServer string `type:"path" placeholder:"FILE" xor:"redis" help:"Program of the Redis to start. By default the first redis-server or valkey-server on the PATH."`
+	InProcess   bool   `xor:"redis" help:"A Redis inside the process in place of a redis-server. It cannot notify of changes."`
 
-	PollingInterval time.Duration `default:"30s" help:"How often KEDA polls the scaler."`
-	Cooldown        time.Duration `default:"20s" help:"How long KEDA waits before it scales an idle workload to zero; its own default is 5m."`
-	HPASync         time.Duration `name:"hpa-sync" default:"15s" help:"How often the HPA looks."`
-	Stabilization   time.Duration `default:"30s" help:"How long the HPA waits before it scales down; its own default is 5m."`
+	PollingInterval time.Duration `default:"30s" help:"Interval at which KEDA polls the scaler."`
+	Cooldown        time.Duration `default:"20s" help:"Time before KEDA scales an idle workload to zero; its own default is 5m."`
+	HPASync         time.Duration `name:"hpa-sync" default:"15s" help:"Interval at which the HPA reads the metrics."`
+	Stabilization   time.Duration `default:"30s" help:"Time before the HPA scales down; its own default is 5m."`
 
-	Speed    float64       `default:"1" help:"How many times faster messages come and are worked on."`
-	Rounds   int           `help:"End when each workload was up and at zero again after so many bursts; 0 is never."`
-	Duration time.Duration `help:"End after this time; 0 is never."`
+	Speed    float64       `default:"1" help:"Factor by which messages arrive and are processed faster."`
+	Rounds   int           `help:"Number of bursts after which the demo ends, once each workload is at zero again; 0 means never."`
+	Duration time.Duration `help:"Time after which the demo ends; 0 means never."`
 }
 
-// Validate reports values that make no sense; kong calls it.
+// Validate reports values out of range; kong calls it.
 func (c commandLine) Validate() error {
 	for _, d := range []struct {
 		flag  string
@@ -54,8 +53,7 @@ func (c commandLine) Validate() error {
 	return nil
 }
 
-// Run shows the demo until ctx ends: as a table if stdout is a terminal, else as
-// lines.
+// Run runs the demo until ctx ends. It prints a table if stdout is a terminal, else lines.
 func (c commandLine) Run(ctx context.Context, engines []backlog.Engine, build telemetry.Build, stdout io.Writer) error {
 	options := demo.Options{
 		GRPCAddress: c.GRPCAddress, HTTPAddress: c.HTTPAddress,

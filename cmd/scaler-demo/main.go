@@ -1,5 +1,5 @@
-// Command scaler-demo shows the scaler at work on one machine, with a Redis, workloads and
-// what KEDA and the HorizontalPodAutoscaler do. "make run" starts it.
+// Command scaler-demo demonstrates the scaler on one machine, with a Redis, workloads and
+// clients that act as KEDA and the HorizontalPodAutoscaler. "make run" starts it.
 package main
 
 import (
@@ -32,7 +32,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	exit := -1
 	parser, err := kong.New(&c,
 		kong.Name("scaler-demo"),
-		kong.Description("Shows the scaler at work on this machine, with a Redis, workloads and what KEDA does."),
+		kong.Description("Demonstrates the scaler on this machine, with a Redis, workloads and clients that act as KEDA."),
 		kong.UsageOnError(),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),

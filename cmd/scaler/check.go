@@ -16,14 +16,14 @@ import (
 // checkCommand validates a configuration and tries each connection.
 type checkCommand struct {
 	Config  string        `required:"" type:"path" placeholder:"FILE" help:"Configuration file with the connections." env:"SCALER_CONFIG"`
-	Timeout time.Duration `default:"5s" help:"How long to wait for each connection."`
+	Timeout time.Duration `default:"5s" help:"Timeout for each connection."`
 }
 
 // errUnreachable is the outcome of a check that found the file valid.
 var errUnreachable = errors.New("not every connection works")
 
-// Run checks the file and prints a line for each connection, and below it what to change
-// where it does not work.
+// Run checks the file and prints a line for each connection. Below one that does not work it
+// prints what to change.
 func (c checkCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer) error {
 	loaded, err := config.Load(c.Config, engines)
 	if err != nil {
@@ -42,24 +42,23 @@ func (c checkCommand) Run(ctx context.Context, engines []backlog.Engine, stdout 
 			result, change = backlog.Advice(err)
 			outcome = errUnreachable
 		}
-		// Servers and files have written these.
+		// Servers and files provide these texts.
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", backlog.Line(connection.Name), connection.Engine,
 			dash(backlog.Line(status.Server)), dash(status.WakeUp), backlog.Line(result))
 		if change != "" {
 			_, _ = fmt.Fprintf(table, "\t\t\t\tchange: %s\n", backlog.Line(change))
 		}
 		if status.WakeUpReason != "" {
-			_, _ = fmt.Fprintf(table, "\t\t\t\tno better wake-up: %s\n", backlog.Line(status.WakeUpReason))
+			_, _ = fmt.Fprintf(table, "\t\t\t\tfallback reason: %s\n", backlog.Line(status.WakeUpReason))
 		}
 	}
 	return errors.Join(table.Flush(), outcome)
 }
 
-// probeQueue is a queue that is not there; reading it needs the rights that
-// reading any other needs.
+// probeQueue is a queue that does not exist. A read of it needs the same rights as any other.
 const probeQueue = "backlog-scaler-check"
 
-// try reads a queue that is not there.
+// try reads a queue that does not exist, and returns the status of the connection.
 func (c checkCommand) try(ctx context.Context, engines []backlog.Engine, connection backlog.Connection) (backlog.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
@@ -75,7 +74,7 @@ func (c checkCommand) try(ctx context.Context, engines []backlog.Engine, connect
 	}
 	result := source.Read(ctx, []backlog.Query{{Layout: layout, Queue: probeQueue}}, nil)[0]
 	status := source.Status()
-	// How changes are noticed is settled beside the first read, in a moment.
+	// The mode of wake-ups is negotiated next to the first read, within milliseconds.
 	for result.Err == nil && status.WakeUp == "" && ctx.Err() == nil {
 		select {
 		case <-time.After(10 * time.Millisecond):

@@ -15,7 +15,7 @@ import (
 )
 
 // TestCheckSaysWhatToChange: below a connection that does not work stands what to change,
-// and the others are tried all the same.
+// and the others are tried as well.
 func TestCheckSaysWhatToChange(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -55,7 +55,7 @@ func TestCheckSaysWhatToChange(t *testing.T) {
 			t.Errorf("line %q, want %q", lines[at], want.change)
 		}
 		at++
-		for at < len(lines) && strings.Contains(lines[at], "no better wake-up") {
+		for at < len(lines) && strings.Contains(lines[at], "fallback reason") {
 			at++
 		}
 	}

@@ -14,13 +14,13 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
 
-// inspected are the flags of what asks a running scaler.
+// inspected are the flags of the commands that call a running scaler.
 type inspected struct {
-	Address string `default:"127.0.0.1:9091" help:"Where the scaler listens for this: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
-	Output  string `short:"o" enum:"text,json" default:"text" help:"Format: ${enum}."`
+	Address string `default:"127.0.0.1:9091" help:"Admin API address of the scaler: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
+	Output  string `short:"o" enum:"text,json" default:"text" help:"Output format: ${enum}."`
 }
 
-// advise adds to an error what to do about it.
+// advise adds the remedy to an error.
 func advise(err error) error {
 	if advice := inspector.Advice(err); advice != "" {
 		return fmt.Errorf("%w\n%s", err, advice)
@@ -28,12 +28,12 @@ func advise(err error) error {
 	return err
 }
 
-// explainCommand tells why a ScaledObject is scaled as it is.
+// explainCommand explains the decisions for a ScaledObject.
 type explainCommand struct {
-	ScaledObject string `arg:"" name:"namespace/name" help:"The ScaledObject, or a watch of the configuration."`
-	Trigger      string `placeholder:"NAME" help:"Only the trigger with this name of the metric."`
+	ScaledObject string `arg:"" name:"namespace/name" help:"The ScaledObject, or a static watch of the configuration."`
+	Trigger      string `placeholder:"NAME" help:"Name of the metric of the only trigger to explain."`
 	inspected
-	Timeout time.Duration `default:"5s" help:"How long to wait for the answer."`
+	Timeout time.Duration `default:"5s" help:"Timeout of the call."`
 }
 
 // Validate reports a ScaledObject without a namespace; kong calls it.
@@ -44,7 +44,7 @@ func (c explainCommand) Validate() error {
 	return nil
 }
 
-// Run asks the scaler and prints the answer.
+// Run calls the scaler and prints its response.
 func (c explainCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	client, err := inspector.NewClient(c.Address)
 	if err != nil {
@@ -66,7 +66,7 @@ func (c explainCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 
 // watchCommand shows all triggers.
 type watchCommand struct {
-	Namespace string `short:"n" help:"Only this namespace."`
+	Namespace string `short:"n" help:"Namespace of the triggers to show; all by default."`
 	inspected
 }
 

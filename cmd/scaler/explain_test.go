@@ -40,7 +40,7 @@ func inspectedScaler(t *testing.T) (redis *redistest.Server, address string) {
 	for lines.Scan() {
 		if match := regexp.MustCompile(`msg=serving .* admin=(\S+)`).FindStringSubmatch(lines.Text()); match != nil {
 			go func() {
-				for lines.Scan() { // so that it never waits for somebody to read
+				for lines.Scan() { // so that the program never waits for a reader
 				}
 			}()
 			return redis, match[1]

@@ -16,16 +16,16 @@ import (
 )
 
 // version and revision are set by the release build:
-// -ldflags "-X main.version=v1.2.3 -X main.revision=0123abc". Without a revision
-// the one that the Go toolchain recorded is told.
+// -ldflags "-X main.version=v1.2.3 -X main.revision=0123abc". An empty revision means
+// the one that the Go toolchain recorded.
 var version, revision = "dev", "" //nolint:gochecknoglobals // the linker can set nothing else
 
 // commandLine is the command line.
 type commandLine struct {
-	Serve   serveCommand   `cmd:"" help:"Serve KEDA."`
-	Read    readCommand    `cmd:"" help:"Read one queue once and print what is there."`
+	Serve   serveCommand   `cmd:"" help:"Serve KEDA's external scaler protocol."`
+	Read    readCommand    `cmd:"" help:"Read one queue once and print the reading."`
 	Check   checkCommand   `cmd:"" help:"Validate a configuration and try each of its connections."`
-	Explain explainCommand `cmd:"" help:"Tell why a ScaledObject is scaled as it is, from a running scaler."`
+	Explain explainCommand `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
 	Watch   watchCommand   `cmd:"" help:"Show all triggers of a running scaler, live."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -49,7 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	exit := -1
 	parser, err := kong.New(&c,
 		kong.Name("scaler"),
-		kong.Description("Scales queue workers by the work that waits for them, through KEDA."),
+		kong.Description("Scales queue workers by their backlog, through KEDA."),
 		kong.UsageOnError(),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
@@ -79,7 +79,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 // versionCommand prints the version.
 type versionCommand struct{}
 
-// Run prints what program this is.
+// Run prints the version, the revision and the Go version.
 func (versionCommand) Run(stdout io.Writer, build telemetry.Build) error {
 	_, err := fmt.Fprintf(stdout, "scaler %s (revision %s, %s)\n", build.Version, build.Revision, build.GoVersion)
 	return err

@@ -61,7 +61,7 @@ func TestMistakes(t *testing.T) {
 		{"unknown command", []string{"sreve"}, 2, "serve"},
 		{"unknown flag", []string{"serve", "--confg", config}, 2, `did you mean "--config"`},
 		{"no configuration", []string{"serve"}, 2, "--config"},
-		{"half a certificate", []string{"serve", "--config", config, "--tls-cert-file", config}, 2, "--tls-cert-file and --tls-key-file go together"},
+		{"half a certificate", []string{"serve", "--config", config, "--tls-cert-file", config}, 2, "--tls-cert-file and --tls-key-file must be set together"},
 		{"client authority without a certificate", []string{"serve", "--config", config, "--tls-client-ca-file", config}, 2, "--tls-client-ca-file needs"},
 		{"no time at all", []string{"serve", "--config", config, "--read-timeout", "0s"}, 2, "--read-timeout must be greater than 0"},
 		{"not a duration", []string{"serve", "--config", config, "--read-timeout", "soon"}, 2, "soon"},

@@ -52,7 +52,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "scaler")
-	// The race detector takes many times the memory, so it is built anew and without.
+	// The race detector takes many times the memory, so it is built again without it.
 	output, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, ".").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, output)

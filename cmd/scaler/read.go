@@ -24,13 +24,13 @@ import (
 type readCommand struct {
 	Config     string        `required:"" type:"path" placeholder:"FILE" help:"Configuration file with the connections." env:"SCALER_CONFIG"`
 	Connection string        `required:"" help:"Name of the connection."`
-	Timeout    time.Duration `default:"5s" help:"How long to wait for the answer."`
-	JSON       bool          `name:"json" help:"Print JSON."`
+	Timeout    time.Duration `default:"5s" help:"Timeout of the read."`
+	JSON       bool          `name:"json" help:"JSON output."`
 	// Plugins holds a flag for each layout and parameter of the engines.
 	kong.Plugins
 }
 
-// Run reads the queue and prints what is there.
+// Run reads the queue and prints the reading.
 func (c readCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer) error {
 	loaded, err := config.Load(c.Config, engines)
 	if err != nil {
@@ -39,7 +39,7 @@ func (c readCommand) Run(ctx context.Context, engines []backlog.Engine, stdout i
 	if _, err := app.NewCatalog(loaded, engines); err != nil {
 		return err
 	}
-	// Whoever can read the configuration may use all of its connections.
+	// A user who can read the configuration may use all of its connections.
 	for i := range loaded.Connections {
 		loaded.Connections[i].Namespaces = []string{"*"}
 		loaded.Connections[i].Queues = nil
@@ -80,8 +80,8 @@ func readOnce(
 	return backlog.Result{}, fmt.Errorf("no connection %q", parsed.Connection)
 }
 
-// readFound reads a query. While its source still looks for what belongs to it, it reads
-// again, until ctx ends; then what is known by then is the result.
+// readFound reads a query, and again while its source still searches for its queues. When
+// ctx ends, the last result is returned.
 func readFound(ctx context.Context, source backlog.Source, q backlog.Query) backlog.Result {
 	result := source.Read(ctx, []backlog.Query{q}, nil)[0]
 	for result.Pending {
@@ -99,7 +99,7 @@ func readFound(ctx context.Context, source backlog.Source, q backlog.Query) back
 	return result
 }
 
-// open opens a connection without a log: what goes wrong is printed.
+// open opens a connection without a log, because errors are printed.
 func open(ctx context.Context, engines []backlog.Engine, connection backlog.Connection) (backlog.Source, error) {
 	for _, engine := range engines {
 		if engine.Name == connection.Engine {
@@ -109,7 +109,7 @@ func open(ctx context.Context, engines []backlog.Engine, connection backlog.Conn
 	return nil, fmt.Errorf("connection %q: unknown engine %q", connection.Name, connection.Engine)
 }
 
-// metadataFlags makes a struct with one text flag for each layout and parameter
+// metadataFlags returns a struct with one text flag for each layout and parameter
 // of the engines, named as in a ScaledObject but with dashes: "--consumer-group".
 func metadataFlags(engines []backlog.Engine) any {
 	var fields []reflect.StructField

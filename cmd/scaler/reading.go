@@ -12,7 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-// A readingReport is a reading for people and programs. What is unknown is absent.
+// A readingReport is a reading as it is printed. Unknown values are absent.
 type readingReport struct {
 	Connection string     `json:"connection"`
 	Layout     string     `json:"layout"`
@@ -34,11 +34,11 @@ type readingReport struct {
 	Ignored    int64      `json:"ignored,omitempty"`
 	Warning    string     `json:"warning,omitempty"`
 	Hint       string     `json:"hint,omitempty"`
-	// Queues are those of a reading of several.
+	// Queues are the parts of an aggregate reading.
 	Queues []partReport `json:"queues,omitempty"`
 }
 
-// A partReport is one queue of several.
+// A partReport is one queue of an aggregate.
 type partReport struct {
 	Queue    string `json:"queue"`
 	Ready    int64  `json:"ready"`
@@ -70,7 +70,7 @@ func report(t trigger.Trigger, r backlog.Reading) readingReport {
 	return out
 }
 
-// known returns the number of a count that is known, nil of one that is not.
+// known returns the number of a known count, else nil.
 func known(c backlog.Count) *int64 {
 	if !c.Known {
 		return nil

@@ -20,45 +20,45 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
 
-// serveCommand serves KEDA.
+// serveCommand serves KEDA until a signal.
 type serveCommand struct {
 	Config      string `required:"" type:"path" placeholder:"FILE" help:"Configuration file with the connections." env:"SCALER_CONFIG"`
-	GRPCAddress string `name:"grpc-address" default:":9090" help:"Where KEDA calls." env:"SCALER_GRPC_ADDRESS"`
-	HTTPAddress string `name:"http-address" default:":8080" help:"Where probes, metrics and the version are served." env:"SCALER_HTTP_ADDRESS"`
-	// People reach this one by kubectl port-forward; it is not for the network.
-	AdminAddress string `default:"127.0.0.1:9091" help:"Where scaler explain and scaler watch ask; shows the queues of all namespaces. Empty is nowhere." env:"SCALER_ADMIN_ADDRESS"`
+	GRPCAddress string `name:"grpc-address" default:":9090" help:"gRPC listen address for KEDA." env:"SCALER_GRPC_ADDRESS"`
+	HTTPAddress string `name:"http-address" default:":8080" help:"HTTP listen address for probes, metrics and the version." env:"SCALER_HTTP_ADDRESS"`
+	// Operators reach it by kubectl port-forward. It is not for the network.
+	AdminAddress string `default:"127.0.0.1:9091" help:"Admin API listen address, for scaler explain and scaler watch; it shows the queues of all namespaces. Empty disables it." env:"SCALER_ADMIN_ADDRESS"`
 
-	TLSCertFile     string `name:"tls-cert-file" type:"path" placeholder:"FILE" help:"Certificate of the gRPC server, in PEM. Followed when it changes." env:"SCALER_TLS_CERT_FILE"`
-	TLSKeyFile      string `name:"tls-key-file" type:"path" placeholder:"FILE" help:"Its private key." env:"SCALER_TLS_KEY_FILE"`
-	TLSClientCAFile string `name:"tls-client-ca-file" type:"path" placeholder:"FILE" help:"Authorities of client certificates: only clients that have one may call." env:"SCALER_TLS_CLIENT_CA_FILE"`
+	TLSCertFile     string `name:"tls-cert-file" type:"path" placeholder:"FILE" help:"Certificate of the gRPC server, in PEM. It is reloaded when it changes." env:"SCALER_TLS_CERT_FILE"`
+	TLSKeyFile      string `name:"tls-key-file" type:"path" placeholder:"FILE" help:"Private key of the certificate, in PEM." env:"SCALER_TLS_KEY_FILE"`
+	TLSClientCAFile string `name:"tls-client-ca-file" type:"path" placeholder:"FILE" help:"Authorities of client certificates, in PEM; only clients with a certificate from one of them may call." env:"SCALER_TLS_CLIENT_CA_FILE"`
 
-	DrainDelay      time.Duration `default:"5s" help:"How long to go on as before after SIGTERM." env:"SCALER_DRAIN_DELAY"`
-	ShutdownTimeout time.Duration `default:"20s" help:"How long calls may take to end after that." env:"SCALER_SHUTDOWN_TIMEOUT"`
-	StreamLifetime  time.Duration `default:"30m" help:"After how long a stream is ended, so that KEDA may open it at another replica." env:"SCALER_STREAM_LIFETIME"`
+	DrainDelay      time.Duration `default:"5s" help:"Time to keep serving after SIGTERM before shutdown begins." env:"SCALER_DRAIN_DELAY"`
+	ShutdownTimeout time.Duration `default:"20s" help:"Time for calls to finish after the drain delay; then they are cut off." env:"SCALER_SHUTDOWN_TIMEOUT"`
+	StreamLifetime  time.Duration `default:"30m" help:"Time after which a stream ends, so that KEDA can reopen it at another replica." env:"SCALER_STREAM_LIFETIME"`
 
-	MaxStaleness        time.Duration `default:"30s" help:"How long the last good reading stands in for one that fails, where the trigger does not say." env:"SCALER_MAX_STALENESS"`
-	FirstReadingTimeout time.Duration `default:"2s" help:"How long a call waits for the first reading of a queue." env:"SCALER_FIRST_READING_TIMEOUT"`
-	ReadTimeout         time.Duration `default:"2s" help:"How long one batch of reads may take." env:"SCALER_READ_TIMEOUT"`
-	SafetyInterval      time.Duration `default:"10s" help:"How often an idle queue is looked at although its engine promised to tell: confirmed where it can be, else read." env:"SCALER_SAFETY_INTERVAL"`
-	ActiveInterval      time.Duration `default:"1s" help:"How often a queue with work is read." env:"SCALER_ACTIVE_INTERVAL"`
-	WakeInterval        time.Duration `default:"20ms" help:"Least time between two reads of one queue." env:"SCALER_WAKE_INTERVAL"`
-	WatchTTL            time.Duration `name:"watch-ttl" default:"5m" help:"How long a queue is read after the last call that asked for it." env:"SCALER_WATCH_TTL"`
+	MaxStaleness        time.Duration `default:"30s" help:"Longest age of the last good reading that is used while reads fail; a trigger can set its own." env:"SCALER_MAX_STALENESS"`
+	FirstReadingTimeout time.Duration `default:"2s" help:"Longest wait of a call for the first reading of a queue." env:"SCALER_FIRST_READING_TIMEOUT"`
+	ReadTimeout         time.Duration `default:"2s" help:"Timeout of one batch of reads." env:"SCALER_READ_TIMEOUT"`
+	SafetyInterval      time.Duration `default:"10s" help:"Interval for verifying idle queues that rely on change notifications: they are confirmed where possible, else read." env:"SCALER_SAFETY_INTERVAL"`
+	ActiveInterval      time.Duration `default:"1s" help:"Interval for reading a queue with work." env:"SCALER_ACTIVE_INTERVAL"`
+	WakeInterval        time.Duration `default:"20ms" help:"Shortest time between two reads of one queue." env:"SCALER_WAKE_INTERVAL"`
+	WatchTTL            time.Duration `name:"watch-ttl" default:"5m" help:"Time for which a queue is read after the last call that requested it." env:"SCALER_WATCH_TTL"`
 
-	MaxTriggers             int `default:"100000" help:"Number of triggers that are remembered, of all namespaces together. There may be three streams for each." env:"SCALER_MAX_TRIGGERS"`
-	MaxTriggersPerNamespace int `default:"2000" help:"Number of triggers that are remembered of each namespace." env:"SCALER_MAX_TRIGGERS_PER_NAMESPACE"`
+	MaxTriggers             int `default:"100000" help:"Maximum number of triggers in memory, over all namespaces; each may have three streams." env:"SCALER_MAX_TRIGGERS"`
+	MaxTriggersPerNamespace int `default:"2000" help:"Maximum number of triggers in memory for each namespace." env:"SCALER_MAX_TRIGGERS_PER_NAMESPACE"`
 
-	MaxConnections          int `default:"1000" help:"Number of connections to the gRPC port; half of them may come from one address." env:"SCALER_MAX_CONNECTIONS"`
-	MaxStreamsPerConnection int `default:"40000" help:"Number of calls under way on one connection: KEDA holds two streams for each trigger on one. More take more memory than the chart gives." env:"SCALER_MAX_STREAMS_PER_CONNECTION"`
+	MaxConnections          int `default:"1000" help:"Maximum number of connections to the gRPC port; half of them may come from one address." env:"SCALER_MAX_CONNECTIONS"`
+	MaxStreamsPerConnection int `default:"40000" help:"Maximum number of concurrent calls on one connection; KEDA holds two streams for each trigger. A higher limit needs more memory than the chart gives." env:"SCALER_MAX_STREAMS_PER_CONNECTION"`
 
 	LogFormat string     `enum:"text,json" default:"text" help:"Format of the log: ${enum}." env:"SCALER_LOG_FORMAT"`
-	LogLevel  slog.Level `default:"info" help:"Least level that is logged: debug, info, warn or error." env:"SCALER_LOG_LEVEL"`
-	Pprof     bool       `help:"Serve Go's profiles on the HTTP port." env:"SCALER_PPROF"`
+	LogLevel  slog.Level `default:"info" help:"Lowest level that is logged: debug, info, warn or error." env:"SCALER_LOG_LEVEL"`
+	Pprof     bool       `help:"Go's profiles on the HTTP port." env:"SCALER_PPROF"`
 }
 
-// Validate reports flags that do not go together; kong calls it.
+// Validate reports flags that exclude each other or are out of range; kong calls it.
 func (c serveCommand) Validate() error {
 	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
-		return errors.New("--tls-cert-file and --tls-key-file go together")
+		return errors.New("--tls-cert-file and --tls-key-file must be set together")
 	}
 	if c.TLSClientCAFile != "" && c.TLSCertFile == "" {
 		return errors.New("--tls-client-ca-file needs --tls-cert-file and --tls-key-file")
@@ -95,7 +95,7 @@ func (c serveCommand) Validate() error {
 
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build telemetry.Build) error {
-	// From the first moment: without this the signal ends the process.
+	// Before anything else: by default the signal ends the process.
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
 	log := telemetry.NewLog(os.Stderr, c.LogFormat, c.LogLevel, backlog.Line)
@@ -141,8 +141,8 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 	return a.Run(ctx)
 }
 
-// reloadOn calls reload for each signal until ctx ends. What comes later is ignored: the
-// signals stay asked for, so that none ends a process that is about to end in order.
+// reloadOn calls reload for each signal until ctx ends. Later signals are ignored, because
+// the default effect of one would end a process that is shutting down.
 func reloadOn(ctx context.Context, signals <-chan os.Signal, reload func()) {
 	for {
 		select {

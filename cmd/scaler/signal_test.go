@@ -84,7 +84,7 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	t.Parallel()
 	program, await := serve(t, "--drain-delay", "10m")
 	send(t, program, syscall.SIGTERM)
-	// Before that the second one might not be told from the first.
+	// Before that the second one might be taken for the first.
 	await("msg=stopping")
 	ended := make(chan error, 1)
 	go func() { ended <- program.Wait() }()

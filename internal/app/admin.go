@@ -2,7 +2,7 @@ package app
 
 import "net"
 
-// AdminAddr is where the App answers people who ask why; nil if nowhere.
+// AdminAddr is where the App serves the inspector; nil if it is disabled.
 func (a *App) AdminAddr() net.Addr {
 	if a.adminPort == nil {
 		return nil
@@ -10,7 +10,7 @@ func (a *App) AdminAddr() net.Addr {
 	return a.adminPort.Addr()
 }
 
-// warnOfAdmin says so if others than this host, or pod, can reach the inspector.
+// warnOfAdmin logs a warning if clients outside of this host, or pod, can reach the inspector.
 func (a *App) warnOfAdmin() {
 	address := a.adminPort.Addr()
 	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
@@ -19,7 +19,7 @@ func (a *App) warnOfAdmin() {
 	a.options.Logger.Warn("the admin address is not loopback: who reaches it sees the queues of all namespaces", "admin", address.String())
 }
 
-// adminText is where the inspector is, for the log.
+// adminText returns the address of the inspector for the log.
 func (a *App) adminText() string {
 	if a.adminPort == nil {
 		return "off"

@@ -22,38 +22,38 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-// reloadInterval is how often the configuration and its secrets are looked at. A
-// change counts when two looks agree, so it is in force within about two of them.
+// reloadInterval is the interval at which the configuration and its secrets are checked. A
+// change is loaded when two checks agree on it, so within about two intervals.
 const reloadInterval = time.Second
 
-// adminStreams is how many calls of one connection to the inspector may be under way.
+// adminStreams is the number of concurrent calls on one connection to the inspector.
 const adminStreams = 100
 
-// Options say how a scaler runs.
+// Options configure a scaler.
 type Options struct {
 	// Config is the path of the configuration file.
 	Config string
-	// GRPCAddress and HTTPAddress are where to listen, as in net.Listen.
+	// GRPCAddress and HTTPAddress are the listen addresses, as in net.Listen.
 	GRPCAddress, HTTPAddress string
-	// AdminAddress is where to listen for people who ask why; empty is nowhere. Who
-	// reaches it sees the queues of all namespaces.
+	// AdminAddress is the listen address of the inspector; empty disables it. Every client of
+	// it sees the queues of all namespaces.
 	AdminAddress string
-	// TLS makes gRPC speak TLS if its Cert is set.
+	// TLS enables TLS for gRPC if its Cert is set.
 	TLS server.TLSFiles
-	// DrainDelay is how long a scaler that is told to stop goes on as before, so that
-	// nobody is sent to it any more when it ends. ShutdownTimeout bounds what follows.
+	// DrainDelay is how long the scaler keeps serving after it was asked to stop, so that
+	// clients are routed elsewhere before it ends. ShutdownTimeout bounds the shutdown that
+	// follows.
 	DrainDelay, ShutdownTimeout time.Duration
 	// Profiles serves Go's profiles on the HTTP port.
 	Profiles bool
-	// Sampling and Server are the times of those parts; their Logger and Registerer
-	// are set by New.
+	// Sampling and Server are the options of those parts; New sets their Logger and Registerer.
 	Sampling sampler.Options
 	Server   server.Options
-	// Engines are the engines there are.
+	// Engines are the available engines.
 	Engines []backlog.Engine
-	// Build says what program this is.
+	// Build is the version of the program.
 	Build telemetry.Build
-	// Logger gets what happens.
+	// Logger receives the log of all parts.
 	Logger *slog.Logger
 }
 
@@ -74,11 +74,12 @@ type App struct {
 	// admin and adminPort are nil without an AdminAddress.
 	admin     *grpc.Server
 	adminPort *server.Port
-	// parts are everything that New opens and Run starts, the sampler first.
+	// parts are everything that New opens and Run starts.
 	parts parts
 }
 
-// New loads the configuration and listens. The App must be run, which ends it.
+// New loads the configuration and listens. The caller must call Run, which releases everything
+// when it ends.
 func New(ctx context.Context, options Options) (*App, error) {
 	a := &App{options: options}
 	if err := a.build(ctx); err != nil {
@@ -148,19 +149,18 @@ func (a *App) build(ctx context.Context) error {
 	return nil
 }
 
-// GRPCAddr and HTTPAddr are where the App listens.
+// GRPCAddr is where the App serves KEDA.
 func (a *App) GRPCAddr() net.Addr { return a.grpcPort.Addr() }
 
 // HTTPAddr is where the App serves probes and metrics.
 func (a *App) HTTPAddr() net.Addr { return a.httpPort.Addr() }
 
-// Reload reads the configuration again, and puts it in force at once if it is valid and
-// has changed. The log says what came of it.
+// Reload reads the configuration again, and applies it at once if it is valid and has changed.
+// The log has the outcome.
 func (a *App) Reload() { a.watcher.Reload() }
 
-// addServers adds what serves, reloads and streams. The order in which they stop is the
-// reverse: first no reload, then no streams, then the servers, and last the sampler that
-// answers their calls.
+// addServers adds the parts that serve and reload. They stop in reverse order: the reloads, the
+// streams, the servers, and last the sampler, which answers their calls.
 func (a *App) addServers() {
 	a.parts.add(part{name: "serve HTTP", stop: a.stopHTTP, run: func(context.Context) error {
 		if err := a.http.Serve(a.httpPort); !errors.Is(err, http.ErrServerClosed) {
@@ -235,19 +235,19 @@ func (a *App) stopGRPC(ctx context.Context) {
 // stopHTTP lets requests finish until ctx ends, and then cuts them off.
 func (a *App) stopHTTP(ctx context.Context) {
 	if err := a.http.Shutdown(ctx); err != nil {
-		// It ran out of time; what is left is cut off, and there is nothing to save.
+		// The timeout has passed. The remaining requests are cut off.
 		_ = a.http.Close()
 	}
 }
 
-// cutOff ends a server at once. By itself a server waits for the clients that have connected
-// and said nothing yet, so their connections are closed, also of those that it accepts last.
+// cutOff ends a server at once. A gRPC server waits for clients that have connected and sent
+// nothing, so their connections are closed first, including those that it accepts last.
 func cutOff(g *grpc.Server, port *server.Port) {
 	port.CloseConnections()
 	g.Stop()
 }
 
-// reload puts each new configuration in force.
+// reload applies each new configuration.
 func (a *App) reload(ctx context.Context) {
 	for updated := range a.watcher.Updates() {
 		catalog, err := NewCatalog(updated, a.options.Engines)
@@ -276,9 +276,8 @@ func (a *App) reload(ctx context.Context) {
 	}
 }
 
-// NewCatalog returns the catalog of a configuration, whose watches must be triggers that
-// it understands. Every command that reads a configuration calls it, so that what one
-// accepts the others do.
+// NewCatalog returns the catalog of a configuration. Its static watches must be valid triggers.
+// Every command that reads a configuration calls it, so that all accept the same files.
 func NewCatalog(c *config.Config, engines []backlog.Engine) (*trigger.Catalog, error) {
 	catalog := trigger.NewCatalog(c.Connections, engines)
 	var faults []error
@@ -302,7 +301,7 @@ func watches(c *config.Config) []server.StaticWatch {
 	return all
 }
 
-// observer gives the sampler the shape that the server asks for.
+// An observer is the sampler with the interface that the server declares.
 type observer struct{ *sampler.Sampler }
 
 // Subscribe returns the subscription as an interface.
@@ -314,14 +313,15 @@ func (o *observer) Subscribe(want backlog.Interest) (server.Subscription, error)
 	return sub, nil
 }
 
-// listen opens a port. It is closed by the server that serves it, or when New fails.
+// listen opens a port. The server that serves it closes it. Stopping the part closes it if
+// there is no such server.
 func (a *App) listen(ctx context.Context, name, address string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	// An error means that the server has closed it already.
+	// An error means that the server has closed the port already.
 	a.parts.add(part{name: name, stop: func(context.Context) { _ = l.Close() }})
 	return l, nil
 }

@@ -95,7 +95,7 @@ func pure() map[string][]string {
 	}
 }
 
-// A goPackage is what go list tells of a package.
+// A goPackage is the output of go list for a package.
 type goPackage struct {
 	ImportPath string
 	Imports    []string
@@ -164,7 +164,7 @@ func lookUp(table map[string][]string, name string) (allowed []string, found boo
 	return nil, false
 }
 
-// matches tells whether name is one of patterns, of which "a/*" is what is below a.
+// matches reports whether name is one of patterns; "a/*" matches every package below a.
 func matches(patterns []string, name string) bool {
 	return slices.ContainsFunc(patterns, func(pattern string) bool {
 		below, isPattern := strings.CutSuffix(pattern, "*")

@@ -19,7 +19,7 @@ import (
 )
 
 // watchDecisions collects what "scaler watch" prints, without the times, until the
-// test ends; the function that it returns tells how the watch ended.
+// test ends; the function that it returns reports how the watch ended.
 func (s *scaler) watchDecisions(namespace string) (lines func() []string, ended func() error) {
 	s.Helper()
 	client, err := inspector.NewClient(s.app.AdminAddr().String())
@@ -40,7 +40,7 @@ func (s *scaler) watchDecisions(namespace string) (lines func() []string, ended 
 	ended = sync.OnceValue(func() error { return <-end })
 	s.Cleanup(func() {
 		cancel()
-		_ = ended() // whoever cares has asked
+		_ = ended() // the tests that need the error have read it
 		if err := client.Close(); err != nil {
 			s.Error(err)
 		}

@@ -81,7 +81,7 @@ func TestArrivalsOfDrainedStreamCount(t *testing.T) {
 	cancel()
 	<-consumed
 	<-produced
-	// What the consumer left behind when it ended is nobody's.
+	// What the consumer left behind has no owner.
 	server.Do("XGROUP", "DESTROY", "orders", "billing")
 	server.Do("XGROUP", "CREATE", "orders", "billing", "$")
 	redistest.Eventually(t, "nothing arrives any more", func() bool {

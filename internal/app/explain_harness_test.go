@@ -24,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// explanation is what "scaler explain" tells of shop/worker, errors included.
+// explanation returns what "scaler explain" prints for shop/worker, errors included.
 func (s *scaler) explanation() (*inspectorpb.ExplainResponse, string) {
 	s.Helper()
 	return explained(s.T, s.app.AdminAddr().String(), "worker")

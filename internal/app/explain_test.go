@@ -22,7 +22,7 @@ import (
 
 // breakages are the rows of the README's table "What happens when things break",
 // by their first column. Each causes what the row says and holds what "scaler
-// explain" tells to a golden file.
+// explain" prints to a golden file.
 func breakages() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
 		"Redis is killed": func(t *testing.T) {

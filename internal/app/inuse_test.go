@@ -16,7 +16,7 @@ import (
 )
 
 // TestOnlyWorkKeepsATriggerActive: a queue that is drained at every look stays active while
-// a counter of the engine tells of work, and for no other change of its keys.
+// a counter of the engine shows work, and for no other change of its keys.
 func TestOnlyWorkKeepsATriggerActive(t *testing.T) {
 	t.Parallel()
 	// A machine that stalls for as long as the hold would see the trigger inactive.

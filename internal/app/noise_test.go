@@ -31,7 +31,7 @@ func TestManyTriggersMakeFewLines(t *testing.T) {
 	for i := range 10 {
 		server.Do("SADD", "queues", fmt.Sprintf("new-%d", i))
 		server.Do("LPUSH", fmt.Sprintf("queue:lost-%d", i), "{}")
-		s.told(refs)
+		s.published(refs)
 		server.Do("DEL", fmt.Sprintf("queue:lost-%d", i))
 	}
 	s.stop()

@@ -33,7 +33,7 @@ func fill(do func(args ...any) any) {
 // holds every answer against the promise: what was known before is not
 // understated, errors come only after the staleness, and then they are
 // Unavailable. It returns when the answer is an error or, if that never happens,
-// after the limit; it tells which of the two it was.
+// after the limit; it reports which of the two it was.
 func (s *scaler) watchOutage(r *pb.ScaledObjectRef, limit time.Duration, breakIt func()) (becameUnavailable bool) {
 	s.Helper()
 	done := make(chan struct{})
@@ -221,7 +221,7 @@ func TestWrongTypeOfKey(t *testing.T) {
 	s.awaitValue(ref("jobs"), 0)
 }
 
-// It sets a variable of the environment, so it does not run beside others.
+// It sets a variable of the environment, so it does not run in parallel.
 func TestCredentialsRevoked(t *testing.T) {
 	redis := redistest.Start(t, redistest.WithConfig("user scaler on >secret ~* &* +@all"))
 	fill(redis.Do)

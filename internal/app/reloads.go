@@ -6,8 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// reloads counts attempts to reload the configuration, and keeps what was wrong
-// with the last one.
+// reloads records the outcome of each reload of the configuration.
 type reloads struct {
 	successful, timestamp prometheus.Gauge
 	fault                 atomic.Pointer[error]
@@ -26,7 +25,7 @@ func newReloads(registerer prometheus.Registerer) *reloads {
 	return r
 }
 
-// Reloaded takes in the outcome of an attempt.
+// Reloaded records the outcome of a reload.
 func (r *reloads) Reloaded(err error) {
 	r.fault.Store(&err)
 	if err != nil {
@@ -37,5 +36,5 @@ func (r *reloads) Reloaded(err error) {
 	r.timestamp.SetToCurrentTime()
 }
 
-// Fault is what was wrong with the last attempt; nil if the file is in force.
+// Fault returns the error of the last reload; nil if it succeeded.
 func (r *reloads) Fault() error { return *r.fault.Load() }

@@ -32,7 +32,7 @@ func (s *scaler) connect(address net.Addr, text string) net.Conn {
 	return conn
 }
 
-// TestStopsInTime: whatever clients and brokers do, or do not, a scaler that is told to stop
+// TestStopsInTime: whatever clients and brokers do, or do not, a scaler that is asked to stop
 // has stopped within the shutdown timeout.
 func TestStopsInTime(t *testing.T) {
 	t.Parallel()

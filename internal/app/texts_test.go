@@ -43,8 +43,8 @@ func logging(t *testing.T, w io.Writer) setup {
 	}}
 }
 
-// told returns all that leaves a scaler about some triggers, by where it leaves.
-func (s *scaler) told(refs map[string]*pb.ScaledObjectRef) map[string]string {
+// published returns all that leaves a scaler about some triggers, by where it leaves.
+func (s *scaler) published(refs map[string]*pb.ScaledObjectRef) map[string]string {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(s.Context(), testTimeout)
 	defer cancel()
@@ -121,7 +121,7 @@ func privateRefs(connections ...string) map[string]*pb.ScaledObjectRef {
 			}
 		}
 	}
-	// Two that nothing but the value tells apart.
+	// Two that differ in nothing but the value.
 	for _, number := range []string{"-1", "-2"} {
 		refs["pair"+number] = &pb.ScaledObjectRef{Namespace: "shop", Name: "pair", ScalerMetadata: map[string]string{"connection": connections[0], "listFromEnv": secret + number}}
 	}
@@ -175,7 +175,7 @@ func TestValuesFromTheEnvironmentStayPrivate(t *testing.T) {
 	var pages map[string]string
 	look := func() {
 		t.Helper()
-		pages = s.told(refs)
+		pages = s.published(refs)
 		_, pages["/metrics"] = s.get("/metrics")
 		for name, r := range refs {
 			_, pages["explain "+name] = s.shownBy(r.GetName())
@@ -323,7 +323,7 @@ func TestEveryTextIsOneShortLine(t *testing.T) {
 		_, _, err := s.ask(refs["0"])
 		return err == nil && strings.Contains(page, `queue="p-plain"`) && strings.Contains(page, `queue="p-\\xff\\xfe~`)
 	})
-	for where, text := range s.told(refs) {
+	for where, text := range s.published(refs) {
 		checkText(t, where, text, backlog.MaxLine)
 		if strings.Contains(text, "\n") {
 			t.Errorf("%s: several lines: %.200q", where, text)

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// wantAddress is what an address looks like.
+// wantAddress describes an address.
 const wantAddress = `"host:port", with an IPv6 address in brackets and a port from 1 to 65535`
 
 // hostName is a DNS name, with underscores as some names have them, or an IPv4 address.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?$`)
 
-// CheckAddress reports why text is no "host:port". The error repeats nothing of a text that
+// CheckAddress reports why text is not a "host:port". The error repeats nothing of a text that
 // may hold user information.
 func CheckAddress(text string) error {
 	if strings.Contains(text, "://") {
@@ -49,8 +49,8 @@ func isPort(port string) bool {
 	return err == nil && n >= 1 && n <= 65535 && strconv.Itoa(n) == port
 }
 
-// settingsOf names the settings that a URL would be, without its user information. Where
-// an "@" stands cannot be told for certain, so all before the last one is left out.
+// settingsOf names the settings that replace a URL, without its user information. Which "@"
+// ends the user information is ambiguous, so everything before the last one is left out.
 func settingsOf(url string) string {
 	scheme, rest, _ := strings.Cut(url, "://")
 	at := strings.LastIndexByte(rest, '@')
@@ -81,8 +81,8 @@ func isSecure(scheme string) bool {
 	return slices.Contains([]string{"rediss", "valkeys", "https", "tls", "ssl"}, name)
 }
 
-// quoteHosts writes the hosts of a URL as addresses. Of a text that is no host nothing is
-// repeated.
+// quoteHosts writes the hosts of a URL as addresses. It repeats nothing of a text that is no
+// host.
 func quoteHosts(hosts string) string {
 	var all []string
 	for host := range strings.SplitSeq(hosts, ",") {

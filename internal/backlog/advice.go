@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// An advised error is one of which it is known what to change.
+// An advised error is one with a known remedy.
 type advised struct {
 	err    error
 	change string
 }
 
-// changeMark stands between an error and its advice.
+// changeMark separates an error and its advice.
 const changeMark = "; change: "
 
 func (a *advised) Error() string { return a.err.Error() + changeMark + a.change }
 
 func (a *advised) Unwrap() error { return a.err }
 
-// WithAdvice returns err with what to change: a setting and its value, such as "tls: true",
-// or a place outside of the configuration. Without a change it returns err.
+// WithAdvice returns err with the change that remedies it: a setting and its value, such as
+// "tls: true", or a place outside of the configuration. Without a change it returns err.
 func WithAdvice(err error, change string) error {
 	if err == nil || change == "" {
 		return err
@@ -27,7 +27,7 @@ func WithAdvice(err error, change string) error {
 	return &advised{err: err, change: change}
 }
 
-// Advice returns the text of err without its advice, and the advice; "" if it has none.
+// Advice returns the text of err without its advice, and the advice; empty if it has none.
 func Advice(err error) (text, change string) {
 	if err == nil {
 		return "", ""

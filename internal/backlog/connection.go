@@ -8,22 +8,23 @@ import (
 	"time"
 )
 
-// A Connection is a named entry of the configuration. ScaledObjects name it; they
+// A Connection is a named entry of the configuration. ScaledObjects refer to it by name. They
 // never carry an address or a secret.
 type Connection struct {
 	Name string
 	// Engine is the name of the engine.
 	Engine string
-	// Namespaces may use the connection; each is a pattern as in path.Match.
+	// Namespaces are the namespaces that may use the connection, each a pattern as in
+	// path.Match.
 	Namespaces []string
-	// Queues limit which queues their triggers may name: names of Queues, in which
-	// {namespace} stands for the trigger's own. None is no limit.
+	// Queues limit the queues that triggers may name: names of Queues in which {namespace}
+	// stands for the trigger's own namespace. An empty list is no limit.
 	Queues []string
-	// Settings are the engine's own.
+	// Settings are the values of the engine's own settings.
 	Settings Settings
 }
 
-// Allows tells whether a ScaledObject in namespace may use the connection.
+// Allows reports whether a ScaledObject in namespace may use the connection.
 func (c Connection) Allows(namespace string) bool {
 	for _, pattern := range c.Namespaces {
 		if ok, err := path.Match(pattern, namespace); err == nil && ok {
@@ -33,19 +34,19 @@ func (c Connection) Allows(namespace string) bool {
 	return false
 }
 
-// SameEndpoint tells whether both reach the same server in the same way, so that
-// an open Source of the one serves the other. Namespaces and Queues do not matter.
+// SameEndpoint reports whether both connections reach the same server in the same way, so that
+// an open Source of one serves the other. Namespaces and Queues do not matter.
 func (c Connection) SameEndpoint(other Connection) bool {
 	return c.Name == other.Name && c.Engine == other.Engine && c.Settings.equal(other.Settings)
 }
 
-// Settings are the parsed values of an engine's settings. A getter returns the
-// zero value for a name that is not set or is of another kind.
+// Settings are the parsed values of an engine's settings. A getter returns the zero value for a
+// name that is not set or has another kind.
 type Settings struct {
 	values map[string]any
 }
 
-// NewSettings returns Settings of values, whose types are those that Kind documents.
+// NewSettings returns Settings with values of the types that Kind documents.
 func NewSettings(values map[string]any) Settings {
 	return Settings{values: maps.Clone(values)}
 }

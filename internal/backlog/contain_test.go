@@ -8,7 +8,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// TestContain: a panic becomes an error that says where it happened, whoever panicked.
+// TestContain: a panic becomes an error that names its line, whatever panicked.
 func TestContain(t *testing.T) {
 	t.Parallel()
 	var none []int

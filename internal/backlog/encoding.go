@@ -8,9 +8,8 @@ import (
 // errUTF16 is a file of a Windows editor or shell.
 var errUTF16 = errors.New("is in UTF-16, want UTF-8")
 
-// UTF8 returns the text of a file that a person wrote, without the byte order mark that
-// some editors put before it. The error is a text in UTF-16, of which every second byte is
-// zero as a rule, or which says so by its mark.
+// UTF8 returns the text of a file that was written by hand, without a byte order mark. The
+// error is a text in UTF-16, which starts with a mark or has zero bytes.
 func UTF8(data []byte) ([]byte, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	switch {

@@ -1,5 +1,5 @@
-// Package backlog says what a queue, a reading of it and an engine are. It is
-// the vocabulary of the whole program and depends on the standard library only.
+// Package backlog defines what a queue, a reading of it and an engine are. It is the vocabulary
+// of the whole program and depends on the standard library only.
 package backlog
 
 import (
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// An Engine is one kind of queue system. It is a value: the parser of triggers
-// and of the configuration, the documentation and the examples are derived from it.
+// An Engine is one kind of queue system. It is a value: the parsers of triggers and of the
+// configuration, the documentation and the examples are derived from it.
 type Engine struct {
 	// Name is how the configuration names it, such as "redis".
 	Name string
@@ -17,17 +17,17 @@ type Engine struct {
 	Summary string
 	// Settings are the keys of a connection to this engine.
 	Settings []Parameter
-	// Layouts are the ways in which a queue can lie in this engine.
+	// Layouts are the ways in which this engine can hold a queue.
 	Layouts []Layout
-	// Check reports settings that do not go together; nil if there is nothing to check.
+	// Check reports settings that exclude each other; nil if there is nothing to check.
 	Check func(Settings) error
-	// Open returns a Source for the connection. It does no network I/O that could
-	// fail: a server that is down is found out by reading. The error is a bad setting.
-	// What the Source logs carries the connection's name.
+	// Open returns a Source for the connection. It does no network I/O that could fail: a
+	// server that is down is reported by Read. The error is a bad setting. Log records of the
+	// Source carry the connection's name.
 	Open func(context.Context, Connection, *slog.Logger) (Source, error)
 }
 
-// Layout finds a layout of the engine by its name.
+// Layout returns the layout of the engine with that name.
 func (e Engine) Layout(name string) (Layout, bool) {
 	for _, l := range e.Layouts {
 		if l.Name == name {
@@ -37,123 +37,124 @@ func (e Engine) Layout(name string) (Layout, bool) {
 	return Layout{}, false
 }
 
-// A Layout is one way in which a queue can lie in an engine. The metadata key
-// that names the queue is the layout's Name: "stream: orders".
+// A Layout is one way in which an engine can hold a queue. The metadata key that names the
+// queue is the layout's Name: "stream: orders".
 type Layout struct {
 	Name    string
 	Summary string
-	// Queue says what the value of the key names, such as "key of the list".
+	// Queue describes the value of the key, such as "key of the list".
 	Queue string
-	// Patterns says, for the documentation, where the queues are found that match a
-	// pattern. Empty where the key names one queue, as it is written; else it names
-	// Queues.
+	// Patterns describes, for the documentation, where the queues that match a pattern are
+	// found. If it is empty, the key names one queue verbatim; otherwise it names Queues.
 	Patterns string
-	// Parameters are the further metadata keys that this layout understands.
+	// Parameters are the further metadata keys of this layout.
 	Parameters []Parameter
-	// MissingIsError is the default of the trigger's "missing" for this layout:
-	// true where a queue that does not exist is more likely a mistake than empty.
+	// MissingIsError is the default of the trigger's "missing": true where a queue that does
+	// not exist is more likely a mistake than empty.
 	MissingIsError bool
-	// SharesKeys says that a change of other queues wakes this one too, so that after a
-	// wake-up it is not worth reading more often.
+	// SharesKeys reports whether changes of other queues wake this one too. It is then not
+	// worth reading more often after a wake-up.
 	SharesKeys bool
-	// Ready, Due, InFlight and Oldest say, for the documentation, what is counted
-	// here and how; empty where the layout cannot tell.
+	// Ready, Due, InFlight and Oldest describe, for the documentation, what is counted and how;
+	// empty where the layout has no such number.
 	Ready, Due, InFlight, Oldest string
-	// Passing says, for the documentation, what tells of work that came and was done between
-	// two looks; empty where nothing does (see Reading.Passed).
+	// Passing describes, for the documentation, what shows work that was enqueued and finished
+	// between two reads; empty where nothing does (see Reading.Passed).
 	Passing string
-	// Check reports parameters that do not go together; nil if there is nothing to check.
+	// Check reports parameters that exclude each other; nil if there is nothing to check.
 	Check func(Query) error
 }
 
-// A Query names one queue and how to read it. It is comparable: two triggers
-// that ask for the same query of one connection share one watch.
+// A Query is one queue and how to read it. It is comparable: equal queries of one connection
+// are read once.
 type Query struct {
 	// Layout is the layout's name.
 	Layout string
-	// Queue names the queue within the engine, or is the text of Queues where the
-	// layout knows Patterns.
+	// Queue is the name of the queue in the engine, or a text of Queues where the layout has
+	// Patterns.
 	Queue string
-	// Params holds the layout's parameters.
+	// Params are the layout's parameters.
 	Params Params
-	// Namespace is whose query it is, where it asks for several queues: these are counted
-	// for each namespace. Empty for one queue, so that all namespaces share its reading.
+	// Namespace is the namespace of the trigger where the query names several queues, because
+	// these are limited for each namespace. It is empty for one queue, so that all namespaces
+	// share its reading.
 	Namespace string
 }
 
-// A Result answers one Query: a Reading, or the error that explains its absence.
+// A Result is the outcome of one Query: a Reading, or the error that explains why there is
+// none.
 type Result struct {
 	Reading Reading
 	// Err is nil or wraps one of this package's errors.
 	Err error
-	// Armed promises a Wake when the queue changes after this reading. Where it is
-	// false the reader has to poll.
+	// Armed promises a Wake when the queue changes after this reading. If it is false, the
+	// caller has to poll.
 	Armed bool
-	// Changed says that a change of the queue was noticed while it was read, so that
-	// Armed is false although the engine notices changes.
+	// Changed reports a change of the queue during the read. Armed is then false although the
+	// engine notices changes.
 	Changed bool
-	// Pending says that the source is still looking for what belongs to the queue, such as
-	// the queues that match a pattern, and has not done so once. A Wake follows when it has.
-	// With an Err the queue is not known yet, and the error says nothing of the engine; with
-	// a Reading more may be found.
+	// Pending reports that the source has not finished its first search for what belongs to the
+	// queue, such as the queues that match a pattern. A Wake follows when it has. With an Err
+	// the queue is not known yet, and the error says nothing about the engine. With a Reading
+	// more queues may be found.
 	Pending bool
 }
 
-// A Source reads the queues of one connection. It is used by one goroutine at a
-// time, apart from Status and Close.
+// A Source reads the queues of one connection. One goroutine at a time uses it, apart from
+// Status and Close.
 type Source interface {
-	// Read answers all queries in as few round trips as the engine allows: one
-	// Result per query, in order, each with its own error. ctx bounds the whole read.
-	// It waits for nothing else: what takes longer than that is searched in the
-	// background, and the Result is Pending until then.
-	// The results are appended to those of the caller, who owns them. A caller that
-	// reads again and again passes results[:0] to use the memory again.
+	// Read reads all queries in as few round trips as the engine allows. It appends one Result
+	// per query to results, in order, each with its own error, and returns the extended slice.
+	// The caller owns it: a caller that reads repeatedly passes results[:0] to reuse the
+	// memory.
+	//
+	// ctx bounds the whole read. Read waits for nothing else: a longer search continues in the
+	// background, and the Result is Pending until it ends.
 	Read(ctx context.Context, queries []Query, results []Result) []Result
-	// Status tells how the connection is, from memory.
+	// Status returns the status of the connection, from memory.
 	Status() Status
-	// Close releases the connections. It is idempotent, and Read fails afterwards.
+	// Close releases the connections. It is idempotent. Read fails afterwards.
 	Close() error
 }
 
-// A Waker is a Source that can tell when something changed.
+// A Waker is a Source that notifies of changes.
 type Waker interface {
-	// Wakes delivers the queries that may have changed since they were last read. A
-	// wake-up carries no count: it means "read again now". One may be spurious, and
-	// losing one must lose no work, for everything is read again from time to time.
-	// The channel is closed by Close. The reader must not keep the sender waiting.
+	// Wakes delivers the queries that may have changed since their last read. A wake-up carries
+	// no count: it means "read again now". It may be spurious. A lost one loses no work,
+	// because every queue is also read from time to time. Close closes the channel. The
+	// receiver must not keep the sender waiting.
 	Wakes() <-chan Wake
 }
 
-// A Confirmer is a Waker that can tell whether its promises stand, at less cost than
-// reading every queue again.
+// A Confirmer is a Waker that can verify its promises at less cost than reading every queue.
 type Confirmer interface {
 	Waker
-	// Confirm returns a moment, not before the call, until which every change was told
-	// of: what was armed then, and was not woken, is as it was read. The error is
-	// errors.ErrUnsupported where this cannot be known, and else wraps one of this
-	// package's errors; nothing stands confirmed by then, and reading tells more. ctx
-	// bounds the call. It is used by the goroutine that reads, unless the Source is Sharded.
+	// Confirm returns a time, not before the call, up to which every change was notified: an
+	// armed queue without a wake-up is then unchanged since its read. The error is
+	// errors.ErrUnsupported where this cannot be known, else it wraps one of this package's
+	// errors. With an error nothing is confirmed, and a read is needed. ctx bounds the call.
+	// The goroutine that reads calls it, unless the Source is Sharded.
 	Confirm(ctx context.Context) (time.Time, error)
 }
 
-// A Sharded is a Source whose queries lie on servers that do not wait for each other. It is
-// read by several goroutines, and confirms at the same time: one that is silent then delays
-// no query that lies on others.
+// A Sharded is a Source whose queries lie on servers that do not wait for each other. Several
+// goroutines read it, and confirm at the same time: a server that does not answer delays no
+// query of another one.
 type Sharded interface {
 	Source
-	// Shard returns the name of the shard on which a query lies now, from memory. It may
-	// change at any time; a query is read right under whatever name.
+	// Shard returns the name of the shard of a query, from memory. It may change at any time. A
+	// query is read correctly under any name.
 	Shard(Query) string
-	// ReadShard does what Read does for queries of one shard. Several goroutines may call it,
-	// each for another shard, but no two of them, or of Read, for the same query.
+	// ReadShard is Read for queries of one shard. Several goroutines may call it, each for
+	// another shard, but no two of them, or of Read, for the same query.
 	ReadShard(ctx context.Context, shard string, queries []Query, results []Result) []Result
 }
 
-// A PartlyConfirmedError is an error of Confirm that concerns some queries. What is true of
-// the others is so until the moment that Confirm returns with it.
+// A PartlyConfirmedError is an error of Confirm that concerns some queries. The others are
+// confirmed until the time that Confirm returns with it.
 type PartlyConfirmedError struct {
 	Err error
-	// Unconfirmed reports whether a query is one of those.
+	// Unconfirmed reports whether a query is one of those that are not confirmed.
 	Unconfirmed func(Query) bool
 }
 
@@ -161,24 +162,25 @@ func (e *PartlyConfirmedError) Error() string { return e.Err.Error() }
 
 func (e *PartlyConfirmedError) Unwrap() error { return e.Err }
 
-// A Wake says which queries may have changed.
+// A Wake names the queries that may have changed.
 type Wake struct {
 	// Queries may have changed. Ignored if Everything is set.
 	Queries []Query
-	// Everything may have changed, for instance after a reconnect.
+	// Everything means that any query may have changed, for instance after a reconnect.
 	Everything bool
 }
 
 // Status describes a connection.
 type Status struct {
-	// Server is the server's own name and version, such as "redis 7.0.15"; empty
-	// until it answered.
+	// Server is the name and version of the server, such as "redis 7.0.15"; empty until it
+	// answered.
 	Server string
 	// WakeUp is how changes are noticed, such as "tracking" or "poll"; empty until known.
 	WakeUp string
-	// WakeUpReason says why WakeUp is not the best that the engine has; empty if it is.
+	// WakeUpReason is why a better mode is not used; empty if the mode is the best that the
+	// engine has.
 	WakeUpReason string
-	// IdlePoll is how often an idle queue that is not armed is worth reading; zero
-	// leaves it to the reader.
+	// IdlePoll is the interval at which an idle queue that is not armed is worth reading; zero
+	// leaves it to the caller.
 	IdlePoll time.Duration
 }

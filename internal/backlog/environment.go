@@ -13,15 +13,15 @@ import (
 // of its texts came from there, and names them in no text: in their place stands the key,
 // as in "[from listFromEnv]".
 
-// ParamFromEnv is the name under which Params hold the metadata keys, such as
-// "listFromEnv", whose texts came from the environment. A Query with it is another Query
-// than the one with the same texts of the ScaledObject itself.
+// ParamFromEnv is the name of the parameter that holds the metadata keys, such as
+// "listFromEnv", with texts from the environment. A Query with it differs from the one with the
+// same texts in the ScaledObject itself.
 const ParamFromEnv = "FromEnv"
 
 // FromEnv returns the placeholder for the value of a metadata key.
 func FromEnv(key string) string { return "[from " + key + "]" }
 
-// FromEnv returns the metadata keys whose texts came from the environment.
+// FromEnv returns the metadata keys with texts from the environment.
 func (q Query) FromEnv() []string {
 	if !q.Private() {
 		return nil
@@ -43,8 +43,8 @@ func (q Query) ShownQueue() string {
 // QueueFromEnv reports whether the name of the queue came from the environment.
 func (q Query) QueueFromEnv() bool { return q.queueKey() != "" }
 
-// queueKey returns the metadata key from whose environment the queue is; "" if it stands
-// in the trigger.
+// queueKey returns the metadata key whose environment variable names the queue; empty if the
+// trigger names it.
 func (q Query) queueKey() string {
 	for _, key := range q.FromEnv() {
 		if key == q.Layout+ParamFromEnv {
@@ -54,11 +54,11 @@ func (q Query) queueKey() string {
 	return ""
 }
 
-// The bounds of how a text names the queues of a query.
+// The limits of how a text names the queues of a query.
 const (
-	// fewQueues is how many of several are named.
+	// fewQueues is how many of several queues are named.
 	fewQueues = 3
-	// maxShownQueues is how long their names may be, in bytes.
+	// maxShownQueues is the length of their names in bytes.
 	maxShownQueues = 240
 )
 
@@ -100,12 +100,12 @@ type ReadError struct {
 	Connection string
 	// Err is the reason. It wraps one of this package's errors.
 	Err error
-	// Whole says that Err is of the connection, so that it says nothing of the query.
+	// Whole reports that Err concerns the connection, so that it reveals nothing of the query.
 	Whole bool
 }
 
-// Error names the query, the connection and the reason. The words of a server may repeat
-// the query, so they are left out where it came from the environment.
+// Error names the query, the connection and the reason. A message of a server may repeat the
+// query, so it is left out of the error of a private query.
 func (e *ReadError) Error() string {
 	var reason any = e.Err
 	if e.Query.Private() && !e.Whole {
@@ -134,7 +134,7 @@ func (q Query) Conceal(r *Result) {
 	if r.Reading.Warning != "" {
 		r.Reading.Warning = about
 	}
-	// The array is the source's own.
+	// The source shares this array.
 	r.Reading.Parts = slices.Clone(r.Reading.Parts)
 	for i := range r.Reading.Parts {
 		part := &r.Reading.Parts[i].Reading

@@ -2,21 +2,21 @@ package backlog
 
 import "errors"
 
-// The reasons why a queue could not be read. Each means one thing to the caller.
-// None of them is zero. Engines wrap exactly one of them around every error.
+// The reasons why a queue could not be read. Engines wrap exactly one of them around every
+// error.
 var (
-	// ErrUnavailable is an engine that did not answer: refused, timed out, loading,
-	// failing over. Trying again may help.
+	// ErrUnavailable is an engine that did not answer: connection refused, timed out, loading,
+	// failing over. A retry may help.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrDenied is an engine that refused the credentials or the command.
+	// ErrDenied is an engine that rejected the credentials or the command.
 	ErrDenied = errors.New("denied")
-	// ErrMismatch is a queue that is there, but is not what its layout says, such as
-	// a Redis list where a stream was named.
+	// ErrMismatch is a queue that exists but is not what its layout says, such as a Redis list
+	// where a stream was named.
 	ErrMismatch = errors.New("mismatch")
-	// ErrPartial is an answer of which a part is missing, such as one node of a cluster.
+	// ErrPartial is an answer with a part missing, such as one node of a cluster.
 	ErrPartial = errors.New("partial")
-	// ErrExhausted is a query that asks for more than its namespace, or one query, may have.
-	// The engine works, and other queries of it do.
+	// ErrExhausted is a query above a limit of its namespace, or of one query. The engine and
+	// its other queries work.
 	ErrExhausted = errors.New("limit reached")
 )
 

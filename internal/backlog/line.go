@@ -9,20 +9,19 @@ import (
 	"unicode/utf8"
 )
 
-// The bounds of a text that leaves the process.
+// The limits of a text that leaves the process.
 const (
 	// MaxLine is its length, in bytes. KEDA's events hold as much.
 	MaxLine = 1024
-	// lineHead and lineTail are how much is kept of both ends of a longer text, in bytes:
-	// an error begins with what was done, and ends with why it failed.
+	// lineHead and lineTail are the lengths in bytes that are kept of a longer text. An error
+	// begins with the operation and ends with the cause.
 	lineHead, lineTail = 720, 240
 )
 
-// Line returns text as it may leave the process: one line of at most
-// MaxLine bytes, in valid UTF-8, in which every character shows. Control characters,
-// directions of writing, invisible characters and broken bytes are written as in Go, such
-// as \n, \u202e and \xff. Of a longer text the middle is left out, and the line says how
-// much. A Line is its own Line.
+// Line returns text as it may leave the process: one line of at most MaxLine bytes of valid
+// UTF-8 in which every character is visible. Control characters, writing directions, invisible
+// characters and invalid bytes are escaped as in Go, such as \n, \u202e and \xff. The middle of
+// a longer text is replaced by its length. Line is idempotent.
 func Line(text string) string {
 	if isLine(text) {
 		return text
@@ -35,8 +34,8 @@ func Line(text string) string {
 	return fmt.Sprintf("%s [%d bytes left out] %s", head, len(text)-before-after, tail)
 }
 
-// Lines returns a text that has several lines on purpose: each as Line, and at most so
-// many.
+// Lines is Line for a text that has several lines on purpose. It returns at most so many of
+// them.
 func Lines(text string, most int) string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -60,7 +59,7 @@ func isLine(text string) bool {
 	return true
 }
 
-// shows reports whether a character takes room of its own and changes no other.
+// shows reports whether a character occupies space of its own and changes no other character.
 func shows(r rune) bool {
 	if r < utf8.RuneSelf {
 		return r >= ' ' && r <= '~'
@@ -68,8 +67,8 @@ func shows(r rune) bool {
 	return strconv.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// lineStart returns the beginning of text as a line of at most so many bytes, and how
-// many bytes of text that is.
+// lineStart returns the beginning of text as a line of at most so many bytes, and the number of
+// bytes of text in it.
 func lineStart(text string, most int) (line string, size int) {
 	var b []byte
 	for size < len(text) {
@@ -103,7 +102,7 @@ func lineEnd(text string, most int) (line string, size int) {
 	return strings.Join(parts, ""), size
 }
 
-// written returns a character as a line has it; raw is its bytes.
+// written returns a character as it appears in a line; raw is its bytes.
 func written(r rune, raw string) string {
 	switch {
 	case r == utf8.RuneError && len(raw) == 1:

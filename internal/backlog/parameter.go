@@ -11,26 +11,26 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
 )
 
-// A Parameter is a key that a person may set, in a trigger's metadata or in a
-// connection of the configuration.
+// A Parameter is a key that a user may set, in the metadata of a trigger or in a connection of
+// the configuration.
 type Parameter struct {
 	Name string
 	Kind Kind
 	// Doc is one sentence.
 	Doc string
-	// Default is the value as a person would write it; empty is the zero value.
+	// Default is the value as a user would write it; empty means the zero value.
 	Default  string
 	Required bool
 	// Allowed are the values of a KindChoice.
 	Allowed []string
-	// NamesKey says that the value names a key of the engine, so that a limit on the
-	// names of queues holds for it too. "{queue}" in it stands for the queue.
+	// NamesKey reports whether the value names a key of the engine, so that a limit on the
+	// names of queues applies to it too. "{queue}" in it stands for the queue.
 	NamesKey bool
-	// Min and Max bound a KindInteger, inclusive. They count if Max > Min.
+	// Min and Max bound a KindInteger, inclusive. They apply if Max > Min.
 	Min, Max int64
 }
 
-// A Kind says how the text of a Parameter becomes a value.
+// A Kind is how the text of a Parameter is parsed.
 type Kind uint8
 
 // The kinds and the Go type each parses to.
@@ -54,7 +54,7 @@ func (k Kind) String() string {
 	}[k]
 }
 
-// Expects describes the allowed values for people, such as "a whole number from 0 to 15".
+// Expects describes the allowed values for users, such as "a whole number from 0 to 15".
 func (p Parameter) Expects() string {
 	switch p.Kind {
 	case KindChoice:
@@ -83,8 +83,8 @@ func (p Parameter) Expects() string {
 	}
 }
 
-// Parse turns text into the Go value of the parameter's kind. The error says what
-// is allowed, and leaves it to the caller to name key and value.
+// Parse returns the Go value of text, of the parameter's kind. The error says what is allowed.
+// The caller adds the key and the value.
 func (p Parameter) Parse(text string) (any, error) {
 	switch p.Kind {
 	case KindChoice:
@@ -111,7 +111,7 @@ func (p Parameter) Parse(text string) (any, error) {
 	}
 }
 
-// parseNumber takes decimal numbers alone.
+// parseNumber accepts decimal numbers only.
 func (p Parameter) parseNumber(text string) (any, error) {
 	f, err := strconv.ParseFloat(text, 64)
 	return p.accept(f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) && !strings.ContainsAny(text, "xX_pP"))
@@ -145,7 +145,7 @@ func parseAddresses(text string) (any, error) {
 	return addresses, nil
 }
 
-// splitList splits at commas and drops blanks around and empty elements.
+// splitList splits at commas. It drops empty elements and the blanks around the others.
 func splitList(text string) []string {
 	var names []string
 	for name := range strings.SplitSeq(text, ",") {

@@ -35,7 +35,7 @@ func (p Params) Get(name string) string {
 	return ""
 }
 
-// unescape undoes QueryEscape; NewParams wrote the text, so it cannot be malformed.
+// unescape undoes QueryEscape. NewParams wrote the text, so it is well formed.
 func unescape(s string) string {
 	if !strings.ContainsAny(s, "%+") {
 		return s

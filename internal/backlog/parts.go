@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// partWarnings is how many warnings, and how many hints, of its parts a reading has.
+// partWarnings is how many warnings, and how many hints, of its parts an aggregate keeps.
 const partWarnings = 3
 
-// A Part is one queue of a reading of several.
+// A Part is one queue of an aggregate reading.
 type Part struct {
 	Queue string
 	// Reading has no parts of its own; At and Epoch are those of the whole.
 	Reading Reading
 }
 
-// Aggregate returns the reading of several queues: their sums. It is missing, paused or
-// limited only if all of them are, and as good as the worst of them.
+// Aggregate returns the reading of several queues: the sums of their counts. It is missing,
+// paused or limited only if all of them are, and has the worst quality among them.
 func Aggregate(parts []Part) Reading {
 	whole := Reading{Parts: parts, Missing: true, Paused: len(parts) > 0, InFlight: Exactly(0)}
 	if len(parts) > 0 {
@@ -67,12 +67,12 @@ func addText(texts []string, text string) []string {
 	return append(texts, text)
 }
 
-// plus is known only if both are; what one of two is known to be is kept.
+// plus returns the sum. It is known only if both counts are; the known part of one is kept.
 func (c Count) plus(other Count) Count {
 	return Count{N: c.N + other.N, Known: c.Known && other.Known}
 }
 
-// or is the older of two ages, of which either may be unknown.
+// or returns the older of two ages, either of which may be unknown.
 func (a Age) or(b Age) Age {
 	if a.Kind == AgeUnknown || b.Kind != AgeUnknown && b.Since.Before(a.Since) {
 		return b
@@ -80,7 +80,7 @@ func (a Age) or(b Age) Age {
 	return a
 }
 
-// earlier returns the earlier of two moments, of which zero is none.
+// earlier returns the earlier of two times, where zero means none.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {
 		return b

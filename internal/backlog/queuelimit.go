@@ -5,10 +5,10 @@ import "strings"
 // namespacePlaceholder stands for the trigger's namespace in Connection.Queues.
 const namespacePlaceholder = "{namespace}"
 
-// AllowsQueue reports whether a trigger in namespace may name a queue of the connection.
-// The name is one of Queues, so it may be a pattern: it is allowed if every queue that it
-// can match is. Worked: with the limit "{namespace}-*" the namespace shop may name
-// "shop-a" and "shop-*", and neither "*" nor "s*".
+// AllowsQueue reports whether a trigger in namespace may name a queue of the connection. The
+// name is one of Queues, so it may be a pattern, which is allowed if every queue that it can
+// match is. For example, with the limit "{namespace}-*" the namespace shop may name "shop-a"
+// and "shop-*", and neither "*" nor "s*".
 func (c Connection) AllowsQueue(namespace, name string) bool {
 	if len(c.Queues) == 0 {
 		return true
@@ -21,8 +21,8 @@ func (c Connection) AllowsQueue(namespace, name string) bool {
 	return false
 }
 
-// QueuesOf returns the names and patterns to which the connection limits the triggers of
-// a namespace; none is no limit.
+// QueuesOf returns the names and patterns to which the connection limits the triggers of a
+// namespace; none is no limit.
 func (c Connection) QueuesOf(namespace string) []string {
 	limits := make([]string, len(c.Queues))
 	for i, limit := range c.Queues {
@@ -31,7 +31,7 @@ func (c Connection) QueuesOf(namespace string) []string {
 	return limits
 }
 
-// Exclusive reports whether the connection is for one namespace alone, so that whatever
+// Exclusive reports whether the connection is for one namespace alone, so that everything that
 // it holds belongs to that namespace.
 func (c Connection) Exclusive() bool {
 	return len(c.Namespaces) == 1 && !strings.ContainsAny(c.Namespaces[0], `*?[\`)
@@ -64,11 +64,11 @@ func elements(name string) []element {
 	return all
 }
 
-// covers reports whether limit matches everything that name can match. A star of limit
-// stands for any elements of name, its wildcards included. A question mark stands for one
-// element that is one letter. So whatever the wildcards of name stand for, limit matches it.
+// covers reports whether limit matches everything that name can match. A star of limit matches
+// any elements of name, including wildcards. A question mark matches one element that is a
+// letter or a question mark. So limit matches whatever the wildcards of name match.
 func covers(limit, name []element) bool {
-	// star is the place behind the last star, and tried how much it stands for so far.
+	// star is the index after the last star, and tried the end of what it matches so far.
 	star, tried := -1, 0
 	i, j := 0, 0
 	for j < len(name) {

@@ -11,20 +11,20 @@ import (
 const (
 	// MaxQueues is the number of names and patterns.
 	MaxQueues = 1000
-	// MaxPatterns is how many of these may be patterns: for each the keys of a server are
-	// gone through.
+	// MaxPatterns is how many of these may be patterns, because each makes the engine scan its
+	// keys.
 	MaxPatterns = 20
 	// MaxQueueName is the length of each, in bytes.
 	MaxQueueName = 1024
 )
 
-// Queues are what one trigger names: queues, and patterns of their names, each as a
-// person writes it. In a name a backslash makes a comma, a star, a question mark or a
-// backslash an ordinary character.
+// Queues are what one trigger names: queues, and patterns of queue names, each as written by
+// its author. In a name a backslash makes a comma, a star, a question mark or a backslash an
+// ordinary character.
 type Queues []string
 
-// ParseQueues splits text at its commas. Blanks around a name do not count, nor does
-// a name that is there twice. The error says what is wrong with text.
+// ParseQueues splits text at its commas. It ignores blanks around a name and repeated names.
+// The error says what is wrong with text.
 func ParseQueues(text string) (Queues, error) {
 	parser := queueParser{seen: make(map[string]struct{})}
 	start, escaped := 0, false
@@ -52,7 +52,7 @@ type queueParser struct {
 	patterns int
 }
 
-// add takes the next name. Only where it is the only one it may be empty.
+// add adds the next name. It may be empty only if it is the only one.
 func (p *queueParser) add(name string, several bool) error {
 	name = trimBlanks(name)
 	switch {
@@ -78,7 +78,7 @@ func (p *queueParser) add(name string, several bool) error {
 	return nil
 }
 
-// trimBlanks takes the blanks off both ends, but for one behind a backslash.
+// trimBlanks removes the blanks at both ends, except one after a backslash.
 func trimBlanks(s string) string {
 	s = strings.TrimLeft(s, " \t")
 	t := strings.TrimRight(s, " \t")
@@ -88,13 +88,13 @@ func trimBlanks(s string) string {
 	return t
 }
 
-// String is the text that ParseQueues makes q of.
+// String returns a text from which ParseQueues returns q.
 func (q Queues) String() string { return strings.Join(q, ",") }
 
-// Several tells whether q may be more than one queue.
+// Several reports whether q may be more than one queue.
 func (q Queues) Several() bool { return len(q) > 1 || len(q) == 1 && IsPattern(q[0]) }
 
-// IsPattern tells whether a name of Queues stands for all queues that match it.
+// IsPattern reports whether a name of Queues means all queues that match it.
 func IsPattern(name string) bool {
 	escaped := false
 	for _, r := range name {
@@ -106,7 +106,7 @@ func IsPattern(name string) bool {
 	return false
 }
 
-// Unescape returns the queue that a name of Queues means which is no pattern.
+// Unescape returns the queue that a name of Queues means. The name is no pattern.
 func Unescape(name string) string {
 	if !strings.Contains(name, `\`) {
 		return name
@@ -121,22 +121,22 @@ func Unescape(name string) string {
 	return plain.String()
 }
 
-// Match reports whether a queue is one that pattern, a name of Queues, stands for: a star
-// is any characters, also none, and a question mark is one. It allocates nothing.
+// Match reports whether a pattern, a name of Queues, matches a queue: a star matches any
+// characters, also none, and a question mark matches one. It does not allocate.
 func Match(pattern, queue string) bool {
 	matches, _ := MatchSteps(pattern, queue)
 	return matches
 }
 
-// MatchSteps is Match, and says what it cost: steps, at most the product of the lengths. A
-// hostile pattern takes as many.
+// MatchSteps is Match, and also returns its cost: the number of steps, at most the product of
+// the lengths. A hostile pattern reaches that bound.
 func MatchSteps(pattern, queue string) (matches bool, steps int) {
-	// star is the place behind the last star, and tried how much it stands for so far.
+	// star is the index after the last star, and tried the end of what it matches so far.
 	star, tried := -1, 0
 	i, j := 0, 0
 	for j < len(queue) {
 		steps++
-		// Most names differ, or begin alike: bytes are compared as long as they mean themselves.
+		// Most names differ, or share a prefix: bytes are compared as long as they are literal.
 		for i < len(pattern) && j < len(queue) && pattern[i] == queue[j] && pattern[i] < utf8.RuneSelf && !special(pattern[i]) {
 			i++
 			j++
@@ -165,11 +165,11 @@ func MatchSteps(pattern, queue string) (matches bool, steps int) {
 	return strings.Trim(pattern[i:], "*") == "", steps
 }
 
-// special reports whether a byte of a pattern does not mean itself.
+// special reports whether a byte of a pattern is not literal.
 func special(b byte) bool { return b == '*' || b == '?' || b == '\\' }
 
-// matchOne returns of the first element of a pattern how many bytes it has, whether it is
-// a star, and else whether the letter fits it.
+// matchOne returns the size in bytes of the first element of a pattern, whether it is a star,
+// and otherwise whether it matches the letter.
 func matchOne(pattern string, letter rune) (size int, star, fits bool) {
 	if pattern == "" {
 		return 0, false, false

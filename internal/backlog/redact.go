@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// hidden stands where something was left out of a text.
+// hidden replaces what was removed from a text.
 const hidden = "***"
 
 // namedSecret is a setting of a connection string whose value is a secret, such as
 // "password=hunter2".
 var namedSecret = regexp.MustCompile(`(?i)([a-z_-]*(?:passw?|pwd|secret|token|auth|credential|key)[a-z_-]*=)[^\s,;&"']+`)
 
-// Redact returns text without what looks like user information or a secret: the part of
-// a word before an "@" that has a colon in it, as in "rediss://user:password@host", and
-// the value of "password=". It is for errors and logs whose text was written by somebody
-// else. A value that is known to be wrong as a whole is for RedactValue.
+// Redact returns text without user information and secrets: the part of a word before an "@"
+// that contains a colon, as in "rediss://user:password@host", and the value of "password=". It
+// is for errors and logs with text from other programs. Use RedactValue for a value that is
+// wrong as a whole.
 func Redact(text string) string {
 	if !strings.ContainsAny(text, "@=") {
 		return text
@@ -41,8 +41,8 @@ func Redact(text string) string {
 	return namedSecret.ReplaceAllString(b.String(), "${1}"+hidden)
 }
 
-// RedactValue returns a wrong value as it may be repeated in an error: everything before
-// its last "@" is left out, and the values of "password=" and its kind.
+// RedactValue returns a wrong value as an error may repeat it: without everything before its
+// last "@", and without the values of "password=" and the like.
 func RedactValue(value string) string {
 	if at := strings.LastIndexByte(value, '@'); at >= 0 {
 		value = cutUser(value, at)
@@ -50,8 +50,7 @@ func RedactValue(value string) string {
 	return namedSecret.ReplaceAllString(value, "${1}"+hidden)
 }
 
-// cutUser leaves out what stands before the place at, but for a quotation mark and the
-// scheme of a URL.
+// cutUser removes what precedes the index at, except a quotation mark and the scheme of a URL.
 func cutUser(text string, at int) string {
 	begin := 0
 	if i := strings.Index(text[:at], "://"); i >= 0 && isScheme(strings.TrimLeft(text[:i], `"'`)) {
@@ -62,7 +61,7 @@ func cutUser(text string, at int) string {
 	return text[:begin] + hidden + text[at:]
 }
 
-// isScheme reports whether text is like "rediss", and not a secret of its own.
+// isScheme reports whether text looks like a scheme, such as "rediss", and not like a secret.
 func isScheme(text string) bool {
 	for _, r := range text {
 		if (r < 'a' || r > 'z') && r != '+' && r != '-' {
@@ -72,8 +71,7 @@ func isScheme(text string) bool {
 	return text != ""
 }
 
-// HasUserInfo reports whether text is a URL with user information, wherever it stands in
-// the text.
+// HasUserInfo reports whether text contains a URL with user information.
 func HasUserInfo(text string) bool {
 	_, rest, found := strings.Cut(text, "://")
 	return found && strings.Contains(rest, "@")

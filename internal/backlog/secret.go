@@ -4,18 +4,17 @@ import "log/slog"
 
 const redacted = "[redacted]"
 
-// A Secret is a text that prints as "[redacted]", and never as itself however deep
-// in another value it is printed.
+// A Secret is a text that prints as "[redacted]", however deep in another value it is printed.
 type Secret struct {
-	// text is a pointer because fmt does not ask the methods of what lies in an
-	// unexported field, and prints a pointer there as an address.
+	// text is a pointer because fmt does not call the methods of values in unexported fields.
+	// It prints a pointer there as an address.
 	text *string
 }
 
 // NewSecret returns a Secret of text.
 func NewSecret(text string) Secret { return Secret{text: &text} }
 
-// Reveal returns the text itself. Call it only to hand the text to a client library.
+// Reveal returns the text itself. Call it only to pass the text to a client library.
 func (s Secret) Reveal() string {
 	if s.text == nil {
 		return ""
@@ -23,7 +22,7 @@ func (s Secret) Reveal() string {
 	return *s.text
 }
 
-// IsSet tells whether there is a text.
+// IsSet reports whether the text is not empty.
 func (s Secret) IsSet() bool { return s.Reveal() != "" }
 
 func (s Secret) String() string { return redacted }

@@ -1,5 +1,5 @@
-// Package cli is what the command lines of the programs have in common: how signals end
-// them, and how large their terminal is.
+// Package cli holds the common parts of the command lines: how signals end a program, and the
+// size of its terminal.
 package cli
 
 import (
@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// UntilSignal returns a context that ends with the first SIGINT or SIGTERM, or when stop
-// is called. By then signals have their default effect again, so that a second one ends the
-// program as soon as the first one shows.
+// UntilSignal returns a context that ends with the first SIGINT or SIGTERM, or when stop is
+// called. From then on signals have their default effect, so that a second one ends the program
+// at once.
 func UntilSignal() (context.Context, context.CancelFunc) {
 	ctx, stop := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/term"
 )
 
-// TerminalSize returns a function that returns how large the terminal is, in columns and
-// rows. It is nil if out is not a terminal, or one that cannot move its cursor.
+// TerminalSize returns a function that returns the size of the terminal in columns and rows. It
+// is nil if out is not a terminal, or one that cannot move its cursor.
 func TerminalSize(out io.Writer) func() (width, height int) {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) || os.Getenv("TERM") == "dumb" {

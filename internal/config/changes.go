@@ -9,8 +9,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// Changes says what differs from the configuration before, for the log, such as
-// "connections added: a, b; watches changed: w". It is empty if nothing does.
+// Changes describes the differences to an earlier configuration for the log, such as
+// "connections added: a, b; watches changed: w". It is empty if there are none.
 func (c *Config) Changes(before *Config) string {
 	connections := changes("connections", before.Connections, c.Connections,
 		func(c backlog.Connection) string { return c.Name },
@@ -23,7 +23,7 @@ func (c *Config) Changes(before *Config) string {
 	return strings.Join(append(connections, watches...), "; ")
 }
 
-// changes says which of one kind were added, changed and removed, by their names.
+// changes describes which elements of one kind were added, changed and removed.
 func changes[T any](kind string, before, after []T, name func(T) string, same func(a, b T) bool) []string {
 	old := map[string]T{}
 	for _, one := range before {
@@ -55,7 +55,7 @@ func changes[T any](kind string, before, after []T, name func(T) string, same fu
 // maxProblems is how many faults of a configuration are logged.
 const maxProblems = 50
 
-// Problems returns what is wrong with a configuration, as lines for the log.
+// Problems returns the faults of a configuration, as lines for the log.
 func Problems(err error) []string {
 	lines := strings.Split(strings.TrimPrefix(err.Error(), invalid+"\n"), "\n")
 	if more := len(lines) - maxProblems; more > 0 {
@@ -64,5 +64,5 @@ func Problems(err error) []string {
 	return lines
 }
 
-// invalid is what the error of a configuration with faults begins with.
+// invalid begins the error of a configuration with faults.
 const invalid = "invalid configuration:"

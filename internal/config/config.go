@@ -1,6 +1,5 @@
-// Package config reads the configuration file: once, whole and strictly. It
-// reports every fault with its place, and follows the file and the secrets that
-// the file names when they change.
+// Package config reads the configuration file: once, whole and strictly. It reports every fault
+// with its place, and reloads the file and the secrets that it names when they change.
 package config
 
 import (
@@ -22,24 +21,24 @@ type Config struct {
 	// Watches are sorted by name.
 	Watches []Watch
 
-	// read is what the files contained, for the Watcher to compare with.
+	// read is the content of the files, for the Watcher to compare with.
 	read snapshot
 }
 
-// A Watch is a queue that is read and reported although no ScaledObject names it.
-// What Trigger says is not checked here.
+// A Watch is a static watch: a queue that is read and reported although no ScaledObject names
+// it. Trigger is not validated here.
 type Watch struct {
 	// Name and Namespace stand for those of a ScaledObject.
 	Name, Namespace string
 	// Trigger are the keys that a ScaledObject's trigger would have.
 	Trigger map[string]string
-	// Place is where the file says it, such as "scaler.yaml:12:3".
+	// Place is its place in the file, such as "scaler.yaml:12:3".
 	Place string
 }
 
-// Load reads the file at path and every file and variable that it names. Relative
-// paths in it are relative to its folder. The error wraps Faults if the file could
-// be read, else the reason why not.
+// Load reads the file at path and every file and variable that it names. Relative paths are
+// relative to its folder. The error wraps Faults if the file could be read, else it says why
+// not.
 func Load(path string, engines []backlog.Engine) (*Config, error) {
 	config, read, err := load(path, engines)
 	if err != nil {
@@ -49,7 +48,7 @@ func Load(path string, engines []backlog.Engine) (*Config, error) {
 	return config, nil
 }
 
-// load is Load, and also returns what was read where the configuration is not valid.
+// load is Load. It also returns what was read if the configuration is not valid.
 func load(path string, engines []backlog.Engine) (*Config, snapshot, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -68,8 +67,8 @@ func load(path string, engines []backlog.Engine) (*Config, snapshot, error) {
 	return config, read, nil
 }
 
-// Parse returns the configuration that data says. It reads files and variables
-// only through read and env, and leaves relative paths as they are. The error is Faults.
+// Parse returns the configuration in data. It reads files and variables only through read and
+// env, and leaves relative paths unchanged. The error is Faults.
 func Parse(
 	data []byte,
 	engines []backlog.Engine,

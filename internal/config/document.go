@@ -14,8 +14,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A document is the configuration as YAML nodes, with all faults found in it. Its
-// methods report what is wrong and then return false.
+// A document is the configuration as YAML nodes, with the faults found in it. Its methods
+// record a fault and then return false.
 type document struct {
 	// file is the absolute path of the configuration; empty if there is none.
 	file   string
@@ -29,12 +29,12 @@ func (d *document) fault(node *yaml.Node, key, format string, args ...any) {
 	})
 }
 
-// place names where node is, as a Fault does.
+// place returns the place of node as a Fault prints it.
 func (d *document) place(node *yaml.Node) string {
 	return fmt.Sprintf("%s:%d:%d", d.file, node.Line, node.Column)
 }
 
-// root returns the one document that data has to be.
+// root returns the only document in data.
 func (d *document) root(data []byte) (*yaml.Node, bool) {
 	var first, second yaml.Node
 	data, err := backlog.UTF8(data)
@@ -64,9 +64,9 @@ func (d *document) root(data []byte) (*yaml.Node, bool) {
 
 var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// syntax reports a text that is not YAML. The library repeats no part of the text
-// but the name of an unknown anchor, which may be a password that begins with "*".
-// It may point to the line before.
+// syntax records a text that is not YAML. The library repeats no part of the text except the
+// name of an unknown anchor, which may be a password that begins with "*". It may point to the
+// line before.
 func (d *document) syntax(err error) {
 	text := err.Error()
 	var at yaml.Node
@@ -88,8 +88,8 @@ type entry struct {
 	key, value *yaml.Node
 }
 
-// mapping returns the entries of node, which is at the path key. Entries with a
-// fault of their own are left out.
+// mapping returns the entries of node, which is at the path key, without those that have a
+// fault of their own.
 func (d *document) mapping(node *yaml.Node, key, want string) ([]entry, bool) {
 	if !d.is(node, yaml.MappingNode, key, want) {
 		return nil, false
@@ -133,8 +133,8 @@ func (d *document) scalar(node *yaml.Node, key, want string) (string, bool) {
 	return node.Value, true
 }
 
-// is checks that node is of the kind and nothing that is not supported. It never
-// names the value, which may be a secret.
+// is reports whether node is of the kind and uses nothing that is not supported. A fault never
+// contains the value, which may be a secret.
 func (d *document) is(node *yaml.Node, kind yaml.Kind, key, want string) bool {
 	switch {
 	case node.Kind == yaml.AliasNode:

@@ -11,20 +11,20 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A Fault is one thing that is wrong in the configuration. It never holds a secret.
+// A Fault is one error in the configuration. It never holds a secret.
 type Fault struct {
 	// File is the path of the configuration; empty if it was not parsed from a file.
 	File string
-	// Line and Column count from 1; 0 is unknown.
+	// Line and Column count from 1; 0 means unknown.
 	Line, Column int
-	// Key is the path of the key, such as "connections.orders.database"; empty is
-	// the document itself.
+	// Key is the path of the key, such as "connections.orders.database"; empty for the document
+	// itself.
 	Key string
 	// Problem says what is wrong and what is allowed.
 	Problem string
 }
 
-// String is "file:line:column: key: problem", without what is not known.
+// String returns "file:line:column: key: problem", without the parts that are unknown.
 func (f Fault) String() string {
 	var parts []string
 	for _, n := range []int{f.Line, f.Column} {
@@ -49,7 +49,7 @@ func (f Fault) String() string {
 // Faults are all faults of a configuration, in the order of their places.
 type Faults []Fault //nolint:errname // each of them is a Fault
 
-// Error has one fault a line.
+// Error returns one fault per line.
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
 	for i, fault := range f {
@@ -78,7 +78,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// quote returns text in quotes, shortened if it is long, without what may be a secret.
+// quote returns text in quotes, truncated and redacted.
 func quote(text string) string {
 	text = backlog.RedactValue(text)
 	const limit = 60 // characters; enough to recognise the value by

@@ -54,7 +54,7 @@ func TestNoSecretInFaults(t *testing.T) {
 	})
 }
 
-// TestSecretNeverPrinted reads a good secret beside a fault and prints everything.
+// TestSecretNeverPrinted reads a valid secret next to a fault and prints everything.
 func TestSecretNeverPrinted(t *testing.T) {
 	t.Parallel()
 	env := envFrom(map[string]string{"PASSWORD": "hunter2"})

@@ -147,7 +147,7 @@ func (p *parser) connection(e entry) (backlog.Connection, bool) {
 	return connection, len(p.faults) == before
 }
 
-// checked reports err, and each of the errors that it joins on its own.
+// checked records err, and each of the errors that it joins on its own.
 func (p *parser) checked(at *yaml.Node, key string, err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range joined.Unwrap() {
@@ -208,8 +208,8 @@ func (p *parser) settings(at *yaml.Node, own map[string]entry, key string, engin
 	return values
 }
 
-// rejectUnknown reports the keys that none of the engines knows: of the one that
-// is named, or of all where that is not known.
+// rejectUnknown records the keys that are unknown to the named engine, or to all engines if it
+// is not known.
 func (p *parser) rejectUnknown(own map[string]entry, key string, engines ...backlog.Engine) {
 	names := []string{engineKey, namespacesKey, queuesKey}
 	for _, engine := range engines {
@@ -226,8 +226,8 @@ func (p *parser) rejectUnknown(own map[string]entry, key string, engines ...back
 	}
 }
 
-// unknown reports a key that is none of names. Its value may be a secret under a
-// misspelt key, so it is not repeated.
+// unknown records a key that is none of names. It does not repeat the value, which may be a
+// secret under a misspelt key.
 func (p *parser) unknown(e entry, key string, names []string) {
 	p.fault(e.key, key, "unknown key, want one of %s%s", strings.Join(names, ", "), meant(e.name, names))
 }

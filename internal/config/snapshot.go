@@ -8,19 +8,18 @@ import (
 	"os"
 )
 
-// A snapshot tells what files contained when they were read: the digest of the
-// content, or of the reason why it could not be read, by absolute path. Nothing of
-// the content can be told from it.
+// A snapshot holds, by absolute path, the digest of the content of each file, or of the reason
+// why it could not be read. It does not reveal the content.
 type snapshot map[string][sha256.Size]byte
 
-// file reads a regular file and notes what it contains.
+// file reads a regular file and records its digest.
 func (s snapshot) file(name string) ([]byte, error) {
 	data, err := readFile(name)
 	s[name] = digest(data, err)
 	return data, err
 }
 
-// current tells whether every file still contains what it contained.
+// current reports whether every file still has the same digest.
 func (s snapshot) current() bool {
 	for name, before := range s {
 		if digest(readFile(name)) != before {
@@ -37,8 +36,8 @@ func digest(data []byte, err error) [sha256.Size]byte {
 	return sha256.Sum256(data)
 }
 
-// readFile reads a regular file that is not too large. Links are followed, for
-// Kubernetes mounts every file of a ConfigMap or Secret as one.
+// readFile reads a regular file that is not too large. It follows links, because Kubernetes
+// mounts every file of a ConfigMap or Secret as one.
 func readFile(name string) (data []byte, err error) {
 	// Opening a pipe would wait for its writer, so look first.
 	info, err := os.Stat(name)

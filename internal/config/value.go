@@ -44,14 +44,14 @@ func (p *parser) value(node *yaml.Node, key string, parameter backlog.Parameter)
 	}
 }
 
-// An item is an element of a list and where it stands.
+// An item is an element of a list and its node.
 type item struct {
 	text string
 	node *yaml.Node
 }
 
-// list parses a sequence of plain values, or one plain value with commas. It is
-// never empty.
+// list parses a sequence of plain values, or one plain value with commas. It never returns an
+// empty list.
 func (p *parser) list(node *yaml.Node, key, want string) ([]item, bool) {
 	var items []item
 	if node.Kind == yaml.ScalarNode {
@@ -119,9 +119,8 @@ func (p *parser) addresses(node *yaml.Node, key, want string) (any, bool) {
 // variableName is the portable name of an environment variable.
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// secret parses {file: PATH} or {env: NAME}. Nothing that stands at its place is
-// repeated in a fault unless it is known to be a path or a name, for a person may
-// have written the secret itself.
+// secret parses {file: PATH} or {env: NAME}. A fault repeats the value only if it is known to
+// be a path or a name, because the secret itself may have been written there.
 func (p *parser) secret(node *yaml.Node, key, want string) (any, bool) {
 	if node.Kind == yaml.ScalarNode && node.Tag != "!!null" {
 		p.fault(node, key, "a secret cannot stand in the configuration itself; "+
@@ -160,8 +159,8 @@ func (p *parser) secretFile(node *yaml.Node, key string) (any, bool) {
 	return backlog.NewSecret(text), true
 }
 
-// trimNewlines takes the newlines off the end of a secret: editors and "echo" put one there
-// that is no part of it. Blanks may be part of it.
+// trimNewlines removes the newlines at the end of a secret, which editors and "echo" add.
+// Blanks may be part of it.
 func trimNewlines(text string) string { return strings.TrimRight(text, "\r\n") }
 
 func (p *parser) secretVariable(node *yaml.Node, key string) (any, bool) {

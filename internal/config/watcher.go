@@ -9,17 +9,17 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// An Observer is told of every attempt to reload the configuration.
+// An Observer is notified of every attempt to reload the configuration.
 type Observer interface {
-	// Reloaded says that the files changed, and why they could not be used; nil if
-	// they were.
+	// Reloaded reports that the files changed, and why they could not be used; nil if they
+	// were.
 	Reloaded(err error)
 }
 
-// A Watcher follows the file of a Config, and every file that it names, and
-// delivers each new valid Config. It reads the files instead of waiting for events
-// of the file system: that sees a Kubernetes volume being swapped, a mount over the
-// network and an editor alike, and what changed before the Watcher began.
+// A Watcher follows the file of a Config, and every file that it names, and delivers each new
+// valid Config. It reads the files periodically instead of subscribing to events of the file
+// system. So it notices the swap of a Kubernetes volume, a network mount and an editor alike,
+// and a change from before it started.
 type Watcher struct {
 	path     string
 	engines  []backlog.Engine
@@ -27,37 +27,39 @@ type Watcher struct {
 	observer Observer
 	logger   *slog.Logger
 	updates  chan *Config
-	// asked has room for one wish to look at once.
-	asked chan struct{}
+	// reloads has room for one request to reload at once.
+	reloads chan struct{}
 
 	// All below belong to Run.
 
-	// seen is what the files contained when they were last judged.
-	seen snapshot
-	// settling is a change that was seen once; it counts when it is seen twice, for
-	// a file may be in the middle of being written. Nil if there is none.
-	settling snapshot
-	// fault is the text of the last fault logged; empty if the files are valid.
+	// The fields below belong to Run.
+	//
+	// judged is the content of the files when they were last loaded.
+	judged snapshot
+	// candidate is a change that was seen once; nil if there is none. It is loaded when it is
+	// seen twice, because a file may be in the middle of being written.
+	candidate snapshot
+	// fault is the last fault that was logged; empty if the files are valid.
 	fault string
 }
 
-// NewWatcher returns a Watcher of the file at path, from which config was loaded.
-// It looks every interval; a change counts when two looks in a row agree on it.
+// NewWatcher returns a Watcher of the file at path, from which config was loaded. It checks the
+// files every interval. A change is loaded when two checks in a row agree on it.
 func NewWatcher(
 	path string, engines []backlog.Engine, config *Config, interval time.Duration,
 	observer Observer, logger *slog.Logger,
 ) *Watcher {
 	return &Watcher{
 		path: path, engines: engines, interval: interval, observer: observer, logger: logger,
-		updates: make(chan *Config), asked: make(chan struct{}, 1), seen: config.read,
+		updates: make(chan *Config), reloads: make(chan struct{}, 1), judged: config.read,
 	}
 }
 
-// Reload makes Run look at once, believe what it sees at the first look, and deliver it
-// although it may be what it was.
+// Reload makes Run check the files at once, load what it finds, and deliver it even if it is
+// unchanged.
 func (w *Watcher) Reload() {
 	select {
-	case w.asked <- struct{}{}:
+	case w.reloads <- struct{}{}:
 	default:
 		// It is going to look anyway.
 	}
@@ -71,45 +73,46 @@ func (w *Watcher) Run(ctx context.Context) {
 	defer close(w.updates)
 	ticker := time.NewTicker(w.interval)
 	defer ticker.Stop()
-	asked := false
+	requested := false
 	for {
-		if config := w.look(asked); config != nil {
+		if config := w.check(requested); config != nil {
 			select {
 			case w.updates <- config:
 			case <-ctx.Done():
 				return
 			}
 		}
-		asked = false
+		requested = false
 		select {
 		case <-ticker.C:
-		case <-w.asked:
-			asked = true
+		case <-w.reloads:
+			requested = true
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// look returns the Config if a new valid one has settled, or was asked for, else nil.
-func (w *Watcher) look(asked bool) *Config {
-	if !asked && w.settling == nil && w.seen.current() {
+// check returns a new valid Config if a change was seen twice, or a reload was requested; else
+// nil.
+func (w *Watcher) check(requested bool) *Config {
+	if !requested && w.candidate == nil && w.judged.current() {
 		return nil
 	}
 	config, read, err := load(w.path, w.engines)
-	same := maps.Equal(read, w.seen)
+	same := maps.Equal(read, w.judged)
 	switch {
-	case asked:
+	case requested:
 		// What was said about it before is said again.
 		w.fault = ""
 	case same:
-		w.settling = nil
+		w.candidate = nil
 		return nil
-	case w.settling == nil || !maps.Equal(read, w.settling):
-		w.settling = read
+	case w.candidate == nil || !maps.Equal(read, w.candidate):
+		w.candidate = read
 		return nil
 	}
-	w.seen, w.settling = read, nil
+	w.judged, w.candidate = read, nil
 	w.observer.Reloaded(err)
 	if err != nil {
 		if w.fault != err.Error() {

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A recorder is an Observer that remembers what it was told.
+// A recorder is an Observer that records its notifications.
 type recorder struct {
 	mu   sync.Mutex
 	errs []error // guarded by mu: the Watcher appends, the test reads

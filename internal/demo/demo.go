@@ -1,6 +1,6 @@
-// Package demo shows the scaler at work on one machine: a Redis, the scaler on its
-// real ports, workloads with sources and replicas, and callers that do with the
-// scaler what KEDA and the HorizontalPodAutoscaler do.
+// Package demo demonstrates the scaler on one machine: a Redis, the scaler on its real ports,
+// workloads with sources and replicas, and callers that act as KEDA and the
+// HorizontalPodAutoscaler.
 package demo
 
 import (
@@ -24,34 +24,34 @@ import (
 type Options struct {
 	// GRPCAddress and HTTPAddress are where the scaler listens, as in net.Listen.
 	GRPCAddress, HTTPAddress string
-	// Redis is the redis-server to start; empty for that of the PATH. InProcess wants
-	// the one inside the process even so.
+	// Redis is the redis-server to start; empty for the one on the PATH. InProcess asks for the
+	// Redis inside the process instead.
 	Redis     string
 	InProcess bool
-	// Polling and Cooldown are those of the ScaledObjects, Sync is how often the
-	// HorizontalPodAutoscalers look, and Stabilization their window on the way down.
+	// Polling and Cooldown are those of the ScaledObjects, Sync is the interval of the
+	// HorizontalPodAutoscalers, and Stabilization their window on the way down.
 	Polling, Cooldown, Sync, Stabilization time.Duration
-	// Workloads are what is scaled; see workload.Specs.
+	// Workloads are scaled; see workload.Specs.
 	Workloads []workload.Spec
-	// Duration ends the demo; 0 is never. Finite also ends it when all workloads are
+	// Duration ends the demo; 0 means never. Finite also ends it when all workloads have
 	// finished.
 	Duration time.Duration
 	Finite   bool
-	// Out is where it is shown. Size tells how large the terminal is, in columns and
-	// rows; nil if Out is none. Color allows colours there.
+	// Out is where it is shown. Size returns the size of the terminal in columns and rows; nil
+	// if Out is none. Color allows colours there.
 	Out   io.Writer
 	Size  func() (width, height int)
 	Color bool
-	// Engines are those of the scaler, and Build is what it is.
+	// Engines are those of the scaler, and Build is its version.
 	Engines []backlog.Engine
 	Build   telemetry.Build
 }
 
-// Run shows the demo until ctx ends or it is over. Nothing is left when it returns:
-// no process, no goroutine, no file.
+// Run runs the demo until ctx ends or it is over. It leaves no process, no goroutine and no
+// file behind.
 func Run(ctx context.Context, options Options) (err error) {
-	// The client has one log for the process, and writes it where the table is. What
-	// fails is told by the scaler and by the workers.
+	// The client has one log for the process, and would write it into the table. The scaler and
+	// the workers report failures.
 	logging.Disable()
 	dir, err := os.MkdirTemp("", "backlog-scaler-demo-")
 	if err != nil {
@@ -63,7 +63,7 @@ func Run(ctx context.Context, options Options) (err error) {
 		return err
 	}
 	defer redis.Close()
-	s, err := newStage(ctx, options, redis, dir)
+	s, err := newRunner(ctx, options, redis, dir)
 	if err != nil {
 		return err
 	}
@@ -80,22 +80,21 @@ type display interface {
 // frame is how often the display is drawn.
 const frame = 200 * time.Millisecond
 
-// show draws until the demo is over, and returns why it is: nil if that is as it
-// should be.
-func (s *stage) show(ctx context.Context, failed <-chan error) error {
+// show draws until the demo is over. The error is nil if it ended as planned.
+func (s *runner) show(ctx context.Context, failed <-chan error) error {
 	var d display = screen.NewLog(s.options.Out)
 	if s.options.Size != nil {
 		d = screen.NewTerminal(s.options.Out, s.options.Size, s.options.Color)
 	}
-	// Before anything is stopped, so that whoever is impatient has the terminal back.
+	// Before anything is stopped, so that the user has the terminal back at once.
 	defer d.Close()
-	err := s.watch(ctx, failed, func() { d.Show(s.snapshot(time.Now())) })
+	err := s.follow(ctx, failed, func() { d.Show(s.snapshot(time.Now())) })
 	d.Show(s.snapshot(time.Now()))
 	return err
 }
 
-// watch calls draw for each frame until the demo is over.
-func (s *stage) watch(ctx context.Context, failed <-chan error, draw func()) error {
+// follow calls draw for each frame until the demo is over.
+func (s *runner) follow(ctx context.Context, failed <-chan error, draw func()) error {
 	var over <-chan time.Time
 	if s.options.Duration > 0 {
 		timer := time.NewTimer(s.options.Duration)
@@ -116,9 +115,9 @@ func (s *stage) watch(ctx context.Context, failed <-chan error, draw func()) err
 			return nil
 		case <-ended:
 			ended = nil
-			s.log.Add("redis", "the server has ended: watch what the scaler tells now")
+			s.log.Add("redis", "the server has ended: watch what the scaler reports now")
 		case now := <-frames.C:
-			if mode := s.figures.wakeUp(); mode != wakeUp && mode != "" {
+			if mode := s.metrics.wakeUp(); mode != wakeUp && mode != "" {
 				wakeUp = mode
 				s.log.Add("scaler", "notices changes by "+wakeUp)
 			}
@@ -129,9 +128,9 @@ func (s *stage) watch(ctx context.Context, failed <-chan error, draw func()) err
 	}
 }
 
-// conclude says what was done.
-func (s *stage) conclude() {
-	for _, p := range s.players {
+// printTotals prints the numbers of messages.
+func (s *runner) printTotals() {
+	for _, p := range s.workloads {
 		sent, done := p.workload.Counts()
 		_, _ = fmt.Fprintf(s.options.Out, "%s: %d messages sent, %d done\n", p.workload.Spec().Name, sent, done)
 	}

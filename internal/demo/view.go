@@ -13,9 +13,9 @@ import (
 )
 
 // snapshot is how everything is now.
-func (s *stage) snapshot(now time.Time) screen.Snapshot {
+func (s *runner) snapshot(now time.Time) screen.Snapshot {
 	snapshot := screen.Snapshot{Elapsed: now.Sub(s.began), Intro: s.intro(), Hints: s.hints()}
-	for _, p := range s.players {
+	for _, p := range s.workloads {
 		snapshot.Rows = append(snapshot.Rows, s.row(p, now))
 	}
 	if s.options.Size != nil {
@@ -23,14 +23,14 @@ func (s *stage) snapshot(now time.Time) screen.Snapshot {
 		return snapshot
 	}
 	var entries []journal.Entry
-	entries, s.next = s.log.Since(s.next)
+	entries, s.nextEvent = s.log.Since(s.nextEvent)
 	snapshot.Events = s.events(entries)
 	return snapshot
 }
 
-// finished tells whether all workloads are, and the scaler has seen it.
-func (s *stage) finished(now time.Time) bool {
-	for _, p := range s.players {
+// finished reports whether all workloads have finished and the scaler has seen it.
+func (s *runner) finished(now time.Time) bool {
+	for _, p := range s.workloads {
 		row := s.row(p, now)
 		if !p.workload.Finished() || !row.Empty() {
 			return false
@@ -40,9 +40,9 @@ func (s *stage) finished(now time.Time) bool {
 }
 
 // row is how a workload is now.
-func (s *stage) row(p player, now time.Time) screen.Row {
+func (s *runner) row(p scaledWorkload, now time.Time) screen.Row {
 	spec, scale := p.workload.Spec(), p.workload.Scale()
-	row := s.figures.row(spec.Name)
+	row := s.metrics.row(spec.Name)
 	row.Workload, row.Queue = spec.Name, spec.Layout+" "+spec.Name
 	row.Wanted, row.Running = scale.Spec, scale.Ready
 	empty := row.Empty()
@@ -54,7 +54,7 @@ func (s *stage) row(p player, now time.Time) screen.Row {
 }
 
 // events are journal entries as the screen shows them.
-func (s *stage) events(entries []journal.Entry) []screen.Event {
+func (s *runner) events(entries []journal.Entry) []screen.Event {
 	events := make([]screen.Event, len(entries))
 	for i, e := range entries {
 		events[i] = screen.Event{After: max(0, e.At.Sub(s.began)), Subject: e.Subject, Text: e.Text}
@@ -63,7 +63,7 @@ func (s *stage) events(entries []journal.Entry) []screen.Event {
 }
 
 // intro says what this is.
-func (s *stage) intro() []string {
+func (s *runner) intro() []string {
 	o := s.options
 	intro := []string{
 		fmt.Sprintf("backlog-scaler on %s (HTTP on %s) reads %s on %s.",
@@ -80,8 +80,8 @@ func (s *stage) intro() []string {
 }
 
 // hints are what one may try, ready to be pasted into a shell.
-func (s *stage) hints() []string {
-	list := s.players[0]
+func (s *runner) hints() []string {
+	list := s.workloads[0]
 	grpcAddr, httpAddr := dialable(s.scaler.GRPCAddr()), dialable(s.scaler.HTTPAddr())
 	host, port, err := net.SplitHostPort(s.broker.Addr)
 	if err != nil {

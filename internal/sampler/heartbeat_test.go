@@ -193,9 +193,9 @@ func TestLostWakeUpIsMadeGood(t *testing.T) {
 	})
 }
 
-// TestStirredQueueIsRead: for a minute after it stirred, or was read first, an idle queue
+// TestChangedQueueIsRead: for a minute after a change, or its first read, an idle queue
 // is read in each safety interval, for what a worker took may show late and unheard.
-func TestStirredQueueIsRead(t *testing.T) {
+func TestChangedQueueIsRead(t *testing.T) {
 	t.Parallel()
 	for name, stir := range map[string]func(fixture){
 		"read first": func(fixture) {},

@@ -1,16 +1,15 @@
-// Package spelling finds the name a person most likely meant.
+// Package spelling finds the known name that was most likely meant.
 package spelling
 
 import "strings"
 
 // maxWord is the length of the longest word that is compared, in bytes. The cost of a
-// comparison is the product of two lengths, and nothing that long is a slip.
+// comparison is the product of two lengths, and longer words are no slips.
 const maxWord = 100
 
-// Nearest returns the known name closest to word by edit distance, ignoring
-// case. It returns "" when nothing is close enough to be a likely slip: more
-// than a third of the longer word would have to change. Words of more than 100 bytes
-// are close to nothing.
+// Nearest returns the known name closest to word by edit distance, ignoring case. It returns ""
+// if more than a third of the longer word would have to change, which is no slip. Words of more
+// than 100 bytes are never close.
 func Nearest(word string, known []string) string {
 	best, bestDistance := "", -1
 	if len(word) > maxWord {

@@ -6,8 +6,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A Catalog is what the parser knows of the configuration: which connections
-// there are, and what their engines can read. It is immutable.
+// A Catalog is the part of the configuration that the parser needs: the connections, and what
+// their engines can read. It is immutable.
 type Catalog struct {
 	connections map[string]backlog.Connection
 	engines     map[string]backlog.Engine
@@ -28,9 +28,9 @@ func NewCatalog(connections []backlog.Connection, engines []backlog.Engine) *Cat
 	return c
 }
 
-// visible lists the connections that a namespace may know of. The names of the
-// others are none of its business.
-func (c *Catalog) visible(namespace string) []string {
+// namesVisibleTo returns the names of the connections that a namespace may use. The names of
+// the others are not disclosed.
+func (c *Catalog) namesVisibleTo(namespace string) []string {
 	var names []string
 	for name, connection := range c.connections {
 		if connection.Allows(namespace) {

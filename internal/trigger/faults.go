@@ -8,11 +8,11 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// ErrDenied is a connection that the ScaledObject's namespace may not use, or
-// that does not exist: a tenant cannot tell the two apart.
+// ErrDenied is a connection that the ScaledObject's namespace may not use, or that does not
+// exist: a tenant cannot distinguish the two.
 var ErrDenied = errors.New("not available")
 
-// A Fault is one thing that is wrong with a trigger's metadata.
+// A Fault is one error in a trigger's metadata.
 type Fault struct {
 	// Key is the metadata key; empty if the fault is not of one key.
 	Key string

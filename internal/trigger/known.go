@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Knows tells whether key is one that some trigger of the catalog may have and
-// whose value stands in the ScaledObject itself. KEDA resolves "xFromEnv" to what
-// the scaled container's environment has, which may be anything.
+// Knows reports whether key may be one of a trigger of the catalog whose value is in the
+// ScaledObject itself. KEDA resolves "xFromEnv" to a variable of the scaled container, which
+// may be anything.
 func (c *Catalog) Knows(key string) bool {
 	if strings.HasSuffix(key, fromEnv) {
 		return false

@@ -2,8 +2,8 @@ package trigger
 
 import "fmt"
 
-// The bounds of a trigger's metadata. Whatever a tenant writes, parsing takes time and
-// memory that grow with these at most linearly.
+// The limits of a trigger's metadata. Parsing takes time and memory that grow at most linearly
+// with these, whatever a tenant writes.
 const (
 	// maxMetadata is the length of all keys and values together, in bytes. A trigger of
 	// 1,000 queues takes some 30 KiB.
@@ -16,7 +16,7 @@ const (
 	maxWeights = 100
 )
 
-// checkSize reports metadata that is too large to be looked at.
+// checkSize reports metadata that is too large to be parsed.
 func checkSize(metadata map[string]string) error {
 	size := 0
 	for key, value := range metadata {

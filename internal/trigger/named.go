@@ -5,7 +5,7 @@ import "github.com/backlog-scaler/backlog-scaler/internal/backlog"
 // maxMatching bounds the work of matching the weights of a trigger with its queues, in
 // letters of the one times letters of the other, which a pattern can be made to take. What
 // is beyond it is believed: the check finds slips of the pen, and takes 20 ms at most.
-const maxMatching = 16 << 20
+const maxMatchSteps = 16 << 20
 
 // Named are the queues that a trigger names, for the question which of them a weight means.
 type named struct {
@@ -17,7 +17,7 @@ type named struct {
 }
 
 func newNamed(queues backlog.Queues) *named {
-	n := &named{plain: make(map[string]bool, len(queues)), left: maxMatching}
+	n := &named{plain: make(map[string]bool, len(queues)), left: maxMatchSteps}
 	for _, queue := range queues {
 		if backlog.IsPattern(queue) {
 			n.patterns = append(n.patterns, queue)

@@ -68,8 +68,8 @@ func TestWeightsAreCheckedInBoundedTime(t *testing.T) {
 				n.has(w.Queues)
 			}
 			t.Logf("took %s", time.Since(began))
-			if name == "names that begin alike" && n.left != maxMatching {
-				t.Errorf("names are matched like patterns: %d letters of work", maxMatching-n.left)
+			if name == "names that begin alike" && n.left != maxMatchSteps {
+				t.Errorf("names are matched like patterns: %d letters of work", maxMatchSteps-n.left)
 			}
 			if name == "patterns that go back" && n.left >= 0 {
 				t.Errorf("%d letters of work are left: the trigger is not the worst that there is", n.left)

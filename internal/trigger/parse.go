@@ -23,8 +23,8 @@ const maxShown = 80
 // kedaKeys are keys of the external scaler itself, which KEDA sends along.
 func kedaKeys() []string { return []string{"scalerAddress", "enableTLS", "unsafeSsl"} }
 
-// Parse turns the metadata of one trigger of a ScaledObject in namespace into a
-// Trigger. The error is MetadataError, or wraps ErrDenied.
+// Parse returns the Trigger of the metadata of one trigger of a ScaledObject in namespace. The
+// error is MetadataError, or wraps ErrDenied.
 func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, error) {
 	if err := checkSize(metadata); err != nil {
 		return Trigger{}, err
@@ -32,14 +32,14 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	p := parser{values: make(map[string]string, len(metadata))}
 	p.resolve(metadata)
 	p.rejectKEDA(c, metadata)
-	name := p.take(keyConnection)
+	name := p.pop(keyConnection)
 	if name == "" {
-		p.faults.add(keyConnection, "required: the name of a connection of the scaler's configuration%s", among(c.visible(namespace)))
+		p.faults.add(keyConnection, "required: the name of a connection of the scaler's configuration%s", among(c.namesVisibleTo(namespace)))
 		return Trigger{}, p.faults
 	}
 	connection, ok := c.connections[name]
 	if !ok || !connection.Allows(namespace) {
-		visible := c.visible(namespace)
+		visible := c.namesVisibleTo(namespace)
 		return Trigger{}, fmt.Errorf("connection: %w: namespace %q has no connection %s%s%s",
 			ErrDenied, namespace, p.shown(keyConnection, name), p.suggest(name, visible, keyConnection), among(visible))
 	}
@@ -62,7 +62,7 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, 
 	return t, nil
 }
 
-// A parser takes keys out of values one by one; what is left over is unknown.
+// A parser removes the keys that it knows from values; the rest is unknown.
 type parser struct {
 	values map[string]string
 	// environment are the values that came from there.
@@ -92,14 +92,14 @@ func (p *parser) resolve(metadata map[string]string) {
 	}
 }
 
-// take removes key and returns its value, or "" if it is not there.
-func (p *parser) take(key string) string {
+// pop removes key and returns its value, or "" if it is not set.
+func (p *parser) pop(key string) string {
 	value := p.values[key]
 	delete(p.values, key)
 	return value
 }
 
-// layout finds the one key that names a layout. It leaves the key in place.
+// layout returns the layout whose name is a key. It leaves the key in place.
 func (p *parser) layout(engine backlog.Engine) backlog.Layout {
 	var found []backlog.Layout
 	var names []string
@@ -118,7 +118,7 @@ func (p *parser) layout(engine backlog.Engine) backlog.Layout {
 	default:
 		p.faults.add(found[1].Name, "the queue is named by %s already, want one of %s", found[0].Name, strings.Join(names, ", "))
 		for _, layout := range found[1:] {
-			p.take(layout.Name)
+			p.pop(layout.Name)
 		}
 		return found[0]
 	}
@@ -141,7 +141,7 @@ func anyParameter(engine backlog.Engine) []backlog.Parameter {
 func (p *parser) query(namespace string, layout backlog.Layout) backlog.Query {
 	q := backlog.Query{Layout: layout.Name}
 	if layout.Name != "" {
-		if q.Queue = p.take(layout.Name); q.Queue == "" {
+		if q.Queue = p.pop(layout.Name); q.Queue == "" {
 			p.fault(layout.Name, "is empty, want the %s", layout.Queue)
 		}
 	}
@@ -150,7 +150,7 @@ func (p *parser) query(namespace string, layout backlog.Layout) backlog.Query {
 		if err != nil {
 			p.fault(layout.Name, "%s: %s", p.shown(layout.Name, q.Queue), err)
 		}
-		// The text is made anew, so that blanks make no other query.
+		// The text is rebuilt, so that queries that differ in blanks are equal.
 		q.Queue = queues.String()
 		if queues.Several() {
 			q.Namespace = namespace
@@ -167,11 +167,11 @@ func (p *parser) query(namespace string, layout backlog.Layout) backlog.Query {
 	return q
 }
 
-// text takes the text of a parameter, after checking that it parses. It returns
-// "" where the parameter is not set or wrong.
+// text removes the text of a parameter and validates it. It returns "" if the parameter is not
+// set or wrong.
 func (p *parser) text(parameter backlog.Parameter) string {
 	_, set := p.values[parameter.Name]
-	text := p.take(parameter.Name)
+	text := p.pop(parameter.Name)
 	switch {
 	case text == "" && parameter.Required:
 		p.fault(parameter.Name, "required, want %s", parameter.Expects())
@@ -189,7 +189,7 @@ func (p *parser) text(parameter backlog.Parameter) string {
 	return text
 }
 
-// rejectRest reports every key that nothing took.
+// rejectRest records every key that was not removed.
 func (p *parser) rejectRest(engine backlog.Engine, layout backlog.Layout) {
 	var known []string
 	for _, parameter := range Common() {
@@ -230,7 +230,7 @@ func among(names []string) string {
 	return " (there are: " + strings.Join(names, ", ") + ")"
 }
 
-// shorten keeps an error readable whatever was sent, and free of what may be a secret.
+// shorten truncates and redacts a value for an error.
 func shorten(s string) string {
 	s = backlog.RedactValue(s)
 	if len(s) <= maxShown {

@@ -111,7 +111,7 @@ func (p *parser) checkDrain(spec *decision.Spec, throughput float64, given map[s
 	}
 }
 
-// checkSeveral reports what is meant for several queues where there is one.
+// checkSeveral records parameters for several queues if the trigger names one.
 func (p *parser) checkSeveral(t Trigger, layout backlog.Layout) {
 	queues, err := backlog.ParseQueues(t.Query.Queue)
 	switch {
@@ -165,8 +165,8 @@ func largest(name string) float64 {
 	return decision.MaxValue
 }
 
-// thousandths rounds a target to what KEDA makes of it, so that a number of replicas
-// times the target is exactly that number of replicas.
+// thousandths rounds a target as KEDA does, so that a number of replicas times the target gives
+// exactly that number of replicas.
 func thousandths(target float64) float64 {
 	return max(minTarget, math.Round(target*1000)/1000)
 }

@@ -1,5 +1,5 @@
-// Package trigger turns the string map that KEDA sends into a typed, validated
-// Trigger. It is pure.
+// Package trigger parses the metadata that KEDA sends into a typed, validated Trigger. It is
+// pure.
 package trigger
 
 import (
@@ -15,10 +15,10 @@ const DefaultTarget = 5
 type Trigger struct {
 	// Connection is the name of the connection.
 	Connection string
-	// Exclusive says that the connection is for the ScaledObject's namespace alone, so
+	// Exclusive reports whether the connection is for the ScaledObject's namespace alone, so
 	// that its author may know what else it holds.
 	Exclusive bool
-	// Query is what to read there.
+	// Query is the query of the trigger.
 	Query backlog.Query
 	// Policy is how a reading becomes a decision. Its MaxStaleness is zero where the
 	// trigger leaves it to the server.
@@ -28,7 +28,7 @@ type Trigger struct {
 	MetricName string
 }
 
-// Common are the parameters that every trigger understands whatever its layout.
+// Common returns the parameters of every trigger, whatever its layout.
 func Common() []backlog.Parameter {
 	return append([]backlog.Parameter{{
 		Name: keyConnection, Kind: backlog.KindText, Required: true,
@@ -64,7 +64,7 @@ const (
 	missingError = "error"
 )
 
-// policyParameters are the common parameters that say how to decide.
+// policyParameters are the common parameters that control the decision.
 func policyParameters() []backlog.Parameter {
 	return []backlog.Parameter{
 		{

@@ -9,10 +9,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// confirmLimit is the bound that the suite gives a confirmation that must fail.
+// confirmLimit is the timeout of a confirmation that must fail.
 const confirmLimit = 300 * time.Millisecond
 
-// confirm asks a source once, and returns the moment until which all stands.
+// confirm calls Confirm once, and returns the time until which all armed queues are confirmed.
 func confirm(t testing.TB, source backlog.Source, limit time.Duration) (time.Time, error) {
 	t.Helper()
 	confirmer, ok := source.(backlog.Confirmer)
@@ -32,8 +32,7 @@ func confirm(t testing.TB, source backlog.Source, limit time.Duration) (time.Tim
 	return until, err
 }
 
-// confirms: what is armed is confirmed, and a change that was made before has been told
-// of by then.
+// confirms: armed queues are confirmed, and an earlier change was notified by then.
 func (h Harness) confirms(t *testing.T) {
 	t.Helper()
 	source := h.open(t, h.Address)
@@ -55,7 +54,7 @@ func (h Harness) confirms(t *testing.T) {
 	}
 }
 
-// confirmsNothing: where changes may be missed, nothing is confirmed.
+// confirmsNothing: nothing is confirmed where changes may be missed.
 func (h Harness) confirmsNothing(t *testing.T) {
 	t.Helper()
 	source := h.open(t, h.Address)
@@ -68,8 +67,8 @@ func (h Harness) confirmsNothing(t *testing.T) {
 	}
 }
 
-// confirmsNoOutage: a server that does not answer confirms nothing, and it does again
-// once it answers.
+// confirmsNoOutage: a server that does not answer confirms nothing, and confirms again once it
+// answers.
 func (h Harness) confirmsNoOutage(t *testing.T) {
 	t.Helper()
 	for name, outage := range map[string]func(*Proxy){

@@ -20,39 +20,39 @@ const (
 	lateness = 20 * time.Second
 )
 
-// A Harness tells Exercise how to use an engine on a real server.
+// A Harness is how Exercise uses an engine on a real server.
 type Harness struct {
-	// Connection returns the settings with which the engine reaches a server at the
-	// given "host:port". Bounds of the engine's own are to be a minute or more, so that it
-	// is seen whether a read keeps the bound of its context.
+	// Connection returns the settings with which the engine reaches a server at the given
+	// "host:port". The engine's own timeouts must be a minute or more, so that the suite can
+	// verify the timeout of a read's context.
 	Connection func(address string) backlog.Connection
-	// Engine is what is exercised.
+	// Engine is the engine under test.
 	Engine backlog.Engine
 	// Address is the "host:port" of the server.
 	Address string
 	// Cases are the layouts.
 	Cases []Case
-	// Wakes says that a change of an idle queue must wake.
+	// Wakes reports whether a change of an idle queue must wake.
 	Wakes bool
-	// Confirms says that what is armed can be confirmed.
+	// Confirms reports whether armed queues can be confirmed.
 	Confirms bool
 }
 
-// A Case is one layout and how messages come to and leave a queue of it.
+// A Case is one layout and the operations on a queue of it.
 type Case struct {
 	Name string
 	// Query returns a query of a queue that does not exist. Each call returns another.
 	Query func(t testing.TB) backlog.Query
 	// Add makes n more messages ready.
 	Add func(t testing.TB, q backlog.Query, n int)
-	// Take hands n messages out to a worker; nil where the layout cannot tell.
+	// Take hands n messages out to a worker; nil if the layout has no messages in flight.
 	Take func(t testing.TB, q backlog.Query, n int)
 	// Ack finishes n messages: those in flight if there is Take, else ready ones.
 	Ack func(t testing.TB, q backlog.Query, n int)
-	// Corrupt makes the queue something that its layout does not read; nil where that
-	// cannot be.
+	// Corrupt makes the queue something that its layout does not read; nil if that is
+	// impossible.
 	Corrupt func(t testing.TB, q backlog.Query)
-	// EmptyExists says that an empty queue is not a missing one.
+	// EmptyExists reports whether an empty queue differs from a missing one.
 	EmptyExists bool
 }
 
@@ -173,7 +173,7 @@ func (h Harness) wakes(t *testing.T, c Case) {
 	}
 }
 
-// several: queues of one query are read as one, each is told apart, and any of them
+// several: queues of one query are read as one, each is a part of it, and any of them
 // wakes. Where the layout does not know several, their names are those of one queue.
 func (h Harness) several(t *testing.T, c Case) {
 	t.Helper()
@@ -280,7 +280,7 @@ func (h Harness) close(t *testing.T) {
 	}
 }
 
-// contains tells whether a wake-up asks for a query to be read again.
+// contains reports whether a wake-up asks for a read of the query.
 func contains(w backlog.Wake, q backlog.Query) bool {
 	return w.Everything || slices.Contains(w.Queries, q)
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A Fake is a small queue system in memory that behaves as an engine should: a
-// read arms a queue, the next change wakes it once. Its engine is named "fake"
-// and has one layout, "queue". It is safe for concurrent use.
+// A Fake is a small queue system in memory that behaves as an engine should: a read arms a
+// queue, and the next change wakes it once. Its engine is named "fake" and has one layout,
+// "queue". It is safe for concurrent use.
 type Fake struct {
 	mu              sync.Mutex
 	queues          map[string]backlog.Reading
@@ -60,8 +60,7 @@ func (f *Fake) Engine() backlog.Engine {
 	}
 }
 
-// Set makes what a read of the queue says from now on, but for its time, and
-// wakes whoever is armed.
+// Set sets the reading of the queue, except its time, and wakes the armed queries.
 func (f *Fake) Set(queue string, r backlog.Reading) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -71,7 +70,7 @@ func (f *Fake) Set(queue string, r backlog.Reading) {
 	}
 }
 
-// SetSilently does the same and wakes nobody, as an engine that loses a wake-up.
+// SetSilently is Set without a wake-up, as an engine that loses one.
 func (f *Fake) SetSilently(queue string, r backlog.Reading) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -88,15 +87,15 @@ func (f *Fake) FailQueue(queue string, err error) {
 	f.errs[queue] = err
 }
 
-// Seek makes reads of one queue pending until Find: with err, or with what is set if err is
-// nil.
+// StartSearch makes reads of one queue pending until EndSearch: with err, or with the reading
+// if err is nil.
 func (f *Fake) StartSearch(queue string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.searching[queue] = err
 }
 
-// Find ends Seek and wakes whoever has read the queue meanwhile.
+// EndSearch ends StartSearch and wakes the queries that were read meanwhile.
 func (f *Fake) EndSearch(queue string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -142,23 +141,21 @@ func (f *Fake) DisableConfirm() {
 	f.confirmDisabled = true
 }
 
-// AfterRead has then called between the answer to a read and its return, until it
-// returns true.
+// AfterRead sets a function that is called before a read returns, until it returns true.
 func (f *Fake) AfterRead(then func([]backlog.Query) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.afterRead = then
 }
 
-// Confirmations returns how often sources were asked to confirm.
+// Confirmations returns the number of calls of Confirm.
 func (f *Fake) Confirmations() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.confirmations
 }
 
-// Reads returns how many batches and how many queries were answered, and how
-// many sources were opened.
+// Reads returns how many batches and queries were read, and how many sources were opened.
 func (f *Fake) Reads() (batches, queries, opened int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -177,7 +174,7 @@ func (f *Fake) open(context.Context, backlog.Connection, *slog.Logger) (backlog.
 	return s, nil
 }
 
-// A fakeSource is one connection to a Fake; the Fake's mu guards it.
+// A fakeSource is one connection to a Fake, whose mu guards it.
 type fakeSource struct {
 	fake   *Fake
 	armed  map[string][]backlog.Query

@@ -1,5 +1,5 @@
-// Package backlogtest holds what tests of queues need: the conformance suite that
-// every engine passes, a proxy that breaks connections, and an engine in memory.
+// Package backlogtest supports tests of queues: the conformance suite of all engines, a proxy
+// that breaks connections, and an engine in memory.
 package backlogtest
 
 import (
@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A Proxy passes TCP connections on to a server and breaks them as it is told. It
-// ends with its test.
+// A Proxy forwards TCP connections to a server and breaks them on demand. It is safe for
+// concurrent use.
 type Proxy struct {
 	t     testing.TB
 	addr  string

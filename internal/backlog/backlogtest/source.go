@@ -71,10 +71,10 @@ func MustRead(t testing.TB, source backlog.Source, q backlog.Query) backlog.Read
 	return r.Reading
 }
 
-// An Wakeups takes the wake-ups of a source.
+// Wakeups receives the wake-ups of a source.
 type Wakeups struct{ wakes <-chan backlog.Wake }
 
-// Listen takes the wake-ups of source, which must be a Waker.
+// Listen returns the Wakeups of source, which must be a Waker.
 func Listen(t testing.TB, source backlog.Source) *Wakeups {
 	t.Helper()
 	waker, ok := source.(backlog.Waker)
@@ -114,7 +114,7 @@ func (e *Wakeups) await(t testing.TB, wanted func(backlog.Wake) bool) {
 	}
 }
 
-// Quiet returns whether there is no wake-up of q for d.
+// Quiet reports whether there is no wake-up of q for d.
 func (e *Wakeups) Quiet(q backlog.Query, d time.Duration) bool {
 	quiet := time.After(d)
 	for {
@@ -129,8 +129,8 @@ func (e *Wakeups) Quiet(q backlog.Query, d time.Duration) bool {
 	}
 }
 
-// settled is how long nothing may be woken before Arm trusts that a source is at rest.
-const settled = 30 * time.Millisecond
+// quietTime is how long no wake-up may come before Arm returns.
+const quietTime = 30 * time.Millisecond
 
 // Arm reads queries until all are armed and no wake-up is on its way. On a busy machine
 // one may still be on its way inside of the program; a test that would fail because of it
@@ -146,7 +146,7 @@ func Arm(t testing.TB, source backlog.Source, wakeups *Wakeups, queries ...backl
 				armed, last = false, r
 			}
 		}
-		if confirmed(t, source) && wakeups.rests(settled) && armed {
+		if confirmed(t, source) && wakeups.idle(quietTime) && armed {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -155,8 +155,8 @@ func Arm(t testing.TB, source backlog.Source, wakeups *Wakeups, queries ...backl
 	}
 }
 
-// confirmed returns whether a source that can confirm does so: then it has heard of all
-// that its servers reported before, and also of the beginning of its connections.
+// confirmed reports whether a source that can confirm does so. It has then handled everything
+// that its servers reported before, including the start of its connections.
 func confirmed(t testing.TB, source backlog.Source) bool {
 	t.Helper()
 	confirmer, ok := source.(backlog.Confirmer)
@@ -169,8 +169,8 @@ func confirmed(t testing.TB, source backlog.Source) bool {
 	return err == nil || errors.Is(err, errors.ErrUnsupported)
 }
 
-// rests returns whether there is no wake-up at all for d.
-func (e *Wakeups) rests(d time.Duration) bool {
+// idle reports whether there is no wake-up at all for d.
+func (e *Wakeups) idle(d time.Duration) bool {
 	select {
 	case <-e.wakes:
 		return false

@@ -1,4 +1,4 @@
-// Package engines is the list of the queue systems that the scaler can read.
+// Package engines lists the queue systems that the scaler can read.
 package engines
 
 import (

@@ -1,5 +1,5 @@
-// Package broker gives the demo a Redis: a redis-server of its own where there is
-// one, and else a server inside the process.
+// Package broker gives the demo a Redis: a redis-server of its own if one is installed, else a
+// server inside the process.
 package broker
 
 import (
@@ -10,37 +10,37 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Broker is a Redis that nobody else uses.
+// A Broker is a Redis that only the demo uses.
 type Broker struct {
 	// Addr is its "host:port" on the loopback interface.
 	Addr string
-	// Name says what it is, such as "redis-server 7.2.4".
+	// Name is its name and version, such as "redis-server 7.2.4".
 	Name string
-	// Missing says why it is not a redis-server; empty if it is.
+	// Missing is why it is not a redis-server; empty if it is.
 	Missing string
 
 	stop func()
-	// ended is closed when the server is gone.
+	// ended is closed when the server has ended.
 	ended <-chan struct{}
 }
 
-// Options say what Redis is wanted.
+// Options select the Redis.
 type Options struct {
-	// Program is a redis-server; empty for that of the PATH.
+	// Program is a redis-server; empty for the one on the PATH.
 	Program string
-	// InProcess wants the server inside the process even so.
+	// InProcess selects the server inside the process.
 	InProcess bool
 	// Dir is where the server keeps its files.
 	Dir string
 }
 
-// errInProcess is why there is no redis-server if none was wanted.
+// errInProcess is why there is no redis-server if InProcess is set.
 var errInProcess = errors.New("none was wanted")
 
-// Start starts a Redis and waits until it answers. A redis-server that is not
-// there or does not start is no error, unless it was named: Missing tells then.
+// Start starts a Redis and waits until it answers. A redis-server that is missing or does not
+// start is an error only if it was named. Otherwise Missing has the reason.
 func Start(ctx context.Context, options Options) (*Broker, error) {
-	program, err := find(options)
+	program, err := findProgram(options)
 	if err == nil {
 		var b *Broker
 		if b, err = startProcess(ctx, program, options.Dir); err == nil {
@@ -57,8 +57,8 @@ func Start(ctx context.Context, options Options) (*Broker, error) {
 	return b, nil
 }
 
-// find returns the path of the redis-server that is wanted.
-func find(options Options) (string, error) {
+// findProgram returns the path of the redis-server.
+func findProgram(options Options) (string, error) {
 	switch {
 	case options.InProcess:
 		return "", errInProcess
@@ -80,8 +80,8 @@ func (b *Broker) Client(connections int) *redis.Client {
 	})
 }
 
-// Ended is closed when the server is gone, by Close or by itself. It is nil for a
-// server inside the process.
+// Ended is closed when the server has ended, by Close or by itself. It is nil for a server
+// inside the process.
 func (b *Broker) Ended() <-chan struct{} { return b.ended }
 
 // Close ends the server and waits for it.

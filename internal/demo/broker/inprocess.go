@@ -7,11 +7,11 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// info is what the server inside the process says of itself. It has no INFO of its
-// own; what it tells of consumer groups has the shape of this version of Redis.
+// info is the INFO of the server inside the process, which has none of its own. Its consumer
+// groups have the shape of this version of Redis.
 const info = "redis_version:7.4.4\r\nrun_id:in-process\r\nrole:master\r\n"
 
-// startInProcess starts a server inside the process. missing is why it is wanted.
+// startInProcess starts a server inside the process. missing is why there is no redis-server.
 func startInProcess(missing error) (*Broker, error) {
 	m, err := miniredis.Run()
 	if err != nil {

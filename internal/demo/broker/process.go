@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	// attempts is how often a start is tried: another program may take the port
-	// between the choice and the start.
-	attempts = 5
-	// patience is how long a server may take to answer, and then to end.
-	patience = 10 * time.Second
-	// probeInterval is how often it is asked whether it answers.
+	// maxStarts is how often a start is tried: another program may take the port between the
+	// choice and the start.
+	maxStarts = 5
+	// processTimeout is how long a server may take to answer, and then to end.
+	processTimeout = 10 * time.Second
+	// probeInterval is the interval between connection attempts.
 	probeInterval = 10 * time.Millisecond
 )
 
 // startProcess starts a redis-server on a free port.
 func startProcess(ctx context.Context, program, dir string) (*Broker, error) {
 	var err error
-	for range attempts {
+	for range maxStarts {
 		var b *Broker
 		if b, err = launch(ctx, program, dir); err == nil {
 			return b, nil
@@ -49,7 +49,7 @@ func launch(ctx context.Context, program, dir string) (*Broker, error) {
 	port := ports[0]
 	output := new(bytes.Buffer) // may be read once the server has ended
 	p, err := childprocess.Start(childprocess.Command{
-		Path: program, Dir: dir, Stdout: output, Stderr: output, Grace: patience,
+		Path: program, Dir: dir, Stdout: output, Stderr: output, Grace: processTimeout,
 		Args: []string{
 			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir,
 			"--save", "", "--appendonly", "no", "--daemonize", "no",
@@ -73,7 +73,7 @@ func launch(ctx context.Context, program, dir string) (*Broker, error) {
 
 // awaitAnswer waits until the server answers, and returns its version.
 func awaitAnswer(ctx context.Context, b *Broker) (string, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("it does not answer"))
+	ctx, cancel := context.WithTimeoutCause(ctx, processTimeout, errors.New("it does not answer"))
 	defer cancel()
 	if err := awaitPort(ctx, b); err != nil {
 		return "", err
@@ -106,7 +106,8 @@ func awaitPort(ctx context.Context, b *Broker) error {
 	}
 }
 
-// version reads INFO. Valkey says what it is beside the Redis that it is like.
+// version returns the version from INFO. Valkey reports its own next to that of the compatible
+// Redis.
 func version(info string) string {
 	found := "of unknown version"
 	for line := range strings.Lines(info) {

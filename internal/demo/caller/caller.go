@@ -1,7 +1,6 @@
-// Package caller does with a scaler what KEDA and the HorizontalPodAutoscaler do,
-// over gRPC: it holds KEDA's streams, polls as KEDA's operator does, asks as the
-// HorizontalPodAutoscaler does, and scales by their arithmetic. Line numbers are
-// those of KEDA v2.21.0.
+// Package caller acts as KEDA and the HorizontalPodAutoscaler, over gRPC: it holds KEDA's
+// streams, polls as KEDA's operator does, reads metrics as the HorizontalPodAutoscaler does,
+// and scales by their arithmetic. Line numbers are those of KEDA v2.21.0.
 package caller
 
 import (
@@ -17,16 +16,16 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/hpa"
 )
 
-// A Workload is what is scaled.
+// A Workload can be scaled.
 type Workload interface {
-	// Scale tells how many replicas there are.
+	// Scale returns the number of replicas.
 	Scale() hpa.Scale
-	// SetReplicas changes how many there are to be.
+	// SetReplicas sets the desired number of replicas.
 	SetReplicas(replicas int32)
 }
 
-// An Arrival tells when the youngest work came, zero if that is not known, and what
-// that moment is called, such as "the write". It is only said, and decides nothing.
+// An Arrival returns when the latest work came, zero if unknown, and the name of that moment,
+// such as "the write". It is shown and decides nothing.
 type Arrival func() (at time.Time, what string)
 
 // An Object is a ScaledObject with one trigger of the type external-push.
@@ -35,8 +34,7 @@ type Object struct {
 	Metadata        map[string]string
 	// Scaling says when and how far it is scaled.
 	Scaling hpa.ScaledObject
-	// Polling is its pollingInterval, and Sync how often the HorizontalPodAutoscaler
-	// looks at it.
+	// Polling is its pollingInterval, and Sync the interval of the HorizontalPodAutoscaler.
 	Polling, Sync time.Duration
 }
 
@@ -128,7 +126,7 @@ func (c *Caller) reconcile(ctx context.Context) bool {
 	}
 }
 
-// push takes in one message of StreamIsActive.
+// push applies one message of StreamIsActive.
 func (c *Caller) push(p push) {
 	current := c.workload.Scale().Spec
 	step := c.activation.Push(p.at, current, p.active)
@@ -149,7 +147,7 @@ func (c *Caller) push(p push) {
 // recent is how old the youngest work may be for a push to be about it.
 const recent = 5 * time.Second
 
-// poll is what KEDA's operator does each pollingInterval.
+// poll does what KEDA's operator does each pollingInterval.
 func (c *Caller) poll(ctx context.Context) {
 	now := time.Now()
 	c.mu.Lock()
@@ -177,7 +175,7 @@ func (c *Caller) poll(ctx context.Context) {
 	}
 }
 
-// sync is what the HorizontalPodAutoscaler does each Sync. At zero it does nothing.
+// sync does what the HorizontalPodAutoscaler does each Sync. At zero replicas it does nothing.
 func (c *Caller) sync(ctx context.Context) {
 	scale := c.workload.Scale()
 	now := time.Now()
@@ -204,7 +202,7 @@ func (c *Caller) sync(ctx context.Context) {
 	c.scale(scale.Spec, r.Replicas, explain(value, c.spec.target, r))
 }
 
-// scale sets the replicas and says why, in the journal only if they change.
+// scale sets the replicas, and records the reason in the journal if they change.
 func (c *Caller) scale(from, to int32, why string) {
 	c.mu.Lock()
 	c.state.why, c.state.trouble = why, ""

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testTimeout bounds the wait for what a caller does.
 const testTimeout = time.Minute
 
-// A scaler answers what a test tells it to.
+// A scaler gives the answers that a test sets.
 type scaler struct {
 	pb.UnimplementedExternalScalerServer
 
@@ -56,7 +56,7 @@ func (s *scaler) set(change func()) {
 	s.changed = make(chan struct{})
 }
 
-// lastSet is when there was work last, as far as a caller is told.
+// lastSet is when the scaler last reported work.
 func (s *scaler) lastSet() (time.Time, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +118,7 @@ func (s *scaler) StreamMetricSpec(_ *pb.ScaledObjectRef, stream grpc.ServerStrea
 	return nil
 }
 
-// A workload has the replicas that it is told to have.
+// A workload has the desired number of replicas at once.
 type workload struct {
 	// mu guards replicas: the caller writes, the test reads.
 	mu       sync.Mutex

@@ -40,7 +40,7 @@ func first(float float64, integer int64) float64 {
 	return float64(integer)
 }
 
-// observe asks for value and activity. When that fails, KEDA makes its scaler anew
+// observe asks for value and activity. When that fails, KEDA creates its scaler again
 // and asks once more (pkg/scaling/cache/scalers_cache.go:244-276).
 func (c *Caller) observe(ctx context.Context) (value float64, active bool, err error) {
 	if value, active, err = c.observeOnce(ctx); err != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/hpa"
 )
 
-// A state is what is known of the last steps.
+// A state is the outcome of the last steps.
 type state struct {
-	// why says what the last step was.
+	// why is the reason of the last step.
 	why string
-	// trouble is what fails now; empty if nothing does.
+	// trouble is the present failure; empty if there is none.
 	trouble string
 	// lastActive is when the scaler last said that there is work, as KEDA notes it.
 	lastActive         time.Time

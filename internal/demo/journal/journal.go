@@ -1,4 +1,4 @@
-// Package journal collects what happens in the demo, for whoever shows it.
+// Package journal collects the events of the demo for its display.
 package journal
 
 import (
@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// kept is how many entries are remembered; older ones are forgotten.
-const kept = 1000
+// maxEntries is how many entries are kept.
+const maxEntries = 1000
 
-// An Entry is one thing that happened.
+// An Entry is one event.
 type Entry struct {
 	At time.Time
-	// Subject is what it happened to: a workload, or a part of the demo.
+	// Subject is a workload, or a part of the demo.
 	Subject string
-	// Text says what happened, on one line.
+	// Text describes the event, on one line.
 	Text string
 }
 
 // A Journal takes entries from many goroutines.
 type Journal struct {
-	// mu guards both: anybody adds, the screen reads.
+	// mu guards both: every part adds, the screen reads.
 	mu      sync.Mutex
 	entries []Entry
 	// dropped is how many entries were forgotten.
@@ -32,19 +32,19 @@ type Journal struct {
 // New returns an empty Journal.
 func New() *Journal { return &Journal{} }
 
-// Add notes that text happened to subject now.
+// Add adds an entry about subject, with the present time.
 func (j *Journal) Add(subject, text string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.entries = append(j.entries, Entry{At: time.Now(), Subject: subject, Text: text})
-	if over := len(j.entries) - kept; over > 0 {
+	if over := len(j.entries) - maxEntries; over > 0 {
 		j.entries = j.entries[over:]
 		j.dropped += over
 	}
 }
 
-// Since returns the entries from number first on, and the number to go on from.
-// The first entry of all has number 0.
+// Since returns the entries from number first on, and the number of the next one. The first
+// entry of all has number 0.
 func (j *Journal) Since(first int) (entries []Entry, next int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -60,7 +60,7 @@ func (j *Journal) Last(n int) []Entry {
 	return append([]Entry(nil), j.entries[max(0, len(j.entries)-n):]...)
 }
 
-// Writer returns a writer of lines, each of which becomes an entry about subject.
+// Writer returns a writer of lines, and makes an entry about subject of each.
 // It suits a logger, which writes whole lines.
 func (j *Journal) Writer(subject string) io.Writer { return writer{j, subject} }
 

@@ -30,13 +30,13 @@ func TestSince(t *testing.T) {
 func TestForgets(t *testing.T) {
 	t.Parallel()
 	j := New()
-	for i := range kept + 3 {
+	for i := range maxEntries + 3 {
 		j.Add("a", strconv.Itoa(i))
 	}
 	entries, next := j.Since(0)
-	if len(entries) != kept || entries[0].Text != "3" || next != kept+3 {
+	if len(entries) != maxEntries || entries[0].Text != "3" || next != maxEntries+3 {
 		t.Errorf("%d entries from %q on, next %d; want %d from %q on, next %d",
-			len(entries), entries[0].Text, next, kept, "3", kept+3)
+			len(entries), entries[0].Text, next, maxEntries, "3", maxEntries+3)
 	}
 	if diff := cmp.Diff([]string{"a: 1001", "a: 1002"}, texts(j.Last(2))); diff != "" {
 		t.Errorf("last entries (-want +got):\n%s", diff)

@@ -13,9 +13,9 @@ type Log struct {
 	out io.Writer
 	// began is set when the intro was written.
 	began bool
-	// told is when the status was written, and status what it was.
-	told   time.Duration
-	status string
+	// written is when the status was written, and status what it was.
+	written time.Duration
+	status  string
 }
 
 // NewLog returns a Log that writes to out.
@@ -36,8 +36,8 @@ func (l *Log) Show(s Snapshot) {
 		l.print(e.String())
 	}
 	status := s.status()
-	if status != l.status && (l.told == 0 || s.Elapsed-l.told >= statusInterval) {
-		l.told, l.status = s.Elapsed, status
+	if status != l.status && (l.written == 0 || s.Elapsed-l.written >= statusInterval) {
+		l.written, l.status = s.Elapsed, status
 		l.print(Event{After: s.Elapsed, Subject: "now", Text: status}.String())
 	}
 }
@@ -45,5 +45,5 @@ func (l *Log) Show(s Snapshot) {
 // Close has nothing to do.
 func (l *Log) Close() {}
 
-// print writes a line. A reader that is gone has nobody who could be told.
+// print writes a line. An error is ignored: the output is the only place to report it.
 func (l *Log) print(text string) { _, _ = fmt.Fprintln(l.out, text) }

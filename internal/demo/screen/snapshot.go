@@ -25,7 +25,7 @@ type Snapshot struct {
 type Row struct {
 	Workload, Queue string
 	// Waiting and InFlight are numbers of messages, Oldest is an age, as the scaler
-	// tells them.
+	// reports them.
 	Waiting, InFlight Number
 	Oldest            Age
 	// Wanted is how many replicas are asked for, Running how many of them are ready.
@@ -33,7 +33,7 @@ type Row struct {
 	Why             string
 }
 
-// Empty tells whether no work is left, as far as the scaler tells.
+// Empty reports whether no work is left, by the scaler's metrics.
 func (r Row) Empty() bool { return r.Waiting.Known && r.Waiting.N == 0 && r.InFlight.N == 0 }
 
 // A Number may be unknown.
@@ -68,7 +68,7 @@ func (a Age) String() string {
 	}
 }
 
-// unknown is shown for what the scaler does not tell. It is not zero.
+// unknown is shown for a value that the scaler does not report. It is not zero.
 const unknown = "-"
 
 // An Event happened After the demo began.

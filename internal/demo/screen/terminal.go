@@ -23,7 +23,7 @@ type Terminal struct {
 	last Snapshot
 }
 
-// NewTerminal returns a Terminal that draws on out. size tells how large it is, in
+// NewTerminal returns a Terminal that draws on out. size returns its size in
 // columns and rows.
 func NewTerminal(out io.Writer, size func() (width, height int), color bool) *Terminal {
 	return &Terminal{out: out, size: size, color: color}
@@ -106,5 +106,5 @@ func (t *Terminal) paint(l line) string {
 	return l.style.escape() + l.text + terminal.Reset
 }
 
-// write draws. A terminal that is gone has nobody who could be told.
+// write draws. An error is ignored: the output is the only place to report it.
 func (t *Terminal) write(text string) { _, _ = io.WriteString(t.out, text) }

@@ -9,9 +9,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/hpa"
 )
 
-// A Deployment runs as many replicas as it is told to. A replica is a goroutine
-// that takes a moment to start, works, and finishes what it has begun when it is
-// taken away.
+// A Deployment runs the desired number of replicas. A replica is a goroutine that takes a
+// moment to start, works, and finishes its present message when it is removed.
 type Deployment struct {
 	startUp time.Duration
 	// work is what a replica does until stop is closed.
@@ -38,7 +37,7 @@ func NewDeployment(startUp time.Duration, work func(replica int, stop <-chan str
 	return &Deployment{startUp: startUp, work: work, used: map[int]bool{}}
 }
 
-// SetReplicas changes how many replicas there are to be; the youngest go first.
+// SetReplicas sets the desired number of replicas. The youngest are removed first.
 func (d *Deployment) SetReplicas(count int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -83,8 +82,7 @@ func (d *Deployment) run(r *replica) {
 	delete(d.used, r.number)
 }
 
-// Scale tells how many replicas there are. Those that were taken away do not
-// count, as in Kubernetes.
+// Scale returns the number of replicas. Removed ones do not count, as in Kubernetes.
 func (d *Deployment) Scale() hpa.Scale {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -98,7 +96,7 @@ func (d *Deployment) Scale() hpa.Scale {
 	return scale
 }
 
-// Close takes all replicas away for good, and waits until they have ended.
+// Close removes all replicas, and waits until they have ended.
 func (d *Deployment) Close() {
 	d.mu.Lock()
 	d.scale(0)
@@ -107,7 +105,7 @@ func (d *Deployment) Close() {
 	d.running.Wait()
 }
 
-// pause waits for d, and tells whether it did so in full.
+// pause waits for d, and reports whether it did so in full.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -12,7 +12,7 @@ import (
 
 // A queue is where messages wait.
 type queue interface {
-	// parameters are what a trigger has to know beside the queue's name.
+	// parameters are the metadata of a trigger in addition to the queue's name.
 	parameters() map[string]string
 	// put adds messages; due matters only where the queue knows delays.
 	put(ctx context.Context, messages []string, due time.Time) error
@@ -24,8 +24,8 @@ type queue interface {
 type consumer interface {
 	// take returns a message, or "" if there is none for a while.
 	take(ctx context.Context) (string, error)
-	// settle says that the message is done.
-	settle(ctx context.Context, message string) error
+	// ack says that the message is done.
+	ack(ctx context.Context, message string) error
 }
 
 // takeTimeout is how long a take waits for a message, so that a replica hears soon
@@ -67,7 +67,7 @@ func (l list) take(ctx context.Context) (string, error) {
 	return message, unlessNone(err)
 }
 
-func (l list) settle(ctx context.Context, message string) error {
+func (l list) ack(ctx context.Context, message string) error {
 	return l.client.LRem(ctx, l.working, 1, message).Err()
 }
 
@@ -106,8 +106,8 @@ func (s stream) take(ctx context.Context) (string, error) {
 	return streams[0].Messages[0].ID, nil
 }
 
-// settle acknowledges the entry and deletes it, so that the stream does not grow.
-func (s stream) settle(ctx context.Context, id string) error {
+// ack acknowledges the entry and deletes it, so that the stream does not grow.
+func (s stream) ack(ctx context.Context, id string) error {
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.XAck(ctx, s.key, s.group, id)
 		p.XDel(ctx, s.key, id)
@@ -159,8 +159,8 @@ func (s sortedSet) take(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// settle has nothing to do: the job was removed when it was taken.
-func (s sortedSet) settle(context.Context, string) error { return nil }
+// ack has nothing to do: the job was removed when it was taken.
+func (s sortedSet) ack(context.Context, string) error { return nil }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMicro()) / 1e6 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A source is what the workload's source tells others.
+// A source is what the goroutine that produces reports to others.
 type source struct {
 	// arrival is when the youngest message came, or is due, in nanoseconds of Unix time.
 	arrival atomic.Int64
@@ -17,8 +17,8 @@ type source struct {
 	over atomic.Bool
 }
 
-// Arrival tells when the youngest message came or, of a delayed one, is due, and
-// what that moment is called. It is zero if there was none.
+// Arrival returns when the latest message came or, if it was delayed, is due, and the name of
+// that moment. It is zero if there was none.
 func (w *Workload) Arrival() (at time.Time, what string) {
 	what = "the write"
 	if w.spec.Bursts.Delay > 0 {
@@ -27,8 +27,8 @@ func (w *Workload) Arrival() (at time.Time, what string) {
 	return moment(&w.source.arrival), what
 }
 
-// Next tells when there will be something to do: when the messages written last
-// are due, or when the next burst is written. It is zero if there is nothing more.
+// Next returns when the messages written last are due, or when the next burst is written. It is
+// zero if there is none.
 func (w *Workload) Next(now time.Time) time.Time {
 	if due, _ := w.Arrival(); due.After(now) {
 		return due
@@ -58,7 +58,7 @@ func (w *Workload) produce(ctx context.Context) {
 	w.source.over.Store(true)
 }
 
-// burst writes the messages of one burst, and tells whether it did so in full.
+// burst writes the messages of one burst, and reports whether it did so in full.
 func (w *Workload) burst(ctx context.Context) bool {
 	b := w.spec.Bursts
 	switch {

@@ -19,13 +19,13 @@ import (
 // StartUp is how long a replica takes to start: a small image that the node has.
 const StartUp = time.Second
 
-// A Spec says what a workload is.
+// A Spec describes a workload.
 type Spec struct {
 	// Name is that of the workload, of its ScaledObject and of its queue.
 	Name string
 	// Layout is how the queue lies in Redis: list, stream or sortedSet.
 	Layout string
-	// Target is how many messages a replica is meant to have; Max bounds the replicas.
+	// Target is the number of messages per replica; Max bounds the replicas.
 	Target int
 	Max    int32
 	// Work is how long a replica works on one message.
@@ -74,8 +74,8 @@ type Workload struct {
 
 	// sent and done count messages: the source and the replicas write, all read.
 	sent, done atomic.Int64
-	// troubled is set while the queue cannot be reached, so that it is told once.
-	troubled atomic.Bool
+	// unreachable is set while the queue cannot be reached, so that it is reported once.
+	unreachable atomic.Bool
 }
 
 // New makes the queue and returns its Workload, which does nothing until it runs.
@@ -89,7 +89,7 @@ func New(ctx context.Context, client *redis.Client, spec Spec, log *journal.Jour
 	return w, nil
 }
 
-// Metadata is what the trigger of the workload's ScaledObject says.
+// Metadata returns the metadata of the trigger of the workload's ScaledObject.
 func (w *Workload) Metadata(connection string) map[string]string {
 	metadata := map[string]string{
 		"connection":  connection,
@@ -103,16 +103,17 @@ func (w *Workload) Metadata(connection string) map[string]string {
 // Spec is what the workload is.
 func (w *Workload) Spec() Spec { return w.spec }
 
-// Scale tells how many replicas there are.
+// Scale returns the number of replicas.
 func (w *Workload) Scale() hpa.Scale { return w.deployment.Scale() }
 
-// SetReplicas changes how many replicas there are to be.
+// SetReplicas sets the desired number of replicas.
 func (w *Workload) SetReplicas(count int32) { w.deployment.SetReplicas(count) }
 
-// Counts tells how many messages were sent and how many are done.
+// Counts returns how many messages were sent and how many are done.
 func (w *Workload) Counts() (sent, done int64) { return w.sent.Load(), w.done.Load() }
 
-// Finished tells whether the last burst is over, all is done, and all replicas are gone.
+// Finished reports whether the last burst is over, all messages are done and all replicas have
+// ended.
 func (w *Workload) Finished() bool {
 	sent, done := w.Counts()
 	return w.source.over.Load() && done >= sent && w.deployment.Scale().Spec == 0
@@ -128,8 +129,8 @@ func (w *Workload) Run(ctx context.Context) {
 // retryInterval is how long a replica waits when it cannot reach the queue.
 const retryInterval = 200 * time.Millisecond
 
-// work is one replica: it takes a message, works on it, and settles it. What it
-// has taken it finishes, also when it is told to stop.
+// work is one replica: it takes a message, processes it and acknowledges it. It finishes a
+// message that it has taken even when it is stopped.
 func (w *Workload) work(number int, stop <-chan struct{}) {
 	// Not a context of the demo: an interrupted take could lose a message that the
 	// server has already handed out. Every take ends by itself.
@@ -144,7 +145,7 @@ func (w *Workload) work(number int, stop <-chan struct{}) {
 		message, err := c.take(ctx)
 		if err == nil && message != "" {
 			pause(ctx, w.spec.Work)
-			if err = c.settle(ctx, message); err == nil {
+			if err = c.ack(ctx, message); err == nil {
 				w.done.Add(1)
 			}
 		}
@@ -154,13 +155,13 @@ func (w *Workload) work(number int, stop <-chan struct{}) {
 	}
 }
 
-// note tells the journal when the queue cannot be reached any more, and when it can
-// again. It returns whether it can.
+// note records in the journal when the queue becomes unreachable, and when it is reachable
+// again. It reports whether it is.
 func (w *Workload) note(err error) bool {
 	switch {
-	case err != nil && w.troubled.CompareAndSwap(false, true):
+	case err != nil && w.unreachable.CompareAndSwap(false, true):
 		w.log.Add(w.spec.Name, "the queue cannot be reached: "+err.Error())
-	case err == nil && w.troubled.CompareAndSwap(true, false):
+	case err == nil && w.unreachable.CompareAndSwap(true, false):
 		w.log.Add(w.spec.Name, "the queue is reached again")
 	}
 	return err == nil

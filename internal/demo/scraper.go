@@ -17,9 +17,8 @@ import (
 // scrapeInterval is how often the scaler's metrics are fetched.
 const scrapeInterval = 250 * time.Millisecond
 
-// figures are what the scaler's metrics say: what the table shows is what anybody
-// can see there.
-type figures struct {
+// A scraper fetches the scaler's metrics, so that the table shows what every scrape shows.
+type scraper struct {
 	url    string
 	client *http.Client
 
@@ -28,22 +27,22 @@ type figures struct {
 	latest map[string]*dto.MetricFamily
 }
 
-func newFigures(url string, client *http.Client) *figures { return &figures{url: url, client: client} }
+func newScraper(url string, client *http.Client) *scraper { return &scraper{url: url, client: client} }
 
 // run fetches the metrics until ctx ends.
-func (f *figures) run(ctx context.Context) {
-	defer f.client.CloseIdleConnections()
+func (s *scraper) run(ctx context.Context) {
+	defer s.client.CloseIdleConnections()
 	ticker := time.NewTicker(scrapeInterval)
 	defer ticker.Stop()
 	for {
-		// What cannot be fetched is unknown, and shown so.
-		families, err := f.fetch(ctx)
+		// A failed fetch is shown as unknown.
+		families, err := s.fetch(ctx)
 		if err != nil {
 			families = nil
 		}
-		f.mu.Lock()
-		f.latest = families
-		f.mu.Unlock()
+		s.mu.Lock()
+		s.latest = families
+		s.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return
@@ -52,12 +51,12 @@ func (f *figures) run(ctx context.Context) {
 	}
 }
 
-func (f *figures) fetch(ctx context.Context) (map[string]*dto.MetricFamily, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, http.NoBody)
+func (s *scraper) fetch(ctx context.Context) (map[string]*dto.MetricFamily, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("fetch the metrics: %w", err)
 	}
-	response, err := f.client.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("fetch the metrics: %w", err)
 	}
@@ -68,34 +67,34 @@ func (f *figures) fetch(ctx context.Context) (map[string]*dto.MetricFamily, erro
 	return families, err
 }
 
-// row returns the part of a row that the metrics of a ScaledObject tell.
-func (f *figures) row(scaledObject string) screen.Row {
+// row returns the columns of a row that come from the metrics of a ScaledObject.
+func (s *scraper) row(scaledObject string) screen.Row {
 	var row screen.Row
-	ready, readyKnown := f.value("backlog_scaler_queue_ready_messages", scaledObject)
-	due, dueKnown := f.value("backlog_scaler_queue_due_messages", scaledObject)
+	ready, readyKnown := s.value("backlog_scaler_queue_ready_messages", scaledObject)
+	due, dueKnown := s.value("backlog_scaler_queue_due_messages", scaledObject)
 	row.Waiting = screen.Number{N: int64(ready + due), Known: readyKnown && dueKnown}
-	inFlight, known := f.value("backlog_scaler_queue_in_flight_messages", scaledObject)
+	inFlight, known := s.value("backlog_scaler_queue_in_flight_messages", scaledObject)
 	row.InFlight = screen.Number{N: int64(inFlight), Known: known}
-	oldest, known := f.value("backlog_scaler_queue_oldest_message_age_seconds", scaledObject)
+	oldest, known := s.value("backlog_scaler_queue_oldest_message_age_seconds", scaledObject)
 	row.Oldest = screen.Age{Age: time.Duration(oldest * float64(time.Second)), Known: known}
 	return row
 }
 
-// wakeUp is how the scaler notices changes; empty until it is known.
-func (f *figures) wakeUp() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, m := range f.latest["backlog_scaler_connection_wakeup_mode"].GetMetric() {
+// wakeUp returns how the scaler notices changes; empty until known.
+func (s *scraper) wakeUp() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.latest["backlog_scaler_connection_wakeup_mode"].GetMetric() {
 		return label(m, "mode")
 	}
 	return ""
 }
 
-// value returns the gauge of the family that belongs to the ScaledObject.
-func (f *figures) value(family, scaledObject string) (gauge float64, known bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, m := range f.latest[family].GetMetric() {
+// value returns the gauge of a family for the ScaledObject.
+func (s *scraper) value(family, scaledObject string) (gauge float64, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.latest[family].GetMetric() {
 		if label(m, "scaledobject") == scaledObject {
 			return m.GetGauge().GetValue(), true
 		}

@@ -36,42 +36,42 @@ const (
 // shutdownTimeout bounds how long the scaler may take to end.
 const shutdownTimeout = 5 * time.Second
 
-// A stage holds all parts of the demo.
-type stage struct {
-	options Options
-	began   time.Time
-	log     *journal.Journal
-	broker  *broker.Broker
-	redis   *redis.Client
-	scaler  *app.App
-	conn    *grpc.ClientConn
-	figures *figures
-	players []player
-	// next is the number of the first event that has not been shown; the goroutine
-	// that shows them owns it.
-	next int
+// A runner holds all parts of the demo.
+type runner struct {
+	options   Options
+	began     time.Time
+	log       *journal.Journal
+	broker    *broker.Broker
+	redis     *redis.Client
+	scaler    *app.App
+	conn      *grpc.ClientConn
+	metrics   *scraper
+	workloads []scaledWorkload
+	// nextEvent is the number of the first event that was not shown. The goroutine that shows
+	// them owns it.
+	nextEvent int
 }
 
-// A player is a workload with the caller that scales it.
-type player struct {
+// A scaledWorkload is a workload with the caller that scales it.
+type scaledWorkload struct {
 	workload *workload.Workload
 	caller   *caller.Caller
-	// metadata is what its trigger says.
+	// metadata is the metadata of its trigger.
 	metadata map[string]string
 }
 
-func newStage(ctx context.Context, options Options, server *broker.Broker, dir string) (*stage, error) {
+func newRunner(ctx context.Context, options Options, server *broker.Broker, dir string) (*runner, error) {
 	connections := 10 // for the sources and for the replicas that just end
 	for _, spec := range options.Workloads {
 		connections += 2 * int(spec.Max)
 	}
-	s := &stage{options: options, began: time.Now(), log: journal.New(), broker: server, redis: server.Client(connections)}
+	s := &runner{options: options, began: time.Now(), log: journal.New(), broker: server, redis: server.Client(connections)}
 	for _, spec := range options.Workloads {
 		w, err := workload.New(ctx, s.redis, spec, s.log)
 		if err != nil {
 			return nil, errors.Join(err, s.redis.Close())
 		}
-		s.players = append(s.players, player{workload: w})
+		s.workloads = append(s.workloads, scaledWorkload{workload: w})
 	}
 	if err := s.startScaler(ctx, dir); err != nil {
 		return nil, errors.Join(err, s.redis.Close())
@@ -79,8 +79,8 @@ func newStage(ctx context.Context, options Options, server *broker.Broker, dir s
 	return s, nil
 }
 
-// startScaler makes the scaler listen, and the clients that call it.
-func (s *stage) startScaler(ctx context.Context, dir string) error {
+// startScaler makes the scaler listen, and creates the clients that call it.
+func (s *runner) startScaler(ctx context.Context, dir string) error {
 	path := filepath.Join(dir, "connections.yaml")
 	config := fmt.Sprintf("connections:\n  %s:\n    engine: redis\n    addresses: [%q]\n    namespaces: [%q]\n", connection, s.broker.Addr, namespace)
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
@@ -96,21 +96,21 @@ func (s *stage) startScaler(ctx context.Context, dir string) error {
 		Logger:          newLogger(s.log.Writer("scaler")),
 	})
 	if err != nil {
-		return s.explain(err)
+		return s.nameFlag(err)
 	}
 	s.scaler = a
-	s.figures = newFigures("http://"+a.HTTPAddr().String()+"/metrics", &http.Client{Transport: &http.Transport{}})
+	s.metrics = newScraper("http://"+a.HTTPAddr().String()+"/metrics", &http.Client{Transport: &http.Transport{}})
 	// A client of gRPC connects when it is first used, so this fails for no server.
 	if s.conn, err = grpc.NewClient(a.GRPCAddr().String(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		return fmt.Errorf("make a client of the scaler: %w", err)
 	}
-	for i := range s.players {
-		s.cast(&s.players[i])
+	for i := range s.workloads {
+		s.attach(&s.workloads[i])
 	}
 	return nil
 }
 
-// newLogger returns a logger of what is wrong, without times: events have their own.
+// newLogger returns a logger of warnings and errors, without times: events have their own.
 func newLogger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
 		Level: slog.LevelWarn,
@@ -123,8 +123,8 @@ func newLogger(w io.Writer) *slog.Logger {
 	}))
 }
 
-// explain names the flag that helps if a port is taken.
-func (s *stage) explain(err error) error {
+// nameFlag adds the flag that chooses another address, if a port is taken.
+func (s *runner) nameFlag(err error) error {
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return err
 	}
@@ -135,8 +135,8 @@ func (s *stage) explain(err error) error {
 	return fmt.Errorf("%w; choose another address with %s, such as %s 127.0.0.1:0 for any free port", err, flag, flag)
 }
 
-// cast gives a workload the caller that scales it.
-func (s *stage) cast(p *player) {
+// attach gives a workload the caller that scales it.
+func (s *runner) attach(p *scaledWorkload) {
 	spec := p.workload.Spec()
 	p.metadata = p.workload.Metadata(connection)
 	metadata := map[string]string{"scalerAddress": s.scaler.GRPCAddr().String()}
@@ -155,16 +155,16 @@ func (s *stage) cast(p *player) {
 
 // run plays until ctx ends or the demo is over, and stops everything in order: the
 // callers, the workloads, the scaler.
-func (s *stage) run(ctx context.Context) error {
+func (s *runner) run(ctx context.Context) error {
 	failed := make(chan error, 1)
 	stopScaler := background(ctx, func(ctx context.Context) {
 		if err := s.scaler.Run(ctx); err != nil {
 			failed <- err
 		}
 	})
-	stopFigures := background(ctx, func(ctx context.Context) { s.figures.run(ctx) })
+	stopFigures := background(ctx, func(ctx context.Context) { s.metrics.run(ctx) })
 	var stopWorkloads, stopCallers []func()
-	for _, p := range s.players {
+	for _, p := range s.workloads {
 		stopWorkloads = append(stopWorkloads, background(ctx, p.workload.Run))
 		stopCallers = append(stopCallers, background(ctx, p.caller.Run))
 	}
@@ -174,7 +174,7 @@ func (s *stage) run(ctx context.Context) error {
 	together(stopWorkloads)
 	stopFigures()
 	stopScaler()
-	s.conclude()
+	s.printTotals()
 	return err
 }
 
@@ -203,7 +203,7 @@ func together(calls []func()) {
 }
 
 // close ends what newStage began. What cannot be closed is about to be gone.
-func (s *stage) close() {
+func (s *runner) close() {
 	_ = s.conn.Close()
 	_ = s.redis.Close()
 }
