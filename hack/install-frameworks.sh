@@ -1,8 +1,7 @@
 #!/bin/sh
 # Installs the job frameworks that the tests of their layouts drive, at pinned versions,
-# into .tools/frameworks/NAME. What is pinned lies beside the script that drives the
-# framework, in internal/backlog/redis/testdata/frameworks/NAME. It is quick when all is
-# there. In CI (CI=true) it fails if a framework cannot be had; elsewhere it says so and
+# into .tools/frameworks/NAME. What is pinned lies next to the script that drives the
+# framework, in testdata/NAME of its layout. It is quick when all is there. In CI (CI=true) it fails if a framework cannot be had; elsewhere it says so and
 # goes on, and the tests of that framework are skipped. Arguments are the frameworks to
 # install; without any it installs all.
 set -eu
@@ -10,7 +9,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=hack/lib.sh
 . hack/lib.sh
 frameworks=.tools/frameworks
-drivers=internal/backlog/redis/testdata/frameworks
+layouts=internal/backlog/redis/layout
 missing=
 
 # Two runs at once would take each other's files away: the second one waits.
@@ -18,8 +17,11 @@ mkdir -p "$frameworks"
 exec 9>"$frameworks/lock"
 if command -v flock >/dev/null 2>&1; then flock 9; fi
 
-# current NAME FILE tells whether NAME was installed from FILE as it is now.
-current() { cmp -s "$drivers/$1/$2" "$frameworks/$1/installed"; }
+# data NAME prints the folder with what is pinned of NAME.
+data() { echo "$layouts"/*/testdata/"$1"; }
+
+# current NAME FILE reports whether NAME was installed from FILE as it is now.
+current() { cmp -s "$(data "$1")/$2" "$frameworks/$1/installed"; }
 
 # begin NAME makes an empty folder for NAME.
 begin() {
@@ -29,7 +31,7 @@ begin() {
 }
 
 # finish NAME FILE notes that NAME is installed from FILE.
-finish() { cp "$drivers/$1/$2" "$frameworks/$1/installed"; }
+finish() { cp "$(data "$1")/$2" "$frameworks/$1/installed"; }
 
 # npm_packages NAME installs what its package-lock.json pins. (npm ci wants optional
 # packages of other systems in that file too, which npm itself leaves out of it.)
@@ -37,7 +39,7 @@ npm_packages() {
 	if current "$1" package-lock.json; then return 0; fi
 	system npm "nodejs npm" "nodejs npm" "nodejs npm" node || return 1
 	begin "$1"
-	cp "$drivers/$1/package.json" "$drivers/$1/package-lock.json" "$frameworks/$1/"
+	cp "$(data "$1")/package.json" "$(data "$1")/package-lock.json" "$frameworks/$1/"
 	(cd "$frameworks/$1" && npm install --silent --no-save --ignore-scripts --omit=optional --no-audit --no-fund) && finish "$1" package-lock.json
 }
 
@@ -47,7 +49,7 @@ python_packages() {
 	system python3 "python3 python3-venv" python3 python3 python3 || return 1
 	begin "$1"
 	python3 -m venv "$frameworks/$1/venv" || return 1
-	"$frameworks/$1/venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$drivers/$1/requirements.txt" ||
+	"$frameworks/$1/venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$(data "$1")/requirements.txt" ||
 		return 1
 	finish "$1" requirements.txt
 }
@@ -55,7 +57,7 @@ python_packages() {
 # go_program NAME builds the driver, a Go module of its own.
 go_program() {
 	mkdir -p "$frameworks/$1"
-	(cd "$drivers/$1" && go build -o "$OLDPWD/$frameworks/$1/driver" .)
+	(cd "$(data "$1")" && go build -o "$OLDPWD/$frameworks/$1/driver" .)
 }
 
 # debian_root NAME unpacks into a folder of its own what its file packages names: a suite
@@ -78,10 +80,10 @@ debian_root() {
 		echo "install-frameworks: apt-get knows no mirror of Debian" >&2
 		return 1
 	fi
-	read -r suite <"$drivers/$1/packages"
+	read -r suite <"$(data "$1")/packages"
 	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
 		"$mirror" "$suite" /usr/share/keyrings/debian-archive-keyring.gpg >"$root/apt/parts/debian.sources"
-	private_apt update && tail -n +2 "$drivers/$1/packages" |
+	private_apt update && tail -n +2 "$(data "$1")/packages" |
 		private_apt_with install -y --download-only --no-install-recommends || return 1
 	for package in "$root"/apt/archives/*.deb; do dpkg -x "$package" "$root" || return 1; done
 	rm -rf "$root/apt"
@@ -89,7 +91,7 @@ debian_root() {
 	if [ -d "$root/usr/share/php" ]; then
 		find "$root/usr/share/php" -name autoload.php -exec sed -i "s|'/usr/share/php/|getenv('FRAMEWORK_ROOT').&|g" {} +
 	fi
-	cp "$drivers/debian-run" "$root/run"
+	cp "$layouts/layouttest/testdata/debian-run" "$root/run"
 	finish "$1" packages
 }
 

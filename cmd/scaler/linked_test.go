@@ -24,7 +24,7 @@ func TestNoServerIsLinked(t *testing.T) {
 	for _, name := range linked {
 		for _, barred := range []string{
 			module + "internal/demo", module + "internal/bench", module + "internal/hpa", module + "internal/reference", module + "internal/licenses",
-			module + "internal/backlog/backlogtest", module + "internal/backlog/redis/redistest",
+			module + "internal/backlog/backlogtest", module + "internal/backlog/redis/redistest", module + "internal/backlog/redis/layout/layouttest",
 			"github.com/alicebob/miniredis", "github.com/yuin/gopher-lua", "testing", "os/exec",
 		} {
 			if name == barred || strings.HasPrefix(name, barred+"/") {

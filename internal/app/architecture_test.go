@@ -68,8 +68,8 @@ func mayImport() map[string][]string {
 // library, may appear.
 func homes() map[string][]string {
 	return map[string][]string{
-		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis/conn", "internal/backlog/redis/redistest", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
-		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak"},
+		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis/conn", "internal/backlog/redis/layout/layouttest", "internal/backlog/redis/redistest", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
+		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/backlog/redis/layout/layouttest", "internal/bench/*", "internal/demo", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/reference", "internal/reference/*"},

@@ -8,6 +8,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -30,7 +31,7 @@ func listQueues() []listQueue {
 
 // frameworkCases are those of listQueues.
 func frameworkCases(client writer) []backlogtest.Case {
-	k := new(keys)
+	k := new(layouttest.Names)
 	must := func(t testing.TB, args ...any) {
 		t.Helper()
 		if err := client.Do(t.Context(), args...).Err(); err != nil {
@@ -43,11 +44,11 @@ func frameworkCases(client writer) []backlogtest.Case {
 		taken := func(q backlog.Query) string { return fmt.Sprintf(l.taken, q.Queue) }
 		all = append(all, backlogtest.Case{
 			Name:  l.layout,
-			Query: func(testing.TB) backlog.Query { return layoutQuery(l.layout, k.next("q"), "prefix", l.prefix) },
+			Query: func(testing.TB) backlog.Query { return layouttest.Query(l.layout, k.Next("q"), "prefix", l.prefix) },
 			Add: func(t testing.TB, q backlog.Query, n int) {
 				t.Helper()
 				for range n {
-					must(t, "LPUSH", waiting(q), k.next("job"))
+					must(t, "LPUSH", waiting(q), k.Next("job"))
 				}
 			},
 			Take: func(t testing.TB, q backlog.Query, n int) {
@@ -74,7 +75,7 @@ func frameworkCases(client writer) []backlogtest.Case {
 // TestFrameworkConformance holds layouts of frameworks to the suite, on each server.
 func TestFrameworkConformance(t *testing.T) {
 	t.Parallel()
-	exerciseEverywhere(t, func(server *redistest.Server) []backlogtest.Case { return frameworkCases(server.Client()) })
+	layouttest.ExerciseEverywhere(t, func(server *redistest.Server) []backlogtest.Case { return frameworkCases(server.Client()) })
 }
 
 // TestFrameworksInCluster: queues of all nodes in one batch, with the least rights.
@@ -83,7 +84,7 @@ func TestFrameworksInCluster(t *testing.T) {
 	c := redistest.StartCluster(t, 3, 0)
 	var more map[string]any
 	for _, m := range c.Masters {
-		more = user(redistest.Version{Name: "redis-7"}, m, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLClusterRules)
+		more = layouttest.User(redistest.Version{Name: "redis-7"}, m, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLClusterRules)
 	}
 	source := openCluster(t, c, more)
 	ear := backlogtest.Listen(t, source)
@@ -110,7 +111,7 @@ func TestFrameworksInCluster(t *testing.T) {
 func TestTwoThousandBullMQQueues(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	ear := backlogtest.Listen(t, source)
 	queries := bullmqQueries(t, server, 2000)
 	backlogtest.Arm(t, source, ear, queries...)
@@ -134,7 +135,7 @@ func bullmqQueries(t testing.TB, server *redistest.Server, n int) []backlog.Quer
 	t.Helper()
 	queries := make([]backlog.Query, n)
 	for i := range queries {
-		queries[i] = layoutQuery("bullmq", fmt.Sprintf("tenant-%d", i))
+		queries[i] = layouttest.Query("bullmq", fmt.Sprintf("tenant-%d", i))
 		server.Do("HSET", "bull:"+queries[i].Queue+":meta", "opts.maxLenEvents", 10000)
 	}
 	return queries
@@ -149,10 +150,10 @@ func BenchmarkReadBullMQ(b *testing.B) {
 	}{{"queues=1", 1, false}, {"queues=2000", 2000, false}, {"pattern=2000", 2000, true}} {
 		b.Run(c.name, func(b *testing.B) {
 			server := redistest.Start(b)
-			source := openServer(b, server, nil)
+			source := layouttest.OpenServer(b, server, nil)
 			queries := bullmqQueries(b, server, c.n)
 			if c.pattern {
-				queries = []backlog.Query{layoutQuery("bullmq", "tenant-*")}
+				queries = []backlog.Query{layouttest.Query("bullmq", "tenant-*")}
 			}
 			backlogtest.Arm(b, source, backlogtest.Listen(b, source), queries...)
 			b.ReportAllocs()
@@ -176,25 +177,25 @@ func TestFrameworkUnknown(t *testing.T) {
 		commands [][]any
 	}{
 		"bullmq concurrency": {
-			query:    layoutQuery("bullmq", "limit"),
+			query:    layouttest.Query("bullmq", "limit"),
 			commands: [][]any{{"HSET", "bull:limit:meta", "concurrency", "many"}},
 		},
 		"bullmq timestamp": {
-			query:    layoutQuery("bullmq", "time", "age", "payload"),
+			query:    layouttest.Query("bullmq", "time", "age", "payload"),
 			commands: [][]any{{"LPUSH", "bull:time:wait", "1"}, {"HSET", "bull:time:1", "timestamp", "today"}},
 		},
 		"beequeue job": {
-			query:    layoutQuery("beequeue", "job", "age", "payload"),
+			query:    layouttest.Query("beequeue", "job", "age", "payload"),
 			commands: [][]any{{"LPUSH", "bq:job:waiting", "1"}, {"HSET", "bq:job:jobs", "1", "no JSON"}},
 		},
 		"asynq time": {
-			query:    layoutQuery("asynq", "time", "age", "payload"),
+			query:    layouttest.Query("asynq", "time", "age", "payload"),
 			commands: [][]any{{"LPUSH", "asynq:{time}:pending", "1"}, {"HSET", "asynq:{time}:t:1", "pending_since", "today"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			source := openServer(t, server, nil)
+			source := layouttest.OpenServer(t, server, nil)
 			for _, command := range c.commands {
 				server.Do(command...)
 			}
@@ -209,11 +210,11 @@ func TestFrameworkUnknown(t *testing.T) {
 func TestFrameworkDenied(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, user(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules))
+	source := layouttest.OpenServer(t, server, layouttest.User(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules))
 	server.Do("LPUSH", "asynq:{q}:pending", "1")
 	server.Do("LPUSH", "bq:q:waiting", "1")
 	for _, q := range []backlog.Query{
-		layoutQuery("bullmq", "q"), layoutQuery("beequeue", "q", "age", "payload"), layoutQuery("asynq", "q", "age", "payload"),
+		layouttest.Query("bullmq", "q"), layouttest.Query("beequeue", "q", "age", "payload"), layouttest.Query("asynq", "q", "age", "payload"),
 	} {
 		if r := backlogtest.Read(t, source, q)[0]; !errors.Is(r.Err, backlog.ErrDenied) {
 			t.Errorf("%s: %+v, want ErrDenied", q.Layout, r)
@@ -221,7 +222,7 @@ func TestFrameworkDenied(t *testing.T) {
 	}
 	// These ask for counts alone.
 	for _, layout := range []string{"beequeue", "asynq"} {
-		if r := backlogtest.MustRead(t, source, layoutQuery(layout, "q")); r.Ready != 1 {
+		if r := backlogtest.MustRead(t, source, layouttest.Query(layout, "q")); r.Ready != 1 {
 			t.Errorf("%s: %+v, want 1 ready", layout, r)
 		}
 	}

@@ -16,35 +16,36 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/reference"
 )
 
-func columns() []column {
-	return []column{columnWaiting, columnPrioritised, columnDue, columnInFlight, columnAge, columnPaused, columnWakeUp}
+func columns() []layouttest.Column {
+	return []layouttest.Column{layouttest.Waiting, layouttest.Prioritised, layouttest.Due, layouttest.InFlight, layouttest.Age, layouttest.Paused, layouttest.WakeUp}
 }
 
 // A provenFramework is a row of the table. What it is without, it has no proof of, and
 // the other way round.
 type provenFramework struct {
 	layout, name string
-	without      map[column]string
+	without      map[layouttest.Column]string
 }
 
 func provenFrameworks() []provenFramework {
 	const queuesAlone, never = "queues have an order, jobs have none", "cannot be paused"
 	return []provenFramework{
-		{"sidekiq", "Sidekiq", map[column]string{columnPrioritised: queuesAlone}},
-		{"resque", "Resque (node-resque)", map[column]string{columnPrioritised: queuesAlone, columnPaused: never}},
-		{"laravel", "Laravel", map[column]string{columnPrioritised: queuesAlone, columnPaused: "kept in the application's cache"}},
+		{"sidekiq", "Sidekiq", map[layouttest.Column]string{layouttest.Prioritised: queuesAlone}},
+		{"resque", "Resque (node-resque)", map[layouttest.Column]string{layouttest.Prioritised: queuesAlone, layouttest.Paused: never}},
+		{"laravel", "Laravel", map[layouttest.Column]string{layouttest.Prioritised: queuesAlone, layouttest.Paused: "kept in the application's cache"}},
 		{"bullmq", "BullMQ", nil},
 		{"bull", "Bull", nil},
-		{"beequeue", "Bee-Queue", map[column]string{columnPrioritised: "no priorities", columnPaused: never}},
-		{"asynq", "asynq", map[column]string{columnPrioritised: queuesAlone}},
-		{"celery", "Celery", map[column]string{columnDue: "held by a worker, so in flight", columnAge: "messages do not say", columnPaused: "each worker by itself"}},
-		{"rq", "RQ", map[column]string{columnPrioritised: queuesAlone}},
-		{"dramatiq", "Dramatiq", map[column]string{columnPaused: never}},
-		{"arq", "arq", map[column]string{columnPrioritised: "no priorities", columnPaused: never}},
-		{"taskiq", "Taskiq (taskiq-redis)", map[column]string{columnPrioritised: queuesAlone, columnDue: "kept by its scheduler, a process of its own", columnPaused: never}},
+		{"beequeue", "Bee-Queue", map[layouttest.Column]string{layouttest.Prioritised: "no priorities", layouttest.Paused: never}},
+		{"asynq", "asynq", map[layouttest.Column]string{layouttest.Prioritised: queuesAlone}},
+		{"celery", "Celery", map[layouttest.Column]string{layouttest.Due: "held by a worker, so in flight", layouttest.Age: "messages do not say", layouttest.Paused: "each worker by itself"}},
+		{"rq", "RQ", map[layouttest.Column]string{layouttest.Prioritised: queuesAlone}},
+		{"dramatiq", "Dramatiq", map[layouttest.Column]string{layouttest.Paused: never}},
+		{"arq", "arq", map[layouttest.Column]string{layouttest.Prioritised: "no priorities", layouttest.Paused: never}},
+		{"taskiq", "Taskiq (taskiq-redis)", map[layouttest.Column]string{layouttest.Prioritised: queuesAlone, layouttest.Due: "kept by its scheduler, a process of its own", layouttest.Paused: never}},
 	}
 }
 
@@ -58,7 +59,7 @@ func (f provenFramework) section() string {
 
 // A proof is a Proof and the test that has it.
 type proof struct {
-	Proof
+	layouttest.Proof
 	// test is the name of the test, and folder that of its package below the module.
 	test, folder string
 }
@@ -85,7 +86,7 @@ func readProofs(output io.Reader) (*ledger, error) {
 		if event.Test != "" && (event.Action == "fail" || event.Action == "skip") {
 			return nil, fmt.Errorf("the table of frameworks needs all tests: %s of %s is %s", event.Test, event.Package, event.Action)
 		}
-		if event.Action != "attr" || event.Key != ProofKey {
+		if event.Action != "attr" || event.Key != layouttest.ProofKey {
 			continue
 		}
 		p := proof{folder: strings.TrimPrefix(event.Package, "github.com/backlog-scaler/backlog-scaler/")}
@@ -181,7 +182,7 @@ func (l *ledger) versions(layout string) []string {
 }
 
 // tests are the links to what proves a cell, each with what it is limited to.
-func (l *ledger) tests(layout string, c column, versions []string, files testFiles) (string, error) {
+func (l *ledger) tests(layout string, c layouttest.Column, versions []string, files testFiles) (string, error) {
 	type limits struct{ versions, notes map[string]bool }
 	found := map[string]limits{}
 	for p := range l.proofs {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -14,13 +15,13 @@ import (
 // server. Their own libraries are driven elsewhere.
 func TestPythonConformance(t *testing.T) {
 	t.Parallel()
-	exerciseEverywhere(t, pythonCases)
+	layouttest.ExerciseEverywhere(t, pythonCases)
 }
 
 // pythonCases move jobs as the frameworks do, one at a time. Each queue remembers which
 // jobs wait and which were taken.
 func pythonCases(server *redistest.Server) []backlogtest.Case {
-	k := new(keys)
+	k := new(layouttest.Names)
 	none := func(string) []string { return nil }
 	movement := func(name, spoilt string, params func(queue string) []string, add, take, settle func(queue, job string)) backlogtest.Case {
 		// mu guards what each queue remembers: the suite's tests run side by side.
@@ -29,15 +30,15 @@ func pythonCases(server *redistest.Server) []backlogtest.Case {
 		return backlogtest.Case{
 			Name: name,
 			Query: func(testing.TB) backlog.Query {
-				queue := k.next("q")
-				return layoutQuery(name, queue, params(queue)...)
+				queue := k.Next("q")
+				return layouttest.Query(name, queue, params(queue)...)
 			},
 			Spoil: func(_ testing.TB, q backlog.Query) { server.Do("SET", fmt.Sprintf(spoilt, q.Queue), "a string") },
 			Add: func(_ testing.TB, q backlog.Query, n int) {
 				mu.Lock()
 				defer mu.Unlock()
 				for range n {
-					job := k.next("job")
+					job := k.Next("job")
 					add(q.Queue, job)
 					waiting[q.Queue] = append(waiting[q.Queue], job)
 				}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -28,8 +29,8 @@ func TestPatternFindsWhatIsFarAhead(t *testing.T) {
 		t.Run(layout, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			source := openServer(t, server, nil)
-			q := layoutQuery(layout, "mail*")
+			source := layouttest.OpenServer(t, server, nil)
+			q := layouttest.Query(layout, "mail*")
 			first := time.Unix(time.Now().Unix()+2, 0)
 			second := first.Add(time.Second)
 			delay(server, "other", first.Unix())

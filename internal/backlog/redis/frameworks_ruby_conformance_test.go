@@ -12,6 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -19,22 +20,22 @@ import (
 // suite, on each server. Their own libraries are driven elsewhere.
 func TestRubyAndPHPConformance(t *testing.T) {
 	t.Parallel()
-	exerciseEverywhere(t, rubyAndPHPCases)
+	layouttest.ExerciseEverywhere(t, rubyAndPHPCases)
 }
 
 // rubyAndPHPCases move jobs as the frameworks do.
 func rubyAndPHPCases(server *redistest.Server) []backlogtest.Case {
-	k := new(keys)
+	k := new(layouttest.Names)
 	query := func(layout string) func(testing.TB) backlog.Query {
-		return func(testing.TB) backlog.Query { return layoutQuery(layout, k.next("q")) }
+		return func(testing.TB) backlog.Query { return layouttest.Query(layout, k.Next("q")) }
 	}
 	// each runs commands n times, with the names of the queue and of a worker in them.
 	each := func(commands ...string) func(testing.TB, backlog.Query, int) {
 		return func(_ testing.TB, q backlog.Query, n int) {
 			for range n {
-				names := strings.NewReplacer("QUEUE", q.Queue, "WORKER", k.next("host")+":"+q.Queue)
+				names := strings.NewReplacer("QUEUE", q.Queue, "WORKER", k.Next("host")+":"+q.Queue)
 				for _, command := range commands {
-					server.Do(words(names.Replace(command))...)
+					server.Do(layouttest.Words(names.Replace(command))...)
 				}
 			}
 		}
@@ -84,42 +85,42 @@ func TestRubyAndPHPUnknown(t *testing.T) {
 		want     backlog.Reading
 	}{
 		"sidekiq schedule": {
-			query:    layoutQuery("sidekiq", "q"),
+			query:    layouttest.Query("sidekiq", "q"),
 			commands: []string{"ZADD schedule 1700000000 nonsense"},
 			want:     backlog.Reading{Due: 1, InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(0), Quality: backlog.LowerBound},
 		},
 		"sidekiq work": {
-			query:    layoutQuery("sidekiq", "q"),
+			query:    layouttest.Query("sidekiq", "q"),
 			commands: []string{"SADD processes p", "HSET p:work thread nonsense"},
 			want:     backlog.Reading{InFlight: backlog.Exactly(1), Consumers: backlog.Exactly(0), Quality: backlog.LowerBound},
 		},
 		"sidekiq job": {
-			query:    layoutQuery("sidekiq", "q", "age", "payload", "fetch", "basic"),
+			query:    layouttest.Query("sidekiq", "q", "age", "payload", "fetch", "basic"),
 			commands: []string{"LPUSH queue:q nonsense"},
 			want:     backlog.Reading{Ready: 1, InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(0)},
 		},
 		"sidekiq process": {
-			query:    layoutQuery("sidekiq", "q", "fetch", "basic"),
+			query:    layouttest.Query("sidekiq", "q", "fetch", "basic"),
 			commands: []string{"SADD queues q", "SADD processes p", "HSET p info nonsense beat 1700000000.5"},
 			want:     backlog.Reading{InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(1)},
 		},
 		"resque delayed": {
-			query:    layoutQuery("resque", "q"),
+			query:    layouttest.Query("resque", "q"),
 			commands: []string{"ZADD resque:delayed_queue_schedule 1700000000 1700000000", "RPUSH resque:delayed:1700000000 nonsense"},
 			want:     backlog.Reading{Due: 1, InFlight: backlog.Exactly(0), Quality: backlog.LowerBound},
 		},
 		"resque worker": {
-			query:    layoutQuery("resque", "q"),
+			query:    layouttest.Query("resque", "q"),
 			commands: []string{"SADD resque:workers w", "SET resque:worker:w nonsense"},
 			want:     backlog.Reading{InFlight: backlog.Exactly(1), Quality: backlog.LowerBound},
 		},
 		"laravel job": {
-			query:    layoutQuery("laravel", "q", "age", "payload"),
+			query:    layouttest.Query("laravel", "q", "age", "payload"),
 			commands: []string{"RPUSH queues:q nonsense"},
 			want:     backlog.Reading{Ready: 1, InFlight: backlog.Exactly(0)},
 		},
 		"laravel job of Horizon": {
-			query:    layoutQuery("laravel", "q", "age", "payload"),
+			query:    layouttest.Query("laravel", "q", "age", "payload"),
 			commands: []string{`RPUSH queues:q {"pushedAt":"1700000000.25","delay":5}`},
 			want:     backlog.Reading{Ready: 1, InFlight: backlog.Exactly(0), Oldest: backlog.Age{Since: time.UnixMilli(1700000005250), Kind: backlog.AgeExact}},
 		},
@@ -127,9 +128,9 @@ func TestRubyAndPHPUnknown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			source := openServer(t, server, nil)
+			source := layouttest.OpenServer(t, server, nil)
 			for _, command := range c.commands {
-				server.Do(words(command)...)
+				server.Do(layouttest.Words(command)...)
 			}
 			r := backlogtest.MustRead(t, source, c.query)
 			r.At, r.Epoch = time.Time{}, ""
@@ -144,16 +145,16 @@ func TestRubyAndPHPUnknown(t *testing.T) {
 func TestRubyAndPHPDenied(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, user(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules))
+	source := layouttest.OpenServer(t, server, layouttest.User(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules))
 	server.Do("RPUSH", "queues:q", "1")
 	for _, q := range []backlog.Query{
-		layoutQuery("sidekiq", "q"), layoutQuery("resque", "q"), layoutQuery("laravel", "q", "age", "payload"),
+		layouttest.Query("sidekiq", "q"), layouttest.Query("resque", "q"), layouttest.Query("laravel", "q", "age", "payload"),
 	} {
 		if r := backlogtest.Read(t, source, q)[0]; !errors.Is(r.Err, backlog.ErrDenied) {
 			t.Errorf("%s: %+v, want ErrDenied", q.Layout, r)
 		}
 	}
-	if r := backlogtest.MustRead(t, source, layoutQuery("laravel", "q")); r.Ready != 1 {
+	if r := backlogtest.MustRead(t, source, layouttest.Query("laravel", "q")); r.Ready != 1 {
 		t.Errorf("laravel asks for counts alone: %+v, want 1 ready", r)
 	}
 }
@@ -166,26 +167,26 @@ func TestRubyProcessesAreBounded(t *testing.T) {
 		query backlog.Query
 		set   string
 	}{
-		"sidekiq":     {layoutQuery("sidekiq", "q"), "processes"},
-		"super_fetch": {layoutQuery("sidekiq", "q"), "super_processes"},
-		"resque":      {layoutQuery("resque", "q"), "resque:workers"},
+		"sidekiq":     {layouttest.Query("sidekiq", "q"), "processes"},
+		"super_fetch": {layouttest.Query("sidekiq", "q"), "super_processes"},
+		"resque":      {layouttest.Query("resque", "q"), "resque:workers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			source := openServer(t, server, nil)
+			source := layouttest.OpenServer(t, server, nil)
 			add := []any{"SADD", c.set}
 			for i := range 1001 {
 				add = append(add, fmt.Sprintf("host:%d:abc", i))
 			}
 			server.Do(add...)
 			r := backlogtest.MustRead(t, source, c.query)
-			if want := (figures{InFlight: backlog.Exactly(1), Quality: backlog.LowerBound}); figuresOf(r) != want {
-				t.Errorf("%+v, want %+v", figuresOf(r), want)
+			if want := (layouttest.Figures{InFlight: backlog.Exactly(1), Quality: backlog.LowerBound}); layouttest.FiguresOf(r) != want {
+				t.Errorf("%+v, want %+v", layouttest.FiguresOf(r), want)
 			}
 			server.Do("SREM", c.set, "host:0:abc", "host:1:abc")
 			redistest.Eventually(t, "all are asked", func() bool {
-				return figuresOf(backlogtest.MustRead(t, source, c.query)) == figures{InFlight: backlog.Exactly(0)}
+				return layouttest.FiguresOf(backlogtest.MustRead(t, source, c.query)) == layouttest.Figures{InFlight: backlog.Exactly(0)}
 			})
 		})
 	}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 )
 
 // TestTableOfFrameworks: a cell without proof, and a proof where none is to be had, are
@@ -12,8 +14,8 @@ import (
 func TestTableOfFrameworks(t *testing.T) {
 	t.Parallel()
 	const bullmqPaused = 7 // the cell in its row
-	of := func(layout, version string, c column, note string) proof {
-		return proof{Proof{layout, version, c, note}, "TestTableOfFrameworks", "internal/backlog/redis"}
+	of := func(layout, version string, c layouttest.Column, note string) proof {
+		return proof{Proof: layouttest.Proof{Layout: layout, Version: version, Column: c, Note: note}, test: "TestTableOfFrameworks", folder: "internal/backlog/redis"}
 	}
 	for name, c := range map[string]struct {
 		change func(map[proof]bool)
@@ -23,27 +25,27 @@ func TestTableOfFrameworks(t *testing.T) {
 	}{
 		"complete": {change: func(map[proof]bool) {}, paused: ")"},
 		"a cell without proof": {
-			change: func(all map[proof]bool) { delete(all, of("rq", "1.9", columnDue, "")) },
+			change: func(all map[proof]bool) { delete(all, of("rq", "1.9", layouttest.Due, "")) },
 			fault:  "RQ, due",
 		},
 		"a proof too many": {
-			change: func(all map[proof]bool) { all[of("celery", "1.9", columnDue, "")] = true },
+			change: func(all map[proof]bool) { all[of("celery", "1.9", layouttest.Due, "")] = true },
 			fault:  "Celery, due",
 		},
 		"one version of two": {
-			change: func(all map[proof]bool) { all[of("bullmq", "1.10", columnDue, "")] = true },
+			change: func(all map[proof]bool) { all[of("bullmq", "1.10", layouttest.Due, "")] = true },
 			paused: ") (1.9)", versions: "1.9, 1.10",
 		},
 		"some jobs and all": {
 			change: func(all map[proof]bool) {
-				all[of("bullmq", "1.9", columnPaused, "some")] = true
+				all[of("bullmq", "1.9", layouttest.Paused, "some")] = true
 			},
 			paused: ")",
 		},
 		"some jobs": {
 			change: func(all map[proof]bool) {
-				delete(all, of("bullmq", "1.9", columnPaused, ""))
-				all[of("bullmq", "1.9", columnPaused, "some")] = true
+				delete(all, of("bullmq", "1.9", layouttest.Paused, ""))
+				all[of("bullmq", "1.9", layouttest.Paused, "some")] = true
 			},
 			paused: ") (some)",
 		},

@@ -10,10 +10,11 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-func TestMain(m *testing.M) { Main(m) }
+func TestMain(m *testing.M) { layouttest.Main(m) }
 
 // wakesOf returns the wake-ups of a source.
 func wakesOf(t testing.TB, source backlog.Source) <-chan backlog.Wake {
@@ -135,7 +136,7 @@ func cases(client writer) []backlogtest.Case {
 	}
 	query := func(layout string, params map[string]string) func(testing.TB) backlog.Query {
 		return func(testing.TB) backlog.Query {
-			return backlog.Query{Layout: layout, Queue: k.next(layout), Params: backlog.NewParams(params)}
+			return backlog.Query{Layout: layout, Queue: k.Next(layout), Params: backlog.NewParams(params)}
 		}
 	}
 	// each runs a command n times with the key and a value that is new.
@@ -146,7 +147,7 @@ func cases(client writer) []backlogtest.Case {
 				command := []any{args[0], q.Queue}
 				for _, a := range args[1:] {
 					if a == "NEW" {
-						a = k.next("message")
+						a = k.Next("message")
 					}
 					command = append(command, a)
 				}
@@ -188,7 +189,7 @@ func cases(client writer) []backlogtest.Case {
 		{
 			Name: "list with work in flight",
 			Query: func(testing.TB) backlog.Query {
-				return layoutQuery("list", k.next("{list}"), "inFlightList", "{queue}:taken")
+				return layoutQuery("list", k.Next("{list}"), "inFlightList", "{queue}:taken")
 			},
 			Spoil: func(t testing.TB, q backlog.Query) {
 				t.Helper()
@@ -241,4 +242,47 @@ func cases(client writer) []backlogtest.Case {
 		{Name: "set", Query: query("set", nil), Spoil: spoil, Add: each("SADD", "NEW"), Settle: each("SPOP")},
 		{Name: "hash", Query: query("hash", nil), Spoil: spoil, Add: each("HSET", "NEW", "value"), Settle: dropHash},
 	}
+}
+
+// What the tests of the engine share with those of layouts, by shorter names.
+
+type (
+	keys    = layouttest.Names
+	figures = layouttest.Figures
+)
+
+func connection(addresses []string, more map[string]any) backlog.Connection {
+	return layouttest.Connection(addresses, more)
+}
+
+func openServer(t testing.TB, s *redistest.Server, more map[string]any) backlog.Source {
+	t.Helper()
+	return layouttest.OpenServer(t, s, more)
+}
+
+func user(v redistest.Version, server *redistest.Server, keys string, rules ...string) map[string]any {
+	return layouttest.User(v, server, keys, rules...)
+}
+
+func words(command string) []any { return layouttest.Words(command) }
+
+func eachVersion(t *testing.T, test func(*testing.T, redistest.Version, *redistest.Server)) {
+	t.Helper()
+	layouttest.EachServer(t, test)
+}
+
+func layoutQuery(layout, queue string, params ...string) backlog.Query {
+	return layouttest.Query(layout, queue, params...)
+}
+
+func ready(r backlog.Reading) map[string]int64 { return layouttest.Ready(r) }
+
+func mustFind(t testing.TB, source backlog.Source, q backlog.Query) backlog.Reading {
+	t.Helper()
+	return layouttest.MustFind(t, source, q)
+}
+
+func notYetDue(t testing.TB, r backlog.Reading, due time.Time) time.Time {
+	t.Helper()
+	return layouttest.NotYetDue(t, r, due)
 }

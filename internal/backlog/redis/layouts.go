@@ -2,7 +2,17 @@ package redis
 
 import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/arq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/asynq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/beequeue"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/bullmq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/celery"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/dramatiq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/laravel"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/native"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/resque"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/rq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/sidekiq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/taskiq"
 )
 
@@ -15,16 +25,16 @@ func layouts() []layout.Layout {
 		native.SortedSet(),
 		native.Set(),
 		native.Hash(),
-		sidekiqLayout(),
-		resqueLayout(),
-		laravelLayout(),
-		bullmqLayout(),
-		beequeueLayout(),
-		asynqLayout(),
-		celeryLayout(),
-		rqLayout(),
-		dramatiqLayout(),
-		arqLayout(),
+		sidekiq.Layout(),
+		resque.Layout(),
+		laravel.Layout(),
+		bullmq.Layout(),
+		beequeue.Layout(),
+		asynq.Layout(),
+		celery.Layout(),
+		rq.Layout(),
+		dramatiq.Layout(),
+		arq.Layout(),
 		taskiq.Layout(),
 	}
 }

@@ -127,7 +127,7 @@ func TestWakesAreNotWaitedFor(t *testing.T) {
 	ear := backlogtest.Listen(t, source)
 	var queries []backlog.Query
 	for range 500 {
-		queries = append(queries, list(new(keys).next("jobs")))
+		queries = append(queries, list(new(keys).Next("jobs")))
 	}
 	last := list("last")
 	backlogtest.Arm(t, source, ear, append(queries, last)...)
@@ -223,7 +223,7 @@ func TestLoading(t *testing.T) {
 		server.Do("LPUSH", "jobs", "a", "b")
 		pipe := server.Client().Pipeline()
 		for range 300 {
-			pipe.Set(t.Context(), new(keys).next("filler"), "value", 0)
+			pipe.Set(t.Context(), new(keys).Next("filler"), "value", 0)
 			pipe.RPush(t.Context(), "other", "value")
 		}
 		if _, err := pipe.Exec(t.Context()); err != nil {

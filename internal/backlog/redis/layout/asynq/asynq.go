@@ -1,0 +1,222 @@
+// Package asynq reads queues of asynq (Go).
+package asynq
+
+import (
+	"strings"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
+)
+
+// oldNames is what the names of queues begin with in asynq:queues, as asynq wrote
+// them before 0.12. It is the key of the queue's list.
+const oldNames = "asynq:queues:"
+
+// deniedPause is for how long the list of asynq before 0.18 is left alone when the
+// server does not allow to read it.
+const deniedPause = time.Minute
+
+// Layout is a queue of asynq 0.12 and later. The keys are those of
+// https://github.com/hibiken/asynq/blob/master/internal/base/base.go, of all versions:
+//
+//   - asynq:{QUEUE}:pending is a list; before 0.18 it was asynq:{QUEUE}.
+//   - asynq:{QUEUE}:active is a list.
+//   - asynq:{QUEUE}:lease has an entry for each active task with the end of its lease;
+//     before 0.22 asynq:{QUEUE}:deadlines had one with its deadline. The recoverer, which
+//     each worker runs, retries active tasks by that set alone.
+//   - asynq:{QUEUE}:scheduled and asynq:{QUEUE}:retry are sorted sets.
+//   - asynq:{QUEUE}:groups names the groups (from 0.23 on), asynq:{QUEUE}:g:GROUP are
+//     their tasks, and asynq:{QUEUE}:aggregation_sets the groups that are aggregated.
+func Layout() layout.Layout {
+	return layout.Layout{
+		Layout: backlog.Layout{
+			Name: "asynq",
+			Summary: "A queue of asynq 0.12 and later. The user needs the rights of job frameworks on the keys of the queue, `asynq:{QUEUE}*`, and on `asynq:queues`, " +
+				"the names of all queues.",
+			Queue:    "name of the queue, such as default",
+			Patterns: layout.FoundInRegistry("set asynq:queues"),
+			Parameters: []backlog.Parameter{
+				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read since when the next task has been pending. It takes one more round trip, and reads that one field of its hash."},
+				layout.OrphanParameter("active tasks without a lease, which the workers' recoverer does not see"),
+			},
+			Ready: "pending tasks",
+			Due: "scheduled and retried tasks whose time has come, and tasks that wait in groups: only a worker would forward or aggregate them. " +
+				"Of a queue with more than 100 groups, 100 are counted and each other one counts as one task, which is a lower bound",
+			InFlight: "active tasks, those of workers that are gone included, and one for each group that is being aggregated",
+			Passing:  "the counter processed of the tasks that workers are done with (asynq 0.20 and later); not where the queue is polled",
+			Oldest:   "exact with age payload: since when the next task has been pending; else since when the first scheduled or retried task has been due, a lower bound if others wait",
+		},
+		Discover: func(backlog.Params) layout.Discovery {
+			all := newRegistry("")
+			all.QueueOf = func(member string) string { return strings.TrimPrefix(member, oldNames) }
+			return layout.Discovery{Registry: all}
+		},
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
+			return &queueStep{
+				queue:    q.Queue,
+				withAge:  q.Params.Get("age") == "payload",
+				params:   q.Params,
+				registry: newRegistry(q.Queue),
+			}
+		},
+	}
+}
+
+func newRegistry(queue string) *layout.Registry {
+	return &layout.Registry{
+		Framework: "asynq", Sets: []string{"asynq:queues"}, Member: queue, Queue: queue,
+		QueueOf: func(member string) string { return member },
+	}
+}
+
+// An queueStep asks for the counts of a queue, in the order in which tasks go through
+// it, so that one on its way is counted twice rather than not at all.
+type queueStep struct {
+	queue    string
+	withAge  bool
+	params   backlog.Params
+	registry *layout.Registry
+	// leaseless is since when there have been active tasks without a lease, and fewest
+	// how many there were at least in all that time.
+	leaseless layout.Streak
+	fewest    int64
+	// denied is when the server refused to read the list of asynq before 0.18; zero if it
+	// did not.
+	denied time.Time
+}
+
+// key returns the key of a part of the queue.
+func (s *queueStep) key(part string) string { return s.oldKey() + ":" + part }
+
+// oldKey returns the key of the list of pending tasks before asynq 0.18.
+func (s *queueStep) oldKey() string { return "asynq:{" + s.queue + "}" }
+
+// JobCounters implements counting: workers count what they have processed (asynq 0.20 and later).
+func (s *queueStep) JobCounters() []string { return []string{s.key("processed")} }
+
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	groups, sets, pending, active, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("active"), s.key("paused")
+	dst = layout.ScheduleCommands(dst, s.key("scheduled"), layout.Seconds, now)
+	dst = layout.ScheduleCommands(dst, s.key("retry"), layout.Seconds, now)
+	dst = append(dst,
+		resp.Command{Key: groups, KeyType: 's', Args: []any{"SCARD", groups}},
+		resp.Command{Key: sets, KeyType: 'z', Args: []any{"ZCARD", sets}},
+		resp.Command{Key: pending, KeyType: 'l', Args: []any{"LLEN", pending}},
+		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
+	)
+	for _, part := range []string{"lease", "deadlines"} {
+		// Each of their changes comes with one of the list.
+		dst = append(dst, resp.Command{Key: s.key(part), Args: []any{"ZCARD", s.key(part)}})
+	}
+	dst = append(dst, resp.Command{Key: paused, KeyType: '$', Args: []any{"EXISTS", paused}})
+	if s.withAge {
+		dst = append(dst, resp.Command{Key: pending, KeyType: 'l', Args: []any{"LINDEX", pending, -1}})
+	}
+	if now.Sub(s.denied) >= deniedPause {
+		dst = append(dst, resp.Command{Key: s.oldKey(), KeyType: 'l', Args: []any{"LLEN", s.oldKey()}})
+	}
+	return dst
+}
+
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	later := layout.ReadSchedule(c, layout.Seconds).Plus(layout.ReadSchedule(c, layout.Seconds))
+	groups, aggregated := c.Count(), c.Count()
+	r := backlog.Reading{Due: later.Due, NextDue: later.Next, Ready: c.Count()}
+	active, leases := c.Count(), c.Count()+c.Count()
+	r.Paused = c.Count() > 0
+	next := ""
+	if s.withAge {
+		next, _ = c.Text()
+	}
+	old := s.old(c, now)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
+	}
+	r.Ready += old
+	s.count(&r, active, aggregated, leases, now)
+	r.Oldest = later.Age(r.Ready + groups)
+	switch {
+	case groups > 0 || next != "":
+		return layout.Outcome{Next: &detailStep{queueStep: s, reading: r, groups: groups, next: next, others: groups > 0 || old > 0}}
+	case r.Backlog()+r.Ignored == 0 && later.Next.IsZero():
+		return layout.Outcome{Next: &emptyStep{queueStep: s, registered: s.registry.Step(r)}}
+	default:
+		return layout.Done(r)
+	}
+}
+
+// old takes the length of the list of asynq before 0.18, if that was asked for. Rights
+// for keys that begin with asynq:{QUEUE}: do not cover it, and are all that later
+// versions need.
+func (s *queueStep) old(c *resp.Decoder, now time.Time) int64 {
+	if len(c.Rest()) == 0 {
+		return 0
+	}
+	if !c.Allowed() {
+		s.denied = now
+		return 0
+	}
+	s.denied = time.Time{}
+	return c.Count()
+}
+
+// count completes the reading with what is in flight: active tasks, of which as many
+// have a lease, and groups that are aggregated. The two numbers may disagree for a moment, and on a queue
+// that is never at rest for longer, so the fewest without a lease count.
+func (s *queueStep) count(r *backlog.Reading, active, aggregated, leases int64, now time.Time) {
+	without := active - leases
+	if s.leaseless.Since.IsZero() || without < s.fewest {
+		s.fewest = without
+	}
+	since, orphaned := s.leaseless.Beyond(layout.OrphanGrace, without > 0, now)
+	if !orphaned {
+		r.InFlight = backlog.Exactly(active + aggregated)
+		return
+	}
+	o := layout.NewOrphans(s.params)
+	active += o.Add(s.fewest, since, now) - s.fewest
+	r.InFlight = backlog.Exactly(active + aggregated)
+	o.Mark(r, "active tasks have no lease, without which no worker recovers them")
+}
+
+// An emptyStep asks whether asynq knows a queue in which there is nothing, and
+// whether it is one of asynq before 0.12, whose keys are others.
+type emptyStep struct {
+	*queueStep
+	registered layout.Step
+}
+
+func (s *emptyStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	const queues = "asynq:queues"
+	dst = append(dst, resp.Command{Key: queues, Args: []any{"SISMEMBER", queues, oldNames + s.queue}})
+	return s.registered.Commands(dst, now)
+}
+
+func (s *emptyStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	o := s.registered.Outcome(replies[1:], now)
+	if o.Err != nil || !o.Reading.Missing {
+		return s.markUnseen(o)
+	}
+	if n, err := replies[0].Count(); err != nil || n == 0 {
+		return s.markUnseen(o)
+	}
+	r := o.Reading
+	r.Missing, r.Hint = false, ""
+	r.Ready, r.Quality = 1, backlog.LowerBound
+	r.Warning = "the queue is one of asynq before 0.12, which keeps tasks in " + oldNames + s.queue +
+		" and in lists of all queues together: these are not read, so there may be work"
+	return layout.Done(r)
+}
+
+// markUnseen completes a reading without tasks where the list of asynq before 0.18 could not
+// be read.
+func (s *emptyStep) markUnseen(o layout.Outcome) layout.Outcome {
+	if o.Err == nil && !s.denied.IsZero() {
+		o.Reading.Quality = max(o.Reading.Quality, backlog.LowerBound)
+		o.Reading.AddWarning("the server does not allow to read " + s.oldKey() + ", where asynq before 0.18 keeps pending tasks: the user needs the right to the keys " + s.oldKey() + "*")
+	}
+	return o
+}

@@ -1,0 +1,173 @@
+// Package bullmq reads queues of BullMQ and of Bull (Node.js).
+package bullmq
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
+)
+
+// jobClock is that of the delayed jobs of BullMQ: 4096 of them may fall into one
+// millisecond and stay in order.
+const jobClock layout.Clock = 4096
+
+// Layout is a queue of BullMQ, or of Bull, whose keys are the same. The life of a
+// job in these keys is that of the scripts of both:
+//
+//		https://github.com/taskforcesh/bullmq/tree/master/src/commands
+//		https://github.com/OptimalBits/bull/tree/develop/lib/commands
+//
+//	 1. It is pushed to wait (paused while the queue is paused, but for BullMQ 6), added
+//	    to prioritized if it has a priority (BullMQ 4 and later; before, and in Bull, it is
+//	    in wait at its place), or added to delayed. With a group of BullMQ Pro it is pushed
+//	    to groups:GROUP instead.
+//	 2. A worker, or the QueueScheduler of BullMQ 1, moves it from delayed when it is due.
+//	 3. A worker moves it to active.
+//	 4. A worker moves it to completed, failed or, for a retry, to delayed. If the worker
+//	    is gone the check for stalled jobs of another one moves it to wait.
+func Layout() layout.Layout {
+	return layout.Layout{
+		Layout: backlog.Layout{
+			Name: "bullmq",
+			Summary: "A queue of BullMQ 1 to 6 on Redis, or of the older Bull 3 and 4 (the package bull), whose keys are the same. " +
+				"Its global concurrency is the most replicas that can help. " +
+				"Jobs that wait for their children are not backlog: the children are, in their own queues. " +
+				"Jobs in groups of BullMQ Pro are counted as a lower bound, with a warning. " +
+				"The user needs the rights of job frameworks on the keys of the queue, `PREFIX:QUEUE:*`.",
+			Queue:    "name of the queue",
+			Patterns: layout.FoundByScan("keys PREFIX:*:wait, active, paused, delayed, prioritized, meta and id"),
+			Parameters: []backlog.Parameter{
+				{Name: "prefix", Kind: backlog.KindText, Default: "bull", Doc: "The option prefix of the queue, with its braces if it has any, such as {bull}."},
+				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "Whether to read when the next jobs were added. It takes one more round trip, and reads that one field of their hashes."},
+				layout.OrphanParameter("delayed jobs of a BullMQ before 3.2 that have been due for 5 minutes while there was no other work and no process that moves them, as BullMQ 1 has without a QueueScheduler; and jobs on the list paused of a queue that is not paused"),
+			},
+			Ready:    "jobs that wait, prioritized ones and those of a paused queue included",
+			Due:      "delayed and retried jobs whose time has come, and which only a worker would promote",
+			InFlight: "active jobs, those of workers that are gone included",
+			Passing:  "the counter id of the jobs that were added, delayed ones too; not where the queue is polled",
+			Oldest: "with age payload: when the job at the end of the queue was added, exact if jobs are taken in order and a lower bound with priorities or lifo; " +
+				"else since when the first delayed job has been due, a lower bound if other jobs wait",
+		},
+		Discover: func(p backlog.Params) layout.Discovery {
+			work := workPatterns(prefixOf(p) + ":")
+			// Counters of other programs end like that too.
+			id := layout.KeyPattern{Type: "string", Prefix: prefixOf(p) + ":", FixedPrefix: ":", Suffix: ":id"}
+			return layout.Discovery{KeyPatterns: append(work, id), AnyPrefix: work}
+		},
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
+			prefix := prefixOf(q.Params)
+			return &queueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
+		},
+	}
+}
+
+func prefixOf(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bull") }
+
+// workPatterns are the kinds of keys that hold jobs, and the hash meta, which Bull writes
+// only when a queue is paused. The hashes of jobs are of the same kind as meta, and the
+// settings of a group of BullMQ Pro even have its name.
+func workPatterns(prefix string) []layout.KeyPattern {
+	return []layout.KeyPattern{
+		{Type: "list", Prefix: prefix, FixedPrefix: ":", Suffixes: []string{":wait", ":active", ":paused"}},
+		{Type: "zset", Prefix: prefix, FixedPrefix: ":", Suffixes: []string{":delayed", ":prioritized"}},
+		{Type: "hash", Prefix: prefix, FixedPrefix: ":", Suffix: ":meta", ExceptContaining: ":groups:"},
+	}
+}
+
+// A queueStep asks for the counts of a queue and for what its meta says. The order
+// is that in which jobs go through the queue, so that one on its way is counted twice
+// rather than not at all.
+type queueStep struct {
+	prefix, queue string
+	withAge       bool
+	params        backlog.Params
+	// leftPaused is since when there have been jobs on the list paused of a queue that is not
+	// paused, and unmoved since when there have been due jobs that nothing moves.
+	leftPaused, unmoved layout.Streak
+}
+
+// key returns the key of a part of the queue.
+func (s *queueStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
+
+// JobCounters implements counting: each job that is added takes a number, also one with an id of
+// its own.
+func (s *queueStep) JobCounters() []string { return []string{s.key("id")} }
+
+func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = layout.ScheduleCommands(dst, s.key("delayed"), jobClock, now)
+	for _, part := range []string{"wait", "paused"} {
+		key := s.key(part)
+		// An element is the id of a job and holds no payload.
+		dst = append(dst,
+			resp.Command{Key: key, KeyType: 'l', Args: []any{"LLEN", key}},
+			resp.Command{Key: key, KeyType: 'l', Args: []any{"LINDEX", key, -1}},
+		)
+		if s.withAge {
+			dst = append(dst, resp.Command{Key: key, KeyType: 'l', Args: []any{"LINDEX", key, 0}})
+		}
+	}
+	prioritized, active, meta, flag := s.key("prioritized"), s.key("active"), s.key("meta"), s.key("meta-paused")
+	dst = append(dst, resp.Command{Key: prioritized, KeyType: 'z', Args: []any{"ZCARD", prioritized}})
+	if s.withAge {
+		priority := s.key("priority")
+		dst = append(dst,
+			resp.Command{Key: prioritized, KeyType: 'z', Args: []any{"ZRANGE", prioritized, 0, 0}},
+			// Where Bull, and BullMQ before 4, keep the order of prioritized jobs in wait.
+			resp.Command{Key: priority, Args: []any{"ZCARD", priority}},
+		)
+	}
+	for _, set := range groupSets() {
+		dst = append(dst, resp.Command{Key: s.key(set), KeyType: 'z', Args: []any{"ZCARD", s.key(set)}})
+	}
+	return append(dst,
+		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
+		resp.Command{Key: meta, KeyType: 'h', Args: []any{"HMGET", meta, "paused", "concurrency", "opts.maxLenEvents", "version"}},
+		resp.Command{Key: flag, KeyType: '$', Args: []any{"EXISTS", flag}},
+	)
+}
+
+func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+	c := resp.NewDecoder(replies)
+	f := s.facts(c)
+	if c.Err() != nil {
+		return layout.Fail(c.Err())
+	}
+	limit, nothing, err := parseConcurrency(f.concurrency)
+	if err != nil {
+		return layout.Fail(err)
+	}
+	f.reading.MaxUseful = limit
+	s.pause(&f, nothing, now)
+	if f.groups > 0 {
+		return layout.Outcome{Next: &groupsStep{queueStep: s, facts: f}}
+	}
+	return s.next(f, now)
+}
+
+// next returns the reading, or the step that completes it.
+func (s *queueStep) next(f facts, now time.Time) layout.Outcome {
+	r := f.reading
+	// Any worker of Bull, and of BullMQ from 2 on, moves due jobs.
+	alone := r.Due > 0 && r.Due == r.Backlog() && !r.Paused && f.isOld
+	if !alone {
+		s.unmoved.Note(false, now)
+	}
+	switch {
+	case alone:
+		return layout.Outcome{Next: &moverStep{queueStep: s, facts: f}}
+	case s.withAge && len(f.ids) > 0:
+		return layout.Outcome{Next: &ageStep{queueStep: s, reading: r, ids: f.ids, inOrder: f.inOrder}}
+	case r.Backlog()+r.Ignored == 0 && r.NextDue.IsZero() && !f.isBullMQ:
+		return layout.Outcome{Next: &layout.ExistsStep{
+			// What BullMQ writes when a queue is opened, and Bull with its first job.
+			Keys: []string{s.key("meta"), s.key("id")}, Reading: r,
+			Warning: fmt.Sprintf("there is no BullMQ queue %q with the prefix %q yet; its producer makes it", s.queue, s.prefix),
+		}}
+	default:
+		return layout.Done(r)
+	}
+}
