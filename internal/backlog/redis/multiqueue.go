@@ -315,6 +315,7 @@ func (s *multiQueue) keyCommands(dst []resp.Command, now time.Time) []resp.Comma
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *multiQueue) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if err := cmp.Or(s.over, s.problem); err != nil {
 		return layout.Fail(err)
