@@ -28,16 +28,16 @@ const ACLClusterRules = "+cluster|slots +cluster|nodes +asking"
 
 // ACLFrameworkRules are needed in addition by job frameworks. They let the scaler read
 // single fields and elements, such as the id of the next job or a counter of jobs; no command that it sends
-// asks for a payload unless the trigger says so, or, as in Sidekiq, nothing else tells
+// asks for a payload unless the trigger says so, or, as in Sidekiq, nothing else shows
 // which queue a job belongs to.
 const ACLFrameworkRules = "+lindex +get +hmget +hget +sismember +srandmember +sscan +hvals"
 
 // ACLMessageRules are needed in addition by celery and dramatiq, where only a message
-// tells which queue it was taken from, or when it is due. Without them the counts are
+// shows which queue it was taken from, or when it is due. Without them the counts are
 // upper bounds.
 const ACLMessageRules = "+hrandfield"
 
-// ACLResqueRules are needed in addition by resque, where only a job tells which queue
+// ACLResqueRules are needed in addition by resque, where only a job shows which queue
 // it is for, and only a worker what it works on.
 const ACLResqueRules = "+lrange"
 

@@ -65,6 +65,9 @@ func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
 // readOnce reports whether there was a reading.
 func readOnce(t *rapid.T, next layout.Step, now time.Time) bool {
 	for range maxRoundTrips {
+		if k, changes := next.(keyChanger); changes {
+			k.begin(now)
+		}
 		commands := next.Commands(nil, now)
 		fitting := rapid.Bool().Draw(t, "fitting")
 		replies := make([]resp.Reply, len(commands))

@@ -24,7 +24,7 @@ type diagnosis struct {
 type record struct {
 	// server is such as "redis 5.0.14"; "" if it did not say.
 	server string
-	// worked says that the connection has been read from, so that what fails now is an
+	// worked reports that the connection has been read from, so that what fails now is an
 	// outage, and not the settings.
 	worked bool
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 )
 
-// concludeUnanswered is conclude for a query of which a command was not answered.
+// concludeUnanswered is conclude for a query with a command that was not answered.
 func (s *reader) concludeUnanswered(p *pendingQuery, err error, results []backlog.Result) (moved, more bool) {
 	switch {
 	case errors.Is(err, topology.ErrNoOwner):

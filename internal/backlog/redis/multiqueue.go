@@ -18,7 +18,7 @@ const (
 	// last found or had work: in most layouts an empty queue leaves no trace, and it is
 	// woken only while it is read.
 	memberLife = time.Hour
-	// excessRetry is how long a trigger of which there are too many queues is refused
+	// excessRetry is how long a trigger with too many queues is refused
 	// before its queues are counted again.
 	excessRetry = 30 * time.Second
 )
@@ -61,6 +61,9 @@ type multiQueue struct {
 
 // A keyChanger is a first step whose keys change from one read to another.
 type keyChanger interface {
+	// begin comes before the commands of each read, and takes over what searches have found.
+	// So building the commands changes nothing.
+	begin(now time.Time)
 	// keysChanged reports, once, that there are other keys than before.
 	keysChanged() bool
 	// keyCommands appends the commands of a read, for the sake of their keys.
@@ -267,14 +270,20 @@ func compareMembers(a, b *member) int {
 	}
 }
 
-func (s *multiQueue) Commands(dst []resp.Command, now time.Time) []resp.Command {
+// begin implements keyChanger.
+func (s *multiQueue) begin(now time.Time) {
 	s.refresh(now)
-	if s.exceeded() != nil {
+	if s.exceeded() == nil {
+		s.step = newMultiStep(s)
+	}
+}
+
+// Commands implements layout.Step.
+func (s *multiQueue) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	if s.over != nil {
 		return dst
 	}
-	dst = s.registryCommands(dst)
-	s.step = newMultiStep(s)
-	return s.step.Commands(dst, now)
+	return s.step.Commands(s.registryCommands(dst), now)
 }
 
 // registryCommands appends what asks for the names that the framework knows.
@@ -306,6 +315,7 @@ func (s *multiQueue) keyCommands(dst []resp.Command, now time.Time) []resp.Comma
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *multiQueue) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if err := cmp.Or(s.over, s.problem); err != nil {
 		return layout.Fail(err)

@@ -59,6 +59,7 @@ func (r *multiStep) add(one *member, first layout.Step) {
 	r.steps = append(r.steps, memberStep{member: one, step: first})
 }
 
+// Commands implements layout.Step.
 func (r *multiStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	base := len(dst)
 	shared := r.queue.layout.SharesCommands
@@ -99,6 +100,7 @@ func (r *multiStep) share(dst []resp.Command, begin, base int, t *memberStep) []
 	return kept
 }
 
+// Outcome implements layout.Step.
 func (r *multiStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if missing := len(r.steps) - len(r.parts); missing > 0 {
 		r.parts = append(r.parts, make([]backlog.Part, missing)...)

@@ -177,7 +177,7 @@ func (s *reader) roundTrip(ctx context.Context, pending []pendingQuery, results 
 	b := batch{commands: s.buffer[:0]}
 	for i := range pending {
 		b.commands = s.appendCommands(&pending[i], b.commands, now)
-		if g, ok := pending[i].plan.first.(keyChanger); ok && g.keysChanged() {
+		if k := pending[i].plan.changer; k != nil && k.keysChanged() {
 			// Before they are read: a change of a key must find the query that it is of.
 			s.topology.Forget(s.tracker.retrack(pending[i].plan, now))
 		}

@@ -103,6 +103,9 @@ func (p *pendingQuery) startRecheck() {
 // further steps too.
 func (s *source) appendCommands(p *pendingQuery, dst []resp.Command, now time.Time) []resp.Command {
 	p.from = len(dst)
+	if k := p.plan.changer; k != nil && p.step == p.plan.first {
+		k.begin(now)
+	}
 	dst = p.step.Commands(dst, now)
 	p.own = len(dst) - p.from
 	if p.reads > 0 && p.roundTrips == 0 {

@@ -16,6 +16,8 @@ const planLife = 10 * time.Minute
 type plan struct {
 	query backlog.Query
 	first layout.Step
+	// changer is first, if its keys change; nil if they do not.
+	changer keyChanger
 	// keys are those whose change may change the reading; guarded by the tracker's planning.
 	keys []string
 	// lastRead, forgotten and shard are guarded by the tracker's planning.
@@ -198,6 +200,7 @@ func (w *tracker) planOf(q backlog.Query, now time.Time, prepare func(backlog.Qu
 			return nil, err
 		}
 		p = &plan{query: q, first: first}
+		p.changer, _ = first.(keyChanger)
 		w.plans[q] = p
 		w.track(p, now)
 	}
@@ -224,8 +227,8 @@ func (w *tracker) track(p *plan, now time.Time) (unused []string) {
 	defer w.mu.Unlock()
 	seen := make(map[string]bool)
 	commands := p.first.Commands
-	if g, grows := p.first.(keyChanger); grows {
-		commands = g.keyCommands
+	if p.changer != nil {
+		commands = p.changer.keyCommands
 	}
 	for _, c := range commands(nil, now) {
 		if c.KeyType == 0 || seen[c.Key] {

@@ -8,7 +8,7 @@ import (
 )
 
 // wakeQueue collects wake-ups until they are taken. Adding never waits, and what is
-// added while nobody takes becomes one Wake.
+// added before it is taken becomes one Wake.
 type wakeQueue struct {
 	out chan backlog.Wake
 	// signal holds a value while there may be something to take.

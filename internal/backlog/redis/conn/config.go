@@ -39,7 +39,7 @@ type Config struct {
 
 	Login, SentinelLogin Login
 
-	// IdlePoll is how often an idle queue is read of which changes cannot be noticed.
+	// IdlePoll is how often an idle queue is read where changes cannot be noticed.
 	IdlePoll time.Duration
 	// DialTimeout bounds connecting, and AnswerTimeout one answer of a server.
 	DialTimeout, AnswerTimeout time.Duration

@@ -39,8 +39,8 @@ var ErrHostileReply = errors.New("the server sends what no command is answered")
 // the library allocates what a header announces. It knows RESP2, in which all connections
 // speak: https://redis.io/docs/latest/develop/reference/protocol-spec/
 type replyGuard struct {
-	// messages says that what is received are messages of a subscription, each of which is
-	// counted by itself: nothing is sent for them.
+	// messages reports that messages of a subscription are received. Each is counted by itself,
+	// because nothing is sent for them.
 	messages bool
 	// remaining are the numbers of elements that are missing, of each open array.
 	remaining []int64
@@ -157,7 +157,7 @@ func (g *replyGuard) header() error {
 	return nil
 }
 
-// ended ends an element, and the arrays of which it is the last.
+// ended ends an element, and the arrays whose last element it is.
 func (g *replyGuard) ended() {
 	for len(g.remaining) > 0 {
 		last := len(g.remaining) - 1
@@ -183,7 +183,7 @@ type guardedConn struct {
 	restart atomic.Bool
 }
 
-// guard checks what is received on a connection; messages says that it is a subscription.
+// guard checks what is received on a connection; messages reports that it is a subscription.
 func guard(inner net.Conn, messages bool) *guardedConn {
 	return &guardedConn{Conn: inner, guard: replyGuard{messages: messages}}
 }

@@ -14,7 +14,7 @@ import (
 // A Session is one connection on which commands are run. It ends with its connection, and is
 // used by one goroutine at a time, apart from Ended and Abort.
 type Session struct {
-	// Server is the one at the other end, as far as it is known. The owner replaces it as a
+	// Server is what is known of the server at the other end. The owner replaces it as a
 	// whole; replies point to it.
 	Server *resp.Server
 	// NoTransactions makes commands of transactions run one by one. Do sets it where the server

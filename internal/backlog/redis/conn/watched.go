@@ -10,7 +10,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A watchedConn is a network connection that notices its end at once, even while nobody
+// A watchedConn is a network connection that notices its end at once, even while no caller
 // waits for a reply. It matters because a server forgets which keys a connection
 // has armed when the connection ends, and nothing else would show that before the next read.
 //
@@ -18,7 +18,7 @@ import (
 type watchedConn struct {
 	net.Conn
 
-	// idle says that end was called and begin was not, so that a goroutine waits for
+	// idle reports that end was called and begin was not, so that a goroutine waits for
 	// the end of the connection. It belongs to the goroutine that uses the connection.
 	idle bool
 	// resume makes that goroutine wait, and aside is its answer that it does not any more.

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// ErrNotSearched is a search of which no attempt has ended.
+	// ErrNotSearched is a search without an attempt that has ended.
 	ErrNotSearched = fmt.Errorf("%w: the keys of the server have not been gone through yet", backlog.ErrUnavailable)
 
 	errSearchesExhausted = fmt.Errorf("%w: %w, %d of a namespace and %d in all",

@@ -1,6 +1,7 @@
 package resp
 
 import (
+	"bytes"
 	"reflect"
 	"testing"
 
@@ -18,7 +19,7 @@ func TestAppendText(t *testing.T) {
 			rapid.Map(rapid.SampledFrom([]float64{0, 1, 0.5}), func(f float64) any { return f }),
 		)
 		one, other := rapid.SliceOfN(arg, 0, 3).Draw(t, "one"), rapid.SliceOfN(arg, 0, 3).Draw(t, "other")
-		same := string(Command{Args: one}.AppendText(nil)) == string(Command{Args: other}.AppendText(nil))
+		same := bytes.Equal(Command{Args: one}.AppendText(nil), Command{Args: other}.AppendText(nil))
 		if same != reflect.DeepEqual(one, other) {
 			t.Errorf("%#v and %#v have the same text: %t", one, other, same)
 		}

@@ -208,7 +208,7 @@ func (n *Node) receive(ctx context.Context, s *subscriber) error {
 			}
 		case resp.IsServerError(err):
 			// A subscription was refused; what it was for stays unarmed. The rest of the
-			// server's words may name a key, and of which tenant is not known here.
+			// server's words may name a key, and it is not known here which tenant owns it.
 			code, _, _ := strings.Cut(resp.ServerText(err), " ")
 			n.log.Warn("subscription refused", "error", code)
 		default:

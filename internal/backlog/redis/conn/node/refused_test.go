@@ -167,10 +167,10 @@ func TestTrackingIsSwitchedOff(t *testing.T) {
 					// The node does not know of it.
 					n.session.tracked = tracked
 				}()
-				_, before := changes.changes("jobs")
+				_, before := changes.changes()
 				notice(t, n)
 				redistest.Eventually(t, "everything is woken", func() bool {
-					_, all := changes.changes("jobs")
+					_, all := changes.changes()
 					return all > before
 				})
 				awaitChange(t, n, changes, server)
@@ -183,10 +183,10 @@ func TestTrackingIsSwitchedOff(t *testing.T) {
 func awaitChange(t *testing.T, n *Node, changes *recorder, server *redistest.Server) {
 	t.Helper()
 	arm(t, n)
-	before, _ := changes.changes("jobs")
+	before, _ := changes.changes()
 	server.Do("LPUSH", "jobs", "a")
 	redistest.Eventually(t, "the change is reported", func() bool {
-		reported, _ := changes.changes("jobs")
+		reported, _ := changes.changes()
 		return reported > before
 	})
 }

@@ -12,7 +12,7 @@ type Tracker interface {
 	Len() int
 }
 
-// A Waker has keys read again of which no change was reported.
+// A Waker has keys read again although no change of them was reported.
 type Waker interface {
 	// WakeKey wakes what is read from a key whose changes are reported from now on.
 	WakeKey(key string)

@@ -15,7 +15,7 @@ type clusterNode struct {
 	id     string
 	myself bool
 	master bool
-	// failed says that the cluster has agreed that the node is down, or that it is no
+	// failed reports that the cluster has agreed that the node is down, or that it is no
 	// member yet, or has no address. suspected says so on the word of the one that answers.
 	failed, suspected bool
 	// epoch is the configuration epoch of the master: of two that claim a slot the one with
@@ -23,7 +23,7 @@ type clusterNode struct {
 	epoch int64
 	// ranges are the slots that it owns.
 	ranges []slotRange
-	// moving says that some of its slots are on their way to or from another node. Only the
+	// moving reports that some of its slots are on their way to or from another node. Only the
 	// node itself reports that.
 	moving bool
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// maxViews bounds the views of which each slot is compared.
+// maxViews bounds the views that are compared for each slot.
 const maxViews = clusterClients + wideRound
 
 // A partition is views whose nodes know each other.

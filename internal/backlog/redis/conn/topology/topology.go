@@ -243,7 +243,7 @@ func (t *Topology) CloseScans() {
 	}
 }
 
-// Status describes the servers, from memory. Of several it shows the one of which changes are
+// Status describes the servers, from memory. Of several it shows the one whose changes are
 // noticed worst.
 func (t *Topology) Status() backlog.Status {
 	worst := backlog.Status{IdlePoll: t.cfg.IdlePoll}
