@@ -65,7 +65,7 @@ func TestExplainAndWatch(t *testing.T) {
 		t.Errorf("explain --output json: %d, %v, %+v\n%s%s", code, err, got, out, errText)
 	}
 	for _, tc := range []struct{ args, want string }{
-		{"shop/biling", "KEDA has not asked this replica about shop/biling lately, did you mean shop/billing?"},
+		{"shop/biling", "KEDA has not asked this replica about shop/biling recently, did you mean shop/billing?"},
 		{"bank/billing", "did you mean shop/billing?"},
 		{"shop/other", "known in this namespace: shop/billing"},
 		{"bank/other", "known: shop/billing"},
