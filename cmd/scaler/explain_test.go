@@ -65,10 +65,10 @@ func TestExplainAndWatch(t *testing.T) {
 		t.Errorf("explain --output json: %d, %v, %+v\n%s%s", code, err, got, out, errText)
 	}
 	for _, tc := range []struct{ args, want string }{
-		{"shop/biling", "KEDA has not asked this replica about shop/biling lately, did you mean shop/billing?"},
+		{"shop/biling", "KEDA has not asked this replica about shop/biling recently, did you mean shop/billing?"},
 		{"bank/billing", "did you mean shop/billing?"},
-		{"shop/other", "in that namespace there is shop/billing"},
-		{"bank/other", "there is shop/billing"},
+		{"shop/other", "known in this namespace: shop/billing"},
+		{"bank/other", "known: shop/billing"},
 		{"shop/billing --trigger list-job", `shop/billing has no trigger "list-job", did you mean list-jobs?`},
 		{"shop/billing --trigger other", "it has list-jobs"},
 	} {

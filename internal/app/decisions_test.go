@@ -79,8 +79,8 @@ func TestWatchDecisions(t *testing.T) {
 	server.Do("RPUSH", "jobs", "a", "b", "c", "d", "e", "f")
 	await("shop/worker list-jobs  wants 2 replicas (6 / 5), active", ref("jobs"))
 	await(`shop/worker  invalid: tagret: unknown key, did you mean "target"?`, ref("jobs", "tagret", "5"))
-	await("shop/worker  KEDA does not ask any more")
-	await("shop/worker list-jobs  KEDA does not ask any more")
+	await("shop/worker  no longer called by KEDA")
+	await("shop/worker list-jobs  no longer called by KEDA")
 	if got := elsewhere(); len(got) != 0 {
 		t.Errorf("who watches another namespace sees %q", got)
 	}

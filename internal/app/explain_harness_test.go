@@ -141,10 +141,10 @@ func (s *scaler) heard(do func(args ...any) any) {
 	}
 }
 
-// lookedAfter waits until the queue of shop/worker was looked at after a moment.
+// lookedAfter waits until the queue of shop/worker was read after a moment.
 func (s *scaler) lookedAfter(moment time.Time) {
 	s.Helper()
-	redistest.Eventually(s.T, "the queue is looked at again", func() bool {
+	redistest.Eventually(s.T, "the queue is read again", func() bool {
 		response, _ := s.explanation()
 		return response.GetExplanations()[0].GetReadStatus().GetLastAttempt().GetAt().AsTime().After(moment)
 	})

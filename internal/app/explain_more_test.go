@@ -69,7 +69,7 @@ func TestExplain(t *testing.T) {
 		"drain time": func(t *testing.T, server *redistest.Server, s *scaler) {
 			t.Helper()
 			server.Do(append([]any{"RPUSH", "jobs"}, slices.Repeat([]any{"job"}, 600)...)...)
-			awaitGolden(t, "drain", s.polled(ref("jobs", "drainTime", "1m", "throughput", "2")), "drained within", "(poll)")
+			awaitGolden(t, "drain", s.polled(ref("jobs", "drainTime", "1m", "throughput", "2")), "drain within", "(poll)")
 		},
 		"not above the activation": func(t *testing.T, server *redistest.Server, s *scaler) {
 			t.Helper()
@@ -134,7 +134,7 @@ func TestExplainAsDocumented(t *testing.T) {
 	server.Do(append([]any{"RPUSH", "jobs"}, slices.Repeat([]any{"job"}, 27)...)...)
 	s.awaitValue(r, 27)
 	server.Do("LTRIM", "jobs", "0", "11")
-	awaitGolden(t, "documented", s.polled(r), "12 messages", "there was none (wake-up)", "(poll)", "1 stream")
+	awaitGolden(t, "documented", s.polled(r), "12 messages", "became non-empty T ago (wake-up)", "(poll)", "1 open stream")
 	golden, err := os.ReadFile("testdata/explain/documented.txt")
 	if err != nil {
 		t.Fatal(err)

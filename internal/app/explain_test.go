@@ -231,7 +231,7 @@ func breakages() map[string]func(*testing.T) {
 			server.Do("ACL", "SETUSER", "scaler", "on", ">secret", "~*")
 			server.Do(append([]any{"ACL", "SETUSER", "scaler"}, rules(redis.ACLRules+" resetchannels")...)...)
 			s := start(t, standalone(server.Addr(), user(t)...), setup{})
-			awaitGolden(t, "no-tracking", s.polled(ref("jobs")), "not better because", "(poll)")
+			awaitGolden(t, "no-tracking", s.polled(ref("jobs")), "fallback reason", "(poll)")
 		},
 		"Redis cannot tell the lag of a consumer group": func(t *testing.T) {
 			t.Helper()
@@ -267,7 +267,7 @@ func breakages() map[string]func(*testing.T) {
 			awaitGolden(t, "repeated", func() string {
 				_, text := s.explanation()
 				return text
-			}, "looked at T ago (poll)")
+			}, "last attempt T ago (poll)")
 		},
 		"The scaler is stopped, or crashes": func(t *testing.T) {
 			t.Helper()
