@@ -17,10 +17,12 @@ func isTypeStep(s layout.Step) bool {
 	return is
 }
 
+// Commands implements layout.Step.
 func (t *typeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, resp.Command{Key: t.key, Args: []any{"TYPE", t.key}})
 }
 
+// Outcome implements layout.Step.
 func (t *typeStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	found := "something else"
 	if r := replies[0]; r.Err == nil {

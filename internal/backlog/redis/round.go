@@ -58,6 +58,7 @@ func (r *round) add(one *oneOf, first layout.Step) {
 	r.turns = append(r.turns, turn{oneOf: one, step: first})
 }
 
+// Commands implements layout.Step.
 func (r *round) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	base := len(dst)
 	shared := r.several.layout.SharesCommands
@@ -98,6 +99,7 @@ func (r *round) share(dst []resp.Command, begin, base int, t *turn) []resp.Comma
 	return kept
 }
 
+// Outcome implements layout.Step.
 func (r *round) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if missing := len(r.turns) - len(r.parts); missing > 0 {
 		r.parts = append(r.parts, make([]backlog.Part, missing)...)

@@ -270,6 +270,7 @@ func compareMembers(a, b *oneOf) int {
 // errNotSearched is a pattern whose queues have not been looked for yet.
 var errNotSearched = fmt.Errorf("%w: the keys of the server have not been gone through yet", backlog.ErrUnavailable)
 
+// Commands implements layout.Step.
 func (s *several) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	s.look(now)
 	if s.exceeded() != nil {
@@ -309,6 +310,7 @@ func (s *several) watched(dst []resp.Command, now time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *several) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if err := cmp.Or(s.over, s.problem); err != nil {
 		return layout.Fail(err)
