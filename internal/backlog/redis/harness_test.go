@@ -246,9 +246,7 @@ func cases(client writer) []backlogtest.Case {
 
 // What the tests of the engine share with those of layouts, by shorter names.
 
-type (
-	keys = layouttest.Names
-)
+type keys = layouttest.Names
 
 func connection(addresses []string, more map[string]any) backlog.Connection {
 	return layouttest.Connection(addresses, more)

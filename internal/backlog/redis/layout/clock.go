@@ -12,6 +12,7 @@ import (
 // millisecond distinguish members of the same millisecond.
 type Clock float64
 
+// The usual clocks: Unix times in seconds and in milliseconds.
 const (
 	Seconds      Clock = 1e-3
 	Milliseconds Clock = 1

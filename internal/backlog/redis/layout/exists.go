@@ -15,6 +15,7 @@ type ExistsStep struct {
 	Warning string
 }
 
+// Commands implements Step.
 func (s *ExistsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, key := range s.Keys {
 		dst = append(dst, resp.Command{Key: key, Args: []any{"EXISTS", key}})
@@ -22,6 +23,7 @@ func (s *ExistsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements Step.
 func (s *ExistsStep) Outcome(replies []resp.Reply, _ time.Time) Outcome {
 	c := resp.NewDecoder(replies)
 	var traces int64

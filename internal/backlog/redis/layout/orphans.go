@@ -31,6 +31,7 @@ type Orphans struct {
 	Counted, Ignored int64
 }
 
+// NewOrphans returns an empty collection, bounded by the parameter orphanedAfter.
 func NewOrphans(p backlog.Params) *Orphans {
 	// The parser of triggers has checked the text.
 	after, _ := time.ParseDuration(p.Get(OrphanedAfter))

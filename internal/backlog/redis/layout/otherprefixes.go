@@ -62,6 +62,7 @@ type otherPrefixesStep struct {
 	reading backlog.Reading
 }
 
+// Commands implements Step.
 func (s *otherPrefixesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, set := range s.sets {
 		dst = append(dst, resp.Command{Key: set, Args: []any{"SISMEMBER", set, s.member}})
@@ -69,6 +70,7 @@ func (s *otherPrefixesStep) Commands(dst []resp.Command, _ time.Time) []resp.Com
 	return dst
 }
 
+// Outcome implements Step.
 func (s *otherPrefixesStep) Outcome(replies []resp.Reply, now time.Time) Outcome {
 	c := resp.NewDecoder(replies)
 	var prefixes []string

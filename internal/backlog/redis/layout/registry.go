@@ -44,6 +44,7 @@ type registryStep struct {
 	reading backlog.Reading
 }
 
+// Commands implements Step.
 func (s *registryStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, set := range s.Sets {
 		if s.Member != "" {
@@ -54,6 +55,7 @@ func (s *registryStep) Commands(dst []resp.Command, _ time.Time) []resp.Command 
 	return dst
 }
 
+// Outcome implements Step.
 func (s *registryStep) Outcome(replies []resp.Reply, now time.Time) Outcome {
 	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
 		s.reading.Missing = true

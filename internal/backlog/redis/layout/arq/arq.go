@@ -45,11 +45,13 @@ func Layout() layout.Layout {
 // A queueStep asks for the jobs that are due, and which are the first of them.
 type queueStep struct{ queue string }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = layout.ScheduleCommands(dst, s.queue, layout.Milliseconds, now)
 	return append(dst, resp.Command{Key: s.queue, KeyType: 'z', Args: layout.ByScore(s.queue, "-inf", layout.Milliseconds.Due(now), maxRunning, true)})
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	jobs := layout.ReadSchedule(c, layout.Milliseconds)
@@ -76,6 +78,7 @@ type runningStep struct {
 	reading backlog.Reading
 }
 
+// Commands implements layout.Step.
 func (s *runningStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for i := 0; i < len(s.jobs); i += 2 {
 		key := inProgressPrefix + s.jobs[i]
@@ -85,6 +88,7 @@ func (s *runningStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *runningStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var running int64

@@ -168,7 +168,7 @@ func TestArqKeys(t *testing.T) {
 }
 
 // TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
-func TestDelayedJobsWakeAtZero(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+func TestDelayedJobsWakeAtZero(t *testing.T) {
 	layouttest.DelayedJobsWakeAtZero(t, delayArq, "arq")
 }
 

@@ -96,6 +96,7 @@ func (s *queueStep) oldKey() string { return "asynq:{" + s.queue + "}" }
 // JobCounters implements counting: workers count what they have processed (asynq 0.20 and later).
 func (s *queueStep) JobCounters() []string { return []string{s.key("processed")} }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	groups, sets, pending, active, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("active"), s.key("paused")
 	dst = layout.ScheduleCommands(dst, s.key("scheduled"), layout.Seconds, now)
@@ -120,6 +121,7 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	later := layout.ReadSchedule(c, layout.Seconds).Plus(layout.ReadSchedule(c, layout.Seconds))
@@ -189,12 +191,14 @@ type emptyStep struct {
 	registered layout.Step
 }
 
+// Commands implements layout.Step.
 func (s *emptyStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	const queues = "asynq:queues"
 	dst = append(dst, resp.Command{Key: queues, Args: []any{"SISMEMBER", queues, oldNames + s.queue}})
 	return s.registered.Commands(dst, now)
 }
 
+// Outcome implements layout.Step.
 func (s *emptyStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	o := s.registered.Outcome(replies[1:], now)
 	if o.Err != nil || !o.Reading.Missing {

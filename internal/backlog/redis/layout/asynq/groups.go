@@ -23,6 +23,7 @@ type detailStep struct {
 	others  bool   // says that there are tasks whose age is not known
 }
 
+// Commands implements layout.Step.
 func (s *detailStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.next != "" {
 		task := s.key("t:" + s.next)
@@ -35,6 +36,7 @@ func (s *detailStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *detailStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	r := s.reading
@@ -88,6 +90,7 @@ type groupsStep struct {
 	more    int64 // groups beyond these
 }
 
+// Commands implements layout.Step.
 func (s *groupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, name := range s.names {
 		group := s.key("g:" + name)
@@ -96,6 +99,7 @@ func (s *groupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *groupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	r := s.reading

@@ -63,6 +63,7 @@ func (s *queueStep) key(part string) string { return s.prefix + ":" + s.queue + 
 // gives it an id.
 func (s *queueStep) JobCounters() []string { return []string{s.key("id")} }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	waiting, active := s.key("waiting"), s.key("active")
 	dst = layout.ScheduleCommands(dst, s.key("delayed"), layout.Milliseconds, now)
@@ -76,6 +77,7 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	later := layout.ReadSchedule(c, layout.Milliseconds)
@@ -125,10 +127,12 @@ type ageStep struct {
 	id      string
 }
 
+// Commands implements layout.Step.
 func (s *ageStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, resp.Command{Key: s.key("jobs"), Args: []any{"HGET", s.key("jobs"), s.id}})
 }
 
+// Outcome implements layout.Step.
 func (s *ageStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	text, found := c.Text()

@@ -20,6 +20,7 @@ type ageStep struct {
 	inOrder bool
 }
 
+// Commands implements layout.Step.
 func (s *ageStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, id := range s.ids {
 		key := s.key(id)
@@ -28,6 +29,7 @@ func (s *ageStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *ageStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var oldest, last time.Time

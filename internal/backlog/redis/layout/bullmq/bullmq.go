@@ -97,6 +97,7 @@ func (s *queueStep) key(part string) string { return s.prefix + ":" + s.queue + 
 // its own.
 func (s *queueStep) JobCounters() []string { return []string{s.key("id")} }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = layout.ScheduleCommands(dst, s.key("delayed"), jobClock, now)
 	for _, part := range []string{"wait", "paused"} {
@@ -130,6 +131,7 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	)
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	f := s.facts(c)

@@ -320,7 +320,7 @@ func holdBullMQ(t testing.TB, name string) layouttest.Holder {
 }
 
 // TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
-func TestDelayedJobsWakeAtZero(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+func TestDelayedJobsWakeAtZero(t *testing.T) {
 	layouttest.DelayedJobsWakeAtZero(t, delayBullMQ, slices.Concat(bullmqVersions(), bullVersions())...)
 }
 

@@ -34,6 +34,7 @@ type groupsStep struct {
 	facts facts
 }
 
+// Commands implements layout.Step.
 func (s *groupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, set := range groupSets() {
 		dst = append(dst, resp.Command{Key: s.key(set), Args: []any{"ZRANGE", s.key(set), 0, strconv.Itoa(maxGroups - 1)}})
@@ -41,6 +42,7 @@ func (s *groupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *groupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var groups []string
@@ -59,6 +61,7 @@ type groupStep struct {
 	groups []string
 }
 
+// Commands implements layout.Step.
 func (s *groupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, group := range s.groups {
 		list := s.key("groups:" + group)
@@ -70,6 +73,7 @@ func (s *groupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *groupStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var jobs int64

@@ -19,6 +19,7 @@ type moverStep struct {
 	facts facts
 }
 
+// Commands implements layout.Step.
 func (s *moverStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	check, marker, wait := s.key("stalled-check"), s.key("marker"), s.key("wait")
 	return append(dst,
@@ -28,6 +29,7 @@ func (s *moverStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	)
 }
 
+// Outcome implements layout.Step.
 func (s *moverStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	signs := c.Count() + c.Count()

@@ -161,6 +161,7 @@ type queueStep struct {
 	short layout.Streak
 }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, list := range s.lists {
 		dst = append(dst, resp.Command{Key: list, KeyType: 'l', Args: []any{"LLEN", list}})
@@ -179,6 +180,7 @@ func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, resp.Command{Key: s.index, Args: []any{"ZCARD", s.index}})
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var reading backlog.Reading

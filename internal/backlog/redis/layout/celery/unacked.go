@@ -21,6 +21,7 @@ type unackedStep struct {
 	check bool
 }
 
+// Commands implements layout.Step.
 func (s *unackedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HRANDFIELD", s.unacked, sampleSize, "WITHVALUES"}})
 	if s.check {
@@ -30,6 +31,7 @@ func (s *unackedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *unackedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if replies[0].IsDenied() {
 		return layout.Done(s.all(replies[0].Denial("HRANDFIELD", 6, 2)))
@@ -102,6 +104,7 @@ type bindingsStep struct {
 	claimed *claimed
 }
 
+// Commands implements layout.Step.
 func (s *bindingsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, exchange := range s.claimed.exchanges {
 		key := s.prefix + bindingPrefix + exchange
@@ -110,6 +113,7 @@ func (s *bindingsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command 
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *bindingsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
 		return layout.Done(s.all("the server does not allow SRANDMEMBER"))
@@ -142,6 +146,7 @@ type boundStep struct {
 	registered layout.Step
 }
 
+// Commands implements layout.Step.
 func (s *boundStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return s.registered.Commands(dst, now)
 }

@@ -80,6 +80,7 @@ type queueStep struct {
 	lost lostMessages
 }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	heartbeats := s.namespace + ":" + heartbeatsKey
 	// In the order in which a message passes, so that none is missed on its way.
@@ -97,6 +98,7 @@ func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	delayed, ready, all, used := c.Count(), c.Count(), c.Count(), c.OptionalCount()
@@ -151,6 +153,7 @@ func (s *messagesStep) finish(now time.Time) layout.Outcome {
 	return layout.Done(s.reading)
 }
 
+// Commands implements layout.Step.
 func (s *messagesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.total > 0 {
 		dst = append(dst, resp.Command{Key: s.delayed, Args: []any{"HRANDFIELD", s.delayed, maxDelayed, "WITHVALUES"}})
@@ -161,6 +164,7 @@ func (s *messagesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command 
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *messagesStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if s.total > 0 {
 		if err := s.addDelayed(replies[0], now); err != nil {

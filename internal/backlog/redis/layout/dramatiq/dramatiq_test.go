@@ -205,7 +205,7 @@ func holdDramatiq(t testing.TB, _ string) layouttest.Holder {
 }
 
 // TestDelayedJobsWakeAtZero: KEDA is notified of a delayed job when it is due, with no worker.
-func TestDelayedJobsWakeAtZero(t *testing.T) { //nolint:tparallel // it measures, so it begins before the tests that run side by side
+func TestDelayedJobsWakeAtZero(t *testing.T) {
 	layouttest.DelayedJobsWakeAtZero(t, delayDramatiq, "dramatiq")
 }
 

@@ -69,7 +69,7 @@ func (l *lostCount) note(n int64, now time.Time) {
 		l.n = n
 	}
 	l.n = min(l.n, n)
-	l.Streak.Note(l.n > 0, now)
+	l.Note(l.n > 0, now)
 }
 
 // lastingFor returns how many messages are lost that have been so for the grace.
@@ -93,11 +93,13 @@ func (h *lostMessages) mark(r *backlog.Reading, total int64, o *layout.Orphans, 
 // A workersStep asks which processes use the namespace.
 type workersStep struct{ *messagesStep }
 
+// Commands implements layout.Step.
 func (s *workersStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	heartbeats := s.namespace + ":" + heartbeatsKey
 	return append(dst, resp.Command{Key: heartbeats, Args: []any{"ZRANGE", heartbeats, 0, maxWorkers}})
 }
 
+// Outcome implements layout.Step.
 func (s *workersStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	workers, allowed := c.OptionalStrings()
@@ -118,6 +120,7 @@ type fetchedStep struct {
 	workers []string
 }
 
+// Commands implements layout.Step.
 func (s *fetchedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for i, queue := range s.lost.queues {
 		if !s.lost.some[i] {
@@ -137,6 +140,7 @@ func (s *fetchedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *fetchedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var lost [2]int64

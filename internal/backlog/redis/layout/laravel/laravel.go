@@ -71,6 +71,7 @@ func newQueueStep(q backlog.Query, name string) *queueStep {
 	return &queueStep{queue: q.Params.Get("prefix") + "queues:" + name, payload: q.Params.Get("age") == "payload", params: q.Params}
 }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	reserved := s.queue + ":reserved"
 	// The workers' clock counts whole seconds.
@@ -89,6 +90,7 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	before := c.Count()
@@ -153,6 +155,7 @@ type taggedStep struct {
 	reading backlog.Reading
 }
 
+// Commands implements layout.Step.
 func (s *taggedStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = s.queueStep.Commands(dst, now)
 	for i := range dst {
@@ -162,6 +165,7 @@ func (s *taggedStep) Commands(dst []resp.Command, now time.Time) []resp.Command 
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *taggedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
 		return layout.Done(s.reading)

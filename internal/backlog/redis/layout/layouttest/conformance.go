@@ -42,4 +42,5 @@ func ExerciseEverywhere(t *testing.T, cases func(*redistest.Server) []backlogtes
 // Names numbers the keys of all tests, so that none is used twice.
 type Names struct{ n atomic.Int64 }
 
+// Next returns a name that was not returned before.
 func (k *Names) Next(what string) string { return fmt.Sprintf("%s:%d", what, k.n.Add(1)) }

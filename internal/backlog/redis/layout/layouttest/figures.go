@@ -43,6 +43,7 @@ type Figures struct {
 	Quality    backlog.Quality
 }
 
+// FiguresOf returns the figures of a reading.
 func FiguresOf(r backlog.Reading) Figures {
 	return Figures{r.Ready, r.Due, r.InFlight, r.Quality}
 }

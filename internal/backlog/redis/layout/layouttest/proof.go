@@ -5,6 +5,7 @@ import "encoding/json"
 // A Column of the table in docs/frameworks.md is something that a reading says of a framework.
 type Column string
 
+// The columns, in the order of the table.
 const (
 	Waiting     Column = "waiting"
 	Prioritised Column = "prioritised"

@@ -66,6 +66,7 @@ func EachServer(t *testing.T, test func(*testing.T, redistest.Version, *redistes
 	}
 }
 
+// Words returns the words of a command as its arguments.
 func Words(command string) []any {
 	var list []any
 	for word := range strings.FieldsSeq(command) {

@@ -60,10 +60,12 @@ func checkList(q backlog.Query) error {
 // A listStep asks for the length of the list and of the one in flight, if any.
 type listStep []resp.Command
 
+// Commands implements layout.Step.
 func (s *listStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, *s...)
 }
 
+// Outcome implements layout.Step.
 func (s *listStep) Outcome(replies []resp.Reply, _ time.Time) (o layout.Outcome) {
 	if o.Reading.Ready, o.Err = replies[0].Count(); o.Err != nil {
 		return o

@@ -47,10 +47,12 @@ func Cardinality(name string, keyType byte, key string) layout.Step {
 	return &cardinality{resp.Command{Key: key, KeyType: keyType, Args: []any{name, key}}}
 }
 
+// Commands implements layout.Step.
 func (c *cardinality) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, c.ask)
 }
 
+// Outcome implements layout.Step.
 func (c *cardinality) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	n, err := replies[0].Count()
 	if err != nil {

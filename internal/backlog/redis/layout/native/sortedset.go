@@ -82,6 +82,7 @@ type dueStep struct {
 	scale float64
 }
 
+// Commands implements layout.Step.
 func (s *dueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	limit := strconv.FormatFloat(s.scoreAt(now), 'f', -1, 64)
 	return append(dst,
@@ -91,6 +92,7 @@ func (s *dueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	)
 }
 
+// Outcome implements layout.Step.
 func (s *dueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	due, err := replies[0].Count()
 	if err != nil {

@@ -64,6 +64,7 @@ func Group(q backlog.Query, group string) layout.Step {
 // A lengthStep asks for the length of a stream.
 type lengthStep struct{ key string }
 
+// Commands implements layout.Step.
 func (s *lengthStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst,
 		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XLEN", s.key}},
@@ -71,6 +72,7 @@ func (s *lengthStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	)
 }
 
+// Outcome implements layout.Step.
 func (s *lengthStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	length, err := replies[0].Count()
 	if err != nil {
@@ -116,6 +118,7 @@ type waitingHead struct {
 	since  time.Time
 }
 
+// Commands implements layout.Step.
 func (s *groupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	// XLEN comes after XINFO GROUPS: it bounds the lag, and what is added in between
 	// must not lower the bound.
@@ -130,6 +133,7 @@ func (s *groupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *groupStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if isNoSuchKey(replies[0].Err) {
 		s.head = waitingHead{}
@@ -255,10 +259,12 @@ type edgesStep struct {
 	state groupState
 }
 
+// Commands implements layout.Step.
 func (s *edgesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XINFO", "STREAM", s.key}})
 }
 
+// Outcome implements layout.Step.
 func (s *edgesStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	if isNoSuchKey(replies[0].Err) {
 		return layout.Done(backlog.Reading{Missing: true})
@@ -289,11 +295,13 @@ type scanStep struct {
 	atMost int64
 }
 
+// Commands implements layout.Step.
 func (s *scanStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	after := s.state.facts.lastDelivered.next().String()
 	return append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XRANGE", s.key, after, "+", "COUNT", s.scan}})
 }
 
+// Outcome implements layout.Step.
 func (s *scanStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	entries, err := replies[0].List()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 // not in the registry. It asks for the moments that have come, and for the next one.
 type findStep struct{ namespace string }
 
+// Commands implements layout.Step.
 func (s *findStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	key, limit := s.namespace+":delayed_queue_schedule", layout.Seconds.Due(now)
 	return append(dst,
@@ -20,6 +21,7 @@ func (s *findStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	)
 }
 
+// Outcome implements layout.Step.
 func (s *findStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	times, next := c.Strings(-1), c.Strings(-1)
@@ -45,6 +47,7 @@ type findJobsStep struct {
 	times []string
 }
 
+// Commands implements layout.Step.
 func (s *findJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, at := range s.times {
 		key := s.namespace + ":delayed:" + at
@@ -53,6 +56,7 @@ func (s *findJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command 
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *findJobsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	found := s.found

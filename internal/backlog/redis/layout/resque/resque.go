@@ -87,6 +87,7 @@ type queueStep struct {
 
 func (s *queueStep) key(parts string) string { return s.namespace + ":" + parts }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	schedule, queue, workers, pause := s.key("delayed_queue_schedule"), s.key("queue:"+s.name), s.key("workers"), s.key("pause-all-workers")
 	limit := layout.Seconds.Due(now)
@@ -104,6 +105,7 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	)
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	times := c.Strings(-1)
@@ -142,6 +144,7 @@ type jobsStep struct {
 	silent, overdue bool
 }
 
+// Commands implements layout.Step.
 func (s *jobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, at := range s.times {
 		key := s.key("delayed:" + at)
@@ -160,6 +163,7 @@ func (s *jobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return s.heartbeatCommands(dst, s.workers)
 }
 
+// Outcome implements layout.Step.
 func (s *jobsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c, o := resp.NewDecoder(replies), layout.NewOrphans(s.params)
 	moments := make([][]string, len(s.times))

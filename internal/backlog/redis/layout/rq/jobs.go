@@ -110,15 +110,17 @@ func (r partialReading) done() layout.Outcome {
 // https://github.com/rq/rq/blob/master/rq/worker/base.py, prepare_job_execution
 type claimedStep struct{ partialReading }
 
+// Commands implements layout.Step.
 func (s *claimedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	// From the end that grows, so that none is overlooked while workers take the first
 	// ones off.
 	for i := range s.claimed {
-		dst = append(dst, resp.Command{Key: s.queueStep.intermediate, Args: []any{"LINDEX", s.queueStep.intermediate, -1 - i}})
+		dst = append(dst, resp.Command{Key: s.intermediate, Args: []any{"LINDEX", s.intermediate, -1 - i}})
 	}
 	return append(dst, resp.Command{Key: s.queueStep.wip, Args: []any{"ZRANGE", s.queueStep.wip, 0, maxRunning - 1}})
 }
 
+// Outcome implements layout.Step.
 func (s *claimedStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	if replies[0].IsDenied() {
 		return s.jobsClaimed(s.claimed+s.wip, backlog.UpperBound)
@@ -149,11 +151,13 @@ func (s *claimedStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome 
 // An ageStep asks when the first job on the queue was put there.
 type ageStep struct{ partialReading }
 
+// Commands implements layout.Step.
 func (s *ageStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	key := s.jobs + s.first
 	return append(dst, resp.Command{Key: key, Args: []any{"HGET", key, "enqueued_at"}})
 }
 
+// Outcome implements layout.Step.
 func (s *ageStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	at, found := c.Text()

@@ -111,6 +111,7 @@ type queueStep struct {
 	unscheduled, outside, abandoned layout.Streak
 }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = layout.ScheduleCommands(dst, s.scheduled, layout.Seconds, now)
 	dst = append(dst,
@@ -135,6 +136,7 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	scheduled := layout.ReadSchedule(c, layout.Seconds)

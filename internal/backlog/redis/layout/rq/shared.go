@@ -42,6 +42,7 @@ type sharedJobsStep struct {
 	partialReading
 }
 
+// Commands implements layout.Step.
 func (s *sharedJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	if s.outside > 0 {
 		dst = append(dst,
@@ -57,6 +58,7 @@ func (s *sharedJobsStep) Commands(dst []resp.Command, _ time.Time) []resp.Comman
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *sharedJobsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	next := &originsStep{partialReading: s.partialReading, moreLimited: len(s.limited) >= maxLimits}
@@ -106,6 +108,7 @@ func (s *originsStep) addScheduled(c *resp.Decoder, now time.Time) {
 	s.moreScheduled = s.outside > maxSharedJobs
 }
 
+// Commands implements layout.Step.
 func (s *originsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, job := range slices.Concat(s.scheduled, s.limited) {
 		key := s.jobs + job.id
@@ -114,6 +117,7 @@ func (s *originsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *originsStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	scheduled, hidden := s.own(c, s.scheduled)

@@ -116,6 +116,7 @@ type queueStep struct {
 	lostAt time.Time
 }
 
+// Commands implements layout.Step.
 func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	dst = laterCommands(dst, s.prefix, now)
 	queue, paused, processes := s.prefix+"queue:"+s.name, s.prefix+"paused", s.prefix+"processes"
@@ -152,10 +153,12 @@ func laterCommands(dst []resp.Command, prefix string, now time.Time) []resp.Comm
 // another job is not in the registry.
 type findStep struct{ prefix string }
 
+// Commands implements layout.Step.
 func (s findStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	return laterCommands(dst, s.prefix, now)
 }
 
+// Outcome implements layout.Step.
 func (findStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	var found backlog.Reading
@@ -177,6 +180,7 @@ func (findStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 	return layout.Done(found)
 }
 
+// Outcome implements layout.Step.
 func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	work, complete := s.set(c)

@@ -143,6 +143,7 @@ func (s *workStep) addLists(c *resp.Decoder) {
 	s.lists = s.private.with(processes)
 }
 
+// Commands implements layout.Step.
 func (s *workStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	for _, process := range s.processes {
 		key := s.prefix + process
@@ -157,6 +158,7 @@ func (s *workStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return dst
 }
 
+// Outcome implements layout.Step.
 func (s *workStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
 	c := resp.NewDecoder(replies)
 	w := newProcessWork()
