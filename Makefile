@@ -51,8 +51,9 @@ test: servers frameworks ## Test the scaler (with the race detector), the Helm c
 	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: test-short
+# Several packages at a time, because many tests wait.
 test-short: ## Test what needs neither servers nor job frameworks, with the race detector, in under a minute
-	$(GO) test -short -race -timeout 5m $(TESTFLAGS) ./...
+	$(GO) test -short -race -p 6 -timeout 5m $(TESTFLAGS) ./...
 
 .PHONY: cover
 cover: ## Print how much of the packages without I/O is tested; fails below COVERAGE

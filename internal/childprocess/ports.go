@@ -11,7 +11,7 @@ func FreePorts(host string, n int) ([]int, error) {
 	held := make([]net.Listener, 0, n) // until all are found, so that all differ
 	defer func() {
 		for _, l := range held {
-			l.Close() //nolint:errcheck // nothing was received or sent
+			_ = l.Close() // nothing was received or sent
 		}
 	}()
 	for range n {
