@@ -91,7 +91,6 @@ func pure() map[string][]string {
 		"internal/trigger":            arithmetic,
 		"internal/hpa":                arithmetic,
 		"internal/spelling":           arithmetic,
-		"tools/prose":                 {},
 	}
 }
 
