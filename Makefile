@@ -31,6 +31,8 @@ COVERAGE += $(patsubst %,%:97,$(wildcard internal/decision internal/policy))
 MODULES := . bench deploy e2e
 TOOL_MODULES := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
 
+GOTESTSUM := $(GO) tool -modfile=$(CURDIR)/tools/gotestsum/go.mod gotestsum
+
 LDFLAGS := -s -w -buildid=
 LDFLAGS += -X main.version=$(VERSION)
 
@@ -46,7 +48,9 @@ run: ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C
 
 .PHONY: test
 test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image
-	$(GO) test -race -timeout 15m $(TESTFLAGS) ./...
+	@mkdir -p .tools
+	$(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -timeout 15m $(TESTFLAGS) ./...
+	$(if $(TESTFLAGS),,$(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json)
 	cd bench && $(GO) test -race -timeout 15m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/))
 	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
 
@@ -138,8 +142,8 @@ frameworks: # Install the job frameworks that tests drive; quick when they are t
 
 .PHONY: frameworks-table
 frameworks-table: servers frameworks # Write the table of docs/frameworks.md again, as the tests of frameworks prove it
-	$(GO) test -json -count=1 -timeout 15m ./internal/backlog/redis/layout/... > .tools/proofs.json
-	$(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/proofs.json -update-docs
+	$(GO) test -json -count=1 -timeout 15m ./internal/backlog/redis/layout/... > .tools/tests.json
+	$(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json -update-docs
 
 .PHONY: clean
 clean: ## Remove what was built here

@@ -72,6 +72,12 @@ var (
 	updateDocs = flag.Bool("update-docs", false, "write the table of docs/frameworks.md again")
 )
 
+// provingPackages is the prefix of the packages whose tests prove a cell of the table.
+const provingPackages = "github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/"
+
+// errNotAllTests is an output in which a test of a framework has failed or was skipped.
+var errNotAllTests = errors.New("the table of frameworks needs all tests")
+
 // readProofs returns the proofs in the output of go test -json. All tests must have run.
 func readProofs(output io.Reader) (*ledger, error) {
 	l := &ledger{proofs: map[proof]bool{}}
@@ -83,8 +89,11 @@ func readProofs(output io.Reader) (*ledger, error) {
 		case err != nil:
 			return nil, fmt.Errorf("read the output of go test: %w", err)
 		}
+		if !strings.HasPrefix(event.Package, provingPackages) {
+			continue
+		}
 		if event.Test != "" && (event.Action == "fail" || event.Action == "skip") {
-			return nil, fmt.Errorf("the table of frameworks needs all tests: %s of %s is %s", event.Test, event.Package, event.Action)
+			return nil, fmt.Errorf("%w: %s of %s is %s", errNotAllTests, event.Test, event.Package, event.Action)
 		}
 		if event.Action != "attr" || event.Key != layouttest.ProofKey {
 			continue
@@ -103,7 +112,7 @@ func readProofs(output io.Reader) (*ledger, error) {
 func TestFrameworksTable(t *testing.T) {
 	t.Parallel()
 	if *provenBy == "" {
-		return // make frameworks-table gives it.
+		return // make test and make frameworks-table give it
 	}
 	output, err := os.Open(*provenBy)
 	if err != nil {
@@ -111,6 +120,10 @@ func TestFrameworksTable(t *testing.T) {
 	}
 	defer output.Close()
 	l, err := readProofs(output)
+	if errors.Is(err, errNotAllTests) && os.Getenv("CI") == "" && !*updateDocs {
+		t.Log(err)
+		return
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
