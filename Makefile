@@ -80,7 +80,7 @@ comparison: servers ## Compare the triggers on one trace, with KEDA, and write d
 	cd e2e && $(GO) test -count=1 -vet=off -timeout 60m -v -run TestDecisions/together/comparison . -comparison
 
 .PHONY: cluster
-cluster: servers ## Start that control plane for people: prints the kubeconfig and stays until Ctrl-C
+cluster: servers ## Start that control plane to try things by hand: prints the kubeconfig and stays until Ctrl-C
 	cd e2e && $(GO) run ./cmd/cluster
 
 .PHONY: bench

@@ -90,7 +90,7 @@ func newSuite(t *testing.T, suffix string) *suite {
 	s.redis = s.startRedis(t, "redis")
 	s.scaler = s.startScaler(t, scaler.Options{Name: "scaler", Connections: map[string]scaler.Connection{
 		"main":    s.connection(s.redis, "*"),
-		"private": s.connection(s.redis, "somebody-else"),
+		"private": s.connection(s.redis, "another-tenant"),
 	}})
 	s.took(t, "start", "all from their programs", time.Since(built))
 	t.Logf("built in %s, started in %s", built.Sub(began).Round(time.Millisecond), time.Since(built).Round(time.Millisecond))

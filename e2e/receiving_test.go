@@ -78,7 +78,7 @@ func (s *suite) receivingWorkers(t *testing.T) {
 		t.Errorf("the worker was scaled away while the stream received: %v", w.Since(began))
 	}
 	if taken < looks/2 || seen > looks/10 {
-		t.Errorf("the worker took %d of %d messages, and %d were left at looks: the stream was not drained at every look", taken, looks, seen)
+		t.Errorf("the worker took %d of %d messages, and %d were left at looks: the stream was not drained at every read", taken, looks, seen)
 	}
 	s.note(t, measurement.Measurement{Name: "receiving_messages", Value: float64(taken), Unit: "messages"})
 	s.took(t, scenario, "from last message to zero", s.reach(t, w, ended, time.Minute, 0))

@@ -28,7 +28,7 @@ func writeConfig(t *testing.T, text string) string {
 
 func configFor(t *testing.T, address string) string {
 	t.Helper()
-	return writeConfig(t, "connections:\n  main:\n    engine: redis\n    namespaces: [nobody]\n    addresses: ["+address+"]\n")
+	return writeConfig(t, "connections:\n  main:\n    engine: redis\n    namespaces: [none]\n    addresses: ["+address+"]\n")
 }
 
 func TestVersion(t *testing.T) {

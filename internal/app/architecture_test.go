@@ -14,7 +14,7 @@ import (
 const module = "github.com/backlog-scaler/backlog-scaler/"
 
 // mayImport is the import table: for each package, which others of the module it
-// may know. Engines may know backlog alone, and how to find the name that somebody
+// may know. Engines may know backlog alone, and how to find the name that a user
 // meant, so that one more is one folder and one line in engines.
 func mayImport() map[string][]string {
 	return map[string][]string{

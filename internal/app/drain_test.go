@@ -73,7 +73,7 @@ func TestArrivalsOfDrainedStreamCount(t *testing.T) {
 		"connection": "main", "stream": "orders", "consumerGroup": "billing", "drainTime": "10s", "throughput": "5", "rateWindow": "10s",
 	}}
 	// 50 a second and 10 s are 500. A machine that stalls adds fewer, so they are counted.
-	redistest.Eventually(t, "what arrives is told", func() bool {
+	redistest.Eventually(t, "arrivals are reported", func() bool {
 		value, active, err := s.ask(r)
 		want := float64(arrived.since(time.Now().Add(-10 * time.Second)))
 		return err == nil && active && want > 50 && value > 0.6*want && value < 1.2*want

@@ -22,7 +22,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 // explanation returns what "scaler explain" prints for shop/worker, errors included.
 func (s *scaler) explanation() (*inspectorpb.ExplainResponse, string) {
@@ -74,7 +74,7 @@ func normal(text string) string {
 	return aFile.ReplaceAllString(text, "scaler.yaml")
 }
 
-// awaitGolden polls what get returns until it is what the golden file says, but for
+// awaitGolden polls what get returns until it is what the golden file says, except for
 // times. With -update the file becomes the first text with all of the marks in it.
 func awaitGolden(t *testing.T, name string, get func() string, marks ...string) {
 	t.Helper()

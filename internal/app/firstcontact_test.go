@@ -28,7 +28,7 @@ func TestFirstContact(t *testing.T) {
 			explained := s.polled(ref("jobs"))
 			redistest.Eventually(t, "explain says what to change", func() bool {
 				text := explained()
-				return strings.Contains(text, tc.says) && strings.Contains(text, "what to do  Change "+tc.change) && !strings.Contains(text, "; change:")
+				return strings.Contains(text, tc.says) && strings.Contains(text, "advice      Change "+tc.change) && !strings.Contains(text, "; change:")
 			})
 			_, err := s.client.GetMetrics(ctx, &pb.GetMetricsRequest{ScaledObjectRef: ref("jobs")})
 			if err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), "; change: "+tc.change) {

@@ -15,7 +15,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
-// TestOnlyWorkKeepsATriggerActive: a queue that is drained at every look stays active while
+// TestOnlyWorkKeepsATriggerActive: a queue that is drained at every read stays active while
 // a counter of the engine shows work, and for no other change of its keys.
 func TestOnlyWorkKeepsATriggerActive(t *testing.T) {
 	t.Parallel()

@@ -36,7 +36,7 @@ func TestBrokenConfigurationKeepsTheOldOne(t *testing.T) {
 	s := start(t, good, setup{})
 	s.awaitValue(ref("jobs"), 1)
 	s.configure(good + "    usrname: x\n")
-	redistest.Eventually(t, "the metric that tells of a broken file", func() bool {
+	redistest.Eventually(t, "the metric reports a broken file", func() bool {
 		_, metrics := s.get("/metrics")
 		return strings.Contains(metrics, "backlog_scaler_config_last_reload_successful 0")
 	})
@@ -46,7 +46,7 @@ func TestBrokenConfigurationKeepsTheOldOne(t *testing.T) {
 	redis.Do("RPUSH", "jobs", "b")
 	s.awaitValue(ref("jobs"), 2)
 	s.configure(good)
-	redistest.Eventually(t, "the metric that tells of a good file", func() bool {
+	redistest.Eventually(t, "the metric reports a good file", func() bool {
 		_, metrics := s.get("/metrics")
 		return strings.Contains(metrics, "backlog_scaler_config_last_reload_successful 1")
 	})

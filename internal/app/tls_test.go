@@ -134,8 +134,8 @@ func TestMutualTLS(t *testing.T) {
 	install(2)
 	redistest.Eventually(t, "the new certificate", func() bool { return serial() == 2 })
 	replaceFile(t, files.Cert, "broken")
-	redistest.Eventually(t, "the log tells of the broken certificate", func() bool {
-		return serial() == 2 && strings.Contains(s.log.String(), "the old one stays")
+	redistest.Eventually(t, "the log reports the broken certificate", func() bool {
+		return serial() == 2 && strings.Contains(s.log.String(), "old one stays in force")
 	})
 
 	for name, config := range map[string]*tls.Config{

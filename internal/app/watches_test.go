@@ -38,7 +38,7 @@ func TestWatchesAreReportedWithoutKEDA(t *testing.T) {
 	redistest.Eventually(t, "the new value", reported("backlog_scaler_trigger_value"+labels+" 3"))
 
 	s.configure(standalone(redis.Addr()) + strings.Replace(watchJobs, "list: jobs", "lst: jobs", 1))
-	redistest.Eventually(t, "the metric that tells of a broken file", reported("backlog_scaler_config_last_reload_successful 0"))
+	redistest.Eventually(t, "the metric reports a broken file", reported("backlog_scaler_config_last_reload_successful 0"))
 	if !strings.Contains(s.log.String(), `did you mean \"list\"`) {
 		t.Errorf("the log does not name the nearest key:\n%s", s.log)
 	}

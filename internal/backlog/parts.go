@@ -72,7 +72,7 @@ func (c Count) plus(other Count) Count {
 	return Count{N: c.N + other.N, Known: c.Known && other.Known}
 }
 
-// or returns the older of two ages, either of which may be unknown.
+// or returns the older of two ages; either may be unknown.
 func (a Age) or(b Age) Age {
 	if a.Kind == AgeUnknown || b.Kind != AgeUnknown && b.Since.Before(a.Since) {
 		return b

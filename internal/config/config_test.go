@@ -360,7 +360,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := config.Connections[0].Settings.Secret("password").Reveal(); got != "opensesame" {
-		t.Errorf("password = %q, want that of the file beside the configuration", got)
+		t.Errorf("password = %q, want that of the file next to the configuration", got)
 	}
 }
 

@@ -234,7 +234,7 @@ func TestWatcherKeepsOldOnFault(t *testing.T) {
 	})
 }
 
-// TestWatcherWaitsForWriter changes the file at every look: half a file is never used.
+// TestWatcherWaitsForWriter changes the file at every check: half a file is never used.
 func TestWatcherWaitsForWriter(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "config.yaml")

@@ -52,16 +52,16 @@ func TestActivity(t *testing.T) {
 			want: decision.Decision{Value: 3, Until: at(40), Steps: []decision.Step{{decision.ReasonHold, 0, 3}}},
 		},
 		{
-			name: "a drained queue that stirs stays active",
+			name: "a drained queue that changes stays active",
 			spec: decision.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), LastTraffic: at(-20)},
 			want: decision.Decision{Active: true, Until: at(40), Steps: note(decision.ReasonCounterMoved, 0)},
 		},
 		{
-			name: "until it stirs no more",
+			name: "until it changes no more",
 			spec: decision.Spec{HoldActive: time.Minute}, seen: backlog.Observation{Latest: ready(0, 0), LastTraffic: at(-60)},
 		},
 		{
-			name: "nobody asked for that",
+			name: "not without the parameter",
 			seen: backlog.Observation{Latest: ready(0, 0), LastTraffic: at(0)},
 		},
 		{
@@ -162,7 +162,7 @@ func TestWarmingUp(t *testing.T) {
 		return backlog.Observation{Past: all[:len(all)-1], Latest: all[len(all)-1], Since: at(since), AfterStart: true}
 	}
 	later := func(o backlog.Observation) backlog.Observation { o.AfterStart = false; return o }
-	stirred := func(o backlog.Observation) backlog.Observation { o.LastTraffic = at(-1); return o }
+	changed := func(o backlog.Observation) backlog.Observation { o.LastTraffic = at(-1); return o }
 	held := decision.Spec{Hold: time.Minute, HoldActive: time.Minute}
 	for _, tc := range []struct {
 		name   string
@@ -187,7 +187,7 @@ func TestWarmingUp(t *testing.T) {
 			"warming up after a start: the holdActive window of 1m0s fills in 40s, and no reading found work",
 		},
 		{"a hold for activity alone tells every value", decision.Spec{HoldActive: time.Minute}, seen(-20, ready(-19, 12), ready(0, 5)), 5, true, time.Time{}, ""},
-		{"a queue that stirs may have been in use", decision.Spec{HoldActive: time.Minute}, stirred(seen(-20, ready(0, 0))), 0, true, at(59), ""},
+		{"a queue that changes may have been in use", decision.Spec{HoldActive: time.Minute}, changed(seen(-20, ready(0, 0))), 0, true, at(59), ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

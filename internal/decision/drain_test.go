@@ -164,7 +164,7 @@ func TestDrainTime(t *testing.T) {
 		},
 		{"an age that is not known", 30 * time.Second, old(45*time.Second, backlog.AgeUnknown), 1800, 15, []decision.Step{{decision.ReasonDrainTime, 1200, 1800}}},
 		{
-			"a message that nobody can take", 30 * time.Second, old(24*time.Hour, backlog.AgeExact),
+			"a message that no worker can take", 30 * time.Second, old(24*time.Hour, backlog.AgeExact),
 			5400, 45,
 			[]decision.Step{{decision.ReasonMaxAge, 1200, 4800}, {decision.ReasonDrainTime, 4800, 5400}},
 		},

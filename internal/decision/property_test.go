@@ -108,7 +108,7 @@ func observations() *rapid.Generator[backlog.Observation] {
 		return backlog.Observation{
 			Past: all[:len(all)-1], Latest: all[len(all)-1],
 			Since: since, AfterStart: rapid.Bool().Draw(t, "after start"),
-			LastTraffic: since.Add(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "stirred"))),
+			LastTraffic: since.Add(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "last traffic"))),
 		}
 	})
 }

@@ -19,10 +19,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-var update = flag.Bool("update", false, "write the outcomes of the scenarios anew")
+var update = flag.Bool("update", false, "write the outcomes of the scenarios again")
 
 // TestScenarios plays the stories of testdata/scenarios and holds each against its
-// outcome, which -update writes anew.
+// outcome, which -update writes again.
 func TestScenarios(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/scenarios/*.txt")

@@ -188,7 +188,7 @@ func (s *simulation) sync() {
 
 func (s *simulation) replicas() int32 { return int32(len(s.workers)) }
 
-// scaleTo starts workers, or stops the youngest ones: what they worked on begins anew.
+// scaleTo starts workers, or stops the youngest ones: their jobs begin again.
 func (s *simulation) scaleTo(replicas int32) {
 	for s.replicas() < replicas {
 		s.workers = append(s.workers, &worker{ready: s.now.Add(s.startup)})

@@ -73,7 +73,7 @@ func (s *runner) intro() []string {
 	}
 	if s.broker.Missing != "" {
 		intro = append(intro,
-			"This is no redis-server ("+s.broker.Missing+"): it cannot tell of changes, so the scaler polls it,",
+			"This is no redis-server ("+s.broker.Missing+"): it cannot report changes, so the scaler polls it,",
 			"and it counts entries of a stream twice while they are worked on.")
 	}
 	return intro

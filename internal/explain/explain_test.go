@@ -125,7 +125,7 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// news are the messages of a watch: three triggers, of which one goes.
+// news are the messages of a watch: three triggers; one goes.
 func news() []*pb.WatchDecisionsResponse {
 	idle := &pb.Explanation{
 		Trigger:  &pb.Trigger{Id: "2", Namespace: "shop", ScaledObject: "mails", Name: "list-mails"},

@@ -19,7 +19,7 @@ func TestActivation(t *testing.T) {
 	slow := object
 	slow.InitialCooldown = time.Minute
 
-	// A look is a poll, or a push if push is set.
+	// A sample is a poll, or a push if push is set.
 	type look struct {
 		after          time.Duration // since the test began
 		current        int32
@@ -41,7 +41,7 @@ func TestActivation(t *testing.T) {
 			{after: 330 * time.Second, current: 7, want: Step{7, CoolingDown}},
 			{after: 331 * time.Second, current: 7, want: Step{0, Deactivated}},
 		}},
-		{"a push starts the cooldown anew", object, []look{
+		{"a push starts the cooldown again", object, []look{
 			{after: 0, active: true, want: Step{1, Activated}},
 			{after: 200 * time.Second, current: 1, push: true, active: true, want: Step{1, Nothing}},
 			{after: 400 * time.Second, current: 1, want: Step{1, CoolingDown}},
@@ -57,12 +57,12 @@ func TestActivation(t *testing.T) {
 			{after: time.Hour, failed: true, want: Step{0, Held}},
 			{after: time.Hour, current: 5, want: Step{0, Deactivated}},
 		}},
-		{"a failure beside an active trigger uses the cooldown up", object, []look{
+		{"a failure next to an active trigger uses the cooldown up", object, []look{
 			{after: 0, active: true, want: Step{1, Activated}},
 			{after: 299 * time.Second, current: 5, active: true, failed: true, want: Step{5, Nothing}},
 			{after: 301 * time.Second, current: 5, want: Step{0, Deactivated}},
 		}},
-		{"a failure beside an active trigger activates", object, []look{
+		{"a failure next to an active trigger activates", object, []look{
 			{after: 0, active: true, failed: true, want: Step{1, Activated}},
 		}},
 		{"never active", object, []look{

@@ -207,8 +207,8 @@ func TestSyncMissingMetric(t *testing.T) {
 		reason  Reason
 	}{
 		{"alone", []Metric{missing}, 10, MetricMissing},
-		{"beside one that wants fewer", []Metric{backlog(5, 5), missing}, 10, MetricMissing},
-		{"beside one that wants more", []Metric{missing, backlog(60, 5)}, 12, AsWanted},
+		{"next to one that wants fewer", []Metric{backlog(5, 5), missing}, 10, MetricMissing},
+		{"next to one that wants more", []Metric{missing, backlog(60, 5)}, 12, AsWanted},
 		{"no metric at all", nil, 10, MetricMissing},
 		{"a target of zero", []Metric{{Name: "backlog", Value: 1}}, 10, MetricMissing},
 	} {

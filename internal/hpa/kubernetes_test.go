@@ -90,7 +90,7 @@ func (c recorded) spec(behaviors map[string]struct{ ScaleUp, ScaleDown *recorded
 	return spec, known
 }
 
-// metric is what the scaler told KEDA.
+// metric is what the scaler reported to KEDA.
 func (c recorded) metric(t *testing.T) Metric {
 	t.Helper()
 	target, err := strconv.ParseFloat(c.Target, 64)

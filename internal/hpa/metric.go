@@ -79,8 +79,8 @@ func (m Metric) replicas(scale Scale, allowed tolerance) (int32, error) {
 		}
 		return ceil(wanted * float64(scale.Ready)), nil
 	}
-	// Of a workload without any replica the ratio is infinite or no number, neither of
-	// which is within the tolerance.
+	// Of a workload without any replica the ratio is infinite or no number. Neither
+	// is within the tolerance.
 	if allowed.covers(float64(m.Value) / (float64(m.Target) * float64(scale.Status))) {
 		return scale.Status, nil
 	}

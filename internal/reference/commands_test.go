@@ -200,7 +200,7 @@ func (b sandbox) serves(t *testing.T, place string, args []string) {
 	}
 }
 
-// prints runs a command and compares what it prints with the document, but for
+// prints runs a command and compares what it prints with the document, except for
 // numbers and the space between columns.
 func (b sandbox) prints(t *testing.T, place string, s session) {
 	t.Helper()

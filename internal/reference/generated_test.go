@@ -62,7 +62,7 @@ func TestGenerated(t *testing.T) {
 				return
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("not as the code says; make generate writes it anew (-want +got):\n%s", diff)
+				t.Errorf("not as the code says; make generate writes it again (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -215,7 +215,7 @@ func rights() string {
 		{"for job frameworks", redis.ACLFrameworkRules},
 		{"for Celery and Dramatiq, which read messages to tell their queue or their time", redis.ACLMessageRules},
 		{"for Resque", redis.ACLResqueRules},
-		{"for patterns of queues of which the framework keeps no list, for the private lists of a reliable fetch of Sidekiq, and for the right prefix of a queue that is not found", redis.ACLPatternRules},
+		{"for patterns of queues that the framework does not list, for the private lists of a reliable fetch of Sidekiq, and for the right prefix of a queue that is not found", redis.ACLPatternRules},
 	} {
 		b.WriteString("In addition " + more.when + ":\n\n```text\n" + more.rules + "\n```\n\n")
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	update = flag.Bool("update", false, "write the generated parts of the documents anew")
+	update = flag.Bool("update", false, "write the generated parts of the documents again")
 	// scaler is the path of the program, built from this source.
 	scaler string
 )

@@ -135,7 +135,7 @@ func nodes(t *testing.T, place string, data []byte) []*yaml.Node {
 	}
 }
 
-// TestYAML parses every example in the documents as whoever gets it would.
+// TestYAML parses every example in the documents as its reader would.
 func TestYAML(t *testing.T) {
 	t.Parallel()
 	checker := newChecker(t)

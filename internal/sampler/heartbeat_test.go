@@ -199,7 +199,7 @@ func TestChangedQueueIsRead(t *testing.T) {
 	t.Parallel()
 	for name, stir := range map[string]func(fixture){
 		"read first": func(fixture) {},
-		"stirred": func(f fixture) {
+		"changed again": func(f fixture) {
 			time.Sleep(3 * time.Minute)
 			f.fake.SetReady("jobs", 1)
 			time.Sleep(time.Second)

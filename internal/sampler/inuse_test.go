@@ -13,7 +13,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 )
 
-// stir changes a queue so that no look finds anything in it, 20 times a second for d.
+// touch changes a queue so that no read finds anything in it, 20 times a second for d.
 func (f fixture) touch(queue string, d time.Duration) {
 	for range d / (50 * time.Millisecond) {
 		f.fake.SetReady(queue, 0)
@@ -22,7 +22,7 @@ func (f fixture) touch(queue string, d time.Duration) {
 	synctest.Wait()
 }
 
-// TestDrainedQueueInUse reads a queue that is drained at every look as often as one
+// TestDrainedQueueInUse reads a queue that is drained at every read as often as one
 // with work, no more, and notes when it changed last: which is no sign of work.
 func TestDrainedQueueInUse(t *testing.T) {
 	withFixture(t, sampler.Options{}, func(f fixture) {
@@ -149,12 +149,12 @@ func TestCountersStir(t *testing.T) {
 				f.observe("jobs")
 				time.Sleep(time.Second)
 				if seen := f.observe("jobs"); !seen.LastTraffic.IsZero() {
-					f.Errorf("a counter that stands still stirs: %+v", seen)
+					f.Errorf("a counter that stands still counts as traffic: %+v", seen)
 				}
 				f.fake.Set("jobs", count(6))
 				time.Sleep(time.Second)
 				if seen := f.observe("jobs"); seen.LastTraffic.IsZero() {
-					f.Errorf("a counter that moves does not stir: %+v", seen)
+					f.Errorf("a counter that moves is no traffic: %+v", seen)
 				}
 			})
 		})

@@ -156,7 +156,7 @@ func TestHotQueueCostsAtMostFiftyReadsASecond(t *testing.T) {
 		sub.SetWaiting(false)
 		synctest.Wait()
 		if got := f.queries(10 * time.Second); got > 12 {
-			f.Errorf("%d reads in ten seconds with nobody waiting, want 10", got)
+			f.Errorf("%d reads in ten seconds with no call waiting, want 10", got)
 		}
 		close(stop)
 	})
@@ -249,7 +249,7 @@ func TestUnwantedQueueIsForgotten(t *testing.T) {
 		held.Close()
 		f.queries(3 * time.Minute)
 		if got := f.queries(time.Minute); got != 0 {
-			f.Errorf("%d reads a minute of queues that nobody wants", got)
+			f.Errorf("%d reads a minute of queues without a subscription", got)
 		}
 	})
 }
@@ -314,7 +314,7 @@ func TestApplyReconnectsOnlyWhatChanged(t *testing.T) {
 		}
 		<-sub.Changed()
 		if !sub.Gone() {
-			f.Error("the connection was removed and its subscription was not told")
+			f.Error("the connection was removed and its subscription was not notified")
 		}
 		if _, err := f.sampler.Observe(f.Context(), interest("jobs")); !errors.Is(err, sampler.ErrNoConnection) {
 			f.Errorf("error %v, want ErrNoConnection", err)

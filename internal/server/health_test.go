@@ -154,7 +154,7 @@ func TestTriggerMetrics(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		if got := scrape(t, w.registry, "backlog_scaler_trigger_target"); len(got) != 0 {
-			t.Errorf("a trigger that nobody asks for is still reported: %v", got)
+			t.Errorf("a trigger without calls is still reported: %v", got)
 		}
 	})
 }

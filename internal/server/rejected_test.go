@@ -42,7 +42,7 @@ func TestRejectionIsRemembered(t *testing.T) {
 	}
 }
 
-// TestRejectionsOfANamespaceAreBounded: one namespace leaves room for another, and those that nobody asks about make room.
+// TestRejectionsOfANamespaceAreBounded: one namespace leaves room for another, and those that KEDA forgot make room.
 func TestRejectionsOfANamespaceAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -73,6 +73,6 @@ func TestRejectionsOfANamespaceAreBounded(t *testing.T) {
 	}
 	now = now.Add(2 * time.Minute)
 	if !add(maxRejectedPerNamespace+2, "many") || len(r.triggers) != 1 || len(r.count) != 1 {
-		t.Errorf("those that nobody asks about stayed: %d triggers, %v", len(r.triggers), r.count)
+		t.Errorf("those that KEDA forgot stayed: %d triggers, %v", len(r.triggers), r.count)
 	}
 }

@@ -35,7 +35,7 @@ func TestWarmingUpAfterAStart(t *testing.T) {
 		w.fake.SetReady("busy", 13)
 		time.Sleep(5 * time.Second)
 		if got := w.value(busy).GetMetricValueFloat(); got != 13 {
-			t.Errorf("growth is told as %v", got)
+			t.Errorf("growth is reported as %v", got)
 		}
 		time.Sleep(25 * time.Second)
 		cancel()
@@ -54,7 +54,7 @@ func TestWarmingUpAfterAStart(t *testing.T) {
 	})
 }
 
-// TestDeadbandIsNotReported remembers between calls what was told last.
+// TestDeadbandIsNotReported remembers between calls the last reported value.
 func TestDeadbandIsNotReported(t *testing.T) {
 	inWorld(t, server.Options{}, func(w world) {
 		r := ref("jobs", "target", "50")
@@ -62,7 +62,7 @@ func TestDeadbandIsNotReported(t *testing.T) {
 			w.fake.SetReady("jobs", int64(step.ready))
 			time.Sleep(1100 * time.Millisecond)
 			if got := w.value(r).GetMetricValueFloat(); got != step.told {
-				t.Errorf("%v messages are told as %v, want %v", step.ready, got, step.told)
+				t.Errorf("%v messages are reported as %v, want %v", step.ready, got, step.told)
 			}
 		}
 	})

@@ -201,7 +201,7 @@ func TestStreamsFollowTheConfiguration(t *testing.T) {
 		w.server.SetCatalog(trigger.NewCatalog(connections(), engines))
 		synctest.Wait()
 		if len(got) != 0 || len(ended) != 0 {
-			t.Error("a configuration that changes nothing for the trigger was told to KEDA")
+			t.Error("a configuration that changes nothing for the trigger was reported to KEDA")
 		}
 		w.server.SetCatalog(trigger.NewCatalog(nil, engines))
 		if err := <-ended; status.Code(err) != codes.PermissionDenied {

@@ -118,7 +118,7 @@ func TestStatusOfARejectedTrigger(t *testing.T) {
 			w.Errorf("metadata (-want +got):\n%s", diff)
 		}
 		if all := w.server.TriggerStatuses(time.Now(), func(string, string) bool { return false }); len(all) != 0 {
-			w.Errorf("statuses that nobody wants: %+v", all)
+			w.Errorf("statuses without a reader: %+v", all)
 		}
 		time.Sleep(time.Minute)
 		if all := w.server.TriggerStatuses(time.Now(), everyone); len(all) != 0 {

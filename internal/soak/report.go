@@ -22,7 +22,7 @@ const (
 	// Understated: nothing is reported below what was last known while the queue cannot be
 	// read, and a failed read is no zero.
 	Understated Invariant = "understated"
-	// Reading: what is reported lies within what the queue held since the last look.
+	// Reading: what is reported lies within what the queue held since the last sample.
 	Reading Invariant = "reading"
 	// Announced: work that has been there for longer than the documented bound is announced.
 	Announced Invariant = "announced"

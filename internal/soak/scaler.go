@@ -36,7 +36,7 @@ const (
 
 func scalerShape() plan.Shape {
 	return plan.Shape{Topology: scalerTopology, Pause: 20 * time.Second, Faults: []plan.Fault{
-		// The file is looked at each second, and counts when two looks agree. All
+		// The file is read each second, and counts when two reads agree. All
 		// connections are opened again.
 		{Name: renameClients, Weight: 2, Settle: 8 * time.Second},
 		{Name: breakFile, Weight: 1, Least: 3 * time.Second, Most: 8 * time.Second, Settle: time.Second, Lasting: true},

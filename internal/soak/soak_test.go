@@ -91,7 +91,7 @@ func TestMutantsAreFound(t *testing.T) {
 		want   soak.Invariant
 	}{
 		"answers zero for a failed read": {mutant.Zero, soak.Understated},
-		"drops wake-ups":                 {mutant.Deaf, soak.Announced},
+		"drops wake-ups":                 {mutant.LosesWakeups, soak.Announced},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -122,7 +122,7 @@ func TestParse(t *testing.T) {
 			},
 		},
 		{
-			name:      "several queues, and a window that nobody named",
+			name:      "several queues, and a window that was not named",
 			namespace: "shop",
 			metadata: map[string]string{
 				"connection": "orders", "many": "critical, tenant-*", "combine": "max", "weights": `critical = 3, tenant-a\=b=0.5,*=2`,

@@ -109,7 +109,7 @@ func policyParameters() []backlog.Parameter {
 		},
 		{
 			Name: keyHoldActive, Kind: backlog.KindDuration,
-			Doc: "For how long the trigger stays active after there was work, or a counter of the engine told of some that no look found. As `hold` where nothing is said. At most 1h.",
+			Doc: "For how long the trigger stays active after there was work, or a counter of the engine shows some that no read found. As `hold` where nothing is said. At most 1h.",
 		},
 		{
 			Name: keyMinReplicas, Kind: backlog.KindInteger, Default: "0", Min: 0, Max: maxReplicas,

@@ -154,7 +154,7 @@ func (h Harness) mismatch(t *testing.T, c Case) {
 		t.Errorf("a queue of another kind reads as %+v, want ErrMismatch", results[0])
 	}
 	if results[1].Err != nil || results[1].Reading.Backlog() != 1 {
-		t.Errorf("the queue beside it reads as %+v, want 1", results[1])
+		t.Errorf("the queue next to it reads as %+v, want 1", results[1])
 	}
 }
 

@@ -79,9 +79,9 @@ func TestDenied(t *testing.T) {
 			}
 		}
 		denied("wrong password", map[string]any{"username": "scaler", "password": backlog.NewSecret("wrong secret")}, list("mine:jobs"))
-		denied("unknown user", map[string]any{"username": "nobody", "password": backlog.NewSecret("secret")}, list("mine:jobs"))
-		denied("key of somebody else", allowed, list("theirs:jobs"))
-		denied("stream of somebody else", allowed, stream("theirs:stream", "g"))
+		denied("unknown user", map[string]any{"username": "stranger", "password": backlog.NewSecret("secret")}, list("mine:jobs"))
+		denied("key of another tenant", allowed, list("theirs:jobs"))
+		denied("stream of another tenant", allowed, stream("theirs:stream", "g"))
 		denied("command that is not allowed", user(v, server, "~*", redis.ACLRules, "-llen"), list("mine:jobs"))
 		server.Do("CONFIG", "SET", "requirepass", "other secret")
 		denied("no password", nil, list("mine:jobs"))
@@ -192,7 +192,7 @@ func TestWithoutInfo(t *testing.T) {
 
 // TestTLS: the server is checked, and the client shows its certificate.
 // secured starts a server that speaks TLS, and returns the settings with which it lets
-// somebody in. Of the servers that the tests install, only the system's speaks TLS.
+// clients in. Of the servers that the tests install, only the system's speaks TLS.
 func secured(t *testing.T) (server *redistest.Server, good map[string]any) {
 	t.Helper()
 	server = redistest.Start(t, redistest.WithTLS())
@@ -293,7 +293,7 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
-// TestName: people see who is connected.
+// TestName: the list of clients shows the scaler.
 func TestName(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -97,7 +97,7 @@ func writeWheneverArmed(t *testing.T, source backlog.Source, wakes <-chan backlo
 		case <-wakes:
 			rounds++
 		case <-time.After(patience):
-			t.Fatalf("write %d woke nobody; %+v", written, source.Status())
+			t.Fatalf("write %d woke no query; %+v", written, source.Status())
 		}
 	}
 	return rounds

@@ -22,7 +22,7 @@ func openCluster(t testing.TB, c *redistest.Cluster, more map[string]any) backlo
 	return backlogtest.Open(t, redis.Engine(), connection(c.Addrs()[:1], settings))
 }
 
-// keysOn returns n keys of which the master at the given place owns the slots.
+// keysOn returns n keys in slots of the master at the given place.
 func keysOn(t testing.TB, c *redistest.Cluster, place, n int) []string {
 	t.Helper()
 	var keys []string

@@ -94,7 +94,7 @@ func awaitReady(t testing.TB, source backlog.Source, q backlog.Query, n int64) {
 	})
 }
 
-// TestClusterCutOff: a node that does not reach most of the others answers whoever asks, if
+// TestClusterCutOff: a node that does not reach most of the others answers every client, if
 // it is set so. What it holds may be of the past.
 func TestClusterCutOff(t *testing.T) {
 	t.Parallel()

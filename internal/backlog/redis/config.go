@@ -36,7 +36,7 @@ func settings() []backlog.Parameter {
 		{Name: "tlsInsecureSkipVerify", Kind: backlog.KindBool, Default: "false", Doc: "Accept any certificate. For experiments only."},
 		{Name: "clientName", Kind: backlog.KindText, Default: "backlog-scaler", Doc: "Name that the server's CLIENT LIST shows."},
 		{Name: "wakeUp", Kind: backlog.KindChoice, Allowed: []string{conn.WakeAuto, conn.WakeTracking, conn.WakeKeyspace, conn.WakePoll}, Default: conn.WakeAuto, Doc: "How changes are noticed. auto takes client tracking, else keyspace notifications where the server has them on, else polling."},
-		{Name: "idlePoll", Kind: backlog.KindDuration, Default: "100ms", Doc: "How often an idle queue is read of which changes cannot be noticed."},
+		{Name: "idlePoll", Kind: backlog.KindDuration, Default: "100ms", Doc: "How often an idle queue is read if its changes cannot be noticed."},
 		{Name: "dialTimeout", Kind: backlog.KindDuration, Default: "2s", Doc: "Bound of connecting to a server."},
 		{Name: "answerTimeout", Kind: backlog.KindDuration, Default: "2s", Doc: "Bound of one answer of a server, within the bound of the whole read."},
 	}

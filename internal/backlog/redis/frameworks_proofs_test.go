@@ -183,7 +183,7 @@ func (l *ledger) table() ([][]string, error) {
 	return rows, nil
 }
 
-// versions are those of which anything was proven, lowest first.
+// versions are those with a proof, lowest first.
 func (l *ledger) versions(layout string) []string {
 	found := map[string]bool{}
 	for p := range l.proofs {

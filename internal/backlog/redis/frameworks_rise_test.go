@@ -12,7 +12,7 @@ import (
 
 // TestPatternFindsWhatIsFarAhead: the queue of a delayed job that is not among the first
 // ones of all queues is found in time although nothing changes, by a reader that looks
-// again when it is told to.
+// again on request.
 func TestPatternFindsWhatIsFarAhead(t *testing.T) {
 	t.Parallel()
 	for layout, delay := range map[string]func(*redistest.Server, string, int64){

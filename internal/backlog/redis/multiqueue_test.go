@@ -19,8 +19,8 @@ import (
 // and what does not match is left alone.
 func TestPatterns(t *testing.T) {
 	t.Parallel()
-	// The keys are those that the libraries leave, of which the tests of the frameworks
-	// are the proof.
+	// The keys are those that the libraries leave: the tests of the frameworks
+	// prove them.
 	for name, c := range map[string]struct {
 		query backlog.Query
 		keys  [][]any
@@ -194,7 +194,7 @@ func TestPatternFindsNewQueues(t *testing.T) {
 }
 
 // TestPatternNamesWhatThereIs: for a name that fits nothing the hint has the nearest, and
-// the warning, which may reach whoever wrote the trigger, names no other queue.
+// the warning, which may reach the author of the trigger, names no other queue.
 func TestPatternNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -240,7 +240,7 @@ func TestLostQueueIsFoundElsewhere(t *testing.T) {
 		{layoutQuery("asynq", "{critical}"), `did you mean "critical"?`},
 	} {
 		var r backlog.Reading
-		redistest.Eventually(t, "the right prefix or name is told", func() bool {
+		redistest.Eventually(t, "the right prefix or name is reported", func() bool {
 			r = backlogtest.MustRead(t, source, c.query)
 			return strings.Contains(r.Hint, c.want)
 		})

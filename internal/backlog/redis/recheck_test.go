@@ -127,7 +127,7 @@ func TestZeroIsSeenAtOneMoment(t *testing.T) {
 	}
 }
 
-// TestZeroWithoutTransactions: where the server or something before it runs none, two looks
+// TestZeroWithoutTransactions: where the server or something before it runs none, two reads
 // agree, and nothing else suffers. That is asked once, and not for each read.
 func TestZeroWithoutTransactions(t *testing.T) {
 	t.Parallel()
@@ -191,7 +191,7 @@ func TestZeroWithoutTransactions(t *testing.T) {
 	}
 }
 
-// TestZeroOfAFurtherStep: the second look finds a message that was taken, and asks for its
+// TestZeroOfAFurtherStep: the second read finds a message that was taken, and asks for its
 // queue in a step that the first look did not have. By then it is back.
 func TestZeroOfAFurtherStep(t *testing.T) {
 	t.Parallel()

@@ -109,7 +109,7 @@ func TestIdleCost(t *testing.T) {
 	sent := commands() - before
 	// The source asks every 5 s; a machine that stalls makes the half second longer.
 	if asked := 1 + int(time.Since(began)/(5*time.Second)); sent > 3+asked {
-		t.Errorf("%d commands in %s of rest, of which the test's own are 3", sent, time.Since(began))
+		t.Errorf("%d commands in %s of rest, 3 of them the test's own", sent, time.Since(began))
 	}
 	if opened := info(t, server, "stats", "total_connections_received") - connections; opened != 0 {
 		t.Errorf("%d connections were opened in half a second of rest", opened)

@@ -70,9 +70,9 @@ func TestSentinelMistakes(t *testing.T) {
 	g := redistest.StartSentinel(t)
 	t.Run("unknown master", func(t *testing.T) {
 		t.Parallel()
-		source := openSentinel(t, g, map[string]any{"masterName": "nobody"})
+		source := openSentinel(t, g, map[string]any{"masterName": "stranger"})
 		r := backlogtest.Read(t, source, list("jobs"))[0]
-		if !errors.Is(r.Err, backlog.ErrUnavailable) || !strings.Contains(r.Err.Error(), `knows no master "nobody"`) {
+		if !errors.Is(r.Err, backlog.ErrUnavailable) || !strings.Contains(r.Err.Error(), `knows no master "stranger"`) {
 			t.Errorf("%+v", r)
 		}
 	})

@@ -46,7 +46,7 @@ func TestStreamIdle(t *testing.T) {
 		}
 		r := read("orphanedAfter", "1h")
 		if r.InFlight != backlog.Exactly(1) || r.Ready != plain.Ready || r.Quality != plain.Quality || r.Ignored != 2 || !strings.Contains(r.Warning, "orphanedAfter has passed") {
-			t.Errorf("3 entries of which 2 are idle for two hours read as %+v", r)
+			t.Errorf("3 entries, 2 of them idle for two hours, read as %+v", r)
 		}
 		if r.Oldest == plain.Oldest {
 			t.Errorf("what does not count makes the queue old: %+v", r)

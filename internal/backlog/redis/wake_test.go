@@ -94,7 +94,7 @@ func TestWakesOfOneKey(t *testing.T) {
 	})
 }
 
-// TestArmedOnce: a queue that nobody reads again does not wake again.
+// TestArmedOnce: a queue that is not read again does not wake again.
 func TestArmedOnce(t *testing.T) {
 	t.Parallel()
 	for name, more := range map[string]map[string]any{"tracking": nil, "keyspace": {"wakeUp": "keyspace"}} {

@@ -224,7 +224,7 @@ func TestUpAndDown(t *testing.T) {
 		t.Errorf("journal\n%s\nhas no %q", texts(log), want)
 	}
 	specs, metrics := s.calls()
-	await(t, "GetMetricSpec is not called once StreamMetricSpec has told", func() bool {
+	await(t, "GetMetricSpec is not called once StreamMetricSpec has answered", func() bool {
 		specsNow, metricsNow := s.calls()
 		if specsNow != specs {
 			specs, metrics = specsNow, metricsNow
@@ -248,7 +248,7 @@ func TestHeld(t *testing.T) {
 	s.set(func() { s.value = 23 })
 	await(t, "5 replicas", func() bool { return w.Scale().Spec == 5 })
 	s.set(func() { s.value, s.err = 0, status.Error(codes.Unavailable, "backlog unknown") })
-	await(t, "the failure is told", func() bool {
+	await(t, "the failure is reported", func() bool {
 		return regexp.MustCompile(`^(held|the HPA holds): Unavailable: backlog unknown$`).MatchString(c.Why(time.Now(), false))
 	})
 	// Longer than the cooldown, in which many polls fail.
@@ -258,12 +258,12 @@ func TestHeld(t *testing.T) {
 		t.Errorf("%d replicas, want the 5 from before", replicas)
 	}
 	s.set(func() { s.value, s.err = 23, nil })
-	await(t, "the recovery is told", func() bool { return c.Why(time.Now(), false) == "HPA: ceil(23/5) = 5" })
+	await(t, "the recovery is reported", func() bool { return c.Why(time.Now(), false) == "HPA: ceil(23/5) = 5" })
 	if replicas := w.Scale().Spec; replicas != 5 {
 		t.Errorf("%d replicas after the recovery, want 5", replicas)
 	}
 	if n := len(regexp.MustCompile(`Unavailable`).FindAllString(texts(log), -1)); n != 1 {
-		t.Errorf("the failure is told %d times in\n%s", n, texts(log))
+		t.Errorf("the failure is reported %d times in\n%s", n, texts(log))
 	}
 }
 

@@ -30,7 +30,7 @@ func NewTerminal(out io.Writer, size func() (width, height int), color bool) *Te
 }
 
 // Show draws what has changed. Lines that have not are left alone, so that text
-// which somebody selects stays selected.
+// that a user selects stays selected.
 func (t *Terminal) Show(s Snapshot) {
 	var b strings.Builder
 	if t.width == 0 {

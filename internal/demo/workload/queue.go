@@ -141,7 +141,7 @@ const (
 	several     = 10
 )
 
-// take removes a job that is due. Whoever removes it has it, so no two replicas do.
+// take removes a job that is due. The replica that removes it has it, so no two replicas do.
 func (s sortedSet) take(ctx context.Context) (string, error) {
 	due, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
 		Key: s.key, ByScore: true, Start: "-inf", Stop: strconv.FormatFloat(seconds(time.Now()), 'f', 6, 64), Count: several,

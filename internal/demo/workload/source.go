@@ -91,7 +91,7 @@ func (w *Workload) put(ctx context.Context, count int) {
 		messages[i] = fmt.Sprintf("%s-%d", w.spec.Name, sent+int64(i)+1)
 	}
 	due := time.Now().Add(w.spec.Bursts.Delay)
-	// Before the write, for the scaler may tell of it before the write returns.
+	// Before the write, because the scaler may report it before the write returns.
 	w.source.arrival.Store(due.UnixNano())
 	err := w.queue.put(ctx, messages, due)
 	if err != nil && ctx.Err() != nil {

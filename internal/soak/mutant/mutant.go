@@ -19,14 +19,14 @@ func Zero(engine backlog.Engine) backlog.Engine {
 	})
 }
 
-// Deaf returns an engine that loses all wake-ups.
-func Deaf(engine backlog.Engine) backlog.Engine {
+// LosesWakeups returns an engine that loses all wake-ups.
+func LosesWakeups(engine backlog.Engine) backlog.Engine {
 	return mutate(engine, func(s backlog.Source) backlog.Source {
 		waker, ok := s.(backlog.Confirmer)
 		if !ok {
 			return s
 		}
-		d := &deaf{Source: s, waker: waker, wakes: make(chan backlog.Wake), lost: make(chan struct{})}
+		d := &wakeupLoser{Source: s, waker: waker, wakes: make(chan backlog.Wake), lost: make(chan struct{})}
 		go d.lose()
 		return d
 	})
@@ -73,8 +73,8 @@ type zeroConfirmer struct {
 	zero
 }
 
-// A deaf drops wake-ups.
-type deaf struct {
+// A wakeupLoser drops wake-ups.
+type wakeupLoser struct {
 	backlog.Source
 	waker backlog.Confirmer
 	wakes chan backlog.Wake
@@ -82,20 +82,20 @@ type deaf struct {
 	lost chan struct{}
 }
 
-func (d *deaf) lose() {
+func (d *wakeupLoser) lose() {
 	defer close(d.lost)
 	for range d.waker.Wakes() {
 	}
 }
 
 // Wakes implements backlog.Waker.
-func (d *deaf) Wakes() <-chan backlog.Wake { return d.wakes }
+func (d *wakeupLoser) Wakes() <-chan backlog.Wake { return d.wakes }
 
 // Confirm implements backlog.Confirmer.
-func (d *deaf) Confirm(ctx context.Context) (time.Time, error) { return d.waker.Confirm(ctx) }
+func (d *wakeupLoser) Confirm(ctx context.Context) (time.Time, error) { return d.waker.Confirm(ctx) }
 
 // Close implements backlog.Source.
-func (d *deaf) Close() error {
+func (d *wakeupLoser) Close() error {
 	select {
 	case <-d.lost:
 		return nil

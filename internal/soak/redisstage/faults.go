@@ -30,7 +30,7 @@ func commonFaults() []plan.Fault {
 		{Name: killClients, Weight: 4, Settle: 5 * time.Second},
 		{Name: evict, Weight: 3, Least: 5 * time.Second, Most: 10 * time.Second, Settle: 3 * time.Second, Lasting: true},
 		{Name: notify, Weight: 1, Least: 4 * time.Second, Most: 8 * time.Second, Settle: 3 * time.Second, Lasting: true},
-		// The file is looked at each second, and counts when two looks agree.
+		// The file is read each second, and counts when two reads agree.
 		{Name: rotate, Weight: 2, Settle: recovery},
 		{Name: revoke, Weight: 2, Least: 2 * time.Second, Most: 12 * time.Second, Settle: recovery},
 		// What was refused is read again after 10 s.

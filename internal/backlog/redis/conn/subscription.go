@@ -17,8 +17,8 @@ import (
 // A Subscription is one connection on which a server publishes messages. One goroutine
 // receives; any may use the other methods.
 type Subscription struct {
-	// ID is the server's id of the connection, and Server the one at the other end, as far
-	// as Introduction allowed to ask for them.
+	// ID is the server's id of the connection, and Server the one at the other end, if
+	// Introduction allowed to ask for them.
 	ID     int64
 	Server resp.Server
 

@@ -102,8 +102,8 @@ func (p *Proxy) replaced(reply []byte) []byte {
 	return fmt.Appendf(nil, "$%d\r\n%s\r\n", len(text), text)
 }
 
-// Before makes the proxy call do each time before it passes a command on, of which the first
-// two words are given, such as "LLEN jobs". The server has answered all that came before
+// Before makes the proxy call do each time before it passes a command on that has the
+// two first words, such as "LLEN jobs". The server has answered all that came before
 // on that connection by then; do talks to it on another one. It replaces what was to be
 // called before that command; nil is nothing.
 func (p *Proxy) Before(command string, do func()) {
@@ -121,8 +121,8 @@ func (p *Proxy) hook(words []string) func() {
 	return p.hooks[strings.Join(words[:min(len(words), 2)], " ")]
 }
 
-// A conversation is what the two directions of a connection know of each other.
-type conversation struct {
+// An exchange is the state that the two directions of a connection share.
+type exchange struct {
 	// mu guards what follows; changed is signalled with it.
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -137,7 +137,7 @@ type conversation struct {
 }
 
 // settle waits until all commands are answered.
-func (c *conversation) settle() {
+func (c *exchange) settle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.waiting > 0 && !c.ended {
@@ -146,7 +146,7 @@ func (c *conversation) settle() {
 }
 
 // change changes what is known, and says so.
-func (c *conversation) change(how func()) {
+func (c *exchange) change(how func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	how()
@@ -168,7 +168,7 @@ func (p *Proxy) accept() {
 			p.mu.Lock()
 			p.conns = append(p.conns, client, server)
 			p.mu.Unlock()
-			c := &conversation{}
+			c := &exchange{}
 			c.changed = sync.NewCond(&c.mu)
 			p.running.Go(func() {
 				_ = p.answer(client, server, c)
@@ -184,7 +184,7 @@ func (p *Proxy) accept() {
 
 // ask passes commands on. One that is refused becomes an ECHO, whose reply answer
 // recognises; within a transaction it becomes an ECHO without a text, which spoils it.
-func (p *Proxy) ask(client io.Reader, server io.Writer, c *conversation) error {
+func (p *Proxy) ask(client io.Reader, server io.Writer, c *exchange) error {
 	from := bufio.NewReader(client)
 	for {
 		words, raw, err := readCommand(from)
@@ -224,7 +224,7 @@ func (p *Proxy) ask(client io.Reader, server io.Writer, c *conversation) error {
 }
 
 // note follows where transactions begin and end.
-func (c *conversation) note(command string) {
+func (c *exchange) note(command string) {
 	switch command {
 	case "MULTI":
 		c.inside = true
@@ -262,7 +262,7 @@ func (p *Proxy) Allow() {
 }
 
 // answer passes replies back.
-func (p *Proxy) answer(client io.Writer, server io.Reader, c *conversation) error {
+func (p *Proxy) answer(client io.Writer, server io.Reader, c *exchange) error {
 	from := bufio.NewReader(server)
 	for {
 		var raw bytes.Buffer

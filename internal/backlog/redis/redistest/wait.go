@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// freePort returns a port of 12000 to 20999 that is free, and of which the port 10000
+// freePort returns a port of 12000 to 20999 that is free. The port 10000
 // above, where nodes of a cluster talk to each other, is free too. Both are outside of
 // the range from which systems choose ports of outgoing connections.
 func freePort(t testing.TB) int {

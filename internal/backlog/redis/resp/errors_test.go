@@ -31,7 +31,7 @@ func TestReason(t *testing.T) {
 		"TRYAGAIN Multiple keys request during rehashing of slot":           backlog.ErrUnavailable,
 		"BUSY Redis is busy running a script.":                              backlog.ErrUnavailable,
 		"ERR max number of clients reached":                                 backlog.ErrUnavailable,
-		"ERR something nobody has heard of":                                 backlog.ErrUnavailable,
+		"ERR something unheard of":                                          backlog.ErrUnavailable,
 	} {
 		if got := Reason(fmt.Errorf("do it: %w", answer(text))); !errors.Is(got, want) {
 			t.Errorf("%q is %v, want %v", text, got, want)

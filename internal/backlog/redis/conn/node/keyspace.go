@@ -40,7 +40,7 @@ func (n *Node) listenByKeyspace(ctx context.Context, reason string) error {
 	return n.receive(ctx, s)
 }
 
-// keyspaceSetting is the setting of a server that says of which changes it notifies.
+// keyspaceSetting is the setting of a server that selects the changes it notifies about.
 const keyspaceSetting = "notify-keyspace-events"
 
 // errNoFlags is a server that does not know keyspaceSetting.

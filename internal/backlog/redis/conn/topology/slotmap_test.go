@@ -37,7 +37,7 @@ func TestParseSlots(t *testing.T) {
 	}
 	m := &SlotMap{shards: got}
 	if _, err := m.Node("123456789"); !errors.Is(err, backlog.ErrUnavailable) {
-		t.Errorf("a slot that nobody owns: %v", err)
+		t.Errorf("a slot without an owner: %v", err)
 	}
 	for _, wrong := range []any{nil, "text", []any{}, []any{"row"}, []any{[]any{int64(1)}}, []any{[]any{int64(1), int64(2), "node"}}, []any{[]any{int64(1), int64(2), []any{"host", "port"}}}} {
 		if got, _, err := parseSlots(wrong, "seed:1"); err == nil {

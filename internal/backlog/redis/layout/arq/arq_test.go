@@ -56,13 +56,13 @@ func TestArqCounts(t *testing.T) {
 	p.Do(nil, "add", arqQueue, "nothing", map[string]any{"delay": 7200})
 	r := p.Agrees(t, "two for later", q, arqFigures(p, 0))
 	if !r.NextDue.Equal(time.UnixMilli(later.Score)) || r.Missing || arqOwn(p).Deferred != 2 {
-		t.Errorf("jobs of which the first is due at %v read as %+v", time.UnixMilli(later.Score), r)
+		t.Errorf("jobs, the first due at %v, read as %+v", time.UnixMilli(later.Score), r)
 	}
 	p.Do(&first, "add", arqQueue, "nothing", map[string]any{})
 	p.Do(nil, "add", arqQueue, "again", map[string]any{})
 	r = p.Agrees(t, "two that may run", q, arqFigures(p, 0))
 	if want := (backlog.Age{Since: time.UnixMilli(first.Score), Kind: backlog.AgeExact}); r.Oldest != want || r.Ready != 2 {
-		t.Errorf("two jobs of which the first waits since %v read as %+v", want.Since, r)
+		t.Errorf("two jobs, the first waiting since %v, read as %+v", want.Since, r)
 	}
 	worker := p.Work(t, arqQueue, false)
 	r = p.Agrees(t, "one done, one to be tried again", q, func() layouttest.Figures {
@@ -89,7 +89,7 @@ func TestArqKilledWorker(t *testing.T) {
 	worker := p.Work(t, arqQueue, false)
 	r := p.Agrees(t, "two run", q, arqFigures(p, 2))
 	if r.Ready != 3 || r.Oldest.Kind != backlog.AgeExact {
-		t.Errorf("5 jobs of which 2 run read as %+v", r)
+		t.Errorf("5 jobs, 2 of them running, read as %+v", r)
 	}
 	worker.Kill()
 	p.Agrees(t, "the worker is killed", q, arqFigures(p, 2))
@@ -159,7 +159,7 @@ func holdArq(t testing.TB, _ string) layouttest.Holder {
 	}
 }
 
-// TestArqKeys: what arq keeps beside its queues is no queue.
+// TestArqKeys: what arq keeps next to its queues is no queue.
 func TestArqKeys(t *testing.T) {
 	t.Parallel()
 	layouttest.ReadKeys(t, layouttest.Query("arq", "arq:*"), map[string]layouttest.KeysCase{

@@ -165,7 +165,7 @@ func (s *queueStep) old(c *resp.Decoder, now time.Time) int64 {
 	return c.Count()
 }
 
-// count completes the reading with what is in flight: active tasks, of which as many
+// count completes the reading with what is in flight: active tasks, if as many
 // have a lease, and groups that are aggregated. The two numbers may disagree for a moment, and on a queue
 // that is never at rest for longer, so the fewest without a lease count.
 func (s *queueStep) count(r *backlog.Reading, active, aggregated, leases int64, now time.Time) {

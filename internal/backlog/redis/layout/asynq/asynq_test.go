@@ -20,7 +20,7 @@ type library struct {
 	source backlog.Source
 }
 
-// asynqInfo is what asynq's Inspector tells of a queue.
+// asynqInfo is what asynq's Inspector reports about a queue.
 type asynqInfo struct {
 	Pending, Active, Scheduled, Retry, Archived, Aggregating, Groups int64
 	Paused                                                           bool

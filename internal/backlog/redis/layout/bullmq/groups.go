@@ -92,6 +92,6 @@ func (s *groupStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome 
 	}
 	s.facts.inOrder = false
 	r.Quality = max(r.Quality, backlog.LowerBound)
-	r.AddWarning("the queue has groups of BullMQ Pro (" + s.key("groups") + "), whose keys are not public: their jobs are counted as far as the keys are known")
+	r.AddWarning("the queue has groups of BullMQ Pro (" + s.key("groups") + "), whose keys are not public: only jobs under known keys are counted")
 	return s.next(s.facts, now)
 }

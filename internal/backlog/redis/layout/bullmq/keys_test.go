@@ -104,7 +104,7 @@ func TestBullMQEditions(t *testing.T) {
 			Keys: [][]any{{"SET", "bull:q:meta-paused", "1"}, {"HSET", "bull:q:meta", "paused", "1"}, {"LPUSH", "bull:q:paused", "1"}},
 			Want: layouttest.Figures{Ready: 1, InFlight: backlog.Exactly(0)},
 		},
-		"Bull, paused, with a job that workers take all the same": {
+		"Bull, paused, with a job that workers take even so": {
 			Query: q,
 			Keys:  [][]any{{"SET", "bull:q:meta-paused", "1"}, {"LPUSH", "bull:q:paused", "1", "2"}, {"LPUSH", "bull:q:wait", "3"}},
 			Want:  layouttest.Figures{Ready: 1, InFlight: backlog.Exactly(0)},

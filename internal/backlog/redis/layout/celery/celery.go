@@ -52,7 +52,7 @@ func Layout() layout.Layout {
 				{Name: "separator", Kind: backlog.KindText, Doc: "sep of broker_transport_options, which is between the name of a queue and a priority; the bytes 06 16 unless given."},
 				{Name: "unackedKey", Kind: backlog.KindText, NamesKey: true, Default: defaultUnackedKey, Doc: "unacked_key of broker_transport_options."},
 				{Name: "unackedIndexKey", Kind: backlog.KindText, NamesKey: true, Default: defaultIndexKey, Doc: "unacked_index_key of broker_transport_options."},
-				{Name: "unacked", Kind: backlog.KindChoice, Allowed: []string{"queue", "all", "none"}, Default: "queue", Doc: "Which of the unacknowledged messages are in flight here: those of this queue, told by reading at most 1,000 of them (it needs the rights +hrandfield +srandmember), all in the database, or none, so that they are unknown. With ack_emulation off workers keep none, so it has to be none."},
+				{Name: "unacked", Kind: backlog.KindChoice, Allowed: []string{"queue", "all", "none"}, Default: "queue", Doc: "Which of the unacknowledged messages are in flight here: those of this queue, found by reading at most 1,000 of them (it needs the rights +hrandfield +srandmember), all in the database, or none, so that they are unknown. With ack_emulation off workers keep none, so it has to be none."},
 				layout.OrphanParameter("unacknowledged messages that have no score in the unacknowledged index for a minute, which no worker puts back on the queue"),
 			},
 			Ready:    "the tasks on the queue, of all priorities",

@@ -88,7 +88,7 @@ func TestCeleryInFlight(t *testing.T) {
 	emails, later, retried := p.Work(t, "emails"), p.Work(t, "later"), p.Work(t, "retried")
 	// One runs, and four for each thread are taken ahead of time.
 	if r := p.Agrees(t, "a worker holds some", query("emails"), celeryFigures(p, "emails", "emails", 4)); r.Ready != 3 {
-		t.Errorf("7 tasks of which a worker holds 4 read as %+v", r)
+		t.Errorf("7 tasks, 4 of them held by a worker, read as %+v", r)
 	}
 	p.Agrees(t, "a worker holds one for later", query("later"), celeryFigures(p, "later", "later", 1))
 	p.Agrees(t, "a worker holds one to try again later", query("retried"), celeryFigures(p, "retried", "retried", 1))

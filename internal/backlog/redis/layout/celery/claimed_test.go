@@ -22,7 +22,7 @@ func TestCeleryTaken(t *testing.T) {
 	for name, row := range map[string]struct {
 		bindings map[string][]string // by exchange, as "key queue"
 		messages [][2]string         // exchange and routing key
-		broken   int                 // messages that nobody can read
+		broken   int                 // messages that cannot be read
 		want     layouttest.Figures
 	}{
 		"default exchange":          {messages: [][2]string{{"", "mail"}, {"", "mail"}, {"", "other"}}, want: exact(2)},
@@ -31,7 +31,7 @@ func TestCeleryTaken(t *testing.T) {
 		"any words":                 {bindings: map[string][]string{"x": {"mail.# mail"}}, messages: [][2]string{{"x", "mail"}, {"x", "mail.eu"}, {"x", "mail.eu.new"}, {"x", "mails"}}, want: exact(3)},
 		"any words in the middle":   {bindings: map[string][]string{"x": {"mail.#.new.#.x mail"}}, messages: [][2]string{{"x", "mail.new.x"}, {"x", "mail.a.new.new.b.x"}, {"x", "mail.a.x"}}, want: exact(2)},
 		"another exchange":          {bindings: map[string][]string{"x": {"letter mail"}, "y": {"letter other"}}, messages: [][2]string{{"y", "letter"}}, want: exact(0)},
-		"what nobody can read":      {messages: [][2]string{{"", "other"}}, broken: 2, want: layouttest.Figures{InFlight: backlog.Exactly(2), Quality: backlog.UpperBound}},
+		"what cannot be read":       {messages: [][2]string{{"", "other"}}, broken: 2, want: layouttest.Figures{InFlight: backlog.Exactly(2), Quality: backlog.UpperBound}},
 		"an exchange without queue": {messages: [][2]string{{"x", "letter"}}, want: exact(0)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,7 +24,7 @@ func TestCeleryOrphansInTime(t *testing.T) {
 			Mend:   []string{"ZADD unacked_index 1 lost"},
 			Grace:  layout.OrphanGrace, Warning: "unacked_index",
 		},
-		"a message that nobody understands": {
+		"a message that cannot be parsed": {
 			Params: map[string]string{"globalKeyPrefix": "shop:", "unackedKey": "u", "unackedIndexKey": "i"},
 			Orphan: []string{"HSET shop:u lost secret", "LPUSH shop:mail {}"},
 			Mend:   []string{"ZADD shop:i 1 lost"},

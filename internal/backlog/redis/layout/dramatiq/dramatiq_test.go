@@ -52,7 +52,7 @@ func TestDramatiqCounts(t *testing.T) {
 	p.Do(nil, "add", "emails", "nothing", map[string]any{"delay": 7_200_000})
 	r := p.Agrees(t, "two delayed", q, dramatiqFigures(p, "emails", nil, 2, 0))
 	if !r.NextDue.Equal(time.UnixMilli(later.ETA)) || r.Missing {
-		t.Errorf("messages of which the first is due at %v read as %+v", time.UnixMilli(later.ETA), r)
+		t.Errorf("messages, the first due at %v, read as %+v", time.UnixMilli(later.ETA), r)
 	}
 	p.Do(&first, "add", "emails", "nothing", map[string]any{})
 	p.Do(nil, "add", "emails", "nothing", map[string]any{"broker_priority": 9})
@@ -106,7 +106,7 @@ func TestDramatiqInFlight(t *testing.T) {
 		return f
 	})
 	if held.Backlog() != 7 {
-		t.Errorf("7 messages of which some are held read as %+v", held)
+		t.Errorf("7 messages, some of them held, read as %+v", held)
 	}
 	last := own()
 	if fetched := dramatiqFetched(p, "emails"); fetched != held.InFlight.N {

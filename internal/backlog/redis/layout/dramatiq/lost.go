@@ -19,7 +19,7 @@ const (
 	oldAcksSuffix = ".acks"
 	// maxWorkers is at how many processes it is looked.
 	maxWorkers = 250
-	// lostInterval is the pause between two looks at what workers have fetched.
+	// lostInterval is the pause between two reads of what workers have fetched.
 	lostInterval = time.Minute
 )
 
@@ -39,7 +39,7 @@ type lostMessages struct {
 	found [2]lostCount
 }
 
-// A lostCount is how many messages of a queue have been lost at least in each look
+// A lostCount is how many messages of a queue have been lost at least in each read
 // since the first one that found any.
 type lostCount struct {
 	layout.Streak

@@ -21,7 +21,7 @@ func Layout() layout.Layout {
 		Layout: backlog.Layout{
 			Name: "laravel",
 			Summary: "A queue of Laravel (PHP) on its redis driver, with or without Horizon. Delayed jobs, retries and the jobs of a worker that died are moved to the queue by a worker alone, so at zero replicas they count as due here when their time has come. " +
-				"Laravel keeps no list of its queues, so a wrong prefix looks like an empty queue: a warning says so until the first job is seen. Where a queue is paused is kept in the application's cache and not told here. " +
+				"Laravel keeps no list of its queues, so a wrong prefix looks like an empty queue: a warning says so until the first job is seen. Where a queue is paused is kept in the application's cache and not reported here. " +
 				"Keys: PREFIX queues:NAME, PREFIX queues:NAME:delayed, PREFIX queues:NAME:reserved, without the blanks, and the same with NAME in braces, as Laravel 13 writes it in a cluster: jobs there are counted with a warning.",
 			Queue:    "name of the queue; in a cluster with the braces that Laravel puts around it, such as {default}",
 			Patterns: layout.FoundByScan("lists and sorted sets PREFIX queues:*"),

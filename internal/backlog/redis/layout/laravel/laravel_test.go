@@ -53,7 +53,7 @@ func (l *library) query(params ...string) backlog.Query {
 	return layouttest.Query("laravel", "mail", append([]string{"prefix", laravelPrefix}, params...)...)
 }
 
-// laravelCounts is what Laravel itself tells of a queue. Created is 0 if it does not.
+// laravelCounts is what Laravel itself reports about a queue. Created is 0 if it does not.
 type laravelCounts struct{ Size, Pending, Delayed, Reserved, Created int64 }
 
 func (l *library) counts(queue string) laravelCounts {
@@ -183,7 +183,7 @@ func TestLaravelInFlight(t *testing.T) {
 		redistest.Eventually(t, "the worker has the job", func() bool {
 			r := backlogtest.MustRead(t, source, q)
 			if r.Backlog() == 0 {
-				t.Fatalf("nobody has done the job, and the reading is %+v", r)
+				t.Fatalf("no worker has done the job, and the reading is %+v", r)
 			}
 			return r.InFlight == backlog.Exactly(1)
 		})

@@ -20,7 +20,7 @@ type Delayer struct {
 
 const (
 	// dueLateness is the most that may pass between the moment at which a job is due and
-	// the moment at which KEDA is told.
+	// the moment of the push to KEDA.
 	dueLateness = 100 * time.Millisecond
 	// dueRounds is how often that is tried, because a busy machine may be late in each.
 	dueRounds = 20

@@ -19,7 +19,7 @@ import (
 // long because a busy machine takes its time to start an interpreter.
 const Patience = 2 * time.Minute
 
-// A Driver is a process that uses a job framework as told: a line of input is a JSON
+// A Driver is a process that uses a job framework on request: a line of input is a JSON
 // array of an operation and its arguments, a line of output {"result": ...} or
 // {"error": ...}. It ends with the test.
 type Driver struct {
@@ -130,7 +130,7 @@ func (d *Driver) Introduce(layout, major string) {
 }
 
 // IntroduceDebian is introduce for a library that comes from Debian's packages. Its
-// version is told as closely as it is pinned, since Debian moves on.
+// version is given as closely as it is pinned, since Debian moves on.
 func (d *Driver) IntroduceDebian(layout, name, major string) {
 	d.T.Helper()
 	d.Introduce(layout, major)

@@ -15,7 +15,7 @@ import (
 
 // A KeysCase is a queue as it lies in Redis, and what it reads as.
 type KeysCase struct {
-	// Keys are commands, of which each word is an argument; PAST and FUTURE are moments.
+	// Keys are commands; each word is an argument; PAST and FUTURE are moments.
 	Keys []string
 	// Query is what is read; that of the table if it is zero.
 	Query backlog.Query

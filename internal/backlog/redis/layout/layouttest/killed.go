@@ -18,7 +18,7 @@ type Holder struct {
 	// Take adds a job and starts a worker that takes it and keeps it. The job may be
 	// added before or after.
 	Take func() *Driver
-	// Held tells whether the library counts a job that a worker holds, and kept whether
+	// Held reports whether the library counts a job that a worker holds, and kept whether
 	// it counts the job at all.
 	Held, Kept func() bool
 	// Note is what the proof is limited to.
@@ -176,8 +176,8 @@ func (s *scaler) watch(t testing.TB, q backlog.Query, messages <-chan message) *
 	return v
 }
 
-// check ends the vigil and holds that nothing but active was told while there was a
-// job, of which the library told when it was asked last.
+// check ends the vigil and holds that nothing but active was reported while there was a
+// job, by the last answer of the library.
 func (v *vigil) check(asked time.Time) {
 	v.t.Helper()
 	v.stop()
@@ -193,7 +193,7 @@ func (v *vigil) check(asked time.Time) {
 	v.t.Logf("%d answers", v.answers)
 }
 
-// drain returns what the stream has told so far.
+// drain returns what the stream has reported so far.
 func (v *vigil) drain() []message {
 	var told []message
 	for {

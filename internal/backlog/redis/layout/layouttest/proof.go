@@ -25,7 +25,7 @@ type Proof struct {
 	Layout  string `json:"layout"`
 	Version string `json:"version"`
 	Column  Column `json:"column"`
-	// Note names the jobs of which it holds; empty if of all.
+	// Note names the jobs for which it holds; empty for all.
 	Note string `json:"note,omitempty"`
 }
 

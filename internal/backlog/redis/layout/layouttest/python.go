@@ -93,7 +93,7 @@ func (p *Python) CheckUnknown(t testing.TB, q backlog.Query, words ...string) {
 	t.Helper()
 	r := backlogtest.MustRead(t, p.Source, q)
 	if !r.Missing {
-		t.Errorf("a queue that nobody has used reads as %+v", r)
+		t.Errorf("a queue that was never used reads as %+v", r)
 	}
 	for _, word := range words {
 		if !strings.Contains(r.Warning+r.Hint, word) {

@@ -98,7 +98,7 @@ func ref(t testing.TB, q backlog.Query) *pb.ScaledObjectRef {
 	return &pb.ScaledObjectRef{Name: "worker", Namespace: "shop", ScalerMetadata: metadata}
 }
 
-// A message is what a stream told, or why it ended, and when.
+// A message is what a stream reported, or why it ended, and when.
 type message struct {
 	active bool
 	err    error
@@ -139,7 +139,7 @@ func next(t testing.TB, messages <-chan message) message {
 		}
 		return m
 	case <-time.After(Patience):
-		t.Fatalf("the stream told nothing within %s", Patience)
+		t.Fatalf("the stream reported nothing within %s", Patience)
 		return message{}
 	}
 }

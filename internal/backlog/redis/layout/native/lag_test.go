@@ -149,7 +149,7 @@ func TestAddedEntries(t *testing.T) {
 		{"the stream says it", groupFacts{entriesAdded: backlog.Exactly(9), entriesRead: backlog.Exactly(5), lag: backlog.Exactly(3)}, backlog.Exactly(9)},
 		{"what was served and what is left", groupFacts{entriesRead: backlog.Exactly(5), lag: backlog.Exactly(3)}, backlog.Exactly(8)},
 		{"no lag", groupFacts{entriesRead: backlog.Exactly(5)}, backlog.Count{}},
-		{"nobody knows what was served", groupFacts{lag: backlog.Exactly(3)}, backlog.Count{}},
+		{"what was served is unknown", groupFacts{lag: backlog.Exactly(3)}, backlog.Count{}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

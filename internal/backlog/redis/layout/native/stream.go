@@ -19,19 +19,19 @@ func Stream() layout.Layout {
 		Layout: backlog.Layout{
 			Name: "stream",
 			Summary: "A stream, read by a consumer group: what the group has not been served yet is ready, what it was served and did not " +
-				"acknowledge is in flight. Without consumerGroup every entry counts, and the number falls only when entries are deleted or trimmed. A group that is set back (XGROUP SETID) on a stream at rest is noticed within a minute, for Redis does not tell of it.",
+				"acknowledge is in flight. Without consumerGroup every entry counts, and the number falls only when entries are deleted or trimmed. A group that is set back (XGROUP SETID) on a stream at rest is noticed within a minute, because Redis does not notify about it.",
 			Queue:    "key of the stream",
 			Patterns: layout.FoundByScan("streams"),
 			Parameters: []backlog.Parameter{
 				{Name: "consumerGroup", Kind: backlog.KindText, Doc: "Consumer group whose backlog it is."},
 				{Name: "groupStart", Kind: backlog.KindChoice, Allowed: []string{"first", "last"}, Default: "first", Doc: "Where the workers will create a group that does not exist yet: at the first entry (id 0), so that all entries wait for it, or at the last (id $), so that none does."},
-				{Name: "scan", Kind: backlog.KindInteger, Min: 0, Max: 10000, Default: "0", Doc: "Where the server cannot tell the lag, count the entries themselves, up to this many. It needs the permission xrange and moves payloads. 0 is never: then an upper bound is told."},
+				{Name: "scan", Kind: backlog.KindInteger, Min: 0, Max: 10000, Default: "0", Doc: "Where the server cannot tell the lag, count the entries themselves, up to this many. It needs the permission xrange and moves payloads. 0 is never: then an upper bound is reported."},
 				layout.OrphanParameter(StreamOrphans),
 			},
 			Ready:    "entries that the group was not served yet; without a group the length of the stream",
 			InFlight: "entries that the group was served and has not acknowledged",
 			Passing:  "the id of the last entry that the group was served; nothing without a group, where what passed is still there",
-			Oldest:   "exact from the id of the oldest unacknowledged entry, or of the first entry of a stream of which nothing was served; else a lower bound; unknown without a group",
+			Oldest:   "exact from the id of the oldest unacknowledged entry, or of the first entry of a stream that was not served yet; else a lower bound; unknown without a group",
 			Check: func(q backlog.Query) error {
 				if q.Params.Get("consumerGroup") == "" && (q.Params.Get("groupStart") == "last" || q.Params.Get("scan") > "0" || q.Params.Get(layout.OrphanedAfter) != "") {
 					return errNeedsGroup

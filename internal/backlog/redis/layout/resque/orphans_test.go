@@ -97,11 +97,11 @@ func TestResqueSilentWorkers(t *testing.T) {
 	dead := resqueWorker("host-1:7:q", true, time.Hour)
 	const leader = "SET resque:resque_scheduler_leader_lock host:1"
 	for name, c := range map[string]resqueOrphan{
-		"beside a living one":          {slices.Concat(dead, alive), "", orphaned(1, 1), "sent no heartbeat for more than 5m, and nothing removes it"},
-		"beside a living one, bounded": {slices.Concat(dead, alive), "30m", ignored(0, 1), "has not counted since orphanedAfter"},
-		"beside a living one, in time": {slices.Concat(dead, alive), "2h", orphaned(1, 1), "sent no heartbeat"},
-		"beside a busy one":            {slices.Concat(dead, resqueWorker("host-2:7:q", true, 10*time.Second)), "", orphaned(2, 1), "set orphanedAfter to stop counting it"},
-		"beside a busy one, bounded":   {slices.Concat(dead, resqueWorker("host-2:7:q", true, 10*time.Second)), "30m", ignored(1, 1), "has not counted"},
+		"next to a living one":          {slices.Concat(dead, alive), "", orphaned(1, 1), "sent no heartbeat for more than 5m, and nothing removes it"},
+		"next to a living one, bounded": {slices.Concat(dead, alive), "30m", ignored(0, 1), "has not counted since orphanedAfter"},
+		"next to a living one, in time": {slices.Concat(dead, alive), "2h", orphaned(1, 1), "sent no heartbeat"},
+		"next to a busy one":            {slices.Concat(dead, resqueWorker("host-2:7:q", true, 10*time.Second)), "", orphaned(2, 1), "set orphanedAfter to stop counting it"},
+		"next to a busy one, bounded":   {slices.Concat(dead, resqueWorker("host-2:7:q", true, 10*time.Second)), "30m", ignored(1, 1), "has not counted"},
 		// The first one that starts removes it.
 		"alone":                       {dead, "30m", inFlight(1), ""},
 		"late":                        {slices.Concat(resqueWorker("host-1:7:q", true, 4*time.Minute), alive), "1m", inFlight(1), ""},

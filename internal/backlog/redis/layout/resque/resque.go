@@ -29,7 +29,7 @@ func Layout() layout.Layout {
 			Name: "resque", SharesKeys: true,
 			Summary: "A queue of Resque (Ruby, or node-resque), with the delayed jobs of resque-scheduler, which a running scheduler alone moves to the queue: they count as due here when their time has come. " +
 				"They lie in lists for all queues and say only in themselves which one is theirs: the first 100 due moments with 100 jobs each are looked at. " +
-				"A job of a worker that has sent no heartbeat for 5 minutes beside living ones, or that has been due for 5 minutes while no scheduler holds its lock, is orphaned: it counts with a warning, or until orphanedAfter. " +
+				"A job of a worker that has sent no heartbeat for 5 minutes next to living ones, or that has been due for 5 minutes while no scheduler holds its lock, is orphaned: it counts with a warning, or until orphanedAfter. " +
 				"Keys: NAMESPACE:queue:NAME, NAMESPACE:queues, NAMESPACE:workers, NAMESPACE:worker:*, NAMESPACE:workers:heartbeat, NAMESPACE:delayed_queue_schedule, NAMESPACE:delayed:*, NAMESPACE:pause-all-workers, NAMESPACE:resque_scheduler_*_lock, NAMESPACE:NAMESPACE:resque_scheduler_master_lock. It needs the rights +get +hmget +lrange +sismember +sscan +srandmember.",
 			Queue:    "name of the queue",
 			Patterns: layout.FoundInRegistry("set NAMESPACE:queues"),
@@ -140,7 +140,7 @@ type jobsStep struct {
 	times, workers []string
 	// recent is how many of the due moments are not longer ago than orphaned work counts.
 	recent int64
-	// silent and overdue say that there is work that nothing will move, and of which kind.
+	// silent and overdue say that there is work that nothing will move, and its kind.
 	silent, overdue bool
 }
 

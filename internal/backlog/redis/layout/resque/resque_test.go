@@ -37,7 +37,7 @@ func (r *library) start(args ...string) *layouttest.Driver {
 	return layouttest.StartScript(r.t, env, []string{"node"}, "resque/driver.js", args...)
 }
 
-// resqueCounts is what node-resque itself tells of a queue; Next is in milliseconds.
+// resqueCounts is what node-resque itself reports about a queue; Next is in milliseconds.
 type resqueCounts struct {
 	Size, Due, Next, Work int64
 	Known                 bool
@@ -149,7 +149,7 @@ func TestResqueInFlight(t *testing.T) {
 	redistest.Eventually(t, "the worker has the job", func() bool {
 		reading := backlogtest.MustRead(t, source, q)
 		if reading.Backlog() == 0 {
-			t.Fatalf("nobody has done the job, and the reading is %+v", reading)
+			t.Fatalf("no worker has done the job, and the reading is %+v", reading)
 		}
 		return reading.InFlight == backlog.Exactly(1)
 	})
@@ -219,7 +219,7 @@ func delayResque(t testing.TB, _ string) layouttest.Delayer {
 	}}
 }
 
-// holdResque: Resque moves the job to the failed ones when somebody cleans up.
+// holdResque: Resque moves the job to the failed ones when an operator cleans up.
 func holdResque(t testing.TB, _ string) layouttest.Holder {
 	t.Helper()
 	r := startResque(t, "resque")

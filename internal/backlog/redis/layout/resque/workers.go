@@ -155,7 +155,7 @@ func pingTime(text string) time.Time {
 // zero if it is alive, or nothing is known of it, or something will.
 //
 // A worker of Resque that starts removes all dead ones. So without a living worker the
-// first replica does so, and its job counts. Beside a living one it stays until another
+// first replica does so, and its job counts. Next to a living one it stays until another
 // starts. Heartbeats are compared with the newest one, since the clock is the server's.
 func (h heartbeats) silentSince(worker int, schedulers schedulerLocks, now time.Time) time.Time {
 	if at := h.ruby[worker]; !at.IsZero() {

@@ -61,7 +61,7 @@ func TestRQCounts(t *testing.T) {
 		p.Do(nil, "dependsOn", "emails", first.ID)
 		r := p.Agrees(t, "two jobs and one that waits for the first", q, own)
 		if since := time.UnixMicro(int64(first.At * 1e6)); r.Ready != 2 || r.Oldest.Kind != backlog.AgeExact || r.Oldest.Since.Sub(since).Abs() > time.Millisecond {
-			t.Errorf("two jobs of which the first waits since %v read as %+v", since, r)
+			t.Errorf("two jobs, the first waiting since %v, read as %+v", since, r)
 		}
 		if r = backlogtest.MustRead(t, p.Source, layouttest.Query("rq", "emails")); r.Oldest.Kind != backlog.AgeUnknown {
 			t.Errorf("the age is known without the payload: %+v", r)
@@ -156,7 +156,7 @@ func TestRQTaken(t *testing.T) {
 		denied := layouttest.OpenServer(t, p.Server, layouttest.User(redistest.Version{}, p.Server, "%R~rq:*", redis.ACLRules))
 		r := backlogtest.MustRead(t, denied, layouttest.Query("rq", "mails"))
 		if r.InFlight.N != 6 || r.Quality != backlog.UpperBound {
-			t.Errorf("without the right to tell them apart, 4 jobs of which 2 are in two places read as %+v", r)
+			t.Errorf("without the right to tell them apart, 4 jobs, 2 of them in two places, read as %+v", r)
 		}
 	})
 }
@@ -180,7 +180,7 @@ func TestRQDelayed(t *testing.T) {
 
 // TestRQWithoutScheduler: scheduled jobs that have been due for minutes, while no worker
 // with a scheduler holds the lock of the queue, are work that nothing moves. They count
-// all the same, because a worker that they wake may bring the scheduler, until
+// even so, because a worker that they wake may bring the scheduler, until
 // OrphanedAfter has passed.
 func TestRQWithoutScheduler(t *testing.T) {
 	t.Parallel()
@@ -195,7 +195,7 @@ func TestRQWithoutScheduler(t *testing.T) {
 		p.Do(nil, "addAt", "emails", 3600)
 		r := backlogtest.MustRead(t, p.Source, emails)
 		if r.Due != 2 || r.Quality != backlog.UpperBound || r.Orphaned != 1 || !strings.Contains(r.Warning, "rq:scheduler-lock:emails") || !strings.Contains(r.Warning, "orphanedAfter") {
-			t.Errorf("jobs of which one has been due for an hour without a scheduler read as %+v", r)
+			t.Errorf("jobs, one of them due for an hour without a scheduler, read as %+v", r)
 		}
 		if r = backlogtest.MustRead(t, p.Source, bounded); r.Due != 2 || r.Orphaned != 1 {
 			t.Errorf("at the first look at jobs without a scheduler they read as %+v", r)

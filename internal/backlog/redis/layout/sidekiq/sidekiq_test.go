@@ -57,7 +57,7 @@ func (s *library) start(args ...string) *layouttest.Driver {
 	return layouttest.StartScript(s.t, env, program, "sidekiq/driver.rb", args...)
 }
 
-// sidekiqCounts is what Sidekiq itself tells of a queue.
+// sidekiqCounts is what Sidekiq itself reports about a queue.
 type sidekiqCounts struct {
 	Size, Due, Work, Processes, Retries int64
 	Next, Latency                       float64
@@ -138,7 +138,7 @@ func TestSidekiqCounts(t *testing.T) {
 		if r := backlogtest.MustRead(t, source, mail); r.Ready != 0 || r.InFlight != backlog.Exactly(1) || r.Quality != backlog.LowerBound {
 			t.Errorf("right after it was cleared: %+v", r)
 		}
-		redistest.Eventually(t, "a process would have told of itself", func() bool { return backlogtest.MustRead(t, source, mail).Backlog() == 0 })
+		redistest.Eventually(t, "a process would have reported itself", func() bool { return backlogtest.MustRead(t, source, mail).Backlog() == 0 })
 		s.agree("cleared", source, mail)
 		if refused, _ := s.server.Do("ACL", "LOG").([]any); len(refused) > 0 {
 			t.Errorf("refused were %v", refused)
@@ -212,11 +212,11 @@ func (s *library) inFlight(source backlog.Source, queue string) (guessed bool) {
 	s.t.Helper()
 	for began := time.Now(); s.counts(queue).Work != 1; time.Sleep(4 * layouttest.AskInterval) {
 		if time.Since(began) > 2*layouttest.Patience {
-			s.t.Fatalf("Sidekiq tells of no work after %s", time.Since(began))
+			s.t.Fatalf("Sidekiq reports no work after %s", time.Since(began))
 		}
 		r := backlogtest.MustRead(s.t, source, layouttest.Query("sidekiq", queue))
 		if r.Backlog() == 0 {
-			s.t.Fatalf("nobody has done the job, and the reading is %+v", r)
+			s.t.Fatalf("no worker has done the job, and the reading is %+v", r)
 		}
 		guessed = guessed || r.Quality == backlog.LowerBound && r.InFlight.N == 1
 	}
