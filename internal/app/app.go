@@ -17,6 +17,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/connlimit"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
@@ -69,11 +70,11 @@ type App struct {
 	reloads *reloads
 	// inForce is the configuration in force. It belongs to reload.
 	inForce  *config.Config
-	grpcPort *server.Port
-	httpPort *server.Port
+	grpcPort *connlimit.Port
+	httpPort *connlimit.Port
 	// admin and adminPort are nil without an AdminAddress.
 	admin     *grpc.Server
-	adminPort *server.Port
+	adminPort *connlimit.Port
 	// parts are everything that New opens and Run starts.
 	parts parts
 }
@@ -242,7 +243,7 @@ func (a *App) stopHTTP(ctx context.Context) {
 
 // cutOff ends a server at once. A gRPC server waits for clients that have connected and sent
 // nothing, so their connections are closed first, including those that it accepts last.
-func cutOff(g *grpc.Server, port *server.Port) {
+func cutOff(g *grpc.Server, port *connlimit.Port) {
 	port.CloseConnections()
 	g.Stop()
 }

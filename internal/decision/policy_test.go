@@ -86,7 +86,7 @@ func TestDecide(t *testing.T) {
 			want: decision.Decision{Target: 5},
 		},
 		{
-			name: "an outage is bridged by the last good reading",
+			name: "during an outage the last good reading counts",
 			seen: backlog.Observation{Latest: ready(-29, 12), Err: down, FailingSince: at(-20)},
 			want: decision.Decision{Value: 12, Target: 5, Active: true, Steps: []decision.Step{{decision.ReasonStale, 12, 12}}},
 		},

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/server/connlimit"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/refcodec"
 )
 
@@ -65,7 +66,7 @@ func (s *Server) Guards(port string, creds credentials.TransportCredentials, str
 		alive.MaxConnectionAge, alive.MaxConnectionAgeGrace = 2*s.options.StreamLifetime, s.options.StreamLifetime*3/2
 	}
 	return []grpc.ServerOption{
-		grpc.Creds(newHalfOpen(creds, s.rejections.WithLabelValues(port+"_requests"))),
+		grpc.Creds(connlimit.NewHalfOpen(creds, s.rejections.WithLabelValues(port+"_requests"))),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.MaxHeaderListSize(maxHeaders),
@@ -89,7 +90,7 @@ const (
 )
 
 // NewPort returns the listener with the connection limits of a port.
-func (s *Server) NewPort(port string, listener net.Listener) *Port {
+func (s *Server) NewPort(port string, listener net.Listener) *connlimit.Port {
 	most := map[string]int{PortGRPC: s.options.MaxConnections, PortHTTP: maxHTTPConnections, PortAdmin: maxAdminConnections}[port]
-	return newPort(listener, most, s.rejections.WithLabelValues(port+"_connections"), s.connections.WithLabelValues(port))
+	return connlimit.NewPort(listener, most, s.rejections.WithLabelValues(port+"_connections"), s.connections.WithLabelValues(port))
 }

@@ -1,12 +1,16 @@
 package redis
 
 import (
+	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -41,9 +45,11 @@ func FuzzAnyReply(f *testing.F) {
 }
 
 // readAnything reads a queue, or several, three times from a server that answers anything:
-// what a step remembers of one read must not break the next.
+// what a reader remembers of one reading must not break the next.
 func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
-	keys := &anyKeys{t: t, asked: make(map[layout.Search]bool)}
+	keys := &anyKeys{t: t, found: make(map[layout.Search][]string)}
+	prepare := l.Prepare
+	l.Prepare = func(q backlog.Query, search layout.KeySearch) layout.Reader { return again{t, prepare(q, search)} }
 	s := &source{layouts: map[string]layout.Layout{l.Name: l}, keys: keys, quota: newQuota()}
 	q := drawQuery(t, l)
 	first, err := s.prepareQuery(q)
@@ -53,6 +59,7 @@ func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
 	now := time.Unix(1_700_000_000, 0)
 	for range 3 {
 		now = now.Add(time.Second)
+		keys.end()
 		if readOnce(t, first, now) {
 			read++
 		} else {
@@ -62,8 +69,29 @@ func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
 	return read, refused
 }
 
+// again is a reader that runs twice each time, as the engine may, and finds out whether that
+// makes a difference.
+type again struct {
+	t *rapid.T
+	layout.Reader
+}
+
+// Read implements layout.Reader.
+func (r again) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	first := *trips
+	want, wantErr := r.Reader.Read(&first)
+	got, err := r.Reader.Read(trips)
+	if diff := gocmp.Diff(want, got); diff != "" || fmt.Sprint(wantErr) != fmt.Sprint(err) {
+		r.t.Errorf("run again, it returns the error %v instead of %v, and: %s", err, wantErr, diff)
+	}
+	if asked, again := first.Unanswered(), trips.Unanswered(); !slices.EqualFunc(asked, again, resp.Command.SameAs) {
+		r.t.Errorf("run again, it asks %v instead of %v", again, asked)
+	}
+	return got, err
+}
+
 // readOnce reports whether there was a reading.
-func readOnce(t *rapid.T, next layout.Step, now time.Time) bool {
+func readOnce(t *rapid.T, next step, now time.Time) bool {
 	for range maxRoundTrips {
 		if k, changes := next.(keyChanger); changes {
 			k.begin(now)
@@ -76,31 +104,51 @@ func readOnce(t *rapid.T, next layout.Step, now time.Time) bool {
 		}
 		o := next.Outcome(replies, now)
 		switch {
-		case o.Next != nil:
-			next = o.Next
+		case o.next != nil:
+			next = o.next
 			continue
-		case o.Err == nil:
-			checkReading(t, o.Reading)
+		case o.err == nil:
+			checkReading(t, o.reading)
 		}
-		return o.Err == nil
+		return o.err == nil
 	}
 	t.Fatalf("%T wants more than %d round trips", next, maxRoundTrips)
 	return false
 }
 
-// anyKeys is a keyFinder whose searches find anything, from the second time on that they are
-// asked for.
+// anyKeys is a keyFinder whose searches find anything, from the read on that follows the one
+// in which they are asked for.
 type anyKeys struct {
-	t     *rapid.T
-	asked map[layout.Search]bool
+	t *rapid.T
+	// found are the keys of each search that was asked for; nil until it has ended.
+	found map[layout.Search][]string
+}
+
+// end ends the searches that were asked for.
+func (k *anyKeys) end() {
+	searches := slices.SortedFunc(maps.Keys(k.found), func(a, b layout.Search) int {
+		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Pattern, b.Pattern))
+	})
+	for _, s := range searches {
+		if k.found[s] == nil {
+			k.found[s] = []string{strings.ReplaceAll(s.Pattern, "*", "q"), drawText(k.t)}
+		}
+	}
 }
 
 func (k *anyKeys) Find(s layout.Search, _ backlog.Query, _ time.Time) keyscan.Result {
-	if !k.asked[s] {
-		k.asked[s] = true
+	k.Begin(s)
+	if k.found[s] == nil {
 		return keyscan.Result{}
 	}
-	return keyscan.Result{Complete: true, Revision: 1, Keys: []string{strings.ReplaceAll(s.Pattern, "*", "q"), drawText(k.t)}}
+	return keyscan.Result{Complete: true, Revision: 1, Keys: k.found[s]}
+}
+
+// Begin notes that a search was asked for.
+func (k *anyKeys) Begin(s layout.Search) {
+	if _, asked := k.found[s]; !asked {
+		k.found[s] = nil
+	}
 }
 
 func (k *anyKeys) For(q backlog.Query) layout.KeySearch { return anyKeySearch{k, q} }
@@ -111,7 +159,7 @@ type anyKeySearch struct {
 	query backlog.Query
 }
 
-func (k anyKeySearch) Begin(s layout.Search) { k.keys.asked[s] = true }
+func (k anyKeySearch) Begin(s layout.Search) { k.keys.Begin(s) }
 
 func (k anyKeySearch) Find(s layout.Search, now time.Time) layout.Found {
 	r := k.keys.Find(s, k.query, now)

@@ -6,7 +6,6 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -36,7 +35,7 @@ func (s *reader) conclude(p *pendingQuery, b *batch, now, at time.Time, results 
 		return false, true
 	}
 	// By the moment of the answer: the data is no older than that.
-	var o layout.Outcome
+	var o outcome
 	if p.reads == 0 {
 		o = p.step.Outcome(replies, at)
 	} else {
@@ -44,16 +43,16 @@ func (s *reader) conclude(p *pendingQuery, b *batch, now, at time.Time, results 
 	}
 	p.noteSent(b.commands[p.from:p.to])
 	switch {
-	case o.Next != nil:
-		p.step = o.Next
+	case o.next != nil:
+		p.step = o.next
 		return false, true
-	case o.Err != nil:
-		s.fail(p, o.Err, results)
-	case p.needsRecheck(&o.Reading):
+	case o.err != nil:
+		s.fail(p, o.err, results)
+	case p.needsRecheck(&o.reading):
 		p.startRecheck()
 		return false, true
 	default:
-		s.complete(p, &o.Reading, now, at, results)
+		s.complete(p, &o.reading, now, at, results)
 	}
 	return false, false
 }

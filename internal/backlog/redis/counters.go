@@ -21,15 +21,19 @@ type tally struct {
 // them: work may have passed only where a queue without work was disturbed.
 func (p *pendingQuery) appendCounters(dst []resp.Command) []resp.Command {
 	p.counters = 0
-	c, counts := p.plan.first.(layout.JobCounter)
-	if !counts {
-		return dst
-	}
-	for _, key := range c.JobCounters() {
+	for _, key := range jobCounters(p.plan.first) {
 		dst = append(dst, resp.Command{Key: key, Args: []any{"GET", key}})
 		p.counters++
 	}
 	return dst
+}
+
+// jobCounters returns the keys of the counters of a query, given its first step.
+func jobCounters(first step) []string {
+	if c, counts := first.(layout.JobCounter); counts {
+		return c.JobCounters()
+	}
+	return nil
 }
 
 // takeCounters takes the replies to the commands of appendCounters, and returns the others. A
@@ -50,7 +54,7 @@ func (p *pendingQuery) takeCounters(replies []resp.Reply) []resp.Reply {
 	}
 	sum.Known = sum.Known && c.Err() == nil
 	t := &p.plan.tally
-	keys := p.plan.first.(layout.JobCounter).JobCounters() //nolint:errcheck // it was asked for them
+	keys := jobCounters(p.plan.first)
 	// Of other queues, or of counters that were deleted, the sum says nothing.
 	t.incomparable = !slices.Equal(t.keys, keys) || sum.N < t.sum.N
 	t.keys, t.sum = keys, sum

@@ -73,8 +73,8 @@ type keyChanger interface {
 // A member is one queue of a multiQueue.
 type member struct {
 	queue string
-	// firstStep is the first step of reading it.
-	firstStep layout.Step
+	// first is the first step of reading it.
+	first *firstStep
 	// named reports that the trigger names it, and found that a search has it; else it was found
 	// or had work last at seen.
 	named, found bool
@@ -111,7 +111,7 @@ func (s *multiQueue) add(queue string, now time.Time) *member {
 		}
 		q := s.query
 		q.Queue = queue
-		one = &member{queue: queue, firstStep: s.layout.Prepare(q, s.keys.For(s.query))}
+		one = &member{queue: queue, first: &firstStep{s.layout.Prepare(q, s.keys.For(s.query))}}
 		s.queues[queue] = one
 		s.order = append(s.order, one)
 		s.grown, s.unsorted = true, true
@@ -151,12 +151,10 @@ func (s *multiQueue) matches(queue string) bool {
 	return slices.ContainsFunc(s.patterns, func(pattern string) bool { return backlog.Match(pattern, queue) })
 }
 
-// JobCounters implements counting, for all queues that are read.
+// JobCounters returns the counters of all queues that are read.
 func (s *multiQueue) JobCounters() (keys []string) {
 	for _, one := range s.order {
-		if c, counts := one.firstStep.(layout.JobCounter); counts {
-			keys = append(keys, c.JobCounters()...)
-		}
+		keys = append(keys, one.first.JobCounters()...)
 	}
 	return keys
 }
@@ -278,7 +276,7 @@ func (s *multiQueue) begin(now time.Time) {
 	}
 }
 
-// Commands implements layout.Step.
+// Commands implements step.
 func (s *multiQueue) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	if s.over != nil {
 		return dst
@@ -310,15 +308,15 @@ func (s *multiQueue) keyCommands(dst []resp.Command, now time.Time) []resp.Comma
 		dst = s.Work().Commands(dst, now)
 	}
 	for _, one := range s.order {
-		dst = one.firstStep.Commands(dst, now)
+		dst = one.first.Commands(dst, now)
 	}
 	return dst
 }
 
-// Outcome implements layout.Step.
-func (s *multiQueue) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+// Outcome implements step.
+func (s *multiQueue) Outcome(replies []resp.Reply, now time.Time) outcome {
 	if err := cmp.Or(s.over, s.problem); err != nil {
-		return layout.Fail(err)
+		return failed(err)
 	}
 	if s.Registry != nil {
 		c := resp.NewDecoder(replies)
@@ -328,7 +326,7 @@ func (s *multiQueue) Outcome(replies []resp.Reply, now time.Time) layout.Outcome
 			s.step.known = append(s.step.known, names...)
 		}
 		if c.Err() != nil {
-			return layout.Fail(c.Err())
+			return failed(c.Err())
 		}
 		replies = c.Rest()
 	}

@@ -28,7 +28,7 @@ type multiStep struct {
 // A memberStep is the step of one queue in a multiStep.
 type memberStep struct {
 	*member
-	step layout.Step
+	step step
 	done bool
 	// finds reports that it does not read a queue, but finds the names of queues.
 	finds bool
@@ -45,21 +45,21 @@ func newMultiStep(s *multiQueue) *multiStep {
 		r.steps = s.step.steps[:0]
 	}
 	if s.Work != nil {
-		r.add(&member{queue: s.query.Queue}, s.Work())
+		r.add(&member{queue: s.query.Queue}, &firstStep{s.Work()})
 		r.steps[0].finds = true
 	}
 	for _, one := range s.order {
-		r.add(one, one.firstStep)
+		r.add(one, one.first)
 	}
 	return r
 }
 
 // add adds the step of a queue.
-func (r *multiStep) add(one *member, first layout.Step) {
+func (r *multiStep) add(one *member, first step) {
 	r.steps = append(r.steps, memberStep{member: one, step: first})
 }
 
-// Commands implements layout.Step.
+// Commands implements step.
 func (r *multiStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	base := len(dst)
 	shared := r.queue.layout.SharesCommands
@@ -100,8 +100,8 @@ func (r *multiStep) share(dst []resp.Command, begin, base int, t *memberStep) []
 	return kept
 }
 
-// Outcome implements layout.Step.
-func (r *multiStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
+// Outcome implements step.
+func (r *multiStep) Outcome(replies []resp.Reply, now time.Time) outcome {
 	if missing := len(r.steps) - len(r.parts); missing > 0 {
 		r.parts = append(r.parts, make([]backlog.Part, missing)...)
 	}
@@ -124,22 +124,22 @@ func (r *multiStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome 
 		}
 		o := t.step.Outcome(own, now)
 		switch {
-		case o.Err != nil:
-			return layout.Fail(fmt.Errorf("queue %q: %w", t.queue, o.Err))
-		case o.Next != nil:
-			t.step, waiting = o.Next, true
+		case o.err != nil:
+			return failed(fmt.Errorf("queue %q: %w", t.queue, o.err))
+		case o.next != nil:
+			t.step, waiting = o.next, true
 		default:
-			r.parts[i].Queue, r.parts[i].Reading, t.done = t.queue, o.Reading, true
+			r.parts[i].Queue, r.parts[i].Reading, t.done = t.queue, o.reading, true
 		}
 	}
 	more := r.includeFound(now)
 	if err := r.queue.exceeded(); err != nil {
-		return layout.Fail(err)
+		return failed(err)
 	}
 	if more || waiting {
-		return layout.Outcome{Next: r}
+		return outcome{next: r}
 	}
-	return layout.Done(r.reading(now))
+	return done(r.reading(now))
 }
 
 // includeFound adds the steps of queues that were found just now, and reports whether there
@@ -158,7 +158,7 @@ func (r *multiStep) includeFound(now time.Time) bool {
 		}
 	}
 	for _, one := range s.order[before:] {
-		r.add(one, one.firstStep)
+		r.add(one, one.first)
 	}
 	return len(s.order) > before
 }

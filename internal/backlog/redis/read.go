@@ -10,7 +10,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/node"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -23,7 +22,7 @@ const maxRoundTrips = 16
 type pendingQuery struct {
 	plan  *plan
 	index int // of its result
-	step  layout.Step
+	step  step
 	armed bool
 	// isPending reports that the first attempt of a search had not ended when the read began.
 	isPending bool
@@ -115,7 +114,7 @@ func (s *reader) prepare(queries []backlog.Query, results []backlog.Result) []pe
 	return pending
 }
 
-func (s *source) prepareQuery(q backlog.Query) (layout.Step, error) {
+func (s *source) prepareQuery(q backlog.Query) (step, error) {
 	l, found := s.layouts[q.Layout]
 	if !found {
 		return nil, fmt.Errorf("%w: redis has no layout %q", backlog.ErrMismatch, q.Layout)
@@ -129,7 +128,7 @@ func (s *source) prepareQuery(q backlog.Query) (layout.Step, error) {
 	default:
 		search := s.keys.For(q)
 		q.Queue = backlog.Unescape(queues.String())
-		return l.Prepare(q, search), nil
+		return &firstStep{l.Prepare(q, search)}, nil
 	}
 }
 

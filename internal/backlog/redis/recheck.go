@@ -7,7 +7,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -150,7 +149,7 @@ func (p *pendingQuery) wasDiscarded(replies []resp.Reply, now time.Time) bool {
 
 // concludeRecheck returns the outcome of a recheck. The further steps take their replies at
 // once, if they ask what those of the first reading have asked.
-func (p *pendingQuery) concludeRecheck(replies []resp.Reply, now, at time.Time) layout.Outcome {
+func (p *pendingQuery) concludeRecheck(replies []resp.Reply, now, at time.Time) outcome {
 	replies = p.takeCounters(replies)
 	o := p.step.Outcome(replies[:p.own], at)
 	if p.roundTrips > 0 {
@@ -158,14 +157,12 @@ func (p *pendingQuery) concludeRecheck(replies []resp.Reply, now, at time.Time) 
 	}
 	replies = replies[p.own:]
 	for i, asked := range p.later {
-		if o.Next == nil || !slices.EqualFunc(o.Next.Commands(nil, now), asked, sameCommand) {
+		if o.next == nil || !slices.EqualFunc(o.next.Commands(nil, now), asked, resp.Command.SameAs) {
 			p.later = p.later[:i]
 			break
 		}
-		o = o.Next.Outcome(replies[:len(asked)], at)
+		o = o.next.Outcome(replies[:len(asked)], at)
 		replies = replies[len(asked):]
 	}
 	return o
 }
-
-func sameCommand(a, b resp.Command) bool { return slices.Equal(a.Args, b.Args) }

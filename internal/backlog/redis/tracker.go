@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 )
 
 // planLife is how long a query is remembered that is not read any more.
@@ -15,7 +14,7 @@ const planLife = 10 * time.Minute
 // A plan is a query prepared to be read again and again.
 type plan struct {
 	query backlog.Query
-	first layout.Step
+	first step
 	// changer is first, if its keys change; nil if they do not.
 	changer keyChanger
 	// keys are those whose change may change the reading; guarded by the tracker's planning.
@@ -171,7 +170,7 @@ func (w *tracker) queries(key string) []backlog.Query {
 
 // plan returns the plan for the query at a place of a read, made by prepare if there
 // is none yet. order is of the reader. planning is held.
-func (w *tracker) plan(order *[]*plan, place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
+func (w *tracker) plan(order *[]*plan, place int, q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
 	if place < len(*order) {
 		if p := (*order)[place]; !p.forgotten && p.query == q {
 			p.lastRead = now
@@ -192,7 +191,7 @@ func (w *tracker) plan(order *[]*plan, place int, q backlog.Query, now time.Time
 }
 
 // planOf returns the plan for a query, made by prepare if there is none yet. planning is held.
-func (w *tracker) planOf(q backlog.Query, now time.Time, prepare func(backlog.Query) (layout.Step, error)) (*plan, error) {
+func (w *tracker) planOf(q backlog.Query, now time.Time, prepare func(backlog.Query) (step, error)) (*plan, error) {
 	p, found := w.plans[q]
 	if !found {
 		first, err := prepare(q)

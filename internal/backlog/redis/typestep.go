@@ -5,28 +5,27 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
 // A typeStep finds out what a key is that is not what its layout wants.
 type typeStep struct{ key, layout string }
 
-func isTypeStep(s layout.Step) bool {
+func isTypeStep(s step) bool {
 	_, is := s.(*typeStep)
 	return is
 }
 
-// Commands implements layout.Step.
+// Commands implements step.
 func (t *typeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, resp.Command{Key: t.key, Args: []any{"TYPE", t.key}})
 }
 
-// Outcome implements layout.Step.
-func (t *typeStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
+// Outcome implements step.
+func (t *typeStep) Outcome(replies []resp.Reply, _ time.Time) outcome {
 	found := "something else"
 	if r := replies[0]; r.Err == nil {
 		found = "a " + resp.Text(r.Value)
 	}
-	return layout.Fail(fmt.Errorf("%w: the key %q holds %s, which is not what the layout %s reads", backlog.ErrMismatch, t.key, found, t.layout))
+	return failed(fmt.Errorf("%w: the key %q holds %s, which is not what the layout %s reads", backlog.ErrMismatch, t.key, found, t.layout))
 }

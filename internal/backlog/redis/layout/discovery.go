@@ -6,10 +6,10 @@ import "github.com/backlog-scaler/backlog-scaler/internal/backlog"
 type Discovery struct {
 	// Registry is where the framework keeps the names of its queues; nil if nowhere.
 	Registry *Registry
-	// Work returns the first step of a search for names in work that is not on any queue
-	// yet, such as delayed jobs, because its queue may not be in the registry. It is nil if
-	// all queues are. The parts of its reading are the queues.
-	Work func() Step
+	// Work returns the reader of names in work that is not on any queue yet, such as delayed
+	// jobs, because its queue may not be in the registry. It is nil if all queues are. The
+	// parts of its reading are the queues.
+	Work func() Reader
 	// KeyPatterns are the keys by which queues are found that are in no registry.
 	KeyPatterns []KeyPattern
 	// AnyPrefix are the keys by which a queue is found under another prefix, for the hint

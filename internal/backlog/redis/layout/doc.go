@@ -2,9 +2,10 @@
 // or of one Redis type, lie in Redis, and how they are read.
 //
 // A [Layout] describes itself (names, parameters, what its numbers mean) and prepares a
-// [Step] for each query. A step says what to ask and turns the replies into a reading, an
-// error or a further step. It never talks to a server: the engine sends the commands of all
-// queues that are due in one pipeline for each server and round trip.
+// [Reader] for each query. A reader has the commands that each reading begins with, and one
+// function that reads from top to bottom: it takes the replies, may ask further, and returns a
+// reading or an error. It never talks to a server: the engine sends what all queues ask in one
+// pipeline for each server and round trip, as [RoundTrips] tells.
 //
 // The rest of the package is what layouts have in common:
 //

@@ -1,41 +1,25 @@
 package layout
 
 import (
-	"time"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// An ExistsStep looks for what an empty queue keeps of its past. Without any of the keys the
-// queue does not exist, and the reading warns.
-type ExistsStep struct {
-	Keys    []string
-	Reading backlog.Reading
-	Warning string
-}
-
-// Commands implements Step.
-func (s *ExistsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, key := range s.Keys {
-		dst = append(dst, resp.Command{Key: key, Args: []any{"EXISTS", key}})
+// AskExists completes the reading of a queue in which there is nothing: without any of the
+// keys that it keeps of its past the queue does not exist, and the reading warns.
+func AskExists(trips *RoundTrips, empty backlog.Reading, warning string, keys ...string) (backlog.Reading, error) {
+	commands := make([]resp.Command, len(keys))
+	for i, key := range keys {
+		commands[i] = resp.Command{Key: key, Args: []any{"EXISTS", key}}
 	}
-	return dst
-}
-
-// Outcome implements Step.
-func (s *ExistsStep) Outcome(replies []resp.Reply, _ time.Time) Outcome {
-	c := resp.NewDecoder(replies)
-	var traces int64
-	for range s.Keys {
-		traces += c.Count()
+	c := trips.Ask(commands...)
+	var found int64
+	for range keys {
+		found += c.Count()
 	}
-	if c.Err() != nil {
-		return Fail(c.Err())
+	if c.Err() == nil && found == 0 {
+		empty.Missing = true
+		empty.AddWarning(warning)
 	}
-	if traces == 0 {
-		s.Reading.Missing = true
-		s.Reading.AddWarning(s.Warning)
-	}
-	return Done(s.Reading)
+	return empty, c.Err()
 }

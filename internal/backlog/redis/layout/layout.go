@@ -10,43 +10,30 @@ import (
 // A Layout is one way in which a queue lies in Redis.
 type Layout struct {
 	backlog.Layout
-	// Prepare returns the first step of reading a query. It is called once for each
-	// query, so what the step remembers lasts from one read to the next. The KeySearch
-	// finds keys whose names the query does not determine.
-	Prepare func(backlog.Query, KeySearch) Step
+	// Prepare returns the reader of a query. It is called once for each query, so what the
+	// reader remembers lasts from one reading to the next. The KeySearch finds keys whose names
+	// the query does not determine.
+	Prepare func(backlog.Query, KeySearch) Reader
 	// Discover returns where the queues are found that match a pattern.
 	Discover func(backlog.Params) Discovery
-	// SharesCommands is set if the steps of different queues send the same commands, for what
+	// SharesCommands is set if the readers of different queues send the same commands, for what
 	// the framework keeps for all queues together.
 	SharesCommands bool
 }
 
-// A Step is one round trip of a read. Its methods are called by one goroutine at a time. It
-// does no I/O: the engine sends the commands of all queues in one pipeline.
-type Step interface {
-	// Commands appends what to ask at the moment now. The commands of one step may
-	// have keys of different slots of a cluster.
+// A Reader reads one query, again and again. Its methods are called by one goroutine at a
+// time. It does no I/O: the engine sends the commands of all queues in one pipeline.
+type Reader interface {
+	// Commands appends what each reading asks first, at the moment now. The reading depends on
+	// their keys: a change of one that has a KeyType wakes. They may be of different slots of a
+	// cluster.
 	Commands(dst []resp.Command, now time.Time) []resp.Command
-	// Outcome turns the replies, which are in the order of the commands, into a reading, an
-	// error or a further step. A reply may hold an error of the server, but never WRONGTYPE
-	// or a redirection.
-	Outcome(replies []resp.Reply, now time.Time) Outcome
+	// Read makes a reading of the replies to the commands, and of those to what it asks
+	// further. It may be run several times for one reading, as RoundTrips tells.
+	Read(trips *RoundTrips) (backlog.Reading, error)
 }
 
-// An Outcome of a step is a reading, an error, or a further step.
-type Outcome struct {
-	Reading backlog.Reading
-	Err     error
-	Next    Step
-}
-
-// Done is the outcome of a step that knows the reading.
-func Done(r backlog.Reading) Outcome { return Outcome{Reading: r} }
-
-// Fail is the outcome of a step that cannot know the reading.
-func Fail(err error) Outcome { return Outcome{Err: err} }
-
-// A JobCounter is a first step whose framework keeps counters that grow with each job.
+// A JobCounter is a Reader whose framework keeps counters that grow with each job.
 type JobCounter interface {
 	// JobCounters returns the keys of the counters.
 	JobCounters() []string

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -47,60 +46,35 @@ func (e *OtherPrefixes) fresh(sets []string, now time.Time) bool {
 	return now.Sub(e.asked) < HintInterval && slices.Equal(sets, e.sets)
 }
 
-// complete adds the answer to the hint of a reading.
-func (e *OtherPrefixes) complete(r backlog.Reading) Outcome {
-	if e.text != "" {
-		r.Hint += "; " + e.text
+// askOthers asks the registries of other prefixes about a queue that this one does not know,
+// and returns the answer as a hint has it; "" if none knows it.
+func (r *Registry) askOthers(trips *RoundTrips) (string, error) {
+	e := r.OtherPrefixes
+	sets := e.registries(r.Sets, trips.Now())
+	if len(sets) == 0 || r.Member == "" {
+		return "", nil
 	}
-	return Done(r)
-}
-
-// An otherPrefixesStep asks registries of other prefixes about a queue that does not exist.
-type otherPrefixesStep struct {
-	*OtherPrefixes
-	member  string
-	reading backlog.Reading
-}
-
-// Commands implements Step.
-func (s *otherPrefixesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, set := range s.sets {
-		dst = append(dst, resp.Command{Key: set, Args: []any{"SISMEMBER", set, s.member}})
+	if e.fresh(sets, trips.Now()) {
+		return e.text, nil
 	}
-	return dst
-}
-
-// Outcome implements Step.
-func (s *otherPrefixesStep) Outcome(replies []resp.Reply, now time.Time) Outcome {
-	c := resp.NewDecoder(replies)
+	commands := make([]resp.Command, len(sets))
+	for i, set := range sets {
+		commands[i] = resp.Command{Key: set, Args: []any{"SISMEMBER", set, r.Member}}
+	}
+	c := trips.Ask(commands...)
 	var prefixes []string
-	for _, set := range s.sets {
+	for _, set := range sets {
 		// A registry of another tenant may be out of reach.
 		if c.Allowed() && c.Count() > 0 && len(prefixes) < MaxNames {
-			prefixes = append(prefixes, strconv.Quote(strings.TrimSuffix(set, s.FixedKey)))
+			prefixes = append(prefixes, strconv.Quote(strings.TrimSuffix(set, e.FixedKey)))
 		}
 	}
 	if c.Err() != nil {
-		return Fail(c.Err())
+		return "", c.Err()
 	}
-	s.asked, s.text = now, ""
+	e.sets, e.asked, e.text = sets, trips.Now(), ""
 	if len(prefixes) > 0 {
-		s.text = "a queue of this name exists with the " + s.Parameter + " " + strings.Join(prefixes, ", ")
+		e.text = "a queue of this name exists with the " + e.Parameter + " " + strings.Join(prefixes, ", ")
 	}
-	return s.complete(s.reading)
-}
-
-// missing is the outcome for a queue that the registry does not know.
-func (r *Registry) missing(reading backlog.Reading, now time.Time) Outcome {
-	e := r.OtherPrefixes
-	sets := e.registries(r.Sets, now)
-	switch {
-	case len(sets) == 0 || r.Member == "":
-		return Done(reading)
-	case e.fresh(sets, now):
-		return e.complete(reading)
-	default:
-		e.sets = sets
-		return Outcome{Next: &otherPrefixesStep{OtherPrefixes: e, member: r.Member, reading: reading}}
-	}
+	return e.text, nil
 }

@@ -3,7 +3,6 @@ package layout
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
@@ -30,59 +29,52 @@ type Registry struct {
 	OtherPrefixes *OtherPrefixes
 }
 
-// Ask continues with the step that completes the reading of an empty queue.
-func (r *Registry) Ask(empty backlog.Reading) Outcome { return Outcome{Next: r.Step(empty)} }
-
-// Step returns the step that completes the reading of an empty queue.
-func (r *Registry) Step(empty backlog.Reading) Step {
-	return &registryStep{Registry: r, reading: empty}
+// Ask completes the reading of a queue in which there is nothing: whether the framework knows
+// it.
+func (r *Registry) Ask(trips *RoundTrips, empty backlog.Reading) (backlog.Reading, error) {
+	return r.Conclude(trips, trips.Ask(r.Commands()...), empty)
 }
 
-// A registryStep asks whether the framework knows a queue in which there is nothing.
-type registryStep struct {
-	*Registry
-	reading backlog.Reading
-}
-
-// Commands implements Step.
-func (s *registryStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, set := range s.Sets {
-		if s.Member != "" {
-			dst = append(dst, resp.Command{Key: set, Args: []any{"SISMEMBER", set, s.Member}})
+// Commands returns what Ask asks.
+func (r *Registry) Commands() []resp.Command {
+	var commands []resp.Command
+	for _, set := range r.Sets {
+		if r.Member != "" {
+			commands = append(commands, resp.Command{Key: set, Args: []any{"SISMEMBER", set, r.Member}})
 		}
-		dst = append(dst, resp.Command{Key: set, Args: []any{"SRANDMEMBER", set, RegistryPage}})
+		commands = append(commands, resp.Command{Key: set, Args: []any{"SRANDMEMBER", set, RegistryPage}})
 	}
-	return dst
+	return commands
 }
 
-// Outcome implements Step.
-func (s *registryStep) Outcome(replies []resp.Reply, now time.Time) Outcome {
-	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
-		s.reading.Missing = true
-		s.reading.AddWarning(fmt.Sprintf("the server does not allow SISMEMBER or SRANDMEMBER, so whether %s knows the queue is not known", s.Framework))
-		return Done(s.reading)
+// Conclude makes of the replies to Commands what Ask returns.
+func (r *Registry) Conclude(trips *RoundTrips, c *resp.Decoder, empty backlog.Reading) (backlog.Reading, error) {
+	if slices.ContainsFunc(c.Rest(), resp.Reply.IsDenied) {
+		empty.Missing = true
+		empty.AddWarning(fmt.Sprintf("the server does not allow SISMEMBER or SRANDMEMBER, so whether %s knows the queue is not known", r.Framework))
+		return empty, nil
 	}
-	c := resp.NewDecoder(replies)
 	var names []string
 	known, complete := false, true
-	for range s.Sets {
-		if s.Member != "" {
+	for range r.Sets {
+		if r.Member != "" {
 			known = c.Count() > 0 || known
 		}
-		members := s.Queues(c)
+		members := r.Queues(c)
 		complete = complete && len(members) < RegistryPage
 		names = append(names, members...)
 	}
-	if c.Err() != nil {
-		return Fail(c.Err())
+	if c.Err() != nil || known || slices.Contains(names, r.Queue) || r.Member == "" && !complete {
+		return empty, c.Err()
 	}
-	if known || slices.Contains(names, s.Queue) || s.Member == "" && !complete {
-		return Done(s.reading)
+	empty.Missing = true
+	empty.AddWarning(fmt.Sprintf("%s knows no queue %q here", r.Framework, r.Queue))
+	empty.Hint = SuggestNames(r.Queue, names)
+	other, err := r.askOthers(trips)
+	if other != "" {
+		empty.Hint += "; " + other
 	}
-	s.reading.Missing = true
-	s.reading.AddWarning(fmt.Sprintf("%s knows no queue %q here", s.Framework, s.Queue))
-	s.reading.Hint = SuggestNames(s.Queue, names)
-	return s.missing(s.reading, now)
+	return empty, err
 }
 
 // Queues takes the members of one set, and returns the queues that they stand for.

@@ -2,6 +2,7 @@ package resp
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -19,6 +20,9 @@ type Command struct {
 	Transaction int
 	Args        []any
 }
+
+// SameAs reports whether two commands have the same arguments.
+func (c Command) SameAs(other Command) bool { return slices.Equal(c.Args, other.Args) }
 
 // AppendText appends the arguments as a text that differs for any two commands whose
 // arguments differ: each with its length, as in "3:GET4:jobs".

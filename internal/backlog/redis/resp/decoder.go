@@ -34,7 +34,9 @@ func (d *Decoder) Fail(err error) {
 // Next takes the next reply.
 func (d *Decoder) Next() Reply {
 	if len(d.replies) == 0 {
-		d.Fail(fmt.Errorf("%w: none where one belongs", ErrReply))
+		if d.first == nil {
+			d.first = fmt.Errorf("%w: none where one belongs", ErrReply)
+		}
 		return Reply{}
 	}
 	next := d.replies[0]

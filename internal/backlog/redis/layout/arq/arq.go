@@ -38,81 +38,71 @@ func Layout() layout.Layout {
 		Discover: func(backlog.Params) layout.Discovery {
 			return layout.Discovery{KeyPatterns: []layout.KeyPattern{{Type: "zset", ExceptSuffix: abortKey}}}
 		},
-		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step { return &queueStep{queue: q.Queue} },
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Reader { return &queue{key: q.Queue} },
 	}
 }
 
-// A queueStep asks for the jobs that are due, and which are the first of them.
-type queueStep struct{ queue string }
+// A queue asks for the jobs that are due, and which are the first of them.
+type queue struct{ key string }
 
-// Commands implements layout.Step.
-func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	dst = layout.ScheduleCommands(dst, s.queue, layout.Milliseconds, now)
-	return append(dst, resp.Command{Key: s.queue, KeyType: 'z', Args: layout.ByScore(s.queue, "-inf", layout.Milliseconds.Due(now), maxRunning, true)})
+// Commands implements layout.Reader.
+func (q *queue) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = layout.ScheduleCommands(dst, q.key, layout.Milliseconds, now)
+	return append(dst, resp.Command{Key: q.key, KeyType: 'z', Args: layout.ByScore(q.key, "-inf", layout.Milliseconds.Due(now), maxRunning, true)})
 }
 
-// Outcome implements layout.Step.
-func (s *queueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
+// Read implements layout.Reader.
+func (q *queue) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	c := trips.First()
 	jobs := layout.ReadSchedule(c, layout.Milliseconds)
 	first := c.Strings(-1)
 	if len(first)%2 != 0 {
 		c.Fail(fmt.Errorf("%w: %d elements where members and scores belong", resp.ErrReply, len(first)))
 	}
-	if c.Err() != nil {
-		return layout.Fail(c.Err())
+	r := backlog.Reading{Ready: jobs.Due, InFlight: backlog.Exactly(0), NextDue: jobs.Next}
+	switch {
+	case c.Err() != nil:
+		return r, c.Err()
+	case len(first) == 0:
+		// Redis has no empty sorted sets.
+		r.Missing = jobs.Due == 0 && jobs.Next.IsZero()
+		return r, nil
 	}
-	reading := backlog.Reading{Ready: jobs.Due, InFlight: backlog.Exactly(0), NextDue: jobs.Next}
-	if len(first) > 0 {
-		return layout.Outcome{Next: &runningStep{jobs: first, reading: reading}}
-	}
-	// Redis has no empty sorted sets.
-	reading.Missing = jobs.Due == 0 && jobs.Next.IsZero()
-	return layout.Done(reading)
+	err := askRunning(trips, &r, first)
+	return r, err
 }
 
-// A runningStep asks which of the first jobs run.
-type runningStep struct {
-	// jobs are ids, each followed by its score.
-	jobs    []string
-	reading backlog.Reading
-}
-
-// Commands implements layout.Step.
-func (s *runningStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for i := 0; i < len(s.jobs); i += 2 {
-		key := inProgressPrefix + s.jobs[i]
+// askRunning asks which of the first jobs run: ids, each followed by its score.
+func askRunning(trips *layout.RoundTrips, r *backlog.Reading, jobs []string) error {
+	var commands []resp.Command
+	for i := 0; i < len(jobs); i += 2 {
+		key := inProgressPrefix + jobs[i]
 		// One key each: in a cluster they lie in different slots.
-		dst = append(dst, resp.Command{Key: key, Args: []any{"EXISTS", key}})
+		commands = append(commands, resp.Command{Key: key, Args: []any{"EXISTS", key}})
 	}
-	return dst
-}
-
-// Outcome implements layout.Step.
-func (s *runningStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
+	c := trips.Ask(commands...)
 	var running int64
 	var waits string // the score of the first job that does not run
-	for i := 0; i < len(s.jobs); i += 2 {
+	for i := 0; i < len(jobs); i += 2 {
 		n := c.Count()
 		running += n
 		if n == 0 && waits == "" {
-			waits = s.jobs[i+1]
+			waits = jobs[i+1]
 		}
 	}
 	if c.Err() != nil {
-		return layout.Fail(c.Err())
+		return c.Err()
 	}
 	// Their sum is exact: what runs is still in the set.
-	running = min(running, s.reading.Ready)
-	s.reading.Ready -= running
-	s.reading.InFlight = backlog.Exactly(running)
+	running = min(running, r.Ready)
+	r.Ready -= running
+	r.InFlight = backlog.Exactly(running)
 	if waits != "" {
 		value, err := resp.Score(waits)
 		if err != nil {
-			return layout.Fail(err)
+			return err
 		}
-		s.reading.Oldest = backlog.Age{Since: layout.Milliseconds.Time(value), Kind: backlog.AgeExact}
+		r.Oldest = backlog.Age{Since: layout.Milliseconds.Time(value), Kind: backlog.AgeExact}
 	}
-	return layout.Done(s.reading)
+	return nil
 }

@@ -53,9 +53,9 @@ func Layout() layout.Layout {
 			all.QueueOf = func(member string) string { return strings.TrimPrefix(member, oldNames) }
 			return layout.Discovery{Registry: all}
 		},
-		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
-			return &queueStep{
-				queue:    q.Queue,
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Reader {
+			return &queue{
+				name:     q.Queue,
 				withAge:  q.Params.Get("age") == "payload",
 				params:   q.Params,
 				registry: newRegistry(q.Queue),
@@ -71,10 +71,10 @@ func newRegistry(queue string) *layout.Registry {
 	}
 }
 
-// A queueStep asks for the counts of a queue, in the order in which tasks go through
+// A queue asks for the counts of a queue, in the order in which tasks go through
 // it, so that one on its way is counted twice rather than not at all.
-type queueStep struct {
-	queue    string
+type queue struct {
+	name     string
 	withAge  bool
 	params   backlog.Params
 	registry *layout.Registry
@@ -88,19 +88,20 @@ type queueStep struct {
 }
 
 // key returns the key of a part of the queue.
-func (s *queueStep) key(part string) string { return s.oldKey() + ":" + part }
+func (q *queue) key(part string) string { return q.oldKey() + ":" + part }
 
 // oldKey returns the key of the list of pending tasks before asynq 0.18.
-func (s *queueStep) oldKey() string { return "asynq:{" + s.queue + "}" }
+func (q *queue) oldKey() string { return "asynq:{" + q.name + "}" }
 
-// JobCounters implements counting: workers count what they have processed (asynq 0.20 and later).
-func (s *queueStep) JobCounters() []string { return []string{s.key("processed")} }
+// JobCounters implements layout.JobCounter: workers count what they have processed (asynq 0.20
+// and later).
+func (q *queue) JobCounters() []string { return []string{q.key("processed")} }
 
-// Commands implements layout.Step.
-func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	groups, sets, pending, active, paused := s.key("groups"), s.key("aggregation_sets"), s.key("pending"), s.key("active"), s.key("paused")
-	dst = layout.ScheduleCommands(dst, s.key("scheduled"), layout.Seconds, now)
-	dst = layout.ScheduleCommands(dst, s.key("retry"), layout.Seconds, now)
+// Commands implements layout.Reader.
+func (q *queue) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	groups, sets, pending, active, paused := q.key("groups"), q.key("aggregation_sets"), q.key("pending"), q.key("active"), q.key("paused")
+	dst = layout.ScheduleCommands(dst, q.key("scheduled"), layout.Seconds, now)
+	dst = layout.ScheduleCommands(dst, q.key("retry"), layout.Seconds, now)
 	dst = append(dst,
 		resp.Command{Key: groups, KeyType: 's', Args: []any{"SCARD", groups}},
 		resp.Command{Key: sets, KeyType: 'z', Args: []any{"ZCARD", sets}},
@@ -109,118 +110,103 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	)
 	for _, part := range []string{"lease", "deadlines"} {
 		// Each of their changes comes with one of the list.
-		dst = append(dst, resp.Command{Key: s.key(part), Args: []any{"ZCARD", s.key(part)}})
+		dst = append(dst, resp.Command{Key: q.key(part), Args: []any{"ZCARD", q.key(part)}})
 	}
 	dst = append(dst, resp.Command{Key: paused, KeyType: '$', Args: []any{"EXISTS", paused}})
-	if s.withAge {
+	if q.withAge {
 		dst = append(dst, resp.Command{Key: pending, KeyType: 'l', Args: []any{"LINDEX", pending, -1}})
 	}
-	if now.Sub(s.denied) >= deniedPause {
-		dst = append(dst, resp.Command{Key: s.oldKey(), KeyType: 'l', Args: []any{"LLEN", s.oldKey()}})
+	if now.Sub(q.denied) >= deniedPause {
+		dst = append(dst, resp.Command{Key: q.oldKey(), KeyType: 'l', Args: []any{"LLEN", q.oldKey()}})
 	}
 	return dst
 }
 
-// Outcome implements layout.Step.
-func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
+// Read implements layout.Reader.
+func (q *queue) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	c := trips.First()
 	later := layout.ReadSchedule(c, layout.Seconds).Plus(layout.ReadSchedule(c, layout.Seconds))
 	groups, aggregated := c.Count(), c.Count()
 	r := backlog.Reading{Due: later.Due, NextDue: later.Next, Ready: c.Count()}
 	active, leases := c.Count(), c.Count()+c.Count()
 	r.Paused = c.Count() > 0
 	next := ""
-	if s.withAge {
+	if q.withAge {
 		next, _ = c.Text()
 	}
-	old := s.old(c, now)
+	old := q.takeOld(c, trips.Now())
 	if c.Err() != nil {
-		return layout.Fail(c.Err())
+		return r, c.Err()
 	}
 	r.Ready += old
-	s.count(&r, active, aggregated, leases, now)
+	q.countInFlight(&r, active, aggregated, leases, trips.Now())
 	r.Oldest = later.Age(r.Ready + groups)
-	switch {
-	case groups > 0 || next != "":
-		return layout.Outcome{Next: &detailStep{queueStep: s, reading: r, groups: groups, next: next, others: groups > 0 || old > 0}}
-	case r.Backlog()+r.Ignored == 0 && later.Next.IsZero():
-		return layout.Outcome{Next: &emptyStep{queueStep: s, registered: s.registry.Step(r)}}
-	default:
-		return layout.Done(r)
+	if groups > 0 || next != "" {
+		err := q.askDetails(trips, &r, next, groups, old > 0)
+		return r, err
 	}
+	if r.Backlog()+r.Ignored == 0 && later.Next.IsZero() {
+		return q.askRegistry(trips, r)
+	}
+	return r, nil
 }
 
-// old takes the length of the list of asynq before 0.18, if that was asked for. Rights
+// takeOld takes the length of the list of asynq before 0.18, if that was asked for. Rights
 // for keys that begin with asynq:{QUEUE}: do not cover it, and are all that later
 // versions need.
-func (s *queueStep) old(c *resp.Decoder, now time.Time) int64 {
-	if len(c.Rest()) == 0 {
+func (q *queue) takeOld(c *resp.Decoder, now time.Time) int64 {
+	if c.Err() != nil || len(c.Rest()) == 0 {
 		return 0
 	}
 	if !c.Allowed() {
-		s.denied = now
+		q.denied = now
 		return 0
 	}
-	s.denied = time.Time{}
+	q.denied = time.Time{}
 	return c.Count()
 }
 
-// count completes the reading with what is in flight: active tasks, if as many
+// countInFlight completes the reading with what is in flight: active tasks, if as many
 // have a lease, and groups that are aggregated. The two numbers may disagree for a moment, and on a queue
 // that is never at rest for longer, so the fewest without a lease count.
-func (s *queueStep) count(r *backlog.Reading, active, aggregated, leases int64, now time.Time) {
+func (q *queue) countInFlight(r *backlog.Reading, active, aggregated, leases int64, now time.Time) {
 	without := active - leases
-	if s.leaseless.Since.IsZero() || without < s.fewest {
-		s.fewest = without
+	if q.leaseless.Since.IsZero() || without < q.fewest {
+		q.fewest = without
 	}
-	since, orphaned := s.leaseless.Beyond(layout.OrphanGrace, without > 0, now)
+	since, orphaned := q.leaseless.Beyond(layout.OrphanGrace, without > 0, now)
 	if !orphaned {
 		r.InFlight = backlog.Exactly(active + aggregated)
 		return
 	}
-	o := layout.NewOrphans(s.params)
-	active += o.Add(s.fewest, since, now) - s.fewest
+	o := layout.NewOrphans(q.params)
+	active += o.Add(q.fewest, since, now) - q.fewest
 	r.InFlight = backlog.Exactly(active + aggregated)
 	o.Mark(r, "active tasks have no lease, without which no worker recovers them")
 }
 
-// An emptyStep asks whether asynq knows a queue in which there is nothing, and
-// whether it is one of asynq before 0.12, whose keys are others.
-type emptyStep struct {
-	*queueStep
-	registered layout.Step
-}
-
-// Commands implements layout.Step.
-func (s *emptyStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+// askRegistry asks whether asynq knows a queue in which there is nothing, and whether it is one
+// of asynq before 0.12, whose keys are others.
+func (q *queue) askRegistry(trips *layout.RoundTrips, empty backlog.Reading) (backlog.Reading, error) {
 	const queues = "asynq:queues"
-	dst = append(dst, resp.Command{Key: queues, Args: []any{"SISMEMBER", queues, oldNames + s.queue}})
-	return s.registered.Commands(dst, now)
-}
-
-// Outcome implements layout.Step.
-func (s *emptyStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	o := s.registered.Outcome(replies[1:], now)
-	if o.Err != nil || !o.Reading.Missing {
-		return s.markUnseen(o)
+	commands := []resp.Command{{Key: queues, Args: []any{"SISMEMBER", queues, oldNames + q.name}}}
+	c := trips.Ask(append(commands, q.registry.Commands()...)...)
+	isOld := c.Next()
+	r, err := q.registry.Conclude(trips, c, empty)
+	if err != nil {
+		return r, err
 	}
-	if n, err := replies[0].Count(); err != nil || n == 0 {
-		return s.markUnseen(o)
+	if n, err := isOld.Count(); r.Missing && err == nil && n > 0 {
+		r.Missing, r.Hint = false, ""
+		r.Ready, r.Quality = 1, backlog.LowerBound
+		r.Warning = "the queue is one of asynq before 0.12, which keeps tasks in " + oldNames + q.name +
+			" and in lists of all queues together: these are not read, so there may be work"
+		return r, nil
 	}
-	r := o.Reading
-	r.Missing, r.Hint = false, ""
-	r.Ready, r.Quality = 1, backlog.LowerBound
-	r.Warning = "the queue is one of asynq before 0.12, which keeps tasks in " + oldNames + s.queue +
-		" and in lists of all queues together: these are not read, so there may be work"
-	return layout.Done(r)
-}
-
-// markUnseen completes a reading without tasks where the list of asynq before 0.18 could not
-// be read.
-func (s *emptyStep) markUnseen(o layout.Outcome) layout.Outcome {
-	if o.Err == nil && !s.denied.IsZero() {
-		o.Reading.Quality = max(o.Reading.Quality, backlog.LowerBound)
-		o.Reading.AddWarning("the server does not allow to read " + s.oldKey() + ", where asynq before 0.18 keeps pending tasks: the user needs the right to the keys " + s.oldKey() + "*")
+	if !q.denied.IsZero() {
+		// The list of asynq before 0.18 could not be read.
+		r.Quality = max(r.Quality, backlog.LowerBound)
+		r.AddWarning("the server does not allow to read " + q.oldKey() + ", where asynq before 0.18 keeps pending tasks: the user needs the right to the keys " + q.oldKey() + "*")
 	}
-	return o
+	return r, nil
 }

@@ -13,59 +13,46 @@ import (
 // maxGroups is how many groups of a queue are looked into.
 const maxGroups = 100
 
-// A detailStep asks for the names of groups, and since when the next task has
-// been pending.
-type detailStep struct {
-	*queueStep
-	reading backlog.Reading
-	groups  int64
-	next    string // id of the next task; empty if not to be asked for
-	others  bool   // says that there are tasks whose age is not known
-}
-
-// Commands implements layout.Step.
-func (s *detailStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	if s.next != "" {
-		task := s.key("t:" + s.next)
-		dst = append(dst, resp.Command{Key: task, Args: []any{"HGET", task, "pending_since"}})
+// askDetails asks for the names of groups, and since when the next task has been pending. It
+// asks for no task if next is "", and for no names if there are no groups. old reports whether
+// the list of asynq before 0.18 has tasks: their age is not known.
+func (q *queue) askDetails(trips *layout.RoundTrips, r *backlog.Reading, next string, groups int64, old bool) error {
+	var commands []resp.Command
+	if next != "" {
+		task := q.key("t:" + next)
+		commands = append(commands, resp.Command{Key: task, Args: []any{"HGET", task, "pending_since"}})
 	}
-	if s.groups > 0 {
-		groups := s.key("groups")
-		dst = append(dst, resp.Command{Key: groups, Args: []any{"SRANDMEMBER", groups, maxGroups}})
+	if groups > 0 {
+		key := q.key("groups")
+		commands = append(commands, resp.Command{Key: key, Args: []any{"SRANDMEMBER", key, maxGroups}})
 	}
-	return dst
-}
-
-// Outcome implements layout.Step.
-func (s *detailStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
-	r := s.reading
-	if s.next != "" {
+	c := trips.Ask(commands...)
+	if next != "" {
 		since, err := pendingSince(c)
 		if err != nil {
-			return layout.Fail(err)
+			return err
 		}
 		if !since.IsZero() {
 			r.Oldest = backlog.Age{Since: layout.Earlier(since, r.Oldest.Since), Kind: backlog.AgeExact}
-			if s.others {
+			if groups > 0 || old {
 				r.Oldest.Kind = backlog.AgeLowerBound
 			}
 		}
 	}
-	if s.groups == 0 {
-		return layout.Done(r)
+	if groups == 0 {
+		return c.Err()
 	}
 	names := c.Strings(-1)
 	if c.Err() != nil {
-		return layout.Fail(c.Err())
+		return c.Err()
 	}
 	if len(names) == 0 {
 		// They went to be aggregated between the two round trips.
-		r.Due += s.groups
+		r.Due += groups
 		r.Quality = backlog.LowerBound
-		return layout.Done(r)
+		return nil
 	}
-	return layout.Outcome{Next: &groupsStep{queueStep: s.queueStep, reading: r, names: names, more: max(0, s.groups-int64(len(names)))}}
+	return q.askGroups(trips, r, names, max(0, groups-int64(len(names))))
 }
 
 // pendingSince takes the reply about since when a task has been pending; zero if
@@ -82,42 +69,30 @@ func pendingSince(c *resp.Decoder) (time.Time, error) {
 	return time.Unix(0, ns), nil
 }
 
-// A groupsStep counts the tasks that wait in groups.
-type groupsStep struct {
-	*queueStep
-	reading backlog.Reading
-	names   []string
-	more    int64 // groups beyond these
-}
-
-// Commands implements layout.Step.
-func (s *groupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, name := range s.names {
-		group := s.key("g:" + name)
-		dst = append(dst, resp.Command{Key: group, Args: []any{"ZCARD", group}})
+// askGroups counts the tasks that wait in the groups of these names. more is how many groups
+// there are beyond them.
+func (q *queue) askGroups(trips *layout.RoundTrips, r *backlog.Reading, names []string, more int64) error {
+	commands := make([]resp.Command, len(names))
+	for i, name := range names {
+		group := q.key("g:" + name)
+		commands[i] = resp.Command{Key: group, Args: []any{"ZCARD", group}}
 	}
-	return dst
-}
-
-// Outcome implements layout.Step.
-func (s *groupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
-	r := s.reading
-	more := s.more
-	for range s.names {
+	c := trips.Ask(commands...)
+	var waiting int64
+	for range names {
 		n := c.Count()
 		if n == 0 {
 			// It went to be aggregated after these sets were counted.
 			more++
 		}
-		r.Due += n
+		waiting += n
 	}
 	if c.Err() != nil {
-		return layout.Fail(c.Err())
+		return c.Err()
 	}
+	r.Due += waiting + more
 	if more > 0 {
-		r.Due += more
 		r.Quality = backlog.LowerBound
 	}
-	return layout.Done(r)
+	return nil
 }

@@ -37,112 +37,94 @@ func Layout() layout.Layout {
 			prefix := prefixOf(p) + ":"
 			return layout.Discovery{KeyPatterns: []layout.KeyPattern{{Type: "string", Prefix: prefix, FixedPrefix: ":", Suffix: ":id"}, {Type: "hash", Prefix: prefix, FixedPrefix: ":", Suffix: ":jobs"}}}
 		},
-		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Reader {
 			prefix := prefixOf(q.Params)
-			return &queueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
+			return &queue{prefix: prefix, name: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
 		},
 	}
 }
 
 func prefixOf(p backlog.Params) string { return cmp.Or(p.Get("prefix"), "bq") }
 
-// A queueStep asks for the counts of a queue, in the order in which jobs go
+// A queue asks for the counts of a queue, in the order in which jobs go
 // through it, so that one on its way is counted twice rather than not at all.
-type queueStep struct {
-	prefix, queue string
-	withAge       bool
-	params        backlog.Params
+type queue struct {
+	prefix, name string
+	withAge      bool
+	params       backlog.Params
 	// unraised is since when there have been due jobs and no other work.
 	unraised layout.Streak
 }
 
 // key returns the key of a part of the queue.
-func (s *queueStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
+func (q *queue) key(part string) string { return q.prefix + ":" + q.name + ":" + part }
 
-// JobCounters implements counting: each job that is added takes a number, unless the producer
-// gives it an id.
-func (s *queueStep) JobCounters() []string { return []string{s.key("id")} }
+// JobCounters implements layout.JobCounter: each job that is added takes a number, unless the
+// producer gives it an id.
+func (q *queue) JobCounters() []string { return []string{q.key("id")} }
 
-// Commands implements layout.Step.
-func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	waiting, active := s.key("waiting"), s.key("active")
-	dst = layout.ScheduleCommands(dst, s.key("delayed"), layout.Milliseconds, now)
+// Commands implements layout.Reader.
+func (q *queue) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	waiting, active := q.key("waiting"), q.key("active")
+	dst = layout.ScheduleCommands(dst, q.key("delayed"), layout.Milliseconds, now)
 	dst = append(dst,
 		resp.Command{Key: waiting, KeyType: 'l', Args: []any{"LLEN", waiting}},
 		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
 	)
-	if s.withAge {
+	if q.withAge {
 		dst = append(dst, resp.Command{Key: waiting, KeyType: 'l', Args: []any{"LINDEX", waiting, -1}})
 	}
 	return dst
 }
 
-// Outcome implements layout.Step.
-func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
+// Read implements layout.Reader.
+func (q *queue) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	c := trips.First()
 	later := layout.ReadSchedule(c, layout.Milliseconds)
 	r := backlog.Reading{Ready: c.Count(), Due: later.Due, InFlight: backlog.Exactly(c.Count()), NextDue: later.Next}
 	next, isNext := "", false
-	if s.withAge {
+	if q.withAge {
 		next, isNext = c.Text()
 	}
 	if c.Err() != nil {
-		return layout.Fail(c.Err())
+		return r, c.Err()
 	}
 	r.Oldest = later.Age(r.Ready)
-	s.markUnraised(&r, now)
-	switch {
-	case r.Backlog()+r.Ignored == 0 && later.Next.IsZero():
-		return layout.Outcome{Next: &layout.ExistsStep{
-			// The counter of its ids, and the jobs that are done.
-			Keys: []string{s.key("id"), s.key("jobs")}, Reading: r,
-			Warning: fmt.Sprintf("there is no trace of a Bee-Queue queue %q with the prefix %q; its first job makes it", s.queue, s.prefix),
-		}}
-	case isNext:
-		return layout.Outcome{Next: &ageStep{queueStep: s, reading: r, id: next}}
-	default:
-		return layout.Done(r)
+	q.markUnraised(&r, trips.Now())
+	if r.Backlog()+r.Ignored == 0 && later.Next.IsZero() {
+		// The counter of its ids, and the jobs that are done.
+		return layout.AskExists(trips, r, fmt.Sprintf("there is no trace of a Bee-Queue queue %q with the prefix %q; its first job makes it", q.name, q.prefix), q.key("id"), q.key("jobs"))
 	}
+	if isNext {
+		if err := q.askAge(trips, &r, next); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
 }
 
 // markUnraised notes due jobs that no worker raises. A worker does so at once if it has
 // activateDelayedJobs, which is off by default and leaves no trace: all that shows is
 // that these jobs stay while no others are there to be worked on.
-func (s *queueStep) markUnraised(r *backlog.Reading, now time.Time) {
-	since, orphaned := s.unraised.Beyond(layout.StuckGrace, r.Due > 0 && r.Due == r.Backlog(), now)
+func (q *queue) markUnraised(r *backlog.Reading, now time.Time) {
+	since, orphaned := q.unraised.Beyond(layout.StuckGrace, r.Due > 0 && r.Due == r.Backlog(), now)
 	if !orphaned {
 		return
 	}
-	o := layout.NewOrphans(s.params)
+	o := layout.NewOrphans(q.params)
 	if r.Due = o.Add(r.Due, since, now); r.Due == 0 {
 		r.Oldest = backlog.Age{}
 	}
 	o.Mark(r, "delayed jobs are due, and no worker raises them: there is none, or none has the setting activateDelayedJobs")
 }
 
-// An ageStep asks when the next job was added.
-type ageStep struct {
-	*queueStep
-	reading backlog.Reading
-	id      string
-}
-
-// Commands implements layout.Step.
-func (s *ageStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	return append(dst, resp.Command{Key: s.key("jobs"), Args: []any{"HGET", s.key("jobs"), s.id}})
-}
-
-// Outcome implements layout.Step.
-func (s *ageStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
+// askAge asks when the next job was added.
+func (q *queue) askAge(trips *layout.RoundTrips, r *backlog.Reading, id string) error {
+	c := trips.Ask(resp.Command{Key: q.key("jobs"), Args: []any{"HGET", q.key("jobs"), id}})
 	text, found := c.Text()
-	if c.Err() != nil {
-		return layout.Fail(c.Err())
-	}
-	r := s.reading
-	if !found {
-		// The job was removed between the two round trips.
-		return layout.Done(r)
+	if c.Err() != nil || !found {
+		// If it is not found, the job was removed between the two round trips.
+		return c.Err()
 	}
 	var job struct {
 		Options struct {
@@ -150,10 +132,10 @@ func (s *ageStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
 		} `json:"options"`
 	}
 	if err := json.Unmarshal([]byte(text), &job); err != nil {
-		return layout.Fail(fmt.Errorf("%w: job %q is not JSON", resp.ErrReply, s.id))
+		return fmt.Errorf("%w: job %q is not JSON", resp.ErrReply, id)
 	}
 	if since := layout.Earlier(layout.Milliseconds.Time(job.Options.Timestamp), r.Oldest.Since); !since.IsZero() {
 		r.Oldest = backlog.Age{Since: since, Kind: backlog.AgeExact}
 	}
-	return layout.Done(r)
+	return nil
 }

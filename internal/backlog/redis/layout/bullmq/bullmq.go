@@ -58,9 +58,9 @@ func Layout() layout.Layout {
 			id := layout.KeyPattern{Type: "string", Prefix: prefixOf(p) + ":", FixedPrefix: ":", Suffix: ":id"}
 			return layout.Discovery{KeyPatterns: append(work, id), AnyPrefix: work}
 		},
-		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Reader {
 			prefix := prefixOf(q.Params)
-			return &queueStep{prefix: prefix, queue: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
+			return &queue{prefix: prefix, name: q.Queue, withAge: q.Params.Get("age") == "payload", params: q.Params}
 		},
 	}
 }
@@ -78,43 +78,42 @@ func workPatterns(prefix string) []layout.KeyPattern {
 	}
 }
 
-// A queueStep asks for the counts of a queue and for what its meta says. The order
-// is that in which jobs go through the queue, so that one on its way is counted twice
-// rather than not at all.
-type queueStep struct {
-	prefix, queue string
-	withAge       bool
-	params        backlog.Params
+// A queue asks for the counts and for what meta says. The order is that in which jobs go
+// through the queue, so that one on its way is counted twice rather than not at all.
+type queue struct {
+	prefix, name string
+	withAge      bool
+	params       backlog.Params
 	// leftPaused is since when there have been jobs on the list paused of a queue that is not
 	// paused, and unmoved since when there have been due jobs that nothing moves.
 	leftPaused, unmoved layout.Streak
 }
 
 // key returns the key of a part of the queue.
-func (s *queueStep) key(part string) string { return s.prefix + ":" + s.queue + ":" + part }
+func (q *queue) key(part string) string { return q.prefix + ":" + q.name + ":" + part }
 
-// JobCounters implements counting: each job that is added takes a number, also one with an id of
-// its own.
-func (s *queueStep) JobCounters() []string { return []string{s.key("id")} }
+// JobCounters implements layout.JobCounter: each job that is added takes a number, also one
+// with an id of its own.
+func (q *queue) JobCounters() []string { return []string{q.key("id")} }
 
-// Commands implements layout.Step.
-func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	dst = layout.ScheduleCommands(dst, s.key("delayed"), jobClock, now)
+// Commands implements layout.Reader.
+func (q *queue) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = layout.ScheduleCommands(dst, q.key("delayed"), jobClock, now)
 	for _, part := range []string{"wait", "paused"} {
-		key := s.key(part)
+		key := q.key(part)
 		// An element is the id of a job and holds no payload.
 		dst = append(dst,
 			resp.Command{Key: key, KeyType: 'l', Args: []any{"LLEN", key}},
 			resp.Command{Key: key, KeyType: 'l', Args: []any{"LINDEX", key, -1}},
 		)
-		if s.withAge {
+		if q.withAge {
 			dst = append(dst, resp.Command{Key: key, KeyType: 'l', Args: []any{"LINDEX", key, 0}})
 		}
 	}
-	prioritized, active, meta, flag := s.key("prioritized"), s.key("active"), s.key("meta"), s.key("meta-paused")
+	prioritized, active, meta, flag := q.key("prioritized"), q.key("active"), q.key("meta"), q.key("meta-paused")
 	dst = append(dst, resp.Command{Key: prioritized, KeyType: 'z', Args: []any{"ZCARD", prioritized}})
-	if s.withAge {
-		priority := s.key("priority")
+	if q.withAge {
+		priority := q.key("priority")
 		dst = append(dst,
 			resp.Command{Key: prioritized, KeyType: 'z', Args: []any{"ZRANGE", prioritized, 0, 0}},
 			// Where Bull, and BullMQ before 4, keep the order of prioritized jobs in wait.
@@ -122,7 +121,7 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 		)
 	}
 	for _, set := range groupSets() {
-		dst = append(dst, resp.Command{Key: s.key(set), KeyType: 'z', Args: []any{"ZCARD", s.key(set)}})
+		dst = append(dst, resp.Command{Key: q.key(set), KeyType: 'z', Args: []any{"ZCARD", q.key(set)}})
 	}
 	return append(dst,
 		resp.Command{Key: active, KeyType: 'l', Args: []any{"LLEN", active}},
@@ -131,45 +130,38 @@ func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	)
 }
 
-// Outcome implements layout.Step.
-func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
-	f := s.facts(c)
+// Read implements layout.Reader.
+func (q *queue) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	c := trips.First()
+	f := q.facts(c)
 	if c.Err() != nil {
-		return layout.Fail(c.Err())
+		return f.reading, c.Err()
 	}
 	limit, nothing, err := parseConcurrency(f.concurrency)
 	if err != nil {
-		return layout.Fail(err)
+		return f.reading, err
 	}
 	f.reading.MaxUseful = limit
-	s.pause(&f, nothing, now)
+	q.pause(&f, nothing, trips.Now())
 	if f.groups > 0 {
-		return layout.Outcome{Next: &groupsStep{queueStep: s, facts: f}}
+		if err := q.askGroups(trips, &f); err != nil {
+			return f.reading, err
+		}
 	}
-	return s.next(f, now)
-}
-
-// next returns the reading, or the step that completes it.
-func (s *queueStep) next(f facts, now time.Time) layout.Outcome {
-	r := f.reading
+	r := &f.reading
 	// Any worker of Bull, and of BullMQ from 2 on, moves due jobs.
 	alone := r.Due > 0 && r.Due == r.Backlog() && !r.Paused && f.isOld
 	if !alone {
-		s.unmoved.Note(false, now)
+		q.unmoved.Note(false, trips.Now())
 	}
 	switch {
 	case alone:
-		return layout.Outcome{Next: &moverStep{queueStep: s, facts: f}}
-	case s.withAge && len(f.ids) > 0:
-		return layout.Outcome{Next: &ageStep{queueStep: s, reading: r, ids: f.ids, inOrder: f.inOrder}}
+		err = q.askMover(trips, r)
+	case q.withAge && len(f.ids) > 0:
+		err = q.askAge(trips, r, f.ids, f.inOrder)
 	case r.Backlog()+r.Ignored == 0 && r.NextDue.IsZero() && !f.isBullMQ:
-		return layout.Outcome{Next: &layout.ExistsStep{
-			// What BullMQ writes when a queue is opened, and Bull with its first job.
-			Keys: []string{s.key("meta"), s.key("id")}, Reading: r,
-			Warning: fmt.Sprintf("there is no BullMQ queue %q with the prefix %q yet; its producer makes it", s.queue, s.prefix),
-		}}
-	default:
-		return layout.Done(r)
+		// What BullMQ writes when a queue is opened, and Bull with its first job.
+		return layout.AskExists(trips, *r, fmt.Sprintf("there is no BullMQ queue %q with the prefix %q yet; its producer makes it", q.name, q.prefix), q.key("meta"), q.key("id"))
 	}
+	return *r, err
 }

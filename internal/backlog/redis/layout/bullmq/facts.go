@@ -12,7 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// facts are what a queueStep has read.
+// facts are what the first replies say of a queue.
 type facts struct {
 	reading backlog.Reading
 	// wait and paused are how many jobs are on these lists.
@@ -38,14 +38,14 @@ type facts struct {
 const markerPrefix = "0:"
 
 // facts takes the replies.
-func (s *queueStep) facts(c *resp.Decoder) facts {
+func (q *queue) facts(c *resp.Decoder) facts {
 	f := facts{inOrder: true}
 	later := layout.ReadSchedule(c, jobClock)
 	var pausedIDs []string
-	f.wait, f.ids = takeList(c, s.withAge)
-	f.paused, pausedIDs = takeList(c, s.withAge)
+	f.wait, f.ids = takeList(c, q.withAge)
+	f.paused, pausedIDs = takeList(c, q.withAge)
 	prioritized := c.Count()
-	if s.withAge {
+	if q.withAge {
 		f.ids = append(append(f.ids, pausedIDs...), c.Strings(-1)...)
 		f.inOrder = prioritized == 0
 		f.inOrder = c.Count() == 0 && f.inOrder
@@ -70,7 +70,7 @@ func (s *queueStep) facts(c *resp.Decoder) facts {
 // delayed comes to it. Of a queue that is not paused, nothing is taken from the list
 // paused either: resuming renames it, but BullMQ 6 resumes a queue that an older version
 // has paused by 7000 jobs at once.
-func (s *queueStep) pause(f *facts, nothing bool, now time.Time) {
+func (q *queue) pause(f *facts, nothing bool, now time.Time) {
 	r := &f.reading
 	r.Paused = f.isPaused || f.isBullPaused || nothing
 	if f.isBullPaused && f.wait > 0 {
@@ -78,13 +78,13 @@ func (s *queueStep) pause(f *facts, nothing bool, now time.Time) {
 		r.Ready -= f.paused
 		return
 	}
-	since, orphaned := s.leftPaused.Beyond(layout.OrphanGrace, f.paused > 0 && !r.Paused, now)
+	since, orphaned := q.leftPaused.Beyond(layout.OrphanGrace, f.paused > 0 && !r.Paused, now)
 	if !orphaned {
 		return
 	}
-	o := layout.NewOrphans(s.params)
+	o := layout.NewOrphans(q.params)
 	r.Ready += o.Add(f.paused, since, now) - f.paused
-	o.Mark(r, "the queue is not paused, but there are jobs on its list "+s.key("paused")+", which nothing takes until the queue is resumed once more")
+	o.Mark(r, "the queue is not paused, but there are jobs on its list "+q.key("paused")+", which nothing takes until the queue is resumed once more")
 }
 
 // takeList takes the replies about a list of ids, and returns how many jobs

@@ -2,7 +2,6 @@ package bullmq
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
@@ -28,70 +27,51 @@ func groupSets() [groupStates]string {
 	return [...]string{"groups", "groups:limit", "groups:max"}
 }
 
-// A groupsStep asks for the names of groups of BullMQ Pro.
-type groupsStep struct {
-	*queueStep
-	facts facts
-}
-
-// Commands implements layout.Step.
-func (s *groupsStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, set := range groupSets() {
-		dst = append(dst, resp.Command{Key: s.key(set), Args: []any{"ZRANGE", s.key(set), 0, strconv.Itoa(maxGroups - 1)}})
+// askGroups adds the jobs of groups to the facts.
+func (q *queue) askGroups(trips *layout.RoundTrips, f *facts) error {
+	names, err := q.askGroupNames(trips)
+	if err != nil {
+		return err
 	}
-	return dst
-}
-
-// Outcome implements layout.Step.
-func (s *groupsStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
-	var groups []string
-	for range groupStates {
-		groups = append(groups, c.Strings(-1)...)
-	}
-	if c.Err() != nil {
-		return layout.Fail(c.Err())
-	}
-	return layout.Outcome{Next: &groupStep{groupsStep: s, groups: groups}}
-}
-
-// A groupStep counts the jobs that wait in groups of BullMQ Pro.
-type groupStep struct {
-	*groupsStep
-	groups []string
-}
-
-// Commands implements layout.Step.
-func (s *groupStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, group := range s.groups {
-		list := s.key("groups:" + group)
-		dst = append(dst,
+	var commands []resp.Command
+	for _, name := range names {
+		list := q.key("groups:" + name)
+		commands = append(commands,
 			resp.Command{Key: list, Args: []any{"LLEN", list}},
 			resp.Command{Key: list + ":p", Args: []any{"ZCARD", list + ":p"}},
 		)
 	}
-	return dst
-}
-
-// Outcome implements layout.Step.
-func (s *groupStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
+	c := trips.Ask(commands...)
 	var jobs int64
-	for range s.groups {
+	for range names {
 		jobs += c.Count() + c.Count()
 	}
 	if c.Err() != nil {
-		return layout.Fail(c.Err())
+		return c.Err()
 	}
-	r := &s.facts.reading
+	r := &f.reading
 	// Groups that were not looked into have a job each.
-	r.Ready += jobs + max(0, s.facts.groups-int64(len(s.groups)))
+	r.Ready += jobs + max(0, f.groups-int64(len(names)))
 	if r.Backlog() == 0 {
 		// There are groups, and nothing is known to say that their jobs are elsewhere.
 		r.Ready = 1
 	}
-	s.facts.inOrder = false
+	f.inOrder = false
 	r.Quality = max(r.Quality, backlog.LowerBound)
-	r.AddWarning("the queue has groups of BullMQ Pro (" + s.key("groups") + "), whose keys are not public: only jobs under known keys are counted")
-	return s.next(s.facts, now)
+	r.AddWarning("the queue has groups of BullMQ Pro (" + q.key("groups") + "), whose keys are not public: only jobs under known keys are counted")
+	return nil
+}
+
+// askGroupNames asks for the names of the groups with jobs, at most maxGroups of each state.
+func (q *queue) askGroupNames(trips *layout.RoundTrips) ([]string, error) {
+	var commands []resp.Command
+	for _, set := range groupSets() {
+		commands = append(commands, resp.Command{Key: q.key(set), Args: []any{"ZRANGE", q.key(set), 0, strconv.Itoa(maxGroups - 1)}})
+	}
+	c := trips.Ask(commands...)
+	var names []string
+	for range groupStates {
+		names = append(names, c.Strings(-1)...)
+	}
+	return names, c.Err()
 }

@@ -4,7 +4,6 @@ package celery
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -130,11 +129,11 @@ func discover(p backlog.Params) layout.Discovery {
 	return layout.Discovery{Registry: &r, KeyPatterns: []layout.KeyPattern{bindings}, AnyPrefix: []layout.KeyPattern{bindings}, PrefixParameter: "globalKeyPrefix"}
 }
 
-func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
+func prepare(q backlog.Query, _ layout.KeySearch) layout.Reader {
 	prefix := q.Params.Get("globalKeyPrefix")
 	separator := separatorOf(q.Params)
-	return &queueStep{
-		prefix: prefix, queue: q.Queue, separator: separator, params: q.Params,
+	return &queue{
+		prefix: prefix, name: q.Queue, separator: separator, params: q.Params,
 		lists:    listKeys(q.Params, prefix+q.Queue),
 		unacked:  prefix + cmp.Or(q.Params.Get("unackedKey"), defaultUnackedKey),
 		index:    prefix + cmp.Or(q.Params.Get("unackedIndexKey"), defaultIndexKey),
@@ -143,10 +142,10 @@ func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
 	}
 }
 
-// A queueStep asks for the lengths of the lists, and how much is unacknowledged.
-type queueStep struct {
-	prefix, queue, separator string
-	lists                    []string
+// A queue asks for the lengths of the lists, and how much is unacknowledged.
+type queue struct {
+	prefix, name, separator string
+	lists                   []string
 	// unacked and index are the keys of the unacknowledged messages and of when each was
 	// taken, by which workers put back what was not acknowledged in time.
 	unacked, index string
@@ -161,76 +160,49 @@ type queueStep struct {
 	short layout.Streak
 }
 
-// Commands implements layout.Step.
-func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, list := range s.lists {
+// Commands implements layout.Reader.
+func (q *queue) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	for _, list := range q.lists {
 		dst = append(dst, resp.Command{Key: list, KeyType: 'l', Args: []any{"LLEN", list}})
 	}
-	switch s.which {
+	switch q.which {
 	case "queue":
 		// It wakes nothing: what comes here comes from a list, and what is restored goes to
 		// one.
-		dst = append(dst, resp.Command{Key: s.unacked, Args: []any{"HLEN", s.unacked}})
+		dst = append(dst, resp.Command{Key: q.unacked, Args: []any{"HLEN", q.unacked}})
 	case "all":
 		// What comes here may come from the list of any queue.
-		dst = append(dst, resp.Command{Key: s.unacked, KeyType: 'h', Args: []any{"HLEN", s.unacked}})
+		dst = append(dst, resp.Command{Key: q.unacked, KeyType: 'h', Args: []any{"HLEN", q.unacked}})
 	default:
 		return dst
 	}
-	return append(dst, resp.Command{Key: s.index, Args: []any{"ZCARD", s.index}})
+	return append(dst, resp.Command{Key: q.index, Args: []any{"ZCARD", q.index}})
 }
 
-// Outcome implements layout.Step.
-func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
-	var reading backlog.Reading
-	for range s.lists {
-		reading.Ready += c.Count()
+// Read implements layout.Reader.
+func (q *queue) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	c := trips.First()
+	var r backlog.Reading
+	for range q.lists {
+		r.Ready += c.Count()
 	}
-	var unacked int64
-	var indexed backlog.Count
-	if s.which != "none" {
-		unacked, indexed = c.Count(), c.OptionalCount()
+	var u unacknowledged
+	if q.which != "none" {
+		u = unacknowledged{total: c.Count(), indexed: c.OptionalCount()}
 	}
 	if c.Err() != nil {
-		return layout.Fail(c.Err())
+		return r, c.Err()
 	}
-	missing := int64(0)
-	if indexed.Known {
-		missing = max(0, unacked-indexed.N)
+	switch q.which {
+	case "queue":
+		if err := q.countOwn(trips, &r, u); err != nil {
+			return r, err
+		}
+	case "all":
+		q.countAll(&r, u, trips.Now())
 	}
-	switch {
-	case s.which == "queue" && unacked > 0:
-		check := indexed.Known && unacked <= sampleSize && (missing > 0 || len(s.lost) > 0)
-		return layout.Outcome{Next: &unackedStep{queueStep: s, reading: reading, total: unacked, check: check}}
-	case s.which == "all":
-		s.countAll(&reading, unacked, missing, now)
-	case s.which == "queue":
-		s.lost = nil
-		reading.InFlight = backlog.Exactly(0)
+	if r.Backlog()+r.Ignored > 0 {
+		return r, nil
 	}
-	return s.finish(reading)
-}
-
-// countAll counts the unacknowledged messages of all queues. Some of them are missing from
-// the index.
-func (s *queueStep) countAll(reading *backlog.Reading, unacked, missing int64, now time.Time) {
-	o := layout.NewOrphans(s.params)
-	if since := s.short.Note(missing > 0, now); missing > 0 && now.Sub(since) >= layout.OrphanGrace {
-		unacked -= missing - o.Add(missing, since, now)
-	}
-	reading.InFlight = backlog.Exactly(unacked)
-	s.mark(o, reading)
-}
-
-func (s *queueStep) mark(o *layout.Orphans, reading *backlog.Reading) {
-	o.Mark(reading, fmt.Sprintf("unacknowledged work has no score in %q, so no worker puts it back on the queue", s.index))
-}
-
-// finish asks the registry about a queue in which there is nothing.
-func (s *queueStep) finish(reading backlog.Reading) layout.Outcome {
-	if reading.Backlog() == 0 && reading.Ignored == 0 {
-		return layout.Outcome{Next: &boundStep{queueStep: s, registered: s.registry.Step(reading)}}
-	}
-	return layout.Done(reading)
+	return q.askRegistry(trips, r)
 }

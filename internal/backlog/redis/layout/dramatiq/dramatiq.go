@@ -3,7 +3,6 @@ package dramatiq
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -12,9 +11,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
-
-// maxDelayed is how many delayed messages of a queue are looked at.
-const maxDelayed = 2000
 
 // Layout is a queue of Dramatiq. The keys are those of Dramatiq 1 and 2, which
 // differ in where they note what workers have fetched:
@@ -56,11 +52,11 @@ func discover(p backlog.Params) layout.Discovery {
 	}
 }
 
-func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
+func prepare(q backlog.Query, _ layout.KeySearch) layout.Reader {
 	namespace := namespaceOf(q.Params)
-	queue := namespace + ":" + q.Queue
-	return &queueStep{
-		namespace: namespace, list: queue, messages: queue + ".msgs", delayed: queue + ".DQ.msgs",
+	list := namespace + ":" + q.Queue
+	return &queue{
+		namespace: namespace, list: list, messages: list + ".msgs", delayed: list + ".DQ.msgs",
 		params: q.Params, payload: q.Params.Get("age") == "payload",
 		lost: lostMessages{namespace: namespace, queues: []string{q.Queue, q.Queue + ".DQ"}},
 	}
@@ -68,8 +64,8 @@ func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
 
 func namespaceOf(p backlog.Params) string { return cmp.Or(p.Get("namespace"), "dramatiq") }
 
-// A queueStep asks for the counts of a queue.
-type queueStep struct {
+// A queue is read in the order in which a message passes.
+type queue struct {
 	namespace string
 	// list, messages and delayed are keys.
 	list, messages, delayed string
@@ -80,170 +76,56 @@ type queueStep struct {
 	lost lostMessages
 }
 
-// Commands implements layout.Step.
-func (s *queueStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	heartbeats := s.namespace + ":" + heartbeatsKey
+// Commands implements layout.Reader.
+func (q *queue) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	heartbeats := q.namespace + ":" + heartbeatsKey
 	// In the order in which a message passes, so that none is missed on its way.
 	dst = append(dst,
-		resp.Command{Key: s.delayed, KeyType: 'h', Args: []any{"HLEN", s.delayed}},
-		resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LLEN", s.list}},
+		resp.Command{Key: q.delayed, KeyType: 'h', Args: []any{"HLEN", q.delayed}},
+		resp.Command{Key: q.list, KeyType: 'l', Args: []any{"LLEN", q.list}},
 		// What is added here is added to the list too, and what is removed needs no wake-up.
-		resp.Command{Key: s.messages, Args: []any{"HLEN", s.messages}},
+		resp.Command{Key: q.messages, Args: []any{"HLEN", q.messages}},
 		// Each process that uses the namespace, a producer too, is there.
 		resp.Command{Key: heartbeats, Args: []any{"EXISTS", heartbeats}},
 	)
-	if s.payload {
-		dst = append(dst, resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LINDEX", s.list, 0}})
+	if q.payload {
+		dst = append(dst, resp.Command{Key: q.list, KeyType: 'l', Args: []any{"LINDEX", q.list, 0}})
 	}
 	return dst
 }
 
-// Outcome implements layout.Step.
-func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
+// Read implements layout.Reader.
+func (q *queue) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	c := trips.First()
 	delayed, ready, all, used := c.Count(), c.Count(), c.Count(), c.OptionalCount()
 	var first string
-	if s.payload {
+	if q.payload {
 		first, _ = c.Text()
 	}
+	r := backlog.Reading{Ready: ready, InFlight: backlog.Exactly(max(0, all-ready))}
 	if c.Err() != nil {
-		return layout.Fail(c.Err())
+		return r, c.Err()
 	}
-	reading := backlog.Reading{Ready: ready, InFlight: backlog.Exactly(max(0, all-ready))}
-	look := s.lost.wants(reading.InFlight.N > 0, delayed > 0, now)
-	if reading.Backlog() == 0 && delayed == 0 {
+	some := [2]bool{r.InFlight.N > 0, delayed > 0}
+	look := q.lost.wants(some, trips.Now())
+	if r.Backlog() == 0 && delayed == 0 {
 		// Redis has no empty lists and hashes, and Dramatiq no register of its queues.
-		reading.Missing = true
+		r.Missing = true
 		if used.Known && used.N == 0 {
-			reading.Warning = fmt.Sprintf("no process of Dramatiq has used the namespace %q", s.namespace)
+			r.Warning = fmt.Sprintf("no process of Dramatiq has used the namespace %q", q.namespace)
 		}
-		return layout.Done(reading)
+		return r, nil
 	}
-	next := &messagesStep{queueStep: s, reading: reading, total: delayed, first: first}
 	if look {
-		return layout.Outcome{Next: &workersStep{next}}
-	}
-	return next.begin(now)
-}
-
-// A messagesStep looks into messages: when the delayed ones are due, and how
-// old the first one is.
-type messagesStep struct {
-	*queueStep
-	reading backlog.Reading
-	// total is the number of delayed messages.
-	total int64
-	// first is the id of the first message on the queue; "" if it is not wanted.
-	first string
-	// due is since when the first delayed message that was seen has been due; zero if none is.
-	due time.Time
-}
-
-// begin returns what looks into messages, if that is wanted of any.
-func (s *messagesStep) begin(now time.Time) layout.Outcome {
-	if s.total == 0 && s.first == "" {
-		return s.finish(now)
-	}
-	return layout.Outcome{Next: s}
-}
-
-// finish is the outcome of a reading whose counts are known.
-func (s *messagesStep) finish(now time.Time) layout.Outcome {
-	s.lost.mark(&s.reading, s.total, layout.NewOrphans(s.params), now)
-	return layout.Done(s.reading)
-}
-
-// Commands implements layout.Step.
-func (s *messagesStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	if s.total > 0 {
-		dst = append(dst, resp.Command{Key: s.delayed, Args: []any{"HRANDFIELD", s.delayed, maxDelayed, "WITHVALUES"}})
-	}
-	if s.first != "" {
-		dst = append(dst, resp.Command{Key: s.messages, Args: []any{"HGET", s.messages, s.first}})
-	}
-	return dst
-}
-
-// Outcome implements layout.Step.
-func (s *messagesStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	if s.total > 0 {
-		if err := s.addDelayed(replies[0], now); err != nil {
-			return layout.Fail(err)
-		}
-		replies = replies[1:]
-		if s.reading.Quality == backlog.Exact {
-			s.reading.Oldest = layout.Schedule{Since: s.due}.Age(s.reading.Ready)
+		if err := q.lost.ask(trips, some); err != nil {
+			return r, err
 		}
 	}
-	if s.first == "" {
-		return s.finish(now)
-	}
-	c := resp.NewDecoder(replies)
-	text, found := c.Text()
-	if c.Err() != nil {
-		return layout.Fail(c.Err())
-	}
-	if found {
-		m, err := parseMessage(text)
-		if err != nil {
-			return layout.Fail(err)
-		}
-		if made := layout.Milliseconds.Time(m.Timestamp); !made.IsZero() {
-			s.reading.Oldest = backlog.Age{Since: layout.Earlier(made, s.due), Kind: backlog.AgeExact}
+	if delayed > 0 || first != "" {
+		if err := q.askMessages(trips, &r, delayed, first); err != nil {
+			return r, err
 		}
 	}
-	return s.finish(now)
-}
-
-// addDelayed adds to the reading what the delayed messages in r say.
-func (s *messagesStep) addDelayed(r resp.Reply, now time.Time) error {
-	if r.IsDenied() {
-		s.reading.Due, s.reading.Quality = s.total, backlog.UpperBound
-		s.reading.Warning = r.Denial("HRANDFIELD", 6, 2) + ", so when delayed messages are due is not known: all of them count as due"
-		return nil
-	}
-	c := resp.NewDecoder([]resp.Reply{r})
-	pairs := c.Strings(-1)
-	if len(pairs)%2 != 0 {
-		c.Fail(fmt.Errorf("%w: %d elements where names and values belong", resp.ErrReply, len(pairs)))
-	}
-	if c.Err() != nil {
-		return c.Err()
-	}
-	for i := 1; i < len(pairs); i += 2 {
-		m, err := parseMessage(pairs[i])
-		due := layout.Milliseconds.Time(m.Options.ETA)
-		if err == nil && due.After(now) {
-			s.reading.NextDue = layout.Earlier(s.reading.NextDue, due)
-			continue
-		}
-		s.reading.Due++
-		s.due = layout.Earlier(s.due, due)
-		if err != nil {
-			s.reading.Quality = backlog.UpperBound
-			s.reading.Warning = "delayed messages are not in JSON, so when they are due is not known: all of them count as due"
-		}
-	}
-	if looked := int64(len(pairs) / 2); looked >= maxDelayed && s.total > looked {
-		s.reading.Due = max(1, s.reading.Due)
-		s.reading.Quality = backlog.LowerBound
-	}
-	return nil
-}
-
-// A message is what is wanted of a message; times are Unix times in milliseconds.
-type message struct {
-	Timestamp float64 `json:"message_timestamp"`
-	Options   struct {
-		ETA float64 `json:"eta"`
-	} `json:"options"`
-}
-
-func parseMessage(text string) (message, error) {
-	var m message
-	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		// What the message holds is not repeated: it may be a secret.
-		return message{}, fmt.Errorf("%w: a message of Dramatiq is not in JSON", resp.ErrReply)
-	}
-	return m, nil
+	q.lost.mark(&r, delayed, layout.NewOrphans(q.params), trips.Now())
+	return r, nil
 }

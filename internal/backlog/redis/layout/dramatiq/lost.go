@@ -31,8 +31,6 @@ type lostMessages struct {
 	// queues are the names of the queue and of the one of its delayed messages.
 	queues []string
 
-	// some says which of the queues have messages that could be lost.
-	some [2]bool
 	// looked is when it was looked for last.
 	looked time.Time
 	// found is what was found, of each of the queues.
@@ -46,21 +44,90 @@ type lostCount struct {
 	n int64
 }
 
-// wants reports whether it is time to look, now that the queues have messages that could
-// be lost or have none.
-func (h *lostMessages) wants(fetched, delayed bool, now time.Time) bool {
-	h.some = [2]bool{fetched, delayed}
-	h.forget()
-	return (fetched || delayed) && now.Sub(h.looked) >= lostInterval
+// wants reports whether it is time to look, now that some of the queues have messages that
+// could be lost.
+func (h *lostMessages) wants(some [2]bool, now time.Time) bool {
+	h.keep(some)
+	return (some[0] || some[1]) && now.Sub(h.looked) >= lostInterval
 }
 
-// forget forgets what was found of queues that have no such messages.
-func (h *lostMessages) forget() {
-	for i, some := range h.some {
-		if !some {
+// keep forgets what was found of all but some of the queues.
+func (h *lostMessages) keep(some [2]bool) {
+	for i := range some {
+		if !some[i] {
 			h.found[i] = lostCount{}
 		}
 	}
+}
+
+// ask asks what workers have fetched of some of the queues, and notes what is lost.
+func (h *lostMessages) ask(trips *layout.RoundTrips, some [2]bool) error {
+	heartbeats := h.namespace + ":" + heartbeatsKey
+	c := trips.Ask(resp.Command{Key: heartbeats, Args: []any{"ZRANGE", heartbeats, 0, maxWorkers}})
+	workers, allowed := c.OptionalStrings()
+	if c.Err() != nil {
+		return c.Err()
+	}
+	looked := trips.Now()
+	trips.Remember(func() { h.looked = looked })
+	if !allowed || len(workers) > maxWorkers {
+		h.keep([2]bool{})
+		return nil
+	}
+	lost, err := h.askFetched(trips, some, workers)
+	if err != nil {
+		return err
+	}
+	for i := range lost {
+		h.found[i].note(lost[i], trips.Now())
+	}
+	return nil
+}
+
+// askFetched returns how many messages of some of the queues are lost: they neither wait
+// nor have these workers fetched them. None are if the server does not allow to look.
+func (h *lostMessages) askFetched(trips *layout.RoundTrips, some [2]bool, workers []string) (lost [2]int64, err error) {
+	var commands []resp.Command
+	for i, name := range h.queues {
+		if some[i] {
+			commands = h.appendFetched(commands, name, workers)
+		}
+	}
+	c := trips.Ask(commands...)
+	allowed := true
+	for i := range lost {
+		if !some[i] {
+			continue
+		}
+		all, waiting := c.Count(), c.Count()
+		lost[i] = all - waiting
+		for range 1 + len(workers) {
+			fetched := c.OptionalCount()
+			allowed = allowed && fetched.Known
+			lost[i] -= fetched.N
+		}
+		lost[i] = max(0, lost[i])
+	}
+	if !allowed {
+		lost = [2]int64{}
+	}
+	return lost, c.Err()
+}
+
+// appendFetched appends what asks how many messages of a queue there are, how many wait, and
+// how many these workers have fetched.
+func (h *lostMessages) appendFetched(dst []resp.Command, name string, workers []string) []resp.Command {
+	full := h.namespace + ":" + name
+	dst = append(dst,
+		resp.Command{Key: full + ".msgs", Args: []any{"HLEN", full + ".msgs"}},
+		resp.Command{Key: full, Args: []any{"LLEN", full}},
+		resp.Command{Key: full + oldAcksSuffix, Args: []any{"ZCARD", full + oldAcksSuffix}},
+	)
+	for _, worker := range workers {
+		key := h.namespace + ":" + acksPrefix + worker + "." + name
+		dst = append(dst, resp.Command{Key: key, Args: []any{"SCARD", key}})
+	}
+	return dst
 }
 
 // note notes how many messages of a queue are lost at the moment now.
@@ -88,84 +155,4 @@ func (h *lostMessages) mark(r *backlog.Reading, total int64, o *layout.Orphans, 
 	due := min(max(0, h.found[1].lastingFor(now)-(total-r.Due)), r.Due)
 	r.Due -= due - o.Add(due, h.found[1].Since, now)
 	o.Mark(r, fmt.Sprintf("work in \"%s:%s*.msgs\" is neither on the queue nor noted as fetched by any worker, so nothing does it", h.namespace, h.queues[0]))
-}
-
-// A workersStep asks which processes use the namespace.
-type workersStep struct{ *messagesStep }
-
-// Commands implements layout.Step.
-func (s *workersStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	heartbeats := s.namespace + ":" + heartbeatsKey
-	return append(dst, resp.Command{Key: heartbeats, Args: []any{"ZRANGE", heartbeats, 0, maxWorkers}})
-}
-
-// Outcome implements layout.Step.
-func (s *workersStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
-	workers, allowed := c.OptionalStrings()
-	if c.Err() != nil {
-		return layout.Fail(c.Err())
-	}
-	if !allowed || len(workers) > maxWorkers {
-		s.lost.some, s.lost.looked = [2]bool{}, now
-		s.lost.forget()
-		return s.begin(now)
-	}
-	return layout.Outcome{Next: &fetchedStep{s.messagesStep, workers}}
-}
-
-// A fetchedStep counts what workers have fetched.
-type fetchedStep struct {
-	*messagesStep
-	workers []string
-}
-
-// Commands implements layout.Step.
-func (s *fetchedStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for i, queue := range s.lost.queues {
-		if !s.lost.some[i] {
-			continue
-		}
-		full := s.namespace + ":" + queue
-		dst = append(dst,
-			resp.Command{Key: full + ".msgs", Args: []any{"HLEN", full + ".msgs"}},
-			resp.Command{Key: full, Args: []any{"LLEN", full}},
-			resp.Command{Key: full + oldAcksSuffix, Args: []any{"ZCARD", full + oldAcksSuffix}},
-		)
-		for _, worker := range s.workers {
-			key := s.namespace + ":" + acksPrefix + worker + "." + queue
-			dst = append(dst, resp.Command{Key: key, Args: []any{"SCARD", key}})
-		}
-	}
-	return dst
-}
-
-// Outcome implements layout.Step.
-func (s *fetchedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
-	var lost [2]int64
-	allowed := true
-	for i := range s.lost.queues {
-		if !s.lost.some[i] {
-			continue
-		}
-		all, waiting := c.Count(), c.Count()
-		lost[i] = all - waiting
-		for range 1 + len(s.workers) {
-			fetched := c.OptionalCount()
-			allowed = allowed && fetched.Known
-			lost[i] -= fetched.N
-		}
-	}
-	if c.Err() != nil {
-		return layout.Fail(c.Err())
-	}
-	s.lost.looked = now
-	for i := range lost {
-		if !allowed {
-			lost[i] = 0
-		}
-		s.lost.found[i].note(max(0, lost[i]), now)
-	}
-	return s.begin(now)
 }

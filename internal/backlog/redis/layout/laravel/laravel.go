@@ -43,19 +43,19 @@ func Layout() layout.Layout {
 				{Type: "zset", Prefix: prefix, FixedPrefix: "queues:", Suffix: ":reserved"},
 			}}
 		},
-		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
-			s := newQueueStep(q, q.Queue)
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Reader {
+			plain := newQueue(q, q.Queue)
 			if !strings.ContainsAny(q.Queue, "{}") {
-				s.tagged = newQueueStep(q, "{"+q.Queue+"}")
+				plain.tagged = newQueue(q, "{"+q.Queue+"}")
 			}
-			return s
+			return plain
 		},
 	}
 }
 
-// A queueStep asks for the counts of a queue, in the order in which a job passes.
-type queueStep struct {
-	queue   string
+// A queue asks for the counts, in the order in which a job passes.
+type queue struct {
+	list    string
 	payload bool
 	params  backlog.Params
 	// seen says that there was a job once, so that the name of the queue is right.
@@ -64,119 +64,115 @@ type queueStep struct {
 	// and no other work.
 	heldAlone layout.Streak
 	// tagged reads the same name as a hash tag; nil if it is one already.
-	tagged *queueStep
+	tagged *queue
 }
 
-func newQueueStep(q backlog.Query, name string) *queueStep {
-	return &queueStep{queue: q.Params.Get("prefix") + "queues:" + name, payload: q.Params.Get("age") == "payload", params: q.Params}
+func newQueue(q backlog.Query, name string) *queue {
+	return &queue{list: q.Params.Get("prefix") + "queues:" + name, payload: q.Params.Get("age") == "payload", params: q.Params}
 }
 
-// Commands implements layout.Step.
-func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	reserved := s.queue + ":reserved"
+// Commands implements layout.Reader.
+func (q *queue) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	reserved := q.list + ":reserved"
 	// The workers' clock counts whole seconds.
 	expired := strconv.FormatInt(now.Unix(), 10)
 	// What is reserved is counted first and last, for a job may pass either way.
 	dst = append(dst, resp.Command{Key: reserved, KeyType: 'z', Args: []any{"ZCARD", reserved}})
-	dst = layout.ScheduleCommands(dst, s.queue+":delayed", layout.Seconds, now)
+	dst = layout.ScheduleCommands(dst, q.list+":delayed", layout.Seconds, now)
 	dst = append(dst,
-		resp.Command{Key: s.queue, KeyType: 'l', Args: []any{"LLEN", s.queue}},
+		resp.Command{Key: q.list, KeyType: 'l', Args: []any{"LLEN", q.list}},
 		resp.Command{Key: reserved, KeyType: 'z', Args: []any{"ZCOUNT", reserved, "-inf", expired}},
 		resp.Command{Key: reserved, KeyType: 'z', Args: []any{"ZCARD", reserved}},
 	)
-	if s.payload {
-		dst = append(dst, resp.Command{Key: s.queue, KeyType: 'l', Args: []any{"LINDEX", s.queue, 0}})
+	if q.payload {
+		dst = append(dst, resp.Command{Key: q.list, KeyType: 'l', Args: []any{"LINDEX", q.list, 0}})
 	}
 	return dst
 }
 
-// Outcome implements layout.Step.
-func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
+// Read implements layout.Reader.
+func (q *queue) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	r, err := q.conclude(trips.First(), trips.Now())
+	if err == nil && r.Missing && !q.seen && q.tagged != nil {
+		return q.tagged.askTagged(trips, r)
+	}
+	return r, err
+}
+
+// conclude makes a reading of the replies to Commands.
+func (q *queue) conclude(c *resp.Decoder, now time.Time) (backlog.Reading, error) {
 	before := c.Count()
 	future := layout.ReadSchedule(c, layout.Seconds)
 	ready, expired, after := c.Count(), c.Count(), c.Count()
 	var created time.Time
-	if s.payload {
+	if q.payload {
 		job, _ := c.Text()
 		created = createdAt(job)
 	}
-	if c.Err() != nil {
-		return layout.Fail(c.Err())
-	}
-	reading := backlog.Reading{
+	r := backlog.Reading{
 		Ready:    ready,
 		Due:      future.Due + expired,
 		InFlight: backlog.Exactly(max(before, after, expired) - expired),
 		NextDue:  future.Next,
 		Oldest:   future.Age(ready + expired),
 	}
+	if c.Err() != nil {
+		return r, c.Err()
+	}
 	if !created.IsZero() {
-		reading.Oldest = backlog.Age{Since: layout.Earlier(created, future.Since), Kind: backlog.AgeExact}
+		r.Oldest = backlog.Age{Since: layout.Earlier(created, future.Since), Kind: backlog.AgeExact}
 		if expired > 0 {
-			reading.Oldest.Kind = backlog.AgeLowerBound
+			r.Oldest.Kind = backlog.AgeLowerBound
 		}
 	}
-	s.markHeld(&reading, expired, now)
-	if reading.Backlog()+reading.Ignored > 0 || !reading.NextDue.IsZero() {
-		s.seen = true
-		return layout.Done(reading)
+	q.markHeld(&r, expired, now)
+	if r.Backlog()+r.Ignored > 0 || !r.NextDue.IsZero() {
+		q.seen = true
+		return r, nil
 	}
-	reading.Missing = true
-	if s.seen {
-		return layout.Done(reading)
+	r.Missing = true
+	if !q.seen {
+		r.Warning = fmt.Sprintf("there was no job at %q yet; Laravel keeps no list of its queues, so a wrong prefix looks the same", q.list)
 	}
-	reading.Warning = fmt.Sprintf("there was no job at %q yet; Laravel keeps no list of its queues, so a wrong prefix looks the same", s.queue)
-	if s.tagged != nil {
-		return layout.Outcome{Next: &taggedStep{queueStep: s.tagged, reading: reading}}
-	}
-	return layout.Done(reading)
+	return r, nil
 }
 
 // markHeld notes jobs that were held for longer than retry_after and that no worker takes
 // back. A worker does so whenever it looks for a job, unless its connection has null for
 // retry_after: then a job of a worker that died is held for ever, and any other for as
 // long as it runs.
-func (s *queueStep) markHeld(r *backlog.Reading, expired int64, now time.Time) {
-	since, orphaned := s.heldAlone.Beyond(layout.StuckGrace, expired > 0 && expired == r.Backlog(), now)
+func (q *queue) markHeld(r *backlog.Reading, expired int64, now time.Time) {
+	since, orphaned := q.heldAlone.Beyond(layout.StuckGrace, expired > 0 && expired == r.Backlog(), now)
 	if !orphaned {
 		return
 	}
-	o := layout.NewOrphans(s.params)
+	o := layout.NewOrphans(q.params)
 	r.Due = o.Add(expired, since, now)
 	o.Mark(r, "jobs were held for longer than retry_after, and no worker takes them back: there is none, or its connection has no retry_after")
 }
 
-// A taggedStep reads the name of a queue as a hash tag, where there was never a
-// job under the plain name: Laravel 13 does so by itself in a cluster.
-type taggedStep struct {
-	*queueStep
-	// reading is that of the plain name.
-	reading backlog.Reading
-}
-
-// Commands implements layout.Step.
-func (s *taggedStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	dst = s.queueStep.Commands(dst, now)
-	for i := range dst {
-		// Only the keys of the first step wake.
-		dst[i].KeyType = 0
+// askTagged reads the name of a queue as a hash tag, where there was never a job under the plain
+// name: Laravel 13 does so by itself in a cluster. plain is the reading of the plain name.
+func (q *queue) askTagged(trips *layout.RoundTrips, plain backlog.Reading) (backlog.Reading, error) {
+	commands := q.Commands(nil, trips.Now())
+	for i := range commands {
+		// Only the keys of the plain name wake.
+		commands[i].KeyType = 0
 	}
-	return dst
-}
-
-// Outcome implements layout.Step.
-func (s *taggedStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	if slices.ContainsFunc(replies, resp.Reply.IsDenied) {
-		return layout.Done(s.reading)
+	c := trips.Ask(commands...)
+	if slices.ContainsFunc(c.Rest(), resp.Reply.IsDenied) {
+		return plain, nil
 	}
-	o := s.queueStep.Outcome(replies, now)
-	if o.Err != nil || !o.Reading.Missing {
-		o.Reading.Quality = max(o.Reading.Quality, backlog.LowerBound)
-		o.Reading.AddWarning(fmt.Sprintf("the jobs are at %q, as Laravel 13 names queues in a cluster: name the queue with its braces", s.queue))
-		return o
+	r, err := q.conclude(c, trips.Now())
+	if err != nil {
+		return r, err
 	}
-	return layout.Done(s.reading)
+	if r.Missing {
+		return plain, nil
+	}
+	r.Quality = max(r.Quality, backlog.LowerBound)
+	r.AddWarning(fmt.Sprintf("the jobs are at %q, as Laravel 13 names queues in a cluster: name the queue with its braces", q.list))
+	return r, nil
 }
 
 // createdAt returns when a job was created and its delay was over; zero if it

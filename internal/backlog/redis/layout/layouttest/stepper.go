@@ -20,7 +20,7 @@ import (
 type Stepper struct {
 	t      testing.TB
 	client *goredis.Client
-	first  layout.Step
+	reader layout.Reader
 }
 
 // NewStepper returns a Stepper of a queue.
@@ -32,36 +32,42 @@ func NewStepper(t testing.TB, server *redistest.Server, l layout.Layout, queue s
 	return &Stepper{t, client, l.Prepare(q, NoSearch{})}
 }
 
-// maxSteps is more than any layout takes.
-const maxSteps = 16
+// maxRoundTrips is more than any layout takes.
+const maxRoundTrips = 16
 
 // At returns the reading at a moment.
 func (s *Stepper) At(now time.Time) backlog.Reading {
 	s.t.Helper()
-	step := s.first
-	for range maxSteps {
-		var replies []resp.Reply
-		for _, c := range step.Commands(nil, now) {
-			value, err := s.client.Do(s.t.Context(), c.Args...).Result()
-			switch {
-			case errors.Is(err, goredis.Nil):
-				err = resp.ErrNil
-			case err != nil && !resp.IsServerError(err):
-				s.t.Fatalf("%v: %v", c.Args, err)
-			}
-			replies = append(replies, resp.Reply{Value: value, Err: err, Server: &resp.Server{}})
+	trips := layout.BeginRoundTrips(s.ask(s.reader.Commands(nil, now)), now)
+	for range maxRoundTrips {
+		r, err := trips.Run(s.reader)
+		if commands := trips.Unanswered(); commands != nil {
+			trips.Answer(s.ask(commands), now)
+			continue
 		}
-		o := step.Outcome(replies, now)
-		if o.Err != nil {
-			s.t.Fatalf("read at %v: %v", now, o.Err)
+		if err != nil {
+			s.t.Fatalf("read at %v: %v", now, err)
 		}
-		if o.Next == nil {
-			return o.Reading
-		}
-		step = o.Next
+		return r
 	}
-	s.t.Fatalf("more than %d round trips", maxSteps)
+	s.t.Fatalf("more than %d round trips", maxRoundTrips)
 	return backlog.Reading{}
+}
+
+// ask returns the replies to commands.
+func (s *Stepper) ask(commands []resp.Command) (replies []resp.Reply) {
+	s.t.Helper()
+	for _, c := range commands {
+		value, err := s.client.Do(s.t.Context(), c.Args...).Result()
+		switch {
+		case errors.Is(err, goredis.Nil):
+			err = resp.ErrNil
+		case err != nil && !resp.IsServerError(err):
+			s.t.Fatalf("%v: %v", c.Args, err)
+		}
+		replies = append(replies, resp.Reply{Value: value, Err: err, Server: &resp.Server{}})
+	}
+	return replies
 }
 
 // NoSearch is a layout.KeySearch that never ends an attempt.

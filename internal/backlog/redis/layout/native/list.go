@@ -34,12 +34,12 @@ func List() layout.Layout {
 			Check:    checkList,
 		},
 		Discover: layout.KeysOfType("list"),
-		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
-			s := &listStep{{Key: q.Queue, KeyType: 'l', Args: []any{"LLEN", q.Queue}}}
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Reader {
+			l := &list{{Key: q.Queue, KeyType: 'l', Args: []any{"LLEN", q.Queue}}}
 			if inFlight := strings.ReplaceAll(q.Params.Get(inFlightList), inFlightQueue, q.Queue); inFlight != "" {
-				*s = append(*s, resp.Command{Key: inFlight, KeyType: 'l', Args: []any{"LLEN", inFlight}})
+				*l = append(*l, resp.Command{Key: inFlight, KeyType: 'l', Args: []any{"LLEN", inFlight}})
 			}
-			return s
+			return l
 		},
 	}
 }
@@ -57,27 +57,23 @@ func checkList(q backlog.Query) error {
 	return nil
 }
 
-// A listStep asks for the length of the list and of the one in flight, if any.
-type listStep []resp.Command
+// A list is the commands that ask for the lengths of a list and of the list of what workers
+// have taken.
+type list []resp.Command
 
-// Commands implements layout.Step.
-func (s *listStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	return append(dst, *s...)
+// Commands implements layout.Reader.
+func (l *list) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	return append(dst, *l...)
 }
 
-// Outcome implements layout.Step.
-func (s *listStep) Outcome(replies []resp.Reply, _ time.Time) (o layout.Outcome) {
-	if o.Reading.Ready, o.Err = replies[0].Count(); o.Err != nil {
-		return o
-	}
-	if len(replies) > 1 {
-		inFlight, err := replies[1].Count()
-		if err != nil {
-			return layout.Fail(err)
-		}
-		o.Reading.InFlight = backlog.Exactly(inFlight)
+// Read implements layout.Reader.
+func (l *list) Read(trips *layout.RoundTrips) (r backlog.Reading, err error) {
+	c := trips.First()
+	r.Ready = c.Count()
+	if len(*l) > 1 {
+		r.InFlight = backlog.Exactly(c.Count())
 	}
 	// Redis has no empty lists: the last pop deletes the key.
-	o.Reading.Missing = o.Reading.Backlog() == 0
-	return o
+	r.Missing = r.Backlog() == 0
+	return r, c.Err()
 }

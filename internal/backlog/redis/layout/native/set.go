@@ -19,7 +19,7 @@ func Set() layout.Layout {
 			Ready:    "the number of members",
 		},
 		Discover: layout.KeysOfType("set"),
-		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Step { return Cardinality("SCARD", 's', q.Queue) },
+		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Reader { return Cardinality("SCARD", 's', q.Queue) },
 	}
 }
 
@@ -34,30 +34,28 @@ func Hash() layout.Layout {
 			Ready:    "the number of fields",
 		},
 		Discover: layout.KeysOfType("hash"),
-		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Step { return Cardinality("HLEN", 'h', q.Queue) },
+		Prepare:  func(q backlog.Query, _ layout.KeySearch) layout.Reader { return Cardinality("HLEN", 'h', q.Queue) },
 	}
 }
 
-// A cardinality is a step that asks for the size of one key.
-type cardinality struct{ ask resp.Command }
+// A cardinality is the command that asks for the size of one key.
+type cardinality struct{ command resp.Command }
 
-// Cardinality returns a step that asks for the size of a key. name is the command, and
-// keyType the letter of the key's type in notify-keyspace-events.
-func Cardinality(name string, keyType byte, key string) layout.Step {
+// Cardinality returns the reader of the size of a key. name is the command, and keyType the
+// letter of the key's type in notify-keyspace-events.
+func Cardinality(name string, keyType byte, key string) layout.Reader {
 	return &cardinality{resp.Command{Key: key, KeyType: keyType, Args: []any{name, key}}}
 }
 
-// Commands implements layout.Step.
-func (c *cardinality) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	return append(dst, c.ask)
+// Commands implements layout.Reader.
+func (k *cardinality) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	return append(dst, k.command)
 }
 
-// Outcome implements layout.Step.
-func (c *cardinality) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
-	n, err := replies[0].Count()
-	if err != nil {
-		return layout.Fail(err)
-	}
+// Read implements layout.Reader.
+func (k *cardinality) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	c := trips.First()
+	n := c.Count()
 	// Redis has no empty sets and hashes: removing the last member deletes the key.
-	return layout.Done(backlog.Reading{Ready: n, Missing: n == 0})
+	return backlog.Reading{Ready: n, Missing: n == 0}, c.Err()
 }

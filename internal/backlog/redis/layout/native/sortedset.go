@@ -33,12 +33,12 @@ func SortedSet() layout.Layout {
 			Check:  checkSortedSet,
 		},
 		Discover: layout.KeysOfType("zset"),
-		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Reader {
 			scale := scoreScale(q.Params)
 			if scale == 0 {
 				return Cardinality("ZCARD", 'z', q.Queue)
 			}
-			return &dueStep{key: q.Queue, scale: scale}
+			return &sortedSet{key: q.Queue, scale: scale}
 		},
 	}
 }
@@ -73,17 +73,17 @@ func scoreScale(p backlog.Params) float64 {
 	}
 }
 
-// A dueStep asks for the members that are due, the first of them, and the first
+// A sortedSet asks for the members that are due, the first of them, and the first
 // that is not due yet. Redis gives no score without its member, so two members
 // are sent along.
-type dueStep struct {
+type sortedSet struct {
 	key string
 	// scale is score per second of Unix time, positive.
 	scale float64
 }
 
-// Commands implements layout.Step.
-func (s *dueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
+// Commands implements layout.Reader.
+func (s *sortedSet) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	limit := strconv.FormatFloat(s.scoreAt(now), 'f', -1, 64)
 	return append(dst,
 		resp.Command{Key: s.key, KeyType: 'z', Args: []any{"ZCOUNT", s.key, "-inf", limit}},
@@ -92,44 +92,36 @@ func (s *dueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
 	)
 }
 
-// Outcome implements layout.Step.
-func (s *dueStep) Outcome(replies []resp.Reply, _ time.Time) layout.Outcome {
-	due, err := replies[0].Count()
-	if err != nil {
-		return layout.Fail(err)
-	}
-	first, isFirst, err := replies[1].FirstScore()
-	if err != nil {
-		return layout.Fail(err)
-	}
-	next, isNext, err := replies[2].FirstScore()
-	if err != nil {
-		return layout.Fail(err)
-	}
-	reading := backlog.Reading{Ready: due}
+// Read implements layout.Reader.
+func (s *sortedSet) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	c := trips.First()
+	due := c.Count()
+	first, isFirst := c.FirstScore()
+	next, isNext := c.FirstScore()
+	r := backlog.Reading{Ready: due}
 	if !isFirst {
 		// The commands of a pipeline are not one transaction: the set may have been
 		// emptied between them, and then what was counted first is the later news.
-		reading.Missing = due == 0 && !isNext
-		return layout.Done(reading)
+		r.Missing = due == 0 && !isNext
+		return r, c.Err()
 	}
 	if due > 0 {
 		if since, ok := s.timeOf(first); ok {
-			reading.Oldest = backlog.Age{Since: since, Kind: backlog.AgeExact}
+			r.Oldest = backlog.Age{Since: since, Kind: backlog.AgeExact}
 		}
 	}
 	if isNext {
-		reading.NextDue, _ = s.timeOf(next)
+		r.NextDue, _ = s.timeOf(next)
 	}
-	return layout.Done(reading)
+	return r, c.Err()
 }
 
-func (s *dueStep) scoreAt(t time.Time) float64 {
+func (s *sortedSet) scoreAt(t time.Time) float64 {
 	return float64(t.UnixMicro()) * s.scale / 1e6
 }
 
 // timeOf is false for a score outside of any time that matters, such as infinity.
-func (s *dueStep) timeOf(score float64) (time.Time, bool) {
+func (s *sortedSet) timeOf(score float64) (time.Time, bool) {
 	micros := score / s.scale * 1e6
 	// Up to the year 9999.
 	if math.IsNaN(micros) || micros <= 0 || micros > 253402300799e6 {

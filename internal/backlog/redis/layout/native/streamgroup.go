@@ -1,130 +1,247 @@
 package native
 
 import (
+	"cmp"
 	"fmt"
-	"strings"
+	"strconv"
+	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// A groupState is what is known of one consumer group.
-type groupState struct {
-	facts              groupFacts
-	pending, consumers int64
-	// oldestPending is zero if nothing is pending or if it is not known.
-	oldestPending streamID
-	// idle is how many entries are left out of pending, because no consumer has touched them
-	// for too long; moreIdle says that there may be more of them. idleRefused is why the
-	// server does not report them; "" if it does.
-	idle        int64
-	moreIdle    bool
-	idleRefused string
+// Group returns the reader of a stream as a consumer group sees it. A
+// layout without the parameters groupStart and scan gets their defaults.
+func Group(q backlog.Query, group string) layout.Reader {
+	// The parser has checked the number; anything else is never.
+	scan, _ := strconv.ParseInt(q.Params.Get("scan"), 10, 64)
+	return &streamGroup{
+		key: q.Queue, group: group, fromLast: q.Params.Get("groupStart") == "last", scan: scan,
+		params: q.Params, idle: layout.NewOrphans(q.Params).After,
+	}
 }
 
-// findGroup reads the row of the group with the given name in a reply of XINFO GROUPS.
-func findGroup(rows []any, name string) (state groupState, found bool, err error) {
-	for _, row := range rows {
-		m, err := resp.Fields(row)
-		if err != nil {
-			return groupState{}, false, err
-		}
-		if resp.Text(m["name"]) == name {
-			state, err = newGroupState(m)
-			return state, err == nil, err
-		}
-	}
-	return groupState{}, false, nil
+// A streamGroup asks for the state of a consumer group.
+type streamGroup struct {
+	key, group string
+	fromLast   bool
+	scan       int64
+	params     backlog.Params
+	// idle is for how long what was served counts although no consumer touches it; zero is
+	// for ever.
+	idle time.Duration
+
+	// verified is what XINFO STREAM made of a lag that may be too high. While the
+	// server reports the same again, that is still the answer: whatever is added
+	// raises the lag.
+	verified verifiedLag
+	// head is since when something has been waiting behind the same last delivery.
+	head waitingHead
 }
 
-func newGroupState(m map[string]any) (groupState, error) {
-	var state groupState
-	var err error
-	if state.pending, err = resp.Number(m, "pending"); err != nil {
-		return state, err
-	}
-	if state.consumers, err = resp.Number(m, "consumers"); err != nil {
-		return state, err
-	}
-	if state.facts.lastDelivered, err = parseStreamID(m["last-delivered-id"]); err != nil {
-		return state, err
-	}
-	// Both are absent before Redis 7.0 and null where the server does not know them.
-	if state.facts.lag, err = optionalNumber(m, "lag"); err != nil {
-		return state, err
-	}
-	state.facts.entriesRead, err = optionalNumber(m, "entries-read")
-	return state, err
+type verifiedLag struct {
+	length, lag   int64
+	lastDelivered streamID
+	entriesRead   backlog.Count
+
+	n       int64
+	quality backlog.Quality
+	known   bool
 }
 
-// addEdges adds what XINFO STREAM reports.
-func (f *groupFacts) addEdges(r resp.Reply) error {
-	if r.Err != nil {
-		return r.Err
-	}
-	m, err := resp.Fields(r.Value)
-	if err != nil {
-		return err
-	}
-	if f.length, err = resp.Number(m, "length"); err != nil {
-		return err
-	}
-	if f.entriesAdded, err = optionalNumber(m, "entries-added"); err != nil {
-		return err
-	}
-	if f.length > 0 {
-		if f.first, err = entryID(m["first-entry"]); err != nil {
-			return err
-		}
-		if f.last, err = entryID(m["last-entry"]); err != nil {
-			return err
-		}
-	}
-	f.edges = true
-	return nil
+type waitingHead struct {
+	behind streamID
+	since  time.Time
 }
 
-// entryID returns the id of an entry, which is an array of the id and the payload.
-func entryID(value any) (streamID, error) {
-	entry, ok := value.([]any)
-	if !ok || len(entry) == 0 {
-		return streamID{}, fmt.Errorf("%w: %T where an entry belongs", resp.ErrReply, value)
+// Commands implements layout.Reader.
+func (s *streamGroup) Commands(dst []resp.Command, _ time.Time) []resp.Command {
+	// XLEN comes after XINFO GROUPS: it bounds the lag, and what is added in between
+	// must not lower the bound.
+	dst = append(dst,
+		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XINFO", "GROUPS", s.key}},
+		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XLEN", s.key}},
+		resp.Command{Key: s.key, KeyType: 't', Args: []any{"XPENDING", s.key, s.group}},
+	)
+	if s.idle > 0 {
+		dst = append(dst, resp.Command{Key: s.key, KeyType: 't', Args: []any{"XPENDING", s.key, s.group, "IDLE", max(1, s.idle.Milliseconds()), "-", "+", maxIdle}})
 	}
-	return parseStreamID(entry[0])
+	return dst
 }
 
-// oldestPending returns the lowest id in a reply of XPENDING; zero if it is not known,
-// for only an age depends on it.
-func oldestPending(r resp.Reply) streamID {
-	list, err := r.List()
-	if err != nil || len(list) < 2 {
-		return streamID{}
+// Read implements layout.Reader.
+func (s *streamGroup) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	replies := trips.First().Rest()
+	if isNoSuchKey(replies[0].Err) {
+		s.head = waitingHead{}
+		return backlog.Reading{Missing: true}, nil
 	}
-	id, err := parseStreamID(list[1])
-	if err != nil {
-		return streamID{}
+	state, found, err := s.state(replies)
+	switch {
+	case err != nil:
+		return backlog.Reading{}, err
+	case !found:
+		return s.withoutGroup(state.facts.length), nil
 	}
-	return id
-}
-
-// optionalNumber returns a field that may be absent or null. A negative number is not
-// a number: kvrocks is known to underflow its lag.
-func optionalNumber(m map[string]any, name string) (backlog.Count, error) {
-	value, found := m[name]
-	if !found || value == nil {
-		return backlog.Count{}, nil
-	}
-	n, ok := value.(int64)
+	n, quality, ok := state.facts.undelivered()
 	if !ok {
-		return backlog.Count{}, fmt.Errorf("%w: field %q is %v where a number belongs", resp.ErrReply, name, value)
+		n, quality, ok = s.guess(state)
 	}
-	if n < 0 {
-		return backlog.Count{}, nil
+	if !ok {
+		return s.askEdges(trips, state)
 	}
-	return backlog.Exactly(n), nil
+	return s.reading(state, n, quality, trips.Now()), nil
 }
 
-// isNoSuchKey reports whether err is what XINFO answers for a key that does not exist.
-func isNoSuchKey(err error) bool {
-	return resp.IsServerError(err) && strings.HasPrefix(err.Error(), "ERR no such key")
+// state decodes what the first commands report. Without the group it is the length of the
+// stream alone.
+func (s *streamGroup) state(replies []resp.Reply) (state groupState, found bool, err error) {
+	c := resp.NewDecoder(replies)
+	rows, err := c.Next().List()
+	if err != nil {
+		return state, false, err
+	}
+	length := c.Count()
+	if c.Err() != nil {
+		return state, false, c.Err()
+	}
+	state, found, err = findGroup(rows, s.group)
+	state.facts.length = length
+	if err != nil || !found {
+		return state, false, err
+	}
+	state.facts.lagTrust = replies[0].Server.Lag
+	if pending := c.Next(); state.pending > 0 {
+		state.oldestPending = oldestPending(pending)
+	}
+	if s.idle > 0 {
+		state.leaveIdle(c.Next())
+	}
+	return state, true, nil
+}
+
+// withoutGroup is the reading of a stream whose group does not exist yet.
+func (s *streamGroup) withoutGroup(length int64) backlog.Reading {
+	s.head = waitingHead{}
+	reading := backlog.Reading{InFlight: backlog.Exactly(0), Consumers: backlog.Exactly(0)}
+	if s.fromLast {
+		reading.Warning = fmt.Sprintf("consumer group %q does not exist yet; created at the last entry it would have nothing to do", s.group)
+		return reading
+	}
+	reading.Ready = length
+	reading.Warning = fmt.Sprintf("consumer group %q does not exist yet; every entry counts as waiting for it", s.group)
+	return reading
+}
+
+// guess answers without XINFO STREAM, which sends two payloads along, where a lag
+// that may be too high is good enough.
+func (s *streamGroup) guess(state groupState) (n int64, quality backlog.Quality, ok bool) {
+	f := state.facts
+	if !f.lag.Known || f.lagTrust != resp.LagTooHigh {
+		return 0, backlog.Exact, false
+	}
+	v := s.verified
+	if v.known && v.length == f.length && v.lag == f.lag.N && v.lastDelivered == f.lastDelivered && v.entriesRead == f.entriesRead {
+		return v.n, v.quality, true
+	}
+	switch {
+	case f.lag.N == 0:
+		return 0, backlog.Exact, true
+	case state.pending > 0:
+		// The queue is in use in any case.
+		return min(f.lag.N, f.length), backlog.UpperBound, true
+	default:
+		return 0, backlog.Exact, false
+	}
+}
+
+// reading composes the reading of a group with n undelivered entries.
+func (s *streamGroup) reading(state groupState, n int64, quality backlog.Quality, now time.Time) backlog.Reading {
+	r := backlog.Reading{
+		Ready:     n,
+		InFlight:  backlog.Exactly(state.pending),
+		Dequeued:  state.facts.entriesRead,
+		Enqueued:  state.facts.added(),
+		Passed:    state.facts.lastDelivered.mark(),
+		Consumers: backlog.Exactly(state.consumers),
+		Quality:   quality,
+		Oldest:    s.oldest(state, n, now),
+	}
+	if state.facts.lagTrust == resp.LagAbsent && quality != backlog.Exact && s.scan == 0 {
+		r.Warning = "Redis before 7.0 does not tell the lag of a consumer group, so this is an upper bound; set scan, or trim the stream"
+	}
+	state.markIdle(&r, layout.NewOrphans(s.params), now)
+	return r
+}
+
+// oldest returns since when the oldest entry waits that is not acknowledged.
+func (s *streamGroup) oldest(state groupState, n int64, now time.Time) backlog.Age {
+	if n == 0 {
+		s.head = waitingHead{}
+	} else if s.head.since.IsZero() || s.head.behind != state.facts.lastDelivered {
+		s.head = waitingHead{behind: state.facts.lastDelivered, since: now}
+	}
+	// What is in flight was added before all that has not been delivered.
+	if since, ok := state.oldestPending.time(now); ok {
+		return backlog.Age{Since: since, Kind: backlog.AgeExact}
+	}
+	if n == 0 {
+		return backlog.Age{}
+	}
+	if state.facts.edges && state.facts.lastDelivered.compare(state.facts.first) < 0 {
+		if since, ok := state.facts.first.time(now); ok {
+			return backlog.Age{Since: since, Kind: backlog.AgeExact}
+		}
+	}
+	return backlog.Age{Since: s.head.since, Kind: backlog.AgeLowerBound}
+}
+
+// askEdges asks what is at the ends of the stream, and completes the reading with that.
+func (s *streamGroup) askEdges(trips *layout.RoundTrips, state groupState) (backlog.Reading, error) {
+	c := trips.Ask(resp.Command{Key: s.key, KeyType: 't', Args: []any{"XINFO", "STREAM", s.key}})
+	edges := c.Next()
+	if isNoSuchKey(edges.Err) {
+		return backlog.Reading{Missing: true}, nil
+	}
+	if c.Err() != nil {
+		return backlog.Reading{}, c.Err()
+	}
+	before := state.facts
+	if err := state.facts.addEdges(edges); err != nil {
+		return backlog.Reading{}, err
+	}
+	// The edges are known now, so there is an answer.
+	n, quality, _ := state.facts.undelivered()
+	if quality != backlog.Exact && !state.facts.lag.Known && s.scan > 0 {
+		return s.askEntries(trips, state, n)
+	}
+	s.verified = verifiedLag{}
+	if before.lag.Known && before.length == state.facts.length {
+		s.verified = verifiedLag{
+			length: before.length, lag: before.lag.N, lastDelivered: before.lastDelivered, entriesRead: before.entriesRead,
+			n: n, quality: quality, known: true,
+		}
+	}
+	return s.reading(state, n, quality, trips.Now()), nil
+}
+
+// askEntries counts undelivered entries by reading them. There are at most atMost.
+func (s *streamGroup) askEntries(trips *layout.RoundTrips, state groupState, atMost int64) (backlog.Reading, error) {
+	after := state.facts.lastDelivered.next().String()
+	c := trips.Ask(resp.Command{Key: s.key, KeyType: 't', Args: []any{"XRANGE", s.key, after, "+", "COUNT", s.scan}})
+	if !c.Allowed() {
+		r := s.reading(state, atMost, backlog.UpperBound, trips.Now())
+		r.AddWarning("the server does not allow XRANGE, so scan has no effect and this is an upper bound")
+		return r, nil
+	}
+	entries, err := c.Next().List()
+	if err := cmp.Or(c.Err(), err); err != nil {
+		return backlog.Reading{}, err
+	}
+	n, quality := int64(len(entries)), backlog.Exact
+	if n >= s.scan {
+		quality = backlog.Capped
+	}
+	return s.reading(state, n, quality, trips.Now()), nil
 }

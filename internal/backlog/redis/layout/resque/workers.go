@@ -35,9 +35,9 @@ const (
 // one of node-resque. A prefix of the lock (RESQUE_SCHEDULER_MASTER_LOCK_PREFIX) hides the
 // first two; jobs that stay due for long still show that nothing moves them.
 // https://github.com/resque/resque-scheduler/blob/master/lib/resque/scheduler/locking.rb
-func (s *queueStep) locks() [3]string {
+func (q *queue) locks() [3]string {
 	const master = "resque_scheduler_master_lock"
-	return [3]string{s.key(s.key(master)), s.key(master), s.key("resque_scheduler_leader_lock")}
+	return [3]string{q.key(q.key(master)), q.key(master), q.key("resque_scheduler_leader_lock")}
 }
 
 // schedulerLocks is what the locks say.
@@ -48,10 +48,10 @@ type schedulerLocks struct {
 	any, node bool
 }
 
-// schedulers takes the replies about the locks.
-func (s *queueStep) schedulers(c *resp.Decoder) schedulerLocks {
+// takeSchedulers takes the replies about the locks.
+func (q *queue) takeSchedulers(c *resp.Decoder) schedulerLocks {
 	r := schedulerLocks{known: true}
-	for range s.locks() {
+	for range q.locks() {
 		if !c.Allowed() {
 			r.known, r.node = false, false
 			continue
@@ -75,52 +75,52 @@ type heartbeats struct {
 	node []time.Time
 	// denied says that the server does not allow to read those of Resque.
 	denied bool
+	// all says that each worker has one of Resque, or that they are denied.
+	all bool
 }
 
 // pingKey returns the key of a worker's ping in node-resque, which takes the first two
 // parts of a longer identity for the name.
-func (s *queueStep) pingKey(worker string) string {
+func (q *queue) pingKey(worker string) string {
 	name, rest, _ := strings.Cut(worker, ":")
 	if second, _, found := strings.Cut(rest, ":"); found {
 		name += ":" + second
 	}
-	return s.key("worker:ping:" + name)
+	return q.key("worker:ping:" + name)
 }
 
-// heartbeatCommands appends the commands that ask for the heartbeats of workers.
-func (s *queueStep) heartbeatCommands(dst []resp.Command, workers []string) []resp.Command {
+// heartbeatCommands appends the commands that ask for the heartbeats of workers. Those of
+// node-resque are left out if all workers had heartbeats of Resque at the last reading.
+func (q *queue) heartbeatCommands(dst []resp.Command, workers []string) []resp.Command {
 	if len(workers) == 0 {
 		return dst
 	}
-	key := s.key(heartbeatsKey)
+	key := q.key(heartbeatsKey)
 	all := []any{"HMGET", key}
 	for _, worker := range workers {
 		all = append(all, worker)
 	}
 	dst = append(dst, resp.Command{Key: key, Args: all})
-	if !s.withoutPings {
+	if !q.allBeat {
 		for _, worker := range workers {
-			key := s.pingKey(worker)
+			key := q.pingKey(worker)
 			dst = append(dst, resp.Command{Key: key, Args: []any{"GET", key}})
 		}
 	}
 	return dst
 }
 
-// heartbeats takes the replies to them. The pings are left out of the next read if all
-// workers have heartbeats of Resque.
-func (s *queueStep) heartbeats(c *resp.Decoder, workers []string) heartbeats {
-	h := heartbeats{ruby: make([]time.Time, len(workers)), node: make([]time.Time, len(workers))}
+// takeHeartbeats takes the replies to them.
+func (q *queue) takeHeartbeats(c *resp.Decoder, workers []string) heartbeats {
+	h := heartbeats{ruby: make([]time.Time, len(workers)), node: make([]time.Time, len(workers)), all: true}
 	if len(workers) == 0 {
 		return h
 	}
-	asked := !s.withoutPings
-	s.withoutPings = true
 	if h.denied = !c.Allowed(); !h.denied {
 		for i, text := range c.Strings(len(workers)) {
 			at, err := time.Parse(time.RFC3339, text)
 			if err != nil {
-				s.withoutPings = false
+				h.all = false
 				continue
 			}
 			h.ruby[i] = at
@@ -129,12 +129,13 @@ func (s *queueStep) heartbeats(c *resp.Decoder, workers []string) heartbeats {
 			}
 		}
 	}
-	if asked {
-		for i := range workers {
-			if c.Allowed() {
-				ping, _ := c.Text()
-				h.node[i] = pingTime(ping)
-			}
+	if q.allBeat {
+		return h
+	}
+	for i := range workers {
+		if c.Allowed() {
+			ping, _ := c.Text()
+			h.node[i] = pingTime(ping)
 		}
 	}
 	return h
@@ -174,44 +175,63 @@ func (h heartbeats) silentSince(worker int, schedulers schedulerLocks, now time.
 	return time.Time{}
 }
 
-// inFlight takes what the workers work on, and reports whether that is all.
-func (s *jobsStep) inFlight(c *resp.Decoder, schedulers schedulerLocks, o *layout.Orphans, now time.Time) (n int64, allKnown bool) {
-	allKnown = len(s.workers) < maxWorkers
-	var busy []int
-	for i := range s.workers {
+// heldJobs are those that workers work on.
+type heldJobs struct {
+	// busy are the places of the workers that work on a job of the queue.
+	busy []int
+	// complete says that no other worker does.
+	complete bool
+}
+
+// takeWork takes what the workers work on.
+func (q *queue) takeWork(c *resp.Decoder, workers []string) heldJobs {
+	held := heldJobs{complete: len(workers) < maxWorkers}
+	for i := range workers {
 		job, found := c.Text()
 		if !found {
 			continue
 		}
-		queue, known := layout.NamedQueue(job)
-		allKnown = allKnown && known
-		if known && queue == s.name {
-			busy = append(busy, i)
+		name, known := layout.NamedQueue(job)
+		held.complete = held.complete && known
+		if known && name == q.name {
+			held.busy = append(held.busy, i)
 		}
 	}
-	beats := s.heartbeats(c, s.workers)
-	for _, i := range busy {
+	return held
+}
+
+// countInFlight counts the jobs of the queue that workers work on, and reports whether one of
+// the workers is silent.
+func countInFlight(r *backlog.Reading, held heldJobs, beats heartbeats, schedulers schedulerLocks, o *layout.Orphans, now time.Time) (silent bool) {
+	var n int64
+	for _, i := range held.busy {
 		since := beats.silentSince(i, schedulers, now)
 		if since.IsZero() {
 			n++
 			continue
 		}
-		s.silent = true
+		silent = true
 		n += o.Add(1, since, now)
 	}
-	if beats.denied && len(busy) > 0 {
-		s.reading.AddWarning(noHeartbeatsText)
+	if beats.denied && len(held.busy) > 0 {
+		r.AddWarning(noHeartbeatsText)
 	}
-	return n, allKnown
+	if !held.complete {
+		// Among the others there may be more.
+		r.Quality = backlog.LowerBound
+		n = max(n, 1)
+	}
+	r.InFlight = backlog.Exactly(n)
+	return silent
 }
 
 // markOrphans completes the reading by the work that nothing will move.
-func (s *jobsStep) markOrphans(o *layout.Orphans, r *backlog.Reading) {
+func markOrphans(r *backlog.Reading, o *layout.Orphans, silent, overdue bool) {
 	var texts []string
-	if s.silent {
+	if silent {
 		texts = append(texts, silentText)
 	}
-	if s.overdue {
+	if overdue {
 		texts = append(texts, overdueText)
 	}
 	o.Mark(r, strings.Join(texts, "; "))

@@ -3,6 +3,7 @@ package rq
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 	"time"
 
@@ -80,10 +81,10 @@ func discover(p backlog.Params) layout.Discovery {
 	}
 }
 
-func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
+func prepare(q backlog.Query, _ layout.KeySearch) layout.Reader {
 	prefix := prefixOf(q.Params)
 	list := prefix + ":queue:" + q.Queue
-	return &queueStep{
+	return &queue{
 		scheduled: prefix + ":scheduled:" + q.Queue, lock: prefix + ":scheduler-lock:" + q.Queue, dependents: prefix + ":ready:" + q.Queue,
 		list: list, intermediate: list + ":intermediate", wip: prefix + ":wip:" + q.Queue, suspended: prefix + ":suspended",
 		jobs: prefix + ":job:", limits: prefix + ":rl",
@@ -93,8 +94,8 @@ func prepare(q backlog.Query, _ layout.KeySearch) layout.Step {
 	}
 }
 
-// A queueStep asks for the counts of a queue, in the order in which a job passes.
-type queueStep struct {
+// A queue is read in the order in which a job passes.
+type queue struct {
 	// These are keys.
 	scheduled, lock, dependents, list, intermediate, wip, suspended string
 	// jobs is what the keys of jobs begin with, and limits what those of rate limits do.
@@ -111,64 +112,60 @@ type queueStep struct {
 	unscheduled, outside, abandoned layout.Streak
 }
 
-// Commands implements layout.Step.
-func (s *queueStep) Commands(dst []resp.Command, now time.Time) []resp.Command {
-	dst = layout.ScheduleCommands(dst, s.scheduled, layout.Seconds, now)
+// Commands implements layout.Reader.
+func (q *queue) Commands(dst []resp.Command, now time.Time) []resp.Command {
+	dst = layout.ScheduleCommands(dst, q.scheduled, layout.Seconds, now)
 	dst = append(dst,
-		resp.Command{Key: s.dependents, KeyType: 'z', Args: []any{"ZCARD", s.dependents}},
-		resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LLEN", s.list}},
-		resp.Command{Key: s.intermediate, KeyType: 'l', Args: []any{"LLEN", s.intermediate}},
-		resp.Command{Key: s.wip, KeyType: 'z', Args: []any{"ZCARD", s.wip}},
-		resp.Command{Key: s.suspended, KeyType: '$', Args: []any{"EXISTS", s.suspended}},
+		resp.Command{Key: q.dependents, KeyType: 'z', Args: []any{"ZCARD", q.dependents}},
+		resp.Command{Key: q.list, KeyType: 'l', Args: []any{"LLEN", q.list}},
+		resp.Command{Key: q.intermediate, KeyType: 'l', Args: []any{"LLEN", q.intermediate}},
+		resp.Command{Key: q.wip, KeyType: 'z', Args: []any{"ZCARD", q.wip}},
+		resp.Command{Key: q.suspended, KeyType: '$', Args: []any{"EXISTS", q.suspended}},
 		// What follows changes by time alone, or wakes nothing.
-		resp.Command{Key: s.lock, Args: []any{"EXISTS", s.lock}},
-		resp.Command{Key: s.wip, Args: []any{"ZCOUNT", s.wip, 0, layout.Seconds.Due(now.Add(-expiredGrace))}},
+		resp.Command{Key: q.lock, Args: []any{"EXISTS", q.lock}},
+		resp.Command{Key: q.wip, Args: []any{"ZCOUNT", q.wip, 0, layout.Seconds.Due(now.Add(-expiredGrace))}},
 		resp.Command{Key: outsideKey, Args: []any{"ZCOUNT", outsideKey, 0, layout.Seconds.Due(now)}},
-		resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-schedulerGrace))}},
-		resp.Command{Key: s.limits + "-keys", Args: []any{"SRANDMEMBER", s.limits + "-keys", maxLimits}},
+		resp.Command{Key: q.scheduled, Args: []any{"ZCOUNT", q.scheduled, "-inf", layout.Seconds.Due(now.Add(-schedulerGrace))}},
+		resp.Command{Key: q.limits + "-keys", Args: []any{"SRANDMEMBER", q.limits + "-keys", maxLimits}},
 	)
-	if s.bound > 0 {
-		dst = append(dst, resp.Command{Key: s.scheduled, Args: []any{"ZCOUNT", s.scheduled, "-inf", layout.Seconds.Due(now.Add(-max(s.bound, schedulerGrace)))}})
+	if q.bound > 0 {
+		dst = append(dst, resp.Command{Key: q.scheduled, Args: []any{"ZCOUNT", q.scheduled, "-inf", layout.Seconds.Due(now.Add(-max(q.bound, schedulerGrace)))}})
 	}
-	if s.payload {
-		dst = append(dst, resp.Command{Key: s.list, KeyType: 'l', Args: []any{"LINDEX", s.list, 0}})
+	if q.payload {
+		dst = append(dst, resp.Command{Key: q.list, KeyType: 'l', Args: []any{"LINDEX", q.list, 0}})
 	}
 	return dst
 }
 
-// Outcome implements layout.Step.
-func (s *queueStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
-	scheduled := layout.ReadSchedule(c, layout.Seconds)
-	dependents, ready, intermediate, wip, suspended := c.Count(), c.Count(), c.Count(), c.Count(), c.Count()
-	lock, expired, outside := c.OptionalCount(), c.Count(), c.OptionalCount()
-	overdue, old := c.Count(), int64(0)
-	limited, allowed := c.OptionalStrings()
-	if s.bound > 0 {
-		old = c.Count()
+// Read implements layout.Reader.
+func (q *queue) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
+	r, s, err := q.takeCounts(trips.First())
+	if err != nil {
+		return r, err
 	}
-	r := partialReading{
-		queueStep: s, due: scheduled.Since, outside: outside.N, limited: limited, claimed: intermediate, wip: wip,
-		hidden: !outside.Known || !allowed,
+	unscheduled := q.noteScheduled(&r, &s, trips.Now())
+	abandoned := q.noteExpired(s.expired, trips.Now())
+	taken, quality, err := q.askTaken(trips, s.intermediate, s.wip)
+	if err != nil {
+		return r, err
 	}
-	if s.payload {
-		r.first, _ = c.Text()
+	r.InFlight, r.Quality = backlog.Exactly(max(0, taken-abandoned.Ignored)), max(r.Quality, quality)
+	if err := q.askShared(trips, &r, s); err != nil {
+		return r, err
 	}
-	if c.Err() != nil {
-		return layout.Fail(c.Err())
+	if s.hidden && r.Backlog() == 0 {
+		r.Quality = max(r.Quality, backlog.LowerBound)
+		r.AddWarning("the server does not allow access to " + outsideKey + " or " + q.limits + "-keys, so jobs of rq-scheduler or of rate limits are not visible")
 	}
-	r.Reading = backlog.Reading{
-		Ready:    ready,
-		Due:      scheduled.Due + dependents,
-		NextDue:  scheduled.Next,
-		Oldest:   scheduled.Age(ready + dependents),
-		Paused:   suspended > 0,
-		InFlight: backlog.Exactly(intermediate + wip),
+	if r.Backlog() == 0 && r.NextDue.IsZero() && r.Ignored+abandoned.Ignored+unscheduled.Ignored == 0 {
+		return q.registry.Ask(trips, r)
 	}
-	if !lock.Known || lock.N > 0 {
-		overdue, old = 0, 0
+	if s.first != "" {
+		if err := q.askAge(trips, &r, s.first, s.due); err != nil {
+			return r, err
+		}
 	}
-	r.noteScheduled(overdue, min(old, overdue), now)
-	r.noteExpired(expired, now)
-	return r.next()
+	unscheduled.Mark(&r, fmt.Sprintf("scheduled work has been due for minutes, and no worker with a scheduler (rq worker --with-scheduler) holds the key %q", q.lock))
+	abandoned.Mark(&r, fmt.Sprintf("running work in %q expired long ago, and no worker has given it up", q.wip))
+	return r, nil
 }

@@ -165,7 +165,10 @@ func TestSidekiqDue(t *testing.T) {
 		s.Do(nil, "clear", "mail")
 		s.Do(nil, "push", "mail", "FailJob")
 		worker := s.start("worker", "mail")
-		redistest.Eventually(t, "the job has failed", func() bool { return s.counts("mail").Retries == 1 })
+		redistest.Eventually(t, "the job has failed, and the process has reported so", func() bool {
+			c := s.counts("mail")
+			return c.Retries == 1 && c.Work == 0
+		})
 		worker.Kill()
 		s.Do(nil, "retry_in", "mail", 2)
 		due = layouttest.UnixSeconds(s.counts("mail").Next)

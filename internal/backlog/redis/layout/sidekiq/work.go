@@ -6,178 +6,66 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
-
-const (
-	// processLife is for how long Sidekiq remembers a process that it does not hear of.
-	processLife = time.Minute
-	// beatPause is between two heartbeats of a process, at least. It is 5 s before
-	// Sidekiq 7, whose third heartbeat then stands for the second.
-	// https://github.com/sidekiq/sidekiq/blob/main/lib/sidekiq/launcher.rb, BEAT_PAUSE
-	beatPause = 10 * time.Second
-	// reportAfter is how much later a heartbeat has to be than another one to report all
-	// that was taken before that one was seen. Sidekiq 4 to 8 first copy what their
-	// threads work on, write that down, send a PING (since 6.2), and write down the
-	// heartbeat with its time last. So the heartbeat that follows may know nothing of a
-	// job that was taken while it was on its way. The second one does: it is begun a pause
-	// after the first was written. They differ by the process's own clock: the
-	// first is a pause later and as long as it took, the second two pauses.
-	reportAfter = beatPause + beatPause/2
-)
-
-// finish completes a reading by what the processes reported.
-func (s *queueStep) finish(reading backlog.Reading, w processWork, now time.Time) layout.Outcome {
-	inFlight := w.inFlight()
-	s.noteLost(w, now)
-	// A process that took jobs may not have reported so yet.
-	if s.mayHoldMore(w, now) || w.unknown || s.unsearched(reading, inFlight) {
-		inFlight = max(inFlight, 1)
-		if reading.Quality == backlog.Exact {
-			reading.Quality = backlog.LowerBound
-		}
-	}
-	reading.InFlight = backlog.Exactly(inFlight)
-	reading.Consumers = backlog.Exactly(int64(len(w.beats)))
-	if s.private != nil {
-		s.private.markUnseen(&reading)
-	}
-	if w.denied {
-		reading.Quality = max(reading.Quality, backlog.LowerBound)
-		reading.AddWarning(noList)
-	}
-	if reading.Backlog() == 0 && reading.NextDue.IsZero() {
-		return s.registry.Ask(reading)
-	}
-	return layout.Done(reading)
-}
-
-// noteLost notes that a process has disappeared that had jobs, or may have taken some.
-func (s *queueStep) noteLost(w processWork, now time.Time) {
-	for _, process := range s.busy {
-		if _, alive := w.beats[process]; !alive {
-			s.lostAt = now
-		}
-	}
-	for process := range s.lastBeats {
-		if _, alive := w.beats[process]; !alive && !s.shrunkAt.IsZero() {
-			s.lostAt = now
-			delete(s.lastBeats, process)
-		}
-	}
-	s.busy = s.busy[:0]
-	for process, n := range w.reported {
-		if n > 0 {
-			s.busy = append(s.busy, process)
-		}
-	}
-}
-
-// unsearched reports whether a queue that seems to be empty may have jobs in a private
-// list that no search has found yet, because its process was killed before. The next
-// search decides.
-func (s *queueStep) unsearched(r backlog.Reading, inFlight int64) bool {
-	return s.private != nil && r.Ready+r.Due+inFlight == 0 && s.private.stale(s.lostAt)
-}
-
-// mayHoldMore reports whether a process may have taken a job that it has not reported yet.
-// One that has just begun may do so before its first heartbeat, when it is not known.
-func (s *queueStep) mayHoldMore(w processWork, now time.Time) bool {
-	switch {
-	case s.shrunkAt.IsZero():
-		return false
-	case s.lastBeats == nil:
-		s.lastBeats = w.beats
-		return true
-	}
-	reported := len(w.beats) > 0 || now.Sub(s.shrunkAt) >= reportAfter
-	for process, beat := range w.beats {
-		before, known := s.lastBeats[process]
-		if !known {
-			// This is its first heartbeat.
-			before = beat.Add(-beatPause)
-			s.lastBeats[process] = before
-		}
-		reported = reported && beat.Sub(before) >= reportAfter
-	}
-	if reported || now.Sub(s.shrunkAt) > processLife {
-		if len(w.beats) == 0 {
-			// One that took the jobs may have begun and ended in between.
-			s.lostAt = now
-		}
-		s.shrunkAt = time.Time{}
-		return false
-	}
-	return true
-}
 
 // workKeys are the ends of the keys in which a process reports what it works on:
 // that of Sidekiq 6.4.2 and later, and that of the versions before.
 // https://github.com/sidekiq/sidekiq/blob/v6.4.1/lib/sidekiq/launcher.rb, workers_key
 var workKeys = [...]string{":work", ":workers"} //nolint:gochecknoglobals // a constant
 
-// A workStep asks the processes what they work on, and for the private lists.
-type workStep struct {
-	*queueStep
-	reading   backlog.Reading
-	processes []string
-	lists     []privateList
+// keptLists are the private lists of the queue that are read.
+type keptLists struct {
+	lists []privateList
 	// denied says that the server does not allow to read which private lists there are.
 	denied bool
 	// truncated says that there are more processes with private lists.
 	truncated bool
 }
 
-// addLists takes the reply about the processes with super_fetch, if they were asked for.
-func (s *workStep) addLists(c *resp.Decoder) {
-	if s.private == nil {
-		return
+// takeKept takes the reply about the processes with super_fetch, if they were asked for.
+func (q *queue) takeKept(c *resp.Decoder) keptLists {
+	if q.private == nil {
+		return keptLists{}
 	}
-	var processes []string
-	if s.denied = !c.Allowed(); !s.denied {
-		processes = c.Strings(-1)
-	}
-	s.truncated = len(processes) == maxProcesses
-	s.lists = s.private.with(processes)
+	processes, allowed := c.OptionalStrings()
+	return keptLists{lists: q.private.with(processes), denied: !allowed, truncated: len(processes) == maxProcesses}
 }
 
-// Commands implements layout.Step.
-func (s *workStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
-	for _, process := range s.processes {
-		key := s.prefix + process
-		for _, end := range workKeys {
-			dst = append(dst, resp.Command{Key: key + end, Args: []any{"HVALS", key + end}})
-		}
-		dst = append(dst, resp.Command{Key: key, Args: []any{"HMGET", key, "info", "beat", "busy"}})
-	}
-	for _, l := range s.lists {
-		dst = append(dst, resp.Command{Key: l.key, Args: []any{"LLEN", l.key}})
-	}
-	return dst
-}
-
-// Outcome implements layout.Step.
-func (s *workStep) Outcome(replies []resp.Reply, now time.Time) layout.Outcome {
-	c := resp.NewDecoder(replies)
+// askWork asks the processes what they work on, and for the private lists.
+func (q *queue) askWork(trips *layout.RoundTrips, processes []string, kept keptLists) (processWork, error) {
+	c := trips.Ask(q.workCommands(processes, kept.lists)...)
 	w := newProcessWork()
-	w.unknown = len(s.processes) == maxProcesses || s.truncated
-	w.denied = s.denied
-	for _, process := range s.processes {
-		w.take(c, process, s.name)
+	w.unknown = len(processes) == maxProcesses || kept.truncated
+	w.denied = kept.denied
+	for _, process := range processes {
+		w.take(c, process, q.name)
 	}
-	for _, l := range s.lists {
+	for _, l := range kept.lists {
 		if !c.Allowed() {
 			w.denied = true
 			continue
 		}
 		w.kept[l.identity] += c.Count()
 	}
-	if c.Err() != nil {
-		return layout.Fail(c.Err())
+	return w, c.Err()
+}
+
+// workCommands returns what askWork asks.
+func (q *queue) workCommands(processes []string, lists []privateList) []resp.Command {
+	all := make([]resp.Command, 0, (len(workKeys)+1)*len(processes)+len(lists))
+	for _, process := range processes {
+		key := q.prefix + process
+		for _, end := range workKeys {
+			all = append(all, resp.Command{Key: key + end, Args: []any{"HVALS", key + end}})
+		}
+		all = append(all, resp.Command{Key: key, Args: []any{"HMGET", key, "info", "beat", "busy"}})
 	}
-	return s.finish(s.reading, w, now)
+	for _, l := range lists {
+		all = append(all, resp.Command{Key: l.key, Args: []any{"LLEN", l.key}})
+	}
+	return all
 }
 
 // processWork is what processes reported of their work for one queue, and what private

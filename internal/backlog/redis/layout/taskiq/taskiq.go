@@ -40,7 +40,7 @@ func Layout() layout.Layout {
 			},
 		},
 		Discover: func(p backlog.Params) layout.Discovery { return layout.KeysOfType(p.Get("broker"))(p) },
-		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Step {
+		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Reader {
 			if q.Params.Get("broker") == "list" {
 				return native.Cardinality("LLEN", 'l', q.Queue)
 			}

@@ -1,4 +1,4 @@
-package server
+package connlimit
 
 import (
 	"encoding/binary"
@@ -17,7 +17,7 @@ import (
 // handler and no interceptor before the message of a request is complete, so nothing else
 // bounds their number, their duration and their memory.
 // KEDA sends its requests whole: one is half-open for microseconds, and some hundreds of them
-// when it opens all its streams at once (see connWindow).
+// when it opens all its streams at once (see connWindow of the package server).
 const (
 	// requestTimeout is how long a request may stay half-open.
 	requestTimeout = 10 * time.Second
@@ -45,10 +45,10 @@ var (
 	errRequestLate   = errors.New("a request of this client has not ended in time")
 )
 
-// halfOpen limits the half-open requests of all connections of a server. It is the
+// HalfOpen limits the half-open requests of all connections of a server. It is the
 // TransportCredentials of the server, because these see each connection first, and behind TLS.
 // A connection beyond a limit is closed, with all its streams.
-type halfOpen struct {
+type HalfOpen struct {
 	credentials.TransportCredentials
 
 	// rejections counts the connections that were closed at a limit.
@@ -57,16 +57,16 @@ type halfOpen struct {
 	flooders        flooders
 }
 
-// newHalfOpen returns the limits for connections with the credentials; nil is plain text.
-func newHalfOpen(creds credentials.TransportCredentials, rejections prometheus.Counter) *halfOpen {
+// NewHalfOpen returns the limits for connections with the credentials; nil is plain text.
+func NewHalfOpen(creds credentials.TransportCredentials, rejections prometheus.Counter) *HalfOpen {
 	if creds == nil {
 		creds = insecure.NewCredentials()
 	}
-	return &halfOpen{TransportCredentials: creds, rejections: rejections}
+	return &HalfOpen{TransportCredentials: creds, rejections: rejections}
 }
 
 // ServerHandshake returns a connection whose half-open requests are counted.
-func (h *halfOpen) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (h *HalfOpen) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	client := host(raw.RemoteAddr())
 	if pause := h.flooders.pause(client, time.Now()); pause > 0 {
 		<-time.After(pause)
@@ -81,7 +81,7 @@ func (h *halfOpen) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo
 }
 
 // Clone returns the same limits: a server has one.
-func (h *halfOpen) Clone() credentials.TransportCredentials { return h }
+func (h *HalfOpen) Clone() credentials.TransportCredentials { return h }
 
 // The parts of HTTP/2 that mark where requests begin and end:
 // https://www.rfc-editor.org/rfc/rfc9113#section-4.1
@@ -127,7 +127,7 @@ func (f *frames) each(data []byte, do func(kind, flags byte, stream uint32, leng
 type halfOpenConn struct {
 	net.Conn
 
-	limits *halfOpen
+	limits *HalfOpen
 	// client is the address at the other end, without its port.
 	client string
 	// in belongs to the goroutine that reads, out to the one that writes.

@@ -1,4 +1,4 @@
-package server
+package connlimit
 
 import (
 	"errors"
@@ -33,9 +33,9 @@ type Port struct {
 	over bool
 }
 
-// newPort returns a Port on top of a listener. rejections counts the connections that are
+// NewPort returns a Port on top of a listener. rejections counts the connections that are
 // closed at once, and count is the number of open ones.
-func newPort(listener net.Listener, most int, rejections prometheus.Counter, count prometheus.Gauge) *Port {
+func NewPort(listener net.Listener, most int, rejections prometheus.Counter, count prometheus.Gauge) *Port {
 	return &Port{Listener: listener, most: most, rejections: rejections, count: count, open: map[*portConn]struct{}{}, from: map[string]int{}}
 }
 
