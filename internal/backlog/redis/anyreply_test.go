@@ -102,7 +102,8 @@ func readOnce(t *rapid.T, next step, now time.Time) bool {
 		for i, c := range commands {
 			replies[i] = drawAnswer(t, c, fitting)
 		}
-		o := next.Outcome(replies, now)
+		var o outcome
+		next.Conclude(replies, now, &o)
 		switch {
 		case o.next != nil:
 			next = o.next

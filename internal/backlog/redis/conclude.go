@@ -35,11 +35,11 @@ func (s *reader) conclude(p *pendingQuery, b *batch, now, at time.Time, results 
 		return false, true
 	}
 	// By the moment of the answer: the data is no older than that.
-	var o outcome
+	o := &s.outcome
 	if p.reads == 0 {
-		o = p.step.Outcome(replies, at)
+		p.step.Conclude(replies, at, o)
 	} else {
-		o = p.concludeRecheck(replies, now, at)
+		p.concludeRecheck(replies, now, at, o)
 	}
 	p.noteSent(b.commands[p.from:p.to])
 	switch {

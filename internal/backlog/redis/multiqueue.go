@@ -313,10 +313,11 @@ func (s *multiQueue) keyCommands(dst []resp.Command, now time.Time) []resp.Comma
 	return dst
 }
 
-// Outcome implements step.
-func (s *multiQueue) Outcome(replies []resp.Reply, now time.Time) outcome {
+// Conclude implements step.
+func (s *multiQueue) Conclude(replies []resp.Reply, now time.Time, o *outcome) {
 	if err := cmp.Or(s.over, s.problem); err != nil {
-		return failed(err)
+		o.fail(err)
+		return
 	}
 	if s.Registry != nil {
 		c := resp.NewDecoder(replies)
@@ -326,10 +327,11 @@ func (s *multiQueue) Outcome(replies []resp.Reply, now time.Time) outcome {
 			s.step.known = append(s.step.known, names...)
 		}
 		if c.Err() != nil {
-			return failed(c.Err())
+			o.fail(c.Err())
+			return
 		}
 		replies = c.Rest()
 	}
 	s.step.more = s.step.more || s.more
-	return s.step.Outcome(replies, now)
+	s.step.Conclude(replies, now, o)
 }

@@ -100,8 +100,8 @@ func (r *multiStep) share(dst []resp.Command, begin, base int, t *memberStep) []
 	return kept
 }
 
-// Outcome implements step.
-func (r *multiStep) Outcome(replies []resp.Reply, now time.Time) outcome {
+// Conclude implements step.
+func (r *multiStep) Conclude(replies []resp.Reply, now time.Time, o *outcome) {
 	if missing := len(r.steps) - len(r.parts); missing > 0 {
 		r.parts = append(r.parts, make([]backlog.Part, missing)...)
 	}
@@ -122,10 +122,11 @@ func (r *multiStep) Outcome(replies []resp.Reply, now time.Time) outcome {
 		} else {
 			own = own[t.from:t.to]
 		}
-		o := t.step.Outcome(own, now)
+		t.step.Conclude(own, now, o)
 		switch {
 		case o.err != nil:
-			return failed(fmt.Errorf("queue %q: %w", t.queue, o.err))
+			o.fail(fmt.Errorf("queue %q: %w", t.queue, o.err))
+			return
 		case o.next != nil:
 			t.step, waiting = o.next, true
 		default:
@@ -134,12 +135,14 @@ func (r *multiStep) Outcome(replies []resp.Reply, now time.Time) outcome {
 	}
 	more := r.includeFound(now)
 	if err := r.queue.exceeded(); err != nil {
-		return failed(err)
+		o.fail(err)
+		return
 	}
 	if more || waiting {
-		return outcome{next: r}
+		o.goOn(r)
+		return
 	}
-	return done(r.reading(now))
+	o.know(r.reading(now))
 }
 
 // includeFound adds the steps of queues that were found just now, and reports whether there

@@ -44,6 +44,8 @@ type reader struct {
 	buffer  []resp.Command
 	replies []resp.Reply
 	pending []pendingQuery
+	// outcome is that of the step that was concluded last.
+	outcome outcome
 	// order is where in a read each plan was wanted last. Most often it is there again, and is
 	// found sooner than by its name.
 	order []*plan

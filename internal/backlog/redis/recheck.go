@@ -147,13 +147,13 @@ func (p *pendingQuery) wasDiscarded(replies []resp.Reply, now time.Time) bool {
 	return true
 }
 
-// concludeRecheck returns the outcome of a recheck. The further steps take their replies at
+// concludeRecheck is Conclude for a recheck. The further steps take their replies at
 // once, if they ask what those of the first reading have asked.
-func (p *pendingQuery) concludeRecheck(replies []resp.Reply, now, at time.Time) outcome {
+func (p *pendingQuery) concludeRecheck(replies []resp.Reply, now, at time.Time, o *outcome) {
 	replies = p.takeCounters(replies)
-	o := p.step.Outcome(replies[:p.own], at)
+	p.step.Conclude(replies[:p.own], at, o)
 	if p.roundTrips > 0 {
-		return o
+		return
 	}
 	replies = replies[p.own:]
 	for i, asked := range p.later {
@@ -161,8 +161,7 @@ func (p *pendingQuery) concludeRecheck(replies []resp.Reply, now, at time.Time) 
 			p.later = p.later[:i]
 			break
 		}
-		o = o.next.Outcome(replies[:len(asked)], at)
+		o.next.Conclude(replies[:len(asked)], at, o)
 		replies = replies[len(asked):]
 	}
-	return o
 }

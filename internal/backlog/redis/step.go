@@ -13,24 +13,29 @@ import (
 type step interface {
 	// Commands appends what to ask at the moment now.
 	Commands(dst []resp.Command, now time.Time) []resp.Command
-	// Outcome turns the replies, which are in the order of the commands, into a reading, an
-	// error or a further step. A reply may hold an error of the server, but never WRONGTYPE
-	// or a redirection.
-	Outcome(replies []resp.Reply, now time.Time) outcome
+	// Conclude turns the replies, which are in the order of the commands, into an outcome. A
+	// reply may hold an error of the server, but never WRONGTYPE or a redirection.
+	Conclude(replies []resp.Reply, now time.Time, o *outcome)
 }
 
-// An outcome of a step is a reading, an error, or a further step.
+// An outcome of a step is a reading, an error, or a further step. It is large, so each goroutine
+// that reads has one.
 type outcome struct {
 	reading backlog.Reading
 	err     error
 	next    step
+	// trips is memory of first steps.
+	trips layout.RoundTrips
 }
 
-// done is the outcome of a step that knows the reading.
-func done(r backlog.Reading) outcome { return outcome{reading: r} }
+// know makes the outcome a reading.
+func (o *outcome) know(r backlog.Reading) { o.reading, o.err, o.next = r, nil, nil }
 
-// failed is the outcome of a step that cannot know the reading.
-func failed(err error) outcome { return outcome{err: err} }
+// fail makes the outcome an error.
+func (o *outcome) fail(err error) { o.err, o.next = err, nil }
+
+// goOn makes the outcome a further step.
+func (o *outcome) goOn(next step) { o.err, o.next = nil, next }
 
 // A firstStep is the first round trip of a layout's reader.
 type firstStep struct{ layout.Reader }
@@ -43,14 +48,14 @@ func (s *firstStep) JobCounters() []string {
 	return nil
 }
 
-// Outcome implements step.
-func (s *firstStep) Outcome(replies []resp.Reply, now time.Time) outcome {
-	trips := layout.BeginRoundTrips(replies, now)
-	r, err := trips.Run(s.Reader)
-	if trips.Unanswered() == nil {
-		return outcome{reading: r, err: err}
+// Conclude implements step.
+func (s *firstStep) Conclude(replies []resp.Reply, now time.Time, o *outcome) {
+	o.trips.Begin(replies, now)
+	o.reading, o.err = s.Read(&o.trips)
+	o.next = nil
+	if o.trips.End(o.err) != nil {
+		o.goOn(&furtherStep{s.Reader, o.trips})
 	}
-	return outcome{next: &furtherStep{s.Reader, trips}}
 }
 
 // A furtherStep is a further round trip of a layout's reader.
@@ -64,12 +69,12 @@ func (s *furtherStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, s.trips.Unanswered()...)
 }
 
-// Outcome implements step.
-func (s *furtherStep) Outcome(replies []resp.Reply, now time.Time) outcome {
+// Conclude implements step.
+func (s *furtherStep) Conclude(replies []resp.Reply, now time.Time, o *outcome) {
 	s.trips.Answer(replies, now)
-	r, err := s.trips.Run(s.reader)
-	if s.trips.Unanswered() != nil {
-		return outcome{next: s}
+	o.reading, o.err = s.reader.Read(&s.trips)
+	o.next = nil
+	if s.trips.End(o.err) != nil {
+		o.goOn(s)
 	}
-	return outcome{reading: r, err: err}
 }

@@ -21,11 +21,11 @@ func (t *typeStep) Commands(dst []resp.Command, _ time.Time) []resp.Command {
 	return append(dst, resp.Command{Key: t.key, Args: []any{"TYPE", t.key}})
 }
 
-// Outcome implements step.
-func (t *typeStep) Outcome(replies []resp.Reply, _ time.Time) outcome {
+// Conclude implements step.
+func (t *typeStep) Conclude(replies []resp.Reply, _ time.Time, o *outcome) {
 	found := "something else"
 	if r := replies[0]; r.Err == nil {
 		found = "a " + resp.Text(r.Value)
 	}
-	return failed(fmt.Errorf("%w: the key %q holds %s, which is not what the layout %s reads", backlog.ErrMismatch, t.key, found, t.layout))
+	o.fail(fmt.Errorf("%w: the key %q holds %s, which is not what the layout %s reads", backlog.ErrMismatch, t.key, found, t.layout))
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -42,10 +41,11 @@ type roundTrip struct {
 	at       time.Time
 }
 
-// BeginRoundTrips returns the round trips of a reading whose first one was answered at the moment
-// now. The caller may change replies after the next call of Run.
-func BeginRoundTrips(replies []resp.Reply, now time.Time) RoundTrips {
-	return RoundTrips{first: roundTrip{replies: replies, at: now}}
+// Begin begins a reading whose first round trip was answered at the moment now. Read is run
+// then. The caller may change replies after the next call of End.
+func (t *RoundTrips) Begin(replies []resp.Reply, now time.Time) {
+	t.first.replies, t.first.at = replies, now
+	t.further, t.taken, t.unanswered, t.notes = nil, 0, nil, nil
 }
 
 // First returns the replies to the Commands of the reader.
@@ -85,10 +85,9 @@ func (t *RoundTrips) Now() time.Time {
 // function keeps what later readings need, without a change to what this one asks.
 func (t *RoundTrips) Remember(note func()) { t.notes = append(t.notes, note) }
 
-// Run runs the reader. The reading and the error mean something only if nothing is unanswered.
-func (t *RoundTrips) Run(reader Reader) (backlog.Reading, error) {
-	t.taken, t.unanswered, t.notes = 0, nil, nil
-	r, err := reader.Read(t)
+// End ends a run of Read that has returned err. It returns the commands whose replies Read needs
+// before it can know the reading or an error; nil if it has returned one of them.
+func (t *RoundTrips) End(err error) (unanswered []resp.Command) {
 	switch {
 	case t.unanswered != nil:
 		if len(t.further) == 0 {
@@ -99,14 +98,15 @@ func (t *RoundTrips) Run(reader Reader) (backlog.Reading, error) {
 			note()
 		}
 	}
-	return r, err
+	return t.unanswered
 }
 
-// Unanswered returns the commands whose replies the last run needs before it can know the
-// reading; nil if it knows it, or why there is none.
+// Unanswered returns what End has returned.
 func (t *RoundTrips) Unanswered() []resp.Command { return t.unanswered }
 
-// Answer notes the replies to what is unanswered. It keeps a copy of them.
+// Answer notes the replies to what is unanswered. It keeps a copy of them. Read is run again
+// then.
 func (t *RoundTrips) Answer(replies []resp.Reply, now time.Time) {
 	t.further = append(t.further, roundTrip{t.unanswered, slices.Clone(replies), now})
+	t.taken, t.unanswered, t.notes = 0, nil, nil
 }

@@ -38,10 +38,11 @@ const maxRoundTrips = 16
 // At returns the reading at a moment.
 func (s *Stepper) At(now time.Time) backlog.Reading {
 	s.t.Helper()
-	trips := layout.BeginRoundTrips(s.ask(s.reader.Commands(nil, now)), now)
+	var trips layout.RoundTrips
+	trips.Begin(s.ask(s.reader.Commands(nil, now)), now)
 	for range maxRoundTrips {
-		r, err := trips.Run(s.reader)
-		if commands := trips.Unanswered(); commands != nil {
+		r, err := s.reader.Read(&trips)
+		if commands := trips.End(err); commands != nil {
 			trips.Answer(s.ask(commands), now)
 			continue
 		}
