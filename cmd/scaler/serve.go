@@ -133,11 +133,12 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 	if err != nil {
 		return err
 	}
-	var reloading sync.WaitGroup
-	defer reloading.Wait()
+	var background sync.WaitGroup
+	defer background.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	reloading.Go(func() { reloadOn(ctx, hangUps, a.Reload) })
+	background.Go(func() { reloadOn(ctx, hangUps, a.Reload) })
+	background.Go(func() { telemetry.TuneCollector(ctx) })
 	return a.Run(ctx)
 }
 
