@@ -138,7 +138,9 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	background.Go(func() { reloadOn(ctx, hangUps, a.Reload) })
-	background.Go(func() { telemetry.TuneCollector(ctx) })
+	if os.Getenv("GOGC") == "" {
+		background.Go(func() { telemetry.TuneCollector(ctx) })
+	}
 	return a.Run(ctx)
 }
 

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -14,19 +13,16 @@ const (
 	// load, and each run delays the calls that are under way.
 	heapFloor = 64 << 20
 	// The bounds of the garbage collector's percentage: Go's default, and one that a heap which
-	// grows quickly can bear until the next look.
+	// grows quickly can bear until the next read.
 	leastPercent, mostPercent = 100, 800
-	// collectorInterval is the time between two looks at the heap.
+	// collectorInterval is the time between two reads of the size of the heap.
 	collectorInterval = time.Second
 )
 
 // TuneCollector adjusts the garbage collector to the heap until ctx ends: a small heap is
 // collected less often than by default, and a large one no differently. GOMEMLIMIT stays in
-// force, and the environment variable GOGC turns the adjustment off.
+// force.
 func TuneCollector(ctx context.Context) {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
 	percent := leastPercent
 	defer debug.SetGCPercent(leastPercent)
 	ticker := time.NewTicker(collectorInterval)
@@ -55,5 +51,5 @@ func collectorPercent(live uint64) int {
 	if live > 0 {
 		percent = heapFloor * 100 / live / step * step
 	}
-	return int(min(max(percent, leastPercent), mostPercent)) //nolint:gosec // between the bounds
+	return int(min(max(percent, leastPercent), mostPercent))
 }
