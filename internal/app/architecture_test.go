@@ -47,6 +47,7 @@ func mayImport() map[string][]string {
 		"internal/server/inspector":                {"gen/*", "internal/backlog", "internal/decision", "internal/server", "internal/spelling"},
 		"internal/spelling":                        {},
 		"tools/prose":                              {},
+		"worker":                                   {},
 		"internal/soak":                            {"*"},
 		"internal/soak/*":                          {"internal/backlog", "internal/soak/*"},
 		"internal/soak/redisstage":                 {"internal/backlog/backlogtest", "internal/backlog/redis/redistest", "internal/soak/*"},
