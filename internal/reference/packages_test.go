@@ -20,7 +20,7 @@ const module = "github.com/backlog-scaler/backlog-scaler/"
 func packages(t *testing.T) string {
 	t.Helper()
 	synopses, imports := map[string]string{}, map[string]map[string]bool{}
-	for _, top := range []string{"cmd", "internal", "worker"} {
+	for _, top := range []string{"cmd", "examples", "internal", "worker"} {
 		err := filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() && entry.Name() == "testdata" {
 				return filepath.SkipDir
