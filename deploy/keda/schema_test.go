@@ -91,13 +91,14 @@ func TestSchemasRefuse(t *testing.T) {
 	}
 }
 
-// examples reads all objects of the folder examples.
+// examples reads all objects of the folder examples, and those of the example worker.
 func examples(t *testing.T) []helmchart.Object {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("examples", "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("list examples: %d files, %v", len(files), err)
 	}
+	files = append(files, filepath.Join("..", "..", "examples", "worker", "worker.yaml"))
 	var objects []helmchart.Object
 	for _, file := range files {
 		data, err := os.ReadFile(file)

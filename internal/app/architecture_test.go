@@ -48,6 +48,8 @@ func mayImport() map[string][]string {
 		"internal/server/inspector":                {"gen/*", "internal/backlog", "internal/decision", "internal/server", "internal/spelling"},
 		"internal/spelling":                        {},
 		"tools/prose":                              {},
+		"worker":                                   {},
+		"examples/worker":                          {"worker"},
 		"internal/soak":                            {"*"},
 		"internal/soak/*":                          {"internal/backlog", "internal/soak/*"},
 		"internal/soak/redisstage":                 {"internal/backlog/backlogtest", "internal/backlog/redis/redistest", "internal/soak/*"},
@@ -71,7 +73,7 @@ func mayImport() map[string][]string {
 // library, may appear.
 func homes() map[string][]string {
 	return map[string][]string{
-		"github.com/redis/go-redis/v9":                              {"internal/backlog/redis/conn", "internal/backlog/redis/layout/layouttest", "internal/backlog/redis/redistest", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
+		"github.com/redis/go-redis/v9":                              {"examples/worker", "internal/backlog/redis/conn", "internal/backlog/redis/layout/layouttest", "internal/backlog/redis/redistest", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
 		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/server/refcodec", "internal/backlog/redis/layout/layouttest", "internal/demo", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},

@@ -20,7 +20,7 @@ const module = "github.com/backlog-scaler/backlog-scaler/"
 func packages(t *testing.T) string {
 	t.Helper()
 	synopses, imports := map[string]string{}, map[string]map[string]bool{}
-	for _, top := range []string{"cmd", "internal"} {
+	for _, top := range []string{"cmd", "examples", "internal", "worker"} {
 		err := filepath.WalkDir(filepath.Join(root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() && entry.Name() == "testdata" {
 				return filepath.SkipDir
@@ -44,8 +44,9 @@ func packages(t *testing.T) string {
 				imports[name] = map[string]bool{}
 			}
 			for _, spec := range file.Imports {
-				if imported, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module+"internal/"); ours {
-					imports[name][imported] = true
+				imported, ours := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module)
+				if known := strings.TrimPrefix(imported, "internal/"); ours && (known != imported || imported == "worker") {
+					imports[name][known] = true
 				}
 			}
 			return nil

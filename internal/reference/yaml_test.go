@@ -87,6 +87,7 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	paths = append(paths, filepath.Join(root, "examples", "worker", "worker.yaml"))
 	shown := map[[2]string]bool{}
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
