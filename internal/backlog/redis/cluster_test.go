@@ -245,3 +245,43 @@ func neverLess(t testing.TB, source backlog.Source, q backlog.Query, n int64, wa
 		return r.Err == nil && wanted(r.Reading)
 	})
 }
+
+// TestFrameworksInCluster: queues of frameworks on all nodes in one batch, with the least rights.
+func TestFrameworksInCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, 0)
+	var more map[string]any
+	for _, m := range c.Masters {
+		more = user(redistest.Version{Name: "redis-7"}, m, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLClusterRules)
+	}
+	source := openCluster(t, c, more)
+	ear := backlogtest.Listen(t, source)
+	client, k := c.NewClient(t), new(keys)
+	var queries []backlog.Query
+	var waiting []string
+	for range 4 {
+		for _, l := range []struct{ layout, prefix, waiting string }{
+			{"bullmq", "{bull}", "{bull}:%s:wait"},
+			{"beequeue", "{bq}", "{bq}:%s:waiting"},
+			{"asynq", "", "asynq:{%s}:pending"},
+		} {
+			queue := k.Next("q")
+			queries = append(queries, layoutQuery(l.layout, queue, "prefix", l.prefix))
+			waiting = append(waiting, fmt.Sprintf(l.waiting, queue))
+		}
+	}
+	backlogtest.Arm(t, source, ear, queries...)
+	for i, q := range queries {
+		for range i%3 + 1 {
+			if err := client.LPush(t.Context(), waiting[i], k.Next("job")).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ear.Await(t, q)
+	}
+	for i, r := range backlogtest.Read(t, source, queries...) {
+		if r.Err != nil || r.Reading.Ready != int64(i%3+1) {
+			t.Errorf("%+v reads as %+v, want %d", queries[i], r, i%3+1)
+		}
+	}
+}

@@ -260,9 +260,9 @@ func TestSeveralShareWhatIsOfAll(t *testing.T) {
 	server.Do("LPUSH", "queue:c", "{}")
 	q := layoutQuery("sidekiq", "a,b,c")
 	backlogtest.MustRead(t, source, q)
-	before := info(t, server, "commandstats", "cmdstat_zrangebyscore")
+	before := server.Info("commandstats", "cmdstat_zrangebyscore")
 	r := backlogtest.ReadOnce(t, source, q)[0].Reading
-	if n := info(t, server, "commandstats", "cmdstat_zrangebyscore") - before; n != 4 {
+	if n := server.Info("commandstats", "cmdstat_zrangebyscore") - before; n != 4 {
 		t.Errorf("the two sets of all queues took %d commands, want 4", n)
 	}
 	due := map[string]int64{}

@@ -124,7 +124,7 @@ func TestSearchesShareAScan(t *testing.T) {
 	}
 	// A scan takes 21 pages. One is of the first searches, which begin before the others are
 	// asked for, and the searches may come in two parts.
-	if n := info(t, server, "commandstats", "cmdstat_scan"); n > 10*25 {
+	if n := server.Info("commandstats", "cmdstat_scan"); n > 10*25 {
 		t.Errorf("%d patterns took %d commands", patterns, n)
 	}
 }
@@ -142,11 +142,11 @@ func TestOnePatternNextToManyOthers(t *testing.T) {
 	}
 	backlogtest.ReadOnce(t, source, many...)
 	began := time.Now()
-	before := info(t, server, "commandstats", "cmdstat_scan")
+	before := server.Info("commandstats", "cmdstat_scan")
 	if r := mustFind(t, source, layoutQuery("list", "mine-*")); r.Ready != 1 {
 		t.Errorf("%+v", r)
 	}
-	n := info(t, server, "commandstats", "cmdstat_scan") - before
+	n := server.Info("commandstats", "cmdstat_scan") - before
 	t.Logf("found after %s and %d commands", time.Since(began), n)
 	// A scan takes 101 pages.
 	if n > 3000 {
