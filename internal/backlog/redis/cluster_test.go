@@ -11,6 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -19,7 +20,7 @@ func openCluster(t testing.TB, c *redistest.Cluster, more map[string]any) backlo
 	settings := map[string]any{"mode": "cluster"}
 	maps.Copy(settings, more)
 	// One address is enough to find the others.
-	return backlogtest.Open(t, redis.Engine(), connection(c.Addrs()[:1], settings))
+	return backlogtest.Open(t, redis.Engine(), layouttest.Connection(c.Addrs()[:1], settings))
 }
 
 // keysOn returns n keys in slots of the master at the given place.
@@ -44,7 +45,7 @@ func TestCluster(t *testing.T) {
 			c := redistest.StartCluster(t, 3, 0, redistest.WithVersion(v))
 			var more map[string]any
 			for _, m := range c.Masters {
-				more = user(v, m, "%R~*", redis.ACLRules, redis.ACLScanRules, redis.ACLClusterRules)
+				more = layouttest.User(v, m, "%R~*", redis.ACLRules, redis.ACLScanRules, redis.ACLClusterRules)
 			}
 			source := openCluster(t, c, more)
 			ear := backlogtest.Listen(t, source)
@@ -252,11 +253,11 @@ func TestFrameworksInCluster(t *testing.T) {
 	c := redistest.StartCluster(t, 3, 0)
 	var more map[string]any
 	for _, m := range c.Masters {
-		more = user(redistest.Version{Name: "redis-7"}, m, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLClusterRules)
+		more = layouttest.User(redistest.Version{Name: "redis-7"}, m, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLClusterRules)
 	}
 	source := openCluster(t, c, more)
 	ear := backlogtest.Listen(t, source)
-	client, k := c.NewClient(t), new(keys)
+	client, k := c.NewClient(t), new(layouttest.Names)
 	var queries []backlog.Query
 	var waiting []string
 	for range 4 {
@@ -266,7 +267,7 @@ func TestFrameworksInCluster(t *testing.T) {
 			{"asynq", "", "asynq:{%s}:pending"},
 		} {
 			queue := k.Next("q")
-			queries = append(queries, layoutQuery(l.layout, queue, "prefix", l.prefix))
+			queries = append(queries, layouttest.Query(l.layout, queue, "prefix", l.prefix))
 			waiting = append(waiting, fmt.Sprintf(l.waiting, queue))
 		}
 	}

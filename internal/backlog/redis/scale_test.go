@@ -10,6 +10,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -17,10 +18,10 @@ import (
 // listens; all of them wake.
 func TestTenThousandQueues(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
 		const n = 10000
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
 		queries := make([]backlog.Query, n)
 		for i := range queries {
@@ -81,7 +82,7 @@ func TestTenThousandQueues(t *testing.T) {
 func TestIdleCost(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	backlogtest.Arm(t, source, backlogtest.Listen(t, source), list("jobs"))
 	commands := func() int { return server.Info("stats", "total_commands_processed") }
 	began := time.Now()
@@ -101,7 +102,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, n := range []int{1, 100, 10000} {
 		b.Run(fmt.Sprintf("lists=%d", n), func(b *testing.B) {
 			server := redistest.Start(b)
-			source := openServer(b, server, nil)
+			source := layouttest.OpenServer(b, server, nil)
 			queries := make([]backlog.Query, n)
 			for i := range queries {
 				queries[i] = list(fmt.Sprintf("jobs:%d", i))
@@ -124,7 +125,7 @@ func BenchmarkRead(b *testing.B) {
 // BenchmarkWake measures from a write to the wake-up.
 func BenchmarkWake(b *testing.B) {
 	server := redistest.Start(b)
-	source := openServer(b, server, nil)
+	source := layouttest.OpenServer(b, server, nil)
 	wakes := wakesOf(b, source)
 	q := []backlog.Query{list("jobs")}
 	backlogtest.Arm(b, source, backlogtest.Listen(b, source), q...)
