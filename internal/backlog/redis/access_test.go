@@ -12,6 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -27,7 +28,7 @@ func TestLeastPrivilege(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+			layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 				t.Helper()
 				server.Do("CONFIG", "SET", "notify-keyspace-events", "KA")
 				rules := slices.Clone(way.rules)
@@ -37,8 +38,8 @@ func TestLeastPrivilege(t *testing.T) {
 						rules[i] = strings.ReplaceAll(rules[i], "-client|tracking", "-client +client|id +client|setname")
 					}
 				}
-				more := user(v, server, "%R~*", rules...)
-				source := openServer(t, server, more)
+				more := layouttest.User(v, server, "%R~*", rules...)
+				source := layouttest.OpenServer(t, server, more)
 				ear := backlogtest.Listen(t, source)
 				for _, c := range cases(server.Client()) {
 					q := c.Query(t)
@@ -64,12 +65,12 @@ func TestLeastPrivilege(t *testing.T) {
 // TestDenied: whatever the server refuses is denied, never a count.
 func TestDenied(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 		t.Helper()
-		allowed := user(v, server, "%R~mine:*", redis.ACLRules)
+		allowed := layouttest.User(v, server, "%R~mine:*", redis.ACLRules)
 		denied := func(name string, more map[string]any, q backlog.Query) {
 			t.Helper()
-			source := openServer(t, server, more)
+			source := layouttest.OpenServer(t, server, more)
 			r := backlogtest.Read(t, source, q)[0]
 			if !errors.Is(r.Err, backlog.ErrDenied) || r.Armed {
 				t.Errorf("%s: %+v, want ErrDenied", name, r)
@@ -82,7 +83,7 @@ func TestDenied(t *testing.T) {
 		denied("unknown user", map[string]any{"username": "stranger", "password": backlog.NewSecret("secret")}, list("mine:jobs"))
 		denied("key of another tenant", allowed, list("theirs:jobs"))
 		denied("stream of another tenant", allowed, stream("theirs:stream", "g"))
-		denied("command that is not allowed", user(v, server, "~*", redis.ACLRules, "-llen"), list("mine:jobs"))
+		denied("command that is not allowed", layouttest.User(v, server, "~*", redis.ACLRules, "-llen"), list("mine:jobs"))
 		server.Do("CONFIG", "SET", "requirepass", "other secret")
 		denied("no password", nil, list("mine:jobs"))
 	})
@@ -91,9 +92,9 @@ func TestDenied(t *testing.T) {
 // TestOneDeniedOfMany: a queue that is denied leaves the others of the batch alone.
 func TestOneDeniedOfMany(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 		t.Helper()
-		source := openServer(t, server, user(v, server, "%R~mine:*", redis.ACLRules))
+		source := layouttest.OpenServer(t, server, layouttest.User(v, server, "%R~mine:*", redis.ACLRules))
 		server.Do("LPUSH", "mine:jobs", "a")
 		results := backlogtest.Read(t, source, list("theirs:jobs"), list("mine:jobs"), stream("theirs:s", "g"))
 		if !errors.Is(results[0].Err, backlog.ErrDenied) || !errors.Is(results[2].Err, backlog.ErrDenied) {
@@ -126,12 +127,12 @@ func TestFallback(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+			layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 				t.Helper()
 				server.Do("CONFIG", "SET", "notify-keyspace-events", row.events)
-				more := user(v, server, "%R~*", row.rules)
+				more := layouttest.User(v, server, "%R~*", row.rules)
 				maps.Copy(more, row.settings)
-				source := openServer(t, server, more)
+				source := layouttest.OpenServer(t, server, more)
 				redistest.Eventually(t, "the mode is known", func() bool { return source.Status().WakeUp == row.mode })
 				for _, reason := range row.reasons {
 					if got := source.Status().WakeUpReason; !strings.Contains(got, reason) {
@@ -169,10 +170,10 @@ func TestFallback(t *testing.T) {
 // reconnect, and on each connection. So it is polled.
 func TestWithoutInfo(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 		t.Helper()
 		server.Do("CONFIG", "SET", "notify-keyspace-events", "KA")
-		source := openServer(t, server, user(v, server, "%R~*", redis.ACLRules, redis.ACLKeyspaceRules, "-info"))
+		source := layouttest.OpenServer(t, server, layouttest.User(v, server, "%R~*", redis.ACLRules, redis.ACLKeyspaceRules, "-info"))
 		q := list("jobs")
 		redistest.Eventually(t, "it is polled", func() bool { return source.Status().WakeUp == "poll" })
 		if got := source.Status().WakeUpReason; strings.Count(got, "does not name its run") != 1 {
@@ -211,7 +212,7 @@ func secured(t *testing.T) (server *redistest.Server, good map[string]any) {
 func TestTLSWakes(t *testing.T) {
 	t.Parallel()
 	server, good := secured(t)
-	source := openServer(t, server, good)
+	source := layouttest.OpenServer(t, server, good)
 	ear := backlogtest.Listen(t, source)
 	q := list("jobs")
 	backlogtest.Arm(t, source, ear, q)
@@ -242,7 +243,7 @@ func TestTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			source := openServer(t, server, more)
+			source := layouttest.OpenServer(t, server, more)
 			if r := backlogtest.Read(t, source, list("other"))[0]; !errors.Is(r.Err, backlog.ErrUnavailable) {
 				t.Errorf("%+v, want ErrUnavailable", r)
 			}
@@ -254,7 +255,7 @@ func TestTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			source := openServer(t, server, more)
+			source := layouttest.OpenServer(t, server, more)
 			backlogtest.MustRead(t, source, list("other"))
 		})
 	}
@@ -270,7 +271,7 @@ func TestDatabase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t, redistest.WithConfig("notify-keyspace-events KA"))
-			source := openServer(t, server, more)
+			source := layouttest.OpenServer(t, server, more)
 			ear := backlogtest.Listen(t, source)
 			q := list("jobs")
 			server.Do("LPUSH", "jobs", "in database 0")
@@ -297,7 +298,7 @@ func TestDatabase(t *testing.T) {
 func TestName(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, map[string]any{"clientName": "scaler-of-tests"})
+	source := layouttest.OpenServer(t, server, map[string]any{"clientName": "scaler-of-tests"})
 	backlogtest.Arm(t, source, backlogtest.Listen(t, source), list("jobs"))
 	clients := fmt.Sprint(server.Do("CLIENT", "LIST"))
 	if n := strings.Count(clients, "name=scaler-of-tests"); n != 2 {

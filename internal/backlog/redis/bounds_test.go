@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -15,8 +16,8 @@ func TestPatternIsBounded(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("EVAL", "for i = 1, ARGV[1] do redis.call('LPUSH', 'tenant:' .. i, 'x') end", 0, most+more)
 	server.Do("EVAL", "for i = 1, ARGV[1] do redis.call('SADD', 'queues', 'tenant-' .. i) redis.call('LPUSH', 'queue:tenant-' .. i, '{}') end", 0, most+more)
-	source := openServer(t, server, nil)
-	for _, q := range []backlog.Query{layoutQuery("list", "tenant:*"), layoutQuery("sidekiq", "tenant-*")} {
+	source := layouttest.OpenServer(t, server, nil)
+	for _, q := range []backlog.Query{layouttest.Query("list", "tenant:*"), layouttest.Query("sidekiq", "tenant-*")} {
 		var r backlog.Reading
 		redistest.Eventually(t, q.Layout+": the pattern is read", func() bool {
 			result := source.Read(t.Context(), []backlog.Query{q}, nil)[0]

@@ -10,6 +10,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -20,10 +21,10 @@ func TestNoWakeIsLost(t *testing.T) {
 	for name, more := range map[string]map[string]any{"tracking": nil, "keyspace": {"wakeUp": "keyspace"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+			layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 				t.Helper()
 				server.Do("CONFIG", "SET", "notify-keyspace-events", "KA")
-				source := openServer(t, server, more)
+				source := layouttest.OpenServer(t, server, more)
 				wakes := wakesOf(t, source)
 				stop, stopped := make(chan struct{}), make(chan struct{})
 				var pause killPause

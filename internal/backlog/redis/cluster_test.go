@@ -11,6 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -19,7 +20,7 @@ func openCluster(t testing.TB, c *redistest.Cluster, more map[string]any) backlo
 	settings := map[string]any{"mode": "cluster"}
 	maps.Copy(settings, more)
 	// One address is enough to find the others.
-	return backlogtest.Open(t, redis.Engine(), connection(c.Addrs()[:1], settings))
+	return backlogtest.Open(t, redis.Engine(), layouttest.Connection(c.Addrs()[:1], settings))
 }
 
 // keysOn returns n keys in slots of the master at the given place.
@@ -44,7 +45,7 @@ func TestCluster(t *testing.T) {
 			c := redistest.StartCluster(t, 3, 0, redistest.WithVersion(v))
 			var more map[string]any
 			for _, m := range c.Masters {
-				more = user(v, m, "%R~*", redis.ACLRules, redis.ACLScanRules, redis.ACLClusterRules)
+				more = layouttest.User(v, m, "%R~*", redis.ACLRules, redis.ACLScanRules, redis.ACLClusterRules)
 			}
 			source := openCluster(t, c, more)
 			ear := backlogtest.Listen(t, source)
@@ -244,4 +245,44 @@ func neverLess(t testing.TB, source backlog.Source, q backlog.Query, n int64, wa
 		}
 		return r.Err == nil && wanted(r.Reading)
 	})
+}
+
+// TestFrameworksInCluster: queues of frameworks on all nodes in one batch, with the least rights.
+func TestFrameworksInCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, 0)
+	var more map[string]any
+	for _, m := range c.Masters {
+		more = layouttest.User(redistest.Version{Name: "redis-7"}, m, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, redis.ACLClusterRules)
+	}
+	source := openCluster(t, c, more)
+	ear := backlogtest.Listen(t, source)
+	client, k := c.NewClient(t), new(layouttest.Names)
+	var queries []backlog.Query
+	var waiting []string
+	for range 4 {
+		for _, l := range []struct{ layout, prefix, waiting string }{
+			{"bullmq", "{bull}", "{bull}:%s:wait"},
+			{"beequeue", "{bq}", "{bq}:%s:waiting"},
+			{"asynq", "", "asynq:{%s}:pending"},
+		} {
+			queue := k.Next("q")
+			queries = append(queries, layouttest.Query(l.layout, queue, "prefix", l.prefix))
+			waiting = append(waiting, fmt.Sprintf(l.waiting, queue))
+		}
+	}
+	backlogtest.Arm(t, source, ear, queries...)
+	for i, q := range queries {
+		for range i%3 + 1 {
+			if err := client.LPush(t.Context(), waiting[i], k.Next("job")).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ear.Await(t, q)
+	}
+	for i, r := range backlogtest.Read(t, source, queries...) {
+		if r.Err != nil || r.Reading.Ready != int64(i%3+1) {
+			t.Errorf("%+v reads as %+v, want %d", queries[i], r, i%3+1)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -31,7 +32,7 @@ func TestClusterNodeRemoved(t *testing.T) {
 			t.Parallel()
 			c := redistest.StartCluster(t, 3, 0)
 			seed := c.Join(t)
-			source := backlogtest.Open(t, redis.Engine(), connection([]string{seed.Addr()}, map[string]any{"mode": "cluster"}))
+			source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{seed.Addr()}, map[string]any{"mode": "cluster"}))
 			ear := backlogtest.Listen(t, source)
 			q := list(keysOn(t, c, 0, 1)[0])
 			backlogtest.Arm(t, source, ear, q)

@@ -7,6 +7,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -30,7 +31,7 @@ func TestConformance(t *testing.T) {
 				backlogtest.Exercise(t, backlogtest.Harness{
 					Engine:     redis.Engine(),
 					Address:    server.Addr(),
-					Connection: func(address string) backlog.Connection { return connection([]string{address}, way.more) },
+					Connection: func(address string) backlog.Connection { return layouttest.Connection([]string{address}, way.more) },
 					Cases:      cases(server.Client()),
 					Wakes:      way.wakes,
 					Confirms:   way.confirms,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -50,12 +51,12 @@ func TestReplicaLosesItsMaster(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachVersion(t, func(t *testing.T, v redistest.Version, replica *redistest.Server) {
+			layouttest.EachServer(t, func(t *testing.T, v redistest.Version, replica *redistest.Server) {
 				t.Helper()
 				master := redistest.Start(t, redistest.WithVersion(v), redistest.WithConfig("repl-diskless-sync-delay 0"))
 				link := backlogtest.NewProxy(t, master.Addr())
 				replicate(t, replica, link.Addr())
-				source := openServer(t, replica, way.more)
+				source := layouttest.OpenServer(t, replica, way.more)
 				q := list("jobs")
 				if way.more == nil {
 					backlogtest.Arm(t, source, backlogtest.Listen(t, source), q)
@@ -95,9 +96,9 @@ func isUnavailable(t testing.TB, source backlog.Source, q backlog.Query) bool {
 // is read on.
 func TestMasterIsDemoted(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		q := list("jobs")
 		backlogtest.Arm(t, source, backlogtest.Listen(t, source), q)
 		server.Do("REPLICAOF", "127.0.0.1", "1")
@@ -136,7 +137,7 @@ func TestSilentMaster(t *testing.T) {
 	replica := redistest.Start(t)
 	link := backlogtest.NewProxy(t, master.Addr())
 	replicate(t, replica, link.Addr())
-	source := openServer(t, replica, nil)
+	source := layouttest.OpenServer(t, replica, nil)
 	q := list("jobs")
 	backlogtest.Arm(t, source, backlogtest.Listen(t, source), q)
 	link.BlackHole()

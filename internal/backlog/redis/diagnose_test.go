@@ -15,6 +15,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -30,7 +31,7 @@ type firstContact struct {
 // meet reads a queue of c and holds the error to what it should say.
 func (c firstContact) meet(t *testing.T) {
 	t.Helper()
-	source := backlogtest.Open(t, redis.Engine(), connection(c.addresses, c.settings))
+	source := backlogtest.Open(t, redis.Engine(), layouttest.Connection(c.addresses, c.settings))
 	if c.query.Layout == "" {
 		c.query = list("jobs")
 	}
@@ -161,7 +162,7 @@ func TestFirstContactKinds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if c.change == "" {
-				source := backlogtest.Open(t, redis.Engine(), connection(c.addresses, c.settings))
+				source := backlogtest.Open(t, redis.Engine(), layouttest.Connection(c.addresses, c.settings))
 				if r := backlogtest.Read(t, source, list("jobs"))[0]; r.Err == nil || !strings.Contains(r.Err.Error(), c.says) {
 					t.Errorf("%+v, want %q", r, c.says)
 				}
@@ -223,7 +224,7 @@ func serve(t *testing.T, handle func(net.Conn)) string {
 // it concerns, on every version.
 func TestFirstContactLogin(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 		t.Helper()
 		_ = v
 		server.Do("ACL", "SETUSER", "few", "on", ">hunter2", "~mine:*", "+info", "+client", "+select", "+ping")
@@ -258,7 +259,7 @@ func TestFirstContactOldServer(t *testing.T) {
 		addresses: []string{proxy.Addr()}, query: list("job*"),
 		says: "syntax error", change: "the server: it is redis 4.0.14, and 6.0 is needed",
 	}.meet(t)
-	source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, nil))
+	source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, nil))
 	redistest.Eventually(t, "the reason says what is needed", func() bool {
 		return strings.Contains(source.Status().WakeUpReason, "client tracking: Redis 4.0.14: 6.0 is needed")
 	})
@@ -269,7 +270,7 @@ func TestFirstContactOldServer(t *testing.T) {
 func TestOutageIsNoFirstContact(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	backlogtest.MustRead(t, source, list("jobs"))
 	server.Kill()
 	r := backlogtest.Read(t, source, list("jobs"))[0]

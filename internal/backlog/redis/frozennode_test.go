@@ -8,6 +8,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 )
@@ -22,7 +23,7 @@ func TestFrozenNodeDelaysNoOther(t *testing.T) {
 	s := sampler.New([]backlog.Engine{redis.Engine()}, sampler.Options{ReadTimeout: 10 * patience, SafetyInterval: time.Second, Logger: backlogtest.Logger(t)})
 	defer s.Close()
 	settings := map[string]any{"mode": "cluster", "answerTimeout": 10 * patience, "dialTimeout": 10 * patience}
-	if err := s.Apply(t.Context(), []backlog.Connection{connection(c.Addrs()[:1], settings)}); err != nil {
+	if err := s.Apply(t.Context(), []backlog.Connection{layouttest.Connection(c.Addrs()[:1], settings)}); err != nil {
 		t.Fatal(err)
 	}
 	subscribe := func(q backlog.Query) *sampler.Subscription {
@@ -50,7 +51,7 @@ func TestFrozenNodeDelaysNoOther(t *testing.T) {
 	first, second := keysOn(t, c, 1, rounds), keysOn(t, c, 2, rounds)
 	var queries []backlog.Query
 	for i := range rounds {
-		queries = append(queries, list(first[i]), layoutQuery("list", second[i], "inFlightList", "{"+first[i]+"}:taken"))
+		queries = append(queries, list(first[i]), layouttest.Query("list", second[i], "inFlightList", "{"+first[i]+"}:taken"))
 	}
 	var subs []*sampler.Subscription
 	for _, q := range queries {

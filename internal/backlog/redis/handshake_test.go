@@ -8,6 +8,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -47,7 +48,7 @@ func TestCourtesiesRefused(t *testing.T) {
 					refusals[command] = words
 				}
 				proxy := redistest.StartProxy(t, server.Addr(), refusals)
-				source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, nil))
+				source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, nil))
 				results := backlogtest.Read(t, source, list("jobs"))
 				mode := row.mode
 				if strings.HasPrefix(row.name, "INFO") && words == redistest.HangUp {
@@ -85,14 +86,14 @@ func TestNoHello(t *testing.T) {
 				"user and database": {"username": "scaler", "password": backlog.NewSecret("secret"), "database": int64(0)},
 				"needless password": {"password": backlog.NewSecret("needless")},
 			} {
-				source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, more))
+				source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, more))
 				if r := backlogtest.MustRead(t, source, list("jobs")); r.Ready != 1 {
 					t.Errorf("%s: %+v", name, r)
 				}
 				redistest.Eventually(t, "the server is listened to", func() bool { return source.Status().WakeUp != "" })
 			}
 			server.Do("CONFIG", "SET", "requirepass", "hunter2")
-			source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, map[string]any{"password": backlog.NewSecret("hunter2")}))
+			source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, map[string]any{"password": backlog.NewSecret("hunter2")}))
 			if r := backlogtest.MustRead(t, source, list("jobs")); r.Ready != 1 {
 				t.Errorf("password: %+v", r)
 			}

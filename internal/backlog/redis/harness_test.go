@@ -117,7 +117,7 @@ type writer interface {
 
 // cases are all layouts.
 func cases(client writer) []backlogtest.Case {
-	k := new(keys)
+	k := new(layouttest.Names)
 	must := func(t testing.TB, args ...any) any {
 		t.Helper()
 		value, err := client.Do(t.Context(), args...).Result()
@@ -189,7 +189,7 @@ func cases(client writer) []backlogtest.Case {
 		{
 			Name: "list with work in flight",
 			Query: func(testing.TB) backlog.Query {
-				return layoutQuery("list", k.Next("{list}"), "inFlightList", "{queue}:taken")
+				return layouttest.Query("list", k.Next("{list}"), "inFlightList", "{queue}:taken")
 			},
 			Corrupt: func(t testing.TB, q backlog.Query) {
 				t.Helper()
@@ -242,44 +242,4 @@ func cases(client writer) []backlogtest.Case {
 		{Name: "set", Query: query("set", nil), Corrupt: spoil, Add: each("SADD", "NEW"), Ack: each("SPOP")},
 		{Name: "hash", Query: query("hash", nil), Corrupt: spoil, Add: each("HSET", "NEW", "value"), Ack: dropHash},
 	}
-}
-
-// What the tests of the engine share with those of layouts, by shorter names.
-
-type keys = layouttest.Names
-
-func connection(addresses []string, more map[string]any) backlog.Connection {
-	return layouttest.Connection(addresses, more)
-}
-
-func openServer(t testing.TB, s *redistest.Server, more map[string]any) backlog.Source {
-	t.Helper()
-	return layouttest.OpenServer(t, s, more)
-}
-
-func user(v redistest.Version, server *redistest.Server, keys string, rules ...string) map[string]any {
-	return layouttest.User(v, server, keys, rules...)
-}
-
-func words(command string) []any { return layouttest.Words(command) }
-
-func eachVersion(t *testing.T, test func(*testing.T, redistest.Version, *redistest.Server)) {
-	t.Helper()
-	layouttest.EachServer(t, test)
-}
-
-func layoutQuery(layout, queue string, params ...string) backlog.Query {
-	return layouttest.Query(layout, queue, params...)
-}
-
-func ready(r backlog.Reading) map[string]int64 { return layouttest.Ready(r) }
-
-func mustFind(t testing.TB, source backlog.Source, q backlog.Query) backlog.Reading {
-	t.Helper()
-	return layouttest.MustFind(t, source, q)
-}
-
-func notYetDue(t testing.TB, r backlog.Reading, due time.Time) time.Time {
-	t.Helper()
-	return layouttest.NotYetDue(t, r, due)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -33,8 +34,8 @@ func TestHostileReplies(t *testing.T) { //nolint:paralleltest // it counts what 
 		for _, command := range []string{"INFO", "LLEN", "CLIENT ID", "SUBSCRIBE", "CLIENT TRACKING"} {
 			t.Run(name+" to "+command, func(t *testing.T) {
 				proxy := redistest.StartProxy(t, server.Addr(), map[string]string{command: "ERR no\r\n" + bytes})
-				hostile := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, nil))
-				other := openServer(t, server, nil)
+				hostile := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, nil))
+				other := layouttest.OpenServer(t, server, nil)
 				var before, after runtime.MemStats
 				runtime.ReadMemStats(&before)
 				for range 3 {

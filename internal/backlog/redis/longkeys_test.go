@@ -8,6 +8,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -21,12 +22,12 @@ func TestLongKeysEndNoSearch(t *testing.T) {
 	for i := range 100 {
 		server.Do("LPUSH", fmt.Sprintf("long-%d-%s", i, strings.Repeat("x", 1<<20)), "a")
 	}
-	source := backlogtest.Open(t, redis.Engine(), connection([]string{server.Addr()}, nil))
+	source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{server.Addr()}, nil))
 	queries := make([]backlog.Query, 0, 7)
 	for i := range 6 {
-		queries = append(queries, layoutQuery("list", fmt.Sprintf("other%d-*", i)))
+		queries = append(queries, layouttest.Query("list", fmt.Sprintf("other%d-*", i)))
 	}
-	queries = append(queries, layoutQuery("list", "tenant-*"))
+	queries = append(queries, layouttest.Query("list", "tenant-*"))
 	redistest.Eventually(t, "the pattern finds its queue", func() bool {
 		r := backlogtest.ReadOnce(t, source, queries...)[6]
 		return r.Err == nil && !r.Pending && r.Reading.Ready == 2

@@ -12,6 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -27,67 +28,67 @@ func TestPatterns(t *testing.T) {
 		want  map[string]int64
 	}{
 		"list": {
-			layoutQuery("list", "tenant-*"),
+			layouttest.Query("list", "tenant-*"),
 			[][]any{{"LPUSH", "tenant-1", "a"}, {"LPUSH", "tenant-2", "a", "b"}, {"SADD", "tenant-set", "a"}, {"LPUSH", "other", "a"}},
 			map[string]int64{"tenant-1": 1, "tenant-2": 2},
 		},
 		"list with names and patterns": {
-			layoutQuery("list", `first,t?,[x]*,t\*`),
+			layouttest.Query("list", `first,t?,[x]*,t\*`),
 			[][]any{{"LPUSH", "first", "a"}, {"LPUSH", "t1", "a"}, {"LPUSH", "t*", "a", "b"}, {"LPUSH", "t12", "a"}, {"LPUSH", "[x]y", "a"}, {"LPUSH", "xy", "a"}},
 			map[string]int64{"first": 1, "t1": 1, "t*": 2, "[x]y": 1},
 		},
 		"stream": {
-			layoutQuery("stream", "tenant-*", "consumerGroup", "workers"),
+			layouttest.Query("stream", "tenant-*", "consumerGroup", "workers"),
 			[][]any{{"XADD", "tenant-1", "*", "a", "b"}, {"XADD", "tenant-2", "*", "a", "b"}},
 			map[string]int64{"tenant-1": 1, "tenant-2": 1},
 		},
-		"sortedSet": {layoutQuery("sortedSet", "tenant-*"), [][]any{{"ZADD", "tenant-1", 1, "a"}, {"LPUSH", "tenant-2", "a"}}, map[string]int64{"tenant-1": 1}},
-		"set":       {layoutQuery("set", "tenant-*"), [][]any{{"SADD", "tenant-1", "a"}}, map[string]int64{"tenant-1": 1}},
-		"hash":      {layoutQuery("hash", "tenant-*"), [][]any{{"HSET", "tenant-1", "a", "b"}}, map[string]int64{"tenant-1": 1}},
+		"sortedSet": {layouttest.Query("sortedSet", "tenant-*"), [][]any{{"ZADD", "tenant-1", 1, "a"}, {"LPUSH", "tenant-2", "a"}}, map[string]int64{"tenant-1": 1}},
+		"set":       {layouttest.Query("set", "tenant-*"), [][]any{{"SADD", "tenant-1", "a"}}, map[string]int64{"tenant-1": 1}},
+		"hash":      {layouttest.Query("hash", "tenant-*"), [][]any{{"HSET", "tenant-1", "a", "b"}}, map[string]int64{"tenant-1": 1}},
 		"bullmq": {
-			layoutQuery("bullmq", "tenant-*", "prefix", "{b*ll}"),
+			layouttest.Query("bullmq", "tenant-*", "prefix", "{b*ll}"),
 			[][]any{{"HSET", "{b*ll}:tenant-1:meta", "a", "b"}, {"LPUSH", "{b*ll}:tenant-1:wait", "1"}, {"HSET", "{b*ll}:tenant-2:meta", "a", "b"}, {"HSET", "{bull}:tenant-3:meta", "a", "b"}},
 			map[string]int64{"tenant-1": 1, "tenant-2": 0},
 		},
 		"beequeue": {
-			layoutQuery("beequeue", "tenant-*"),
+			layouttest.Query("beequeue", "tenant-*"),
 			[][]any{{"SET", "bq:tenant-1:id", "1"}, {"LPUSH", "bq:tenant-1:waiting", "1"}, {"HSET", "bq:tenant-2:jobs", "own", "{}"}, {"LPUSH", "bq:tenant-2:waiting", "own"}},
 			map[string]int64{"tenant-1": 1, "tenant-2": 1},
 		},
 		"laravel": {
-			layoutQuery("laravel", "*", "prefix", "shop_"),
+			layouttest.Query("laravel", "*", "prefix", "shop_"),
 			[][]any{{"RPUSH", "shop_queues:mail", "{}"}, {"RPUSH", "shop_queues:mail:notify", "1"}, {"ZADD", "shop_queues:later:delayed", 1, "{}"}, {"RPUSH", "queues:alien", "{}"}},
 			map[string]int64{"mail": 1, "later": 0},
 		},
 		"dramatiq": {
-			layoutQuery("dramatiq", "tenant-*"),
+			layouttest.Query("dramatiq", "tenant-*"),
 			[][]any{{"RPUSH", "dramatiq:tenant-1", "id"}, {"HSET", "dramatiq:tenant-1.msgs", "id", "{}"}, {"HSET", "dramatiq:tenant-2.DQ.msgs", "id", `{"options":{"eta":1}}`}},
 			map[string]int64{"tenant-1": 1, "tenant-2": 0},
 		},
-		"arq":    {layoutQuery("arq", "arq:*"), [][]any{{"ZADD", "arq:queue", 1, "job"}}, map[string]int64{"arq:queue": 1}},
-		"taskiq": {layoutQuery("taskiq", "tenant-*", "broker", "list"), [][]any{{"LPUSH", "tenant-1", "a"}}, map[string]int64{"tenant-1": 1}},
+		"arq":    {layouttest.Query("arq", "arq:*"), [][]any{{"ZADD", "arq:queue", 1, "job"}}, map[string]int64{"arq:queue": 1}},
+		"taskiq": {layouttest.Query("taskiq", "tenant-*", "broker", "list"), [][]any{{"LPUSH", "tenant-1", "a"}}, map[string]int64{"tenant-1": 1}},
 		"sidekiq": {
-			layoutQuery("sidekiq", "critical,mail*"),
+			layouttest.Query("sidekiq", "critical,mail*"),
 			[][]any{{"SADD", "queues", "critical", "mail", "mailers", "low"}, {"LPUSH", "queue:critical", "{}"}, {"LPUSH", "queue:mailers", "{}", "{}"}},
 			map[string]int64{"critical": 1, "mail": 0, "mailers": 2},
 		},
 		"resque": {
-			layoutQuery("resque", "mail*", "namespace", "shop"),
+			layouttest.Query("resque", "mail*", "namespace", "shop"),
 			[][]any{{"SADD", "shop:queues", "mail", "low"}, {"RPUSH", "shop:queue:mail", "{}"}},
 			map[string]int64{"mail": 1},
 		},
 		"asynq": {
-			layoutQuery("asynq", "*"),
+			layouttest.Query("asynq", "*"),
 			[][]any{{"SADD", "asynq:queues", "mail", "low"}, {"LPUSH", "asynq:{mail}:pending", "1"}},
 			map[string]int64{"mail": 1, "low": 0},
 		},
 		"rq": {
-			layoutQuery("rq", "m*"),
+			layouttest.Query("rq", "m*"),
 			[][]any{{"SADD", "rq:queues", "rq:queue:mail", "rq:queue:low"}, {"RPUSH", "rq:queue:mail", "1"}},
 			map[string]int64{"mail": 1},
 		},
 		"celery": {
-			layoutQuery("celery", "m*,cel*", "globalKeyPrefix", "app-"),
+			layouttest.Query("celery", "m*,cel*", "globalKeyPrefix", "app-"),
 			[][]any{
 				{"SADD", "app-_kombu.binding.celery", "celery\x06\x16\x06\x16celery", "mixed\x06\x16\x06\x16mixed"},
 				{"SADD", "app-_kombu.binding.mail", "mail\x06\x16\x06\x16mail"},
@@ -104,8 +105,8 @@ func TestPatterns(t *testing.T) {
 			for _, command := range c.keys {
 				server.Do(command...)
 			}
-			r := mustFind(t, openServer(t, server, nil), c.query)
-			if diff := cmp.Diff(c.want, ready(r)); diff != "" || r.Missing {
+			r := layouttest.MustFind(t, layouttest.OpenServer(t, server, nil), c.query)
+			if diff := cmp.Diff(c.want, layouttest.Ready(r)); diff != "" || r.Missing {
 				t.Errorf("ready (-want +got):\n%s\n%+v", diff, r)
 			}
 		})
@@ -116,13 +117,13 @@ func TestPatterns(t *testing.T) {
 func TestPatternsAreOfEveryLayout(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	for _, layout := range redis.Engine().Layouts {
 		if layout.Patterns == "" {
 			t.Errorf("layout %s does not say where queues that match a pattern are found", layout.Name)
 		}
-		query := layoutQuery(layout.Name, "none-*", "broker", "stream")
-		if r := mustFind(t, source, query); !r.Missing || r.Backlog() != 0 || !strings.Contains(r.Warning, "no queue matches none-*") {
+		query := layouttest.Query(layout.Name, "none-*", "broker", "stream")
+		if r := layouttest.MustFind(t, source, query); !r.Missing || r.Backlog() != 0 || !strings.Contains(r.Warning, "no queue matches none-*") {
 			t.Errorf("layout %s: a pattern that nothing matches reads as %+v", layout.Name, r)
 		}
 	}
@@ -140,14 +141,14 @@ func TestPatternFindsNewQueues(t *testing.T) {
 		add    []any
 	}{
 		"registry": {
-			layoutQuery("asynq", "tenant-*"),
+			layouttest.Query("asynq", "tenant-*"),
 			[][]any{{"SADD", "asynq:queues", "tenant-1"}},
 			[][]any{{"SADD", "asynq:queues", "tenant-2"}, {"LPUSH", "asynq:{tenant-2}:pending", "1"}},
 			[]any{"DEL", "asynq:{tenant-2}:pending"},
 			[]any{"LPUSH", "asynq:{tenant-2}:pending", "2"},
 		},
 		"keys": {
-			layoutQuery("list", "tenant-*"),
+			layouttest.Query("list", "tenant-*"),
 			[][]any{{"LPUSH", "tenant-1", "a"}},
 			[][]any{{"LPUSH", "tenant-2", "a"}},
 			[]any{"DEL", "tenant-2"},
@@ -158,9 +159,9 @@ func TestPatternFindsNewQueues(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			allow := func(rules string) map[string]any {
-				return user(redistest.Version{}, server, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, rules)
+				return layouttest.User(redistest.Version{}, server, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, rules)
 			}
-			source := openServer(t, server, allow(redis.ACLPatternRules))
+			source := layouttest.OpenServer(t, server, allow(redis.ACLPatternRules))
 			ear := backlogtest.Listen(t, source)
 			for _, command := range c.before {
 				server.Do(command...)
@@ -171,7 +172,7 @@ func TestPatternFindsNewQueues(t *testing.T) {
 			}
 			ear.Await(t, c.query)
 			r := backlogtest.MustRead(t, source, c.query)
-			for ready(r)["tenant-2"] == 0 {
+			for layouttest.Ready(r)["tenant-2"] == 0 {
 				// The registry may have been heard of before the job that came after it.
 				ear.Await(t, c.query)
 				r = backlogtest.MustRead(t, source, c.query)
@@ -186,7 +187,7 @@ func TestPatternFindsNewQueues(t *testing.T) {
 			allow("-scan")
 			server.Do(c.add...)
 			ear.Await(t, c.query)
-			if r := backlogtest.MustRead(t, source, c.query); ready(r)["tenant-2"] != 1 {
+			if r := backlogtest.MustRead(t, source, c.query); layouttest.Ready(r)["tenant-2"] != 1 {
 				t.Errorf("the queue that was empty reads as %+v", r)
 			}
 		})
@@ -198,14 +199,14 @@ func TestPatternFindsNewQueues(t *testing.T) {
 func TestPatternNamesWhatThereIs(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	server.Do("SADD", "queues", "mailers", "default", "low")
 	for queue, want := range map[string][2]string{
 		"mialers": {`Sidekiq knows no queue "mialers" here`, `there are default, low; did you mean "mailers"?`},
 		"mial*":   {"no queue matches mial* in what Sidekiq knows", "there are default, low, mailers"},
 		"alien":   {`Sidekiq knows no queue "alien" here`, "there are default, low, mailers"},
 	} {
-		if r := backlogtest.MustRead(t, source, layoutQuery("sidekiq", queue)); !r.Missing || r.Warning != want[0] || r.Hint != want[1] {
+		if r := backlogtest.MustRead(t, source, layouttest.Query("sidekiq", queue)); !r.Missing || r.Warning != want[0] || r.Hint != want[1] {
 			t.Errorf("%s: warning %q and hint %q, want %q", queue, r.Warning, r.Hint, want)
 		}
 	}
@@ -215,7 +216,7 @@ func TestPatternNamesWhatThereIs(t *testing.T) {
 func TestLostQueueIsFoundElsewhere(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	server.Do("HSET", "shop:emails:meta", "a", "b")
 	server.Do("HSET", "bull:invoices:meta", "a", "b")
 	server.Do("INCR", "shop:images:id")
@@ -229,15 +230,15 @@ func TestLostQueueIsFoundElsewhere(t *testing.T) {
 		query backlog.Query
 		want  string
 	}{
-		{layoutQuery("bullmq", "emails"), `a queue of this name exists with the prefix "shop"`},
-		{layoutQuery("bullmq", "invoces"), `did you mean "invoices"?`},
-		{layoutQuery("beequeue", "images"), `a queue of this name exists with the prefix "shop"`},
-		{layoutQuery("laravel", "default"), `a queue of this name exists with the prefix "shop_"`},
-		{layoutQuery("bullmq", "never-paused"), `a queue of this name exists with the prefix "{bull}"`},
-		{layoutQuery("bullmq", "only-delayed"), `a queue of this name exists with the prefix "old"`},
-		{layoutQuery("bullmq", "tagged"), `did you mean "{tagged}"?`},
-		{layoutQuery("laravel", "{mails}"), `did you mean "{mail}"?`},
-		{layoutQuery("asynq", "{critical}"), `did you mean "critical"?`},
+		{layouttest.Query("bullmq", "emails"), `a queue of this name exists with the prefix "shop"`},
+		{layouttest.Query("bullmq", "invoces"), `did you mean "invoices"?`},
+		{layouttest.Query("beequeue", "images"), `a queue of this name exists with the prefix "shop"`},
+		{layouttest.Query("laravel", "default"), `a queue of this name exists with the prefix "shop_"`},
+		{layouttest.Query("bullmq", "never-paused"), `a queue of this name exists with the prefix "{bull}"`},
+		{layouttest.Query("bullmq", "only-delayed"), `a queue of this name exists with the prefix "old"`},
+		{layouttest.Query("bullmq", "tagged"), `did you mean "{tagged}"?`},
+		{layouttest.Query("laravel", "{mails}"), `did you mean "{mail}"?`},
+		{layouttest.Query("asynq", "{critical}"), `did you mean "critical"?`},
 	} {
 		var r backlog.Reading
 		redistest.Eventually(t, "the right prefix or name is reported", func() bool {
@@ -254,15 +255,15 @@ func TestLostQueueIsFoundElsewhere(t *testing.T) {
 func TestSeveralShareWhatIsOfAll(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	server.Do("SADD", "queues", "a", "b", "c")
 	server.Do("ZADD", "schedule", 1, `{"queue":"a"}`, 2, `{"queue":"b"}`)
 	server.Do("LPUSH", "queue:c", "{}")
-	q := layoutQuery("sidekiq", "a,b,c")
+	q := layouttest.Query("sidekiq", "a,b,c")
 	backlogtest.MustRead(t, source, q)
-	before := info(t, server, "commandstats", "cmdstat_zrangebyscore")
+	before := server.Info("commandstats", "cmdstat_zrangebyscore")
 	r := backlogtest.ReadOnce(t, source, q)[0].Reading
-	if n := info(t, server, "commandstats", "cmdstat_zrangebyscore") - before; n != 4 {
+	if n := server.Info("commandstats", "cmdstat_zrangebyscore") - before; n != 4 {
 		t.Errorf("the two sets of all queues took %d commands, want 4", n)
 	}
 	due := map[string]int64{}
@@ -291,9 +292,9 @@ func TestPatternInCluster(t *testing.T) {
 	}
 	source := openCluster(t, c, nil)
 	ear := backlogtest.Listen(t, source)
-	query := layoutQuery("list", "tenant-*")
-	r := mustFind(t, source, query)
-	if diff := cmp.Diff(want, ready(r)); diff != "" {
+	query := layouttest.Query("list", "tenant-*")
+	r := layouttest.MustFind(t, source, query)
+	if diff := cmp.Diff(want, layouttest.Ready(r)); diff != "" {
 		t.Errorf("ready (-want +got):\n%s", diff)
 	}
 	for _, queue := range []string{"tenant-0", "tenant-5", "tenant-11"} {
@@ -310,18 +311,18 @@ func TestPatternUnknown(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	server.Do("LPUSH", "tenant-1", "a")
-	more := user(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules)
-	source := openServer(t, server, more)
-	query := layoutQuery("list", "tenant-*")
+	more := layouttest.User(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules)
+	source := layouttest.OpenServer(t, server, more)
+	query := layouttest.Query("list", "tenant-*")
 	if r := backlogtest.Read(t, source, query)[0]; !errors.Is(r.Err, backlog.ErrDenied) || !strings.Contains(fmt.Sprint(r.Err), "scan") {
 		t.Errorf("a pattern without the right to scan reads as %+v", r)
 	}
-	user(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules, redis.ACLPatternRules)
+	layouttest.User(redistest.Version{Name: "redis-7"}, server, "%R~*", redis.ACLRules, redis.ACLPatternRules)
 	redistest.Eventually(t, "the queues are found", func() bool {
 		r := backlogtest.Read(t, source, query)[0]
 		return r.Err == nil && r.Reading.Ready == 1
 	})
-	if r := backlogtest.Read(t, source, layoutQuery("list", "a,,b"))[0]; !errors.Is(r.Err, backlog.ErrMismatch) {
+	if r := backlogtest.Read(t, source, layouttest.Query("list", "a,,b"))[0]; !errors.Is(r.Err, backlog.ErrMismatch) {
 		t.Errorf("a text that is no queues reads as %+v", r)
 	}
 }
@@ -337,8 +338,8 @@ func TestPatternAmongManyKeys(t *testing.T) {
 		want = append(want, queue)
 		server.Do("LPUSH", queue, "a")
 	}
-	source := openServer(t, server, nil)
-	query := layoutQuery("list", "tenant-*")
+	source := layouttest.OpenServer(t, server, nil)
+	query := layouttest.Query("list", "tenant-*")
 	var got []string
 	redistest.Eventually(t, "the queues are found", func() bool {
 		r := backlogtest.Read(t, source, query)[0]

@@ -12,6 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -24,9 +25,9 @@ func TestNeverZero(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			server.Do("SADD", "processes", "host:1:a")
-			server.Do(words(w.begin)...)
+			server.Do(layouttest.Words(w.begin)...)
 			proxy := redistest.StartProxy(t, server.Addr(), nil)
-			source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, nil))
+			source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, nil))
 			scripts := slices.Sorted(maps.Values(w.moves))
 			// What is still to be written, by the number of the script; one more is nothing.
 			var mu sync.Mutex
@@ -70,9 +71,9 @@ func TestNeverZeroUnderLoad(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			server.Do("SADD", "processes", "host:1:a")
-			server.Do(words(w.begin)...)
+			server.Do(layouttest.Words(w.begin)...)
 			client := server.Client()
-			underLoad(t, openServer(t, server, nil), w.query, 3000, func(ctx context.Context) {
+			underLoad(t, layouttest.OpenServer(t, server, nil), w.query, 3000, func(ctx context.Context) {
 				for _, move := range w.moves {
 					client.Eval(ctx, move, nil)
 				}
@@ -84,12 +85,12 @@ func TestNeverZeroUnderLoad(t *testing.T) {
 // TestNeverZeroOfAStream: its only entry is served, and acknowledged with the next one added.
 func TestNeverZeroOfAStream(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
 		server.Do("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM")
 		server.Do("XADD", "s", "*", "a", "b")
 		client := server.Client()
-		underLoad(t, openServer(t, server, nil), stream("s", "g"), 1000, func(ctx context.Context) {
+		underLoad(t, layouttest.OpenServer(t, server, nil), stream("s", "g"), 1000, func(ctx context.Context) {
 			client.Eval(ctx, `local got = redis.call('XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', 's', '>')
 				return got and got[1][2][1][1]`, nil)
 			client.Eval(ctx, `local p = redis.call('XPENDING', 's', 'g', '-', '+', 1)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -43,7 +44,7 @@ type change struct {
 func commands(lines ...string) func(testing.TB, *redistest.Server) {
 	return func(_ testing.TB, s *redistest.Server) {
 		for _, line := range lines {
-			s.Do(words(line)...)
+			s.Do(layouttest.Words(line)...)
 		}
 	}
 }
@@ -74,7 +75,7 @@ func changes() []change {
 					t.Helper()
 					pipe := s.Client().TxPipeline()
 					for _, line := range []string{"SELECT 1", "RPUSH jobs a", "MOVE jobs 0", "SELECT 0"} {
-						pipe.Do(t.Context(), words(line)...)
+						pipe.Do(t.Context(), layouttest.Words(line)...)
 					}
 					if _, err := pipe.Exec(t.Context()); err != nil {
 						t.Fatal(err)
@@ -98,7 +99,7 @@ func changes() []change {
 				t.Helper()
 				pipe := s.Client().TxPipeline()
 				for _, line := range []string{"SELECT 1", "RPUSH jobs a", "SELECT 0"} {
-					pipe.Do(t.Context(), words(line)...)
+					pipe.Do(t.Context(), layouttest.Words(line)...)
 				}
 				if _, err := pipe.Exec(t.Context()); err != nil {
 					t.Fatal(err)
@@ -175,7 +176,7 @@ func (c change) noticed(t *testing.T, server *redistest.Server, mode string, soo
 	if c.before != nil {
 		c.before(t, server)
 	}
-	source := openServer(t, server, map[string]any{"wakeUp": mode})
+	source := layouttest.OpenServer(t, server, map[string]any{"wakeUp": mode})
 	ear := backlogtest.Listen(t, source)
 	backlogtest.Arm(t, source, ear, c.query)
 	do(t, server)

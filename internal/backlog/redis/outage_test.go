@@ -8,6 +8,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 )
 
 // outage reads a batch over a connection to a port where nothing listens.
@@ -26,7 +27,7 @@ func outage(tb testing.TB, source backlog.Source, queries int) []backlog.Result 
 // into once, and each error names its own query. So does that of a query without commands.
 func TestOutageIsDiagnosedOnce(t *testing.T) {
 	t.Parallel()
-	source := backlogtest.Open(t, redis.Engine(), connection([]string{"127.0.0.1:1"}, nil))
+	source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{"127.0.0.1:1"}, nil))
 	results := outage(t, source, 100)
 	var first *backlog.ReadError
 	for i, result := range results {
@@ -51,7 +52,7 @@ func TestOutageIsDiagnosedOnce(t *testing.T) {
 }
 
 func BenchmarkOutage(b *testing.B) {
-	source := backlogtest.Open(b, redis.Engine(), connection([]string{"127.0.0.1:1"}, nil))
+	source := backlogtest.Open(b, redis.Engine(), layouttest.Connection([]string{"127.0.0.1:1"}, nil))
 	b.ReportAllocs()
 	for b.Loop() {
 		outage(b, source, 5000)

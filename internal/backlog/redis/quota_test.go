@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
 // ofNamespace is a query of several queues that a trigger of a namespace makes.
 func ofNamespace(namespace, queues string) backlog.Query {
-	q := layoutQuery("list", queues)
+	q := layouttest.Query("list", queues)
 	q.Namespace = namespace
 	return q
 }
@@ -26,7 +27,7 @@ func TestQueuesOfANamespaceAreBounded(t *testing.T) {
 	for _, prefix := range []string{"a", "b", "c"} {
 		server.Do("EVAL", "for i = 1, 9000 do redis.call('LPUSH', ARGV[1] .. ':' .. i, 'x') end", 0, prefix)
 	}
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	await := func(what string, ok func(results []backlog.Result) bool, queries ...backlog.Query) {
 		t.Helper()
 		var results []backlog.Result
@@ -63,7 +64,7 @@ func TestNamesOfAMegabyteAreBounded(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("EVAL", "for i = 1, 40 do redis.call('LPUSH', 'long:' .. i .. string.rep('x', 1048576), 'x') end", 0)
 	server.Do("LPUSH", "short:1", "x")
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	redistest.Eventually(t, "the pattern that matches them is refused, and the other is read", func() bool {
 		r := source.Read(t.Context(), []backlog.Query{ofNamespace("shop", "long:*"), ofNamespace("shop", "short:*")}, nil)
 		return r[0].Err != nil && errors.Is(r[0].Err, backlog.ErrExhausted) && r[1].Err == nil && r[1].Reading.Ready == 1
@@ -75,7 +76,7 @@ func TestNamesOfAMegabyteAreBounded(t *testing.T) {
 func TestPatternWithoutQueuesInAnOutage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	queries := []backlog.Query{list("jobs"), ofNamespace("shop", "none:*")}
 	redistest.Eventually(t, "both are read", func() bool {
 		results := source.Read(t.Context(), queries, nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -48,47 +49,40 @@ func unhide(from, to string) string {
 }
 
 func wanderers() map[string]wanderer {
-	layoutQuery := func(layout, queue string, more ...string) backlog.Query {
-		values := map[string]string{}
-		for i := 0; i < len(more); i += 2 {
-			values[more[i]] = more[i+1]
-		}
-		return backlog.Query{Layout: layout, Queue: queue, Params: backlog.NewParams(values)}
-	}
 	later := time.Now().Add(time.Hour).Unix()
 	return map[string]wanderer{
-		"a list and the one of workers": {layoutQuery("list", "jobs", "inFlightList", "work"), "LPUSH jobs a", map[string]string{
+		"a list and the one of workers": {layouttest.Query("list", "jobs", "inFlightList", "work"), "LPUSH jobs a", map[string]string{
 			"LLEN jobs": shift("jobs", "work"), "LLEN work": shift("work", "jobs"),
 		}},
-		"two lists": {layoutQuery("list", "one,two"), "LPUSH one a", map[string]string{
+		"two lists": {layouttest.Query("list", "one,two"), "LPUSH one a", map[string]string{
 			"LLEN one": shift("one", "two"), "LLEN two": shift("two", "one"),
 		}},
-		"active and wait of BullMQ": {layoutQuery("bullmq", "q"), "LPUSH bull:q:wait 1", map[string]string{
+		"active and wait of BullMQ": {layouttest.Query("bullmq", "q"), "LPUSH bull:q:wait 1", map[string]string{
 			"LLEN bull:q:wait": shift("bull:q:wait", "bull:q:active"), "LLEN bull:q:active": shift("bull:q:active", "bull:q:wait"),
 		}},
-		"delayed and wait of BullMQ": {layoutQuery("bullmq", "q"), "LPUSH bull:q:wait 1", map[string]string{
+		"delayed and wait of BullMQ": {layouttest.Query("bullmq", "q"), "LPUSH bull:q:wait 1", map[string]string{
 			"ZCOUNT bull:q:delayed": unpark("bull:q:delayed", "bull:q:wait"), "LLEN bull:q:wait": park("bull:q:wait", "bull:q:delayed", 1),
 		}},
-		"several queues of BullMQ": {layoutQuery("bullmq", "p,q"), "LPUSH bull:q:wait 1", map[string]string{
+		"several queues of BullMQ": {layouttest.Query("bullmq", "p,q"), "LPUSH bull:q:wait 1", map[string]string{
 			"LLEN bull:q:wait": shift("bull:q:wait", "bull:q:active"), "LLEN bull:q:active": shift("bull:q:active", "bull:q:wait"),
 		}},
-		"Bee-Queue": {layoutQuery("beequeue", "q"), "LPUSH bq:q:waiting 1", map[string]string{
+		"Bee-Queue": {layouttest.Query("beequeue", "q"), "LPUSH bq:q:waiting 1", map[string]string{
 			"LLEN bq:q:waiting": shift("bq:q:waiting", "bq:q:active"), "LLEN bq:q:active": shift("bq:q:active", "bq:q:waiting"),
 		}},
-		"asynq": {layoutQuery("asynq", "q"), "LPUSH asynq:{q}:pending 1", map[string]string{
+		"asynq": {layouttest.Query("asynq", "q"), "LPUSH asynq:{q}:pending 1", map[string]string{
 			"LLEN asynq:{q}:pending": shift("asynq:{q}:pending", "asynq:{q}:active"), "LLEN asynq:{q}:active": shift("asynq:{q}:active", "asynq:{q}:pending"),
 		}},
-		"RQ": {layoutQuery("rq", "q"), "LPUSH rq:queue:q 1", map[string]string{
+		"RQ": {layouttest.Query("rq", "q"), "LPUSH rq:queue:q 1", map[string]string{
 			"LLEN rq:queue:q": park("rq:queue:q", "rq:wip:q", later), "ZCARD rq:wip:q": unpark("rq:wip:q", "rq:queue:q"),
 		}},
-		"Laravel": {layoutQuery("laravel", "q"), "LPUSH queues:q 1", map[string]string{
+		"Laravel": {layouttest.Query("laravel", "q"), "LPUSH queues:q 1", map[string]string{
 			"ZCARD queues:q:reserved": unpark("queues:q:reserved", "queues:q"), "LLEN queues:q": park("queues:q", "queues:q:reserved", later),
 		}},
-		"Celery": {layoutQuery("celery", "q"), "LPUSH q {}", map[string]string{
+		"Celery": {layouttest.Query("celery", "q"), "LPUSH q {}", map[string]string{
 			"LLEN q": hide("q", "unacked"), "HLEN unacked": unhide("unacked", "q"),
 		}},
 		// What a process works on is asked in a second step.
-		"Sidekiq": {layoutQuery("sidekiq", "q", "fetch", "basic"), `LPUSH queue:q {"queue":"q"}`, map[string]string{
+		"Sidekiq": {layouttest.Query("sidekiq", "q", "fetch", "basic"), `LPUSH queue:q {"queue":"q"}`, map[string]string{
 			"LLEN queue:q": hide("queue:q", "host:1:a:work"), "HVALS host:1:a:work": unhide("host:1:a:work", "queue:q"),
 		}},
 	}
@@ -101,9 +95,9 @@ func TestZeroIsSeenAtOneMoment(t *testing.T) {
 	for name, w := range wanderers() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+			layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 				t.Helper()
-				server.Do(words(w.begin)...)
+				server.Do(layouttest.Words(w.begin)...)
 				server.Do("SADD", "processes", "host:1:a")
 				proxy := redistest.StartProxy(t, server.Addr(), nil)
 				moved := 0
@@ -113,7 +107,7 @@ func TestZeroIsSeenAtOneMoment(t *testing.T) {
 						moved++
 					})
 				}
-				source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, map[string]any{"wakeUp": "poll"}))
+				source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, map[string]any{"wakeUp": "poll"}))
 				for range 5 {
 					if r := backlogtest.MustRead(t, source, w.query); r.Backlog() != 1 {
 						t.Fatalf("%+v after %d moves, want a backlog of 1", r, moved)
@@ -146,7 +140,7 @@ func TestZeroWithoutTransactions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+			layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 				t.Helper()
 				q := w.query
 				begin, back := "LPUSH bull:q:active 1", w.moves["LLEN bull:q:active"]
@@ -156,13 +150,13 @@ func TestZeroWithoutTransactions(t *testing.T) {
 				case way.refusals == nil && way.rules == "":
 					q, begin, back = backlog.Query{Layout: "celery", Queue: "q"}, "HSET unacked f {}", unhide("unacked", "q")
 					before, remove = "HLEN unacked", "DEL q"
-					maps.Copy(more, user(v, server, "%R~q* %R~unacked %R~_kombu*", redis.ACLRules, redis.ACLFrameworkRules))
+					maps.Copy(more, layouttest.User(v, server, "%R~q* %R~unacked %R~_kombu*", redis.ACLRules, redis.ACLFrameworkRules))
 				case way.refusals == nil:
-					maps.Copy(more, user(v, server, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, way.rules))
+					maps.Copy(more, layouttest.User(v, server, "%R~*", redis.ACLRules, redis.ACLFrameworkRules, way.rules))
 				}
-				server.Do(words(begin)...)
+				server.Do(layouttest.Words(begin)...)
 				proxy := redistest.StartProxy(t, server.Addr(), way.refusals)
-				source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, more))
+				source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, more))
 				proxy.Before(before, func() { server.Do("EVAL", back, 0) })
 				for range 2 {
 					if r := backlogtest.MustRead(t, source, q); r.Backlog() != 1 {
@@ -170,13 +164,13 @@ func TestZeroWithoutTransactions(t *testing.T) {
 					}
 				}
 				proxy.Before(before, nil)
-				server.Do(words(remove)...)
+				server.Do(layouttest.Words(remove)...)
 				if r := backlogtest.MustRead(t, source, q); r.Backlog() != 0 {
 					t.Fatalf("%+v of an empty queue", r)
 				}
 				asked := count(proxy.Seen(), "MULTI")
 				for range 3 {
-					server.Do(words(begin)...)
+					server.Do(layouttest.Words(begin)...)
 					backlogtest.MustRead(t, source, q)
 					server.Do("FLUSHALL")
 					if r := backlogtest.MustRead(t, source, q); r.Backlog() != 0 {
@@ -198,7 +192,7 @@ func TestZeroOfAFurtherStep(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("HSET", "unacked", "f", `[{},"","q"]`)
 	proxy := redistest.StartProxy(t, server.Addr(), nil)
-	source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, map[string]any{"wakeUp": "poll"}))
+	source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, map[string]any{"wakeUp": "poll"}))
 	asked := 0
 	for command, script := range map[string]string{
 		"HLEN unacked": unhide("unacked", "q"), "ZCARD unacked_index": hide("q", "unacked"), "HRANDFIELD unacked": unhide("unacked", "q"),
@@ -238,7 +232,7 @@ func TestSecondLookCostsNothingAtRest(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			proxy := redistest.StartProxy(t, server.Addr(), nil)
-			source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, map[string]any{"wakeUp": mode}))
+			source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, map[string]any{"wakeUp": mode}))
 			ear := backlogtest.Listen(t, source)
 			q := wanderers()["active and wait of BullMQ"].query
 			server.Do("HSET", "bull:q:meta", "opts.maxLenEvents", "1")
@@ -276,10 +270,10 @@ func TestSecondLookCostsNothingAtRest(t *testing.T) {
 // TestTransactionArms: what is read in a transaction alone wakes when it changes.
 func TestTransactionArms(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
 		proxy := redistest.StartProxy(t, server.Addr(), nil)
-		source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, nil))
+		source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, nil))
 		ear := backlogtest.Listen(t, source)
 		q := wanderers()["active and wait of BullMQ"].query
 		server.Do("HSET", "bull:q:meta", "opts.maxLenEvents", "1")

@@ -3,7 +3,6 @@ package redis_test
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -11,35 +10,18 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
-
-// info returns a number of the server's INFO, such as total_connections_received, or
-// of a line "name:calls=3,..." of it.
-func info(t testing.TB, s *redistest.Server, section, name string) int {
-	t.Helper()
-	text, _ := s.Do("INFO", section).(string)
-	for line := range strings.Lines(text) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if key != name {
-			continue
-		}
-		value = strings.TrimPrefix(value, "calls=")
-		n := 0
-		_, _ = fmt.Sscanf(value, "%d", &n)
-		return n
-	}
-	return 0
-}
 
 // TestTenThousandQueues: they are read in one go over one connection; a second one
 // listens; all of them wake.
 func TestTenThousandQueues(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
 		const n = 10000
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
 		queries := make([]backlog.Query, n)
 		for i := range queries {
@@ -48,14 +30,14 @@ func TestTenThousandQueues(t *testing.T) {
 		backlogtest.Arm(t, source, ear, queries...)
 		p := newProbe(t, source, ear, server)
 		p.settle(t)
-		before := info(t, server, "commandstats", "cmdstat_llen")
-		connections := info(t, server, "clients", "connected_clients")
+		before := server.Info("commandstats", "cmdstat_llen")
+		connections := server.Info("clients", "connected_clients")
 		for _, r := range backlogtest.Read(t, source, queries...) {
 			if r.Err != nil || !r.Reading.Missing || !r.Armed {
 				t.Fatalf("%+v", r)
 			}
 		}
-		if calls := info(t, server, "commandstats", "cmdstat_llen") - before; calls != n {
+		if calls := server.Info("commandstats", "cmdstat_llen") - before; calls != n {
 			t.Errorf("%d queues took %d commands", n, calls)
 		}
 		// One of them is the test's own.
@@ -100,18 +82,18 @@ func TestTenThousandQueues(t *testing.T) {
 func TestIdleCost(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	backlogtest.Arm(t, source, backlogtest.Listen(t, source), list("jobs"))
-	commands := func() int { return info(t, server, "stats", "total_commands_processed") }
+	commands := func() int { return server.Info("stats", "total_commands_processed") }
 	began := time.Now()
-	before, connections := commands(), info(t, server, "stats", "total_connections_received")
+	before, connections := commands(), server.Info("stats", "total_connections_received")
 	time.Sleep(500 * time.Millisecond) // Nothing is to happen.
 	sent := commands() - before
 	// The source asks every 5 s; a machine that stalls makes the half second longer.
 	if asked := 1 + int(time.Since(began)/(5*time.Second)); sent > 3+asked {
 		t.Errorf("%d commands in %s of rest, 3 of them the test's own", sent, time.Since(began))
 	}
-	if opened := info(t, server, "stats", "total_connections_received") - connections; opened != 0 {
+	if opened := server.Info("stats", "total_connections_received") - connections; opened != 0 {
 		t.Errorf("%d connections were opened in half a second of rest", opened)
 	}
 }
@@ -120,7 +102,7 @@ func BenchmarkRead(b *testing.B) {
 	for _, n := range []int{1, 100, 10000} {
 		b.Run(fmt.Sprintf("lists=%d", n), func(b *testing.B) {
 			server := redistest.Start(b)
-			source := openServer(b, server, nil)
+			source := layouttest.OpenServer(b, server, nil)
 			queries := make([]backlog.Query, n)
 			for i := range queries {
 				queries[i] = list(fmt.Sprintf("jobs:%d", i))
@@ -143,7 +125,7 @@ func BenchmarkRead(b *testing.B) {
 // BenchmarkWake measures from a write to the wake-up.
 func BenchmarkWake(b *testing.B) {
 	server := redistest.Start(b)
-	source := openServer(b, server, nil)
+	source := layouttest.OpenServer(b, server, nil)
 	wakes := wakesOf(b, source)
 	q := []backlog.Query{list("jobs")}
 	backlogtest.Arm(b, source, backlogtest.Listen(b, source), q...)

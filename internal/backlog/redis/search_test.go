@@ -11,6 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -25,13 +26,13 @@ func TestSearchIsNotOnTheWayOfARead(t *testing.T) {
 		known bool
 		ready int64
 	}{
-		"pattern":             {layoutQuery("list", "tenant-*"), [][]any{{"LPUSH", "tenant-1", "a", "b"}}, false, 2},
-		"pattern and a name":  {layoutQuery("list", "tenant-*,other"), [][]any{{"LPUSH", "tenant-1", "a"}, {"LPUSH", "other", "a"}}, false, 2},
-		"pattern of bullmq":   {layoutQuery("bullmq", "tenant-*"), [][]any{{"HSET", "bull:tenant-1:meta", "a", "b"}, {"LPUSH", "bull:tenant-1:wait", "1"}}, false, 1},
-		"pattern of beequeue": {layoutQuery("beequeue", "tenant-*"), [][]any{{"SET", "bq:tenant-1:id", "1"}, {"LPUSH", "bq:tenant-1:waiting", "1"}}, false, 1},
-		"private lists":       {layoutQuery("sidekiq", "mail"), [][]any{{"SADD", "queues", "mail"}, {"LPUSH", "queue:mail", "{}"}}, true, 1},
+		"pattern":             {layouttest.Query("list", "tenant-*"), [][]any{{"LPUSH", "tenant-1", "a", "b"}}, false, 2},
+		"pattern and a name":  {layouttest.Query("list", "tenant-*,other"), [][]any{{"LPUSH", "tenant-1", "a"}, {"LPUSH", "other", "a"}}, false, 2},
+		"pattern of bullmq":   {layouttest.Query("bullmq", "tenant-*"), [][]any{{"HSET", "bull:tenant-1:meta", "a", "b"}, {"LPUSH", "bull:tenant-1:wait", "1"}}, false, 1},
+		"pattern of beequeue": {layouttest.Query("beequeue", "tenant-*"), [][]any{{"SET", "bq:tenant-1:id", "1"}, {"LPUSH", "bq:tenant-1:waiting", "1"}}, false, 1},
+		"private lists":       {layouttest.Query("sidekiq", "mail"), [][]any{{"SADD", "queues", "mail"}, {"LPUSH", "queue:mail", "{}"}}, true, 1},
 		"private lists of several": {
-			layoutQuery("sidekiq", "mail,low"), [][]any{{"SADD", "queues", "mail", "low"}, {"LPUSH", "queue:mail", "{}"}}, true, 1,
+			layouttest.Query("sidekiq", "mail,low"), [][]any{{"SADD", "queues", "mail", "low"}, {"LPUSH", "queue:mail", "{}"}}, true, 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -41,7 +42,7 @@ func TestSearchIsNotOnTheWayOfARead(t *testing.T) {
 				server.Do(command...)
 			}
 			proxy := redistest.StartProxy(t, server.Addr(), map[string]string{"SCAN": redistest.Silence})
-			source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, nil))
+			source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, nil))
 			ear := backlogtest.Listen(t, source)
 			backlogtest.Arm(t, source, ear, list("hot"))
 			// A read that waited for a search would not end before Allow.
@@ -73,9 +74,9 @@ func TestSearchIsNotOnTheWayOfARead(t *testing.T) {
 func TestSearchWakes(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	ear := backlogtest.Listen(t, source)
-	for _, q := range []backlog.Query{layoutQuery("list", "none-*"), layoutQuery("sidekiq", "mail")} {
+	for _, q := range []backlog.Query{layouttest.Query("list", "none-*"), layouttest.Query("sidekiq", "mail")} {
 		if r := backlogtest.ReadOnce(t, source, q)[0]; r.Pending {
 			ear.Await(t, q)
 		}
@@ -89,9 +90,9 @@ func TestEmptyPatternIsNotZeroInAnOutage(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr(), nil)
-	source := backlogtest.Open(t, redis.Engine(), connection([]string{proxy.Addr()}, nil))
-	q := layoutQuery("list", "tenant-*")
-	if r := mustFind(t, source, q); !r.Missing {
+	source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{proxy.Addr()}, nil))
+	q := layouttest.Query("list", "tenant-*")
+	if r := layouttest.MustFind(t, source, q); !r.Missing {
 		t.Fatalf("%+v", r)
 	}
 	proxy.Refuse(map[string]string{"SCAN": "LOADING Redis is loading the dataset in memory"})
@@ -111,9 +112,9 @@ func TestSearchesShareAScan(t *testing.T) {
 	for i := range queries {
 		server.Do("LPUSH", fmt.Sprintf("tenant-%d:one", i), "a")
 		server.Do("LPUSH", fmt.Sprintf("tenant-%d:two", i), "a", "b")
-		queries[i] = layoutQuery("list", fmt.Sprintf("tenant-%d:*", i))
+		queries[i] = layouttest.Query("list", fmt.Sprintf("tenant-%d:*", i))
 	}
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	redistest.Eventually(t, "all patterns are found", func() bool {
 		return !slices.ContainsFunc(backlogtest.ReadOnce(t, source, queries...), func(r backlog.Result) bool { return r.Pending })
 	})
@@ -124,7 +125,7 @@ func TestSearchesShareAScan(t *testing.T) {
 	}
 	// A scan takes 21 pages. One is of the first searches, which begin before the others are
 	// asked for, and the searches may come in two parts.
-	if n := info(t, server, "commandstats", "cmdstat_scan"); n > 10*25 {
+	if n := server.Info("commandstats", "cmdstat_scan"); n > 10*25 {
 		t.Errorf("%d patterns took %d commands", patterns, n)
 	}
 }
@@ -135,18 +136,18 @@ func TestOnePatternNextToManyOthers(t *testing.T) {
 	server := redistest.Start(t)
 	server.Do("EVAL", "for i = 1, 100000 do redis.call('SET', 'noise:' .. i, i) end", 0)
 	server.Do("LPUSH", "mine-1", "a")
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	many := make([]backlog.Query, 400)
 	for i := range many {
-		many[i] = layoutQuery("list", fmt.Sprintf("tenant-%d:*", i))
+		many[i] = layouttest.Query("list", fmt.Sprintf("tenant-%d:*", i))
 	}
 	backlogtest.ReadOnce(t, source, many...)
 	began := time.Now()
-	before := info(t, server, "commandstats", "cmdstat_scan")
-	if r := mustFind(t, source, layoutQuery("list", "mine-*")); r.Ready != 1 {
+	before := server.Info("commandstats", "cmdstat_scan")
+	if r := layouttest.MustFind(t, source, layouttest.Query("list", "mine-*")); r.Ready != 1 {
 		t.Errorf("%+v", r)
 	}
-	n := info(t, server, "commandstats", "cmdstat_scan") - before
+	n := server.Info("commandstats", "cmdstat_scan") - before
 	t.Logf("found after %s and %d commands", time.Since(began), n)
 	// A scan takes 101 pages.
 	if n > 3000 {

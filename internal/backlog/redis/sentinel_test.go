@@ -11,6 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -18,7 +19,7 @@ func openSentinel(t testing.TB, g *redistest.Group, more map[string]any) backlog
 	t.Helper()
 	settings := map[string]any{"mode": "sentinel", "masterName": g.Name}
 	maps.Copy(settings, more)
-	return backlogtest.Open(t, redis.Engine(), connection(g.Addrs(), settings))
+	return backlogtest.Open(t, redis.Engine(), layouttest.Connection(g.Addrs(), settings))
 }
 
 // TestSentinelFailover: the source follows the master, whichever way it is lost.
@@ -79,12 +80,12 @@ func TestSentinelMistakes(t *testing.T) {
 	t.Run("one sentinel is enough", func(t *testing.T) {
 		t.Parallel()
 		addresses := []string{"127.0.0.1:1", "127.0.0.1:2", g.Sentinels[2].Addr()}
-		source := backlogtest.Open(t, redis.Engine(), connection(addresses, map[string]any{"mode": "sentinel", "masterName": g.Name}))
+		source := backlogtest.Open(t, redis.Engine(), layouttest.Connection(addresses, map[string]any{"mode": "sentinel", "masterName": g.Name}))
 		backlogtest.MustRead(t, source, list("jobs"))
 	})
 	t.Run("no sentinel", func(t *testing.T) {
 		t.Parallel()
-		source := backlogtest.Open(t, redis.Engine(), connection([]string{"127.0.0.1:1"}, map[string]any{"mode": "sentinel", "masterName": g.Name}))
+		source := backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{"127.0.0.1:1"}, map[string]any{"mode": "sentinel", "masterName": g.Name}))
 		if r := backlogtest.Read(t, source, list("jobs"))[0]; !errors.Is(r.Err, backlog.ErrUnavailable) {
 			t.Errorf("%+v", r)
 		}
@@ -118,7 +119,7 @@ func TestSentinelForgotten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			source := backlogtest.Open(t, redis.Engine(), connection(addresses, map[string]any{"mode": "sentinel", "masterName": g.Name}))
+			source := backlogtest.Open(t, redis.Engine(), layouttest.Connection(addresses, map[string]any{"mode": "sentinel", "masterName": g.Name}))
 			ear := backlogtest.Listen(t, source)
 			backlogtest.Arm(t, source, ear, list("jobs"))
 			for range 20 {

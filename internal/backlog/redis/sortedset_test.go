@@ -11,6 +11,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -29,9 +30,9 @@ func TestSortedSetDue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+			layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 				t.Helper()
-				source := openServer(t, server, nil)
+				source := layouttest.OpenServer(t, server, nil)
 				q := backlog.Query{Layout: "sortedSet", Queue: "z", Params: backlog.NewParams(unit.params)}
 				add := func(at time.Time) {
 					score := float64(at.UnixMilli()) / 1000 * unit.scale
@@ -80,7 +81,7 @@ func round(t time.Time) time.Time {
 func TestSortedSetComesDue(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	var queries []backlog.Query
 	var dues []time.Time
 	for i := range 5 {
@@ -93,7 +94,7 @@ func TestSortedSetComesDue(t *testing.T) {
 		if r.Err != nil {
 			t.Fatal(r.Err)
 		}
-		time.Sleep(time.Until(notYetDue(t, r.Reading, dues[i]))) // What a reader does.
+		time.Sleep(time.Until(layouttest.NotYetDue(t, r.Reading, dues[i]))) // What a reader does.
 		if r := backlogtest.MustRead(t, source, queries[i]); r.Ready != 1 || !r.NextDue.IsZero() {
 			t.Errorf("at NextDue: %+v", r)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -15,13 +16,13 @@ import (
 // counting, and nothing else does. The user has the least rights.
 func TestStreamIdle(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 		t.Helper()
 		if v.Name == "redis-6.0" {
 			idleUnknown(t, v, server)
 			return
 		}
-		source := openServer(t, server, user(v, server, "%R~*", redis.ACLRules))
+		source := layouttest.OpenServer(t, server, layouttest.User(v, server, "%R~*", redis.ACLRules))
 		read := func(params ...string) backlog.Reading {
 			t.Helper()
 			return backlogtest.MustRead(t, source, stream("s", "g", params...))
@@ -81,7 +82,7 @@ func idleUnknown(t *testing.T, v redistest.Version, server *redistest.Server) {
 	server.Do("XADD", "s", "*", "f", "v")
 	server.Do("XREADGROUP", "GROUP", "g", "one", "STREAMS", "s", ">")
 	server.Do("XCLAIM", "s", "g", "one", 0, "0-1", "IDLE", 7_200_000, "JUSTID")
-	source := openServer(t, server, user(v, server, "%R~*", redis.ACLRules))
+	source := layouttest.OpenServer(t, server, layouttest.User(v, server, "%R~*", redis.ACLRules))
 	r := backlogtest.MustRead(t, source, stream("s", "g", "orphanedAfter", "1h"))
 	if r.InFlight != backlog.Exactly(1) || r.Ignored != 0 || !strings.Contains(r.Warning, "6.2 is needed for XPENDING with IDLE") {
 		t.Errorf("an entry that was served reads as %+v", r)

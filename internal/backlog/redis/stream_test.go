@@ -13,6 +13,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -136,12 +137,12 @@ func TestStreamDecisions(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
-			eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+			layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 				t.Helper()
 				for _, c := range row.commands {
-					server.Do(words(c)...)
+					server.Do(layouttest.Words(c)...)
 				}
-				source := openServer(t, server, nil)
+				source := layouttest.OpenServer(t, server, nil)
 				// Twice: what is remembered must not change the answer.
 				for range 2 {
 					r := backlogtest.MustRead(t, source, stream("s", "g", row.params...))
@@ -166,9 +167,9 @@ func TestStreamDecisions(t *testing.T) {
 // compares with the entries themselves.
 func TestStreamNeverBelowTheTruth(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		client := server.Client()
 		run := 0
 		rapid.Check(t, func(rt *rapid.T) {
@@ -246,9 +247,9 @@ func compareWithTruth(t *testing.T, rt *rapid.T, source backlog.Source, server *
 // TestStreamAge: the age is that of the oldest entry that is not settled.
 func TestStreamAge(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		q := stream("s", "g")
 		old := time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 		add := func(after time.Duration) time.Time {

@@ -9,13 +9,14 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
 // openAt opens a source of the server at an address.
 func openAt(t testing.TB, address string, more map[string]any) backlog.Source {
 	t.Helper()
-	return backlogtest.Open(t, redis.Engine(), connection([]string{address}, more))
+	return backlogtest.Open(t, redis.Engine(), layouttest.Connection([]string{address}, more))
 }
 
 // crowd connects so many clients that every id that may be in use elsewhere is in use here.
@@ -48,7 +49,7 @@ func TestAddressLeadsElsewhere(t *testing.T) {
 		} {
 			t.Run(way.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				eachVersion(t, func(t *testing.T, v redistest.Version, old *redistest.Server) {
+				layouttest.EachServer(t, func(t *testing.T, v redistest.Version, old *redistest.Server) {
 					t.Helper()
 					next := redistest.Start(t, redistest.WithVersion(v))
 					for _, s := range []*redistest.Server{old, next} {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -14,18 +15,18 @@ import (
 // version, also on Redis 6.0, whose ZRANGE knows no scores.
 func TestScoresOnEveryVersion(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
 		past, future := time.Now().Add(-time.Minute).Unix(), time.Now().Add(time.Hour).Unix()
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		for _, set := range []string{"s", "schedule"} {
 			server.Do("ZADD", set, past, `{"queue":"a"}`, future, `{"queue":"b"}`)
 		}
-		r := backlogtest.MustRead(t, source, layoutQuery("sortedSet", "s"))
+		r := backlogtest.MustRead(t, source, layouttest.Query("sortedSet", "s"))
 		if r.Ready != 1 || r.NextDue.Unix() != future || r.Oldest.Since.Unix() != past || r.Quality != backlog.Exact {
 			t.Errorf("the sorted set reads as %+v", r)
 		}
-		r = backlogtest.MustRead(t, source, layoutQuery("sidekiq", "a,b"))
+		r = backlogtest.MustRead(t, source, layouttest.Query("sidekiq", "a,b"))
 		if r.Due != 1 || r.NextDue.Unix() != future {
 			t.Errorf("scheduled jobs read as %+v", r)
 		}
@@ -36,14 +37,14 @@ func TestScoresOnEveryVersion(t *testing.T) {
 // needed, and the reading is a bound.
 func TestCommandOfLaterVersion(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, v redistest.Version, server *redistest.Server) {
 		t.Helper()
 		server.Do("HSET", "dramatiq:mail.DQ.msgs", "1", `{"options":{"eta":32503680000000}}`)
 		server.Do("RPUSH", "dramatiq:mail.DQ", "1")
 		server.Do("HSET", "unacked", "tag", `[{},"","other"]`)
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		for layout, want := range map[string]int64{"dramatiq": 1, "celery": 1} {
-			r := backlogtest.MustRead(t, source, layoutQuery(layout, "mail"))
+			r := backlogtest.MustRead(t, source, layouttest.Query(layout, "mail"))
 			said := strings.HasPrefix(r.Warning, "Redis 6.0.") && strings.Contains(r.Warning, ": 6.2 is needed for HRANDFIELD")
 			switch {
 			case said != v.Before(6, 2):

@@ -9,6 +9,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout/layouttest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -35,10 +36,10 @@ func TestWakesAfterLoss(t *testing.T) {
 		} {
 			t.Run(way.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				eachVersion(t, func(t *testing.T, v redistest.Version, _ *redistest.Server) {
+				layouttest.EachServer(t, func(t *testing.T, v redistest.Version, _ *redistest.Server) {
 					t.Helper()
 					server := redistest.Start(t, redistest.WithVersion(v), redistest.WithConfig(way.lines...))
-					source := openServer(t, server, way.more)
+					source := layouttest.OpenServer(t, server, way.more)
 					ear := backlogtest.Listen(t, source)
 					q := list("jobs")
 					for range 3 {
@@ -58,9 +59,9 @@ func TestWakesAfterLoss(t *testing.T) {
 // TestFlushWakes: a server that is emptied sends one invalidation without keys.
 func TestFlushWakes(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
 		q := list("jobs")
 		server.Do("LPUSH", "jobs", "a")
@@ -78,9 +79,9 @@ func TestFlushWakes(t *testing.T) {
 // TestWakesOfOneKey: every query of a key is woken, and none of another.
 func TestWakesOfOneKey(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
 		one, two, other := stream("s", "one"), stream("s", "two"), stream("other", "one")
 		p := newProbe(t, source, ear, server)
@@ -101,7 +102,7 @@ func TestArmedOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t, redistest.WithConfig("notify-keyspace-events KA"))
-			source := openServer(t, server, more)
+			source := layouttest.OpenServer(t, server, more)
 			ear := backlogtest.Listen(t, source)
 			q := list("jobs")
 			backlogtest.Arm(t, source, ear, q)
@@ -123,11 +124,11 @@ func TestArmedOnce(t *testing.T) {
 func TestWakesAreNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	source := openServer(t, server, nil)
+	source := layouttest.OpenServer(t, server, nil)
 	ear := backlogtest.Listen(t, source)
 	var queries []backlog.Query
 	for range 500 {
-		queries = append(queries, list(new(keys).Next("jobs")))
+		queries = append(queries, list(new(layouttest.Names).Next("jobs")))
 	}
 	last := list("last")
 	backlogtest.Arm(t, source, ear, append(queries, last)...)
@@ -145,9 +146,9 @@ func TestWakesAreNotWaitedFor(t *testing.T) {
 // answers again when it goes on.
 func TestFrozen(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		ear := backlogtest.Listen(t, source)
 		q := list("jobs")
 		server.Do("LPUSH", "jobs", "a", "b")
@@ -183,9 +184,9 @@ func TestFrozen(t *testing.T) {
 // and changes with a restart.
 func TestEpoch(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		epoch := func() string {
 			var r backlog.Result
 			redistest.Eventually(t, "there is an answer", func() bool {
@@ -209,7 +210,7 @@ func TestEpoch(t *testing.T) {
 // TestLoading: a server that is loading its data is unavailable, not empty.
 func TestLoading(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, v redistest.Version, _ *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, v redistest.Version, _ *redistest.Server) {
 		t.Helper()
 		// Loading a key takes 2 ms, so that loading takes a while.
 		lines := []string{"key-load-delay 2000"}
@@ -218,12 +219,12 @@ func TestLoading(t *testing.T) {
 			lines = append(lines, "loading-process-events-interval-bytes 1024")
 		}
 		server := redistest.Start(t, redistest.WithVersion(v), redistest.WithAppendOnly(), redistest.WithConfig(lines...))
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		q := list("jobs")
 		server.Do("LPUSH", "jobs", "a", "b")
 		pipe := server.Client().Pipeline()
 		for range 300 {
-			pipe.Set(t.Context(), new(keys).Next("filler"), "value", 0)
+			pipe.Set(t.Context(), new(layouttest.Names).Next("filler"), "value", 0)
 			pipe.RPush(t.Context(), "other", "value")
 		}
 		if _, err := pipe.Exec(t.Context()); err != nil {
@@ -253,10 +254,10 @@ func TestLoading(t *testing.T) {
 // TestReplicaWithoutData: a replica that has not got its data yet is unavailable.
 func TestReplicaWithoutData(t *testing.T) {
 	t.Parallel()
-	eachVersion(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
+	layouttest.EachServer(t, func(t *testing.T, _ redistest.Version, server *redistest.Server) {
 		t.Helper()
 		server.Do("REPLICAOF", "127.0.0.1", "1")
-		source := openServer(t, server, nil)
+		source := layouttest.OpenServer(t, server, nil)
 		if r := backlogtest.Read(t, source, list("jobs"))[0]; !errors.Is(r.Err, backlog.ErrUnavailable) {
 			t.Errorf("a replica without its master reads as %+v", r)
 		}

@@ -20,6 +20,7 @@ func TestChecks(t *testing.T) {
 		"stream":                   {"stream", map[string]string{"groupStart": "first", "scan": "0"}, nil},
 		"start without group":      {"stream", map[string]string{"groupStart": "last"}, errNeedsGroup},
 		"scan without group":       {"stream", map[string]string{"scan": "10"}, errNeedsGroup},
+		"bound without group":      {"stream", map[string]string{"orphanedAfter": "1h"}, errNeedsGroup},
 		"scale":                    {"sortedSet", map[string]string{"scoreScale": "4096000", "score": "seconds"}, nil},
 		"scale of nothing":         {"sortedSet", map[string]string{"scoreScale": "0"}, errScale},
 		"negative scale":           {"sortedSet", map[string]string{"scoreScale": "-1"}, errScale},
