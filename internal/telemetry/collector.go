@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// heapFloor is how much is allocated, in bytes, between two runs of the garbage collector,
-	// at least. Without it the collector of a small heap runs several times a second under
-	// load, and each run delays the calls that are under way.
+	// heapFloor is how much a heap of 8 to 64 MiB may grow, in bytes, between two runs of the
+	// garbage collector. By default the collector of such a heap runs several times a second
+	// under load, and each run delays the calls that are under way.
 	heapFloor = 64 << 20
 	// The bounds of the garbage collector's percentage: Go's default, and one that a heap which
 	// grows quickly can bear until the next read.
@@ -42,9 +42,9 @@ func TuneCollector(ctx context.Context) {
 	}
 }
 
-// collectorPercent returns the percentage of a heap that holds so many bytes, in steps of 25, so
-// that it seldom changes. Worked: a heap of 16 MiB
-// grows by 400 %, to 80 MiB, before it is collected.
+// collectorPercent returns the percentage by which a heap that holds so many bytes may grow, in
+// steps of 25, so that it seldom changes. Worked: a heap of 16 MiB grows by 400 %, to 80 MiB,
+// before it is collected.
 func collectorPercent(live uint64) int {
 	const step = 25
 	percent := uint64(mostPercent)

@@ -5,7 +5,7 @@
 // [Reader] for each query. A reader has the commands that each reading begins with, and one
 // function that reads from top to bottom: it takes the replies, may ask further, and returns a
 // reading or an error. It never talks to a server: the engine sends what all queues ask in one
-// pipeline for each server and round trip, as [RoundTrips] tells.
+// pipeline for each server and round trip, as [RoundTrips] describes.
 //
 // The rest of the package is what layouts have in common:
 //

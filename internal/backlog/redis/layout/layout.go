@@ -29,7 +29,7 @@ type Reader interface {
 	// cluster.
 	Commands(dst []resp.Command, now time.Time) []resp.Command
 	// Read makes a reading of the replies to the commands, and of those to what it asks
-	// further. It may be run several times for one reading, as RoundTrips tells.
+	// further. It may be run several times for one reading, as RoundTrips describes.
 	Read(trips *RoundTrips) (backlog.Reading, error)
 }
 
