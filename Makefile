@@ -14,17 +14,22 @@ BUF = $(GO) tool -modfile=$(CURDIR)/tools/buf/go.mod buf
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 IMAGE ?= ghcr.io/backlog-scaler/backlog-scaler:$(VERSION)
 # Further arguments of "make run", "make test" and "make bench", such as TESTFLAGS='-run TestParse' and
-# BENCHFLAGS='-run rpc', and those of "make soak", such as SOAKFLAGS='-seed 7 -for 2m -only cluster'.
+# BENCHFLAGS='-run rpc', and those of "make soak", such as SOAKFLAGS='-seed 7 -for 2m -only kafka'.
 RUNFLAGS ?=
 TESTFLAGS ?=
+# The engines whose packages alone "make test" tests, such as ENGINES='kafka rabbitmq'; all packages without it.
+ENGINES ?=
 BENCHFLAGS ?=
 SOAKFLAGS ?=
+# Such as COMPARISONFLAGS='-trace 7' for bursts of other sizes.
+COMPARISONFLAGS ?=
 
 # How long "make fuzz" runs each target.
 FUZZTIME ?= 30s
 
 # The packages without I/O, each with the percentage of its statements that its tests cover at least.
-COVERAGE := internal/backlog:90 internal/config:97 internal/decision:97 internal/hpa:98 internal/spelling:99 internal/trigger:98
+COVERAGE := internal/backlog:90 internal/config:97 internal/hpa:98 internal/spelling:99 internal/trigger:98
+COVERAGE += internal/decision:97 internal/formula:97 internal/policy:97 internal/schedule:97
 
 # The modules with code, and those with tools.
 MODULES := . bench deploy e2e
@@ -45,13 +50,17 @@ run: ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/scaler-demo ./cmd/scaler-demo
 	@bin/scaler-demo $(RUNFLAGS)
 
+TESTED = $(or $(patsubst %,./internal/backlog/%/...,$(ENGINES)),./...)
+
 .PHONY: test
 test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image
 	@mkdir -p .tools
-	$(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -timeout 15m $(TESTFLAGS) ./...
+	$(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -timeout 15m $(TESTFLAGS) $(TESTED)
+ifeq ($(ENGINES),)
 	$(if $(TESTFLAGS),,$(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json)
 	cd bench && $(GO) test -race -timeout 15m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/))
 	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
+endif
 
 .PHONY: test-short
 # Several packages at a time, because many tests wait.
@@ -76,10 +85,10 @@ e2e: servers ## Test it all together: control plane, KEDA, Redis and the scaler;
 
 .PHONY: comparison
 comparison: servers ## Compare the triggers on one trace, with KEDA, and write docs/comparison.* (six minutes)
-	cd e2e && $(GO) test -count=1 -vet=off -timeout 60m -v -run TestDecisions/together/comparison . -comparison
+	cd e2e && $(GO) test -count=1 -vet=off -timeout 60m -v -run TestDecisions/together/comparison . -comparison $(COMPARISONFLAGS)
 
 .PHONY: cluster
-cluster: servers ## Start that control plane to try things by hand: prints the kubeconfig and stays until Ctrl-C
+cluster: servers ## Start that control plane to try things by hand, a policy among them: stays until Ctrl-C
 	cd e2e && $(GO) run ./cmd/cluster
 
 .PHONY: bench

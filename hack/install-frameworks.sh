@@ -18,8 +18,13 @@ mkdir -p "$frameworks"
 exec 9>"$frameworks/lock"
 if command -v flock >/dev/null 2>&1; then flock 9; fi
 
-# data NAME prints the folder with the pins of NAME.
-data() { echo "$layouts"/*/testdata/"$1"; }
+# data NAME prints the folder with the pins of NAME: that of a layout of Redis, which has a package of
+# its own, or of another engine.
+data() {
+	for folder in "$layouts"/*/testdata/"$1" internal/backlog/*/layout/testdata/"$1"; do
+		if [ -d "$folder" ]; then echo "$folder"; fi
+	done
+}
 
 # current NAME FILE reports whether NAME was installed from FILE as it is now.
 current() { cmp -s "$(data "$1")/$2" "$frameworks/$1/installed"; }
@@ -61,33 +66,13 @@ go_program() {
 	(cd "$(data "$1")" && go build -o "$OLDPWD/$frameworks/$1/driver" .)
 }
 
-# debian_root NAME unpacks into a folder of its own what its file packages names: a suite
-# of Debian, then packages with their versions, which bring all that they need along.
-# "run PROGRAM" in that folder runs one of their programs with their own libraries.
-# Nothing is installed in the system, whose own Debian may be older.
+# debian_root NAME unpacks what its file packages names. "run PROGRAM" in that folder runs one of
+# their programs with their own libraries.
 debian_root() {
 	if current "$1" packages; then return 0; fi
-	if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg >/dev/null 2>&1; then
-		echo "install-frameworks: $1 comes from Debian's packages, which need apt-get and dpkg" >&2
-		return 1
-	fi
 	begin "$1"
 	root=$(cd "$frameworks/$1" && pwd)
-	mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial" "$root/apt/parts"
-	: >"$root/apt/status"
-	mirror=$(debian_mirror)
-	if [ -z "$mirror" ]; then as_root apt-get -qq update && mirror=$(debian_mirror); fi
-	if [ -z "$mirror" ]; then
-		echo "install-frameworks: apt-get knows no mirror of Debian" >&2
-		return 1
-	fi
-	read -r suite <"$(data "$1")/packages"
-	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
-		"$mirror" "$suite" /usr/share/keyrings/debian-archive-keyring.gpg >"$root/apt/parts/debian.sources"
-	private_apt update && tail -n +2 "$(data "$1")/packages" |
-		private_apt_with install -y --download-only --no-install-recommends || return 1
-	for package in "$root"/apt/archives/*.deb; do dpkg -x "$package" "$root" || return 1; done
-	rm -rf "$root/apt"
+	debian_unpack "$root" "$(data "$1")/packages" || return 1
 	# PHP's packages find each other by where they would be installed.
 	if [ -d "$root/usr/share/php" ]; then
 		find "$root/usr/share/php" -name autoload.php -exec sed -i "s|'/usr/share/php/|getenv('FRAMEWORK_ROOT').&|g" {} +
@@ -96,39 +81,14 @@ debian_root() {
 	finish "$1" packages
 }
 
-# debian_mirror tells from where apt-get has Debian itself.
-debian_mirror() {
-	# shellcheck disable=SC2016 # apt-get fills these in
-	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-		sed -n 's/^Debian Debian //p' | head -n 1
-}
-
-# private_apt runs apt-get on the lists and packages in $root alone.
-private_apt() {
-	apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$root/apt/parts" \
-		-o Dir::State="$root/apt" -o Dir::State::lists="$root/apt/lists" -o Dir::State::status="$root/apt/status" \
-		-o Dir::Cache="$root/apt" -o Dir::Cache::archives="$root/apt/archives" -o APT::Sandbox::User= \
-		-o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@" >"$root/apt/log" 2>&1 ||
-		{
-			cat "$root/apt/log" >&2
-			return 1
-		}
-}
-
-# private_apt_with adds the lines of its input to the arguments.
-private_apt_with() {
-	while read -r line; do set -- "$@" "$line"; done
-	private_apt "$@"
-}
-
 # install NAME installs one framework. Each has its line here, and its name in "all".
-all="bull-3 bull-4 bullmq-1 bullmq-3 bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-6 sidekiq-7 sidekiq-8 laravel-10 laravel-13 resque celery rq-1 rq-2 rq dramatiq arq taskiq"
+all="bull-3 bull-4 bullmq-1 bullmq-3 bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-6 sidekiq-7 sidekiq-8 laravel-10 laravel-13 resque celery rq-1 rq-2 rq dramatiq arq taskiq river pg-boss graphile-worker bullmq-pg procrastinate pgmq laravel-mysql"
 install() {
 	case "$1" in
-	bull-3 | bull-4 | bullmq-1 | bullmq-3 | bullmq-4 | bullmq-5 | bullmq-6 | beequeue | resque) npm_packages "$1" ;;
-	asynq) go_program "$1" ;;
-	sidekiq-6 | sidekiq-7 | sidekiq-8 | laravel-10 | laravel-13) debian_root "$1" ;;
-	celery | rq-1 | rq-2 | rq | dramatiq | arq | taskiq) python_packages "$1" ;;
+	bull-3 | bull-4 | bullmq-1 | bullmq-3 | bullmq-4 | bullmq-5 | bullmq-6 | beequeue | resque | pg-boss | graphile-worker | bullmq-pg) npm_packages "$1" ;;
+	asynq | river) go_program "$1" ;;
+	sidekiq-6 | sidekiq-7 | sidekiq-8 | laravel-10 | laravel-13 | laravel-mysql) debian_root "$1" ;;
+	celery | rq-1 | rq-2 | rq | dramatiq | arq | taskiq | procrastinate | pgmq) python_packages "$1" ;;
 	*)
 		echo "install-frameworks: there is no framework $1, only: $all" >&2
 		return 1

@@ -27,3 +27,54 @@ system() {
 		return 1
 	fi
 }
+
+# debian_unpack ROOT FILE unpacks into the folder ROOT, an absolute path, what FILE names: a suite
+# of Debian, then packages with their versions, which bring all that they need along.
+# Nothing is installed in the system, whose own Debian may be older, and no service is started.
+debian_unpack() {
+	root=$1
+	if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg >/dev/null 2>&1; then
+		echo "$script: $2 names Debian's packages, which need apt-get and dpkg" >&2
+		return 1
+	fi
+	mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial" "$root/apt/parts"
+	: >"$root/apt/status"
+	mirror=$(debian_mirror)
+	if [ -z "$mirror" ]; then as_root apt-get -qq update && mirror=$(debian_mirror); fi
+	if [ -z "$mirror" ]; then
+		echo "$script: apt-get knows no mirror of Debian" >&2
+		return 1
+	fi
+	read -r suite <"$2"
+	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
+		"$mirror" "$suite" /usr/share/keyrings/debian-archive-keyring.gpg >"$root/apt/parts/debian.sources"
+	private_apt update && tail -n +2 "$2" |
+		private_apt_with install -y --download-only --no-install-recommends || return 1
+	for package in "$root"/apt/archives/*.deb; do dpkg -x "$package" "$root" || return 1; done
+	rm -rf "$root/apt"
+}
+
+# debian_mirror prints from where apt-get has Debian itself.
+debian_mirror() {
+	# shellcheck disable=SC2016 # apt-get fills these in
+	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+		sed -n 's/^Debian Debian //p' | head -n 1
+}
+
+# private_apt runs apt-get on the lists and packages in $root alone.
+private_apt() {
+	apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$root/apt/parts" \
+		-o Dir::State="$root/apt" -o Dir::State::lists="$root/apt/lists" -o Dir::State::status="$root/apt/status" \
+		-o Dir::Cache="$root/apt" -o Dir::Cache::archives="$root/apt/archives" -o APT::Sandbox::User= \
+		-o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false "$@" >"$root/apt/log" 2>&1 ||
+		{
+			cat "$root/apt/log" >&2
+			return 1
+		}
+}
+
+# private_apt_with adds the lines of its input to the arguments.
+private_apt_with() {
+	while read -r line; do set -- "$@" "$line"; done
+	private_apt "$@"
+}

@@ -58,13 +58,18 @@ func (c checkCommand) Run(ctx context.Context, engines []backlog.Engine, stdout 
 // probeQueue is a queue that does not exist. A read of it needs the same rights as any other.
 const probeQueue = "backlog-scaler-check"
 
-// try reads a queue that does not exist, and returns the status of the connection.
+// try reads a queue that does not exist, or asks the source to verify the connection, and returns
+// the status of the connection.
 func (c checkCommand) try(ctx context.Context, engines []backlog.Engine, connection backlog.Connection) (backlog.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	source, err := open(ctx, engines, connection)
 	if err != nil {
 		return backlog.Status{}, err
+	}
+	if prober, ok := source.(backlog.Prober); ok {
+		err := prober.Probe(ctx)
+		return source.Status(), errors.Join(err, source.Close())
 	}
 	layout := ""
 	for _, engine := range engines {

@@ -28,20 +28,34 @@ func advise(err error) error {
 	return err
 }
 
-// explainCommand explains the decisions for a ScaledObject.
+// explainCommand explains the decisions for a ScaledObject, or those of a policy.
 type explainCommand struct {
-	ScaledObject string `arg:"" name:"namespace/name" help:"The ScaledObject, or a static watch of the configuration."`
+	ScaledObject string `arg:"" optional:"" name:"namespace/name" help:"The ScaledObject, or a static watch of the configuration."`
+	Policy       string `placeholder:"NAMESPACE/NAME" help:"AutoscalerPolicy to explain in place of a ScaledObject, also one that no trigger names."`
 	Trigger      string `placeholder:"NAME" help:"Name of the metric of the only trigger to explain."`
 	inspected
 	Timeout time.Duration `default:"5s" help:"Timeout of the call."`
 }
 
-// Validate reports a ScaledObject without a namespace; kong calls it.
+// Validate reports names without a namespace, and flags that do not go together; kong calls it.
 func (c explainCommand) Validate() error {
-	if namespace, name, ok := strings.Cut(c.ScaledObject, "/"); !ok || namespace == "" || name == "" {
-		return fmt.Errorf("%q: want the namespace and the name of a ScaledObject, such as shop/billing", c.ScaledObject)
+	switch {
+	case c.Policy != "" && c.ScaledObject != "":
+		return fmt.Errorf("%q and --policy: want one of the two", c.ScaledObject)
+	case c.Policy != "" && c.Trigger != "":
+		return errors.New("--trigger and --policy: want one of the two")
+	case c.Policy != "" && !qualified(c.Policy):
+		return fmt.Errorf("--policy %q: want the namespace and the name of an AutoscalerPolicy, such as shop/billing", c.Policy)
+	case c.Policy == "" && !qualified(c.ScaledObject):
+		return fmt.Errorf("%q: want the namespace and the name of a ScaledObject, such as shop/billing, or --policy", c.ScaledObject)
 	}
 	return nil
+}
+
+// qualified reports whether a name has a namespace before it.
+func qualified(name string) bool {
+	before, after, found := strings.Cut(name, "/")
+	return found && before != "" && after != ""
 }
 
 // Run calls the scaler and prints its response.
@@ -53,6 +67,9 @@ func (c explainCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	defer func() { err = errors.Join(err, client.Close()) }()
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
+	if c.Policy != "" {
+		return c.policy(ctx, client, stdout)
+	}
 	namespace, name, _ := strings.Cut(c.ScaledObject, "/")
 	response, err := client.Explain(ctx, &pb.ExplainRequest{Namespace: namespace, ScaledObject: name, Trigger: c.Trigger})
 	if err != nil {
@@ -62,6 +79,19 @@ func (c explainCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 		return explain.JSON(stdout, response)
 	}
 	return explain.Text(stdout, response)
+}
+
+// policy prints the explanation of a policy.
+func (c explainCommand) policy(ctx context.Context, client *inspector.Client, stdout io.Writer) error {
+	namespace, name, _ := strings.Cut(c.Policy, "/")
+	response, err := client.ExplainPolicy(ctx, &pb.ExplainPolicyRequest{Namespace: namespace, Name: name})
+	if err != nil {
+		return advise(err)
+	}
+	if c.Output == "json" {
+		return explain.JSON(stdout, response)
+	}
+	return explain.PolicyText(stdout, response)
 }
 
 // watchCommand shows all triggers.

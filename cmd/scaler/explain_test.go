@@ -71,6 +71,7 @@ func TestExplainAndWatch(t *testing.T) {
 		{"bank/other", "known: shop/billing"},
 		{"shop/billing --trigger list-job", `shop/billing has no trigger "list-job", did you mean list-jobs?`},
 		{"shop/billing --trigger other", "it has list-jobs"},
+		{"--policy shop/billing", "it watches no AutoscalerPolicies; it has to be started with --policies"},
 	} {
 		if code, _, errText := scaler(append([]string{"explain", "--address", address}, strings.Fields(tc.args)...)...); code != 1 || !strings.Contains(errText, tc.want) {
 			t.Errorf("explain %s: %d\n%s\nwant %q", tc.args, code, errText, tc.want)

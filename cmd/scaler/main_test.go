@@ -41,7 +41,7 @@ func TestVersion(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	code, out, _ := scaler("--help")
-	for _, command := range []string{"serve", "read", "check", "explain", "watch", "version"} {
+	for _, command := range []string{"serve", "read", "check", "explain", "watch", "policy", "version"} {
 		if code != 0 || !strings.Contains(out, "\n  "+command) {
 			t.Errorf("code %d, and the help does not name %q:\n%s", code, command, out)
 		}
@@ -71,6 +71,9 @@ func TestMistakes(t *testing.T) {
 		{"nothing there", []string{"read", "--config", config, "--connection", "main", "--list", "jobs"}, 1, "connection refused"},
 		{"a ScaledObject without its namespace", []string{"explain", "billing"}, 2, "such as shop/billing"},
 		{"no ScaledObject", []string{"explain"}, 2, "such as shop/billing"},
+		{"a policy without its namespace", []string{"explain", "--policy", "billing"}, 2, "such as shop/billing"},
+		{"a policy and a ScaledObject", []string{"explain", "shop/worker", "--policy", "shop/billing"}, 2, "want one of the two"},
+		{"a policy and a trigger", []string{"explain", "--policy", "shop/billing", "--trigger", "list-a"}, 2, "want one of the two"},
 		{"another format", []string{"watch", "--output", "yaml"}, 2, "--output"},
 		{"no scaler to ask", []string{"explain", "shop/billing", "--address", "127.0.0.1:1"}, 1, "port-forward deployment/backlog-scaler 9091"},
 		{"no scaler to watch", []string{"watch", "--address", "127.0.0.1:1"}, 1, "no scaler answers at 127.0.0.1:1"},

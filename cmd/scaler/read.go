@@ -22,10 +22,12 @@ import (
 
 // readCommand reads one queue once.
 type readCommand struct {
-	Config     string        `required:"" type:"path" placeholder:"FILE" help:"Configuration file with the connections." env:"SCALER_CONFIG"`
-	Connection string        `required:"" help:"Name of the connection."`
-	Timeout    time.Duration `default:"5s" help:"Timeout of the read."`
-	JSON       bool          `name:"json" help:"JSON output."`
+	Config     string `required:"" type:"path" placeholder:"FILE" help:"Configuration file with the connections." env:"SCALER_CONFIG"`
+	Connection string `required:"" help:"Name of the connection."`
+	// TriggerNamespace is not named Namespace, because a parameter of a layout is.
+	TriggerNamespace string        `help:"Namespace of the trigger. It is needed where the connection limits each query to a namespace."`
+	Timeout          time.Duration `default:"5s" help:"Timeout of the read."`
+	JSON             bool          `name:"json" help:"JSON output."`
 	// Plugins holds a flag for each layout and parameter of the engines.
 	kong.Plugins
 }
@@ -46,7 +48,7 @@ func (c readCommand) Run(ctx context.Context, engines []backlog.Engine, stdout i
 	}
 	metadata := metadataOf(c.Plugins)
 	metadata["connection"] = c.Connection
-	parsed, err := trigger.NewCatalog(loaded.Connections, engines).Parse("", metadata)
+	parsed, err := trigger.NewCatalog(loaded.Connections, engines).Parse(c.TriggerNamespace, metadata)
 	if err != nil {
 		return err
 	}
@@ -112,26 +114,31 @@ func open(ctx context.Context, engines []backlog.Engine, connection backlog.Conn
 // metadataFlags returns a struct with one text flag for each layout and parameter
 // of the engines, named as in a ScaledObject but with dashes: "--consumer-group".
 func metadataFlags(engines []backlog.Engine) any {
-	var fields []reflect.StructField
-	seen := map[string]bool{}
-	add := func(name, help string) {
-		if seen[name] {
-			return
+	var names []string
+	help := map[string][]string{}
+	add := func(name, text string) {
+		if help[name] == nil {
+			names = append(names, name)
 		}
-		seen[name] = true
-		fields = append(fields, reflect.StructField{
-			Name: string(unicode.ToUpper(rune(name[0]))) + name[1:],
-			Type: reflect.TypeFor[string](),
-			Tag: reflect.StructTag(fmt.Sprintf(`name:%q key:%q help:%q group:"Queue" placeholder:"TEXT"`,
-				dashed(name), name, strings.ReplaceAll(help, "$", "$$"))),
-		})
+		help[name] = append(help[name], text)
 	}
 	for _, engine := range engines {
 		for _, layout := range engine.Layouts {
 			add(layout.Name, engine.Name+": "+layout.Queue)
 			for _, parameter := range layout.Parameters {
-				add(parameter.Name, cmp.Or(parameter.Doc, layout.Name))
+				if help[parameter.Name] == nil {
+					add(parameter.Name, cmp.Or(parameter.Doc, layout.Name))
+				}
 			}
+		}
+	}
+	fields := make([]reflect.StructField, len(names))
+	for i, name := range names {
+		fields[i] = reflect.StructField{
+			Name: string(unicode.ToUpper(rune(name[0]))) + name[1:],
+			Type: reflect.TypeFor[string](),
+			Tag: reflect.StructTag(fmt.Sprintf(`name:%q key:%q help:%q group:"Queue" placeholder:"TEXT"`,
+				dashed(name), name, strings.ReplaceAll(strings.Join(help[name], "; "), "$", "$$"))),
 		}
 	}
 	return reflect.New(reflect.StructOf(fields)).Interface()

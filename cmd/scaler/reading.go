@@ -22,6 +22,7 @@ type readingReport struct {
 	Ready      int64      `json:"ready"`
 	Due        int64      `json:"due"`
 	InFlight   *int64     `json:"inFlight,omitempty"`
+	Measured   *float64   `json:"measured,omitempty"`
 	Consumers  *int64     `json:"consumers,omitempty"`
 	NextDue    *time.Time `json:"nextDue,omitempty"`
 	Oldest     *time.Time `json:"oldestSince,omitempty"`
@@ -57,6 +58,9 @@ func report(t trigger.Trigger, r backlog.Reading) readingReport {
 	}
 	out.InFlight = known(r.InFlight)
 	out.Consumers = known(r.Consumers)
+	if r.Measured.Known {
+		out.Measured = new(r.Measured.Float())
+	}
 	if !r.NextDue.IsZero() {
 		out.NextDue = &r.NextDue
 	}
@@ -89,6 +93,9 @@ func printReading(stdout io.Writer, t trigger.Trigger, result backlog.Result) er
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	line := func(name, value string) { _, _ = fmt.Fprintf(table, "%s\t%s\n", name, value) }
 	line(r.Layout, r.Queue+" on "+r.Connection)
+	if r.Measured != nil {
+		return printMeasured(table, line, r)
+	}
 	line("backlog", strconv.FormatInt(r.Backlog, 10)+" ("+r.Quality+")")
 	line("ready", strconv.FormatInt(r.Ready, 10))
 	line("due", strconv.FormatInt(r.Due, 10))
@@ -125,6 +132,15 @@ func printReading(stdout io.Writer, t trigger.Trigger, result backlog.Result) er
 		return err
 	}
 	return printQueues(stdout, r.Queues)
+}
+
+// printMeasured prints the rest of a reading that counts no messages.
+func printMeasured(table *tabwriter.Writer, line func(name, value string), r readingReport) error {
+	line("measured", strconv.FormatFloat(*r.Measured, 'f', -1, 64))
+	if r.Warning != "" {
+		line("warning", r.Warning)
+	}
+	return table.Flush()
 }
 
 func printQueues(stdout io.Writer, queues []partReport) error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
@@ -50,6 +51,8 @@ type serveCommand struct {
 	MaxConnections          int `default:"1000" help:"Maximum number of connections to the gRPC port; half of them may come from one address." env:"SCALER_MAX_CONNECTIONS"`
 	MaxStreamsPerConnection int `default:"40000" help:"Maximum number of concurrent calls on one connection; KEDA holds two streams for each trigger. A higher limit needs more memory than the chart gives." env:"SCALER_MAX_STREAMS_PER_CONNECTION"`
 
+	policiesFlags `embed:""`
+
 	LogFormat string     `enum:"text,json" default:"text" help:"Format of the log: ${enum}." env:"SCALER_LOG_FORMAT"`
 	LogLevel  slog.Level `default:"info" help:"Lowest level that is logged: debug, info, warn or error." env:"SCALER_LOG_LEVEL"`
 	Pprof     bool       `help:"Go's profiles on the HTTP port." env:"SCALER_PPROF"`
@@ -57,6 +60,9 @@ type serveCommand struct {
 
 // Validate reports flags that exclude each other or are out of range; kong calls it.
 func (c serveCommand) Validate() error {
+	if err := c.policiesFlags.Validate(); err != nil {
+		return err
+	}
 	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
 		return errors.New("--tls-cert-file and --tls-key-file must be set together")
 	}
@@ -102,7 +108,15 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 	defer log.Close() //nolint:contextcheck // what it writes belongs to no call
 	// grpc-go has one logger for the process, to be set before anything else of it is used.
 	grpclog.SetLoggerV2(telemetry.NewGRPCLog(log.Logger))
+	policies, err := c.options()
+	if err != nil {
+		return err
+	}
+	if policies != nil {
+		kube.LogTo(log.Logger)
+	}
 	a, err := app.New(ctx, app.Options{
+		Policies:        policies,
 		Config:          c.Config,
 		GRPCAddress:     c.GRPCAddress,
 		HTTPAddress:     c.HTTPAddress,

@@ -22,7 +22,12 @@ import (
 var update = flag.Bool("update", false, "write the golden files again")
 
 // valueSets are the files of testdata/values, without their ending.
-func valueSets() []string { return []string{"defaults", "everything", "tls", "tls-exec", "bare"} }
+func valueSets() []string {
+	return []string{"defaults", "everything", "tls", "tls-exec", "bare", "policies", "policies-namespaces"}
+}
+
+// withPolicies reports whether a set enables policies.
+func withPolicies(set string) bool { return strings.HasPrefix(set, "policies") }
 
 func loadChart(t *testing.T) *helmchart.Chart {
 	t.Helper()
@@ -94,6 +99,7 @@ func TestGolden(t *testing.T) {
 			rendered := render(t, set)
 			got := rendered.Manifest + "---\n# NOTES.txt\n" + rendered.Notes
 			got = strings.Replace(got, dashboard(t), "    (monitoring/dashboard.json)\n", 1)
+			got = strings.Replace(got, definition(t), "(policies/backlog-scaler.github.io_autoscalerpolicies.yaml)\n", 1)
 			file := filepath.Join("testdata", "golden", set+".yaml")
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
@@ -124,6 +130,16 @@ func dashboard(t *testing.T) string {
 		text.WriteString("    " + line)
 	}
 	return text.String()
+}
+
+// definition is the custom resource definition, which is generated elsewhere.
+func definition(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("chart", "policies", "backlog-scaler.github.io_autoscalerpolicies.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }
 
 func TestKubeVersion(t *testing.T) {
@@ -162,6 +178,9 @@ func TestBadValues(t *testing.T) {
 		"password in clear":           {connection("password: hunter2"), []string{"/connections/orders/password", "want object"}},
 		"two sources of one password": {connection("password: {env: A, file: b}"), []string{"/connections/orders/password", "maxProperties"}},
 		"sentinel without master":     {connection("mode: sentinel"), []string{"/connections/orders", "masterName"}},
+		"number without URL":          {"connections: {load: {engine: prometheus, namespaces: [shop]}}", []string{"/connections/load", "url"}},
+		"URL with a user":             {"connections: {load: {engine: http, namespaces: [shop], url: 'http://u:p@x'}}", []string{"/connections/load/url", "does not match pattern"}},
+		"setting of another engine":   {"connections: {load: {engine: http, namespaces: [shop], url: 'http://x', namespaceLabel: ns}}", []string{"/connections/load", "namespaceLabel", "not allowed"}},
 		"certificate without key":     {connection("tls: true, tlsCertFile: a"), []string{"/connections/orders", "tlsKeyFile"}},
 		"TLS without secret":          {"tls: {enabled: true}", []string{"/tls/existingSecret", "minLength"}},
 		"gRPC probes with TLS":        {"tls: {enabled: true, existingSecret: a}\nprobes: {type: grpc}", []string{"probes of Kubernetes speak no TLS", "auto, http or exec"}},
@@ -172,6 +191,8 @@ func TestBadValues(t *testing.T) {
 		"unknown alert":               {"prometheusRule: {enabled: true, disabled: [Nonsense]}", []string{"Nonsense", "BacklogScalerAbsent"}},
 		"no disruption at all":        {"podDisruptionBudget: {maxUnavailable: 0}", []string{"/podDisruptionBudget/maxUnavailable"}},
 		"policy open to everyone":     {"networkPolicy: {kedaNamespaceSelector: {kubernetes.io/metadata.name: null}}", []string{"/networkPolicy/kedaNamespaceSelector"}},
+		"namespace that is none":      {"policies: {namespaces: ['Shop']}", []string{"/policies/namespaces/0", "does not match pattern"}},
+		"kind in place of a resource": {"policies: {extraTargets: [{group: argoproj.io, resource: Rollout}]}", []string{"/policies/extraTargets/0/resource"}},
 		"digest that is none":         {"image: {digest: latest}", []string{"/image/digest", "does not match pattern"}},
 	}
 	for name, test := range tests {

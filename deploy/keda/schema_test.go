@@ -64,6 +64,9 @@ func TestSchemasRefuse(t *testing.T) {
 		"unknown field of custom metadata": {
 			"{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {nmae: a}, spec: {scaleTargetRef: {name: a}, triggers: [{type: a, metadata: {}}]}}", "nmae",
 		},
+		"unknown field of a policy": {
+			"{apiVersion: backlog-scaler.github.io/v1alpha1, kind: AutoscalerPolicy, spec: {via: KEDA, maxReplicas: 1, scaleTargetRef: {name: a}, sgnals: []}}", "sgnals",
+		},
 		"unknown field of a ServiceMonitor": {
 			"{apiVersion: monitoring.coreos.com/v1, kind: ServiceMonitor, spec: {selector: {}, endpoints: [{prot: http}]}}", "prot",
 		},
@@ -91,13 +94,19 @@ func TestSchemasRefuse(t *testing.T) {
 	}
 }
 
-// examples reads all objects of the folder examples, and those of the example worker.
+// examples reads all objects of the folder examples, those of the example worker and those of the
+// examples of policies.
 func examples(t *testing.T) []helmchart.Object {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("examples", "*.yaml"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("list examples: %d files, %v", len(files), err)
 	}
+	policies, err := filepath.Glob(filepath.Join("..", "..", "examples", "policies", "*.yaml"))
+	if err != nil || len(policies) == 0 {
+		t.Fatalf("list examples of policies: %d files, %v", len(policies), err)
+	}
+	files = append(files, policies...)
 	files = append(files, filepath.Join("..", "..", "examples", "worker", "worker.yaml"))
 	var objects []helmchart.Object
 	for _, file := range files {

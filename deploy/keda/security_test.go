@@ -53,8 +53,8 @@ func TestPodSecurity(t *testing.T) {
 			t.Errorf("values %s: %s", set, fault)
 		}
 		pod, container := template.Spec, template.Spec.Containers[0]
-		if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
-			t.Errorf("values %s: the pod mounts a token", set)
+		if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken != withPolicies(set) {
+			t.Errorf("values %s: whether the pod mounts a token is not whether policies are enabled", set)
 		}
 		if !*container.SecurityContext.ReadOnlyRootFilesystem {
 			t.Errorf("values %s: the root file system can be written", set)
@@ -86,16 +86,18 @@ func TestPodSecurityRefuses(t *testing.T) {
 	}
 }
 
-// TestKinds checks that the chart creates no object with rights, and no unexpected one.
+// TestKinds checks that the chart creates no unexpected object, and none with rights unless policies
+// are enabled.
 func TestKinds(t *testing.T) {
 	t.Parallel()
 	allowed := []string{
 		"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "Service",
 		"ServiceAccount", "ServiceMonitor",
 	}
+	rights := []string{"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Role", "RoleBinding"}
 	for _, set := range valueSets() {
 		for _, object := range render(t, set).Objects {
-			if !slices.Contains(allowed, object.Kind()) {
+			if !slices.Contains(allowed, object.Kind()) && (!withPolicies(set) || !slices.Contains(rights, object.Kind())) {
 				t.Errorf("values %s: %s makes a %s", set, object.File, object.Kind())
 			}
 		}

@@ -15,6 +15,9 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies/metrics"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies/runner"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/connlimit"
@@ -50,6 +53,9 @@ type Options struct {
 	// Sampling and Server are the options of those parts; New sets their Logger and Registerer.
 	Sampling sampler.Options
 	Server   server.Options
+	// Policies are the options of the client of Kubernetes that watches AutoscalerPolicies; New
+	// sets their Runner, Logger and Now. nil watches none, and nothing of Kubernetes is needed.
+	Policies *kube.Options
 	// Engines are the available engines.
 	Engines []backlog.Engine
 	// Build is the version of the program.
@@ -62,6 +68,8 @@ type Options struct {
 type App struct {
 	options Options
 	sampler *sampler.Sampler
+	// runner is nil without Policies.
+	runner  *runner.Runner
 	server  *server.Server
 	health  *server.Health
 	grpc    *grpc.Server
@@ -124,9 +132,16 @@ func (a *App) build(ctx context.Context) error {
 		return err
 	}
 	o.Server.Logger = o.Logger
-	catalog, err := NewCatalog(loaded, o.Engines)
+	catalog, err := a.catalog(loaded)
 	if err != nil {
 		return err
+	}
+	if err := a.addPolicies(catalog); err != nil {
+		return err
+	}
+	if a.runner != nil {
+		o.Server.Policies = answerer{a.runner}
+		registry.MustRegister(metrics.NewCollector(a.runner))
 	}
 	a.server = server.New(&observer{a.sampler}, catalog, o.Server)
 	if err := a.server.SetStaticWatches(watches(loaded)); err != nil {
@@ -137,12 +152,14 @@ func (a *App) build(ctx context.Context) error {
 	a.httpPort = a.server.NewPort(server.PortHTTP, httpPort)
 	a.health = server.NewHealth(a.sampler.Stuck)
 	a.grpc = server.NewGRPC(a.server, a.health, creds, registry)
-	a.http = server.NewHTTP(a.health, registry, o.Build, o.Profiles)
+	a.http = server.NewHTTP(server.HTTPOptions{
+		Health: a.health, Gatherer: registry, Version: o.Build, Wake: a.server.WakeHandler(), Profiles: o.Profiles,
+	})
 	a.http.ErrorLog = telemetry.NewHTTPLog(o.Logger)
 	a.reloads = newReloads(registry)
 	if adminPort != nil {
 		a.adminPort = a.server.NewPort(server.PortAdmin, adminPort)
-		a.admin = inspector.NewGRPC(inspector.New(a.server, a.sampler, a.reloads.Fault), a.server.Guards(server.PortAdmin, nil, adminStreams)...)
+		a.admin = inspector.NewGRPC(inspector.New(a.server, a.sampler, a.inspected(), a.reloads.Fault), a.server.Guards(server.PortAdmin, nil, adminStreams)...)
 	}
 	a.inForce = loaded
 	a.watcher = config.NewWatcher(o.Config, o.Engines, loaded, reloadInterval, a.reloads, o.Logger)
@@ -251,7 +268,7 @@ func cutOff(g *grpc.Server, port *connlimit.Port) {
 // reload applies each new configuration.
 func (a *App) reload(ctx context.Context) {
 	for updated := range a.watcher.Updates() {
-		catalog, err := NewCatalog(updated, a.options.Engines)
+		catalog, err := a.catalog(updated)
 		if err != nil {
 			a.reloads.Reloaded(err)
 			for _, problem := range config.Problems(err) {
@@ -270,11 +287,23 @@ func (a *App) reload(ctx context.Context) {
 			a.options.Logger.Error("connections could not be opened", "error", err)
 		}
 		a.server.SetCatalog(catalog)
+		if a.runner != nil {
+			a.runner.SetCatalog(catalog)
+		}
 		if err := a.server.SetStaticWatches(watches(updated)); err != nil {
 			a.options.Logger.Error("watches could not be kept", "error", err)
 		}
 		a.options.Logger.Info("configuration reloaded", "changes", changes, "connections", len(updated.Connections))
 	}
+}
+
+// catalog returns the catalog of a configuration.
+func (a *App) catalog(c *config.Config) (*trigger.Catalog, error) {
+	catalog, err := NewCatalog(c, a.options.Engines)
+	if err != nil || a.options.Policies == nil {
+		return catalog, err
+	}
+	return catalog.WithPolicies(), nil
 }
 
 // NewCatalog returns the catalog of a configuration. Its static watches must be valid triggers.

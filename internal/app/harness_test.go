@@ -230,6 +230,11 @@ func (s *scaler) tryGet(path string) (code int, body string, err error) {
 	if err != nil {
 		return 0, "", err
 	}
+	return send(request)
+}
+
+// send sends a request over a connection of its own, and returns the status and the body.
+func send(request *http.Request) (code int, body string, err error) {
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {

@@ -12,8 +12,12 @@ import (
 // wantAddress describes an address.
 const wantAddress = `"host:port", with an IPv6 address in brackets and a port from 1 to 65535`
 
-// hostName is a DNS name, with underscores as some names have them, or an IPv4 address.
-var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?$`)
+// hostName is a DNS name, with underscores as some names have them, or an IPv4 address. It has at most
+// maxHost bytes, which the expression does not count: it would be as long, and it is compiled at each
+// start.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$`)
+
+const maxHost = 253
 
 // CheckAddress reports why text is not a "host:port". The error repeats nothing of a text that
 // may hold user information.
@@ -41,7 +45,7 @@ func IsHost(host string) bool {
 		address, err := netip.ParseAddr(host)
 		return err == nil && address.Is6()
 	}
-	return hostName.MatchString(host)
+	return len(host) <= maxHost && hostName.MatchString(host)
 }
 
 func isPort(port string) bool {

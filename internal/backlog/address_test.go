@@ -11,6 +11,7 @@ func TestCheckAddress(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{
 		"redis:6379", "redis.shop.svc:1", "10.0.0.1:65535", "[::1]:6379", "[fe80::1%eth0]:6379", "my_redis:6379", "redis.shop.svc.cluster.local.:6379",
+		strings.Repeat("a", 253) + ":6379",
 	} {
 		if err := backlog.CheckAddress(good); err != nil {
 			t.Errorf("%q: %v", good, err)
@@ -19,6 +20,7 @@ func TestCheckAddress(t *testing.T) {
 	for _, bad := range []string{
 		"", "redis", "redis:", ":6379", "redis:0", "redis:65536", "redis:06379", "redis:+1", "redis:port", "::1:6379", "[::1]", "[redis]:6379:1",
 		"a b:6379", "redis:6379/1", "redis:6379,ssl=true", "password=x:1", "unix:/tmp/redis.sock", "/tmp/redis.sock", "-redis:6379",
+		strings.Repeat("a", 254) + ":6379",
 	} {
 		if err := backlog.CheckAddress(bad); err == nil || !strings.Contains(err.Error(), `want "host:port"`) {
 			t.Errorf("%q: %v, want an error that says what is allowed", bad, err)

@@ -20,6 +20,8 @@ type Connection struct {
 	// Queues limit the queues that triggers may name: names of Queues in which {namespace}
 	// stands for the trigger's own namespace. An empty list is no limit.
 	Queues []string
+	// WakeToken authenticates who may have a queue read at once; without one no client may.
+	WakeToken Secret
 	// Settings are the values of the engine's own settings.
 	Settings Settings
 }

@@ -4,6 +4,7 @@ package backlog
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -52,6 +53,13 @@ type Layout struct {
 	// MissingIsError is the default of the trigger's "missing": true where a queue that does
 	// not exist is more likely a mistake than empty.
 	MissingIsError bool
+	// Measures reports whether the layout yields a number that is not of messages:
+	// Reading.Measured. Ready then describes that number.
+	Measures bool
+	// PerNamespace reports whether a connection with these settings limits each query to what
+	// belongs to the namespace of its trigger, as an enforced label does. Query.Namespace is
+	// then set. It may be nil.
+	PerNamespace func(Settings) bool
 	// SharesKeys reports whether changes of other queues wake this one too. It is then not
 	// worth reading more often after a wake-up.
 	SharesKeys bool
@@ -61,8 +69,64 @@ type Layout struct {
 	// Passing describes, for the documentation, what shows work that was enqueued and finished
 	// between two reads; empty where nothing does (see Reading.Passed).
 	Passing string
+	// Finished describes, for the documentation, what counts finished messages; empty where
+	// nothing does (see Reading.Dequeued).
+	Finished string
+	// CheckFinished reports a query whose finished messages are not counted although the layout has
+	// Finished; nil if all are.
+	CheckFinished func(Query) error
+	// Workers describes, for the documentation, which workers are known to be busy and when that
+	// shows; empty where the layout does not know.
+	Workers string
+	// WorkersScope names the parameters that decide which workers there are, where they serve all
+	// queues together. It is nil where the workers are those of one queue.
+	WorkersScope []string
+	// CheckWorkers reports a query whose workers are not known although the layout has Workers;
+	// nil if all are known.
+	CheckWorkers func(Query) error
 	// Check reports parameters that exclude each other; nil if there is nothing to check.
 	Check func(Query) error
+	// CheckOn reports a query that a connection with these settings cannot be asked; nil if there
+	// is nothing to check.
+	CheckOn func(Settings, Query) error
+}
+
+// KnowsWorkers reports, as an error, that the engine cannot read which workers of a queue are busy.
+func (l Layout) KnowsWorkers(q Query) error {
+	switch {
+	case l.Workers == "":
+		return fmt.Errorf("the layout %s does not show which workers are busy", l.Name)
+	case l.CheckWorkers != nil:
+		return l.CheckWorkers(q)
+	default:
+		return nil
+	}
+}
+
+// CountsFinished reports, as an error, that nothing counts the finished messages of a queue.
+func (l Layout) CountsFinished(q Query) error {
+	switch {
+	case l.Finished == "":
+		return fmt.Errorf("the layout %s does not count finished messages", l.Name)
+	case l.CheckFinished != nil:
+		return l.CheckFinished(q)
+	default:
+		return nil
+	}
+}
+
+// WorkersQuery returns the query for the workers of a queue. Queues with the same workers have the
+// same one, so that it is read once.
+func (l Layout) WorkersQuery(q Query) Query {
+	if l.WorkersScope == nil {
+		q.Workers = true
+		return q
+	}
+	scope := make(map[string]string, len(l.WorkersScope))
+	for _, name := range l.WorkersScope {
+		scope[name] = q.Params.Get(name)
+	}
+	return Query{Layout: q.Layout, Queue: "*", Params: NewParams(scope), Workers: true}
 }
 
 // A Query is one queue and how to read it. It is comparable: equal queries of one connection
@@ -76,9 +140,12 @@ type Query struct {
 	// Params are the layout's parameters.
 	Params Params
 	// Namespace is the namespace of the trigger where the query names several queues, because
-	// these are limited for each namespace. It is empty for one queue, so that all namespaces
-	// share its reading.
+	// these are limited for each namespace, and where the layout reads PerNamespace. It is empty
+	// otherwise, so that all namespaces share the reading.
 	Namespace string
+	// Workers asks which workers are busy, in place of what is in the queue: the reading has
+	// Reading.Workers and no counts. It is for layouts with Workers.
+	Workers bool
 }
 
 // A Result is the outcome of one Query: a Reading, or the error that explains why there is
@@ -94,9 +161,10 @@ type Result struct {
 	// engine notices changes.
 	Changed bool
 	// Pending reports that the source has not finished its first search for what belongs to the
-	// queue, such as the queues that match a pattern. A Wake follows when it has. With an Err
-	// the queue is not known yet, and the error says nothing about the engine. With a Reading
-	// more queues may be found.
+	// queue, such as the queues that match a pattern, or has not verified an answer yet. A Wake
+	// follows when it has. With an Err the queue is not known yet, and the error says nothing
+	// about the engine. With a Reading more queues may be found, or its upper bound may become
+	// exact.
 	Pending bool
 }
 
@@ -135,6 +203,13 @@ type Confirmer interface {
 	// errors. With an error nothing is confirmed, and a read is needed. ctx bounds the call.
 	// The goroutine that reads calls it, unless the Source is Sharded.
 	Confirm(ctx context.Context) (time.Time, error)
+}
+
+// A Prober is a Source that can verify its connection without a query, because no query is right
+// for every server.
+type Prober interface {
+	// Probe asks the server a question. The error wraps one of this package's errors.
+	Probe(ctx context.Context) error
 }
 
 // A Sharded is a Source whose queries lie on servers that do not wait for each other. Several

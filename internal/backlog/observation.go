@@ -85,4 +85,10 @@ type Interest struct {
 	Counters bool
 	// Parts asks for the parts of past readings too.
 	Parts bool
+	// Interval is the time between two reads of a measured number, or of busy workers;
+	// zero is that of the connection. The shortest of all callers counts. A queue is read no less often than without
+	// one.
+	Interval time.Duration
+	// Memo is the caller's, for the observer; nil if the caller calls once.
+	Memo *Memo
 }

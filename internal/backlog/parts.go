@@ -45,6 +45,7 @@ func Aggregate(parts []Part) Reading {
 		aged = aged && (r.Oldest.Kind != AgeUnknown || r.Ready+r.Due == 0)
 		whole.Orphaned += r.Orphaned
 		whole.Ignored += r.Ignored
+		whole.addWorkers(r.Workers)
 		warnings = addText(warnings, r.Warning)
 		hints = addText(hints, r.Hint)
 	}
@@ -57,6 +58,16 @@ func Aggregate(parts []Part) Reading {
 	whole.Warning = strings.Join(warnings[:min(len(warnings), partWarnings)], "; ")
 	whole.Hint = strings.Join(hints[:min(len(hints), partWarnings)], "; ")
 	return whole
+}
+
+// addWorkers adds the workers of a part. A host with a busy worker is busy.
+func (r *Reading) addWorkers(workers map[string]bool) {
+	if workers != nil && r.Workers == nil {
+		r.Workers = make(map[string]bool, len(workers))
+	}
+	for host, busy := range workers {
+		r.Workers[host] = r.Workers[host] || busy
+	}
 }
 
 // addText appends a text that is not empty and not among texts yet.

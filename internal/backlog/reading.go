@@ -14,6 +14,9 @@ type Reading struct {
 	Due int64
 	// InFlight is work that was handed out and is not acknowledged.
 	InFlight Count
+	// Measured is the number of a layout that Measures, which counts no messages: its Ready, Due
+	// and InFlight are zero.
+	Measured Measurement
 	// NextDue is when the next delayed message falls due; zero if there is none.
 	NextDue time.Time
 	// Oldest is the age of the oldest waiting message.
@@ -52,6 +55,10 @@ type Reading struct {
 	// Hint names what may have been meant instead: other queues or another prefix. These may
 	// belong to other tenants, so it is for the operator of the scaler.
 	Hint string
+	// Workers has, for a query with Workers, whether each worker is busy, by the name of its host.
+	// Every busy one is in it: otherwise there is an error and no reading. Idle ones may be
+	// missing. It is nil for other queries, and immutable.
+	Workers map[string]bool
 	// Parts are the queues that this reading sums up, where a query names several (or a
 	// pattern, which may match one or none); nil for one queue.
 	Parts []Part

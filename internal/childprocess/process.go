@@ -35,6 +35,9 @@ type Command struct {
 	Env []string
 	// Dir is the working directory; empty is that of this process.
 	Dir string
+	// User is who runs the program, for a parent that is root and a program that refuses root; nil is
+	// the user of this process.
+	User *syscall.Credential
 	// Stdout and Stderr receive the output; nil discards it. Each is written by one goroutine, which has
 	// ended when Exited is closed; both by the same one if they are equal.
 	Stdout, Stderr io.Writer
@@ -68,7 +71,7 @@ func start(c Command, ended func(*Process)) (*Process, error) {
 	p.cmd.Env = append(p.cmd.Environ(), c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = c.Stdout, c.Stderr
 	p.cmd.WaitDelay = outputDelay
-	p.cmd.SysProcAttr = attributes()
+	p.cmd.SysProcAttr = attributes(c.User)
 	started := make(chan error, 1)
 	go p.run(started, ended)
 	if err := <-started; err != nil {

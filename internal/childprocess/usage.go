@@ -14,8 +14,20 @@ import (
 // Resident is how much memory the process occupies, in bytes: VmRSS. Only Linux reports it.
 func (p *Process) Resident() (float64, error) { return memory(p.PID(), "VmRSS:") }
 
-// Peak is the most memory that the process has occupied so far, in bytes: VmHWM. Only Linux reports it.
-func (p *Process) Peak() (float64, error) { return memory(p.PID(), "VmHWM:") }
+// Anonymous is what the process occupies now of its own, in bytes: RssAnon, which is VmRSS without the
+// parts of files that the system has mapped, such as those of the program. Only Linux reports it.
+func (p *Process) Anonymous() (float64, error) { return memory(p.PID(), "RssAnon:") }
+
+// Peak is the most memory that the process has occupied so far, in bytes: VmHWM without the parts of
+// files that are mapped now. Only Linux reports it.
+func (p *Process) Peak() (float64, error) {
+	all, err := memory(p.PID(), "VmHWM:")
+	if err != nil {
+		return 0, err
+	}
+	files, err := memory(p.PID(), "RssFile:")
+	return all - files, err
+}
 
 func memory(pid int, field string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

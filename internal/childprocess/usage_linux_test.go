@@ -17,6 +17,8 @@ func TestUsage(t *testing.T) {
 	for _, p := range []*childprocess.Process{idle, busy} {
 		if memory, err := p.Resident(); err != nil || memory < 4096 {
 			t.Errorf("a process has %v bytes of memory, %v", memory, err)
+		} else if own, err := p.Anonymous(); err != nil || own < 4096 || own >= memory {
+			t.Errorf("a process has %v bytes of memory, %v of its own, %v", memory, own, err)
 		}
 	}
 	const least = 100 * time.Millisecond

@@ -15,7 +15,8 @@ func (c *Config) Changes(before *Config) string {
 	connections := changes("connections", before.Connections, c.Connections,
 		func(c backlog.Connection) string { return c.Name },
 		func(a, b backlog.Connection) bool {
-			return a.SameEndpoint(b) && slices.Equal(a.Namespaces, b.Namespaces) && slices.Equal(a.Queues, b.Queues)
+			return a.SameEndpoint(b) && slices.Equal(a.Namespaces, b.Namespaces) && slices.Equal(a.Queues, b.Queues) &&
+				a.WakeToken.Reveal() == b.WakeToken.Reveal()
 		})
 	watches := changes("watches", before.Watches, c.Watches,
 		func(w Watch) string { return w.Name },

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -155,7 +153,7 @@ func TestParseFaults(t *testing.T) {
 	t.Parallel()
 	const (
 		limits = `a list of names or patterns of queues such as ["{namespace}-*"], where {namespace} is the trigger's own`
-		keys   = "engine, namespaces, queues, addresses, username, password, mode, database, weight, tls, tlsCAFile, timeout"
+		keys   = "engine, namespaces, queues, wakeToken, addresses, username, password, mode, database, weight, tls, tlsCAFile, timeout"
 		ns     = `a list of namespaces such as ["shop", "team-*"], or ["*"] for everyone`
 		sec    = "a mapping {file: PATH} or {env: NAME}"
 	)
@@ -189,8 +187,23 @@ func TestParseFaults(t *testing.T) {
 			`2:3: connections."a b": the name of a connection is 1 to 63 letters, digits, dashes, underscores and dots, ` +
 				"with a letter or digit at either end",
 		}},
+		{"long name", "connections:\n  " + strings.Repeat("a", 64) + ": {engine: stone, namespaces: [a], token: {env: SET}}\n", []string{
+			`2:3: connections.` + strings.Repeat("a", 64) + `: the name of a connection is 1 to 63 letters, digits, dashes, underscores and dots, ` +
+				"with a letter or digit at either end",
+		}},
+		{"longer name", "connections:\n  " + strings.Repeat("a", 65) + ": {engine: stone, namespaces: [a], token: {env: SET}}\n", []string{
+			`2:3: connections."` + strings.Repeat("a", 60) + `...": the name of a connection is 1 to 63 letters, digits, dashes, underscores and dots, ` +
+				"with a letter or digit at either end",
+		}},
+		{"longest name", "connections:\n  " + strings.Repeat("a", 63) + ": {engine: stone, namespaces: [a]}\n", []string{
+			`2:3: connections.` + strings.Repeat("a", 63) + `: the key "token" is missing, want a mapping {file: PATH} or {env: NAME}`,
+		}},
 		{"unknown engine", "connections:\n  a: {engine: papr, namespaces: [a]}\n", []string{
 			`2:15: connections.a.engine: there is no engine "papr", want one of paper, stone; did you mean "paper"?`,
+		}},
+		{"unknown engine and key", "connections:\n  a: {engine: papr, namespaces: [a], adresses: [b], mode: cluster}\n", []string{
+			`2:15: connections.a.engine: there is no engine "papr", want one of paper, stone; did you mean "paper"?`,
+			`2:38: connections.a.adresses: unknown key, which no engine has; did you mean "addresses"?`,
 		}},
 		{"unknown key", paper("adresses: [b]"), []string{
 			`6:5: connections.orders.adresses: unknown key, want one of ` + keys + `; did you mean "addresses"?`,
@@ -308,6 +321,10 @@ func TestParseFaults(t *testing.T) {
 		{"file is missing", paper("tlsCAFile: gone"), []string{
 			"6:16: connections.orders.tlsCAFile: open gone: file does not exist",
 		}},
+		{"wake token in the file", paper("wakeToken: hunter2"), []string{
+			"6:16: connections.orders.wakeToken: a secret cannot stand in the configuration itself; " +
+				"write it into a file or a variable and write " + sec + " here",
+		}},
 		{"no queue allowed", paper("queues: []"), []string{
 			"6:13: connections.orders.queues: the list is empty, want " + limits,
 		}},
@@ -346,45 +363,5 @@ func TestParseFaults(t *testing.T) {
 				t.Errorf("faults (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestLoad(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "config.yaml")
-	write(t, filepath.Join(dir, "secret"), "opensesame\n")
-	write(t, path, paper("password: {file: secret}"))
-	config, err := Load(path, testEngines())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := config.Connections[0].Settings.Secret("password").Reveal(); got != "opensesame" {
-		t.Errorf("password = %q, want that of the file next to the configuration", got)
-	}
-}
-
-func TestLoadErrors(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "config.yaml")
-	write(t, filepath.Join(dir, "large"), strings.Repeat("x", maxFileSize+1))
-	write(t, path, paper("password: {file: large}", "tlsCAFile: ."))
-	_, err := Load(path, testEngines())
-	want := fmt.Sprintf("invalid configuration:\n"+
-		"%[1]s/config.yaml:6:22: connections.orders.password.file: read %[1]s/large: larger than 1048576 bytes\n"+
-		"%[1]s/config.yaml:7:16: connections.orders.tlsCAFile: read %[1]s: not a regular file", dir)
-	if err == nil || err.Error() != want {
-		t.Errorf("error:\n%v\nwant:\n%s", err, want)
-	}
-	if _, err := Load(filepath.Join(dir, "gone"), testEngines()); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("error = %v, want one that the file does not exist", err)
-	}
-}
-
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -64,12 +64,14 @@ func (f Faults) sort() {
 	})
 }
 
-// plainKey is a key that can stand in a path without quotes.
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// plainKey is a key of at most maxPlainKey bytes that can stand in a path without quotes.
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+const maxPlainKey = 64
 
 // join appends a key to a path of keys.
 func join(path, key string) string {
-	if !plainKey.MatchString(key) {
+	if len(key) > maxPlainKey || !plainKey.MatchString(key) {
 		key = quote(key)
 	}
 	if path == "" {

@@ -22,6 +22,7 @@ const (
 	engineKey      = "engine"
 	namespacesKey  = "namespaces"
 	queuesKey      = "queues"
+	wakeTokenKey   = "wakeToken"
 )
 
 // A parser turns one file into a Config and collects its faults on the way.
@@ -108,15 +109,18 @@ func (p *parser) watch(e entry) (Watch, bool) {
 	return w, len(p.faults) == before
 }
 
-// connectionName is a name that can be a Kubernetes label and needs no quotes.
-var connectionName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+// connectionName is a name of at most maxConnectionName bytes that can be a Kubernetes label and needs no
+// quotes.
+var connectionName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+
+const maxConnectionName = 63
 
 // connection parses one entry below "connections".
 func (p *parser) connection(e entry) (backlog.Connection, bool) {
 	key := join(connectionsKey, e.name)
 	before := len(p.faults)
 	connection := backlog.Connection{Name: e.name}
-	if !connectionName.MatchString(e.name) {
+	if len(e.name) > maxConnectionName || !connectionName.MatchString(e.name) {
 		p.fault(e.key, key, "the name of a connection is 1 to 63 letters, digits, dashes, underscores and "+
 			"dots, with a letter or digit at either end")
 	}
@@ -130,9 +134,10 @@ func (p *parser) connection(e entry) (backlog.Connection, bool) {
 	}
 	connection.Namespaces = p.namespaces(e.key, own, key)
 	connection.Queues = p.queues(own, key)
+	connection.WakeToken = p.wakeToken(own, key)
 	engine, ok := p.engine(e.key, own, key)
 	if !ok {
-		p.rejectUnknown(own, key, p.engines...)
+		p.rejectForeign(own, key)
 		return connection, false
 	}
 	connection.Engine = engine.Name
@@ -145,6 +150,17 @@ func (p *parser) connection(e entry) (backlog.Connection, bool) {
 		p.checked(e.key, key, engine.Check(connection.Settings))
 	}
 	return connection, len(p.faults) == before
+}
+
+// wakeToken parses the token of those who may have a queue read at once.
+func (p *parser) wakeToken(own map[string]entry, key string) backlog.Secret {
+	e, found := own[wakeTokenKey]
+	if !found {
+		return backlog.Secret{}
+	}
+	value, _ := p.secret(e.value, join(key, wakeTokenKey), backlog.Parameter{Kind: backlog.KindSecret}.Expects())
+	token, _ := value.(backlog.Secret)
+	return token
 }
 
 // checked records err, and each of the errors that it joins on its own.
@@ -208,10 +224,30 @@ func (p *parser) settings(at *yaml.Node, own map[string]entry, key string, engin
 	return values
 }
 
-// rejectUnknown records the keys that are unknown to the named engine, or to all engines if it
-// is not known.
-func (p *parser) rejectUnknown(own map[string]entry, key string, engines ...backlog.Engine) {
-	names := []string{engineKey, namespacesKey, queuesKey}
+// rejectUnknown records the keys that neither all connections have, nor those of an engine.
+func (p *parser) rejectUnknown(own map[string]entry, key string, engine backlog.Engine) {
+	names := keysOf(engine)
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if !slices.Contains(names, name) {
+			p.unknown(own[name], join(key, name), names)
+		}
+	}
+}
+
+// rejectForeign records the keys that no engine has, where the engine of a connection is not known. A
+// list of all that any engine has would help no one.
+func (p *parser) rejectForeign(own map[string]entry, key string) {
+	names := keysOf(p.engines...)
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if !slices.Contains(names, name) {
+			p.fault(own[name].key, join(key, name), "unknown key, which no engine has%s", meant(name, names))
+		}
+	}
+}
+
+// keysOf returns the keys that all connections have, and those of engines.
+func keysOf(engines ...backlog.Engine) []string {
+	names := []string{engineKey, namespacesKey, queuesKey, wakeTokenKey}
 	for _, engine := range engines {
 		for _, parameter := range engine.Settings {
 			if !slices.Contains(names, parameter.Name) {
@@ -219,11 +255,7 @@ func (p *parser) rejectUnknown(own map[string]entry, key string, engines ...back
 			}
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(own)) {
-		if !slices.Contains(names, name) {
-			p.unknown(own[name], join(key, name), names)
-		}
-	}
+	return names
 }
 
 // unknown records a key that is none of names. It does not repeat the value, which may be a

@@ -100,7 +100,7 @@ func TestActivity(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.spec.Target, tc.want.Target, tc.spec.MaxStaleness = 5, 5, 30*time.Second
-			got, err := decision.Decide(tc.spec, tc.seen, 0, at(0))
+			got, err := decision.Decide(&tc.spec, &tc.seen, 0, at(0))
 			if diff := cmp.Diff(tc.want, got); diff != "" || err != nil {
 				t.Errorf("decision (-want +got):\n%s\n%v", diff, err)
 			}
@@ -145,7 +145,7 @@ func TestBoundsAndNoise(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.spec.Target, tc.spec.MaxStaleness = max(tc.spec.Target, 5), 30*time.Second
-			d, err := decision.Decide(tc.spec, backlog.Observation{Latest: tc.now}, tc.lastReported, at(0))
+			d, err := decision.Decide(&tc.spec, &backlog.Observation{Latest: tc.now}, tc.lastReported, at(0))
 			if err != nil || d.Value != tc.value {
 				t.Errorf("value %v, error %v, want %v", d.Value, err, tc.value)
 			}
@@ -192,7 +192,7 @@ func TestWarmingUp(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.spec.Target, tc.spec.MaxStaleness = 5, 30*time.Second
-			d, err := decision.Decide(tc.spec, tc.seen, 0, at(0))
+			d, err := decision.Decide(&tc.spec, &tc.seen, 0, at(0))
 			if d.Value != tc.value || d.Active != tc.active || !d.Until.Equal(tc.until) {
 				t.Errorf("%+v, want value %v, active %t, until %v", d, tc.value, tc.active, tc.until)
 			}

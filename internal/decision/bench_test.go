@@ -50,7 +50,7 @@ func BenchmarkDecide(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := decision.Decide(bench.spec, bench.seen, 0, at(0)); err != nil {
+				if _, err := decision.Decide(&bench.spec, &bench.seen, 0, at(0)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -62,7 +62,7 @@ func BenchmarkDecide(b *testing.B) {
 func TestDecideAllocates(t *testing.T) { //nolint:paralleltest // allocations are counted for the whole process
 	for name, bench := range benchmarks() {
 		got := testing.AllocsPerRun(5, func() {
-			_, _ = decision.Decide(bench.spec, bench.seen, 0, at(0))
+			_, _ = decision.Decide(&bench.spec, &bench.seen, 0, at(0))
 		})
 		if got > bench.allocs {
 			t.Errorf("%s: %v allocations, want %v", name, got, bench.allocs)

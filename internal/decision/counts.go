@@ -21,9 +21,13 @@ const (
 	CountAll = CountReady | CountDue | CountInFlight
 )
 
-// waiting returns the messages that count and are not in flight. A negative number, which
-// no engine should report, must not hide the other parts.
+// waiting returns the messages that count and are not in flight, or the measured number, which
+// has no parts. A negative number, which no engine should count, must not hide the other
+// parts; a measured one asks for no replica.
 func (c Counts) waiting(r *backlog.Reading) float64 {
+	if r.Measured.Known {
+		return math.Max(0, r.Measured.Float())
+	}
 	if c == 0 {
 		c = CountAll
 	}

@@ -20,10 +20,10 @@ const MaxValue = 9e15
 
 // A Decision is what the scaler reports to KEDA about one trigger, and why.
 type Decision struct {
-	// Value is the metric's value in messages: finite and never negative. The HPA
-	// computes ceil(Value / Target) replicas.
+	// Value is the metric's value in messages, or the number that the engine measures: finite
+	// and never negative. The HPA computes ceil(Value / Target) replicas.
 	Value float64
-	// Target is the number of messages per replica, always positive.
+	// Target is the number of messages, or the measured number, per replica; always positive.
 	Target float64
 	// Active reports whether the workload should have any replica.
 	Active bool
@@ -101,27 +101,29 @@ var (
 // With a drain time of 60 s and replicas that finish 2 messages a second the target
 // is 120. 1,200 waiting and 10 arriving each second give 1,200 + 10*60 = 1,800: the
 // HPA wants 15 replicas. They finish 30 a second, 10 arrive, and 1,200 are gone in 60 s.
-func Decide(spec Spec, seen backlog.Observation, lastReported float64, now time.Time) (Decision, error) {
-	if err := usable(spec, &seen, now); err != nil {
+//
+// A measured number is the value itself: 0.93 with target 0.25 makes the HPA want 4 replicas.
+func Decide(spec *Spec, seen *backlog.Observation, lastReported float64, now time.Time) (Decision, error) {
+	if err := usable(spec, seen, now); err != nil {
 		return Decision{}, err
 	}
 	m := maker{Decision: Decision{Target: spec.Target}}
 	latest := &seen.Latest
-	m.count(&spec, &seen)
+	m.count(spec, seen)
 	m.adjust(ReasonWeights, m.weighted())
-	m.adjust(ReasonCombine, m.combined(&spec))
-	m.adjust(ReasonPaused, m.withoutPaused(&spec, latest))
-	m.adjust(ReasonMaxAge, m.withAge(&spec, latest))
-	m.adjust(ReasonDrainTime, m.withArrivals(&spec, latest))
-	m.adjust(ReasonWorkerLimit, m.withQueueLimits(&spec, latest))
-	m.adjust(ReasonDataReplaced, m.atLeastReplaced(&spec, &seen, now))
+	m.adjust(ReasonCombine, m.combined(spec))
+	m.adjust(ReasonPaused, m.withoutPaused(spec, latest))
+	m.adjust(ReasonMaxAge, m.withAge(spec, latest))
+	m.adjust(ReasonDrainTime, m.withArrivals(spec, latest))
+	m.adjust(ReasonWorkerLimit, m.withQueueLimits(spec, latest))
+	m.adjust(ReasonDataReplaced, m.atLeastReplaced(spec, seen, now))
 	m.valueBeforeHold = m.Value
-	m.adjust(ReasonHold, m.atLeastHeld(&spec, &seen, now))
-	m.decideActivity(&spec, &seen, now)
-	err := m.warmingUp(&spec, &seen, now)
-	m.adjust(ReasonDeadband, m.unlessWithinDeadband(&spec, lastReported))
-	m.adjust(ReasonMinReplicas, m.atLeastMinReplicas(&spec))
-	m.adjust(ReasonMaxReplicas, m.atMostMaxReplicas(&spec))
+	m.adjust(ReasonHold, m.atLeastHeld(spec, seen, now))
+	m.decideActivity(spec, seen, now)
+	err := m.warmingUp(spec, seen, now)
+	m.adjust(ReasonDeadband, m.unlessWithinDeadband(spec, lastReported))
+	m.adjust(ReasonMinReplicas, m.atLeastMinReplicas(spec))
+	m.adjust(ReasonMaxReplicas, m.atMostMaxReplicas(spec))
 	m.adjust(ReasonWorkerLimit, spec.limit(m.Value, latest))
 	if seen.Err != nil {
 		m.note(ReasonStale)
@@ -150,7 +152,7 @@ type maker struct {
 }
 
 // usable returns nil if the observation is good enough for a decision.
-func usable(spec Spec, seen *backlog.Observation, now time.Time) error {
+func usable(spec *Spec, seen *backlog.Observation, now time.Time) error {
 	switch {
 	case !seen.Known() && seen.Err == nil:
 		return fmt.Errorf("%w: not read yet", ErrUnknown)

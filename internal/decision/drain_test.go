@@ -118,7 +118,7 @@ func TestArrivals(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			d, err := decision.Decide(drainSpec(), tc.seen, 0, at(0))
+			d, err := decision.Decide(new(drainSpec()), &tc.seen, 0, at(0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +173,7 @@ func TestDrainTime(t *testing.T) {
 			t.Parallel()
 			spec := drainSpec()
 			spec.MaxAge = tc.maxAge
-			d, err := decision.Decide(spec, tc.seen, 0, at(0))
+			d, err := decision.Decide(&spec, &tc.seen, 0, at(0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -194,7 +194,7 @@ func TestAgeInTargetMode(t *testing.T) {
 		At: at(0), Ready: 20, InFlight: backlog.Exactly(4), Oldest: backlog.Age{Since: at(-90), Kind: backlog.AgeExact},
 	}}
 	spec := decision.Spec{Target: 5, MaxAge: time.Minute, MaxStaleness: time.Second}
-	d, err := decision.Decide(spec, seen, 0, at(0))
+	d, err := decision.Decide(&spec, &seen, 0, at(0))
 	want := decision.Decision{Value: 34, Target: 5, Active: true, Steps: []decision.Step{{decision.ReasonMaxAge, 24, 34}}}
 	if diff := cmp.Diff(want, d); diff != "" || err != nil {
 		t.Errorf("decision (-want +got):\n%s\n%v", diff, err)

@@ -13,7 +13,7 @@ import (
 func ExampleDecide() {
 	now := time.Date(2026, time.November, 1, 12, 0, 0, 0, time.UTC)
 	reading := backlog.Reading{At: now, Ready: 23, InFlight: backlog.Exactly(4), MaxUseful: 5}
-	d, err := decision.Decide(decision.Spec{Target: 5, MaxStaleness: 30 * time.Second}, backlog.Observation{Latest: reading}, 0, now)
+	d, err := decision.Decide(&decision.Spec{Target: 5, MaxStaleness: 30 * time.Second}, &backlog.Observation{Latest: reading}, 0, now)
 	if err != nil {
 		fmt.Println(err)
 	}
@@ -29,7 +29,7 @@ func ExampleDecide() {
 // A queue that was never read is unknown, and not empty.
 func ExampleDecide_unknown() {
 	seen := backlog.Observation{Err: errors.New("connection refused")}
-	_, err := decision.Decide(decision.Spec{Target: 5, MaxStaleness: 30 * time.Second}, seen, 0, time.Now())
+	_, err := decision.Decide(&decision.Spec{Target: 5, MaxStaleness: 30 * time.Second}, &seen, 0, time.Now())
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, decision.ErrUnknown))
 	// Output:

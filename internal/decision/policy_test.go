@@ -157,7 +157,7 @@ func TestDecide(t *testing.T) {
 			if tc.spec != nil {
 				tc.spec(&spec)
 			}
-			got, err := decision.Decide(spec, tc.seen, 0, at(0))
+			got, err := decision.Decide(&spec, &tc.seen, 0, at(0))
 			if !errors.Is(err, tc.err) {
 				t.Fatalf("error %v, want %v", err, tc.err)
 			}

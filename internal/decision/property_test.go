@@ -122,7 +122,7 @@ func lastValues() *rapid.Generator[float64] {
 // decide decides on what is known. Such an observation gives a decision, if perhaps
 // one that is not last while the trigger settles.
 func decide(t *rapid.T, spec decision.Spec, seen backlog.Observation, last float64) decision.Decision {
-	d, err := decision.Decide(spec, seen, last, start)
+	d, err := decision.Decide(&spec, &seen, last, start)
 	if err != nil && !errors.Is(err, decision.ErrWarmingUp) {
 		t.Fatalf("a good reading gave an error: %v", err)
 	}

@@ -99,7 +99,7 @@ func TestSeveralQueues(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			tc.spec.Target, tc.spec.MaxStaleness = 5, 30*time.Second
-			d, err := decision.Decide(tc.spec, tc.seen, 0, at(0))
+			d, err := decision.Decide(&tc.spec, &tc.seen, 0, at(0))
 			if err != nil {
 				t.Fatal(err)
 			}

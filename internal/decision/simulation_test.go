@@ -171,7 +171,7 @@ func (s *simulation) read() {
 // decide does what the server does, and pushes as it does.
 func (s *simulation) decide() {
 	wasActive := s.err == nil && s.decision.Active
-	s.decision, s.err = decision.Decide(s.spec, s.seen, s.lastReported, s.now)
+	s.decision, s.err = decision.Decide(&s.spec, &s.seen, s.lastReported, s.now)
 	if s.err == nil {
 		s.lastReported = s.decision.Value
 	}

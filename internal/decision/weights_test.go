@@ -23,10 +23,10 @@ func TestWeighingIsBounded(t *testing.T) {
 		hostile.Weights = append(hostile.Weights, decision.Weight{Queues: "*" + strings.Repeat("a", 500) + "b", Value: 2})
 		usual.Weights = append(usual.Weights, decision.Weight{Queues: "critical-*", Value: 2})
 	}
-	if _, err := decision.Decide(hostile, backlog.Observation{Latest: latest}, 0, now); !errors.Is(err, decision.ErrUnknown) || !errors.Is(err, backlog.ErrExhausted) {
+	if _, err := decision.Decide(&hostile, &backlog.Observation{Latest: latest}, 0, now); !errors.Is(err, decision.ErrUnknown) || !errors.Is(err, backlog.ErrExhausted) {
 		t.Errorf("hostile weights: %v", err)
 	}
-	if d, err := decision.Decide(usual, backlog.Observation{Latest: latest}, 0, now); err != nil || d.Value != 1000 {
+	if d, err := decision.Decide(&usual, &backlog.Observation{Latest: latest}, 0, now); err != nil || d.Value != 1000 {
 		t.Errorf("usual weights: %v, %v", d.Value, err)
 	}
 }

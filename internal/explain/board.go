@@ -97,7 +97,7 @@ func row(e *pb.Explanation) []string {
 	t, d := e.GetTrigger(), e.GetDecision()
 	cells := []string{t.GetNamespace() + "/" + t.GetScaledObject(), dash(t.GetName()), "-", "-", "-", "-", integer(int64(e.GetCallHistory().GetOpenStreams())), state(e)}
 	if d != nil {
-		cells[2], cells[3], cells[4] = number(d.GetValue()), number(d.GetTarget()), integer(d.GetWantedReplicas())
+		cells[2], cells[3], cells[4] = unitOf(e).number(d.GetValue()), unitOf(e).number(d.GetTarget()), integer(d.GetWantedReplicas())
 	}
 	if e.GetReading() != nil && e.GetReading().InFlight != nil {
 		cells[5] = integer(e.GetReading().GetInFlight())

@@ -10,6 +10,10 @@ import (
 // queue prints the reading and its age.
 func (p *page) queue(t *pb.Trigger, r *pb.Reading) {
 	p.addf("queue", "%s %q on connection %s, read %s ago", t.GetLayout(), t.GetQueue(), t.GetConnection(), age(r.GetAgeSeconds()))
+	if r.Measured != nil {
+		p.addf("queue", "measured: %s", p.unit.number(r.GetMeasured()))
+		return
+	}
 	text := fmt.Sprintf("%d ready, %d due, %s in flight (%s)", r.GetReady(), r.GetDue(), optional(r.InFlight), r.GetQuality())
 	if r.OldestAgeSeconds != nil {
 		text += "; oldest waiting for " + age(r.GetOldestAgeSeconds()) + accuracy(r.GetOldestKind())
@@ -125,27 +129,30 @@ func (p *page) calls(c *pb.CallHistory, accepted bool) {
 	}
 	p.addf("KEDA", "last call %s %s ago%s", c.GetLastMethod(), since(c.GetLastCallAt(), p.now), streams)
 	for _, t := range c.GetLastResponses() {
-		p.addf("KEDA", "%s returned %s %s ago, unchanged for %s", t.GetMethod(), response(t), since(t.GetAt(), p.now), since(t.GetUnchangedSince(), p.now))
+		p.addf("KEDA", "%s returned %s %s ago, unchanged for %s", t.GetMethod(), response(t, p.unit), since(t.GetAt(), p.now), since(t.GetUnchangedSince(), p.now))
 	}
 }
 
 // response is the last response of a method as text.
-func response(t *pb.LastResponse) string {
+func response(t *pb.LastResponse, u unit) string {
 	switch {
 	case t.GetCode() != "":
 		return t.GetCode()
 	case t.Value != nil:
-		return messages(t.GetValue())
+		return u.amount(t.GetValue())
 	case t.Active != nil:
 		return activity(t.GetActive())
 	default:
-		return number(t.GetTarget()) + " per replica"
+		return u.number(t.GetTarget()) + " per replica"
 	}
 }
 
-// problem prints what is wrong, its effect and what to do.
+// problem prints what is wrong, its effect and what to do, if anything is wrong.
 func (p *page) problem(e *pb.Explanation) {
 	problem := e.GetProblem()
+	if problem == nil {
+		return
+	}
 	text := problem.GetReason()
 	if problem.GetSince() != nil {
 		text += " for " + since(problem.GetSince(), p.now)

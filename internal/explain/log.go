@@ -18,7 +18,11 @@ func Lines(w io.Writer, r *pb.WatchDecisionsResponse) error {
 	for _, e := range r.GetChanged() {
 		text := state(e)
 		if d := e.GetDecision(); d != nil {
-			text = fmt.Sprintf("wants %s (%s / %s), %s", plural(d.GetWantedReplicas(), "replica"), number(d.GetValue()), number(d.GetTarget()), text)
+			from := unitOf(e).number(d.GetValue()) + " / " + unitOf(e).number(d.GetTarget())
+			if policy := e.GetTrigger().GetPolicy(); policy != "" {
+				from = "policy " + policy
+			}
+			text = fmt.Sprintf("wants %s (%s), %s", plural(d.GetWantedReplicas(), "replica"), from, text)
 		}
 		if _, err := fmt.Fprintf(w, "%s  %s  %s\n", at, title(e), text); err != nil {
 			return err

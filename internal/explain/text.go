@@ -23,21 +23,27 @@ func Text(w io.Writer, r *pb.ExplainResponse) error {
 		if n > 0 {
 			b.WriteString("\n")
 		}
-		p := page{now: now, several: len(r.GetExplanations()) > 1}
+		p := page{now: now, several: len(r.GetExplanations()) > 1, unit: unitOf(e)}
 		p.explain(e)
 		p.write(&b)
 	}
-	if text := r.GetConfigurationError(); text != "" {
-		p := page{}
-		p.add("warning", "The configuration file has faults, so an older version is in force:")
-		for line := range strings.Lines(text) {
-			p.add("warning", strings.TrimRight(line, "\n"))
-		}
-		b.WriteString("\n")
-		p.write(&b)
-	}
+	writeFaults(&b, r.GetConfigurationError())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeFaults writes the faults of the configuration file, if there are any.
+func writeFaults(b *strings.Builder, text string) {
+	if text == "" {
+		return
+	}
+	p := page{}
+	p.add("warning", "The configuration file has faults, so an older version is in force:")
+	for line := range strings.Lines(text) {
+		p.add("warning", strings.TrimRight(line, "\n"))
+	}
+	b.WriteString("\n")
+	p.write(b)
 }
 
 // A page is the explanation of one trigger: the verdict and then labelled lines.
@@ -45,6 +51,7 @@ type page struct {
 	now time.Time
 	// several reports whether the ScaledObject has other triggers.
 	several bool
+	unit    unit
 	verdict string
 	lines   [][2]string
 }
@@ -73,6 +80,12 @@ func (p *page) write(b *strings.Builder) {
 
 func (p *page) explain(e *pb.Explanation) {
 	p.verdict = verdict(e, p.now, p.several)
+	if named := e.GetTrigger().GetPolicy(); named != "" {
+		p.policy(e.GetPolicy())
+		p.calls(e.GetCallHistory(), true)
+		p.problem(e)
+		return
+	}
 	if d := e.GetDecision(); d != nil {
 		p.decision(d, e.GetReading())
 	}
@@ -92,9 +105,7 @@ func (p *page) explain(e *pb.Explanation) {
 	if text := e.GetReading().GetHint(); text != "" {
 		p.add("hint", text)
 	}
-	if e.GetProblem() != nil {
-		p.problem(e)
-	}
+	p.problem(e)
 }
 
 // verdict is the first line: the decision or the error, and when KEDA got it.
@@ -106,17 +117,16 @@ func verdict(e *pb.Explanation, now time.Time, several bool) string {
 	d := e.GetDecision()
 	if d == nil {
 		state := "is unknown"
-		if e.GetReadStatus() == nil {
+		if e.GetReadStatus() == nil && e.GetTrigger().GetPolicy() == "" {
 			state = "is rejected"
 		}
 		return fmt.Sprintf("%s %s: KEDA gets %s and holds the replicas%s", name, state, e.GetProblem().GetCode(), errorReported(e, now))
 	}
-	activity := "inactive"
-	if d.GetActive() {
-		activity = "active"
+	from := unitOf(e).amount(d.GetValue()) + " / " + unitOf(e).number(d.GetTarget()) + " per replica"
+	if policy := e.GetTrigger().GetPolicy(); policy != "" {
+		from = "AutoscalerPolicy " + policy
 	}
-	return fmt.Sprintf("%s wants %s (%s / %s per replica), %s; %s", name, plural(d.GetWantedReplicas(), "replica"),
-		messages(d.GetValue()), number(d.GetTarget()), activity, reported(e, now))
+	return fmt.Sprintf("%s wants %s (%s), %s; %s", name, plural(d.GetWantedReplicas(), "replica"), from, activity(d.GetActive()), reported(e, now))
 }
 
 // reported says when KEDA got the decision, or what it got instead.
@@ -128,7 +138,7 @@ func reported(e *pb.Explanation, now time.Time) string {
 		case t.GetCode() != "":
 			return fmt.Sprintf("KEDA got %s %s", t.GetCode(), ago)
 		case t.Value != nil && t.GetValue() != d.GetValue():
-			return fmt.Sprintf("KEDA got %s %s", messages(t.GetValue()), ago)
+			return fmt.Sprintf("KEDA got %s %s", unitOf(e).amount(t.GetValue()), ago)
 		case t.Active != nil && t.GetActive() != d.GetActive():
 			return fmt.Sprintf("KEDA got %s %s", activity(t.GetActive()), ago)
 		case t.Value != nil || t.Active != nil:
@@ -154,17 +164,31 @@ func errorReported(e *pb.Explanation, now time.Time) string {
 	return ""
 }
 
-// decision prints the value step by step.
+// decision prints the value step by step, and whether it makes the trigger active.
 func (p *page) decision(d *pb.Decision, r *pb.Reading) {
+	p.value(d, r)
+	switch {
+	case !d.GetActive() && d.GetValue() > 0:
+		p.addf("decision", "inactive: not above the activation of %s, so no first replica starts", p.unit.number(d.GetActivation()))
+	case d.GetActivation() > 0:
+		p.addf("decision", "%s; the activation is %s", activity(d.GetActive()), p.unit.number(d.GetActivation()))
+	}
+	if d.GetValidUntil() != nil {
+		p.addf("decision", "may change in %s without a new reading", until(d.GetValidUntil(), p.now))
+	}
+}
+
+// value prints the value step by step.
+func (p *page) value(d *pb.Decision, r *pb.Reading) {
 	value := d.GetValue()
 	if len(d.GetSteps()) > 0 {
 		value = d.GetSteps()[0].GetBefore()
 	}
-	p.addf("decision", "%s: %s", messages(value), counted(d, r))
+	p.addf("decision", "%s: %s", p.unit.amount(value), counted(d, r))
 	for _, step := range d.GetSteps() {
-		change := "stays " + number(step.GetAfter())
+		change := "stays " + p.unit.number(step.GetAfter())
 		if step.GetAfter() != step.GetBefore() {
-			change = number(step.GetBefore()) + " -> " + number(step.GetAfter())
+			change = p.unit.number(step.GetBefore()) + " -> " + p.unit.number(step.GetAfter())
 		}
 		text := step.GetReason() + ": " + change
 		if step.GetDescription() != "" {
@@ -174,15 +198,6 @@ func (p *page) decision(d *pb.Decision, r *pb.Reading) {
 	}
 	if drain := d.GetDrain(); drain != nil {
 		p.add("decision", drainText(drain))
-	}
-	switch {
-	case !d.GetActive() && d.GetValue() > 0:
-		p.addf("decision", "inactive: not above the activation of %s, so no first replica starts", number(d.GetActivation()))
-	case d.GetActivation() > 0:
-		p.addf("decision", "%s; the activation is %s", activity(d.GetActive()), number(d.GetActivation()))
-	}
-	if d.GetValidUntil() != nil {
-		p.addf("decision", "may change in %s without a new reading", until(d.GetValidUntil(), p.now))
 	}
 }
 
@@ -196,8 +211,12 @@ func drainText(d *pb.Drain) string {
 		age(d.GetDrainSeconds()), number(d.GetThroughput()), least, number(d.GetArrivals()), number(d.GetSlow()), age(d.GetWindowSeconds()), number(d.GetFast()))
 }
 
-// counted lists the parts of the backlog that count and are not zero.
+// counted lists the parts of the backlog that count and are not zero, or says that the value is
+// measured.
 func counted(d *pb.Decision, r *pb.Reading) string {
+	if r != nil && r.Measured != nil {
+		return "measured"
+	}
 	var parts []string
 	for _, part := range []struct {
 		name, text string

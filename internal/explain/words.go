@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 )
 
 // unknown stands for numbers that the engine does not report. It is not zero.
@@ -21,6 +23,38 @@ func activity(active bool) string {
 // number formats f with at most two decimals.
 func number(f float64) string {
 	return strconv.FormatFloat(math.Round(f*100)/100, 'f', -1, 64)
+}
+
+// A unit is what the value of a trigger is: messages, a measured number, or replicas of a policy.
+type unit struct{ measured, replicas bool }
+
+// unitOf returns the unit of a trigger; messages while nothing was read.
+func unitOf(e *pb.Explanation) unit {
+	return unit{
+		measured: e.GetReading() != nil && e.GetReading().Measured != nil,
+		replicas: e.GetTrigger().GetPolicy() != "",
+	}
+}
+
+// number formats f with as many decimals as KEDA gets: three of a measured number, whose target
+// may be below one.
+func (u unit) number(f float64) string {
+	if u.measured {
+		return strconv.FormatFloat(math.Round(f*1000)/1000, 'f', -1, 64)
+	}
+	return number(f)
+}
+
+// amount formats f with its unit.
+func (u unit) amount(f float64) string {
+	switch {
+	case u.measured:
+		return u.number(f)
+	case u.replicas:
+		return plural(int64(f), "replica")
+	default:
+		return messages(f)
+	}
 }
 
 func integer(n int64) string { return strconv.FormatInt(n, 10) }

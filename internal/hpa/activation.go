@@ -80,6 +80,12 @@ func (r StepReason) String() string {
 
 // Push is one message of StreamIsActive (pkg/scaling/scale_handler.go:319-379). A
 // workload that is up already is not scaled by it, but its cooldown restarts.
+//
+// The current number is what KEDA's cache shows, which may be older than the workload. KEDA
+// writes the number of a step without looking at it again
+// (pkg/scaling/executor/scale_scaledobjects.go:310-328), so it writes 1 over the 40 that another
+// client has written since. After an outage of the API server the cache is older for up to a
+// minute, and KEDA repeats that at each poll.
 func (a *Activation) Push(now time.Time, current int32, active bool) Step {
 	if !active {
 		return Step{Replicas: current, Reason: Ignored}

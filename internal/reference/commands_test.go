@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 )
 
@@ -38,6 +39,8 @@ func TestMakeTargets(t *testing.T) {
 		}
 	}
 }
+
+var fileName = regexp.MustCompile(`^# ([a-z]+\.yaml)\n`)
 
 // commandLines are all lines of shell in a document, and its code within lines.
 func commandLines(d document) []string {
@@ -122,19 +125,16 @@ func newSandbox(t *testing.T) sandbox {
 	box := sandbox{dir: t.TempDir()}
 	write(t, filepath.Join(box.dir, "config.yaml"), connections(server.Addr()))
 	certificates := redistest.Start(t, redistest.WithTLS()).Certificates()
-	for name, path := range map[string]string{
-		"ca.crt": certificates.CAFile, "tls.crt": certificates.CertFile, "tls.key": certificates.KeyFile,
+	for name, file := range map[string]backlog.File{
+		"ca.crt": certificates.CA, "tls.crt": certificates.Cert, "tls.key": certificates.Key,
 	} {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(box.dir, name), string(data))
+		write(t, filepath.Join(box.dir, name), string(file.Data))
 	}
 	for _, d := range own(t) {
 		for _, fence := range d.fences {
-			if strings.HasPrefix(fence.Text, "# "+brokenFile) {
-				write(t, filepath.Join(box.dir, brokenFile), fence.Text)
+			// A file that commands name begins with its name.
+			if name := fileName.FindStringSubmatch(fence.Text); name != nil && fence.Language == "yaml" {
+				write(t, filepath.Join(box.dir, name[1]), fence.Text)
 			}
 		}
 	}

@@ -104,7 +104,7 @@ func decisions(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := decision.Decide(parsed.Policy, example.seen, example.lastReported, noon())
+		d, err := decision.Decide(&parsed.Policy, &example.seen, example.lastReported, noon())
 		if err != nil {
 			t.Fatal(err)
 		}

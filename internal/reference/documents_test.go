@@ -42,6 +42,7 @@ var (
 	namedTest  = regexp.MustCompile("\\[`(Test\\w+)(?:/([^`]+))?`\\]\\(([^)]+)\\)")
 	failureRow = "what breaks"
 	limitRow   = "what"
+	numberRow  = "system"
 )
 
 // TestNamedTests wants every test that a document names to be there, in the file that
@@ -62,11 +63,11 @@ func TestNamedTests(t *testing.T) {
 	}
 }
 
-// TestRowsNameTests wants every row of the README's table of failures, and of the table of
-// limits in SECURITY.md, to name a test.
+// TestRowsNameTests wants every row of the README's tables of failures and of wrong numbers, and of
+// the table of limits in SECURITY.md, to name a test.
 func TestRowsNameTests(t *testing.T) {
 	t.Parallel()
-	for document, header := range map[string]string{"README.md": failureRow, "SECURITY.md": limitRow} {
+	for header, document := range map[string]string{failureRow: "README.md", numberRow: "README.md", limitRow: "SECURITY.md"} {
 		_, prose := Fences(read(t, document))
 		rows := Rows(prose, header)
 		if len(rows) < 10 {
@@ -90,7 +91,7 @@ var (
 func TestNames(t *testing.T) {
 	t.Parallel()
 	metrics := map[string]bool{}
-	for _, m := range scrape(t) {
+	for _, m := range slices.Concat(scrape(t), policyMetrics(t)) {
 		metrics[m.Name] = true
 		if m.Type == "histogram" {
 			metrics[m.Name+"_bucket"], metrics[m.Name+"_sum"], metrics[m.Name+"_count"] = true, true, true

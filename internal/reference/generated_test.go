@@ -36,7 +36,7 @@ func TestGenerated(t *testing.T) {
 			{"tolerance", tolerance(t)},
 			{"stories", stories(t)},
 		}},
-		{"docs/operations.md", []Block{{"reasons", reasons()}}},
+		{"docs/operations.md", []Block{{"reasons", reasons()}, {"policy reasons", policyReasons()}}},
 		{"docs/configuration.md", []Block{
 			{"flags", Flags(help(t, "serve"))},
 			{"settings", settings()},
@@ -45,6 +45,7 @@ func TestGenerated(t *testing.T) {
 		{"docs/metrics.md", []Block{
 			{"trigger metrics", Metrics(metrics, "backlog_scaler_queue_", "backlog_scaler_trigger_")},
 			{"connection metrics", Metrics(metrics, "backlog_scaler_connection_")},
+			{"policy metrics", Metrics(policyMetrics(t), "backlog_scaler_policy_", "backlog_scaler_metrics_policies_")},
 			{"process metrics", Metrics(metrics, "backlog_scaler_open_", "backlog_scaler_limit_", "backlog_scaler_config_", "backlog_scaler_build_", "grpc_server_")},
 		}},
 	} {
@@ -89,7 +90,11 @@ func summary() string {
 	t := table{{"engine", "key", "what it is", "waiting", "in flight"}}
 	for _, engine := range engines.All() {
 		for _, layout := range engine.Layouts {
-			t = append(t, []string{engine.Name, code(layout.Name), cell(firstSentence(layout.Summary)), cell(known(layout.Ready)), cell(known(layout.InFlight))})
+			inFlight := known(layout.InFlight)
+			if layout.Measures {
+				inFlight = "none: a number, not messages"
+			}
+			t = append(t, []string{engine.Name, code(layout.Name), cell(firstSentence(layout.Summary)), cell(known(layout.Ready)), cell(inFlight)})
 		}
 	}
 	return t.String()
@@ -215,6 +220,7 @@ func rights() string {
 		{"for job frameworks", redis.ACLFrameworkRules},
 		{"for Celery and Dramatiq, which read messages to tell their queue or their time", redis.ACLMessageRules},
 		{"for Resque", redis.ACLResqueRules},
+		{"for policies with `busyPods.from: Queue`", redis.ACLWorkerRules},
 		{"for patterns of queues that the framework does not list, for the private lists of a reliable fetch of Sidekiq, and for the right prefix of a queue that is not found", redis.ACLPatternRules},
 	} {
 		b.WriteString("In addition " + more.when + ":\n\n```text\n" + more.rules + "\n```\n\n")

@@ -64,23 +64,7 @@ func Layouts(engine backlog.Engine, examples []Example) string {
 	var b strings.Builder
 	for _, layout := range engine.Layouts {
 		fmt.Fprintf(&b, "### `%s` (%s)\n\n%s\n\n", layout.Name, engine.Name, layout.Summary)
-		missing := "`zero`"
-		if layout.MissingIsError {
-			missing = "`error`"
-		}
-		t := table{{"what", "here"}}
-		t = append(
-			t,
-			[]string{code(layout.Name), cell(layout.Queue)},
-			[]string{"ready", cell(known(layout.Ready))},
-			[]string{"due", cell(cmp.Or(layout.Due, "nothing, because all due messages are ready"))},
-			[]string{"in flight", cell(known(layout.InFlight))},
-			[]string{"oldest", cell(known(layout.Oldest))},
-			[]string{"work that passes between two reads", cell(cmp.Or(layout.Passing, "leaves no trace"))},
-			[]string{"queues that match a pattern are found", cell(cmp.Or(layout.Patterns, "patterns are not supported"))},
-			[]string{"a queue that does not exist", missing + " unless `missing` says otherwise"},
-		)
-		b.WriteString(t.String() + "\n")
+		b.WriteString(contents(layout).String() + "\n")
 		if len(layout.Parameters) > 0 {
 			b.WriteString(Parameters(layout.Parameters) + "\n")
 		}
@@ -91,6 +75,30 @@ func Layouts(engine backlog.Engine, examples []Example) string {
 		}
 	}
 	return b.String()
+}
+
+// contents returns the table of what a layout reads.
+func contents(layout backlog.Layout) table {
+	t := table{{"what", "here"}, {code(layout.Name), cell(layout.Queue)}}
+	if layout.Measures {
+		return append(t, []string{"the value", cell(layout.Ready)}, []string{"keys that do not apply", "`count`, `drainTime`, `throughput`, `rateWindow`, `maxAge`, `combine`, `weights`, `missing`"})
+	}
+	missing := "`zero`"
+	if layout.MissingIsError {
+		missing = "`error`"
+	}
+	return append(
+		t,
+		[]string{"ready", cell(known(layout.Ready))},
+		[]string{"due", cell(cmp.Or(layout.Due, "nothing, because all due messages are ready"))},
+		[]string{"in flight", cell(known(layout.InFlight))},
+		[]string{"oldest", cell(known(layout.Oldest))},
+		[]string{"work that passes between two reads", cell(cmp.Or(layout.Passing, "leaves no trace"))},
+		[]string{"finished messages, for a [throughput that is learned](policies.md#learned-throughput)", cell(cmp.Or(layout.Finished, "not counted"))},
+		[]string{"[busy workers](workers.md#busy-workers-in-the-queue)", cell(cmp.Or(layout.Workers, "not known"))},
+		[]string{"queues that match a pattern are found", cell(cmp.Or(layout.Patterns, "patterns are not supported"))},
+		[]string{"a queue that does not exist", missing + " unless `missing` says otherwise"},
+	)
 }
 
 // known returns text, or that the layout does not report the number.

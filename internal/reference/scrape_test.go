@@ -108,7 +108,7 @@ func fillQueues(server *redistest.Server) {
 	server.Do("XREADGROUP", "GROUP", "billing", "worker-1", "COUNT", 2, "STREAMS", "orders", ">")
 }
 
-// connections is a configuration with every connection that the documents name.
+// connections is a configuration with every connection that the commands of documents use.
 func connections(address string) string {
 	return strings.ReplaceAll(`connections:
   orders:

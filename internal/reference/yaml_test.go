@@ -17,7 +17,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig/tlstest"
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
+	"github.com/backlog-scaler/backlog-scaler/internal/policycheck"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -66,13 +68,45 @@ func (t scaledTrigger) check(catalog *trigger.Catalog, namespace string) error {
 // catalog knows the connections that examples name.
 func catalog(t *testing.T) *trigger.Catalog {
 	t.Helper()
-	return trigger.NewCatalog(exampleConnections(t), engines.All())
+	return trigger.NewCatalog(exampleConnections(t), engines.All()).WithPolicies()
 }
+
+// measuring are the connections to other engines, which examples name and no command uses.
+const measuring = `
+  rails:
+    engine: postgresql
+    namespaces: ["shop"]
+    addresses: ["postgresql.example.com:5432"]
+    database: shop
+    username: backlog-scaler
+    allowQueries: true
+  laravel:
+    engine: mysql
+    namespaces: ["shop"]
+    address: mysql.example.com:3306
+    database: shop
+    username: backlog-scaler
+    allowQueries: true
+  metrics:
+    engine: prometheus
+    namespaces: ["shop"]
+    url: http://metrics.example.com:9090
+  calendar:
+    engine: http
+    namespaces: ["shop"]
+    url: http://calendar.example.com
+  rabbitmq: {engine: rabbitmq, namespaces: ["shop"], addresses: ["rabbitmq.example.com:5672"], username: scaler, password: {env: RABBITMQ_PASSWORD}, managementURL: "http://rabbitmq.example.com:15672"}
+  logs: {engine: logs, server: victorialogs, namespaces: ["shop"], url: "http://logs.example.com:9428"}
+  kafka: {engine: kafka, namespaces: ["shop"], addresses: ["kafka.example.com:9092"]}
+  loki: {engine: logs, server: loki, namespaces: ["shop"], url: "http://loki.example.com:3100"}
+  elastic: {engine: logs, server: elasticsearch, namespaces: ["shop"], url: "https://elastic.example.com:9200"}
+  opensearch: {engine: logs, server: opensearch, namespaces: ["shop"], url: "https://opensearch.example.com:9200"}
+`
 
 // exampleConnections are those that examples name.
 func exampleConnections(t *testing.T) []backlog.Connection {
 	t.Helper()
-	parsed, err := config.Parse([]byte(connections("127.0.0.1:6379")), engines.All(), nil, nil)
+	parsed, err := config.Parse([]byte(connections("127.0.0.1:6379")+measuring), engines.All(), nil, func(string) (string, bool) { return "secret", true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +122,7 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths = append(paths, filepath.Join(root, "examples", "worker", "worker.yaml"))
+	paths = append(paths, policyExamples(t)...)
 	shown := map[[2]string]bool{}
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
@@ -167,17 +202,22 @@ const brokenFile = "broken.yaml"
 
 // A checker knows what kinds of YAML the documents show.
 type checker struct {
-	catalog *trigger.Catalog
+	catalog  *trigger.Catalog
+	policies *policycheck.Checker
 	// values are the keys of the chart's values.
 	values map[string]any
 	// files are those that configurations name.
-	certificates *redistest.Certificates
+	certificates *tlstest.Certificates
 }
 
 func newChecker(t *testing.T) checker {
 	t.Helper()
 	c := checker{catalog: catalog(t), certificates: redistest.Start(t, redistest.WithTLS()).Certificates()}
 	if err := yaml.Unmarshal([]byte(read(t, "deploy/keda/chart/values.yaml")), &c.values); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if c.policies, err = policycheck.New(engines.All(), c.catalog, "shop"); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -196,6 +236,8 @@ func (c checker) check(node *yaml.Node) error {
 		return err
 	}
 	switch {
+	case content["kind"].Value == "AutoscalerPolicy":
+		return c.policy(node)
 	case content["kind"].Value == "ScaledObject":
 		var object scaledObject
 		if err := node.Decode(&object); err != nil {
@@ -205,15 +247,34 @@ func (c checker) check(node *yaml.Node) error {
 			return errors.New("a ScaledObject without triggers")
 		}
 		return c.triggers(object.Spec.Triggers, object.Metadata.Namespace)
-	case slices.Contains([]string{"TriggerAuthentication", "HorizontalPodAutoscaler"}, content["kind"].Value):
+	case slices.Contains([]string{"TriggerAuthentication", "HorizontalPodAutoscaler", "Role", "Application"}, content["kind"].Value):
 		return nil
 	case has(content, "connections"):
 		return c.configuration(content)
-	case has(content, "seriesQuery"), has(content, "externalRules"), has(content, "scrape_configs"):
+	case has(content, "rules"), has(content, "externalRules"), has(content, "scrape_configs"):
 		return nil // of Prometheus and its adapter
 	default:
 		return c.chartValues(content)
 	}
+}
+
+// policy checks an AutoscalerPolicy as "scaler policy check" does, with the connections.
+func (c checker) policy(node *yaml.Node) error {
+	data, err := yaml.Marshal(node)
+	if err != nil {
+		return err
+	}
+	file, err := c.policies.Check(data)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for i := range file.Policies {
+		for _, mistake := range file.Policies[i].Mistakes {
+			errs = append(errs, errors.New(mistake.Text))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func has(content map[string]yaml.Node, key string) bool {
@@ -258,11 +319,11 @@ func (c checker) chartValues(content map[string]yaml.Node) error {
 func (c checker) file(name string) ([]byte, error) {
 	switch filepath.Base(name) {
 	case "ca.crt":
-		return os.ReadFile(c.certificates.CAFile)
+		return c.certificates.CA.Data, nil
 	case "tls.crt":
-		return os.ReadFile(c.certificates.CertFile)
+		return c.certificates.Cert.Data, nil
 	case "tls.key":
-		return os.ReadFile(c.certificates.KeyFile)
+		return c.certificates.Key.Data, nil
 	default:
 		return []byte("a password\n"), nil
 	}

@@ -152,6 +152,7 @@ func (l *connectionLoop) remove(w *watch) {
 	l.schedule.remove(w)
 	w.releaseBudget()
 	w.removed.Store(true)
+	w.dropHistory()
 	if w.snapshot.CompareAndSwap(nil, &snapshot{Observation: backlog.Observation{Err: ErrNoConnection, FailingSince: time.Now()}}) {
 		close(w.firstRead)
 	}
@@ -168,14 +169,14 @@ func (l *connectionLoop) ensureWatch(want backlog.Interest, sub *Subscription) *
 	defer l.mu.Unlock()
 	w, ok := l.watches[want.Query]
 	if !ok {
-		w = &watch{query: want.Query, created: now, firstRead: make(chan struct{}), heapIndex: -1, id: l.nextID, budget: l.budget}
+		w = &watch{loop: l, query: want.Query, created: now, firstRead: make(chan struct{}), heapIndex: -1, id: l.nextID, budget: l.budget}
 		l.nextID++
 		w.afterStart = now.Sub(l.options.started) < startupWindow
 		l.watches[want.Query] = w
 		l.schedule.set(w, now, backlog.CauseFirst)
 		l.wakeLoop()
 	}
-	w.lastRequest.Store(now.UnixNano())
+	w.request(now, &want)
 	w.extend(want)
 	if sub != nil {
 		w.subscribers = append(w.subscribers, sub)

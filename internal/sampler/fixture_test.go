@@ -44,7 +44,7 @@ func (f fixture) observe(queue string) backlog.Observation {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return seen
+	return *seen
 }
 
 func (f fixture) subscribe(queue string) *sampler.Subscription {

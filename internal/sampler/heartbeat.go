@@ -10,7 +10,7 @@ import (
 
 // observation returns the observation of a watch. The confirmation is loaded before the
 // snapshot: a snapshot that is confirmable after that was so at that moment, or was read later.
-func (l *connectionLoop) observation(w *watch) backlog.Observation {
+func (l *connectionLoop) observation(w *watch) *backlog.Observation {
 	confirmed := *l.confirmedAt.Load()
 	return w.observation(confirmed)
 }

@@ -99,6 +99,9 @@ func mergeCounts(earlier, later backlog.Reading) backlog.Reading {
 	r := later
 	r.Ready, r.Due = max(earlier.Ready, later.Ready), max(earlier.Due, later.Due)
 	r.InFlight = backlog.Count{N: max(earlier.InFlight.N, later.InFlight.N), Known: earlier.InFlight.Known && later.InFlight.Known}
+	if earlier.Measured.Known && earlier.Measured.Milli > later.Measured.Milli {
+		r.Measured = earlier.Measured
+	}
 	r.Missing, r.Paused = earlier.Missing && later.Missing, earlier.Paused && later.Paused
 	if r.MaxUseful = max(earlier.MaxUseful, later.MaxUseful); earlier.MaxUseful == 0 || later.MaxUseful == 0 {
 		r.MaxUseful = 0

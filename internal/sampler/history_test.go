@@ -27,7 +27,7 @@ func TestPastIsBounded(t *testing.T) {
 				if second == c.seconds*2/3 {
 					latest.Ready = 1000
 				}
-				o.Past = w.extendHistory(o, latest)
+				o.Past = w.extendHistory(&o, latest)
 				o.Latest = latest
 				if kept := len(o.Past) * max(1, queues); kept > max(maxHistory, 3*queues) {
 					t.Fatalf("after %d s %d readings of %d queues are kept", second, len(o.Past), queues)
@@ -117,7 +117,7 @@ func TestPastOfANamespaceIsBounded(t *testing.T) {
 			if second == seconds/2 {
 				latest.Ready = 1000
 			}
-			o.Past, o.Latest = w.extendHistory(*o, latest), latest
+			o.Past, o.Latest = w.extendHistory(o, latest), latest
 		}
 		return w, o
 	}
@@ -136,7 +136,7 @@ func TestPastOfANamespaceIsBounded(t *testing.T) {
 	for i, o := range seen {
 		same := o.Latest
 		same.At = same.At.Add(time.Minute)
-		o.Past = first[i].extendHistory(*o, same)
+		o.Past = first[i].extendHistory(o, same)
 		kept += cap(o.Past)
 		if !slices.ContainsFunc(o.Past, func(r backlog.Reading) bool { return r.Ready == 1000 }) {
 			t.Fatalf("watch %d has forgotten its largest reading", i)

@@ -185,17 +185,19 @@ func TestPastIsKeptAsFarAsSomebodyWants(t *testing.T) {
 			withFixture(t, sampler.Options{}, func(f fixture) {
 				want := interest("jobs")
 				want.Counters, want.Parts = tc.counters, tc.parts
-				var seen backlog.Observation
 				for _, r := range []backlog.Reading{parts(3, 1), parts(2, 2), parts(1, 3), parts(1, 4)} {
 					f.fake.Set("jobs", r)
-					var err error
-					if seen, err = f.sampler.Observe(f.Context(), want); err != nil {
+					if _, err := f.sampler.Observe(f.Context(), want); err != nil {
 						f.Fatal(err)
 					}
 					time.Sleep(3 * time.Second)
 					synctest.Wait()
 				}
-				if seen, _ = f.sampler.Observe(f.Context(), want); len(seen.Latest.Parts) != 2 {
+				seen, err := f.sampler.Observe(f.Context(), want)
+				if err != nil {
+					f.Fatal(err)
+				}
+				if len(seen.Latest.Parts) != 2 {
 					f.Errorf("%d parts at last", len(seen.Latest.Parts))
 				}
 				var got []int64

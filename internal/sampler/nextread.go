@@ -16,6 +16,9 @@ func (l *connectionLoop) nextRead(w *watch, result backlog.Result, now time.Time
 		return now.Add(backoff), backlog.CauseRetry
 	case result.Err != nil:
 		return l.tick(now, l.options.SafetyInterval), backlog.CauseRetry
+	case result.Reading.Measured.Known || w.query.Workers:
+		// Whatever it is, it is no work that waits.
+		return l.tick(now, w.interval(idlePoll, l.options.WatchTTL, now)), backlog.CausePoll
 	case result.Reading.Backlog() > 0:
 		return l.tick(now, l.options.ActiveInterval), backlog.CausePoll
 	case result.Armed && w.recentlyChanged(now):

@@ -32,9 +32,9 @@ func (f fixture) observing(queue string) <-chan sighting {
 	go func() {
 		seen, err := f.sampler.Observe(f.Context(), interest(queue))
 		if err != nil {
-			seen.Err = err
+			seen = &backlog.Observation{Err: err}
 		}
-		got <- sighting{seen, time.Since(began)}
+		got <- sighting{*seen, time.Since(began)}
 	}()
 	synctest.Wait()
 	return got

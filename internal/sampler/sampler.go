@@ -138,12 +138,20 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 // Observe returns the observation of a queue. It waits only on the first request for a queue,
 // at most FirstReading. If there is no reading by then, the observation carries the reason. The
 // error is ErrNoConnection or that of ctx.
-func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (backlog.Observation, error) {
+func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (*backlog.Observation, error) {
+	if want.Memo != nil {
+		if w, found := want.Memo.Load().(*watch); found && w.requestAgain(time.Now(), &want) {
+			return w.loop.observation(w), nil
+		}
+	}
 	l, err := s.loop(want.Connection)
 	if err != nil {
-		return backlog.Observation{}, err
+		return nil, err
 	}
 	w := l.ensureWatch(want, nil)
+	if want.Memo != nil {
+		want.Memo.Store(w)
+	}
 	if w.snapshot.Load() != nil {
 		return l.observation(w), nil
 	}
@@ -154,20 +162,31 @@ func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (backlog.O
 		return l.observation(w), nil
 	case <-timer.C:
 		err := fmt.Errorf("no answer within %s: %w", s.options.FirstReading, backlog.ErrUnavailable)
-		return backlog.Observation{Err: err, FailingSince: time.Now()}, nil
+		return &backlog.Observation{Err: err, FailingSince: time.Now()}, nil
 	case <-ctx.Done():
-		return backlog.Observation{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
 // Subscribe keeps a queue read, and notifies of changes of its observation, until the
 // subscription is closed. The error is ErrNoConnection.
 func (s *Sampler) Subscribe(want backlog.Interest) (*Subscription, error) {
+	return s.subscribe(want, &Subscription{changed: make(chan struct{}, 1)})
+}
+
+// Notify is Subscribe for a caller with many queues: it calls changed after each change, in place
+// of a channel for each queue. changed is called with locks held, so it must not wait, nor call
+// anything of the Sampler. The error is ErrNoConnection.
+func (s *Sampler) Notify(want backlog.Interest, changed func()) (*Subscription, error) {
+	return s.subscribe(want, &Subscription{notifies: changed})
+}
+
+func (s *Sampler) subscribe(want backlog.Interest, sub *Subscription) (*Subscription, error) {
 	l, err := s.loop(want.Connection)
 	if err != nil {
 		return nil, err
 	}
-	sub := &Subscription{loop: l, changed: make(chan struct{}, 1)}
+	sub.loop, sub.interval = l, want.Interval
 	sub.waiting.Store(true)
 	sub.watch = l.ensureWatch(want, sub)
 	return sub, nil

@@ -1,6 +1,8 @@
 package sampler
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -11,6 +13,8 @@ import (
 
 // A watch is one query that is read, however many callers request it.
 type watch struct {
+	// loop reads it.
+	loop  *connectionLoop
 	query backlog.Query
 	// id orders the watches of a loop by their creation.
 	id uint64
@@ -19,12 +23,15 @@ type watch struct {
 	created time.Time
 
 	// snapshot is the last observation; nil before the first read with a usable result, see
-	// awaitsFirstReading. It is written with the loop's mu held and read by every goroutine.
+	// awaitsFirstReading. It is written with the loop's mu held and read by every goroutine, which
+	// may replace it by the same with a later confirmation.
 	snapshot atomic.Pointer[snapshot]
 	// firstRead is closed when snapshot is set for the first time, or the watch is removed.
 	firstRead chan struct{}
 	// lastRequest is when a call last requested the query, in nanoseconds since 1970.
 	lastRequest atomic.Int64
+	// lastPlain is when a caller last asked that names no interval, in nanoseconds since 1970.
+	lastPlain atomic.Int64
 	// removed reports whether the watch was removed. Nothing is read any more.
 	removed atomic.Bool
 
@@ -70,25 +77,56 @@ type snapshot struct {
 
 // observation returns the observation, given when the source last confirmed; the zero value
 // before the first read. Without the loop's mu, call connectionLoop.observation.
-func (w *watch) observation(confirmed time.Time) backlog.Observation {
+func (w *watch) observation(confirmed time.Time) *backlog.Observation {
 	seen := w.snapshot.Load()
-	if seen == nil {
-		return backlog.Observation{}
+	switch {
+	case seen == nil:
+		return &backlog.Observation{}
+	case !seen.confirmable || !confirmed.After(seen.Latest.At):
+		return &seen.Observation
 	}
-	o := seen.Observation
-	if seen.confirmable && confirmed.After(o.Latest.At) {
-		o.Latest.At = confirmed
-		o.Last = backlog.ReadAttempt{At: confirmed, Cause: backlog.CauseConfirmed}
-	}
-	return o
+	// All callers until the next confirmation share this one.
+	current := &snapshot{Observation: seen.Observation, confirmable: true}
+	current.Latest.At = confirmed
+	current.Last = backlog.ReadAttempt{At: confirmed, Cause: backlog.CauseConfirmed}
+	w.snapshot.CompareAndSwap(seen, current)
+	return &current.Observation
 }
 
 // invalidate notes that the queue may have changed since the last confirmation. The loop's mu
 // is held.
 func (w *watch) invalidate(confirmed time.Time) {
 	if seen := w.snapshot.Load(); seen != nil && seen.confirmable {
-		w.snapshot.Store(&snapshot{Observation: w.observation(confirmed)})
+		w.snapshot.Store(&snapshot{Observation: *w.observation(confirmed)})
 	}
+}
+
+// dropHistory lets the past readings of a watch go that is removed. A caller may keep the watch in its
+// memo for long. The loop's mu is held.
+func (w *watch) dropHistory() {
+	seen := w.snapshot.Load()
+	if seen == nil || len(seen.Past) == 0 {
+		return
+	}
+	last := &snapshot{Observation: seen.Observation}
+	last.Past = nil
+	w.snapshot.Store(last)
+}
+
+// request records a request.
+func (w *watch) request(now time.Time, want *backlog.Interest) {
+	w.lastRequest.Store(now.UnixNano())
+	if want.Interval == 0 {
+		w.lastPlain.Store(now.UnixNano())
+	}
+}
+
+// requestAgain records a further request of a caller, and reports whether the watch has an
+// observation and is still read. It takes no lock: a watch that is removed at this moment was read
+// until now.
+func (w *watch) requestAgain(now time.Time, want *backlog.Interest) bool {
+	w.request(now, want)
+	return w.snapshot.Load() != nil && !w.removed.Load()
 }
 
 // extend adds what one more caller wants.
@@ -102,6 +140,21 @@ func (w *watch) extend(want backlog.Interest) {
 	w.inUse = max(w.inUse, want.InUse)
 	w.counters = w.counters || want.Counters
 	w.parts = w.parts || want.Parts
+}
+
+// interval returns the time between two reads of a measured number: the shortest that a caller
+// names, or regular if a caller names none.
+func (w *watch) interval(regular, ttl time.Duration, now time.Time) time.Duration {
+	var shortest time.Duration
+	if now.Sub(time.Unix(0, w.lastPlain.Load())) <= ttl {
+		shortest = regular
+	}
+	for _, sub := range w.subscribers {
+		if each := cmp.Or(sub.interval, regular); shortest == 0 || each < shortest {
+			shortest = each
+		}
+	}
+	return cmp.Or(shortest, regular)
 }
 
 // releaseBudget returns the history budget of the watch.
@@ -163,7 +216,7 @@ func (w *watch) newWarning(result backlog.Result, now time.Time) (text, hint str
 // apply makes the result of a read the snapshot, and reports whether subscribers are notified.
 func (w *watch) apply(result backlog.Result, confirmed, now time.Time) bool {
 	before := w.observation(confirmed)
-	after := before
+	after := *before
 	after.Armed = result.Armed
 	after.Last = backlog.ReadAttempt{At: now, Cause: w.cause}
 	if result.Err != nil {
@@ -186,7 +239,7 @@ func (w *watch) apply(result backlog.Result, confirmed, now time.Time) bool {
 }
 
 // applyReading completes the observation after a successful read.
-func (w *watch) applyReading(after *backlog.Observation, before backlog.Observation, result backlog.Result, now time.Time) {
+func (w *watch) applyReading(after, before *backlog.Observation, result backlog.Result, now time.Time) {
 	after.Err, after.FailingSince = nil, time.Time{}
 	after.Latest = result.Reading
 	after.Past = w.extendHistory(before, result.Reading)
@@ -208,7 +261,7 @@ func (w *watch) applyReading(after *backlog.Observation, before backlog.Observat
 // extendHistory returns the past of a new reading: the past readings within the window, and the
 // replaced reading unless it is equal to the new one. Observations share the array: append
 // writes only beyond every published length.
-func (w *watch) extendHistory(before backlog.Observation, latest backlog.Reading) []backlog.Reading {
+func (w *watch) extendHistory(before *backlog.Observation, latest backlog.Reading) []backlog.Reading {
 	past := dropExpired(before.Past, latest.At, w.window)
 	if w.window > 0 {
 		past = shorten(past, w.queuesPerReading(before.Latest), w.historyLimit())
@@ -257,6 +310,6 @@ func sameParts(a, b []backlog.Part, counters bool) bool {
 // sameCounts reports whether two readings are equal for every decision, apart from counters and
 // parts.
 func sameCounts(a, b backlog.Reading) bool {
-	return a.Ready == b.Ready && a.Due == b.Due && a.InFlight == b.InFlight &&
-		a.Missing == b.Missing && a.Paused == b.Paused && a.MaxUseful == b.MaxUseful && a.Epoch == b.Epoch
+	return a.Ready == b.Ready && a.Due == b.Due && a.InFlight == b.InFlight && a.Measured == b.Measured &&
+		a.Missing == b.Missing && a.Paused == b.Paused && a.MaxUseful == b.MaxUseful && a.Epoch == b.Epoch && maps.Equal(a.Workers, b.Workers)
 }

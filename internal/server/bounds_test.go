@@ -28,9 +28,11 @@ import (
 // A panicker is an observer with a bug.
 type panicker struct{}
 
-func (panicker) Observe(context.Context, backlog.Interest) (backlog.Observation, error) {
+func (panicker) Observe(context.Context, backlog.Interest) (*backlog.Observation, error) {
 	panic("a bug")
 }
+
+func (panicker) Wake(string, string) int { panic("a bug") }
 
 func (panicker) Subscribe(backlog.Interest) (server.Subscription, error) { panic("a bug") }
 

@@ -88,7 +88,7 @@ func TestHTTP(t *testing.T) {
 		}
 		return nil
 	})
-	handler := server.NewHTTP(health, prometheus.NewRegistry(), map[string]string{"version": "v1"}, false).Handler
+	handler := server.NewHTTP(server.HTTPOptions{Health: health, Gatherer: prometheus.NewRegistry(), Version: map[string]string{"version": "v1"}, Wake: http.NotFoundHandler()}).Handler
 	get := func(path string, code int, body string) {
 		t.Helper()
 		recorder := httptest.NewRecorder()
@@ -110,7 +110,7 @@ func TestHTTP(t *testing.T) {
 	get("/version", http.StatusOK, "{\"version\":\"v1\"}\n")
 	get("/metrics", http.StatusOK, "")
 	get("/debug/pprof/", http.StatusNotFound, "")
-	handler = server.NewHTTP(health, prometheus.NewRegistry(), nil, true).Handler
+	handler = server.NewHTTP(server.HTTPOptions{Health: health, Gatherer: prometheus.NewRegistry(), Wake: http.NotFoundHandler(), Profiles: true}).Handler
 	get("/debug/pprof/", http.StatusOK, "")
 }
 

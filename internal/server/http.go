@@ -22,20 +22,32 @@ const (
 	maxHTTPHeader = 8 << 10
 )
 
-// NewHTTP returns the server of the second port: /healthz, /readyz, /metrics,
-// /version, and Go's profiles below /debug/pprof/ if profiles is set. /version returns
-// version as JSON.
-func NewHTTP(health *Health, gatherer prometheus.Gatherer, version any, profiles bool) *http.Server {
+// HTTPOptions are what the second port serves.
+type HTTPOptions struct {
+	// Health is served at /healthz and /readyz, and Gatherer at /metrics.
+	Health   *Health
+	Gatherer prometheus.Gatherer
+	// Version is served at /version, as JSON.
+	Version any
+	// Wake is served at POST /wake/{connection}/{queue}.
+	Wake http.Handler
+	// Profiles reports whether Go's profiles are served below /debug/pprof/.
+	Profiles bool
+}
+
+// NewHTTP returns the server of the second port.
+func NewHTTP(o HTTPOptions) *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /healthz", probe(health.Live))
-	mux.Handle("GET /readyz", probe(health.Ready))
-	mux.Handle("GET /metrics", newPages(gatherer))
+	mux.Handle("GET /healthz", probe(o.Health.Live))
+	mux.Handle("GET /readyz", probe(o.Health.Ready))
+	mux.Handle("GET /metrics", newPages(o.Gatherer))
+	mux.Handle("POST /wake/{connection}/{queue...}", o.Wake)
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		// An error means that the client went away.
-		_ = json.NewEncoder(w).Encode(version)
+		_ = json.NewEncoder(w).Encode(o.Version)
 	})
-	if profiles {
+	if o.Profiles {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

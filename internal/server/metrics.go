@@ -42,8 +42,8 @@ func newTriggerCollector(s *Server) *triggerCollector {
 		due:             desc("queue", "due_messages", "Delayed or retried messages whose time has come."),
 		inFlight:        desc("queue", "in_flight_messages", "Messages delivered and not yet acknowledged; absent if the engine does not report them."),
 		oldest:          desc("queue", "oldest_message_age_seconds", "Age of the oldest waiting message; absent if unknown."),
-		value:           desc("trigger", "value", "Value reported to KEDA, in messages; absent while unknown."),
-		target:          desc("trigger", "target", "Target reported to KEDA, in messages per replica."),
+		value:           desc("trigger", "value", "Value reported to KEDA, in messages or as measured; absent while unknown."),
+		target:          desc("trigger", "target", "Target reported to KEDA, per replica."),
 		active:          desc("trigger", "active", "1 if the trigger is active, else 0; absent while unknown."),
 		warning:         desc("trigger", "warning", "1 if the reading has a warning, such as a queue that the framework does not know, else 0. The log has its text."),
 		age:             desc("trigger", "reading_age_seconds", "Age of the reading that the value is computed from."),
@@ -87,6 +87,13 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t reported, named
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
 	gauge(c.target, t.trigger.Policy.Target)
+	if t.trigger.PolicyName != "" {
+		if d, err := c.server.answer(t.liveTrigger); err == nil {
+			gauge(c.value, d.Value)
+			gauge(c.active, number(d.Active))
+		}
+		return
+	}
 	// A scrape must not wait for an engine, so it observes without time to wait.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -96,7 +103,7 @@ func (c *triggerCollector) report(ch chan<- prometheus.Metric, t reported, named
 	}
 	gauge(c.age, now.Sub(seen.Latest.At).Seconds())
 	gauge(c.warning, number(seen.Latest.Warning != ""))
-	d, err := t.decide(&seen, now)
+	d, err := t.decide(seen, now)
 	c.reportReasons(ch, d.Steps, labels)
 	if err != nil {
 		return
@@ -131,7 +138,11 @@ func (c *triggerCollector) reportReasons(ch chan<- prometheus.Metric, steps []de
 	}
 }
 
+// reportReading sends the counts of a queue. A measured number has none; it is the value.
 func (c *triggerCollector) reportReading(gauge func(*prometheus.Desc, float64), r backlog.Reading, now time.Time) {
+	if r.Measured.Known {
+		return
+	}
 	gauge(c.ready, float64(r.Ready))
 	gauge(c.due, float64(r.Due))
 	if r.InFlight.Known {

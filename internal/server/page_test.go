@@ -41,7 +41,7 @@ func serveHTTP(t *testing.T, registry *prometheus.Registry, watch func(net.Conn,
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := server.NewHTTP(health, registry, "test", false)
+	h := server.NewHTTP(server.HTTPOptions{Health: health, Gatherer: registry, Version: "test", Wake: http.NotFoundHandler()})
 	h.ConnState = watch
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(listener) }()

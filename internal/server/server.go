@@ -24,7 +24,9 @@ import (
 type Observer interface {
 	// Observe returns the observation of a queue. It waits only for the first reading of a
 	// new queue.
-	Observe(ctx context.Context, want backlog.Interest) (backlog.Observation, error)
+	Observe(ctx context.Context, want backlog.Interest) (*backlog.Observation, error)
+	// Wake treats a queue as changed, and returns the number of queries that read it.
+	Wake(connection, queue string) int
 	// Subscribe keeps a queue observed until the subscription is closed.
 	Subscribe(want backlog.Interest) (Subscription, error)
 }
@@ -60,6 +62,8 @@ type Options struct {
 	// one address. MaxStreamsPerConnection bounds the calls of one connection that are under
 	// way: KEDA holds two for each trigger, all on one connection. Default 1,000 and 40,000.
 	MaxConnections, MaxStreamsPerConnection int
+	// Policies decides on the policies that triggers name; nil where the catalog accepts none.
+	Policies Policies
 	// Logger logs rejected requests. Default: discarded.
 	Logger *slog.Logger
 }
@@ -69,11 +73,14 @@ type Server struct {
 	pb.UnimplementedExternalScalerServer
 
 	observer Observer
+	// policies is nil in a scaler that watches none.
+	policies Policies
 	options  Options
 	triggers *triggers
 	streams  *prometheus.GaugeVec
-	// openStreams limits the open streams.
+	// openStreams limits the open streams, and lifetimes ends them.
 	openStreams *quota
+	lifetimes   *lifetimes
 	// rejections counts what a limit rejected, by limit.
 	rejections *prometheus.CounterVec
 	// connections are the open connections, by port.
@@ -115,10 +122,12 @@ func New(observer Observer, catalog *trigger.Catalog, options Options) *Server {
 	const flag = "max-triggers-per-namespace"
 	s := &Server{
 		observer: observer,
+		policies: options.Policies,
 		options:  options,
 		triggers: newTriggers(options.TriggerTTL, newQuota("triggers", flag, options.MaxTriggersPerNamespace, options.MaxTriggers, rejections),
 			newQuota("KiB of metadata", flag, metadataPerTrigger*options.MaxTriggersPerNamespace, metadataPerTrigger*options.MaxTriggers, rejections)),
 		openStreams: newQuota("streams", flag, streamsPerTrigger*options.MaxTriggersPerNamespace, streamsPerTrigger*options.MaxTriggers, rejections),
+		lifetimes:   newLifetimes(options.StreamLifetime),
 		rejections:  rejections,
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: metricsNamespace, Name: "open_streams", Help: "Open streams of KEDA, by method.",
@@ -192,18 +201,33 @@ func parse(catalog *trigger.Catalog, ref *pb.ScaledObjectRef) (trigger.Trigger, 
 	return catalog.Parse(ref.GetNamespace(), ref.GetScalerMetadata())
 }
 
-// decide returns the decision on a trigger, from the observation of its queue.
+// decideByPolicy returns the decision of the policy that a trigger names. It is apart from decide so
+// that the stack of a call need not grow for what most triggers do not have.
+func (s *Server) decideByPolicy(live *liveTrigger, by method) (decision.Decision, error) {
+	d, err := s.answer(live)
+	if err != nil {
+		return d, live.calls.recordError(by, toStatus(live.explain(err)), time.Now())
+	}
+	live.calls.record(by, response{value: d.Value, active: d.Active}, time.Now())
+	return d, nil
+}
+
+// decide returns the decision on a trigger, from the observation of its queue or from its policy.
 func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method) (*liveTrigger, decision.Decision, error) {
 	live, err := s.resolve(ref, by)
 	if err != nil {
 		return nil, decision.Decision{}, toStatus(err)
+	}
+	if live.trigger.PolicyName != "" {
+		d, err := s.decideByPolicy(live, by)
+		return live, d, err
 	}
 	seen, err := s.observer.Observe(ctx, live.interest())
 	now := time.Now()
 	if err != nil {
 		return nil, decision.Decision{}, live.calls.recordError(by, toStatus(live.explain(err)), now)
 	}
-	d, err := live.decide(&seen, now)
+	d, err := live.decide(seen, now)
 	if errors.Is(err, backlog.ErrExhausted) {
 		s.CountRejection("queues")
 	}

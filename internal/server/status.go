@@ -9,6 +9,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -29,8 +30,12 @@ func code(err error) codes.Code {
 		return codes.PermissionDenied
 	case errors.Is(err, errQuota), errors.Is(err, backlog.ErrExhausted):
 		return codes.ResourceExhausted
-	case errors.Is(err, decision.ErrMissing):
+	case errors.Is(err, decision.ErrMissing), errors.Is(err, policies.ErrNoPolicy):
 		return codes.NotFound
+	case errors.Is(err, policies.ErrInvalid), errors.Is(err, policies.ErrNotAnswering):
+		return codes.FailedPrecondition
+	case errors.Is(err, errNoReplicas):
+		return codes.Unavailable
 	case errors.Is(err, backlog.ErrMismatch):
 		return codes.FailedPrecondition
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, decision.ErrUnknown):

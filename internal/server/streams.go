@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
@@ -15,13 +14,12 @@ import (
 // at once. A queue that cannot be read changes nothing. The stream ends with EOF when the
 // server drains or after StreamLifetime.
 func (s *Server) StreamIsActive(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.IsActiveResponse]) error {
-	closeStream, err := s.openStream("StreamIsActive", ref)
-	if err != nil {
+	if err := s.openStream("StreamIsActive", ref); err != nil {
 		return err
 	}
-	defer closeStream()
 	ref = s.shared(ref)
-	sent := activity{ends: time.Now().Add(s.lifetime())}
+	defer s.closeStream("StreamIsActive", ref)
+	sent := activity{ends: time.Now().Add(s.lifetimes.draw())}
 	for {
 		again, err := s.streamActivity(ref, stream, &sent)
 		if err != nil {
@@ -42,11 +40,11 @@ func (s *Server) streamActivity(
 	if err != nil {
 		return false, toStatus(err)
 	}
-	sub, err := s.observer.Subscribe(live.interest())
+	feed, err := s.follow(live)
 	if err != nil {
 		return false, toStatus(live.explain(err))
 	}
-	defer sub.Close()
+	defer feed.Close()
 	live.streams.Add(1)
 	defer live.streams.Add(-1)
 	timer := time.NewTimer(0)
@@ -56,14 +54,14 @@ func (s *Server) streamActivity(
 		if !now.Before(sent.ends) {
 			return false, nil
 		}
-		wait, err := live.report(sub, stream, sent, now)
+		wait, err := live.report(feed, stream, sent, now)
 		if err != nil {
 			return false, err
 		}
 		timer.Reset(wait)
 		select {
-		case <-sub.Changed():
-			if sub.Gone() {
+		case <-feed.Changed():
+			if feed.Gone() {
 				return false, toStatus(live.explain(errConnectionRemoved))
 			}
 		case <-timer.C:
@@ -81,12 +79,10 @@ func (s *Server) streamActivity(
 // is a function of its own because of the stacks of idle streams: Go shrinks them to 8 KiB
 // if less than 4 are in use, so no frame of a waiting stream may hold an observation.
 func (t *liveTrigger) report(
-	sub Subscription, stream grpc.ServerStreamingServer[pb.IsActiveResponse], sent *activity, now time.Time,
+	feed feed, stream grpc.ServerStreamingServer[pb.IsActiveResponse], sent *activity, now time.Time,
 ) (wait time.Duration, err error) {
 	wait = sent.ends.Sub(now)
-	seen := sub.Observation()
-	d, err := t.decide(&seen, now)
-	sub.SetWaiting(!d.Active)
+	d, err := feed.decide(now)
 	warmingUp := errors.Is(err, decision.ErrWarmingUp)
 	if err != nil && !warmingUp {
 		return wait, nil
@@ -107,14 +103,12 @@ var errConnectionRemoved = errors.New("the connection was removed from the scale
 // StreamMetricSpec sends the trigger's target at the start and when it changes.
 // It ends as StreamIsActive does.
 func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStreamingServer[pb.GetMetricSpecResponse]) error {
-	closeStream, err := s.openStream("StreamMetricSpec", ref)
-	if err != nil {
+	if err := s.openStream("StreamMetricSpec", ref); err != nil {
 		return err
 	}
-	defer closeStream()
-	lifetime := time.NewTimer(s.lifetime())
-	defer lifetime.Stop()
 	ref = s.shared(ref)
+	defer s.closeStream("StreamMetricSpec", ref)
+	over := s.lifetimes.begin()
 	var name string
 	var target float64
 	for {
@@ -137,7 +131,7 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 		case <-current.over:
 		case <-s.draining:
 			return nil
-		case <-lifetime.C:
+		case <-over:
 			return nil
 		case <-stream.Context().Done():
 			return toStatus(stream.Context().Err())
@@ -146,17 +140,17 @@ func (s *Server) StreamMetricSpec(ref *pb.ScaledObjectRef, stream grpc.ServerStr
 }
 
 // openStream counts a stream of a namespace until closeStream is called. The error is a status.
-func (s *Server) openStream(method string, ref *pb.ScaledObjectRef) (closeStream func(), err error) {
-	namespace := ref.GetNamespace()
-	if err := s.openStreams.acquire(namespace); err != nil {
-		return nil, toStatus(err)
+func (s *Server) openStream(method string, ref *pb.ScaledObjectRef) error {
+	if err := s.openStreams.acquire(ref.GetNamespace()); err != nil {
+		return toStatus(err)
 	}
-	open := s.streams.WithLabelValues(method)
-	open.Inc()
-	return func() {
-		open.Dec()
-		s.openStreams.release(namespace)
-	}, nil
+	s.streams.WithLabelValues(method).Inc()
+	return nil
+}
+
+func (s *Server) closeStream(method string, ref *pb.ScaledObjectRef) {
+	s.streams.WithLabelValues(method).Dec()
+	s.openStreams.release(ref.GetNamespace())
 }
 
 // shared returns the reference that the trigger holds already, so that the metadata, about a
@@ -166,12 +160,6 @@ func (s *Server) shared(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
 		return live.ref
 	}
 	return ref
-}
-
-// lifetime returns StreamLifetime with a jitter of a tenth, so that streams that were opened
-// together do not end together.
-func (s *Server) lifetime() time.Duration {
-	return time.Duration(float64(s.options.StreamLifetime) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // jitter is no secret
 }
 
 // The pace of messages on a StreamIsActive.

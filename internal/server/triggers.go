@@ -35,6 +35,8 @@ type liveTrigger struct {
 	// streams is the number of streams that hold the trigger, and pinned that of the static
 	// watches.
 	streams, pinned atomic.Int32
+	// memo is the observer's.
+	memo backlog.Memo
 	// calls are the last responses to KEDA.
 	calls callHistory
 	// reply and spec are the last replies to GetMetrics and GetMetricSpec.
@@ -53,6 +55,7 @@ func (t *liveTrigger) interest() backlog.Interest {
 	return backlog.Interest{
 		Connection: t.trigger.Connection, Namespace: t.ref.GetNamespace(), Query: t.trigger.Query, Window: p.Window(),
 		InUse: p.InUse(), Counters: p.Counters(), Parts: p.Parts(),
+		Memo: &t.memo,
 	}
 }
 
@@ -64,7 +67,7 @@ func (t *liveTrigger) is(ref *pb.ScaledObjectRef) bool {
 
 // decide returns the decision on the trigger.
 func (t *liveTrigger) decide(seen *backlog.Observation, now time.Time) (decision.Decision, error) {
-	return decision.Decide(t.trigger.Policy, *seen, t.lastReported(), now)
+	return decision.Decide(&t.trigger.Policy, seen, t.lastReported(), now)
 }
 
 // hinted adds the hint to an error of decide, which reaches the author of the ScaledObject.
@@ -91,8 +94,11 @@ func (t *liveTrigger) wanted(now time.Time, ttl time.Duration) bool {
 	return t.streams.Load() > 0 || t.pinned.Load() > 0 || now.Sub(time.Unix(0, t.lastCall.Load())) <= ttl
 }
 
-// explain adds the connection and the queue to an error.
+// explain adds the connection and the queue, or the policy, to an error.
 func (t *liveTrigger) explain(err error) error {
+	if t.trigger.PolicyName != "" {
+		return fmt.Errorf("%s: %w", t.trigger.Query, err)
+	}
 	return fmt.Errorf("connection %q, %s: %w", t.trigger.Connection, t.trigger.Query, err)
 }
 

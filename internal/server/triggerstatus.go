@@ -12,6 +12,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -31,7 +32,10 @@ type TriggerStatus struct {
 	// with the gRPC code Code.
 	Decision decision.Decision
 	Err      error
-	Code     string
+	// Outcome is what was decided on the policy that the trigger names. It is zero for a trigger
+	// that names a queue, and for a policy that answers no trigger.
+	Outcome policies.Outcome
+	Code    string
 	// RejectedSince is when the trigger was first rejected.
 	RejectedSince time.Time
 	// LastCall is when KEDA last called, and LastMethod the method; zero and empty for a
@@ -114,13 +118,20 @@ func (s *Server) fillStatus(ctx context.Context, live *liveTrigger, now time.Tim
 	if by := method(live.lastMethod.Load()); by != methodNone {
 		t.LastCall, t.LastMethod = time.Unix(0, live.lastCall.Load()), by.String()
 	}
-	seen, err := s.observer.Observe(ctx, live.interest())
-	if err != nil && !errors.Is(err, context.Canceled) {
-		seen.Err = err
+	if live.trigger.PolicyName != "" {
+		t.Decision, t.Outcome, t.Err = s.outcome(live)
+	} else {
+		seen, err := s.observer.Observe(ctx, live.interest())
+		switch {
+		case err == nil:
+			t.Observation = *seen
+		case !errors.Is(err, context.Canceled):
+			t.Observation.Err = err
+		}
+		t.Decision, t.Err = live.decide(&t.Observation, now)
 	}
-	t.Observation = seen
-	if t.Decision, t.Err = live.decide(&seen, now); t.Err != nil {
-		t.Err = live.explain(live.hinted(t.Err, seen.Latest.Hint))
+	if t.Err != nil {
+		t.Err = live.explain(live.hinted(t.Err, t.Observation.Latest.Hint))
 		t.Code = status.Code(toStatus(t.Err)).String()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,7 +39,7 @@ func (r *run) measure(ctx context.Context) (level, bool) {
 		if !ok {
 			return level{}, false
 		}
-		now.connections += n
+		now.connections += max(n, broker.topology.Connections)
 	}
 	runtime.GC()
 	runtime.GC()
@@ -87,6 +88,14 @@ func (r *run) checkLeaks(ctx context.Context, start level) {
 	r.violateAll(Leak, "scaler", fmt.Sprintf("at the start %s; a minute after the end %s", start, now))
 }
 
+// scalerPackages are parts of stacks of goroutines that the scaler started.
+func scalerPackages() []string {
+	return []string{
+		"/internal/app.", "/internal/sampler.", "/internal/server.", "/internal/backlog/redis.", "/internal/backlog/kafka.",
+		"/internal/backlog/rabbitmq.", "/internal/backlog/postgresql.", "/internal/backlog/mysql.",
+	}
+}
+
 // scalerGoroutines is how many goroutines run code of the scaler.
 func scalerGoroutines() int {
 	stacks := make([]byte, 1<<20)
@@ -100,11 +109,8 @@ func scalerGoroutines() int {
 	}
 	n := 0
 	for goroutine := range strings.SplitSeq(string(stacks), "\n\n") {
-		for _, part := range []string{"/internal/app.", "/internal/sampler.", "/internal/server.", "/internal/backlog/redis."} {
-			if strings.Contains(goroutine, part) {
-				n++
-				break
-			}
+		if slices.ContainsFunc(scalerPackages(), func(name string) bool { return strings.Contains(goroutine, name) }) {
+			n++
 		}
 	}
 	return n

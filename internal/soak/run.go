@@ -74,7 +74,7 @@ type run struct {
 	client   pb.ExternalScalerClient
 	config   string
 	// settings of the scaler's configuration that faults change.
-	renamed, broken, added bool
+	reopened, broken, added bool
 }
 
 // Run runs a soak and returns the first violation of each kind. Servers that do not do

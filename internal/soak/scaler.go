@@ -29,7 +29,7 @@ const scalerTopology = "scaler"
 
 // Names of the faults of the scaler's configuration.
 const (
-	renameClients   = "configuration with another client name"
+	reopen          = "configuration with all connections changed"
 	breakFile       = "configuration broken"
 	otherConnection = "configuration with a connection to nowhere"
 )
@@ -38,7 +38,7 @@ func scalerShape() plan.Shape {
 	return plan.Shape{Topology: scalerTopology, Pause: 20 * time.Second, Faults: []plan.Fault{
 		// The file is read each second, and counts when two reads agree. All
 		// connections are opened again.
-		{Name: renameClients, Weight: 2, Settle: 8 * time.Second},
+		{Name: reopen, Weight: 2, Settle: 8 * time.Second},
 		{Name: breakFile, Weight: 1, Least: 3 * time.Second, Most: 8 * time.Second, Settle: time.Second, Lasting: true},
 		{Name: otherConnection, Weight: 1, Least: 3 * time.Second, Most: 8 * time.Second, Settle: time.Second, Lasting: true},
 	}}
@@ -90,8 +90,8 @@ func (r *run) configure(t testing.TB) {
 			for _, line := range connections[name] {
 				b.WriteString("    " + line + "\n")
 			}
-			if r.renamed {
-				b.WriteString("    clientName: backlog-scaler-renamed\n")
+			if r.reopened {
+				b.WriteString("    " + s.topology.Reopen + "\n")
 			}
 		}
 	}
@@ -128,9 +128,9 @@ func (r *run) reconfigure(t testing.TB, fault string) stage.Trouble {
 		r.configure(t)
 	}
 	switch fault {
-	case renameClients:
-		change(&r.renamed)
-		return stage.Trouble{Text: strconv.FormatBool(r.renamed)}
+	case reopen:
+		change(&r.reopened)
+		return stage.Trouble{Text: strconv.FormatBool(r.reopened)}
 	case breakFile:
 		change(&r.broken)
 		return stage.Trouble{End: func() { change(&r.broken) }}

@@ -39,6 +39,10 @@ const (
 	old   = max(maxStaleness, safetyInterval) + readTimeouts + slack
 )
 
+// overload is how much less of the time timers may be late: half of it. Beyond, the machine is too busy
+// for its servers, and reads may end without an answer although nothing is wrong.
+const overload = 2
+
 // callTime is how long a call takes at most. The scaler answers from memory, except for the first time. callTimeout ends one that takes far longer.
 const callTime, callTimeout = 5 * time.Second, time.Minute
 
@@ -150,6 +154,9 @@ func (w *watch) bounds(began, ended time.Time) bounds {
 			b.since = since
 		}
 		b.calm = !is && (at.Equal(began) || b.calm)
+	}
+	if overload*w.stalls.lost(began.Add(-old), ended) > old {
+		b.calm = false
 	}
 	if oldest := began.Add(-longest); b.since.Before(oldest) {
 		b.since = oldest

@@ -11,6 +11,8 @@ import (
 type Catalog struct {
 	connections map[string]backlog.Connection
 	engines     map[string]backlog.Engine
+	// policies reports whether triggers may name a policy.
+	policies bool
 }
 
 // NewCatalog returns a Catalog of connections. A connection whose engine is not
@@ -28,6 +30,18 @@ func NewCatalog(connections []backlog.Connection, engines []backlog.Engine) *Cat
 	return c
 }
 
+// WakeToken returns the token of those who may have a queue of a connection read at once; unset if
+// there is none.
+func (c *Catalog) WakeToken(connection string) backlog.Secret {
+	return c.connections[connection].WakeToken
+}
+
+// visible returns a connection that a namespace may use.
+func (c *Catalog) visible(namespace, name string) (backlog.Connection, bool) {
+	connection, ok := c.connections[name]
+	return connection, ok && connection.Allows(namespace)
+}
+
 // namesVisibleTo returns the names of the connections that a namespace may use. The names of
 // the others are not disclosed.
 func (c *Catalog) namesVisibleTo(namespace string) []string {
@@ -39,4 +53,12 @@ func (c *Catalog) namesVisibleTo(namespace string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// WithPolicies returns the catalog of a scaler that watches AutoscalerPolicies, so that triggers
+// may name one.
+func (c *Catalog) WithPolicies() *Catalog {
+	with := *c
+	with.policies = true
+	return &with
 }

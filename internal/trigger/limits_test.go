@@ -110,7 +110,7 @@ func TestWhatParsesIsDecided(t *testing.T) {
 		reading := backlog.Aggregate(parts)
 		reading.At = now
 		parsed.Policy.MaxStaleness = time.Minute
-		d, err := decision.Decide(parsed.Policy, backlog.Observation{Latest: reading, Since: now}, 0, now)
+		d, err := decision.Decide(&parsed.Policy, &backlog.Observation{Latest: reading, Since: now}, 0, now)
 		if err != nil {
 			t.Fatal(err)
 		}

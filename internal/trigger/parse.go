@@ -26,40 +26,23 @@ func kedaKeys() []string { return []string{"scalerAddress", "enableTLS", "unsafe
 // Parse returns the Trigger of the metadata of one trigger of a ScaledObject in namespace. The
 // error is MetadataError, or wraps ErrDenied.
 func (c *Catalog) Parse(namespace string, metadata map[string]string) (Trigger, error) {
+	if strings.TrimSpace(metadata[keyThroughput]) == learned {
+		return Trigger{}, MetadataError{{keyThroughput, "learned is for the signal of an AutoscalerPolicy, where the replicas that work are known; want a number"}}
+	}
+	return c.parse(namespace, metadata)
+}
+
+func (c *Catalog) parse(namespace string, metadata map[string]string) (Trigger, error) {
 	if err := checkSize(metadata); err != nil {
 		return Trigger{}, err
 	}
 	p := parser{values: make(map[string]string, len(metadata))}
 	p.resolve(metadata)
 	p.rejectKEDA(c, metadata)
-	name := p.pop(keyConnection)
-	if name == "" {
-		p.faults.add(keyConnection, "required: the name of a connection of the scaler's configuration%s", among(c.namesVisibleTo(namespace)))
-		return Trigger{}, p.faults
+	if _, ok := p.values[keyPolicy]; ok {
+		return p.policyTrigger(c, namespace)
 	}
-	connection, ok := c.connections[name]
-	if !ok || !connection.Allows(namespace) {
-		visible := c.namesVisibleTo(namespace)
-		return Trigger{}, fmt.Errorf("connection: %w: namespace %q has no connection %s%s%s",
-			ErrDenied, namespace, p.shown(keyConnection, name), p.suggest(name, visible, keyConnection), among(visible))
-	}
-	layout := p.layout(c.engines[connection.Engine])
-	t := Trigger{Connection: name, Exclusive: connection.Exclusive(), Policy: p.policy(layout), Query: p.query(namespace, layout)}
-	p.checkSeveral(t, layout)
-	p.rejectRest(c.engines[connection.Engine], layout)
-	if len(p.faults) == 0 && layout.Check != nil {
-		if err := layout.Check(t.Query); err != nil {
-			p.fault("", "%s", err)
-		}
-	}
-	if len(p.faults) > 0 {
-		return Trigger{}, p.faults
-	}
-	if err := p.allowQueues(connection, namespace, layout, t.Query); err != nil {
-		return Trigger{}, err
-	}
-	t.MetricName = p.metricName(t, layout)
-	return t, nil
+	return p.trigger(c, namespace)
 }
 
 // A parser removes the keys that it knows from values; the rest is unknown.
@@ -68,6 +51,34 @@ type parser struct {
 	// environment are the values that came from there.
 	environment environment
 	faults      MetadataError
+}
+
+// trigger parses the trigger of a queue.
+func (p *parser) trigger(c *Catalog, namespace string) (Trigger, error) {
+	name := p.pop(keyConnection)
+	if name == "" {
+		p.faults.add(keyConnection, "required: the name of a connection of the scaler's configuration%s", among(c.namesVisibleTo(namespace)))
+		return Trigger{}, p.faults
+	}
+	connection, ok := c.visible(namespace, name)
+	if !ok {
+		visible := c.namesVisibleTo(namespace)
+		return Trigger{}, fmt.Errorf("connection: %w: namespace %q has no connection %s%s%s",
+			ErrDenied, namespace, p.shown(keyConnection, name), p.suggest(name, visible, keyConnection), among(visible))
+	}
+	layout := p.layout(c.engines[connection.Engine])
+	t := Trigger{Connection: name, Exclusive: connection.Exclusive(), Policy: p.policy(layout), Query: p.query(namespace, connection, layout)}
+	p.checkSeveral(t, layout)
+	p.rejectRest(c.engines[connection.Engine], layout)
+	p.checkQuery(connection, layout, t.Query)
+	if len(p.faults) > 0 {
+		return Trigger{}, p.faults
+	}
+	if err := p.allowQueues(connection, namespace, layout, t.Query); err != nil {
+		return Trigger{}, err
+	}
+	t.MetricName = p.metricName(t, layout)
+	return t, nil
 }
 
 // resolve copies the metadata, drops KEDA's own keys and takes "FromEnv" off.
@@ -138,7 +149,7 @@ func anyParameter(engine backlog.Engine) []backlog.Parameter {
 }
 
 // query reads the queue's name and the layout's own parameters.
-func (p *parser) query(namespace string, layout backlog.Layout) backlog.Query {
+func (p *parser) query(namespace string, connection backlog.Connection, layout backlog.Layout) backlog.Query {
 	q := backlog.Query{Layout: layout.Name}
 	if layout.Name != "" {
 		if q.Queue = p.pop(layout.Name); q.Queue == "" {
@@ -156,6 +167,9 @@ func (p *parser) query(namespace string, layout backlog.Layout) backlog.Query {
 			q.Namespace = namespace
 		}
 	}
+	if layout.PerNamespace != nil && layout.PerNamespace(connection.Settings) {
+		q.Namespace = namespace
+	}
 	params := map[string]string{}
 	for _, parameter := range layout.Parameters {
 		// The default is written out, so that a trigger that names it shares its query
@@ -165,6 +179,20 @@ func (p *parser) query(namespace string, layout backlog.Layout) backlog.Query {
 	params[backlog.ParamFromEnv] = strings.Join(p.environment.keys(layout), ",")
 	q.Params = backlog.NewParams(params)
 	return q
+}
+
+// checkQuery reports what the layout finds in a query that has no other fault.
+func (p *parser) checkQuery(connection backlog.Connection, layout backlog.Layout, q backlog.Query) {
+	if len(p.faults) == 0 && layout.Check != nil {
+		if err := layout.Check(q); err != nil {
+			p.fault("", "%s", err)
+		}
+	}
+	if len(p.faults) == 0 && layout.CheckOn != nil {
+		if err := layout.CheckOn(connection.Settings, q); err != nil {
+			p.fault("", "%s", err)
+		}
+	}
 }
 
 // text removes the text of a parameter and validates it. It returns "" if the parameter is not

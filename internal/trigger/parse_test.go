@@ -40,13 +40,24 @@ func catalog() *trigger.Catalog {
 					return nil
 				},
 			},
-			{Name: "many", Queue: "names of lists", Patterns: "everywhere", Oldest: "exact"},
+			{Name: "many", Queue: "names of lists", Patterns: "everywhere", Oldest: "exact", Finished: "all"},
 		}}},
 	)
 }
 
 func defaults() decision.Spec {
 	return decision.Spec{Target: 5, Count: decision.CountAll}
+}
+
+func TestWakeToken(t *testing.T) {
+	t.Parallel()
+	c := trigger.NewCatalog([]backlog.Connection{{Name: "orders", Engine: "redis", WakeToken: backlog.NewSecret("s")}}, []backlog.Engine{{Name: "redis"}})
+	if token := c.WakeToken("orders"); token.Reveal() != "s" {
+		t.Errorf("the token is %q", token.Reveal())
+	}
+	if c.WakeToken("other").IsSet() {
+		t.Error("a connection that does not exist has a token")
+	}
 }
 
 func TestParse(t *testing.T) {

@@ -13,6 +13,10 @@ const DefaultTarget = 5
 
 // A Trigger is one entry of ScaledObject.spec.triggers.
 type Trigger struct {
+	// PolicyName is the name of the AutoscalerPolicy that decides, in the namespace of the
+	// ScaledObject; empty for a trigger that names a queue. Connection is empty next to it, and
+	// Query only names the policy.
+	PolicyName string
 	// Connection is the name of the connection.
 	Connection string
 	// Exclusive reports whether the connection is for the ScaledObject's namespace alone, so
@@ -38,6 +42,7 @@ func Common() []backlog.Parameter {
 
 // The names of the common keys.
 const (
+	keyPolicy       = "policy"
 	keyConnection   = "connection"
 	keyTarget       = "target"
 	keyDrainTime    = "drainTime"

@@ -1,6 +1,6 @@
 // Package kubeschema checks objects against the schemas by which API servers check them: Kubernetes'
-// own OpenAPI document, and the custom resource definitions of KEDA and of the Prometheus operator.
-// A field that the schema does not know is an error.
+// own OpenAPI document, and the custom resource definitions of KEDA, of the Prometheus operator and of
+// the scaler. A field that the schema does not know is an error.
 package kubeschema
 
 import (
@@ -49,7 +49,7 @@ func New(ctx context.Context, root string) (*Validator, error) {
 	}
 	for _, file := range []string{
 		"api__v1", "apis__apps__v1", "apis__policy__v1", "apis__networking.k8s.io__v1",
-		"apis__autoscaling__v2", "apis__rbac.authorization.k8s.io__v1",
+		"apis__autoscaling__v2", "apis__rbac.authorization.k8s.io__v1", "apis__apiextensions.k8s.io__v1",
 	} {
 		if err := v.addOpenAPI(filepath.Join(kubernetes, "api", "openapi-spec", "v3", file+"_openapi.json")); err != nil {
 			return nil, err
@@ -72,6 +72,7 @@ func New(ctx context.Context, root string) (*Validator, error) {
 		filepath.Join(operator, "example", "prometheus-operator-crd", "monitoring.coreos.com_prometheusrules.yaml"),
 		filepath.Join(keda, "config", "crd", "bases", "keda.sh_scaledobjects.yaml"),
 		filepath.Join(keda, "config", "crd", "bases", "keda.sh_triggerauthentications.yaml"),
+		filepath.Join(root, "deploy", "keda", "chart", "policies", "backlog-scaler.github.io_autoscalerpolicies.yaml"),
 	} {
 		if err := v.addDefinition(file); err != nil {
 			return nil, err
@@ -197,8 +198,12 @@ func (v *Validator) addDefinition(file string) error {
 }
 
 // tighten makes unknown fields errors, as the API server's strict field validation does, and says
-// OpenAPI's nullable in JSON Schema's words.
+// OpenAPI's nullable in JSON Schema's words. A duration of Kubernetes is one of Go, and none of ISO
+// 8601.
 func tighten(schema map[string]any) {
+	if schema["format"] == "duration" {
+		delete(schema, "format")
+	}
 	properties, _ := schema["properties"].(map[string]any)
 	_, open := schema["additionalProperties"]
 	preserved, _ := schema["x-kubernetes-preserve-unknown-fields"].(bool)

@@ -34,13 +34,14 @@ func readMetrics(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	var file struct {
-		Metrics []metric `json:"metrics"`
+		Metrics  []metric `json:"metrics"`
+		Policies []metric `json:"policies"`
 	}
 	if err := yaml.UnmarshalStrict(data, &file); err != nil {
 		t.Fatal(err)
 	}
 	series := map[string][]string{}
-	for _, m := range file.Metrics {
+	for _, m := range slices.Concat(file.Metrics, file.Policies) {
 		if m.Type != "histogram" {
 			series[m.Name] = m.Labels
 			continue
@@ -175,7 +176,7 @@ func TestQueriesRefuse(t *testing.T) {
 // queryFaults parses a query and reports metrics, labels and variables that do not exist.
 func queryFaults(known map[string][]string, variables map[string]string, query string) []string {
 	var faults []string
-	plain := regexp.MustCompile(`\$\w+`).ReplaceAllStringFunc(query, func(variable string) string {
+	plain := regexp.MustCompile(`\$[A-Za-z_]\w*`).ReplaceAllStringFunc(query, func(variable string) string {
 		if variable == "$__rate_interval" {
 			return "5m"
 		}

@@ -245,6 +245,182 @@ func (x *ExplainResponse) GetConfigurationError() string {
 	return ""
 }
 
+// ExplainPolicyRequest names an AutoscalerPolicy.
+type ExplainPolicyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The namespace of the policy.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The name of the policy.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainPolicyRequest) Reset() {
+	*x = ExplainPolicyRequest{}
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainPolicyRequest) ProtoMessage() {}
+
+func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainPolicyRequest.ProtoReflect.Descriptor instead.
+func (*ExplainPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExplainPolicyRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ExplainPolicyRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ExplainPolicyResponse explains an AutoscalerPolicy.
+type ExplainPolicyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When this was true, by the clock of the scaler.
+	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// The policy.
+	Explanation *PolicyExplanation `protobuf:"bytes,2,opt,name=explanation,proto3" json:"explanation,omitempty"`
+	// The faults of the configuration file while an older version is in force.
+	ConfigurationError string `protobuf:"bytes,3,opt,name=configuration_error,json=configurationError,proto3" json:"configuration_error,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *ExplainPolicyResponse) Reset() {
+	*x = ExplainPolicyResponse{}
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainPolicyResponse) ProtoMessage() {}
+
+func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainPolicyResponse.ProtoReflect.Descriptor instead.
+func (*ExplainPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExplainPolicyResponse) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ExplainPolicyResponse) GetExplanation() *PolicyExplanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
+}
+
+func (x *ExplainPolicyResponse) GetConfigurationError() string {
+	if x != nil {
+		return x.ConfigurationError
+	}
+	return ""
+}
+
+// PolicyExplanation is everything that is known about an AutoscalerPolicy.
+type PolicyExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The policy and its last decision.
+	Policy *Policy `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// How each signal of the policy is read, in the same order: its trigger, without calls of
+	// KEDA. The target and the wanted replicas are in the policy. There are none if the policy
+	// has mistakes.
+	Signals       []*Explanation `protobuf:"bytes,2,rep,name=signals,proto3" json:"signals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyExplanation) Reset() {
+	*x = PolicyExplanation{}
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyExplanation) ProtoMessage() {}
+
+func (x *PolicyExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyExplanation.ProtoReflect.Descriptor instead.
+func (*PolicyExplanation) Descriptor() ([]byte, []int) {
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PolicyExplanation) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *PolicyExplanation) GetSignals() []*Explanation {
+	if x != nil {
+		return x.Signals
+	}
+	return nil
+}
+
 // WatchDecisionsRequest selects the triggers to watch.
 type WatchDecisionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -256,7 +432,7 @@ type WatchDecisionsRequest struct {
 
 func (x *WatchDecisionsRequest) Reset() {
 	*x = WatchDecisionsRequest{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[4]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -268,7 +444,7 @@ func (x *WatchDecisionsRequest) String() string {
 func (*WatchDecisionsRequest) ProtoMessage() {}
 
 func (x *WatchDecisionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[4]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -281,7 +457,7 @@ func (x *WatchDecisionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDecisionsRequest.ProtoReflect.Descriptor instead.
 func (*WatchDecisionsRequest) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{4}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchDecisionsRequest) GetNamespace() string {
@@ -308,7 +484,7 @@ type WatchDecisionsResponse struct {
 
 func (x *WatchDecisionsResponse) Reset() {
 	*x = WatchDecisionsResponse{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[5]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +496,7 @@ func (x *WatchDecisionsResponse) String() string {
 func (*WatchDecisionsResponse) ProtoMessage() {}
 
 func (x *WatchDecisionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[5]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +509,7 @@ func (x *WatchDecisionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchDecisionsResponse.ProtoReflect.Descriptor instead.
 func (*WatchDecisionsResponse) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{5}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WatchDecisionsResponse) GetAt() *timestamppb.Timestamp {
@@ -383,14 +559,17 @@ type Trigger struct {
 	Queue string `protobuf:"bytes,7,opt,name=queue,proto3" json:"queue,omitempty"`
 	// The metadata that KEDA sent. Values of unknown keys and values that KEDA took from
 	// the environment are redacted.
-	Metadata      map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Metadata map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The AutoscalerPolicy that decides; empty for a trigger that names a queue. Its
+	// connection is empty then, and the value is a number of replicas.
+	Policy        string `protobuf:"bytes,9,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Trigger) Reset() {
 	*x = Trigger{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[6]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -402,7 +581,7 @@ func (x *Trigger) String() string {
 func (*Trigger) ProtoMessage() {}
 
 func (x *Trigger) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[6]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -415,7 +594,7 @@ func (x *Trigger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
 func (*Trigger) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{6}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Trigger) GetId() string {
@@ -474,6 +653,13 @@ func (x *Trigger) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *Trigger) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
 // Explanation is everything that is known about a trigger.
 type Explanation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -488,14 +674,16 @@ type Explanation struct {
 	// How and when the queue is read.
 	ReadStatus *ReadStatus `protobuf:"bytes,5,opt,name=read_status,json=readStatus,proto3" json:"read_status,omitempty"`
 	// The calls of KEDA and their last responses.
-	CallHistory   *CallHistory `protobuf:"bytes,6,opt,name=call_history,json=callHistory,proto3" json:"call_history,omitempty"`
+	CallHistory *CallHistory `protobuf:"bytes,6,opt,name=call_history,json=callHistory,proto3" json:"call_history,omitempty"`
+	// The policy that the trigger names. WatchDecisions leaves it out.
+	Policy        *PolicyExplanation `protobuf:"bytes,7,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Explanation) Reset() {
 	*x = Explanation{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[7]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +695,7 @@ func (x *Explanation) String() string {
 func (*Explanation) ProtoMessage() {}
 
 func (x *Explanation) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[7]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +708,7 @@ func (x *Explanation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
 func (*Explanation) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{7}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Explanation) GetTrigger() *Trigger {
@@ -565,12 +753,19 @@ func (x *Explanation) GetCallHistory() *CallHistory {
 	return nil
 }
 
+func (x *Explanation) GetPolicy() *PolicyExplanation {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
 // Decision is what the scaler reports to KEDA about a trigger.
 type Decision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The metric's value, in messages.
+	// The metric's value: messages, or the measured number.
 	Value float64 `protobuf:"fixed64,1,opt,name=value,proto3" json:"value,omitempty"`
-	// The messages per replica.
+	// The messages, or the measured number, per replica.
 	Target float64 `protobuf:"fixed64,2,opt,name=target,proto3" json:"target,omitempty"`
 	// Whether the workload should have any replica.
 	Active bool `protobuf:"varint,3,opt,name=active,proto3" json:"active,omitempty"`
@@ -593,7 +788,7 @@ type Decision struct {
 
 func (x *Decision) Reset() {
 	*x = Decision{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[8]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +800,7 @@ func (x *Decision) String() string {
 func (*Decision) ProtoMessage() {}
 
 func (x *Decision) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[8]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +813,7 @@ func (x *Decision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decision.ProtoReflect.Descriptor instead.
 func (*Decision) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{8}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Decision) GetValue() float64 {
@@ -708,7 +903,7 @@ type Drain struct {
 
 func (x *Drain) Reset() {
 	*x = Drain{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[9]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +915,7 @@ func (x *Drain) String() string {
 func (*Drain) ProtoMessage() {}
 
 func (x *Drain) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[9]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +928,7 @@ func (x *Drain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drain.ProtoReflect.Descriptor instead.
 func (*Drain) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{9}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Drain) GetDrainSeconds() float64 {
@@ -802,7 +997,7 @@ type Step struct {
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[10]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +1009,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[10]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +1022,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{10}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Step) GetReason() string {
@@ -861,7 +1056,8 @@ func (x *Step) GetDescription() string {
 // Problem is why there is no decision, or why there may soon be none.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A stable word: "invalid", "not_available", "missing", "warming_up", "unknown", or
+	// A stable word: "invalid", "not_available", "missing", "warming_up", "unknown",
+	// "no_policy", "invalid_policy", "not_answering", or
 	// why the queue cannot be read: "unavailable", "denied", "mismatch", "partial",
 	// "exhausted".
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -882,7 +1078,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[11]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1090,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[11]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1103,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{11}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Problem) GetReason() string {
@@ -999,13 +1195,15 @@ type Reading struct {
 	Orphaned int64 `protobuf:"varint,21,opt,name=orphaned,proto3" json:"orphaned,omitempty"`
 	// Further orphaned messages, which no longer count (orphanedAfter).
 	IgnoredOrphaned int64 `protobuf:"varint,22,opt,name=ignored_orphaned,json=ignoredOrphaned,proto3" json:"ignored_orphaned,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The number that an engine measures where others count messages; absent for a queue.
+	Measured      *float64 `protobuf:"fixed64,23,opt,name=measured,proto3,oneof" json:"measured,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[12]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1215,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[12]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1228,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{12}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Reading) GetAt() *timestamppb.Timestamp {
@@ -1187,6 +1385,13 @@ func (x *Reading) GetIgnoredOrphaned() int64 {
 	return 0
 }
 
+func (x *Reading) GetMeasured() float64 {
+	if x != nil && x.Measured != nil {
+		return *x.Measured
+	}
+	return 0
+}
+
 // Part is one queue of a trigger that names several.
 type Part struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1216,7 +1421,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[13]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1228,7 +1433,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[13]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1241,7 +1446,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{13}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Part) GetQueue() string {
@@ -1340,7 +1545,7 @@ type ReadStatus struct {
 
 func (x *ReadStatus) Reset() {
 	*x = ReadStatus{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1557,7 @@ func (x *ReadStatus) String() string {
 func (*ReadStatus) ProtoMessage() {}
 
 func (x *ReadStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[14]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1570,7 @@ func (x *ReadStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadStatus.ProtoReflect.Descriptor instead.
 func (*ReadStatus) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{14}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReadStatus) GetArmed() bool {
@@ -1438,7 +1643,7 @@ type ReadAttempt struct {
 
 func (x *ReadAttempt) Reset() {
 	*x = ReadAttempt{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1450,7 +1655,7 @@ func (x *ReadAttempt) String() string {
 func (*ReadAttempt) ProtoMessage() {}
 
 func (x *ReadAttempt) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[15]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1463,7 +1668,7 @@ func (x *ReadAttempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadAttempt.ProtoReflect.Descriptor instead.
 func (*ReadAttempt) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{15}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReadAttempt) GetAt() *timestamppb.Timestamp {
@@ -1497,7 +1702,7 @@ type CallHistory struct {
 
 func (x *CallHistory) Reset() {
 	*x = CallHistory{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1714,7 @@ func (x *CallHistory) String() string {
 func (*CallHistory) ProtoMessage() {}
 
 func (x *CallHistory) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[16]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1727,7 @@ func (x *CallHistory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallHistory.ProtoReflect.Descriptor instead.
 func (*CallHistory) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{16}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CallHistory) GetLastCallAt() *timestamppb.Timestamp {
@@ -1578,7 +1783,7 @@ type LastResponse struct {
 
 func (x *LastResponse) Reset() {
 	*x = LastResponse{}
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[17]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +1795,7 @@ func (x *LastResponse) String() string {
 func (*LastResponse) ProtoMessage() {}
 
 func (x *LastResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[17]
+	mi := &file_backlogscaler_v1_inspector_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +1808,7 @@ func (x *LastResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LastResponse.ProtoReflect.Descriptor instead.
 func (*LastResponse) Descriptor() ([]byte, []int) {
-	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{17}
+	return file_backlogscaler_v1_inspector_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LastResponse) GetMethod() string {
@@ -1666,7 +1871,7 @@ var File_backlogscaler_v1_inspector_proto protoreflect.FileDescriptor
 
 const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\n" +
-	" backlogscaler/v1/inspector.proto\x12\x10backlogscaler.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n" +
+	" backlogscaler/v1/inspector.proto\x12\x10backlogscaler.v1\x1a\x1dbacklogscaler/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n" +
 	"\x13ListTriggersRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\"M\n" +
 	"\x14ListTriggersResponse\x125\n" +
@@ -1678,14 +1883,24 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\x0fExplainResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12A\n" +
 	"\fexplanations\x18\x02 \x03(\v2\x1d.backlogscaler.v1.ExplanationR\fexplanations\x12/\n" +
-	"\x13configuration_error\x18\x03 \x01(\tR\x12configurationError\"5\n" +
+	"\x13configuration_error\x18\x03 \x01(\tR\x12configurationError\"H\n" +
+	"\x14ExplainPolicyRequest\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\xbb\x01\n" +
+	"\x15ExplainPolicyResponse\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12E\n" +
+	"\vexplanation\x18\x02 \x01(\v2#.backlogscaler.v1.PolicyExplanationR\vexplanation\x12/\n" +
+	"\x13configuration_error\x18\x03 \x01(\tR\x12configurationError\"~\n" +
+	"\x11PolicyExplanation\x120\n" +
+	"\x06policy\x18\x01 \x01(\v2\x18.backlogscaler.v1.PolicyR\x06policy\x127\n" +
+	"\asignals\x18\x02 \x03(\v2\x1d.backlogscaler.v1.ExplanationR\asignals\"5\n" +
 	"\x15WatchDecisionsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\"\xce\x01\n" +
 	"\x16WatchDecisionsResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x127\n" +
 	"\achanged\x18\x02 \x03(\v2\x1d.backlogscaler.v1.ExplanationR\achanged\x123\n" +
 	"\aremoved\x18\x03 \x03(\v2\x19.backlogscaler.v1.TriggerR\aremoved\x12\x1a\n" +
-	"\bcomplete\x18\x04 \x01(\bR\bcomplete\"\xc0\x02\n" +
+	"\bcomplete\x18\x04 \x01(\bR\bcomplete\"\xd8\x02\n" +
 	"\aTrigger\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12#\n" +
@@ -1696,10 +1911,11 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"connection\x12\x16\n" +
 	"\x06layout\x18\x06 \x01(\tR\x06layout\x12\x14\n" +
 	"\x05queue\x18\a \x01(\tR\x05queue\x12C\n" +
-	"\bmetadata\x18\b \x03(\v2'.backlogscaler.v1.Trigger.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\b \x03(\v2'.backlogscaler.v1.Trigger.MetadataEntryR\bmetadata\x12\x16\n" +
+	"\x06policy\x18\t \x01(\tR\x06policy\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe5\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa2\x03\n" +
 	"\vExplanation\x123\n" +
 	"\atrigger\x18\x01 \x01(\v2\x19.backlogscaler.v1.TriggerR\atrigger\x126\n" +
 	"\bdecision\x18\x02 \x01(\v2\x1a.backlogscaler.v1.DecisionR\bdecision\x123\n" +
@@ -1707,7 +1923,8 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\areading\x18\x04 \x01(\v2\x19.backlogscaler.v1.ReadingR\areading\x12=\n" +
 	"\vread_status\x18\x05 \x01(\v2\x1c.backlogscaler.v1.ReadStatusR\n" +
 	"readStatus\x12@\n" +
-	"\fcall_history\x18\x06 \x01(\v2\x1d.backlogscaler.v1.CallHistoryR\vcallHistory\"\xcd\x02\n" +
+	"\fcall_history\x18\x06 \x01(\v2\x1d.backlogscaler.v1.CallHistoryR\vcallHistory\x12;\n" +
+	"\x06policy\x18\a \x01(\v2#.backlogscaler.v1.PolicyExplanationR\x06policy\"\xcd\x02\n" +
 	"\bDecision\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x01R\x05value\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\x01R\x06target\x12\x16\n" +
@@ -1743,7 +1960,7 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x120\n" +
 	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12H\n" +
 	"\x12reading_used_until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x10readingUsedUntil\x12\x16\n" +
-	"\x06advice\x18\x06 \x01(\tR\x06advice\"\xaa\x06\n" +
+	"\x06advice\x18\x06 \x01(\tR\x06advice\"\xd8\x06\n" +
 	"\aReading\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1f\n" +
 	"\vage_seconds\x18\x02 \x01(\x01R\n" +
@@ -1769,14 +1986,16 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\x05parts\x18\x13 \x03(\v2\x16.backlogscaler.v1.PartR\x05parts\x12\x12\n" +
 	"\x04hint\x18\x14 \x01(\tR\x04hint\x12\x1a\n" +
 	"\borphaned\x18\x15 \x01(\x03R\borphaned\x12)\n" +
-	"\x10ignored_orphaned\x18\x16 \x01(\x03R\x0fignoredOrphanedB\f\n" +
+	"\x10ignored_orphaned\x18\x16 \x01(\x03R\x0fignoredOrphaned\x12\x1f\n" +
+	"\bmeasured\x18\x17 \x01(\x01H\x05R\bmeasured\x88\x01\x01B\f\n" +
 	"\n" +
 	"_in_flightB\f\n" +
 	"\n" +
 	"_consumersB\v\n" +
 	"\t_enqueuedB\v\n" +
 	"\t_dequeuedB\x15\n" +
-	"\x13_oldest_age_seconds\"\xc8\x02\n" +
+	"\x13_oldest_age_secondsB\v\n" +
+	"\t_measured\"\xc8\x02\n" +
 	"\x04Part\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n" +
 	"\x05ready\x18\x02 \x01(\x03R\x05ready\x12\x10\n" +
@@ -1826,10 +2045,11 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\x05error\x18\b \x01(\tR\x05errorB\b\n" +
 	"\x06_valueB\t\n" +
 	"\a_targetB\t\n" +
-	"\a_active2\xa8\x02\n" +
+	"\a_active2\x8a\x03\n" +
 	"\x10InspectorService\x12]\n" +
 	"\fListTriggers\x12%.backlogscaler.v1.ListTriggersRequest\x1a&.backlogscaler.v1.ListTriggersResponse\x12N\n" +
-	"\aExplain\x12 .backlogscaler.v1.ExplainRequest\x1a!.backlogscaler.v1.ExplainResponse\x12e\n" +
+	"\aExplain\x12 .backlogscaler.v1.ExplainRequest\x1a!.backlogscaler.v1.ExplainResponse\x12`\n" +
+	"\rExplainPolicy\x12&.backlogscaler.v1.ExplainPolicyRequest\x1a'.backlogscaler.v1.ExplainPolicyResponse\x12e\n" +
 	"\x0eWatchDecisions\x12'.backlogscaler.v1.WatchDecisionsRequest\x1a(.backlogscaler.v1.WatchDecisionsResponse0\x01BOZMgithub.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1;backlogscalerv1b\x06proto3"
 
 var (
@@ -1844,70 +2064,81 @@ func file_backlogscaler_v1_inspector_proto_rawDescGZIP() []byte {
 	return file_backlogscaler_v1_inspector_proto_rawDescData
 }
 
-var file_backlogscaler_v1_inspector_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_backlogscaler_v1_inspector_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_backlogscaler_v1_inspector_proto_goTypes = []any{
 	(*ListTriggersRequest)(nil),    // 0: backlogscaler.v1.ListTriggersRequest
 	(*ListTriggersResponse)(nil),   // 1: backlogscaler.v1.ListTriggersResponse
 	(*ExplainRequest)(nil),         // 2: backlogscaler.v1.ExplainRequest
 	(*ExplainResponse)(nil),        // 3: backlogscaler.v1.ExplainResponse
-	(*WatchDecisionsRequest)(nil),  // 4: backlogscaler.v1.WatchDecisionsRequest
-	(*WatchDecisionsResponse)(nil), // 5: backlogscaler.v1.WatchDecisionsResponse
-	(*Trigger)(nil),                // 6: backlogscaler.v1.Trigger
-	(*Explanation)(nil),            // 7: backlogscaler.v1.Explanation
-	(*Decision)(nil),               // 8: backlogscaler.v1.Decision
-	(*Drain)(nil),                  // 9: backlogscaler.v1.Drain
-	(*Step)(nil),                   // 10: backlogscaler.v1.Step
-	(*Problem)(nil),                // 11: backlogscaler.v1.Problem
-	(*Reading)(nil),                // 12: backlogscaler.v1.Reading
-	(*Part)(nil),                   // 13: backlogscaler.v1.Part
-	(*ReadStatus)(nil),             // 14: backlogscaler.v1.ReadStatus
-	(*ReadAttempt)(nil),            // 15: backlogscaler.v1.ReadAttempt
-	(*CallHistory)(nil),            // 16: backlogscaler.v1.CallHistory
-	(*LastResponse)(nil),           // 17: backlogscaler.v1.LastResponse
-	nil,                            // 18: backlogscaler.v1.Trigger.MetadataEntry
-	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
+	(*ExplainPolicyRequest)(nil),   // 4: backlogscaler.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil),  // 5: backlogscaler.v1.ExplainPolicyResponse
+	(*PolicyExplanation)(nil),      // 6: backlogscaler.v1.PolicyExplanation
+	(*WatchDecisionsRequest)(nil),  // 7: backlogscaler.v1.WatchDecisionsRequest
+	(*WatchDecisionsResponse)(nil), // 8: backlogscaler.v1.WatchDecisionsResponse
+	(*Trigger)(nil),                // 9: backlogscaler.v1.Trigger
+	(*Explanation)(nil),            // 10: backlogscaler.v1.Explanation
+	(*Decision)(nil),               // 11: backlogscaler.v1.Decision
+	(*Drain)(nil),                  // 12: backlogscaler.v1.Drain
+	(*Step)(nil),                   // 13: backlogscaler.v1.Step
+	(*Problem)(nil),                // 14: backlogscaler.v1.Problem
+	(*Reading)(nil),                // 15: backlogscaler.v1.Reading
+	(*Part)(nil),                   // 16: backlogscaler.v1.Part
+	(*ReadStatus)(nil),             // 17: backlogscaler.v1.ReadStatus
+	(*ReadAttempt)(nil),            // 18: backlogscaler.v1.ReadAttempt
+	(*CallHistory)(nil),            // 19: backlogscaler.v1.CallHistory
+	(*LastResponse)(nil),           // 20: backlogscaler.v1.LastResponse
+	nil,                            // 21: backlogscaler.v1.Trigger.MetadataEntry
+	(*timestamppb.Timestamp)(nil),  // 22: google.protobuf.Timestamp
+	(*Policy)(nil),                 // 23: backlogscaler.v1.Policy
 }
 var file_backlogscaler_v1_inspector_proto_depIdxs = []int32{
-	6,  // 0: backlogscaler.v1.ListTriggersResponse.triggers:type_name -> backlogscaler.v1.Trigger
-	19, // 1: backlogscaler.v1.ExplainResponse.at:type_name -> google.protobuf.Timestamp
-	7,  // 2: backlogscaler.v1.ExplainResponse.explanations:type_name -> backlogscaler.v1.Explanation
-	19, // 3: backlogscaler.v1.WatchDecisionsResponse.at:type_name -> google.protobuf.Timestamp
-	7,  // 4: backlogscaler.v1.WatchDecisionsResponse.changed:type_name -> backlogscaler.v1.Explanation
-	6,  // 5: backlogscaler.v1.WatchDecisionsResponse.removed:type_name -> backlogscaler.v1.Trigger
-	18, // 6: backlogscaler.v1.Trigger.metadata:type_name -> backlogscaler.v1.Trigger.MetadataEntry
-	6,  // 7: backlogscaler.v1.Explanation.trigger:type_name -> backlogscaler.v1.Trigger
-	8,  // 8: backlogscaler.v1.Explanation.decision:type_name -> backlogscaler.v1.Decision
-	11, // 9: backlogscaler.v1.Explanation.problem:type_name -> backlogscaler.v1.Problem
-	12, // 10: backlogscaler.v1.Explanation.reading:type_name -> backlogscaler.v1.Reading
-	14, // 11: backlogscaler.v1.Explanation.read_status:type_name -> backlogscaler.v1.ReadStatus
-	16, // 12: backlogscaler.v1.Explanation.call_history:type_name -> backlogscaler.v1.CallHistory
-	19, // 13: backlogscaler.v1.Decision.valid_until:type_name -> google.protobuf.Timestamp
-	10, // 14: backlogscaler.v1.Decision.steps:type_name -> backlogscaler.v1.Step
-	9,  // 15: backlogscaler.v1.Decision.drain:type_name -> backlogscaler.v1.Drain
-	19, // 16: backlogscaler.v1.Problem.since:type_name -> google.protobuf.Timestamp
-	19, // 17: backlogscaler.v1.Problem.reading_used_until:type_name -> google.protobuf.Timestamp
-	19, // 18: backlogscaler.v1.Reading.at:type_name -> google.protobuf.Timestamp
-	19, // 19: backlogscaler.v1.Reading.next_due:type_name -> google.protobuf.Timestamp
-	13, // 20: backlogscaler.v1.Reading.parts:type_name -> backlogscaler.v1.Part
-	15, // 21: backlogscaler.v1.ReadStatus.last_attempt:type_name -> backlogscaler.v1.ReadAttempt
-	15, // 22: backlogscaler.v1.ReadStatus.became_nonempty:type_name -> backlogscaler.v1.ReadAttempt
-	19, // 23: backlogscaler.v1.ReadStatus.last_change_at:type_name -> google.protobuf.Timestamp
-	19, // 24: backlogscaler.v1.ReadAttempt.at:type_name -> google.protobuf.Timestamp
-	19, // 25: backlogscaler.v1.CallHistory.last_call_at:type_name -> google.protobuf.Timestamp
-	17, // 26: backlogscaler.v1.CallHistory.last_responses:type_name -> backlogscaler.v1.LastResponse
-	19, // 27: backlogscaler.v1.LastResponse.at:type_name -> google.protobuf.Timestamp
-	19, // 28: backlogscaler.v1.LastResponse.unchanged_since:type_name -> google.protobuf.Timestamp
-	0,  // 29: backlogscaler.v1.InspectorService.ListTriggers:input_type -> backlogscaler.v1.ListTriggersRequest
-	2,  // 30: backlogscaler.v1.InspectorService.Explain:input_type -> backlogscaler.v1.ExplainRequest
-	4,  // 31: backlogscaler.v1.InspectorService.WatchDecisions:input_type -> backlogscaler.v1.WatchDecisionsRequest
-	1,  // 32: backlogscaler.v1.InspectorService.ListTriggers:output_type -> backlogscaler.v1.ListTriggersResponse
-	3,  // 33: backlogscaler.v1.InspectorService.Explain:output_type -> backlogscaler.v1.ExplainResponse
-	5,  // 34: backlogscaler.v1.InspectorService.WatchDecisions:output_type -> backlogscaler.v1.WatchDecisionsResponse
-	32, // [32:35] is the sub-list for method output_type
-	29, // [29:32] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	9,  // 0: backlogscaler.v1.ListTriggersResponse.triggers:type_name -> backlogscaler.v1.Trigger
+	22, // 1: backlogscaler.v1.ExplainResponse.at:type_name -> google.protobuf.Timestamp
+	10, // 2: backlogscaler.v1.ExplainResponse.explanations:type_name -> backlogscaler.v1.Explanation
+	22, // 3: backlogscaler.v1.ExplainPolicyResponse.at:type_name -> google.protobuf.Timestamp
+	6,  // 4: backlogscaler.v1.ExplainPolicyResponse.explanation:type_name -> backlogscaler.v1.PolicyExplanation
+	23, // 5: backlogscaler.v1.PolicyExplanation.policy:type_name -> backlogscaler.v1.Policy
+	10, // 6: backlogscaler.v1.PolicyExplanation.signals:type_name -> backlogscaler.v1.Explanation
+	22, // 7: backlogscaler.v1.WatchDecisionsResponse.at:type_name -> google.protobuf.Timestamp
+	10, // 8: backlogscaler.v1.WatchDecisionsResponse.changed:type_name -> backlogscaler.v1.Explanation
+	9,  // 9: backlogscaler.v1.WatchDecisionsResponse.removed:type_name -> backlogscaler.v1.Trigger
+	21, // 10: backlogscaler.v1.Trigger.metadata:type_name -> backlogscaler.v1.Trigger.MetadataEntry
+	9,  // 11: backlogscaler.v1.Explanation.trigger:type_name -> backlogscaler.v1.Trigger
+	11, // 12: backlogscaler.v1.Explanation.decision:type_name -> backlogscaler.v1.Decision
+	14, // 13: backlogscaler.v1.Explanation.problem:type_name -> backlogscaler.v1.Problem
+	15, // 14: backlogscaler.v1.Explanation.reading:type_name -> backlogscaler.v1.Reading
+	17, // 15: backlogscaler.v1.Explanation.read_status:type_name -> backlogscaler.v1.ReadStatus
+	19, // 16: backlogscaler.v1.Explanation.call_history:type_name -> backlogscaler.v1.CallHistory
+	6,  // 17: backlogscaler.v1.Explanation.policy:type_name -> backlogscaler.v1.PolicyExplanation
+	22, // 18: backlogscaler.v1.Decision.valid_until:type_name -> google.protobuf.Timestamp
+	13, // 19: backlogscaler.v1.Decision.steps:type_name -> backlogscaler.v1.Step
+	12, // 20: backlogscaler.v1.Decision.drain:type_name -> backlogscaler.v1.Drain
+	22, // 21: backlogscaler.v1.Problem.since:type_name -> google.protobuf.Timestamp
+	22, // 22: backlogscaler.v1.Problem.reading_used_until:type_name -> google.protobuf.Timestamp
+	22, // 23: backlogscaler.v1.Reading.at:type_name -> google.protobuf.Timestamp
+	22, // 24: backlogscaler.v1.Reading.next_due:type_name -> google.protobuf.Timestamp
+	16, // 25: backlogscaler.v1.Reading.parts:type_name -> backlogscaler.v1.Part
+	18, // 26: backlogscaler.v1.ReadStatus.last_attempt:type_name -> backlogscaler.v1.ReadAttempt
+	18, // 27: backlogscaler.v1.ReadStatus.became_nonempty:type_name -> backlogscaler.v1.ReadAttempt
+	22, // 28: backlogscaler.v1.ReadStatus.last_change_at:type_name -> google.protobuf.Timestamp
+	22, // 29: backlogscaler.v1.ReadAttempt.at:type_name -> google.protobuf.Timestamp
+	22, // 30: backlogscaler.v1.CallHistory.last_call_at:type_name -> google.protobuf.Timestamp
+	20, // 31: backlogscaler.v1.CallHistory.last_responses:type_name -> backlogscaler.v1.LastResponse
+	22, // 32: backlogscaler.v1.LastResponse.at:type_name -> google.protobuf.Timestamp
+	22, // 33: backlogscaler.v1.LastResponse.unchanged_since:type_name -> google.protobuf.Timestamp
+	0,  // 34: backlogscaler.v1.InspectorService.ListTriggers:input_type -> backlogscaler.v1.ListTriggersRequest
+	2,  // 35: backlogscaler.v1.InspectorService.Explain:input_type -> backlogscaler.v1.ExplainRequest
+	4,  // 36: backlogscaler.v1.InspectorService.ExplainPolicy:input_type -> backlogscaler.v1.ExplainPolicyRequest
+	7,  // 37: backlogscaler.v1.InspectorService.WatchDecisions:input_type -> backlogscaler.v1.WatchDecisionsRequest
+	1,  // 38: backlogscaler.v1.InspectorService.ListTriggers:output_type -> backlogscaler.v1.ListTriggersResponse
+	3,  // 39: backlogscaler.v1.InspectorService.Explain:output_type -> backlogscaler.v1.ExplainResponse
+	5,  // 40: backlogscaler.v1.InspectorService.ExplainPolicy:output_type -> backlogscaler.v1.ExplainPolicyResponse
+	8,  // 41: backlogscaler.v1.InspectorService.WatchDecisions:output_type -> backlogscaler.v1.WatchDecisionsResponse
+	38, // [38:42] is the sub-list for method output_type
+	34, // [34:38] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_backlogscaler_v1_inspector_proto_init() }
@@ -1915,16 +2146,17 @@ func file_backlogscaler_v1_inspector_proto_init() {
 	if File_backlogscaler_v1_inspector_proto != nil {
 		return
 	}
-	file_backlogscaler_v1_inspector_proto_msgTypes[12].OneofWrappers = []any{}
-	file_backlogscaler_v1_inspector_proto_msgTypes[13].OneofWrappers = []any{}
-	file_backlogscaler_v1_inspector_proto_msgTypes[17].OneofWrappers = []any{}
+	file_backlogscaler_v1_policy_proto_init()
+	file_backlogscaler_v1_inspector_proto_msgTypes[15].OneofWrappers = []any{}
+	file_backlogscaler_v1_inspector_proto_msgTypes[16].OneofWrappers = []any{}
+	file_backlogscaler_v1_inspector_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_backlogscaler_v1_inspector_proto_rawDesc), len(file_backlogscaler_v1_inspector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

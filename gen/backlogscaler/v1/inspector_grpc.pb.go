@@ -24,6 +24,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	InspectorService_ListTriggers_FullMethodName   = "/backlogscaler.v1.InspectorService/ListTriggers"
 	InspectorService_Explain_FullMethodName        = "/backlogscaler.v1.InspectorService/Explain"
+	InspectorService_ExplainPolicy_FullMethodName  = "/backlogscaler.v1.InspectorService/ExplainPolicy"
 	InspectorService_WatchDecisions_FullMethodName = "/backlogscaler.v1.InspectorService/WatchDecisions"
 )
 
@@ -40,6 +41,10 @@ type InspectorServiceClient interface {
 	// Explain returns everything that is known about the triggers of one ScaledObject.
 	// The error is NotFound if KEDA has not asked about it; it suggests similar names.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
+	// ExplainPolicy returns everything that is known about an AutoscalerPolicy, also about
+	// one that no ScaledObject names. The error is NotFound if there is none; it suggests
+	// similar names. It is FailedPrecondition if the scaler watches no policies.
+	ExplainPolicy(ctx context.Context, in *ExplainPolicyRequest, opts ...grpc.CallOption) (*ExplainPolicyResponse, error)
 	// WatchDecisions sends all triggers first and then each trigger whose decision
 	// changed. It sends an empty message if nothing changed for two seconds.
 	WatchDecisions(ctx context.Context, in *WatchDecisionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDecisionsResponse], error)
@@ -67,6 +72,16 @@ func (c *inspectorServiceClient) Explain(ctx context.Context, in *ExplainRequest
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ExplainResponse)
 	err := c.cc.Invoke(ctx, InspectorService_Explain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *inspectorServiceClient) ExplainPolicy(ctx context.Context, in *ExplainPolicyRequest, opts ...grpc.CallOption) (*ExplainPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainPolicyResponse)
+	err := c.cc.Invoke(ctx, InspectorService_ExplainPolicy_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +120,10 @@ type InspectorServiceServer interface {
 	// Explain returns everything that is known about the triggers of one ScaledObject.
 	// The error is NotFound if KEDA has not asked about it; it suggests similar names.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
+	// ExplainPolicy returns everything that is known about an AutoscalerPolicy, also about
+	// one that no ScaledObject names. The error is NotFound if there is none; it suggests
+	// similar names. It is FailedPrecondition if the scaler watches no policies.
+	ExplainPolicy(context.Context, *ExplainPolicyRequest) (*ExplainPolicyResponse, error)
 	// WatchDecisions sends all triggers first and then each trigger whose decision
 	// changed. It sends an empty message if nothing changed for two seconds.
 	WatchDecisions(*WatchDecisionsRequest, grpc.ServerStreamingServer[WatchDecisionsResponse]) error
@@ -123,6 +142,9 @@ func (UnimplementedInspectorServiceServer) ListTriggers(context.Context, *ListTr
 }
 func (UnimplementedInspectorServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedInspectorServiceServer) ExplainPolicy(context.Context, *ExplainPolicyRequest) (*ExplainPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainPolicy not implemented")
 }
 func (UnimplementedInspectorServiceServer) WatchDecisions(*WatchDecisionsRequest, grpc.ServerStreamingServer[WatchDecisionsResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchDecisions not implemented")
@@ -184,6 +206,24 @@ func _InspectorService_Explain_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InspectorService_ExplainPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InspectorServiceServer).ExplainPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InspectorService_ExplainPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InspectorServiceServer).ExplainPolicy(ctx, req.(*ExplainPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InspectorService_WatchDecisions_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchDecisionsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -209,6 +249,10 @@ var InspectorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Explain",
 			Handler:    _InspectorService_Explain_Handler,
+		},
+		{
+			MethodName: "ExplainPolicy",
+			Handler:    _InspectorService_ExplainPolicy_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

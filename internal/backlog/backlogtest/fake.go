@@ -18,6 +18,7 @@ import (
 type Fake struct {
 	mu              sync.Mutex
 	queues          map[string]backlog.Reading
+	workers         map[string]map[string]bool
 	errs            map[string]error
 	searching       map[string]error
 	fault           error
@@ -38,6 +39,7 @@ type Fake struct {
 func NewFake() *Fake {
 	return &Fake{
 		queues:       map[string]backlog.Reading{},
+		workers:      map[string]map[string]bool{},
 		errs:         map[string]error{},
 		searching:    map[string]error{},
 		sources:      map[*fakeSource]struct{}{},
@@ -54,7 +56,8 @@ func (f *Fake) Engine() backlog.Engine {
 		Layouts: []backlog.Layout{{
 			Name: "queue", Summary: "A queue.", Queue: "name of the queue",
 			Parameters: []backlog.Parameter{{Name: "consumerGroup", Kind: backlog.KindText, Doc: "Not used."}},
-			Ready:      "Messages.", InFlight: "Messages handed out.",
+			Ready:      "Messages.", InFlight: "Messages handed out.", Workers: "Those of SetWorkers.", Finished: "Those of Set.",
+			CheckWorkers: checkWorkers,
 		}},
 		Open: f.open,
 	}
@@ -250,6 +253,9 @@ func (s *fakeSource) answer(q backlog.Query) backlog.Result {
 	}
 	if err != nil {
 		return backlog.Result{Err: err}
+	}
+	if q.Workers {
+		return s.fake.answerWorkers(q)
 	}
 	r, ok := s.fake.queues[q.Queue]
 	r.At, r.Missing = time.Now(), !ok

@@ -96,8 +96,8 @@ func (h Harness) slow(t *testing.T) {
 	proxy.Delay(20 * time.Millisecond)
 	source := h.open(t, proxy.Addr())
 	q := h.Cases[0].Query(t)
-	h.Cases[0].Add(t, q, 2)
-	if r := MustRead(t, source, q); r.Backlog() != 2 {
+	h.Cases[0].put(t, q, 2)
+	if r := Read(t, source, q)[0]; !h.Cases[0].holds(r, 2) {
 		t.Errorf("a slow server's queue of 2 reads as %+v", r)
 	}
 }
@@ -111,14 +111,21 @@ func (h Harness) garbled(t *testing.T) {
 	for _, garbage := range []string{"\x00", "\xff\xfe\xfd", "\r\n", "1", "HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n", "\x16\x03\x01"} {
 		h.wantRecovery(t, source)
 		proxy.Garble([]byte(strings.Repeat(garbage, 64)))
-		h.wantUnavailable(t, source)
+		h.wantNoReading(t, source, h.GarbageIsMismatch)
 		proxy.Restore()
 	}
 	h.wantRecovery(t, source)
 }
 
-// wantUnavailable reads every layout and wants an error, never a reading.
+// wantUnavailable reads every layout and wants ErrUnavailable, never a reading.
 func (h Harness) wantUnavailable(t testing.TB, source backlog.Source) {
+	t.Helper()
+	h.wantNoReading(t, source, false)
+}
+
+// wantNoReading reads every layout and wants an error, never a reading. Where mismatch is set it
+// may be ErrMismatch too.
+func (h Harness) wantNoReading(t testing.TB, source backlog.Source, mismatch bool) {
 	t.Helper()
 	var queries []backlog.Query
 	for _, c := range h.Cases {
@@ -133,8 +140,9 @@ func (h Harness) wantUnavailable(t testing.TB, source backlog.Source) {
 		t.Errorf("a read of at most %s took %s", limit, took)
 	}
 	for i, r := range results {
-		if !errors.Is(r.Err, backlog.ErrUnavailable) || r.Armed || !reflect.ValueOf(r.Reading).IsZero() {
-			t.Errorf("%+v of a server that does not answer reads as %+v, want ErrUnavailable alone", queries[i], r)
+		expected := errors.Is(r.Err, backlog.ErrUnavailable) || mismatch && errors.Is(r.Err, backlog.ErrMismatch)
+		if !expected || r.Armed || !reflect.ValueOf(r.Reading).IsZero() {
+			t.Errorf("%+v of a server that does not answer reads as %+v, want an error alone", queries[i], r)
 		}
 	}
 }
@@ -146,11 +154,11 @@ func (h Harness) wantRecovery(t testing.TB, source backlog.Source) {
 	deadline := time.Now().Add(testTimeout)
 	for {
 		r := Read(t, source, q)[0]
-		if r.Err == nil {
-			if !r.Reading.Missing {
-				t.Errorf("a queue that does not exist reads as %+v", r)
-			}
+		if h.Cases[0].isAbsent(r) {
 			return
+		}
+		if r.Err == nil {
+			t.Fatalf("a queue that does not exist reads as %+v", r)
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("no answer within %s: %v", testTimeout, r.Err)

@@ -1,8 +1,15 @@
-// Package engines lists the queue systems that the scaler can read.
+// Package engines lists the systems that the scaler can read.
 package engines
 
 import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/httpjson"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/kafka"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/logs"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/mysql"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/postgresql"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/prometheus"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
 )
 
@@ -10,5 +17,12 @@ import (
 func All() []backlog.Engine {
 	return []backlog.Engine{
 		redis.Engine(),
+		kafka.Engine(),
+		rabbitmq.Engine(),
+		postgresql.Engine(),
+		mysql.Engine(),
+		prometheus.Engine(),
+		httpjson.Engine(),
+		logs.Engine(),
 	}
 }

@@ -41,6 +41,10 @@ const ACLMessageRules = "+hrandfield"
 // it is for, and only a worker what it works on.
 const ACLResqueRules = "+lrange"
 
+// ACLWorkerRules are needed in addition by policies that ask the queue which workers are busy: of
+// the consumers of a stream, and of the jobs that BullMQ's workers have taken.
+const ACLWorkerRules = "+xinfo|consumers +lrange"
+
 // ACLPatternRules are needed in addition where patterns name queues that the framework
 // keeps no list of, and by sidekiq, where nothing lists the private lists of a reliable
 // fetch. Without them there is no hint under which prefix a queue is that is not there.

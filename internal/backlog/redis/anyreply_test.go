@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
@@ -50,7 +51,10 @@ func readAnything(t *rapid.T, l layout.Layout) (read, refused int) {
 	keys := &anyKeys{t: t, found: make(map[layout.Search][]string)}
 	prepare := l.Prepare
 	l.Prepare = func(q backlog.Query, search layout.KeySearch) layout.Reader { return again{t, prepare(q, search)} }
-	s := &source{layouts: map[string]layout.Layout{l.Name: l}, keys: keys, quota: newQuota()}
+	if workers := l.Workers; workers != nil {
+		l.Workers = func(q backlog.Query) layout.Reader { return again{t, workers(q)} }
+	}
+	s := &source{layouts: map[string]layout.Layout{l.Name: l}, keys: keys, quota: quota.New()}
 	q := drawQuery(t, l)
 	first, err := s.prepareQuery(q)
 	if err != nil {
@@ -218,6 +222,7 @@ func drawQuery(t *rapid.T, l layout.Layout) backlog.Query {
 			t.Skip(err)
 		}
 	}
+	q.Workers = l.KnowsWorkers(q) == nil && rapid.Bool().Draw(t, "workers")
 	return q
 }
 

@@ -102,8 +102,13 @@ func (s *reader) complete(p *pendingQuery, r *backlog.Reading, now, at time.Time
 	s.worked.Store(true)
 	r.At = at
 	r.Epoch = p.epoch
+	if p.plan.query.Workers && r.Workers == nil {
+		// No queue matches, so no worker has work.
+		r.Workers = make(map[string]bool)
+	}
 	p.plan.compare(r)
-	armed, changed := p.plan.stillArmed(p.armed)
+	// Which workers are busy is written to keys that are not watched.
+	armed, changed := p.plan.stillArmed(p.armed && !p.plan.query.Workers)
 	p.plan.remember(r, armed, changed)
 	p.plan.tally.complete(r)
 	// In place: a result is large, and there may be ten thousand.

@@ -1,18 +1,21 @@
 package redis
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
-	"syscall"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
+
+// endpoint returns what is dialled.
+func endpoint() network.Endpoint {
+	return network.Endpoint{Setting: "addresses", HangUp: "is it a proxy, or no Redis?"}
+}
 
 // A diagnosis is what to change where a connection fails in a known way.
 type diagnosis struct {
@@ -34,16 +37,15 @@ func advice(cfg *conn.Config, err error, of record) string {
 	if isTooOld(of.server) && says("unknown command", "syntax error", "unknown subcommand", "Unknown subcommand", "wrong number of arguments")(err) {
 		return fmt.Sprintf("the server: it is %s, and 6.0 is needed", of.server)
 	}
-	known := append(foreignServers(), loginFaults()...)
-	if !of.worked {
-		known = append(known, networkFaults()...)
-	}
-	for _, known := range known {
+	for _, known := range append(foreignServers(), loginFaults()...) {
 		if known.fits(err) {
 			return known.change(cfg, err)
 		}
 	}
-	return ""
+	if of.worked {
+		return ""
+	}
+	return endpoint().Advice(err)
 }
 
 // advised returns err with its reason and with what to change.
@@ -92,31 +94,8 @@ func loginFaults() []diagnosis {
 	}
 }
 
-// networkFaults are failures below Redis at first contact.
-func networkFaults() []diagnosis {
-	return []diagnosis{
-		{as[x509.UnknownAuthorityError], say("tlsCAFile: the authority that has signed the server's certificate")},
-		{as[x509.HostnameError], say("tlsServerName: a name that the server's certificate has, or addresses: such a name")},
-		{as[x509.CertificateInvalidError], say("the server's certificate")},
-		{func(err error) bool { return errors.Is(err, conn.ErrWantsCertificate) || conn.WantsCertificate(err) }, say("tlsCertFile and tlsKeyFile: a client certificate that the server accepts")},
-		{as[*net.DNSError], func(_ *conn.Config, err error) string {
-			var unknown *net.DNSError
-			_ = errors.As(err, &unknown)
-			return fmt.Sprintf("addresses: the name %q does not resolve", backlog.RedactValue(unknown.Name))
-		}},
-		{is(syscall.ECONNREFUSED), say("addresses, or start the server: nothing listens there")},
-		{isDialTimeout, say("addresses, or the rules of the network: nothing answers there")},
-		{conn.IsHangUp, say("addresses: the server ends the connection at once; is it a proxy, or no Redis?")},
-	}
-}
-
 func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
-}
-
-func as[E error](err error) bool {
-	var target E
-	return errors.As(err, &target)
 }
 
 func contains(part string) func(error) bool {
@@ -152,6 +131,3 @@ func says(parts ...string) func(error) bool {
 func say(change string) func(*conn.Config, error) string {
 	return func(*conn.Config, error) string { return change }
 }
-
-// isDialTimeout fits a connection that was never there.
-func isDialTimeout(err error) bool { return conn.IsDialFailure(err) && conn.IsTimeout(err) }

@@ -24,6 +24,6 @@
 //
 // # Locks
 //
-// tracker.planning comes before tracker.mu; wakeQueue.mu is a leaf. The lock of
-// [keyscan.Scanner] comes before wakeQueue.mu. None is held over I/O.
+// tracker.planning comes before tracker.mu; the lock of [wakes.Queue] is a leaf. The lock of
+// [keyscan.Scanner] comes before that of [wakes.Queue]. None is held over I/O.
 package redis

@@ -27,7 +27,7 @@ func wakesOf(t testing.TB, source backlog.Source) <-chan backlog.Wake {
 }
 
 // patience bounds the wait for what must happen.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // A probe is a queue whose change shows that all that was reported before it has arrived.
 type probe struct {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
@@ -18,9 +19,6 @@ const (
 	// last found or had work: in most layouts an empty queue leaves no trace, and it is
 	// woken only while it is read.
 	memberLife = time.Hour
-	// excessRetry is how long a trigger with too many queues is refused
-	// before its queues are counted again.
-	excessRetry = 30 * time.Second
 )
 
 // A multiQueue is the first step of reading several queues of one layout: all of them in the
@@ -31,7 +29,7 @@ type multiQueue struct {
 	patterns []string
 	layout.Discovery
 	keys  keyFinder
-	quota *quota
+	quota *quota.Quota
 
 	// names are those that the trigger names, and read is when they were read last.
 	names []string
@@ -81,7 +79,7 @@ type member struct {
 	seen         time.Time
 }
 
-func newMultiQueue(l layout.Layout, q backlog.Query, queues backlog.Queues, keys keyFinder, all *quota) *multiQueue {
+func newMultiQueue(l layout.Layout, q backlog.Query, queues backlog.Queues, keys keyFinder, all *quota.Quota) *multiQueue {
 	s := &multiQueue{layout: l, query: q, keys: keys, quota: all, queues: make(map[string]*member)}
 	for _, name := range queues {
 		if backlog.IsPattern(name) {
@@ -105,13 +103,13 @@ func (s *multiQueue) add(queue string, now time.Time) *member {
 			s.more = true
 			return nil
 		}
-		if s.over != nil || !s.quota.reserve(s, queue, now) {
+		if s.over != nil || !s.quota.Reserve(s, queue, now) {
 			s.exceed(now)
 			return nil
 		}
 		q := s.query
 		q.Queue = queue
-		one = &member{queue: queue, first: &firstStep{s.layout.Prepare(q, s.keys.For(s.query))}}
+		one = &member{queue: queue, first: &firstStep{s.layout.Reader(q, s.keys.For(s.query))}}
 		s.queues[queue] = one
 		s.order = append(s.order, one)
 		s.grown, s.unsorted = true, true
@@ -120,13 +118,19 @@ func (s *multiQueue) add(queue string, now time.Time) *member {
 	return one
 }
 
-// release forgets all queues, which makes room for those of other triggers. The next read
+// Namespace implements quota.Holder.
+func (s *multiQueue) Namespace() string { return s.query.Namespace }
+
+// LastRead implements quota.Holder.
+func (s *multiQueue) LastRead() time.Time { return s.read }
+
+// Release forgets all queues, which makes room for those of other triggers. The next read
 // begins with none.
-func (s *multiQueue) release() {
+func (s *multiQueue) Release() {
 	for queue := range s.queues {
-		s.quota.release(s, queue)
+		s.quota.Release(s, queue)
 	}
-	delete(s.quota.members, s)
+	s.quota.Forget(s)
 	clear(s.queues)
 	s.order, s.revisions, s.grown = nil, nil, true
 }
@@ -134,14 +138,14 @@ func (s *multiQueue) release() {
 // exceed notes that there are too many queues.
 func (s *multiQueue) exceed(now time.Time) {
 	if s.over == nil {
-		s.over, s.retry = errManyQueues(s.query.Namespace), now.Add(excessRetry)
+		s.over, s.retry = quota.Error(s.query.Namespace), now.Add(quota.Retry)
 	}
 }
 
 // exceeded returns why the queues are more than may be read, and then forgets them.
 func (s *multiQueue) exceeded() error {
 	if s.over != nil && len(s.order) > 0 {
-		s.release()
+		s.Release()
 	}
 	return s.over
 }
@@ -172,7 +176,7 @@ func (s *multiQueue) refresh(now time.Time) {
 		return
 	}
 	s.problem, s.more, s.over = nil, false, nil
-	if len(s.order) == 0 && !s.quota.mayFit(s, s.names, now) {
+	if len(s.order) == 0 && !s.quota.MayFit(s, s.names, now) {
 		s.exceed(now)
 		return
 	}
@@ -194,7 +198,7 @@ func (s *multiQueue) refresh(now time.Time) {
 		gone := !one.named && now.Sub(one.seen) > memberLife
 		if gone {
 			delete(s.queues, one.queue)
-			s.quota.release(s, one.queue)
+			s.quota.Release(s, one.queue)
 			s.grown = true
 		}
 		return gone

@@ -3,6 +3,8 @@ package redis
 import (
 	"testing"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
 // TestChangeWhileRead: a plan whose change is heard of while it is read is not armed,
@@ -20,7 +22,7 @@ func TestChangeWhileRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newTracker(newWakeQueue())
+			w := newTracker(wakes.New())
 			p := &plan{}
 			w.byKey["jobs"] = []*plan{p}
 			p.arm()

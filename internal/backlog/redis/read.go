@@ -122,15 +122,20 @@ func (s *source) prepareQuery(q backlog.Query) (step, error) {
 		return nil, fmt.Errorf("%w: redis has no layout %q", backlog.ErrMismatch, q.Layout)
 	}
 	queues, err := backlog.ParseQueues(q.Queue)
+	if err == nil && q.Workers {
+		err = l.KnowsWorkers(q)
+	}
 	switch {
 	case err != nil:
 		return nil, &backlog.ReadError{Query: q, Connection: s.connection, Err: fmt.Errorf("%w: %w", backlog.ErrMismatch, err)}
+	case q.Workers && l.WorkersScope != nil:
+		return &firstStep{l.Workers(q)}, nil
 	case queues.Several():
 		return newMultiQueue(l, q, queues, s.keys, s.quota), nil
 	default:
 		search := s.keys.For(q)
 		q.Queue = backlog.Unescape(queues.String())
-		return &firstStep{l.Prepare(q, search)}, nil
+		return &firstStep{l.Reader(q, search)}, nil
 	}
 }
 

@@ -79,7 +79,7 @@ func (p *pendingQuery) isUndisturbed() bool { return p.undisturbed && p.plan.arm
 // needsRecheck reports whether another reading has to agree with this one: it is of several
 // commands, and they were not all run at one moment.
 func (p *pendingQuery) needsRecheck(r *backlog.Reading) bool {
-	if r.Backlog() > 0 || p.sent <= 1 {
+	if r.Backlog() > 0 || p.sent <= 1 || p.plan.query.Workers {
 		return false
 	}
 	if p.reads == 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
 // An evenMap is a cluster of so many servers, each with as many slots.
@@ -27,7 +28,7 @@ func (m *evenMap) Owners(keys []string) ([]string, error) {
 // TestShardsOfQueries: queries whose keys lie on the same servers have the same shard.
 func TestShardsOfQueries(t *testing.T) {
 	t.Parallel()
-	s := &shardedSource{source: &source{tracker: newTracker(newWakeQueue()), keys: keyscan.New(nil, newWakeQueue()), topology: &topology.Topology{}, layouts: make(map[string]layout.Layout)}}
+	s := &shardedSource{source: &source{tracker: newTracker(wakes.New()), keys: keyscan.New(nil, wakes.New()), topology: &topology.Topology{}, layouts: make(map[string]layout.Layout)}}
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}

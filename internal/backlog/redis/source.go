@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
 // A source reads the queues of one connection. It implements backlog.Source and
@@ -23,11 +25,11 @@ type source struct {
 	cfg        *conn.Config
 	layouts    map[string]layout.Layout
 	tracker    *tracker
-	wakes      *wakeQueue
+	wakes      *wakes.Queue
 	topology   *topology.Topology
 	scanner    *keyscan.Scanner
 	keys       keyFinder // scanner
-	quota      *quota
+	quota      *quota.Quota
 	// whole answers Read.
 	whole reader
 
@@ -67,7 +69,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 
 // openWith returns a source for settings that are ready for use.
 func openWith(ctx context.Context, name string, cfg *conn.Config, log *slog.Logger) (*source, error) {
-	s := &source{connection: name, cfg: cfg, layouts: make(map[string]layout.Layout), wakes: newWakeQueue(), quota: newQuota()}
+	s := &source{connection: name, cfg: cfg, layouts: make(map[string]layout.Layout), wakes: wakes.New(), quota: quota.New()}
 	s.tracker = newTracker(s.wakes)
 	s.whole.source = s
 	for _, l := range layouts() {
@@ -79,7 +81,7 @@ func openWith(ctx context.Context, name string, cfg *conn.Config, log *slog.Logg
 	// The goroutines live as long as the source, not as long as the call that opens it.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	s.end = end
-	s.tasks.Go(func() { s.wakes.forward(life) })
+	s.tasks.Go(func() { s.wakes.Run(life) })
 	s.tasks.Go(func() { s.scanner.Run(life) })
 	if cfg.Mode != conn.ModeStandalone {
 		s.tasks.Go(func() { s.topology.Run(life) })
@@ -90,7 +92,7 @@ func openWith(ctx context.Context, name string, cfg *conn.Config, log *slog.Logg
 }
 
 // Wakes implements backlog.Waker.
-func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.out }
+func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
 
 // Status implements backlog.Source.
 func (s *source) Status() backlog.Status { return s.topology.Status() }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
 // planLife is how long a query is remembered that is not read any more.
@@ -48,7 +49,7 @@ type plan struct {
 // read add and arm plans, listeners of nodes disarm them. It implements node.Tracker and
 // node.Waker.
 type tracker struct {
-	wakes *wakeQueue
+	wakes *wakes.Queue
 
 	// planning guards plans, swept, and the keys of each plan: several goroutines read. It
 	// comes before mu.
@@ -61,7 +62,7 @@ type tracker struct {
 	byKey map[string][]*plan
 }
 
-func newTracker(w *wakeQueue) *tracker {
+func newTracker(w *wakes.Queue) *tracker {
 	return &tracker{wakes: w, plans: make(map[backlog.Query]*plan), byKey: make(map[string][]*plan)}
 }
 
@@ -273,7 +274,7 @@ func (w *tracker) expire(now time.Time) (unused []string) {
 		delete(w.plans, q)
 		p.forgotten = true
 		if s, ok := p.first.(*multiQueue); ok {
-			s.release()
+			s.Release()
 		}
 		for _, key := range p.keys {
 			if w.untrack(p, key) {

@@ -15,7 +15,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// An UnknownError is a ScaledObject or trigger that the scaler does not know. Its text
+// An UnknownError is a ScaledObject, trigger or policy that the scaler does not know. Its text
 // suggests similar names.
 type UnknownError string
 
@@ -70,6 +70,13 @@ func (c *Client) Close() error { return c.conn.Close() }
 // Explain returns everything that is known about the triggers of a ScaledObject.
 func (c *Client) Explain(ctx context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error) {
 	response, err := c.service.Explain(ctx, request)
+	present(response)
+	return response, c.plain(err)
+}
+
+// ExplainPolicy returns everything that is known about an AutoscalerPolicy.
+func (c *Client) ExplainPolicy(ctx context.Context, request *pb.ExplainPolicyRequest) (*pb.ExplainPolicyResponse, error) {
+	response, err := c.service.ExplainPolicy(ctx, request)
 	present(response)
 	return response, c.plain(err)
 }

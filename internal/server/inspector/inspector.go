@@ -16,6 +16,7 @@ import (
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 )
 
@@ -36,23 +37,34 @@ type Connections interface {
 	Status(connection string) (backlog.Status, bool)
 }
 
+// Policies have the status of the AutoscalerPolicies.
+type Policies interface {
+	// Explain returns everything that is known of a policy; false if there is none.
+	Explain(key policies.Key) (policies.Explanation, bool)
+	// Keys returns the names of all policies.
+	Keys() []policies.Key
+}
+
 // An Inspector implements InspectorService.
 type Inspector struct {
 	pb.UnimplementedInspectorServiceServer
 
 	server      Server
 	connections Connections
-	fault       func() error
+	// policies is nil in a scaler that watches none.
+	policies Policies
+	fault    func() error
 	// slots is a semaphore of the calls that visit all triggers; watchers counts those that
 	// watch.
 	slots    chan struct{}
 	watchers atomic.Int32
 }
 
-// New returns an Inspector of a server and its connections. fault returns the faults of the
-// configuration file; nil if it is in force.
-func New(known Server, connections Connections, fault func() error) *Inspector {
-	return &Inspector{server: known, connections: connections, fault: fault, slots: make(chan struct{}, maxCalls)}
+// New returns an Inspector of a server, its connections and its policies, which are nil in a
+// scaler that watches none. fault returns the faults of the configuration file; nil if it is in
+// force.
+func New(known Server, connections Connections, decided Policies, fault func() error) *Inspector {
+	return &Inspector{server: known, connections: connections, policies: decided, fault: fault, slots: make(chan struct{}, maxCalls)}
 }
 
 // NewGRPC returns a gRPC server for the Inspector and reflection alone. guards bound what its
@@ -130,7 +142,11 @@ func (i *Inspector) Explain(ctx context.Context, request *pb.ExplainRequest) (*p
 	}
 	slices.SortStableFunc(statuses, func(a, b server.TriggerStatus) int { return b.LastCall.Compare(a.LastCall) })
 	for _, a := range statuses {
-		response.Explanations = append(response.Explanations, i.explain(a, now))
+		e := i.explain(a, now)
+		if name := a.Trigger.PolicyName; name != "" {
+			e.Policy = i.explainPolicy(policies.Key{Namespace: a.Namespace, Name: name}, now)
+		}
+		response.Explanations = append(response.Explanations, e)
 	}
 	return response, nil
 }

@@ -21,6 +21,12 @@ func (i *Inspector) explain(t server.TriggerStatus, now time.Time) *pb.Explanati
 	if t.Rejected {
 		return e
 	}
+	if t.Trigger.PolicyName != "" {
+		if t.Err == nil {
+			e.Decision = policyDecision(t)
+		}
+		return e
+	}
 	if t.Err == nil {
 		e.Decision = decisionMessage(t)
 	}
@@ -34,7 +40,7 @@ func (i *Inspector) explain(t server.TriggerStatus, now time.Time) *pb.Explanati
 func triggerMessage(t server.TriggerStatus) *pb.Trigger {
 	return &pb.Trigger{
 		Id: t.ID, Namespace: t.Namespace, ScaledObject: t.ScaledObject, Name: t.Trigger.MetricName,
-		Connection: t.Trigger.Connection, Layout: t.Trigger.Query.Layout, Queue: t.Trigger.Query.ShownQueue(),
+		Connection: t.Trigger.Connection, Layout: t.Trigger.Query.Layout, Queue: t.Trigger.Query.ShownQueue(), Policy: t.Trigger.PolicyName,
 		// The status shares the metadata, and present changes what is sent.
 		Metadata: maps.Clone(t.Metadata),
 	}
@@ -84,6 +90,9 @@ func reading(t server.TriggerStatus, now time.Time) *pb.Reading {
 	if r.Oldest.Kind != backlog.AgeUnknown {
 		message.OldestAgeSeconds = new(seconds(now.Sub(r.Oldest.Since)))
 		message.OldestKind = r.Oldest.Kind.String()
+	}
+	if r.Measured.Known {
+		message.Measured = new(r.Measured.Float())
 	}
 	for i, part := range r.Parts {
 		shown := partMessage(part, t)

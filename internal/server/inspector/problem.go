@@ -8,6 +8,7 @@ import (
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 )
 
@@ -18,6 +19,11 @@ const (
 	reasonMissing      = "missing"
 	reasonWarmingUp    = "warming_up"
 	reasonUnknown      = "unknown"
+
+	// Those of a trigger that names a policy.
+	reasonNoPolicy      = "no_policy"
+	reasonInvalidPolicy = "invalid_policy"
+	reasonNotAnswering  = "not_answering"
 )
 
 // problem returns what is wrong with a trigger; nil if nothing is.
@@ -54,6 +60,12 @@ func reason(t *server.TriggerStatus) string {
 		return reasonNotAvailable
 	case t.Rejected:
 		return reasonInvalid
+	case errors.Is(t.Err, policies.ErrNoPolicy):
+		return reasonNoPolicy
+	case errors.Is(t.Err, policies.ErrInvalid):
+		return reasonInvalidPolicy
+	case errors.Is(t.Err, policies.ErrNotAnswering):
+		return reasonNotAnswering
 	case errors.Is(t.Err, decision.ErrMissing):
 		return reasonMissing
 	case errors.Is(t.Err, decision.ErrWarmingUp):
@@ -72,6 +84,12 @@ func advice(reason string) string {
 		return "Correct the trigger in the ScaledObject; the text above names the key and what is allowed."
 	case reasonNotAvailable:
 		return "Correct the name of the connection or queue, or extend the namespaces or queues of the connection in the configuration of the scaler."
+	case reasonNoPolicy:
+		return "Create the AutoscalerPolicy in the namespace of the ScaledObject, or correct its name in the trigger."
+	case reasonInvalidPolicy:
+		return "Correct the AutoscalerPolicy; the text above names the field and what is allowed."
+	case reasonNotAnswering:
+		return "Remove the trigger, or have the policy answer it with mode: Enforce and via: KEDA."
 	case reasonMissing:
 		return "Create the queue or correct its name; with \"missing: zero\" in the trigger a queue that does not exist counts as empty."
 	case reasonWarmingUp:

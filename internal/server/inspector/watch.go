@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 )
 
@@ -168,6 +169,7 @@ type state struct {
 	ready, due       int64
 	inFlight         int64
 	knowsInFlight    bool
+	measured         backlog.Measurement
 	reasons          uint64
 	problem, code    string
 	openStreams      int
@@ -179,9 +181,13 @@ func stateOf(t *server.TriggerStatus) state {
 	s := state{
 		value: t.Decision.Value, target: t.Decision.Target, active: t.Decision.Active, armed: t.Observation.Armed,
 		ready: t.Observation.Latest.Ready, due: t.Observation.Latest.Due, inFlight: t.Observation.Latest.InFlight.N, knowsInFlight: t.Observation.Latest.InFlight.Known,
+		measured:    t.Observation.Latest.Measured,
 		openStreams: t.OpenStreams, rejected: t.Rejected, failed: t.Err != nil,
 	}
 	for _, step := range t.Decision.Steps {
+		s.reasons = mix(s.reasons, string(step.Reason))
+	}
+	for _, step := range t.Outcome.Decision.Steps {
 		s.reasons = mix(s.reasons, string(step.Reason))
 	}
 	if t.Err != nil || t.Observation.Err != nil {

@@ -56,7 +56,7 @@ func newInspector(t testing.TB, triggers int) *Inspector {
 			t.Fatal(err)
 		}
 	}
-	return New(srv, noConnections{}, func() error { return nil })
+	return New(srv, noConnections{}, nil, func() error { return nil })
 }
 
 // A recorder is a stream whose messages are counted, or not read.

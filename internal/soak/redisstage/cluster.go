@@ -39,7 +39,8 @@ func clusterFaults() []plan.Fault {
 func Cluster() stage.Topology {
 	const name = "cluster"
 	return stage.Topology{
-		Shape: shape(name, clusterFaults(), commonFaults()),
+		Shape:  shape(name, clusterFaults(), commonFaults()),
+		Reopen: reopen,
 		Start: func(t testing.TB, seed uint64) stage.Broker {
 			t.Helper()
 			v := version(t, seed)

@@ -26,6 +26,9 @@ func Topologies() []stage.Topology {
 // scalerUser is the user of the scaler.
 const scalerUser = "scaler"
 
+// reopen makes the scaler open a connection again.
+const reopen = "clientName: backlog-scaler-renamed"
+
 // shape is that of a topology with the queues of all layouts.
 func shape(name string, faults ...[]plan.Fault) plan.Shape {
 	s := plan.Shape{Topology: name}

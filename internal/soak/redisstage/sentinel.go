@@ -37,7 +37,8 @@ func sentinelFaults() []plan.Fault {
 func Sentinel() stage.Topology {
 	const name = "sentinel"
 	return stage.Topology{
-		Shape: shape(name, sentinelFaults(), commonFaults()),
+		Shape:  shape(name, sentinelFaults(), commonFaults()),
+		Reopen: reopen,
 		Start: func(t testing.TB, seed uint64) stage.Broker {
 			t.Helper()
 			v := version(t, seed)

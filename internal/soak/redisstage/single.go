@@ -19,7 +19,7 @@ const (
 	kill      = "killed"
 	wipe      = "killed, and its data lost"
 	cut       = "connections cut"
-	Refused   = "connections refused"
+	Refused   = "connections refused" // the same in all topologies with a proxy
 	blackHole = "network silent"
 	halfOpen  = "network without answers"
 	mute      = "one connection without answers"
@@ -44,7 +44,8 @@ func singleFaults() []plan.Fault {
 func Single() stage.Topology {
 	const name = "single"
 	return stage.Topology{
-		Shape: shape(name, singleFaults(), commonFaults()),
+		Shape:  shape(name, singleFaults(), commonFaults()),
+		Reopen: reopen,
 		Start: func(t testing.TB, seed uint64) stage.Broker {
 			t.Helper()
 			v := version(t, seed)

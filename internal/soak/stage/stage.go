@@ -18,6 +18,12 @@ type Topology struct {
 	// Start starts the servers, which end with the test. The seed decides what is left
 	// open, such as the version.
 	Start func(t testing.TB, seed uint64) Broker
+	// Reopen is a line of a connection of the scaler that changes nothing but makes it open
+	// the connection again.
+	Reopen string
+	// Connections is how many connections the scaler may have to the servers, as documented. Zero
+	// is as many as it has at the start.
+	Connections int
 }
 
 // A Broker is a topology that runs. Its methods are called by one goroutine at a time,

@@ -128,3 +128,52 @@ exec:
 {{- define "backlog-scaler.probeTLSFolder" -}}
 {{- ternary "/etc/backlog-scaler/probe-tls" "/etc/backlog-scaler/tls" (and .Values.tls.enabled (not (empty .Values.tls.probeSecret))) -}}
 {{- end -}}
+
+{{/* Name of the role of policies. A ClusterRole has no namespace, so its name has that of the release. */}}
+{{- define "backlog-scaler.policiesName" -}}
+{{- if .Values.policies.namespaces -}}
+{{- printf "%s-policies" (include "backlog-scaler.fullname" .) -}}
+{{- else -}}
+{{- printf "%s-%s-policies" .Release.Namespace (include "backlog-scaler.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Rights for policies. Reading needs no more than what is watched; writing is what is enabled. */}}
+{{- define "backlog-scaler.policiesRules" -}}
+- apiGroups: [backlog-scaler.github.io]
+  resources: [autoscalerpolicies]
+  verbs: [get, list, watch]
+- apiGroups: [backlog-scaler.github.io]
+  resources: [autoscalerpolicies/status]
+  verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [get, list, watch]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [list, watch]
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [list, watch]
+{{- if .Values.policies.scale }}
+- apiGroups: [apps]
+  resources: [deployments/scale, statefulsets/scale]
+  verbs: [get, update]
+{{- end }}
+{{- range .Values.policies.extraTargets }}
+- apiGroups: [{{ .group | quote }}]
+  resources: [{{ .resource }}]
+  verbs: [get]
+- apiGroups: [{{ .group | quote }}]
+  resources: [{{ .resource }}/scale]
+  verbs: [get{{ if $.Values.policies.scale }}, update{{ end }}]
+{{- end }}
+{{- if .Values.policies.busyPods }}
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch, patch]
+{{- end }}
+{{- end -}}

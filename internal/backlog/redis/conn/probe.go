@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
@@ -75,12 +76,12 @@ func (p *Prober) probe(ctx context.Context, address string, check func(context.C
 func isQuestionable(err error, secure bool) bool {
 	var header tls.RecordHeaderError
 	switch {
-	case err == nil, resp.IsServerError(err), IsDialFailure(err):
+	case err == nil, resp.IsServerError(err), network.IsDialFailure(err):
 		return false
 	case secure:
-		return IsHangUp(err) || errors.As(err, &header)
+		return network.IsHangUp(err) || errors.As(err, &header)
 	default:
-		return IsHangUp(err) || strings.Contains(err.Error(), "invalid reply") || errors.Is(err, ErrHostileReply)
+		return network.IsHangUp(err) || strings.Contains(err.Error(), "invalid reply") || errors.Is(err, ErrHostileReply)
 	}
 }
 
@@ -93,7 +94,7 @@ func speaks(ctx context.Context, address string, settings *tls.Config) error {
 	case settings == nil && speaksTLS(ctx, address):
 		return ErrSpeaksTLS
 	case settings != nil && wantsOther(ctx, address, settings):
-		return ErrWantsCertificate
+		return network.ErrWantsCertificate
 	default:
 		return nil
 	}
@@ -105,12 +106,12 @@ func speaks(ctx context.Context, address string, settings *tls.Config) error {
 func wantsOther(ctx context.Context, address string, settings *tls.Config) bool {
 	c, err := (&tls.Dialer{Config: settings}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return WantsCertificate(err)
+		return network.WantsCertificate(err)
 	}
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(probeTime / 2))
 	_, err = c.Read(make([]byte, 1))
-	return err != nil && WantsCertificate(err)
+	return err != nil && network.WantsCertificate(err)
 }
 
 // speaksPlainly sends a PING and looks at the first bytes of the answer.

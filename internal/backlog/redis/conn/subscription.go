@@ -116,7 +116,7 @@ type (
 )
 
 // Receive returns what the server sends next: one of the types above. The error is a timeout
-// (IsTimeout), a subscription that the server refuses (resp.IsServerError), or the end of the
+// (network.IsTimeout), a subscription that the server refuses (resp.IsServerError), or the end of the
 // connection.
 func (s *Subscription) Receive(ctx context.Context, timeout time.Duration) (any, error) {
 	message, err := s.pubsub.ReceiveTimeout(ctx, timeout)

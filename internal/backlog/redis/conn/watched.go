@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 )
 
 // A watchedConn is a network connection that notices its end at once, even while no caller
@@ -65,7 +66,7 @@ func (c *watchedConn) awaitEnd() (err error) {
 		}
 		// Nothing was asked, so nothing can be received but the end. Anything
 		// else that is received means that both ends are out of step.
-		if _, err := c.Read(make([]byte, 1)); !IsTimeout(err) {
+		if _, err := c.Read(make([]byte, 1)); !network.IsTimeout(err) {
 			return err
 		}
 		c.aside <- struct{}{}
@@ -110,7 +111,7 @@ func (c *watchedConn) Write(p []byte) (int, error) {
 
 // failed closes the connection if err ended it, and returns why it ended.
 func (c *watchedConn) failed(err error) error {
-	if err == nil || IsTimeout(err) {
+	if err == nil || network.IsTimeout(err) {
 		return err
 	}
 	if !errors.Is(err, net.ErrClosed) {

@@ -16,9 +16,21 @@ type Layout struct {
 	Prepare func(backlog.Query, KeySearch) Reader
 	// Discover returns where the queues are found that match a pattern.
 	Discover func(backlog.Params) Discovery
+	// Workers returns the reader of busy workers, for a layout with backlog.Layout.Workers
+	// and a query that its CheckWorkers allows. Its commands have no KeyType: a heartbeat is no
+	// reason to read.
+	Workers func(backlog.Query) Reader
 	// SharesCommands is set if the readers of different queues send the same commands, for what
 	// the framework keeps for all queues together.
 	SharesCommands bool
+}
+
+// Reader returns the reader of a query: of its queue, or of busy workers.
+func (l Layout) Reader(q backlog.Query, search KeySearch) Reader {
+	if q.Workers {
+		return l.Workers(q)
+	}
+	return l.Prepare(q, search)
 }
 
 // A Reader reads one query, again and again. Its methods are called by one goroutine at a

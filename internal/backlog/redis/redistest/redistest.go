@@ -20,11 +20,13 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig/tlstest"
 )
 
 // patience bounds the wait for a server to do what it was asked to. It is long because
 // it passes only where something is wrong, and a busy machine takes its time.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // answerTime bounds the wait for one answer of a server that is starting.
 const answerTime = 10 * time.Second
@@ -38,7 +40,7 @@ type Server struct {
 	port   int
 	lines  []string
 	args   []string
-	secure *Certificates
+	secure *tlstest.Certificates
 	client *redis.Client
 
 	// mu guards process: tests may kill and restart from several goroutines.
@@ -67,7 +69,7 @@ func WithAppendOnly() Option { return WithConfig("appendonly yes", "appendfsync 
 
 // WithTLS makes the server speak TLS only and demand a client certificate; see
 // Server.Certificates.
-func WithTLS() Option { return func(s *Server) { s.secure = newCertificates(s.t, s.dir) } }
+func WithTLS() Option { return func(s *Server) { s.secure = tlstest.New(s.t, s.dir, "scaler") } }
 
 // Start starts a server and waits until it answers. In a short run it skips the test.
 func Start(t testing.TB, options ...Option) *Server {
@@ -132,7 +134,7 @@ func (s *Server) Addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s.
 func (s *Server) Client() *redis.Client { return s.client }
 
 // Certificates are those of a server started WithTLS.
-func (s *Server) Certificates() *Certificates { return s.secure }
+func (s *Server) Certificates() *tlstest.Certificates { return s.secure }
 
 // NewClient returns a further client, closed with the test. It never retries.
 func (s *Server) NewClient(change func(*redis.Options)) *redis.Client {
@@ -248,8 +250,9 @@ func (s *Server) launch() error {
 
 func (s *Server) config() string {
 	port := "port " + strconv.Itoa(s.port)
-	if s.secure != nil {
-		port = "port 0\ntls-port " + strconv.Itoa(s.port) + "\n" + s.secure.serverLines()
+	if c := s.secure; c != nil {
+		port = "port 0\ntls-" + port + "\ntls-cert-file " + c.ServerCert + "\ntls-key-file " + c.ServerKey +
+			"\ntls-ca-cert-file " + c.CA.Path + "\ntls-auth-clients yes"
 	}
 	base := []string{"bind " + s.host, port, "dir " + s.dir, `save ""`, "daemonize no", "protected-mode no"}
 	return strings.Join(append(base, s.lines...), "\n") + "\n"

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -128,7 +129,7 @@ func (n *Node) listenBest(ctx context.Context) (err error) {
 // hangsUp reports whether the server ends the connection each time that it is listened to
 // in this mode, although it can be read.
 func (n *Node) hangsUp(ctx context.Context, mode string, err error) bool {
-	if errors.Is(err, errSubscriberLost) || !conn.IsHangUp(err) {
+	if errors.Is(err, errSubscriberLost) || !network.IsHangUp(err) {
 		clear(n.listening.hungUp)
 		return false
 	}
@@ -199,9 +200,9 @@ func (n *Node) receive(ctx context.Context, s *subscriber) error {
 			if err := n.handle(ctx, s, message); err != nil {
 				return err
 			}
-		case conn.IsTimeout(err) && wait < silence && ctx.Err() == nil:
+		case network.IsTimeout(err) && wait < silence && ctx.Err() == nil:
 			// Not to ask whether the server is there.
-		case conn.IsTimeout(err) && !pinged && ctx.Err() == nil:
+		case network.IsTimeout(err) && !pinged && ctx.Err() == nil:
 			pinged = true
 			if err := s.Ping(ctx); err != nil {
 				return s.lost(err)

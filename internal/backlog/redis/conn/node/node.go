@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -129,7 +130,7 @@ func (n *Node) attempt(ctx context.Context, commands []resp.Command, dst []resp.
 	n.noteTransactions(s, commands, err)
 	if err != nil {
 		n.closeSession()
-		if !fresh && ctx.Err() == nil && !conn.IsTimeout(err) {
+		if !fresh && ctx.Err() == nil && !network.IsTimeout(err) {
 			err = fmt.Errorf("%w: %w", errLost, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -84,7 +85,7 @@ func (s *scanner) attempt(ctx context.Context, c resp.Command) (answer resp.Repl
 	switch {
 	case err == nil:
 		return replies[0], nil
-	case !fresh && ctx.Err() == nil && !conn.IsTimeout(err):
+	case !fresh && ctx.Err() == nil && !network.IsTimeout(err):
 		return resp.Reply{}, fmt.Errorf("%w: %w", errLost, err)
 	default:
 		return resp.Reply{}, err
@@ -99,7 +100,7 @@ func (s *scanner) open(ctx context.Context) (*session, error) {
 	defer cancel()
 	if m := n.handshakeMode(); m != minimalHandshake {
 		opened, err := s.connect(ctx, m)
-		if err == nil || !conn.IsHangUp(err) || n.cfg.Mode != conn.ModeStandalone {
+		if err == nil || !network.IsHangUp(err) || n.cfg.Mode != conn.ModeStandalone {
 			return opened, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
@@ -90,7 +91,7 @@ func (n *Node) connect(ctx context.Context) (*session, error) {
 	for _, m := range []handshakeMode{fullHandshake, fullHandshake, namelessHandshake} {
 		n.setHandshakeMode(m)
 		s, err := n.connectWith(ctx, func(ctx context.Context, s *session) error { return s.greet(ctx, n.cfg, m) })
-		if err == nil || !conn.IsHangUp(err) || errors.Is(err, errNotTracked) || n.cfg.Mode != conn.ModeStandalone {
+		if err == nil || !network.IsHangUp(err) || errors.Is(err, errNotTracked) || n.cfg.Mode != conn.ModeStandalone {
 			return s, err
 		}
 	}
@@ -154,7 +155,7 @@ func endOf(ctx context.Context, err error) error {
 	switch {
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
-	case conn.IsTimeout(err):
+	case network.IsTimeout(err):
 		return context.DeadlineExceeded
 	default:
 		return err

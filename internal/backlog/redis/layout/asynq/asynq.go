@@ -44,10 +44,14 @@ func Layout() layout.Layout {
 			Ready: "pending tasks",
 			Due: "scheduled and retried tasks whose time has come, and tasks that wait in groups: only a worker would forward or aggregate them. " +
 				"Of a queue with more than 100 groups, 100 are counted and each other one counts as one task, which is a lower bound",
-			InFlight: "active tasks, those of workers that are gone included, and one for each group that is being aggregated",
-			Passing:  "the counter processed of the tasks that workers are done with (asynq 0.20 and later); not where the queue is polled",
-			Oldest:   "exact with age payload: since when the next task has been pending; else since when the first scheduled or retried task has been due, a lower bound if others wait",
+			InFlight:     "active tasks, those of workers that are gone included, and one for each group that is being aggregated",
+			Passing:      "the counter processed of the tasks that workers are done with (asynq 0.20 and later); not where the queue is polled",
+			Oldest:       "exact with age payload: since when the next task has been pending; else since when the first scheduled or retried task has been due, a lower bound if others wait",
+			WorkersScope: []string{},
+			Workers: "servers with a task of any queue, by the host in HOST:PID:ID, as of their last heartbeat, up to 5 s ago. " +
+				"The user needs rights to the keys `asynq:servers*` and `asynq:workers:*`",
 		},
+		Workers: workers,
 		Discover: func(backlog.Params) layout.Discovery {
 			all := newRegistry("")
 			all.QueueOf = func(member string) string { return strings.TrimPrefix(member, oldNames) }

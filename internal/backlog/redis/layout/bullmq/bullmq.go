@@ -51,7 +51,10 @@ func Layout() layout.Layout {
 			Passing:  "the counter id of the jobs that were added, delayed ones too; not where the queue is polled",
 			Oldest: "with age payload: when the job at the end of the queue was added, exact if jobs are taken in order and a lower bound with priorities or lifo; " +
 				"else since when the first delayed job has been due, a lower bound if other jobs wait",
+			Workers: "workers with a job of the queue, by the name that they write into it, at once: set the option `name` of each Worker to the name of its host (BullMQ 5 and later). " +
+				"While a job is active whose worker has no name, nothing is known",
 		},
+		Workers: workers,
 		Discover: func(p backlog.Params) layout.Discovery {
 			work := workPatterns(prefixOf(p) + ":")
 			// Counters of other programs end like that too.

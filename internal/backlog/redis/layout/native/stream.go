@@ -9,6 +9,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
+var errNoConsumers = errors.New("the layout stream shows which workers are busy only with a consumerGroup")
+
+var errNoFinished = errors.New("the layout stream counts finished messages only with a consumerGroup")
+
 var errNeedsGroup = errors.New("groupStart, scan, orphanedAfter: need a consumerGroup")
 
 // Stream is a Redis stream, as a whole or as one consumer group sees it.
@@ -29,7 +33,21 @@ func Stream() layout.Layout {
 			Ready:    "entries that the group was not served yet; without a group the length of the stream",
 			InFlight: "entries that the group was served and has not acknowledged",
 			Passing:  "the id of the last entry that the group was served; nothing without a group, where what passed is still there",
-			Oldest:   "exact from the id of the oldest unacknowledged entry, or of the first entry of a stream that was not served yet; else a lower bound; unknown without a group",
+			Finished: "with a group the entries that it was served (entries-read)",
+			CheckFinished: func(q backlog.Query) error {
+				if q.Params.Get("consumerGroup") == "" {
+					return errNoFinished
+				}
+				return nil
+			},
+			Oldest:  "exact from the id of the oldest unacknowledged entry, or of the first entry of a stream that was not served yet; else a lower bound; unknown without a group",
+			Workers: "with a group, consumers that were served entries and have not acknowledged all of them, by the name of the consumer, at once: name it after its host",
+			CheckWorkers: func(q backlog.Query) error {
+				if q.Params.Get("consumerGroup") == "" {
+					return errNoConsumers
+				}
+				return nil
+			},
 			Check: func(q backlog.Query) error {
 				if q.Params.Get("consumerGroup") == "" && (q.Params.Get("groupStart") == "last" || q.Params.Get("scan") > "0" || q.Params.Get(layout.OrphanedAfter) != "") {
 					return errNeedsGroup
@@ -45,6 +63,7 @@ func Stream() layout.Layout {
 			}
 			return Group(q, group)
 		},
+		Workers: func(q backlog.Query) layout.Reader { return GroupWorkers(q, q.Params.Get("consumerGroup")) },
 	}
 }
 

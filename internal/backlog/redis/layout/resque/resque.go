@@ -34,12 +34,15 @@ func Layout() layout.Layout {
 				{Name: "namespace", Kind: backlog.KindText, Default: "resque", Doc: "Namespace of the application (Resque.redis.namespace)."},
 				layout.OrphanParameter("jobs of workers that sent no heartbeat since, and delayed jobs that fell due then while no scheduler runs"),
 			},
-			Ready:    "the jobs on the queue",
-			Due:      "delayed jobs of the queue whose time has come",
-			InFlight: "the workers that work on a job of the queue; also those that were killed, until another worker removes them or orphanedAfter has passed",
-			Oldest:   "since when the first delayed job has been due, a lower bound while there are jobs on the queue; Resque does not write down when a job was enqueued",
+			Ready:        "the jobs on the queue",
+			Due:          "delayed jobs of the queue whose time has come",
+			InFlight:     "the workers that work on a job of the queue; also those that were killed, until another worker removes them or orphanedAfter has passed",
+			Oldest:       "since when the first delayed job has been due, a lower bound while there are jobs on the queue; Resque does not write down when a job was enqueued",
+			WorkersScope: []string{"namespace"},
+			Workers:      "workers with a job of any queue, by the host in HOST:PID:QUEUES, at once",
 		},
 		SharesCommands: true,
+		Workers:        busyWorkers,
 		Discover: func(p backlog.Params) layout.Discovery {
 			namespace := namespaceOf(p)
 			return layout.Discovery{

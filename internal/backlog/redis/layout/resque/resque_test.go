@@ -114,15 +114,20 @@ func TestResqueDue(t *testing.T) {
 	q := layouttest.Query("resque", "mail")
 	await := func(step string) {
 		t.Helper()
-		next := time.UnixMilli(r.counts("mail").Next)
+		next := r.counts("mail").Next
 		reading := r.agree(step, source, q)
-		next = layouttest.NotYetDue(t, reading, next)
-		time.Sleep(time.Until(next)) // What a reader does.
-		if reading = r.agree(step, source, q); reading.Due != 1 || reading.Oldest.Kind != backlog.AgeExact || !reading.Oldest.Since.Equal(next) {
+		due := time.UnixMilli(next)
+		if next > 0 {
+			due = layouttest.NotYetDue(t, reading, due)
+			time.Sleep(time.Until(due)) // What a reader does.
+		}
+		// On a busy machine it may be due before Resque was asked when it will be.
+		reading = r.agree(step, source, q)
+		if reading.Due != 1 || reading.Oldest.Kind != backlog.AgeExact || next > 0 && !reading.Oldest.Since.Equal(due) {
 			t.Errorf("%s, when it is due: %+v", step, reading)
 		}
 	}
-	r.Do(nil, "in", "mail", 2000, "sleep", 0)
+	r.Do(nil, "in", "mail", 5000, "sleep", 0)
 	await("delayed")
 	r.Do(nil, "del", "mail", "sleep", 0)
 

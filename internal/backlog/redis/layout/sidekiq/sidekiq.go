@@ -36,12 +36,15 @@ func Layout() layout.Layout {
 				{Name: "fetch", Kind: backlog.KindChoice, Allowed: []string{"any", "basic"}, Default: "any", Doc: "With basic no process uses a reliable fetch, so private lists are not searched and the right +scan is not needed."},
 				{Name: "age", Kind: backlog.KindChoice, Allowed: []string{"none", "payload"}, Default: "none", Doc: "With payload the oldest job of the queue is read to tell when it was enqueued. It needs the right +lindex."},
 			},
-			Ready:    "the jobs on the queue",
-			Due:      "scheduled jobs and retries of the queue whose time has come",
-			InFlight: "the jobs that processes said they work on, or that a reliable fetch keeps for them; those of a killed process for the minute until Sidekiq forgets them, or with a reliable fetch until another process puts them back",
-			Oldest:   "with age payload, exact: when the oldest job was enqueued or fell due; else since when the first scheduled job or retry has been due, a lower bound while there are jobs on the queue",
+			Ready:        "the jobs on the queue",
+			Due:          "scheduled jobs and retries of the queue whose time has come",
+			InFlight:     "the jobs that processes said they work on, or that a reliable fetch keeps for them; those of a killed process for the minute until Sidekiq forgets them, or with a reliable fetch until another process puts them back",
+			Oldest:       "with age payload, exact: when the oldest job was enqueued or fell due; else since when the first scheduled job or retry has been due, a lower bound while there are jobs on the queue",
+			WorkersScope: []string{"namespace"},
+			Workers:      "processes with a job of any queue, by the host in HOST:PID:NONCE (DYNO in its place, if that is set), as of their last heartbeat, up to 10 s ago; a process whose heartbeat is 20 s older than the newest is busy",
 		},
 		SharesCommands: true,
+		Workers:        workers,
 		Discover: func(p backlog.Params) layout.Discovery {
 			prefix := keyPrefix(p)
 			return layout.Discovery{

@@ -12,6 +12,12 @@ import (
 
 var errGroupOfList = errors.New("consumerGroup, orphanedAfter: have a meaning with broker stream alone")
 
+var errListWorkers = errors.New("the layout taskiq shows which workers are busy only with broker: stream")
+
+var errListFinished = errors.New("the layout taskiq counts finished tasks only with broker: stream")
+
+func groupOf(p backlog.Params) string { return cmp.Or(p.Get("consumerGroup"), "taskiq") }
+
 // Layout is a queue of taskiq-redis: a stream with a consumer group or a list,
 // as the application's broker has it.
 // https://github.com/taskiq-python/taskiq-redis/blob/main/taskiq_redis/redis_broker.py
@@ -31,7 +37,21 @@ func Layout() layout.Layout {
 			Ready:    "tasks that no worker was served yet; while the group of a stream does not exist, all entries",
 			InFlight: "with a stream, tasks that a worker was served and has not acknowledged, also those of a worker that was killed; not known with a list, from which a worker takes tasks for good",
 			Passing:  "with a stream the id of the last entry that the group was served; nothing with a list",
-			Oldest:   "with a stream as for the layout stream; unknown with a list",
+			Finished: "with a stream the tasks that the group was served; nothing with a list",
+			CheckFinished: func(q backlog.Query) error {
+				if q.Params.Get("broker") == "list" {
+					return errListFinished
+				}
+				return nil
+			},
+			Oldest:  "with a stream as for the layout stream; unknown with a list",
+			Workers: "with a stream, workers that were served tasks and have not acknowledged all of them, by the name of the consumer, at once: set `consumer_name` of the broker to the name of the host, because it is random otherwise; nothing with a list",
+			CheckWorkers: func(q backlog.Query) error {
+				if q.Params.Get("broker") == "list" {
+					return errListWorkers
+				}
+				return nil
+			},
 			Check: func(q backlog.Query) error {
 				if q.Params.Get("broker") == "list" && (q.Params.Get("consumerGroup") != "" || q.Params.Get(layout.OrphanedAfter) != "") {
 					return errGroupOfList
@@ -44,7 +64,8 @@ func Layout() layout.Layout {
 			if q.Params.Get("broker") == "list" {
 				return native.Cardinality("LLEN", 'l', q.Queue)
 			}
-			return native.Group(q, cmp.Or(q.Params.Get("consumerGroup"), "taskiq"))
+			return native.Group(q, groupOf(q.Params))
 		},
+		Workers: func(q backlog.Query) layout.Reader { return native.GroupWorkers(q, groupOf(q.Params)) },
 	}
 }

@@ -12,7 +12,7 @@ const jobs = {
   sleep: { perform: (ms) => new Promise((done) => setTimeout(done, ms)) },
   fail: {
     plugins: [Plugins.Retry],
-    pluginOptions: { Retry: { retryLimit: 3, retryDelay: 2000 } },
+    pluginOptions: { Retry: { retryLimit: 3, retryDelay: 5000 } },
     perform: async () => { throw new Error("as it should"); },
   },
 };

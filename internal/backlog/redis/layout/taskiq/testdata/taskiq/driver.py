@@ -17,6 +17,7 @@ loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 brokers = {}
 finishing = False
+consumer = None
 
 
 async def nothing():
@@ -35,7 +36,7 @@ async def fail():
 def broker_of(queue):
     if queue not in brokers:
         make = ListQueueBroker if kind == "list" else RedisStreamBroker
-        options = {} if kind == "list" else {"xread_count": 1, "xread_block": 100, "idle_timeout": 500 if finishing else 600_000}
+        options = {} if kind == "list" else {"xread_count": 1, "xread_block": 100, "idle_timeout": 500 if finishing else 600_000, "consumer_name": consumer}
         broker = make(f"redis://{address}/0", queue_name=queue, **options)
         # Taskiq renames a function that it registers.
         for name, task in {"nothing": nothing, "hold": hold, "fail": fail}.items():
@@ -49,10 +50,10 @@ def add(queue, task, labels):
     return loop.run_until_complete(kicker.kiq()).task_id
 
 
-def work(queue, finish=False):
+def work(queue, finish=False, name=None):
     """Works; a worker that is to finish holds nothing and takes over what others left."""
-    global finishing
-    finishing = finish
+    global finishing, consumer
+    finishing, consumer = finish, name
     loop.run_until_complete(run_receiver_task(broker_of(queue), max_async_tasks=2, run_startup=True))
 
 

@@ -1,0 +1,165 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+)
+
+// errClosed is a read after Close.
+var errClosed = fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
+
+// A Source asks one question for each query. It implements backlog.Source.
+type Source struct {
+	client *Client
+	server func() string
+	read   func(context.Context, backlog.Query) (backlog.Reading, error)
+	probe  func(context.Context) error
+
+	// ended is closed by Close; it ends the reads that are under way.
+	ended chan struct{}
+
+	mu sync.Mutex
+	// closed is written by Close and read by Read.
+	closed bool
+	// reads are the calls of Read that are under way.
+	reads sync.WaitGroup
+}
+
+// NewSource returns a source that answers each query by a call of read, whose error wraps one of
+// backlog's errors. Several goroutines call read. server returns the name and version of the
+// server, from memory; empty until it is known. The source owns the client.
+func NewSource(c *Client, server func() string, read func(context.Context, backlog.Query) (backlog.Reading, error)) *Source {
+	return &Source{client: c, server: server, read: read, probe: c.probe, ended: make(chan struct{})}
+}
+
+// WithProbe replaces the question of Probe, and returns the source.
+func (s *Source) WithProbe(probe func(context.Context) error) *Source {
+	s.probe = probe
+	return s
+}
+
+// Probe implements backlog.Prober. It asks for the root of the API, whose answer may have any
+// content, unless WithProbe has set another question.
+func (s *Source) Probe(ctx context.Context) (err error) {
+	if !s.begin() {
+		return errClosed
+	}
+	defer s.reads.Done()
+	defer backlog.Contain(&err)
+	return s.probe(ctx)
+}
+
+// probe asks for the root of the API.
+func (c *Client) probe(ctx context.Context) error {
+	if _, err := c.Do(ctx, Request{Path: "/", AllowsPage: true}); err != nil {
+		return fmt.Errorf("ask connection %q: %w", c.connection, err)
+	}
+	return nil
+}
+
+// Read implements backlog.Source: at most MaxConnections queries are asked at the same time. A
+// panic of one query is its error.
+func (s *Source) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
+	if !s.begin() {
+		for _, q := range queries {
+			results = append(results, s.failed(q, &connectionError{errClosed}))
+		}
+		return results
+	}
+	defer s.reads.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	first := len(results)
+	results = append(results, make([]backlog.Result, len(queries))...)
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range min(len(queries), MaxConnections) {
+		workers.Go(func() {
+			for i := range next {
+				results[first+i] = s.one(ctx, queries[i])
+			}
+		})
+	}
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		select {
+		case <-s.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	// A worker takes the rest of the queries even when its context has ended.
+	for i := range queries {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	cancel()
+	watcher.Wait()
+	return results
+}
+
+// begin reports whether a read may begin. The caller ends it by reads.Done.
+func (s *Source) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.reads.Add(1)
+	}
+	return !s.closed
+}
+
+// one asks one query.
+func (s *Source) one(ctx context.Context, q backlog.Query) backlog.Result {
+	if err := ctx.Err(); err != nil {
+		return s.failed(q, &connectionError{fmt.Errorf("%w: %w", backlog.ErrUnavailable, err)})
+	}
+	reading, err := s.contained(ctx, q)
+	switch {
+	case errors.Is(err, backlog.ErrPanic):
+		s.client.log.ErrorContext(ctx, "a query caused a panic", "layout", q.Layout, "err", err)
+		return s.failed(q, fmt.Errorf("%w: %w", backlog.ErrUnavailable, err))
+	case err != nil:
+		return s.failed(q, err)
+	default:
+		return backlog.Result{Reading: reading}
+	}
+}
+
+// failed returns the result of a query that failed, whose error names the query and the connection.
+func (s *Source) failed(q backlog.Query, err error) backlog.Result {
+	if _, named := errors.AsType[*backlog.ReadError](err); !named {
+		_, whole := errors.AsType[*connectionError](err)
+		err = &backlog.ReadError{Query: q, Connection: s.client.connection, Err: err, Whole: whole}
+	}
+	return backlog.Result{Err: err}
+}
+
+func (s *Source) contained(ctx context.Context, q backlog.Query) (reading backlog.Reading, err error) {
+	defer backlog.Contain(&err)
+	return s.read(ctx, q)
+}
+
+// Status implements backlog.Source.
+func (s *Source) Status() backlog.Status {
+	return backlog.Status{Server: s.server(), WakeUp: "poll", IdlePoll: s.client.interval}
+}
+
+// Close implements backlog.Source.
+func (s *Source) Close() error {
+	s.mu.Lock()
+	closed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if !closed {
+		close(s.ended)
+	}
+	s.reads.Wait()
+	s.client.Close()
+	return nil
+}

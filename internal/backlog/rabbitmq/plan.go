@@ -1,0 +1,180 @@
+package rabbitmq
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
+)
+
+const (
+	// maxMatching is how many queues that match patterns one trigger reads.
+	maxMatching = 10_000
+	// matchBudget is how many steps the patterns of one trigger may take with one listing: some 20 ms.
+	matchBudget = 4_000_000
+)
+
+// A plan is which queues a query means. It lasts from one read to the next, and the goroutine that
+// reads owns it.
+type plan struct {
+	query backlog.Query
+	// several reports that the query is about several queues, or a pattern.
+	several         bool
+	names, patterns []string
+	quota           *quota.Quota
+
+	// queues are those that are read: names, then those that match.
+	queues []string
+	// revision is that of the listing that was matched; streams reports that streams match too.
+	revision uint64
+	streams  bool
+	// over is why the queues are more than may be read; until retry they are not counted again.
+	over  error
+	retry time.Time
+	read  time.Time
+}
+
+// newPlan returns a plan for a query. The error is a query that no plan is possible for.
+func newPlan(q backlog.Query, all *quota.Quota) (*plan, error) {
+	if q.Layout != layoutQueue {
+		return nil, fmt.Errorf("%w: rabbitmq has no layout %q", backlog.ErrMismatch, backlog.Line(q.Layout))
+	}
+	if q.Workers {
+		return nil, fmt.Errorf("%w: the layout %s does not show which workers are busy", backlog.ErrMismatch, layoutQueue)
+	}
+	queues, err := backlog.ParseQueues(q.Queue)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", backlog.ErrMismatch, err)
+	}
+	p := &plan{query: q, several: queues.Several(), quota: all}
+	for _, name := range queues {
+		if backlog.IsPattern(name) {
+			p.patterns = append(p.patterns, name)
+			continue
+		}
+		name = backlog.Unescape(name)
+		if len(name) > maxQueueName {
+			return nil, fmt.Errorf("%w: the name of a queue has %d bytes, want at most %d", backlog.ErrMismatch, len(name), maxQueueName)
+		}
+		p.names = append(p.names, name)
+	}
+	if len(p.names)+len(p.patterns) == 0 {
+		return nil, fmt.Errorf("%w: no queue is named", backlog.ErrMismatch)
+	}
+	if !p.several {
+		p.queues = p.names
+	}
+	return p, nil
+}
+
+// Namespace implements quota.Holder.
+func (p *plan) Namespace() string { return p.query.Namespace }
+
+// LastRead implements quota.Holder.
+func (p *plan) LastRead() time.Time { return p.read }
+
+// Release implements quota.Holder: the next read begins with no queues.
+func (p *plan) Release() {
+	if !p.several {
+		return
+	}
+	for _, queue := range p.queues {
+		p.quota.Release(p, queue)
+	}
+	p.quota.Forget(p)
+	p.queues, p.revision = nil, 0
+}
+
+// refresh takes over what a listing has. The error is why it is not known which queues there are.
+func (p *plan) refresh(l *listing, failure error, now time.Time) (pending bool, err error) {
+	p.read = now
+	if !p.several {
+		return false, nil
+	}
+	if p.over != nil && now.Before(p.retry) {
+		return false, p.over
+	}
+	p.over = nil
+	if len(p.patterns) > 0 && l == nil {
+		if failure != nil {
+			return false, fmt.Errorf("ask the management API which queues there are: %w", failure)
+		}
+		return true, fmt.Errorf("%w: the queues have not been listed yet", backlog.ErrUnavailable)
+	}
+	if len(p.queues) > 0 && (len(p.patterns) == 0 || p.revision == l.revision) {
+		return false, nil
+	}
+	if err := p.match(l, now); err != nil {
+		p.Release()
+		p.over, p.retry = err, now.Add(quota.Retry)
+		return false, err
+	}
+	return false, nil
+}
+
+// match sets the queues.
+func (p *plan) match(l *listing, now time.Time) error {
+	p.Release()
+	p.streams = false
+	seen := make(map[string]bool, len(p.names))
+	for _, name := range p.names {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		if err := p.add(name, now); err != nil {
+			return err
+		}
+	}
+	if len(p.patterns) == 0 {
+		return nil
+	}
+	budget := matchBudget
+	for _, name := range l.names {
+		if seen[name] {
+			continue
+		}
+		matches, steps := p.matches(name)
+		if budget -= steps; budget < 0 {
+			return fmt.Errorf("%w: the patterns are too complex for the %d queues of the virtual host", backlog.ErrExhausted, len(l.names))
+		}
+		if !matches {
+			continue
+		}
+		// Streams are no queues, and exclusive queues serve one connection, such as for replies.
+		if one := l.queues[name]; one.kind == typeStream || one.exclusive {
+			p.streams = p.streams || one.kind == typeStream
+			continue
+		}
+		if len(p.queues) >= maxMatching {
+			return fmt.Errorf("%w: more than %d queues match, want at most that many", backlog.ErrExhausted, maxMatching)
+		}
+		if err := p.add(name, now); err != nil {
+			return err
+		}
+	}
+	p.revision = l.revision
+	return nil
+}
+
+// matches reports whether any pattern matches, and the cost of that.
+func (p *plan) matches(name string) (matches bool, steps int) {
+	for _, pattern := range p.patterns {
+		one, cost := backlog.MatchSteps(pattern, name)
+		steps += cost + 1
+		if one {
+			return true, steps
+		}
+	}
+	return false, steps
+}
+
+// add adds a queue.
+func (p *plan) add(name string, now time.Time) error {
+	if !p.quota.Reserve(p, name, now) {
+		return quota.Error(p.query.Namespace)
+	}
+	p.queues = append(p.queues, name)
+	return nil
+}

@@ -1,0 +1,109 @@
+package rabbitmq
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
+)
+
+// A source reads the queues of one connection. It implements backlog.Source, backlog.Waker and
+// backlog.Prober.
+type source struct {
+	cfg        *config
+	connector  *connector
+	management *management // nil without a management API
+	wakes      *wakes.Queue
+
+	// end stops the goroutines of tasks.
+	end     context.CancelFunc
+	tasks   sync.WaitGroup
+	closing sync.Once
+
+	// The goroutine that reads owns what follows.
+
+	plans     map[backlog.Query]*plan
+	histories map[string]*history
+	quota     *quota.Quota
+	// epoch is that of the last session.
+	epoch string
+	swept time.Time
+
+	// mu guards unsettled, the queries whose readings the next listing may change.
+	mu        sync.Mutex
+	unsettled map[backlog.Query]struct{}
+}
+
+// open returns a source for a connection. It connects when it is read.
+func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
+	cfg, err := newConfig(c)
+	if err != nil {
+		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
+	}
+	// The goroutines live as long as the source, not as long as the call that opens it.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	s := &source{
+		cfg: cfg, wakes: wakes.New(), end: end, quota: quota.New(),
+		plans: make(map[backlog.Query]*plan), histories: make(map[string]*history), unsettled: make(map[backlog.Query]struct{}),
+	}
+	s.connector = &connector{cfg: cfg, life: life, tasks: &s.tasks, lost: s.wakes.WakeAll}
+	if cfg.managed {
+		if s.management, err = newManagement(c, cfg, s.settled, log); err != nil { //nolint:contextcheck // a request has the context of the goroutine that sends it
+			end()
+			return nil, err
+		}
+		s.tasks.Go(func() { s.management.run(life) })
+	}
+	s.tasks.Go(func() { s.wakes.Run(life) })
+	return s, nil
+}
+
+// settled wakes the queries that wait for a listing.
+func (s *source) settled() {
+	s.mu.Lock()
+	queries := make([]backlog.Query, 0, len(s.unsettled))
+	for q := range s.unsettled {
+		queries = append(queries, q)
+	}
+	clear(s.unsettled)
+	s.mu.Unlock()
+	s.wakes.Wake(queries)
+}
+
+// Wakes implements backlog.Waker.
+func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
+
+// Status implements backlog.Source.
+func (s *source) Status() backlog.Status {
+	return backlog.Status{Server: s.connector.server(), WakeUp: "poll", IdlePoll: s.cfg.idlePoll}
+}
+
+// Probe implements backlog.Prober.
+func (s *source) Probe(ctx context.Context) error {
+	session, err := s.connector.session(ctx)
+	if err == nil {
+		_, err = session.declare(ctx, nil, s.cfg.answer)
+	}
+	if err == nil && s.management != nil {
+		_, err = s.management.latest(ctx, 0, s.cfg.answer)
+	}
+	if err != nil {
+		return fmt.Errorf("ask connection %q: %w", s.cfg.connection, err)
+	}
+	return nil
+}
+
+// Close implements backlog.Source.
+func (s *source) Close() error {
+	s.closing.Do(func() {
+		s.end()
+		s.connector.close()
+		s.tasks.Wait()
+	})
+	return nil
+}
