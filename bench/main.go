@@ -130,7 +130,9 @@ func (o options) all(dir string, progress io.Writer) []chosen {
 		Scaler: o.scaler, Baseline: []string{o.peer, "baseline"}, Attack: []string{o.peer, "attack"}, Attacks: o.attacks, Dir: dir,
 	}
 	for _, s := range subject.All() {
-		all = append(all, chosen{s.Name, func(ctx context.Context) (subject.Result, error) { return bounded(ctx, s, programs) }})
+		all = append(all, chosen{s.Name, func(ctx context.Context) (subject.Result, error) {
+			return repeated(ctx, func(ctx context.Context) (subject.Result, error) { return bounded(ctx, s, programs) })
+		}})
 	}
 	e2e := filepath.Join(o.root, "e2e")
 	clusters := measure.Programs{

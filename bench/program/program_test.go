@@ -1,11 +1,16 @@
 package program
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -53,5 +58,49 @@ func TestBackground(t *testing.T) {
 	last, err := b.Stop()
 	if last != "7 requests" || err != nil {
 		t.Errorf("its last line is %q, %v", last, err)
+	}
+}
+
+// TestConnectionsTo: established connections of the program to an address are counted, and no others.
+func TestConnectionsTo(t *testing.T) {
+	t.Parallel()
+	var listeners [2]net.Listener
+	for i := range listeners {
+		var err error
+		if listeners[i], err = new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = listeners[i].Close() })
+	}
+	address := listeners[0].Addr().String()
+	for range 2 {
+		// The test's own connection does not count.
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	_, port, _ := strings.Cut(address, ":")
+	process, err := childprocess.Start(childprocess.Command{Path: "bash", Args: []string{"-c", "exec 3<>/dev/tcp/127.0.0.1/" + port + "; sleep 600"}})
+	if err != nil {
+		t.Skip("bash is not installed")
+	}
+	defer process.Kill()
+	s := &Server{Process: process}
+	err = childprocess.Poll(t.Context(), "a connection", time.Minute, 10*time.Millisecond, func(context.Context) error {
+		if n, err := s.ConnectionsTo(address); n != 1 || err != nil {
+			return fmt.Errorf("%d connections, %w, want 1", n, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if n, err := s.ConnectionsTo(listeners[1].Addr().String()); n != 0 || err != nil {
+		t.Errorf("%d connections to another address, %v", n, err)
+	}
+	if _, err := s.ConnectionsTo("nowhere"); err == nil {
+		t.Error("an address without a port is accepted")
 	}
 }

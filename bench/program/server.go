@@ -115,16 +115,38 @@ func (s *Server) Get(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("get %s: %w", path, err)
 	}
-	response, err := s.http.Do(request)
+	body, err := s.send(request, http.StatusOK)
 	if err != nil {
 		return "", fmt.Errorf("get %s: %w", path, err)
 	}
-	body, err := io.ReadAll(response.Body)
-	if err = errors.Join(err, response.Body.Close()); err != nil {
-		return "", fmt.Errorf("get %s: %w", path, err)
+	return body, nil
+}
+
+// Wake gives the hint that a queue of a connection has changed, as a producer with a token does.
+func (s *Server) Wake(ctx context.Context, connection, queue, token string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.HTTP+"/wake/"+connection+"/"+queue, http.NoBody)
+	if err == nil {
+		request.Header.Set("Authorization", "Bearer "+token)
+		_, err = s.send(request, http.StatusAccepted)
 	}
-	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("get %s: %s", path, response.Status)
+	if err != nil {
+		return fmt.Errorf("wake %s: %w", queue, err)
+	}
+	return nil
+}
+
+// send returns the body of the answer. The error is an answer with another code than wanted.
+func (s *Server) send(request *http.Request, wanted int) (string, error) {
+	response, err := s.http.Do(request)
+	if err != nil {
+		return "", err
+	}
+	body, err := io.ReadAll(response.Body)
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return "", err
+	}
+	if response.StatusCode != wanted {
+		return "", errors.New(response.Status)
 	}
 	return string(body), nil
 }

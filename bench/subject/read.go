@@ -131,6 +131,11 @@ func (s *stage) source(ctx context.Context, r *redis) (backlog.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.open(ctx, file)
+}
+
+// open opens the source of the only connection of a configuration.
+func (s *stage) open(ctx context.Context, file string) (backlog.Source, error) {
 	all := engines.All()
 	loaded, err := config.Load(file, all)
 	if err != nil {

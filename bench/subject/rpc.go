@@ -43,7 +43,7 @@ func calls() []call {
 }
 
 // RPC measures the calls that KEDA polls with, of as many live triggers, a tenth of
-// them with work, against a server with empty handlers.
+// them with work, against a server that only looks its replies up.
 func RPC(ctx context.Context, programs Programs) (result Result, err error) {
 	s := &stage{programs: programs}
 	defer func() { err = errors.Join(err, s.close()) }()
@@ -151,7 +151,7 @@ func burst(ctx context.Context, c call, all objects, s *side) (score, error) {
 }
 
 // allocations counts what the scaler allocates for a call beyond gRPC: beyond a
-// server whose handlers allocate nothing. Meanwhile it reads no queues.
+// server that only looks its replies up. Meanwhile it reads no queues.
 func (s *stage) allocations(ctx context.Context, r *redis, all objects) ([]measurement.Measurement, error) {
 	ours, err := s.ours(ctx, r, "--safety-interval=1h", "--active-interval=1h")
 	if err != nil {

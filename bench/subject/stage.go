@@ -80,9 +80,15 @@ type side struct {
 
 // configuration writes that of a scaler with one connection, to r.
 func (s *stage) configuration(r *redis) (file string, err error) {
-	file = filepath.Join(s.programs.Dir, strings.ReplaceAll(r.address, ":", "-")+".yaml")
-	text := fmt.Sprintf("connections:\n  shared:\n    engine: redis\n    namespaces: [\"*\"]\n    addresses: [%q]\n", r.address)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	return s.configure("redis", r.address, fmt.Sprintf("addresses: [%q]", r.address))
+}
+
+// configure writes the configuration of a scaler with one connection, "shared". address is that of the server, and
+// settings are lines of YAML.
+func (s *stage) configure(engine, address string, settings ...string) (file string, err error) {
+	file = filepath.Join(s.programs.Dir, strings.ReplaceAll(address, ":", "-")+".yaml")
+	lines := append([]string{"connections:\n  shared:", "engine: " + engine, `namespaces: ["*"]`}, settings...)
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n    ")+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("configure the scaler: %w", err)
 	}
 	return file, nil
@@ -94,6 +100,11 @@ func (s *stage) ours(ctx context.Context, r *redis, flags ...string) (*side, err
 	if err != nil {
 		return nil, err
 	}
+	return s.scaler(ctx, file, flags...)
+}
+
+// scaler starts the scaler with a configuration.
+func (s *stage) scaler(ctx context.Context, file string, flags ...string) (*side, error) {
 	serve := []string{"serve", "--config", file, "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--pprof"}
 	var environment []string
 	if s.memoryLimit > 0 {

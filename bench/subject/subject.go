@@ -48,11 +48,16 @@ func inTurns(n int, own, baseline func() error) error {
 func All() []Subject {
 	return []Subject{
 		{"rpc", RPC},
+		{"start", Start},
 		{"streams", Streams},
 		{"wake", Wake},
 		{"read", Read},
 		{"load", Load},
 		{"neighbours", Neighbours},
 		{"growth", Growth},
+		{"kafka", Kafka},
+		{"rabbitmq", RabbitMQ},
+		{"postgresql", PostgreSQL},
+		{"mysql", MySQL},
 	}
 }
