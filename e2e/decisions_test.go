@@ -12,6 +12,7 @@ func TestDecisions(t *testing.T) {
 			"receiving workers": s.receivingWorkers,
 			"delayed jobs":      s.delayedJobs,
 			"comparison":        s.comparison,
+			"other writers":     s.otherWriters,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

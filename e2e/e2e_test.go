@@ -1,4 +1,4 @@
-// Package e2e_test drives the scaler the way its users do: a write to Redis on one end, spec.replicas of a Deployment
+// Package e2e_test drives the scaler the way its users do: a write to a queue on one end, spec.replicas of a Deployment
 // on the other, with a real Kubernetes control plane and a real KEDA between.
 package e2e_test
 
@@ -47,6 +47,7 @@ func TestEndToEnd(t *testing.T) {
 			"edit in place":   s.editInPlace,
 			"mistakes":        s.mistakes,
 			"many objects":    s.manyObjects,
+			"policy API":      s.policyAPI,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -59,6 +60,17 @@ func TestEndToEnd(t *testing.T) {
 // newSuite starts everything and has it stopped, last started first, when the test ends however it ends. The suffix keeps
 // its logs apart from those of other suites.
 func newSuite(t *testing.T, suffix string) *suite {
+	t.Helper()
+	s := newStage(t, suffix)
+	s.scaler = s.startScaler(t, scaler.Options{Name: "scaler", Connections: map[string]scaler.Connection{
+		"main":    s.connection(s.redis, "*"),
+		"private": s.connection(s.redis, "another-tenant"),
+	}})
+	return s
+}
+
+// newStage starts everything but a scaler.
+func newStage(t *testing.T, suffix string) *suite {
 	t.Helper()
 	root, err := toolchain.Root()
 	check(t, err)
@@ -88,10 +100,6 @@ func newSuite(t *testing.T, suffix string) *suite {
 	})
 	check(t, err)
 	s.redis = s.startRedis(t, "redis")
-	s.scaler = s.startScaler(t, scaler.Options{Name: "scaler", Connections: map[string]scaler.Connection{
-		"main":    s.connection(s.redis, "*"),
-		"private": s.connection(s.redis, "another-tenant"),
-	}})
 	s.took(t, "start", "all from their programs", time.Since(built))
 	t.Logf("built in %s, started in %s", built.Sub(began).Round(time.Millisecond), time.Since(built).Round(time.Millisecond))
 	return s

@@ -29,14 +29,18 @@ type Cluster struct {
 	supervisor *childprocess.Supervisor
 	dir        string // data, certificates, kubeconfig
 	kubeconfig string
+	server     string // URL of kube-apiserver
 	config     *rest.Config
 	dynamic    dynamic.Interface
 
 	ca             *authority
 	serviceAccount keyPair
 
-	controllers, operator, adapter *childprocess.Process
-	metrics                        string // URL of those of the operator
+	apiServer, controllers, operator, adapter *childprocess.Process
+	// commands are those of the servers that can be started again.
+	commands struct{ apiServer, operator, adapter childprocess.Command }
+	metrics  string // URL of those of the operator
+	health   string // address of its probes
 }
 
 // Start starts everything and returns when KEDA serves metrics. Stop the supervisor's processes first, then call Close.
@@ -49,18 +53,60 @@ func Start(ctx context.Context, supervisor *childprocess.Supervisor, cache toolc
 	if err != nil {
 		return nil, err
 	}
-	dir, err := newDir()
+	c, err := newCluster(supervisor)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{supervisor: supervisor, dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}
-	if err := c.start(ctx, binaries, module); err != nil {
+	if err := c.startControlPlane(ctx, binaries); err != nil {
+		return c, err // with the folder to remove
+	}
+	if err := c.CreateNamespace(ctx, kedaNamespace); err != nil {
+		return c, err
+	}
+	if err := c.installCRDs(ctx, module); err != nil {
+		return c, err
+	}
+	if err := c.startKEDA(ctx, binaries["keda-operator"], binaries["keda-adapter"]); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+// StartControlPlane starts etcd, kube-apiserver and kube-controller-manager, and returns when the API server is ready. It has
+// neither KEDA nor its custom resources.
+func StartControlPlane(ctx context.Context, supervisor *childprocess.Supervisor, cache toolchain.Cache) (*Cluster, error) {
+	binaries, err := cache.Build(ctx, toolchain.ControlPlane())
+	if err != nil {
+		return nil, err
+	}
+	c, err := newCluster(supervisor)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.startControlPlane(ctx, binaries); err != nil {
 		return c, err // with the folder to remove
 	}
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context, binaries map[string]string, module string) error {
+// InstallKEDA installs KEDA's custom resource definitions, without KEDA.
+func (c *Cluster) InstallKEDA(ctx context.Context, cache toolchain.Cache) error {
+	module, err := cache.ModuleDir(ctx, "keda", kedaModule)
+	if err != nil {
+		return err
+	}
+	return c.installCRDs(ctx, module)
+}
+
+func newCluster(supervisor *childprocess.Supervisor) (*Cluster, error) {
+	dir, err := newDir()
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{supervisor: supervisor, dir: dir, kubeconfig: filepath.Join(dir, "kubeconfig")}, nil
+}
+
+func (c *Cluster) startControlPlane(ctx context.Context, binaries map[string]string) error {
 	var err error
 	if c.ca, err = newAuthority(c.dir); err != nil {
 		return err
@@ -75,16 +121,7 @@ func (c *Cluster) start(ctx context.Context, binaries map[string]string, module 
 	if c.dynamic, err = dynamic.NewForConfig(c.config); err != nil {
 		return fmt.Errorf("make client of kube-apiserver: %w", err)
 	}
-	if err := c.startControllerManager(binaries["kube-controller-manager"]); err != nil {
-		return err
-	}
-	if err := c.CreateNamespace(ctx, kedaNamespace); err != nil {
-		return err
-	}
-	if err := c.installCRDs(ctx, module); err != nil {
-		return err
-	}
-	return c.startKEDA(ctx, binaries["keda-operator"], binaries["keda-adapter"])
+	return c.startControllerManager(binaries["kube-controller-manager"])
 }
 
 // Config is the administrator's access to the API.

@@ -11,7 +11,6 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
@@ -60,7 +59,11 @@ func (c *Cluster) startAPIServer(ctx context.Context, binary, etcd string) error
 	if err != nil {
 		return err
 	}
-	if _, err = c.supervisor.Start(childprocess.Command{
+	audit, err := c.writeAuditPolicy()
+	if err != nil {
+		return err
+	}
+	c.commands.apiServer = childprocess.Command{
 		// It waits for its watches to end; no test needs that.
 		Name: "kube-apiserver", Path: binary, Grace: 10 * time.Second, Env: []string{
 			"GOGC=300", // collecting garbage was a third of the time that it took to make a thousand ScaledObjects
@@ -86,14 +89,15 @@ func (c *Cluster) startAPIServer(ctx context.Context, binary, etcd string) error
 			"--disable-admission-plugins=ServiceAccount",
 			"--endpoint-reconciler-type=none",
 			"--shutdown-delay-duration=0s",
+			"--audit-policy-file=" + audit,
+			"--audit-log-path=" + c.auditLog(),
 		},
-	}); err != nil {
+	}
+	c.server = "https://" + address(ports[0])
+	if err := c.connect(); err != nil {
 		return err
 	}
-	if err := c.writeKubeconfig("https://" + address(ports[0])); err != nil {
-		return err
-	}
-	return c.waitForAPIServer(ctx)
+	return c.StartAPIServer(ctx)
 }
 
 // waitForAPIServer asks /readyz.
@@ -128,19 +132,14 @@ func (c *Cluster) startControllerManager(binary string) error {
 	return err
 }
 
-// writeKubeconfig makes the administrator's certificate and the file that names it.
-func (c *Cluster) writeKubeconfig(server string) error {
+// connect makes the administrator's certificate and the file that names it.
+func (c *Cluster) connect() error {
 	admin, err := c.ca.issue("admin", "system:masters")
 	if err != nil {
 		return err
 	}
-	config := api.NewConfig()
-	config.Clusters["e2e"] = &api.Cluster{Server: server, CertificateAuthority: c.ca.caFile}
-	config.AuthInfos["admin"] = &api.AuthInfo{ClientCertificate: admin.cert, ClientKey: admin.key}
-	config.Contexts["e2e"] = &api.Context{Cluster: "e2e", AuthInfo: "admin"}
-	config.CurrentContext = "e2e"
-	if err := clientcmd.WriteToFile(*config, c.kubeconfig); err != nil {
-		return fmt.Errorf("write kubeconfig: %w", err)
+	if err := c.writeKubeconfig(c.kubeconfig, "admin", admin); err != nil {
+		return err
 	}
 	c.config, err = clientcmd.BuildConfigFromFlags("", c.kubeconfig)
 	if err != nil {

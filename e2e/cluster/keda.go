@@ -35,9 +35,21 @@ func (c *Cluster) installCRDs(ctx context.Context, module string) error {
 			return err
 		}
 	}
-	return childprocess.Poll(ctx, "KEDA's custom resources", 30*time.Second, 100*time.Millisecond, func(ctx context.Context) error {
-		_, err := c.dynamic.Resource(schema.GroupVersionResource{Group: "keda.sh", Version: "v1alpha1", Resource: "scaledobjects"}).
-			List(ctx, metav1.ListOptions{Limit: 1})
+	return c.waitServed(ctx, schema.GroupVersionResource{Group: "keda.sh", Version: "v1alpha1", Resource: "scaledobjects"})
+}
+
+// InstallCRD applies a custom resource definition, and returns when the API server serves it.
+func (c *Cluster) InstallCRD(ctx context.Context, file string, served schema.GroupVersionResource) error {
+	if err := c.applyFile(ctx, file); err != nil {
+		return err
+	}
+	return c.waitServed(ctx, served)
+}
+
+// waitServed returns when the API server serves a custom resource.
+func (c *Cluster) waitServed(ctx context.Context, resource schema.GroupVersionResource) error {
+	return childprocess.Poll(ctx, "the custom resource "+resource.Resource, 30*time.Second, 100*time.Millisecond, func(ctx context.Context) error {
+		_, err := c.dynamic.Resource(resource).List(ctx, metav1.ListOptions{Limit: 1})
 		return err
 	})
 }
@@ -76,27 +88,28 @@ func (c *Cluster) startKEDA(ctx context.Context, operator, adapter string) error
 		"OPERATOR_NAMESPACE=" + kedaNamespace,
 		"WATCH_NAMESPACE=",
 	}
-	metricsService, health := address(ports[0]), address(ports[1])
+	metricsService := address(ports[0])
+	c.health = address(ports[1])
 	c.metrics = "http://" + address(ports[2]) + "/metrics"
-	c.operator, err = c.supervisor.Start(childprocess.Command{
+	c.commands.operator = childprocess.Command{
 		Name: "keda-operator", Path: operator, Env: env, Args: []string{
 			"--kubeconfig=" + c.kubeconfig,
 			"--leader-elect=false",
 			"--cert-dir=" + certs,
 			"--enable-cert-rotation=false",
 			"--metrics-bind-address=" + address(ports[2]),
-			"--health-probe-bind-address=" + health,
+			"--health-probe-bind-address=" + c.health,
 			"--metrics-service-bind-address=" + metricsService,
 			"--zap-log-level=info",
 			// The defaults (20 and 30) would make two hundred ScaledObjects wait for each other.
 			"--kube-api-qps=200",
 			"--kube-api-burst=400",
 		},
-	})
-	if err != nil {
+	}
+	if c.operator, err = c.supervisor.Start(c.commands.operator); err != nil {
 		return err
 	}
-	if c.adapter, err = c.supervisor.Start(childprocess.Command{
+	c.commands.adapter = childprocess.Command{
 		Name: "keda-adapter", Path: adapter, Env: env, Args: []string{
 			"--kubeconfig=" + c.kubeconfig,
 			"--lister-kubeconfig=" + c.kubeconfig,
@@ -112,13 +125,14 @@ func (c *Cluster) startKEDA(ctx context.Context, operator, adapter string) error
 			"--metrics-service-address=" + metricsService,
 			"--metrics-service-grpc-authority=localhost",
 		},
-	}); err != nil {
+	}
+	if c.adapter, err = c.supervisor.Start(c.commands.adapter); err != nil {
 		return err
 	}
 	if err := c.registerAdapter(ctx, ports[3]); err != nil {
 		return err
 	}
-	return c.waitForKEDA(ctx, health)
+	return c.waitForKEDA(ctx)
 }
 
 // registerAdapter registers the source of external metrics with kube-apiserver. The Service is an
@@ -149,9 +163,9 @@ func (c *Cluster) registerAdapter(ctx context.Context, port int) error {
 }
 
 // waitForKEDA returns when the operator is ready and the adapter answers through kube-apiserver.
-func (c *Cluster) waitForKEDA(ctx context.Context, health string) error {
+func (c *Cluster) waitForKEDA(ctx context.Context) error {
 	if err := childprocess.Poll(ctx, "KEDA's operator", 60*time.Second, 200*time.Millisecond, func(ctx context.Context) error {
-		return getOK(ctx, &http.Client{Timeout: 5 * time.Second}, "http://"+health+"/readyz")
+		return getOK(ctx, &http.Client{Timeout: 5 * time.Second}, "http://"+c.health+"/readyz")
 	}); err != nil {
 		return err
 	}

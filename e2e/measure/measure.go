@@ -35,7 +35,7 @@ type Subject struct {
 
 // All are the subjects, in the order in which they run.
 func All() []Subject {
-	return []Subject{{"broker", Broker}, {"endtoend", EndToEnd}}
+	return []Subject{{"broker", Broker}, {"endtoend", EndToEnd}, {"jump", Jump}, {"policies", Policies}}
 }
 
 // A Side is a Redis with what scales by its queues: this project's trigger if there is a scaler, KEDA's own if there is none.

@@ -19,7 +19,9 @@ const (
 )
 
 // colors are those of the contenders, in their order, which can be distinguished without color vision.
-func colors() []string { return []string{"#0072b2", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"} }
+func colors() []string {
+	return []string{"#0072b2", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#e69f00"}
+}
 
 // SVG draws how many messages waited and how many replicas there were, second by second.
 func (c Comparison) SVG() string {

@@ -25,7 +25,25 @@ import (
 type Connection struct {
 	Engine     string   `json:"engine"`
 	Namespaces []string `json:"namespaces"`
-	Addresses  []string `json:"addresses"`
+	// Addresses are those of a Redis, a Kafka, a RabbitMQ or a PostgreSQL, and Address is that of a MySQL.
+	Addresses []string `json:"addresses,omitempty"`
+	Address   string   `json:"address,omitempty"`
+	// Database is the name of one in PostgreSQL or MySQL, where AllowQueries lets triggers have SQL of their own.
+	Database     string `json:"database,omitempty"`
+	AllowQueries bool   `json:"allowQueries,omitempty"`
+	// Username logs in, where the server wants a login.
+	Username string  `json:"username,omitempty"`
+	Password *Secret `json:"password,omitempty"`
+	// ManagementURL is that of RabbitMQ's management API.
+	ManagementURL string `json:"managementURL,omitempty"`
+	// URL is that of an HTTP API, and Server what answers there if the engine is logs.
+	URL    string `json:"url,omitempty"`
+	Server string `json:"server,omitempty"`
+}
+
+// A Secret is a setting that stands in the environment of the scaler.
+type Secret struct {
+	Env string `json:"env"`
 }
 
 // Options say how to run a scaler.
@@ -37,8 +55,8 @@ type Options struct {
 	// GRPCPort and HTTPPort are chosen when zero.
 	GRPCPort, HTTPPort int
 	Connections        map[string]Connection
-	// Args are further flags of "scaler serve".
-	Args []string
+	// Args are further flags of "scaler serve", and Env is added to its environment.
+	Args, Env []string
 }
 
 // A Scaler is a running scaler, which can be stopped and started again at the same address.
@@ -106,7 +124,7 @@ func (s *Scaler) Restart(ctx context.Context) error {
 	}, s.options.Args...)
 	var err error
 	s.process, err = s.supervisor.Start(childprocess.Command{
-		Name: s.options.Name, Path: s.options.Binary, Args: args,
+		Name: s.options.Name, Path: s.options.Binary, Args: args, Env: s.options.Env,
 		// The drain delay and the shutdown timeout are the scaler's own; this is above both.
 		Grace: 40 * time.Second,
 	})
@@ -129,6 +147,14 @@ func (s *Scaler) Host() string { return s.options.Host }
 
 // Process is the running process.
 func (s *Scaler) Process() *childprocess.Process { return s.process }
+
+// Settled is the memory that the scaler occupies, in bytes, once it has collected its garbage. It needs its profiles.
+func (s *Scaler) Settled(ctx context.Context) (float64, error) {
+	if _, err := s.get(ctx, "/debug/pprof/heap?gc=1"); err != nil {
+		return 0, err
+	}
+	return s.process.Resident()
+}
 
 // Config is the configuration file.
 func (s *Scaler) Config() string { return s.config }

@@ -22,14 +22,20 @@ type Binary struct {
 	Package string // import path
 }
 
-// Binaries lists every server of the control plane.
+// Binaries lists the servers of the control plane and of KEDA.
 func Binaries() []Binary {
+	return append(ControlPlane(),
+		Binary{Module: "keda", Name: "keda-operator", Package: "github.com/kedacore/keda/v2/cmd/operator"},
+		Binary{Module: "keda", Name: "keda-adapter", Package: "github.com/kedacore/keda/v2/cmd/adapter"},
+	)
+}
+
+// ControlPlane lists the servers of the control plane.
+func ControlPlane() []Binary {
 	return []Binary{
 		{Module: "etcd", Name: "etcd", Package: "go.etcd.io/etcd/server/v3"},
 		{Module: "kubernetes", Name: "kube-apiserver", Package: "k8s.io/kubernetes/cmd/kube-apiserver"},
 		{Module: "kubernetes", Name: "kube-controller-manager", Package: "k8s.io/kubernetes/cmd/kube-controller-manager"},
-		{Module: "keda", Name: "keda-operator", Package: "github.com/kedacore/keda/v2/cmd/operator"},
-		{Module: "keda", Name: "keda-adapter", Package: "github.com/kedacore/keda/v2/cmd/adapter"},
 	}
 }
 

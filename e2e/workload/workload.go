@@ -53,6 +53,9 @@ type Trigger struct {
 	MetricType autoscalingv2.MetricTargetType
 }
 
+// NoCooldown is a cooldown of no time.
+const NoCooldown time.Duration = -1
+
 // Options describe a Deployment and the ScaledObject of the same name that scales it.
 type Options struct {
 	Namespace, Name string
@@ -61,7 +64,7 @@ type Options struct {
 	MaxReplicas     int32 // zero is KEDA's default of 100
 	Replicas        int32 // of the Deployment when it is made
 	PollingInterval time.Duration
-	Cooldown        time.Duration
+	Cooldown        time.Duration // zero is KEDA's default of five minutes
 	// Behavior goes to the HPA as it is; nil leaves the HPA without one.
 	Behavior *autoscalingv2.HorizontalPodAutoscalerBehavior
 }
@@ -145,7 +148,7 @@ func seconds(d time.Duration) *int32 {
 	if d == 0 {
 		return nil
 	}
-	return new(int32(d / time.Second))
+	return new(int32(max(0, d) / time.Second))
 }
 
 // Key is its namespace and name.

@@ -1,5 +1,5 @@
-// Command cluster starts a control plane with KEDA, a Redis and the scaler on this machine, says how to use them, and stays
-// until Ctrl-C.
+// Command cluster starts a control plane with KEDA, a Redis and the scaler on this machine, and a workload that an
+// AutoscalerPolicy scales. It says how to use them, and stays until Ctrl-C.
 package main
 
 import (
@@ -25,6 +25,21 @@ const guide = `
 The cluster runs. It has no kubelet: Deployments get replicas and Pods, and no container ever starts.
 
   export KUBECONFIG={{.Kubeconfig}}
+
+The policy "reports" scales a workload: one replica for five jobs in the list "reports", and at least two in the
+first five minutes of every ten. Work for forty replicas raises it to forty at once. When the work is gone the HPA
+follows the policy, and KEDA goes to zero once the window is closed.
+
+  kubectl get asp reports
+  kubectl describe asp reports
+  kubectl explain asp.spec.schedules
+  redis-cli -p {{.RedisPort}} EVAL "for i = 1, 200 do redis.call('RPUSH', 'reports', i) end" 0
+  kubectl get deployment reports
+  kubectl get events --field-selector involvedObject.kind=AutoscalerPolicy
+  redis-cli -p {{.RedisPort}} DEL reports
+
+Another one is scaled by a trigger alone:
+
   kubectl create deployment worker --image=worker --replicas=0
   kubectl apply -f - <<'EOF'
   apiVersion: keda.sh/v1alpha1
@@ -99,12 +114,19 @@ func serve(ctx context.Context, out, progress io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, redis.Close()) }()
+	flags, environment, err := running.InstallPolicies(ctx, cache)
+	if err != nil {
+		return err
+	}
 	serving, err := scaler.Start(ctx, supervisor, scaler.Options{
-		Name: "scaler", Binary: binary, Dir: running.Dir(), Connections: map[string]scaler.Connection{
+		Name: "scaler", Binary: binary, Dir: running.Dir(), Args: flags, Env: environment, Connections: map[string]scaler.Connection{
 			"main": {Engine: "redis", Namespaces: []string{"*"}, Addresses: []string{redis.Address()}},
 		},
 	})
 	if err != nil {
+		return err
+	}
+	if err := applySample(ctx, running, serving.Address()); err != nil {
 		return err
 	}
 	if err := template.Must(template.New("guide").Parse(guide)).Execute(out, map[string]any{
