@@ -26,7 +26,7 @@ const (
 func functions() []string { return []string{"min", "max", "ceil", "floor", "abs"} }
 
 // check parses an expression and checks each part of it. It returns the names that are used,
-// sorted. Expr itself would accept lists, texts, loops and conversions between types.
+// sorted, or every mistake. Expr itself would accept lists, texts, loops and conversions between types.
 func check(text string, names []string, want kind) ([]string, error) {
 	if len(text) > MaxLength {
 		return nil, fmt.Errorf("%d bytes long, want at most %d", len(text), MaxLength)
@@ -38,10 +38,10 @@ func check(text string, names []string, want kind) ([]string, error) {
 	if err != nil {
 		return nil, placed(err)
 	}
-	c := checker{names: names, uses: make(map[string]struct{})}
+	c := checker{source: tree.Source, names: names, uses: make(map[string]struct{})}
 	c.expect(tree.Node, want)
-	if c.err != nil {
-		return nil, fmt.Errorf("%w%s", placed(c.err.Bind(tree.Source)), c.advice)
+	if len(c.mistakes) > 0 {
+		return nil, errors.New(strings.Join(c.mistakes, "; "))
 	}
 	return slices.Sorted(maps.Keys(c.uses)), nil
 }
@@ -60,24 +60,23 @@ func placed(err error) error {
 
 // A checker checks the parts of one expression.
 type checker struct {
-	names []string
-	uses  map[string]struct{}
-	// err is the first mistake, and advice what follows its place.
-	err    *file.Error
-	advice string
+	source file.Source
+	names  []string
+	uses   map[string]struct{}
+	// mistakes have their places and what is allowed.
+	mistakes []string
 }
 
 // fail notes a mistake in a part, and what is allowed.
 func (c *checker) fail(node ast.Node, mistake, advice string) {
-	if c.err == nil {
-		c.err = &file.Error{Location: node.Location(), Message: mistake}
-		c.advice = ", want " + advice
-	}
+	at := &file.Error{Location: node.Location(), Message: mistake}
+	c.mistakes = append(c.mistakes, fmt.Sprintf("%v, want %s", placed(at.Bind(c.source)), advice))
 }
 
-// expect checks a part that has to be of a kind.
+// expect checks a part that has to be of a kind. The kind of a part with a mistake is not known.
 func (c *checker) expect(node ast.Node, want kind) {
-	if got := c.kindOf(node); c.err == nil && got != want {
+	before := len(c.mistakes)
+	if got := c.kindOf(node); len(c.mistakes) == before && got != want {
 		c.fail(node, string(got), string(want))
 	}
 }
@@ -108,6 +107,7 @@ func (c *checker) kindOf(node ast.Node) kind {
 	case *ast.CallNode:
 		if callee, isName := n.Callee.(*ast.IdentifierNode); isName {
 			c.unknownFunction(n, callee.Value)
+			return number
 		}
 	}
 	c.fail(node, "no part of a formula", "numbers, names, operators and functions alone")
@@ -158,6 +158,7 @@ func (c *checker) binary(n *ast.BinaryNode) kind {
 		operands, result = truth, truth
 	default:
 		c.fail(n, "unknown operator "+n.Operator, "+ - * / ** < > <= >= == != and or not or ?:")
+		return number
 	}
 	c.expect(n.Left, operands)
 	c.expect(n.Right, operands)

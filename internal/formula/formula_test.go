@@ -104,6 +104,7 @@ func TestCompileRejects(t *testing.T) {
 		{"backlgo", "unknown name backlgo at 1:1, want one of " + all + "; did you mean backlog?"},
 		{"1 +\n  need.bookd", "unknown name need.bookd at 2:3, want one of " + all + "; did you mean need.booked?"},
 		{"speed * 2", "unknown name speed at 1:1, want one of " + all},
+		{"a + min(b, backlog < 1)", "unknown name a at 1:1, want one of " + all + "; unknown name b at 1:9, want one of " + all + "; a condition at 1:20, want a number"},
 		{"need + 1", "need without a signal at 1:1, want the need of one, such as need.NAME"},
 		{"need", "need without a signal at 1:1, want the need of one, such as need.NAME"},
 		{"backlog.value", "unknown name backlog.value"},

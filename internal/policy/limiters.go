@@ -28,49 +28,60 @@ func (p *Policy) compileLimiters(names []string) error {
 	}
 	var errs []error
 	for i := range limiters {
-		compiled, err := compileLimiter(&limiters[i], names)
-		if err == nil && slices.ContainsFunc(limiters[:i], func(other Limiter) bool { return other.Name == limiters[i].Name }) {
-			err = errors.New("name: an earlier limiter has the same name, want another")
+		l := &limiters[i]
+		compiled, mistakes := compileLimiter(l, names)
+		if l.Name != "" && slices.ContainsFunc(limiters[:i], func(other Limiter) bool { return other.Name == l.Name }) {
+			mistakes = append(mistakes, errors.New("name: an earlier limiter has the same name, want another"))
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("limiter %q: %w", limiters[i].Name, err))
-			continue
-		}
+		errs = append(errs, within("limiter", l.Name, mistakes)...)
 		p.limiters = append(p.limiters, compiled)
 	}
 	return errors.Join(errs...)
 }
 
-func compileLimiter(l *Limiter, names []string) (limiter, error) {
+// compileLimiter returns a limiter, and every mistake in it.
+func compileLimiter(l *Limiter, names []string) (limiter, []error) {
 	compiled := limiter{name: l.Name, action: l.Action}
-	switch {
-	case l.Name == "":
-		return compiled, errors.New("name: missing, want one such as database")
-	case l.Action > Lower:
-		return compiled, fmt.Errorf("action %d: want Freeze or Ceiling", l.Action)
-	case l.Action == Freeze && l.Ceiling != "":
-		return compiled, errors.New("ceiling goes with action: Ceiling")
-	case max(len(l.When), len(l.Until), len(l.Ceiling)) > maxCondition:
-		return compiled, fmt.Errorf("an expression is %d bytes long, want at most %d", max(len(l.When), len(l.Until), len(l.Ceiling)), maxCondition)
+	var mistakes []error
+	if l.Name == "" {
+		mistakes = append(mistakes, errors.New("name: missing, want one such as database"))
 	}
-	var err error
-	if compiled.when, err = formula.CompileCondition(l.When, names); err != nil {
-		return compiled, fmt.Errorf("when: %w", err)
+	if l.Action > Lower {
+		mistakes = append(mistakes, fmt.Errorf("action %d: want Freeze or Ceiling", l.Action))
 	}
-	compiled.uses = slices.Clone(compiled.when.Uses())
-	if l.Until != "" {
-		if compiled.until, err = formula.CompileCondition(l.Until, names); err != nil {
-			return compiled, fmt.Errorf("until: %w", err)
+	if l.Action == Freeze && l.Ceiling != "" {
+		mistakes = append(mistakes, errors.New("ceiling goes with action: Ceiling"))
+	}
+	condition := func(field, text string) *formula.Condition {
+		condition, err := compileBounded(formula.CompileCondition, text, names)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", field, err))
+			return nil
 		}
-		compiled.uses = append(compiled.uses, compiled.until.Uses()...)
+		compiled.uses = append(compiled.uses, condition.Uses()...)
+		return condition
+	}
+	compiled.when = condition("when", l.When)
+	if l.Until != "" {
+		compiled.until = condition("until", l.Until)
 	}
 	if l.Action == Lower {
-		if compiled.ceiling, err = formula.Compile(l.Ceiling, names); err != nil {
-			return compiled, fmt.Errorf("ceiling: %w", err)
+		ceiling, err := compileBounded(formula.Compile, l.Ceiling, names)
+		if err != nil {
+			return compiled, append(mistakes, fmt.Errorf("ceiling: %w", err))
 		}
-		compiled.uses = append(compiled.uses, compiled.ceiling.Uses()...)
+		compiled.ceiling, compiled.uses = ceiling, append(compiled.uses, ceiling.Uses()...)
 	}
-	return compiled, nil
+	return compiled, mistakes
+}
+
+// compileBounded compiles an expression that is not too long for a limiter.
+func compileBounded[T any](compile func(string, []string) (T, error), text string, names []string) (T, error) {
+	if len(text) > maxCondition {
+		var none T
+		return none, fmt.Errorf("%d bytes long, want at most %d", len(text), maxCondition)
+	}
+	return compile(text, names)
 }
 
 // limit begins and ends limiters, and applies those that are active. None goes below

@@ -98,21 +98,24 @@ func (p *Policy) use(names []string) {
 func signalOf(name string) string { return strings.TrimPrefix(name, formula.Need("")) }
 
 func checkReplicas(spec *Spec) error {
-	switch {
-	case spec.MinReplicas < 0:
-		return fmt.Errorf("minReplicas %d: want 0 or more", spec.MinReplicas)
-	case spec.MaxReplicas < 1:
-		return fmt.Errorf("maxReplicas %d: want 1 or more", spec.MaxReplicas)
-	case spec.MinReplicas > spec.MaxReplicas:
-		return fmt.Errorf("minReplicas %d: want at most maxReplicas, %d", spec.MinReplicas, spec.MaxReplicas)
-	case len(spec.Signals) == 0 && len(spec.Schedules) == 0:
-		return errors.New("signals: missing, want a signal or a schedule")
-	case spec.Formula != "" || len(spec.Signals) == 0 || len(spec.Limiters) > 0:
-		return nil
-	case !slices.ContainsFunc(spec.Signals, func(s Signal) bool { return s.needed() }):
-		return errors.New("formula: missing, want one, or a signal with a target")
+	var mistakes []error
+	if spec.MinReplicas < 0 {
+		mistakes = append(mistakes, fmt.Errorf("minReplicas %d: want 0 or more", spec.MinReplicas))
 	}
-	return nil
+	switch {
+	case spec.MaxReplicas < 1:
+		mistakes = append(mistakes, fmt.Errorf("maxReplicas %d: want 1 or more", spec.MaxReplicas))
+	case spec.MinReplicas > spec.MaxReplicas:
+		mistakes = append(mistakes, fmt.Errorf("minReplicas %d: want at most maxReplicas, %d", spec.MinReplicas, spec.MaxReplicas))
+	}
+	switch {
+	case len(spec.Signals) == 0 && len(spec.Schedules) == 0:
+		mistakes = append(mistakes, errors.New("signals: missing, want a signal or a schedule"))
+	case spec.Formula != "" || len(spec.Signals) == 0 || len(spec.Limiters) > 0:
+	case !slices.ContainsFunc(spec.Signals, func(s Signal) bool { return s.needed() }):
+		mistakes = append(mistakes, errors.New("formula: missing, want one, or a signal with a target"))
+	}
+	return errors.Join(mistakes...)
 }
 
 func checkSignals(signals []Signal) error {
@@ -122,31 +125,46 @@ func checkSignals(signals []Signal) error {
 	var errs []error
 	for i := range signals {
 		s := &signals[i]
-		err := s.check()
-		if err == nil && slices.ContainsFunc(signals[:i], func(other Signal) bool { return other.Name == s.Name }) {
-			err = errors.New("name: an earlier signal has the same name, want another")
+		mistakes := s.check()
+		if s.Name != "" && slices.ContainsFunc(signals[:i], func(other Signal) bool { return other.Name == s.Name }) {
+			mistakes = append(mistakes, errors.New("name: an earlier signal has the same name, want another"))
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("signal %q: %w", s.Name, err))
-		}
+		errs = append(errs, within("signal", s.Name, mistakes)...)
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Signal) check() error {
-	switch {
-	case !finite(s.Target) || s.Target < 0:
-		return fmt.Errorf("target %v: want a positive number", s.Target)
-	case s.MaxStaleness <= 0:
-		return fmt.Errorf("maxStaleness %s: want more than 0s, such as 2m", s.MaxStaleness)
-	case s.WhenUnknown > UseValue:
-		return fmt.Errorf("whenUnknown %d: want Hold, Ignore or Value", s.WhenUnknown)
-	case s.WhenUnknown == UseValue && s.OwnTarget && s.Target == 0:
-		return errors.New("target: missing, want one for the value that stands for an unknown signal")
-	case !finite(s.Value):
-		return fmt.Errorf("value %v: want a finite number", s.Value)
+// within says of each mistake which element of a list it is in.
+func within(kind, name string, mistakes []error) []error {
+	named := make([]error, 0, len(mistakes))
+	for _, mistake := range mistakes {
+		named = append(named, fmt.Errorf("%s %q: %w", kind, name, mistake))
 	}
-	return formula.CheckName(s.Name)
+	return named
+}
+
+// check returns every mistake in a signal.
+func (s *Signal) check() []error {
+	var mistakes []error
+	if err := formula.CheckName(s.Name); err != nil {
+		mistakes = append(mistakes, err)
+	}
+	if !finite(s.Target) || s.Target < 0 {
+		mistakes = append(mistakes, fmt.Errorf("target %v: want a positive number", s.Target))
+	}
+	if s.MaxStaleness <= 0 {
+		mistakes = append(mistakes, fmt.Errorf("maxStaleness %s: want more than 0s, such as 2m", s.MaxStaleness))
+	}
+	switch {
+	case s.WhenUnknown > UseValue:
+		mistakes = append(mistakes, fmt.Errorf("whenUnknown %d: want Hold, Ignore or Value", s.WhenUnknown))
+	case s.WhenUnknown == UseValue && s.OwnTarget && s.Target == 0:
+		mistakes = append(mistakes, errors.New("target: missing, want one for the value that stands for an unknown signal"))
+	}
+	if !finite(s.Value) {
+		mistakes = append(mistakes, fmt.Errorf("value %v: want a finite number", s.Value))
+	}
+	return mistakes
 }
 
 func finite(value float64) bool { return !math.IsNaN(value) && !math.IsInf(value, 0) }

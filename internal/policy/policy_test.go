@@ -72,7 +72,7 @@ func TestNewRejects(t *testing.T) {
 		{"ceiling of a freeze", func(s *policy.Spec) { s.Limiters = []policy.Limiter{{Name: "a", When: "load > 1", Ceiling: "1"}} }, `limiter "a": ceiling goes with action: Ceiling`},
 		{"long condition", func(s *policy.Spec) {
 			s.Limiters = []policy.Limiter{{Name: "a", When: "load > " + strings.Repeat("1", 600)}}
-		}, `limiter "a": an expression is 607 bytes long, want at most 512`},
+		}, `limiter "a": when: 607 bytes long, want at most 512`},
 		{"no condition", func(s *policy.Spec) { s.Limiters = []policy.Limiter{{Name: "a", When: "load"}} }, `limiter "a": when: a number at 1:1, want a condition`},
 		{"until", func(s *policy.Spec) { s.Limiters = []policy.Limiter{{Name: "a", When: "load > 1", Until: "laod < 1"}} }, `limiter "a": until: unknown name laod at 1:1`},
 		{"ceiling", func(s *policy.Spec) {

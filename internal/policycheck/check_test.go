@@ -80,8 +80,9 @@ spec:
   schedules:
   - {name: office, timeZone: Europe/Berln, start: 0 25 * * *, end: 0 20 * * *, floor: 2}
   - {name: night, timeZone: UTC, start: 0 22 * * *, duration: 1d, ceiling: 2, ramp: 5}
+  - {name: lunch, timeZone: UTD, start: 0 12 31 2 *, end: 0 13 * * 8, floor: 2, ceiling: 1, ramp: 25h}
   limiters:
-  - {name: database, when: backlog >}
+  - {name: database, when: backlog >, until: backlgo < 1, action: Ceiling, ceiling: currnt - 1}
 ---
 kind: AutoscalerPolicy
 apiVersion: backlog-scaler.github.io/v1alpha1
@@ -95,12 +96,20 @@ spec: [1]
 		`8: scaleTargetRef.nam: unknown field; did you mean name?`,
 		`12: signals[backlog].trigger: no key names the queue, want one of list, stream, sortedSet, set, hash, sidekiq, resque, laravel, bullmq, beequeue, asynq, celery, rq, dramatiq, arq, taskiq; lst: unknown key, did you mean "list"?`,
 		`15: formula: unknown name need.backlgo at 1:1, want one of backlog, need.backlog, current, ready; did you mean need.backlog?`,
+		`17: schedule "office": start "0 25 * * *": hour "25": want *, or 0-23, with lists such as 1,3, ranges such as 1-5 and steps such as */2`,
 		`17: schedule "office": timeZone "Europe/Berln": unknown, want a zone of the IANA database such as Europe/Berlin; did you mean Europe/Berlin?`,
 		`18: schedules[night].duration "1d": want a length of time such as 30s, 5m or 1h30m; write 24h`,
 		`18: schedules[night].ramp 5: want text; write it in quotes: "5"`,
-		`20: limiter "database": when: unexpected token EOF at 1:9`,
-		`22: metadata.name: missing, want a name`,
-		`24: spec [...]: want keys with values`,
+		`19: schedule "lunch": end "0 13 * * 8": day of the week "8": want *, or 0-6 or sun-sat, where 0 is Sunday, with lists such as 1,3, ranges such as 1-5 and steps such as */2`,
+		`19: schedule "lunch": floor 2: want at most the ceiling, 1`,
+		`19: schedule "lunch": ramp 25h0m0s: want 0s to 24h`,
+		`19: schedule "lunch": start "0 12 31 2 *": matches no day of any year, want days that exist`,
+		`19: schedule "lunch": timeZone "UTD": unknown, want a zone of the IANA database such as Europe/Berlin; did you mean UTC?`,
+		`21: limiter "database": ceiling: unknown name currnt at 1:1, want one of backlog, need.backlog, current, ready; did you mean current?`,
+		`21: limiter "database": until: unknown name backlgo at 1:1, want one of backlog, need.backlog, current, ready; did you mean backlog?`,
+		`21: limiter "database": when: unexpected token EOF at 1:9`,
+		`23: metadata.name: missing, want a name`,
+		`25: spec [...]: want keys with values`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s", diff)

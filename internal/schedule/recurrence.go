@@ -30,6 +30,7 @@ type recurrence struct {
 	fields string
 }
 
+// parseRecurrence parses an expression. The error has every mistake in its fields.
 func parseRecurrence(text string, zone *time.Location) (*recurrence, error) {
 	fields := strings.Fields(text)
 	switch {
@@ -42,10 +43,14 @@ func parseRecurrence(text string, zone *time.Location) (*recurrence, error) {
 	case len(fields) != len(cronFields()):
 		return nil, fmt.Errorf("%d fields, want five: minute, hour, day of the month, month, day of the week", len(fields))
 	}
+	var mistakes []string
 	for i, field := range cronFields() {
 		if err := field.check(i, fields[i]); err != nil {
-			return nil, err
+			mistakes = append(mistakes, err.Error())
 		}
+	}
+	if len(mistakes) > 0 {
+		return nil, errors.New(strings.Join(mistakes, "; "))
 	}
 	times, err := parser().Parse(strings.Join(fields, " "))
 	if err != nil {

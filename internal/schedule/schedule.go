@@ -48,8 +48,8 @@ type Schedule struct {
 	windows []*window
 }
 
-// Parse returns the schedule of the windows, or every mistake in them. An error names the
-// window, the field, its value and what is allowed.
+// Parse returns the schedule of the windows, or every mistake in them. The error joins one for each
+// mistake, with the window, the field, its value and what is allowed.
 func Parse(specs []Spec) (Schedule, error) {
 	if len(specs) > MaxWindows {
 		return Schedule{}, fmt.Errorf("%d schedules, want at most %d", len(specs), MaxWindows)
@@ -57,13 +57,12 @@ func Parse(specs []Spec) (Schedule, error) {
 	var s Schedule
 	var errs []error
 	for i, spec := range specs {
-		w, err := parseWindow(spec)
-		if err == nil && slices.ContainsFunc(specs[:i], func(other Spec) bool { return other.Name == spec.Name }) {
-			err = errors.New("name: an earlier schedule has the same name, want another")
+		w, mistakes := parseWindow(spec)
+		if spec.Name != "" && slices.ContainsFunc(specs[:i], func(other Spec) bool { return other.Name == spec.Name }) {
+			mistakes = append(mistakes, errors.New("name: an earlier schedule has the same name, want another"))
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("schedule %q: %w", spec.Name, err))
-			continue
+		for _, mistake := range mistakes {
+			errs = append(errs, fmt.Errorf("schedule %q: %w", spec.Name, mistake))
 		}
 		s.windows = append(s.windows, w)
 	}

@@ -99,17 +99,37 @@ func TestParseRejects(t *testing.T) {
 func TestParseReportsEveryMistake(t *testing.T) {
 	t.Parallel()
 	window := schedule.Spec{Name: "a", TimeZone: "UTC", Start: "0 7 * * *", Duration: time.Hour, Floor: new(int32(1))}
-	broken := window
-	broken.Name, broken.TimeZone, broken.Floor = "b", "UTCC", nil
-	_, err := schedule.Parse([]schedule.Spec{window, window, broken})
-	for _, want := range []string{
+	broken := schedule.Spec{
+		Name: "B", TimeZone: "UTCC", Start: "60 25 * * *", End: "0 24 * * 7", Duration: 900 * time.Hour,
+		Floor: new(int32(-1)), Exact: new(int32(-2)), Ramp: 25*time.Hour + time.Microsecond, Priority: 1001,
+	}
+	dated := schedule.Spec{Name: "d", TimeZone: "UTC", From: time.Unix(1, 0).UTC(), Until: time.Unix(0, 0).UTC(), Duration: time.Hour, Ramp: time.Minute}
+	_, err := schedule.Parse([]schedule.Spec{window, window, broken, dated})
+	want := []string{
 		`schedule "a": name: an earlier schedule has the same name, want another`,
-		`schedule "b": timeZone "UTCC": unknown`,
-		`floor: missing`,
-	} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want %q in it", err, want)
-		}
+		`schedule "B": name "B": want up to 63 lower-case letters`,
+		`schedule "B": end and duration: want one of them`,
+		`schedule "B": timeZone "UTCC": unknown, want a zone`,
+		`schedule "B": start "60 25 * * *": minute "60": want *, or 0-59, with lists such as 1,3, ranges such as 1-5 and steps such as */2; hour "25": want *`,
+		`schedule "B": end "0 24 * * 7": hour "24": want *, or 0-23, with lists such as 1,3, ranges such as 1-5 and steps such as */2; day of the week "7": want *`,
+		`schedule "B": duration 900h0m0s: want 1m to 744h`,
+		`schedule "B": floor -1: want a number of replicas, 0 or more`,
+		`schedule "B": exact -2: want a number of replicas, 0 or more`,
+		`schedule "B": exact stands for floor and ceiling`,
+		`schedule "B": priority 1001: want -1000 to 1000`,
+		`schedule "B": ramp 25h0m0.000001s: want 0s to 24h`,
+		`schedule "B": ramp 25h0m0.000001s: want whole milliseconds`,
+		`schedule "d": duration goes with start: want until`,
+		`schedule "d": until 1970-01-01T00:00:00Z: want a time after from`,
+		`schedule "d": floor: missing`,
+		`schedule "d": ramp 1m0s goes with floor or exact`,
+	}
+	var got []string
+	if err != nil {
+		got = strings.Split(err.Error(), "\n")
+	}
+	if !slices.EqualFunc(got, want, strings.HasPrefix) {
+		t.Errorf("mistakes\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	many := make([]schedule.Spec, 33)
 	if _, err := schedule.Parse(many); err == nil || err.Error() != "33 schedules, want at most 32" {

@@ -3,6 +3,7 @@ package schedule
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,13 +35,14 @@ type window struct {
 // A span is one occurrence of a window: from its start until just before its end.
 type span struct{ start, end time.Time }
 
-func parseWindow(spec Spec) (*window, error) {
+// parseWindow returns a window, and every mistake in it.
+func parseWindow(spec Spec) (*window, []error) {
 	w := &window{Spec: spec, floor: spec.Floor, ceiling: spec.Ceiling}
 	if spec.Exact != nil {
 		w.floor, w.ceiling = spec.Exact, spec.Exact
 	}
-	err := errors.Join(checkName(spec.Name), w.parseTimes(), checkBounds(&spec), checkRamp(&spec, w.floor))
-	return w, err
+	mistakes := slices.Concat([]error{checkName(spec.Name), checkForm(&spec)}, w.parseTimes(), checkBounds(&spec), checkRamp(&spec, w.floor))
+	return w, slices.DeleteFunc(mistakes, func(err error) bool { return err == nil })
 }
 
 func checkName(name string) error {
@@ -51,102 +53,108 @@ func checkName(name string) error {
 	return nil
 }
 
-// parseTimes parses the zone and either the recurring or the dated times.
-func (w *window) parseTimes() error {
+// checkForm checks that a window either recurs or is dated, and that it ends.
+func checkForm(spec *Spec) error {
+	recurs, dated := spec.Start != "", !spec.From.IsZero()
 	switch {
-	case w.Start != "" && !w.From.IsZero():
+	case recurs && dated:
 		return errors.New("start and from: want start for a window that recurs, or from for one that does not")
-	case w.Start != "":
-		return w.parseRecurring()
-	case !w.From.IsZero():
-		return w.parseDated()
+	case recurs && !spec.Until.IsZero():
+		return errors.New("until goes with from: want end or duration")
+	case recurs && spec.End == "" && spec.Duration == 0:
+		return errors.New("end: missing, want five fields of cron such as 0 20 * * 1-5, or a duration such as 8h")
+	case recurs && spec.End != "" && spec.Duration != 0:
+		return errors.New("end and duration: want one of them")
+	case recurs:
+		return nil
+	case dated && spec.End != "":
+		return errors.New("end goes with start: want until")
+	case dated && spec.Duration != 0:
+		return errors.New("duration goes with start: want until")
+	case dated && spec.Until.IsZero():
+		return errors.New("until: missing, want a time such as 2026-11-30T00:00:00+01:00")
+	case dated:
+		return nil
 	default:
 		return errors.New("start: missing, want five fields of cron such as 0 7 * * 1-5; or from for a window that does not recur")
 	}
 }
 
-func (w *window) parseRecurring() error {
-	switch {
-	case !w.Until.IsZero():
-		return errors.New("until goes with from: want end or duration")
-	case w.End == "" && w.Duration == 0:
-		return errors.New("end: missing, want five fields of cron such as 0 20 * * 1-5, or a duration such as 8h")
-	case w.End != "" && w.Duration != 0:
-		return errors.New("end and duration: want one of them")
-	case w.End == "" && (w.Duration < minDuration || w.Duration > maxDuration):
-		return fmt.Errorf("duration %s: want 1m to %gh", w.Duration, maxDuration.Hours())
+// parseTimes parses all times that are written, also those that do not go together.
+func (w *window) parseTimes() []error {
+	mistakes := []error{w.parseZone()}
+	parse := func(field, text string) *recurrence {
+		if text == "" {
+			return nil
+		}
+		parsed, err := parseRecurrence(text, w.zone)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s %q: %w", field, text, err))
+		}
+		return parsed
 	}
-	var err error
-	if w.zone, err = loadZone(w.TimeZone); err != nil {
-		return err
+	w.start, w.end = parse("start", w.Start), parse("end", w.End)
+	if w.start != nil && w.end != nil && w.start.fields == w.end.fields {
+		mistakes = append(mistakes, fmt.Errorf("end %q: the same as start, so that the window never closes; want other times, or a duration", w.End))
 	}
-	if w.start, err = parseRecurrence(w.Start, w.zone); err != nil {
-		return fmt.Errorf("start %q: %w", w.Start, err)
+	if w.Duration != 0 && (w.Duration < minDuration || w.Duration > maxDuration) {
+		mistakes = append(mistakes, fmt.Errorf("duration %s: want 1m to %gh", w.Duration, maxDuration.Hours()))
 	}
-	if w.End == "" {
-		return nil
+	if !w.From.IsZero() && !w.Until.IsZero() && !w.From.Before(w.Until) {
+		mistakes = append(mistakes, fmt.Errorf("until %s: want a time after from, %s", w.Until.Format(time.RFC3339), w.From.Format(time.RFC3339)))
 	}
-	if w.end, err = parseRecurrence(w.End, w.zone); err != nil {
-		return fmt.Errorf("end %q: %w", w.End, err)
-	}
-	if w.start.fields == w.end.fields {
-		return fmt.Errorf("end %q: the same as start, so that the window never closes; want other times, or a duration", w.End)
-	}
-	return nil
+	return mistakes
 }
 
-func (w *window) parseDated() error {
-	switch {
-	case w.End != "":
-		return errors.New("end goes with start: want until")
-	case w.Duration != 0:
-		return errors.New("duration goes with start: want until")
-	case w.Until.IsZero():
-		return errors.New("until: missing, want a time such as 2026-11-30T00:00:00+01:00")
-	case !w.From.Before(w.Until):
-		return fmt.Errorf("until %s: want a time after from, %s", w.Until.Format(time.RFC3339), w.From.Format(time.RFC3339))
-	}
+// parseZone finds the zone. A dated window needs none. Without a zone, cron is checked in UTC.
+func (w *window) parseZone() error {
 	w.zone = w.From.Location()
-	if w.TimeZone == "" {
+	if w.TimeZone == "" && w.Start == "" {
 		return nil
 	}
-	var err error
-	w.zone, err = loadZone(w.TimeZone)
+	zone, err := loadZone(w.TimeZone)
+	if err == nil {
+		w.zone = zone
+	}
 	return err
 }
 
-func checkBounds(spec *Spec) error {
+func checkBounds(spec *Spec) []error {
+	var mistakes []error
 	for _, bound := range []struct {
 		name  string
 		value *int32
 	}{{"floor", spec.Floor}, {"ceiling", spec.Ceiling}, {"exact", spec.Exact}} {
 		if bound.value != nil && *bound.value < 0 {
-			return fmt.Errorf("%s %d: want a number of replicas, 0 or more", bound.name, *bound.value)
+			mistakes = append(mistakes, fmt.Errorf("%s %d: want a number of replicas, 0 or more", bound.name, *bound.value))
 		}
 	}
 	switch {
 	case spec.Exact != nil && (spec.Floor != nil || spec.Ceiling != nil):
-		return errors.New("exact stands for floor and ceiling: want exact alone, or floor, ceiling or both")
+		mistakes = append(mistakes, errors.New("exact stands for floor and ceiling: want exact alone, or floor, ceiling or both"))
 	case spec.Exact == nil && spec.Floor == nil && spec.Ceiling == nil:
-		return errors.New("floor: missing, want floor, ceiling or both, or exact")
-	case spec.Floor != nil && spec.Ceiling != nil && *spec.Floor > *spec.Ceiling:
-		return fmt.Errorf("floor %d: want at most the ceiling, %d", *spec.Floor, *spec.Ceiling)
-	case spec.Priority < -maxPriority || spec.Priority > maxPriority:
-		return fmt.Errorf("priority %d: want %d to %d", spec.Priority, -maxPriority, maxPriority)
+		mistakes = append(mistakes, errors.New("floor: missing, want floor, ceiling or both, or exact"))
+	case spec.Floor != nil && spec.Ceiling != nil && *spec.Floor > *spec.Ceiling && *spec.Ceiling >= 0:
+		mistakes = append(mistakes, fmt.Errorf("floor %d: want at most the ceiling, %d", *spec.Floor, *spec.Ceiling))
 	}
-	return nil
+	if spec.Priority < -maxPriority || spec.Priority > maxPriority {
+		mistakes = append(mistakes, fmt.Errorf("priority %d: want %d to %d", spec.Priority, -maxPriority, maxPriority))
+	}
+	return mistakes
 }
 
-func checkRamp(spec *Spec, floor *int32) error {
-	switch {
-	case spec.Ramp < 0 || spec.Ramp > maxRamp:
-		return fmt.Errorf("ramp %s: want 0s to %gh", spec.Ramp, maxRamp.Hours())
-	case spec.Ramp%time.Millisecond != 0:
-		return fmt.Errorf("ramp %s: want whole milliseconds", spec.Ramp)
-	case spec.Ramp > 0 && floor == nil:
-		return fmt.Errorf("ramp %s goes with floor or exact: want one of them", spec.Ramp)
+func checkRamp(spec *Spec, floor *int32) []error {
+	var mistakes []error
+	if spec.Ramp < 0 || spec.Ramp > maxRamp {
+		mistakes = append(mistakes, fmt.Errorf("ramp %s: want 0s to %gh", spec.Ramp, maxRamp.Hours()))
 	}
-	return nil
+	if spec.Ramp%time.Millisecond != 0 {
+		mistakes = append(mistakes, fmt.Errorf("ramp %s: want whole milliseconds", spec.Ramp))
+	}
+	if spec.Ramp > 0 && floor == nil {
+		mistakes = append(mistakes, fmt.Errorf("ramp %s goes with floor or exact: want one of them", spec.Ramp))
+	}
+	return mistakes
 }
 
 // last returns the occurrence with the latest start that is not after t; false if there is

@@ -6,7 +6,6 @@
 package conversion
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -290,30 +289,28 @@ func (c *converter) busyPods(b *v1alpha1.BusyPods) *policy.BusyPods {
 	default:
 		c.fault(policies.InSpec, "busyPods.keep %q: want Prefer or Strict", b.Keep)
 	}
-	if err := checkBusySource(b); err != nil {
-		c.problems = append(c.problems, policies.Problem{Kind: policies.InSpec, Err: err})
-	}
+	c.checkBusySource(b)
 	return spec
 }
 
-func checkBusySource(b *v1alpha1.BusyPods) error {
+// checkBusySource checks the fields that say how busy pods are known.
+func (c *converter) checkBusySource(b *v1alpha1.BusyPods) {
 	if b.Signal != "" && b.From != v1alpha1.BusyFromQueue {
-		return fmt.Errorf("busyPods.signal %q: want it with from: Queue, and only then", b.Signal)
+		c.fault(policies.InSpec, "busyPods.signal %q: want it with from: Queue, and only then", b.Signal)
 	}
 	switch b.From {
 	case v1alpha1.BusyFromQueue:
 	case v1alpha1.BusyFromAnnotation:
 		if b.Annotation == "" {
-			return errors.New("busyPods.annotation: missing, want the name of an annotation with from: Annotation")
+			c.fault(policies.InSpec, "busyPods.annotation: missing, want the name of an annotation with from: Annotation")
 		}
 	case v1alpha1.BusyFromHTTP:
 		if b.HTTP == nil || b.HTTP.Port < 1 || b.HTTP.Port > 65535 || !strings.HasPrefix(b.HTTP.Path, "/") {
-			return errors.New("busyPods.http: want a port and a path such as /busy with from: HTTP")
+			c.fault(policies.InSpec, "busyPods.http: want a port and a path such as /busy with from: HTTP")
 		}
 	default:
-		return fmt.Errorf("busyPods.from %q: want Queue, Annotation or HTTP", b.From)
+		c.fault(policies.InSpec, "busyPods.from %q: want Queue, Annotation or HTTP", b.From)
 	}
-	return nil
 }
 
 func valueOf(pointer *int32) int32 {
