@@ -144,6 +144,37 @@ func (f *fixture) shareFromStart(t testing.TB, group string) {
 	}
 }
 
+// shareFrom makes a share group without members begin at an offset of a partition.
+func (f *fixture) shareFrom(t testing.TB, q backlog.Query, offset int64) {
+	t.Helper()
+	r := kmsg.NewPtrAlterShareGroupOffsetsRequest()
+	r.GroupID = q.Params.Get("shareGroup")
+	topic := kmsg.NewAlterShareGroupOffsetsRequestTopic()
+	topic.Topic = q.Queue
+	partition := kmsg.NewAlterShareGroupOffsetsRequestTopicPartition()
+	partition.StartOffset = offset
+	topic.Partitions = append(topic.Partitions, partition)
+	r.Topics = append(r.Topics, topic)
+	answer := kafkatest.Send[*kmsg.AlterShareGroupOffsetsResponse](t, f.client, r)
+	if answer.ErrorCode != 0 || answer.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatalf("set the offset of a share group: %+v", answer)
+	}
+}
+
+// shareStart returns the offset from which a share group has messages to acknowledge.
+func (f *fixture) shareStart(t testing.TB, q backlog.Query) int64 {
+	t.Helper()
+	r := kmsg.NewPtrDescribeShareGroupOffsetsRequest()
+	group := kmsg.NewDescribeShareGroupOffsetsRequestGroup()
+	group.GroupID = q.Params.Get("shareGroup")
+	topic := kmsg.NewDescribeShareGroupOffsetsRequestGroupTopic()
+	topic.Topic, topic.Partitions = q.Queue, []int32{0}
+	group.Topics = append(group.Topics, topic)
+	r.Groups = append(r.Groups, group)
+	answer := kafkatest.Send[*kmsg.DescribeShareGroupOffsetsResponse](t, f.client, r)
+	return answer.Groups[0].Topics[0].Partitions[0].StartOffset
+}
+
 // TestFrozenBroker freezes a broker, which then holds connections and answers nothing. A read ends with
 // its context, and never says 0.
 //

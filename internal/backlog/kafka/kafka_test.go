@@ -87,6 +87,10 @@ func TestKafka(t *testing.T) {
 
 func conformance(t *testing.T, f *fixture) {
 	t.Helper()
+	cases := []backlogtest.Case{f.classic()}
+	if f.Version != kafkatest.V39 {
+		cases = append(cases, f.shared())
+	}
 	for _, way := range []string{"fetch", "poll"} {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
@@ -96,7 +100,7 @@ func conformance(t *testing.T, f *fixture) {
 				Connection: func(address string) backlog.Connection {
 					return connection([]string{address}, map[string]any{"wakeUp": way})
 				},
-				Cases: []backlogtest.Case{f.classic()},
+				Cases: cases,
 				Wakes: way == "fetch",
 			})
 		})
@@ -125,6 +129,29 @@ func (f *fixture) classic() backlogtest.Case {
 		Ack: func(t testing.TB, q backlog.Query, n int) {
 			t.Helper()
 			f.ack(t, q, n)
+		},
+	}
+}
+
+// shared is the case of a topic of one partition, of which a share group acknowledges in order.
+func (f *fixture) shared() backlogtest.Case {
+	return backlogtest.Case{
+		Name:        "share group",
+		EmptyExists: true,
+		Query: func(testing.TB) backlog.Query {
+			return shareQuery(f.names.next("topic"), f.names.next("share"))
+		},
+		Add: func(t testing.TB, q backlog.Query, n int) {
+			t.Helper()
+			if len(f.ends(t, q.Queue)) == 0 {
+				f.client.CreateTopic(t, q.Queue, 1, nil)
+				f.shareFrom(t, q, 0)
+			}
+			f.client.Produce(t, q.Queue, 0, n)
+		},
+		Ack: func(t testing.TB, q backlog.Query, n int) {
+			t.Helper()
+			f.shareFrom(t, q, f.shareStart(t, q)+int64(n))
 		},
 	}
 }

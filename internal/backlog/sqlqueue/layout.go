@@ -31,15 +31,9 @@ type Layout struct {
 	// Variants are fragments. Tables chooses one, because a statement cannot name a table that is not
 	// there, or that the user may not read.
 	Variants []string
-	// Names returns the statement that yields the names of all queues, at most one more than
-	// MaxQueues, for patterns.
-	Names func(backlog.Params) string
 	// Notices is how the framework notifies of changes; the zero value if it does not.
 	Notices Notices
 }
-
-// MaxQueues is how many queues that match its patterns one trigger reads.
-const MaxQueues = 10_000
 
 // Counts are fragments of SQL about one queue. Ready, Due and InFlight begin with FROM and select
 // the rows to be counted; the others are expressions. An empty one is what the framework does not have.
