@@ -59,6 +59,9 @@ func leastRights(t *testing.T, server *postgresqltest.Server) {
 	if !errors.Is(results[0].Err, backlog.ErrDenied) || !errors.Is(results[2].Err, backlog.ErrDenied) || results[1].Err != nil || results[1].Reading.Ready != 1 {
 		t.Errorf("two queues that are denied and one that is not: %+v, want 1 for it", results)
 	}
+	if _, change := backlog.Advice(results[0].Err); !strings.Contains(change, "GRANT SELECT ON pgmq.q_denied TO "+user) {
+		t.Errorf("the advice for a table that may not be read is %q, want its grant", change)
+	}
 	database.Run(t, "GRANT SELECT ON pgmq.notify_insert_throttle, pgmq.q_q_msg_id_seq TO "+user)
 	wakeups := backlogtest.Listen(t, source)
 	backlogtest.Arm(t, source, wakeups, query("pgmq", "q"), query("bullmqPg", "q"))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqlqueue"
 )
 
 // endpoint returns what is dialled.
@@ -29,6 +30,9 @@ func (s *source) advised(err error) error {
 func (s *source) advice(err error) string {
 	if state, is := errors.AsType[*pgconn.PgError](err); is {
 		return s.stateAdvice(state)
+	}
+	if table, is := errors.AsType[*sqlqueue.DeniedTableError](err); is {
+		return s.grantSelect(table.Table)
 	}
 	text := err.Error()
 	switch {
@@ -100,6 +104,11 @@ func (s *source) grant(message string) string {
 	case "sequence":
 		return fmt.Sprintf("the rights of the user: GRANT SELECT ON SEQUENCE %s TO %s", name, s.cfg.username)
 	default:
-		return fmt.Sprintf("the rights of the user: GRANT SELECT ON %s TO %s", name, s.cfg.username)
+		return s.grantSelect(name)
 	}
+}
+
+// grantSelect returns the statement that lets the user read a table or view.
+func (s *source) grantSelect(name string) string {
+	return fmt.Sprintf("the rights of the user: GRANT SELECT ON %s TO %s", backlog.Line(name), s.cfg.username)
 }

@@ -23,12 +23,27 @@ type Batch struct {
 	rows   []Row
 	errs   []error
 	found  []bool
-	// tables are those of a layout with Tables, by the index of their queue.
+	// tables are those of a layout with Tables, by the index of their queue; denied are the names of
+	// those that the user may not read.
 	tables map[int]foundTable
+	denied map[int]string
 }
 
 // A foundTable is the table of a queue: its quoted name, and the variant that it is read by.
 type foundTable struct{ name, variant string }
+
+// A DeniedTableError is a table that the user of the connection may not read. It is backlog.ErrDenied.
+type DeniedTableError struct {
+	// Table is its quoted name.
+	Table string
+}
+
+func (e *DeniedTableError) Error() string {
+	return fmt.Sprintf("%v: the user may not read the table %s", backlog.ErrDenied, backlog.Line(e.Table))
+}
+
+// Unwrap returns backlog.ErrDenied.
+func (e *DeniedTableError) Unwrap() error { return backlog.ErrDenied }
 
 // NewBatch returns a batch without queues.
 func NewBatch(l Layout, p backlog.Params, limit int64) *Batch {
@@ -124,6 +139,13 @@ func (b *Batch) TakeTable(values []Value) error {
 	if err != nil || i < 0 || i >= len(b.names) {
 		return fmt.Errorf("%w: the server answers queue %q, which was not asked for", backlog.ErrMismatch, backlog.Line(string(values[0])))
 	}
+	if values[2] == nil {
+		if b.denied == nil {
+			b.denied = make(map[int]string)
+		}
+		b.denied[i] = string(values[1])
+		return nil
+	}
 	v, err := strconv.Atoi(string(values[2]))
 	if err != nil || v < 0 || v >= len(b.Layout.Variants) {
 		return fmt.Errorf("%w: the server answers variant %q of a table", backlog.ErrMismatch, backlog.Line(string(values[2])))
@@ -164,6 +186,8 @@ func (b *Batch) Row(queue string, at time.Time) (Row, error) {
 		return Row{}, fmt.Errorf("%w: the queue was not asked for", backlog.ErrUnavailable)
 	case b.found[i]:
 		return b.rows[i], b.errs[i]
+	case b.denied[i] != "":
+		return Row{}, &DeniedTableError{Table: b.denied[i]}
 	case b.lacksTable(i):
 		return Row{Reading: backlog.Reading{At: at, Missing: true, InFlight: backlog.Exactly(0)}}, nil
 	default:

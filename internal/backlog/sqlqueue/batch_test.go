@@ -102,6 +102,29 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestDeniedTable: a table that may not be read is denied, never a queue that is missing.
+func TestDeniedTable(t *testing.T) {
+	t.Parallel()
+	l := plain()
+	l.Tables, l.Variants = func(backlog.Params) string { return "" }, []string{"0"}
+	b := NewBatch(l, "", 10)
+	for _, name := range []string{"denied", "missing"} {
+		b.Add(name)
+	}
+	if err := b.TakeTable([]Value{Value("0"), Value("pgmq.q_denied"), nil}); err != nil {
+		t.Fatal(err)
+	}
+	if text := b.OverTables(); text != "" {
+		t.Errorf("%s, want no statement", text)
+	}
+	if _, err := b.Row("denied", time.Now()); !errors.Is(err, backlog.ErrDenied) || !strings.Contains(err.Error(), "pgmq.q_denied") {
+		t.Errorf("%v, want ErrDenied of pgmq.q_denied", err)
+	}
+	if row, err := b.Row("missing", time.Now()); err != nil || !row.Reading.Missing {
+		t.Errorf("%+v, %v, want Missing", row, err)
+	}
+}
+
 // TestPace: the result of a slow query holds for nine times as long as it took.
 func TestPace(t *testing.T) {
 	t.Parallel()

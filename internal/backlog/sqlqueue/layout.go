@@ -26,7 +26,8 @@ type Layout struct {
 	Counts func(backlog.Params) Counts
 	// Tables returns the statement that finds the tables of queues, for a framework that has one for
 	// each; nil otherwise. The array of names is its only argument. Its columns are the index of the
-	// queue from 0 on, the quoted name of its table, and the index of a variant.
+	// queue from 0 on, the quoted name of its table, and the index of a variant; null where the user may
+	// not read the table.
 	Tables func(backlog.Params) string
 	// Variants are fragments. Tables chooses one, because a statement cannot name a table that is not
 	// there, or that the user may not read.

@@ -42,7 +42,7 @@ func PGMQ() sqlqueue.Layout {
 			Oldest:         "exact: since when the first visible message has been in the queue",
 		},
 		Tables: func(backlog.Params) string {
-			return `SELECT q.i - 1, format('%I.%I', n.nspname, c.relname), ` + pgmqVersion + ` FROM unnest($1::text[]) WITH ORDINALITY AS q(name, i)
+			return `SELECT q.i - 1, format('%I.%I', n.nspname, c.relname), CASE WHEN has_any_column_privilege(c.oid, 'SELECT') THEN ` + pgmqVersion + ` END FROM unnest($1::text[]) WITH ORDINALITY AS q(name, i)
 				JOIN pgmq.meta m ON m.queue_name = q.name JOIN pg_namespace n ON n.nspname = 'pgmq' JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = lower('q_' || q.name)`
 		},
 		Variants: pgmqThrottles(),
