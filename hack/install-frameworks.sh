@@ -46,7 +46,7 @@ npm_packages() {
 	system npm "nodejs npm" "nodejs npm" "nodejs npm" node || return 1
 	begin "$1"
 	cp "$(data "$1")/package.json" "$(data "$1")/package-lock.json" "$frameworks/$1/"
-	(cd "$frameworks/$1" && npm install --silent --no-save --ignore-scripts --omit=optional --no-audit --no-fund) && finish "$1" package-lock.json
+	(cd "$frameworks/$1" && again npm install --silent --no-save --ignore-scripts --omit=optional --no-audit --no-fund) && finish "$1" package-lock.json
 }
 
 # python_packages NAME installs what its requirements.txt pins, which is everything, into a venv.
@@ -55,7 +55,7 @@ python_packages() {
 	system python3 "python3 python3-venv" python3 python3 python3 || return 1
 	begin "$1"
 	python3 -m venv "$frameworks/$1/venv" || return 1
-	"$frameworks/$1/venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$(data "$1")/requirements.txt" ||
+	again "$frameworks/$1/venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$(data "$1")/requirements.txt" ||
 		return 1
 	finish "$1" requirements.txt
 }
@@ -63,7 +63,7 @@ python_packages() {
 # go_program NAME builds the driver, a Go module of its own.
 go_program() {
 	mkdir -p "$frameworks/$1"
-	(cd "$(data "$1")" && go build -o "$OLDPWD/$frameworks/$1/driver" .)
+	(cd "$(data "$1")" && again go build -o "$OLDPWD/$frameworks/$1/driver" .)
 }
 
 # debian_root NAME unpacks what its file packages names. "run PROGRAM" in that folder runs one of

