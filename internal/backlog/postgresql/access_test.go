@@ -43,7 +43,7 @@ func leastRights(t *testing.T, server *postgresqltest.Server) {
 		"goodJob":    "SELECT good_jobs",
 		"solidQueue": "SELECT solid_queue_claimed_executions, SELECT solid_queue_jobs, SELECT solid_queue_pauses, SELECT solid_queue_ready_executions, SELECT solid_queue_scheduled_executions",
 		"bullmqPg":   "USAGE bullmq, SELECT job, SELECT meta",
-		"pgmq":       "USAGE pgmq, SELECT meta, SELECT q_q",
+		"pgmq":       "USAGE pgmq, SELECT meta, SELECT pgmq.q_q",
 	}
 	for layout, grants := range want {
 		if !sameGrants(granted[layout], grants) {
@@ -106,7 +106,7 @@ func grantUntilRead(t *testing.T, database *postgresqltest.Database, source back
 			t.Fatal(grant, err)
 		}
 		grants = append(grants, kind+" "+name)
-		if schema != "" && kind == "SELECT" {
+		if schema != "" && kind == "SELECT" && !strings.Contains(name, ".") {
 			// The server names the table alone.
 			grant = strings.Replace(grant, " ON ", " ON "+schema+".", 1)
 		}
