@@ -63,6 +63,11 @@ type Layout struct {
 	// SharesKeys reports whether changes of other queues wake this one too. It is then not
 	// worth reading more often after a wake-up.
 	SharesKeys bool
+	// ReadyIncludesHeld reports whether Ready counts a message until it is done, as the lag of a
+	// consumer group does.
+	ReadyIncludesHeld bool
+	// InFlightIsLate reports whether InFlight shows seconds late what workers take and finish.
+	InFlightIsLate bool
 	// Ready, Due, InFlight and Oldest describe, for the documentation, what is counted and how;
 	// empty where the layout has no such number.
 	Ready, Due, InFlight, Oldest string

@@ -66,6 +66,8 @@ const (
 	CauseDue Cause = "due"
 	// CauseRetry: the previous read failed.
 	CauseRetry Cause = "retry"
+	// CauseCall: a call waits for a reading that is no older than itself.
+	CauseCall Cause = "call"
 	// CauseReopened: the connection was reopened with other settings.
 	CauseReopened Cause = "reopened"
 )
@@ -85,6 +87,8 @@ type Interest struct {
 	Counters bool
 	// Parts asks for the parts of past readings too.
 	Parts bool
+	// Fresh asks for an observation of a read that begins after the call: the call waits for it.
+	Fresh bool
 	// Interval is the time between two reads of a measured number, or of busy workers;
 	// zero is that of the connection. The shortest of all callers counts. A queue is read no less often than without
 	// one.

@@ -116,12 +116,16 @@ func Decide(spec *Spec, seen *backlog.Observation, lastReported float64, now tim
 	m.adjust(ReasonMaxAge, m.withAge(spec, latest))
 	m.adjust(ReasonDrainTime, m.withArrivals(spec, latest))
 	m.adjust(ReasonWorkerLimit, m.withQueueLimits(spec, latest))
-	m.adjust(ReasonDataReplaced, m.atLeastReplaced(spec, seen, now))
+	if spec.Jobs == "" {
+		m.adjust(ReasonDataReplaced, m.atLeastReplaced(spec, seen, now))
+	}
 	m.valueBeforeHold = m.Value
 	m.adjust(ReasonHold, m.atLeastHeld(spec, seen, now))
 	m.decideActivity(spec, seen, now)
 	err := m.warmingUp(spec, seen, now)
-	m.adjust(ReasonDeadband, m.unlessWithinDeadband(spec, lastReported))
+	if spec.Jobs == "" {
+		m.adjust(ReasonDeadband, m.unlessWithinDeadband(spec, lastReported))
+	}
 	m.adjust(ReasonMinReplicas, m.atLeastMinReplicas(spec))
 	m.adjust(ReasonMaxReplicas, m.atMostMaxReplicas(spec))
 	m.adjust(ReasonWorkerLimit, spec.limit(m.Value, latest))
@@ -161,9 +165,11 @@ func usable(spec *Spec, seen *backlog.Observation, now time.Time) error {
 	case seen.Err != nil && now.Sub(seen.Latest.At) > spec.MaxStaleness:
 		return fmt.Errorf("%w: last read %s ago: %w", ErrUnknown, now.Sub(seen.Latest.At).Round(time.Second), seen.Err)
 	case spec.MissingIsError:
-		return exists(&seen.Latest)
+		if err := exists(&seen.Latest); err != nil {
+			return err
+		}
 	}
-	return nil
+	return usableForJobs(spec, seen)
 }
 
 // exists returns an error if the queue, or one of several that the trigger names, does not

@@ -37,6 +37,10 @@ type Spec struct {
 	MinReplicas, MaxReplicas int64
 	// MissingIsError makes a queue that does not exist an error instead of empty.
 	MissingIsError bool
+	// Jobs is the strategy of the ScaledJob that the trigger is of; empty for a ScaledObject. HeldIsReady
+	// reports that what workers hold is among what is ready.
+	Jobs        JobStrategy
+	HeldIsReady bool
 	// MaxStaleness is how long the last good reading is used while reads fail; positive.
 	MaxStaleness time.Duration
 }

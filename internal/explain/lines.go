@@ -160,6 +160,7 @@ func (p *page) problem(e *pb.Explanation) {
 	p.addf("problem", "%s: %s", text, problem.GetMessage())
 	switch end := problem.GetReadingUsedUntil(); {
 	case end == nil:
+	case isJobs(e):
 	case e.GetDecision() != nil:
 		p.addf("problem", "the last reading is used for another %s; then KEDA gets an error and holds the replicas", until(end, p.now))
 	default:

@@ -98,7 +98,7 @@ func (p *page) explain(e *pb.Explanation) {
 	if e.GetDecision() == nil && e.GetReadStatus() == nil {
 		p.metadata(e.GetTrigger())
 	}
-	p.calls(e.GetCallHistory(), e.GetReadStatus() != nil)
+	p.calls(e.GetCallHistory(), e.GetReadStatus() != nil && !isJobs(e))
 	if text := e.GetReading().GetWarning(); text != "" {
 		p.add("warning", text)
 	}
@@ -120,13 +120,14 @@ func verdict(e *pb.Explanation, now time.Time, several bool) string {
 		if e.GetReadStatus() == nil && e.GetTrigger().GetPolicy() == "" {
 			state = "is rejected"
 		}
-		return fmt.Sprintf("%s %s: KEDA gets %s and holds the replicas%s", name, state, e.GetProblem().GetCode(), errorReported(e, now))
+		return fmt.Sprintf("%s %s: KEDA gets %s and %s%s", name, state, e.GetProblem().GetCode(), holding(e), errorReported(e, now))
 	}
-	from := unitOf(e).amount(d.GetValue()) + " / " + unitOf(e).number(d.GetTarget()) + " per replica"
+	wanted := wantedOf(e)
+	from := unitOf(e).amount(d.GetValue()) + " / " + unitOf(e).number(d.GetTarget()) + " per " + wanted
 	if policy := e.GetTrigger().GetPolicy(); policy != "" {
 		from = "AutoscalerPolicy " + policy
 	}
-	return fmt.Sprintf("%s wants %s (%s), %s; %s", name, plural(d.GetWantedReplicas(), "replica"), from, activity(d.GetActive()), reported(e, now))
+	return fmt.Sprintf("%s wants %s (%s), %s; %s", name, plural(d.GetWantedReplicas(), wanted), from, activity(d.GetActive()), reported(e, now))
 }
 
 // reported says when KEDA got the decision, or what it got instead.
@@ -167,6 +168,9 @@ func errorReported(e *pb.Explanation, now time.Time) string {
 // decision prints the value step by step, and whether it makes the trigger active.
 func (p *page) decision(d *pb.Decision, r *pb.Reading) {
 	p.value(d, r)
+	if text := jobsText(d); text != "" {
+		p.add("decision", text)
+	}
 	switch {
 	case !d.GetActive() && d.GetValue() > 0:
 		p.addf("decision", "inactive: not above the activation of %s, so no first replica starts", p.unit.number(d.GetActivation()))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 )
 
 // Parameters returns a table of metadata keys with their values, defaults and meanings.
@@ -81,7 +82,7 @@ func Layouts(engine backlog.Engine, examples []Example) string {
 func contents(layout backlog.Layout) table {
 	t := table{{"what", "here"}, {code(layout.Name), cell(layout.Queue)}}
 	if layout.Measures {
-		return append(t, []string{"the value", cell(layout.Ready)}, []string{"keys that do not apply", "`count`, `drainTime`, `throughput`, `rateWindow`, `maxAge`, `combine`, `weights`, `missing`"})
+		return append(t, []string{"the value", cell(layout.Ready)}, []string{"keys that do not apply", "`count`, `drainTime`, `throughput`, `rateWindow`, `maxAge`, `combine`, `weights`, `missing`, `scaledJob`"})
 	}
 	missing := "`zero`"
 	if layout.MissingIsError {
@@ -95,10 +96,24 @@ func contents(layout backlog.Layout) table {
 		[]string{"oldest", cell(known(layout.Oldest))},
 		[]string{"work that passes between two reads", cell(cmp.Or(layout.Passing, "leaves no trace"))},
 		[]string{"finished messages, for a [throughput that is learned](policies.md#learned-throughput)", cell(cmp.Or(layout.Finished, "not counted"))},
+		[]string{"strategy of a [ScaledJob](scaledjobs.md)", jobStrategies(layout)},
 		[]string{"[busy workers](workers.md#busy-workers-in-the-queue)", cell(cmp.Or(layout.Workers, "not known"))},
 		[]string{"queues that match a pattern are found", cell(cmp.Or(layout.Patterns, "patterns are not supported"))},
 		[]string{"a queue that does not exist", missing + " unless `missing` says otherwise"},
 	)
+}
+
+// jobStrategies returns the strategies of a ScaledJob that fit what a layout reads.
+func jobStrategies(layout backlog.Layout) string {
+	held, waiting := code(string(decision.JobsDefault)), code(string(decision.JobsAccurate))
+	switch {
+	case layout.ReadyIncludesHeld:
+		return held
+	case layout.InFlight == "" || layout.InFlightIsLate:
+		return waiting
+	default:
+		return held + ", and " + waiting
+	}
 }
 
 // known returns text, or that the layout does not report the number.

@@ -61,6 +61,7 @@ func (l *connectionLoop) nextBatch(now time.Time) (batch []*watch, next time.Tim
 			continue
 		}
 		w.lastRead, w.pendingCause = now, ""
+		w.beginFresh()
 		batch = append(batch, w)
 	}
 	if len(l.schedule) > 0 && l.schedule[0].due.Before(next) {
@@ -116,6 +117,7 @@ func (l *connectionLoop) requeue(w *watch, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !w.removed.Load() {
+		w.repeatFresh()
 		l.schedule.set(w, now, w.cause)
 	}
 }
@@ -143,6 +145,7 @@ func (l *connectionLoop) apply(batch []*watch, results []backlog.Result, now tim
 		}
 		if until := w.created.Add(l.options.FirstReading); w.awaitsFirstReading(results[i], until, now) {
 			l.schedule.set(w, earlier(until, l.tick(now, l.options.ActiveInterval)), backlog.CauseFirst)
+			w.repeatFresh()
 			if w.pendingCause != "" {
 				l.rescheduleSooner(w, w.pendingCause)
 			}
@@ -156,9 +159,10 @@ func (l *connectionLoop) apply(batch []*watch, results []backlog.Result, now tim
 				sub.notify()
 			}
 		}
+		w.endFresh()
 		next, cause := l.nextRead(w, results[i], now, backoff, idlePoll)
 		l.schedule.set(w, next, cause)
-		if w.pendingCause != "" && w.readsPromptly(now) {
+		if w.pendingCause != "" && (len(w.nextFresh) > 0 || w.readsPromptly(now)) {
 			l.rescheduleSooner(w, w.pendingCause)
 		}
 	}

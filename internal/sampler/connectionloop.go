@@ -156,6 +156,9 @@ func (l *connectionLoop) remove(w *watch) {
 	if w.snapshot.CompareAndSwap(nil, &snapshot{Observation: backlog.Observation{Err: ErrNoConnection, FailingSince: time.Now()}}) {
 		close(w.firstRead)
 	}
+	w.repeatFresh()
+	w.beginFresh()
+	w.endFresh()
 	for _, sub := range w.subscribers {
 		sub.notify()
 	}

@@ -135,11 +135,11 @@ func (s *Sampler) open(ctx context.Context, connection backlog.Connection) error
 	return nil
 }
 
-// Observe returns the observation of a queue. It waits only on the first request for a queue,
-// at most FirstReading. If there is no reading by then, the observation carries the reason. The
-// error is ErrNoConnection or that of ctx.
+// Observe returns the observation of a queue. It waits only on the first request for a queue, and
+// for a fresh reading, at most FirstReading. If there is no reading by then, the observation
+// carries the reason. The error is ErrNoConnection or that of ctx.
 func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (*backlog.Observation, error) {
-	if want.Memo != nil {
+	if want.Memo != nil && !want.Fresh {
 		if w, found := want.Memo.Load().(*watch); found && w.requestAgain(time.Now(), &want) {
 			return w.loop.observation(w), nil
 		}
@@ -151,6 +151,9 @@ func (s *Sampler) Observe(ctx context.Context, want backlog.Interest) (*backlog.
 	w := l.ensureWatch(want, nil)
 	if want.Memo != nil {
 		want.Memo.Store(w)
+	}
+	if want.Fresh {
+		return l.observeFresh(ctx, w)
 	}
 	if w.snapshot.Load() != nil {
 		return l.observation(w), nil

@@ -61,6 +61,9 @@ type watch struct {
 	cause backlog.Cause
 	// lastRead is when the last read began.
 	lastRead time.Time
+	// fresh are closed when the read that is under way has ended, and nextFresh when the one after
+	// it has: each is of a call that waits.
+	fresh, nextFresh []chan struct{}
 	// pendingCause is a wake-up that came during a read and asks for another one.
 	pendingCause backlog.Cause
 	// loggedWarnings are the remarks that were logged; nil before the first one.

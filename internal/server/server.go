@@ -222,7 +222,10 @@ func (s *Server) decide(ctx context.Context, ref *pb.ScaledObjectRef, by method)
 		d, err := s.decideByPolicy(live, by)
 		return live, d, err
 	}
-	seen, err := s.observer.Observe(ctx, live.interest())
+	interest := live.interest()
+	// KEDA counts the Jobs of a ScaledJob after it got the value.
+	interest.Fresh = live.trigger.Policy.Jobs != "" && by == methodGetMetrics
+	seen, err := s.observer.Observe(ctx, interest)
 	now := time.Now()
 	if err != nil {
 		return nil, decision.Decision{}, live.calls.recordError(by, toStatus(live.explain(err)), now)

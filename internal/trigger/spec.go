@@ -67,6 +67,10 @@ func (p *parser) policy(layout backlog.Layout) decision.Spec {
 			p.fault(parameter.Name, "%s: %s", p.shown(parameter.Name, text), p.wrong(parameter, err))
 		}
 	}
+	spec.HeldIsReady = layout.ReadyIncludesHeld
+	if spec.Jobs != "" && !given[keyCount] {
+		spec.Count = spec.Jobs.Count()
+	}
 	if !given[keyHoldActive] {
 		spec.HoldActive = spec.Hold
 	}
@@ -83,8 +87,34 @@ func (p *parser) checkTogether(spec decision.Spec, layout backlog.Layout, given 
 	} else if given[keyMaxAge] && layout.Name != "" && layout.Oldest == "" {
 		p.fault(keyMaxAge, "of a %s it is not known how long messages wait", layout.Name)
 	}
+	if spec.Jobs != "" {
+		p.checkJobs(&spec, layout, given)
+	}
 	if spec.MaxReplicas > 0 && spec.MinReplicas > spec.MaxReplicas {
 		p.fault(keyMinReplicas, "%d is more than maxReplicas, which is %d", spec.MinReplicas, spec.MaxReplicas)
+	}
+}
+
+// checkJobs reports what would give a message of a ScaledJob two Jobs, or none.
+func (p *parser) checkJobs(spec *decision.Spec, layout backlog.Layout, given map[string]bool) {
+	for _, key := range []string{keyDrainTime, keyMaxAge, keyHold, keyHoldActive, keyMinReplicas, keyMaxStaleness} {
+		if given[key] {
+			p.fault(key, "does not go with scaledJob: KEDA would start Jobs for messages that are done")
+		}
+	}
+	held := spec.Jobs.CountsHeld()
+	switch {
+	case layout.Name == "":
+	case layout.Measures:
+		p.fault(keyScaledJob, "is for the messages of a queue, and a %s measures a number", layout.Name)
+	case held && layout.InFlightIsLate:
+		p.fault(keyScaledJob, "%s subtracts the Jobs at work, and a %s shows what they hold seconds late; want accurate", spec.Jobs, layout.Name)
+	case held && layout.InFlight == "" && !layout.ReadyIncludesHeld:
+		p.fault(keyScaledJob, "%s subtracts the Jobs at work, and a %s does not show what they hold; want accurate", spec.Jobs, layout.Name)
+	case !held && layout.ReadyIncludesHeld:
+		p.fault(keyScaledJob, "%s is for messages that wait, and a %s counts them until they are done; want default", spec.Jobs, layout.Name)
+	case spec.Count != spec.Jobs.Count():
+		p.fault(keyCount, "%s does not go with scaledJob: %s, which needs %s", spec.Count, spec.Jobs, spec.Jobs.Count())
 	}
 }
 
@@ -228,6 +258,8 @@ func applyText(spec *decision.Spec, name, v string) (err error) {
 	switch name {
 	case keyMissing:
 		spec.MissingIsError = v == missingError
+	case keyScaledJob:
+		spec.Jobs = decision.JobStrategy(v)
 	case keyCombine:
 		spec.Largest = v == combineMax
 	case keyWeights:

@@ -59,6 +59,7 @@ const (
 	keyMaxReplicas  = "maxReplicas"
 	keyMissing      = "missing"
 	keyMaxStaleness = "maxStaleness"
+	keyScaledJob    = "scaledJob"
 )
 
 // The choices of the common keys.
@@ -131,6 +132,10 @@ func policyParameters() []backlog.Parameter {
 		{
 			Name: keyMaxStaleness, Kind: backlog.KindDuration, Default: "30s",
 			Doc: "For how long the last good reading stands in while the queue cannot be read; then KEDA gets an error and holds the replicas. From 1s to 1h.",
+		},
+		{
+			Name: keyScaledJob, Kind: backlog.KindChoice, Allowed: decision.JobStrategies(),
+			Doc: "For a trigger of a ScaledJob: its `scalingStrategy.strategy`. It decides what counts where `count` is not given, and each value that KEDA gets is [read after it asked](scaledjobs.md).",
 		},
 	}
 }

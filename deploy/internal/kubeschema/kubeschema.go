@@ -72,6 +72,7 @@ func New(ctx context.Context, root string) (*Validator, error) {
 		filepath.Join(operator, "example", "prometheus-operator-crd", "monitoring.coreos.com_prometheusrules.yaml"),
 		filepath.Join(keda, "config", "crd", "bases", "keda.sh_scaledobjects.yaml"),
 		filepath.Join(keda, "config", "crd", "bases", "keda.sh_triggerauthentications.yaml"),
+		filepath.Join(keda, "config", "crd", "bases", "keda.sh_scaledjobs.yaml"),
 		filepath.Join(root, "deploy", "keda", "chart", "policies", "backlog-scaler.github.io_autoscalerpolicies.yaml"),
 	} {
 		if err := v.addDefinition(file); err != nil {

@@ -781,7 +781,10 @@ type Decision struct {
 	// The parts of the backlog that count, such as "ready".
 	Counted []string `protobuf:"bytes,8,rep,name=counted,proto3" json:"counted,omitempty"`
 	// What a drain time was computed from; absent without one.
-	Drain         *Drain `protobuf:"bytes,9,opt,name=drain,proto3" json:"drain,omitempty"`
+	Drain *Drain `protobuf:"bytes,9,opt,name=drain,proto3" json:"drain,omitempty"`
+	// The strategy of the ScaledJob that the trigger is of, such as "default"; empty for a
+	// ScaledObject.
+	JobStrategy   string `protobuf:"bytes,10,opt,name=job_strategy,json=jobStrategy,proto3" json:"job_strategy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -877,6 +880,13 @@ func (x *Decision) GetDrain() *Drain {
 		return x.Drain
 	}
 	return nil
+}
+
+func (x *Decision) GetJobStrategy() string {
+	if x != nil {
+		return x.JobStrategy
+	}
+	return ""
 }
 
 // Drain is what the value of a trigger with a drain time was computed from. Rates
@@ -1924,7 +1934,7 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\vread_status\x18\x05 \x01(\v2\x1c.backlogscaler.v1.ReadStatusR\n" +
 	"readStatus\x12@\n" +
 	"\fcall_history\x18\x06 \x01(\v2\x1d.backlogscaler.v1.CallHistoryR\vcallHistory\x12;\n" +
-	"\x06policy\x18\a \x01(\v2#.backlogscaler.v1.PolicyExplanationR\x06policy\"\xcd\x02\n" +
+	"\x06policy\x18\a \x01(\v2#.backlogscaler.v1.PolicyExplanationR\x06policy\"\xf0\x02\n" +
 	"\bDecision\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x01R\x05value\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\x01R\x06target\x12\x16\n" +
@@ -1937,7 +1947,9 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"activation\x18\a \x01(\x01R\n" +
 	"activation\x12\x18\n" +
 	"\acounted\x18\b \x03(\tR\acounted\x12-\n" +
-	"\x05drain\x18\t \x01(\v2\x17.backlogscaler.v1.DrainR\x05drain\"\xd8\x01\n" +
+	"\x05drain\x18\t \x01(\v2\x17.backlogscaler.v1.DrainR\x05drain\x12!\n" +
+	"\fjob_strategy\x18\n" +
+	" \x01(\tR\vjobStrategy\"\xd8\x01\n" +
 	"\x05Drain\x12#\n" +
 	"\rdrain_seconds\x18\x01 \x01(\x01R\fdrainSeconds\x12\x1e\n" +
 	"\n" +

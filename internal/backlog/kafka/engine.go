@@ -58,11 +58,12 @@ func Engine() backlog.Engine {
 				{Name: paramMissingOffset, Kind: backlog.KindChoice, Allowed: []string{missingEarliest, missingLatest, missingError}, Default: missingEarliest, Doc: "What a partition means for which the consumer group has committed no offset, or one that does not exist any more: `earliest` counts all its messages, `latest` none, `error` is an error."},
 				{Name: paramIsolationLevel, Kind: backlog.KindChoice, Allowed: []string{readUncommitted, readCommitted}, Default: readUncommitted, Doc: "That of the consumers. With `readCommitted` messages of open transactions do not count."},
 			},
-			MissingIsError: true,
-			Ready:          "the sum over the partitions of the end less the committed offset, or less the first offset that still exists; messages in the hands of consumers are part of it. Control records at the end of a partition do not count once a read has found them, which needs READ on the topic. Gaps that compaction left do",
-			Oldest:         "when the message at the committed offset arrived, interpolated from the ends of the partition that were read before; a lower bound if it arrived earlier",
-			Passing:        "offsets that were written or committed",
-			Finished:       "with a consumer group the offsets that it committed, once it has done so in every partition; gaps that compaction left count, too",
+			MissingIsError:    true,
+			ReadyIncludesHeld: true,
+			Ready:             "the sum over the partitions of the end less the committed offset, or less the first offset that still exists; messages in the hands of consumers are part of it. Control records at the end of a partition do not count once a read has found them, which needs READ on the topic. Gaps that compaction left do",
+			Oldest:            "when the message at the committed offset arrived, interpolated from the ends of the partition that were read before; a lower bound if it arrived earlier",
+			Passing:           "offsets that were written or committed",
+			Finished:          "with a consumer group the offsets that it committed, once it has done so in every partition; gaps that compaction left count, too",
 			CheckFinished: func(q backlog.Query) error {
 				if q.Params.Get(paramShareGroup) != "" {
 					return errShareFinished

@@ -32,6 +32,7 @@ func Engine() backlog.Engine {
 			Patterns: "the queues that the management API lists, except streams and exclusive queues; needs `managementURL`",
 			Ready:    "messages that are ready for delivery, of all priorities, at the time of the read. Messages that a delayed message exchange holds back, and those that were dead-lettered to another queue, are not in the queue and do not count.",
 			InFlight: "messages that were delivered and not acknowledged, by the management API: up to `managementInterval` old, in a quorum queue `quorumTick` more. Until it is known what became of messages that were ready a moment ago, they count as in flight (an upper bound). Without `managementURL` the number is unknown.",
+			InFlightIsLate: true,
 			// An empty queue exists, so that one that does not is most likely a mistake.
 			MissingIsError: true,
 			CheckOn:        checkPatterns,

@@ -50,7 +50,7 @@ func decisionMessage(t server.TriggerStatus) *pb.Decision {
 	d, spec := t.Decision, t.Trigger.Policy
 	message := &pb.Decision{
 		Value: d.Value, Target: d.Target, Active: d.Active, ValidUntil: moment(d.Until),
-		Activation: spec.Activation, Counted: strings.Split(spec.Count.String(), ","),
+		Activation: spec.Activation, JobStrategy: string(spec.Jobs), Counted: strings.Split(spec.Count.String(), ","),
 		WantedReplicas: int64(math.Ceil(min(d.Value/d.Target, math.MaxInt32))),
 	}
 	for _, step := range d.Steps {
