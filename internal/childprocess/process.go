@@ -112,7 +112,8 @@ func (p *Process) Err() error { return p.err }
 // ExitCode is the code it exited with, -1 if a signal ended it. It is valid once Exited is closed.
 func (p *Process) ExitCode() int { return p.cmd.ProcessState.ExitCode() }
 
-// Signal sends a signal to the whole process group. It is no error if the process is gone.
+// Signal sends a signal to the whole process group. It is no error if the process is gone. After SIGSTOP it
+// returns when all of it has stopped.
 func (p *Process) Signal(signal syscall.Signal) error {
 	select {
 	case <-p.exited:
@@ -122,7 +123,14 @@ func (p *Process) Signal(signal syscall.Signal) error {
 	if err := syscall.Kill(-p.PID(), signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("send %s to %s: %w", signal, p.name, err)
 	}
-	return nil
+	if signal != syscall.SIGSTOP {
+		return nil
+	}
+	members, err := group(p.PID())
+	if err != nil {
+		return err
+	}
+	return AwaitStopped(members...)
 }
 
 // Stop asks the process to exit, kills it when its grace is over, and returns when it is gone. It is

@@ -133,7 +133,7 @@ func (f *fixture) classic() backlogtest.Case {
 	}
 }
 
-// shared is the case of a topic of one partition, of which a share group acknowledges in order.
+// shared is the case of a topic of one partition. Its share group acknowledges in order.
 func (f *fixture) shared() backlogtest.Case {
 	return backlogtest.Case{
 		Name:        "share group",

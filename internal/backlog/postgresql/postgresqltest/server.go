@@ -3,7 +3,6 @@
 package postgresqltest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -219,32 +217,15 @@ func (s *Server) Signal(sig syscall.Signal) error {
 	if err := s.process.Signal(sig); err != nil {
 		return err
 	}
-	for _, pid := range children(s.process.PID()) {
+	children, err := childprocess.Children(s.process.PID())
+	if err != nil {
+		return err
+	}
+	for _, pid := range children {
 		_ = syscall.Kill(pid, sig) // it may have ended
 	}
+	if sig == syscall.SIGSTOP {
+		return childprocess.AwaitStopped(children...)
+	}
 	return nil
-}
-
-// children returns the processes whose parent is pid.
-func children(pid int) (all []int) {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return nil
-	}
-	for _, path := range stats {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		// "PID (NAME) STATE PARENT": the name may contain anything.
-		_, rest, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')'):]), " ")
-		fields := strings.Fields(rest)
-		if len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
-			continue
-		}
-		if child, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil {
-			all = append(all, child)
-		}
-	}
-	return all
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig/tlstest"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
 // patience bounds the wait for a server to do what it was asked to. It is long because
@@ -215,6 +216,12 @@ func (s *Server) signal(sig os.Signal) {
 		s.t.Fatal("the server does not run")
 	}
 	if err := s.process.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+	if sig != syscall.SIGSTOP {
+		return
+	}
+	if err := childprocess.AwaitStopped(s.process.Process.Pid); err != nil {
 		s.t.Fatal(err)
 	}
 }
