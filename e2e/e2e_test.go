@@ -48,6 +48,7 @@ func TestEndToEnd(t *testing.T) {
 			"mistakes":        s.mistakes,
 			"many objects":    s.manyObjects,
 			"policy API":      s.policyAPI,
+			"scaled jobs":     s.scaledJobs,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -111,7 +111,7 @@ func (c *Cluster) waitForAPIServer(ctx context.Context) error {
 	})
 }
 
-// startControllerManager starts only the controllers a Deployment and its HPA need. The HPA's sync
+// startControllerManager starts only the controllers that a Deployment, its HPA and a Job need. The HPA's sync
 // period stays at its default of 15 s: users have that, so it is measured.
 func (c *Cluster) startControllerManager(binary string) error {
 	var err error
@@ -122,7 +122,7 @@ func (c *Cluster) startControllerManager(binary string) error {
 			"--root-ca-file=" + c.ca.caFile,
 			"--leader-elect=false",
 			"--secure-port=0",
-			"--controllers=deployment-controller,replicaset-controller,horizontal-pod-autoscaler-controller," +
+			"--controllers=deployment-controller,replicaset-controller,job-controller,horizontal-pod-autoscaler-controller," +
 				"namespace-controller,endpointslice-controller",
 			// As KEDA's below: with the defaults scenarios would wait for each other's pods.
 			"--kube-api-qps=200",

@@ -46,6 +46,6 @@ func jobsText(d *pb.Decision) string {
 	case "accurate":
 		return fmt.Sprintf("scaledJob accurate: at each poll KEDA starts %s less those whose pod does not run yet", wanted)
 	default:
-		return fmt.Sprintf("scaledJob %s: at each poll KEDA starts %s, as far as maxReplicaCount allows", d.GetJobStrategy(), wanted)
+		return fmt.Sprintf("scaledJob %s: at each poll KEDA starts %s, up to maxReplicaCount", d.GetJobStrategy(), wanted)
 	}
 }
