@@ -53,14 +53,15 @@ run: ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C
 TESTED = $(or $(patsubst %,./internal/backlog/%/...,$(ENGINES)),./...)
 
 .PHONY: test
+# All parts run, so that one failure does not hide another.
 test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image
 	@mkdir -p .tools
-	$(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -timeout 15m $(TESTFLAGS) $(TESTED)
-ifeq ($(ENGINES),)
-	$(if $(TESTFLAGS),,$(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json)
-	cd bench && $(GO) test -race -timeout 15m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/))
-	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
-endif
+	@failed=; run() { echo "$$*"; "$$@" || failed=1; }; \
+	run $(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -timeout 15m $(TESTFLAGS) $(TESTED); \
+	if [ -n '$(ENGINES)' ]; then exit $$failed; fi; \
+	$(if $(TESTFLAGS),,run $(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json;) \
+	cd bench; run $(GO) test -race -timeout 15m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/)); cd ..; \
+	cd deploy; run $(GO) test -timeout 15m $(TESTFLAGS) ./...; exit $$failed
 
 .PHONY: test-short
 # Several packages at a time, because many tests wait.

@@ -80,7 +80,7 @@ func TestContext(t *testing.T) {
 			t.Errorf("the context lacks %s", needed)
 		}
 	}
-	allowed := []string{"go.mod", "go.sum", "LICENSE", "cmd/", "gen/", "internal/", "licenses/", "tools/healthprobe/"}
+	allowed := []string{"go.mod", "go.sum", "LICENSE", "api/", "cmd/", "gen/", "internal/", "licenses/", "tools/healthprobe/", "worker/"}
 	for _, file := range files {
 		if !slices.ContainsFunc(allowed, func(prefix string) bool { return strings.HasPrefix(file, prefix) }) ||
 			strings.HasSuffix(file, "_test.go") || strings.Contains(file, "testdata/") {

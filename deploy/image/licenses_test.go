@@ -44,6 +44,7 @@ func licensed(text, component string) bool {
 	if place == nil {
 		return false
 	}
-	licence, _, _ := strings.Cut(text[place[1]:], "\n====")
+	// A licence may underline its own headings, with shorter lines.
+	licence, _, _ := strings.Cut(text[place[1]:], "\n"+strings.Repeat("=", 80)+"\n")
 	return len(strings.Fields(licence)) > 50
 }

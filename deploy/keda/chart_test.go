@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files again")
 
 // valueSets are the files of testdata/values, without their ending.
 func valueSets() []string {
-	return []string{"defaults", "everything", "tls", "tls-exec", "bare", "policies", "policies-namespaces"}
+	return []string{"defaults", "everything", "engines", "tls", "tls-exec", "bare", "policies", "policies-namespaces"}
 }
 
 // withPolicies reports whether a set enables policies.

@@ -112,7 +112,7 @@ func mayImport() map[string][]string {
 		"internal/backlog/postgresql/postgresqltest": {"internal/childprocess"},
 		"internal/backlog/prometheus/prometheustest": {"internal/childprocess"},
 		"internal/backlog/rabbitmq/rabbitmqtest":     {"internal/backlog/tlsconfig/tlstest", "internal/childprocess"},
-		"internal/backlog/redis/redistest":           {"internal/backlog/tlsconfig/tlstest"},
+		"internal/backlog/redis/redistest":           {"internal/backlog/tlsconfig/tlstest", "internal/childprocess"},
 		"internal/backlog/tlsconfig/tlstest":         {"internal/backlog"},
 	}
 }

@@ -69,6 +69,27 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
+// TestSchema holds the schema of the chart's connections to the settings of the engines. With -update it
+// writes it.
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	const path = "deploy/keda/chart/values.schema.json"
+	got := read(t, path)
+	want, err := Schema([]byte(got), engines.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(filepath.Join(root, path), want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("not as the code says; make generate writes it again (-want +got):\n%s", diff)
+	}
+}
+
 // help returns the flags of a command as the program itself shows them.
 func help(t *testing.T, command string) []Flag {
 	t.Helper()
