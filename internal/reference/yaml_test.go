@@ -238,13 +238,13 @@ func (c checker) check(node *yaml.Node) error {
 	switch {
 	case content["kind"].Value == "AutoscalerPolicy":
 		return c.policy(node)
-	case content["kind"].Value == "ScaledObject":
+	case slices.Contains([]string{"ScaledObject", "ScaledJob"}, content["kind"].Value):
 		var object scaledObject
 		if err := node.Decode(&object); err != nil {
 			return err
 		}
 		if len(object.Spec.Triggers) == 0 {
-			return errors.New("a ScaledObject without triggers")
+			return fmt.Errorf("a %s without triggers", content["kind"].Value)
 		}
 		return c.triggers(object.Spec.Triggers, object.Metadata.Namespace)
 	case slices.Contains([]string{"TriggerAuthentication", "HorizontalPodAutoscaler", "Role", "Application"}, content["kind"].Value):
