@@ -16,7 +16,7 @@ package rabbitmq
 
 import "github.com/backlog-scaler/backlog-scaler/internal/backlog"
 
-// layoutQueue is the name of the only layout.
+// layoutQueue is the layout of queues.
 const layoutQueue = "queue"
 
 // Engine returns the engine "rabbitmq".
@@ -35,7 +35,7 @@ func Engine() backlog.Engine {
 			// An empty queue exists, so that one that does not is most likely a mistake.
 			MissingIsError: true,
 			CheckOn:        checkPatterns,
-		}},
+		}, streamLayoutOf()},
 		Check: check,
 		Open:  open,
 	}

@@ -1,0 +1,134 @@
+package rabbitmq_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/rabbitmqtest"
+)
+
+// TestStreamConformance holds the layout of streams to the suite, on each version that it reads.
+func TestStreamConformance(t *testing.T) {
+	t.Parallel()
+	for _, version := range streamVersions(t) {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			server := node(t, version)
+			queues, streams := server.NewClient(t), newStreamClient(t, server)
+			backlogtest.Exercise(t, backlogtest.Harness{
+				Engine:  rabbitmq.Engine(),
+				Address: server.Stream,
+				Connection: func(address string) backlog.Connection {
+					return settings(server, server.Address, map[string]any{
+						"streamAddresses": []string{address}, "managementInterval": interval,
+						"dialTimeout": time.Minute, "answerTimeout": time.Minute, "heartbeat": time.Minute,
+					})
+				},
+				Cases: []backlogtest.Case{{
+					Name:  "stream",
+					Query: func(testing.TB) backlog.Query { return streamQuery(queueName("stream"), "worker") },
+					Add: func(t testing.TB, q backlog.Query, n int) {
+						t.Helper()
+						streams.declare(t, q.Queue, nil)
+						streams.publish(t, q.Queue, n, 10)
+					},
+					Ack: func(t testing.TB, q backlog.Query, n int) {
+						t.Helper()
+						streams.process(t, q.Queue, q.Params.Get("consumer"), n)
+					},
+					Corrupt: func(t testing.TB, q backlog.Query) {
+						t.Helper()
+						queues.Declare(t, q.Queue, "classic", nil)
+						awaitListed(t, server, q.Queue)
+					},
+					EmptyExists: true,
+				}},
+			})
+		})
+	}
+}
+
+// awaitListed waits until a source that reads a queue knows it by the management API.
+func awaitListed(t testing.TB, n *rabbitmqtest.Node, queue string) {
+	t.Helper()
+	await(t, open(t, n, nil), query(queue), "the queue is listed", func(backlog.Reading) bool { return true })
+}
+
+// TestStreamLag: the number is that of the messages that were published and not processed, whatever the
+// server writes into the stream itself. Each stored offset takes an offset of a stream at rest, so that
+// the last offset of a stream whose consumers are done is not that of a message.
+func TestStreamLag(t *testing.T) {
+	t.Parallel()
+	for _, version := range streamVersions(t) {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			n := node(t, version)
+			c, source := newStreamClient(t, n), openStreams(t, n, nil)
+			name := queueName("lag")
+			q, other := streamQuery(name, "worker"), streamQuery(name, "other")
+			c.declare(t, name, nil)
+			wants := func(q backlog.Query, want int64, quality backlog.Quality) backlog.Reading {
+				t.Helper()
+				r := backlogtest.MustRead(t, source, q)
+				if r.Ready != want || r.Quality != quality || r.Missing {
+					t.Fatalf("a lag of %d reads as %+v", want, r)
+				}
+				return r
+			}
+			wants(q, 0, backlog.Exact)
+			c.publish(t, name, 1000, 100)
+			if r := backlogtest.MustRead(t, source, q); r.Ready != 1000 || r.Warning == "" {
+				t.Fatalf("1000 messages without a stored offset read as %+v", r)
+			}
+			c.process(t, name, "worker", 999)
+			wants(q, 1, backlog.Exact)
+			c.process(t, name, "worker", 1)
+			r := wants(q, 0, backlog.Exact)
+			if r.Warning != "" || !r.Enqueued.Known || r.Enqueued.N != 1000 || r.Dequeued.N != 1000 {
+				t.Errorf("the reading is %+v", r)
+			}
+			// The other consumer has stored nothing, and its offsets count for no other.
+			wants(other, 1000, backlog.UpperBound)
+			c.process(t, name, "other", 1000)
+			for range 3 {
+				wants(other, 0, backlog.Exact)
+				wants(q, 0, backlog.Exact)
+			}
+			c.publish(t, name, 7, 100)
+			// What stored offsets have taken in between is known not to be messages.
+			wants(q, 7, backlog.Exact)
+			// A scaler that starts now has not seen it.
+			if r := backlogtest.MustRead(t, openStreams(t, n, nil), q); r.Ready < 7 || r.Ready > 10 || r.Quality != backlog.UpperBound {
+				t.Errorf("a lag of 7 reads first as %+v", r)
+			}
+			if server := source.Status().Server; !strings.HasPrefix(server, "rabbitmq "+version+".") {
+				t.Errorf("the server is %q", server)
+			}
+		})
+	}
+}
+
+// TestMissingOffset is a consumer that has stored nothing.
+func TestMissingOffset(t *testing.T) {
+	t.Parallel()
+	n := latest(t)
+	c, source := newStreamClient(t, n), openStreams(t, n, nil)
+	name := queueName("missing-offset")
+	c.declare(t, name, nil)
+	c.publish(t, name, 5, 10)
+	q := streamQuery(name, "absent")
+	if r := backlogtest.MustRead(t, source, withMissing(q, "first")); r.Ready != 5 || !strings.Contains(r.Warning, "no offset") {
+		t.Errorf("first reads as %+v", r)
+	}
+	if r := backlogtest.MustRead(t, source, withMissing(q, "next")); r.Ready != 0 || !strings.Contains(r.Warning, "no offset") {
+		t.Errorf("next reads as %+v", r)
+	}
+	if r := backlogtest.Read(t, source, withMissing(q, "error"))[0]; !errors.Is(r.Err, backlog.ErrMismatch) {
+		t.Errorf("error reads as %+v", r)
+	}
+}
