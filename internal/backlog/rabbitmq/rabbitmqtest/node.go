@@ -186,6 +186,18 @@ func (n *Node) signal(t testing.TB, signal syscall.Signal) {
 	}
 }
 
+// Stop ends a node in order. Unlike Kill it keeps the coordinator of streams of a server that has just
+// been started, which is not yet on disk.
+func (n *Node) Stop(t testing.TB) {
+	t.Helper()
+	n.signal(t, syscall.SIGTERM)
+	select {
+	case <-n.process.Exited():
+	case <-time.After(Patience):
+		t.Fatalf("%s does not end", n.Name)
+	}
+}
+
 // Kill ends a node at once, as a crash would. It is idempotent.
 func (n *Node) Kill() {
 	if n.process != nil {
