@@ -20,7 +20,7 @@ const (
 	// https://github.com/rabbitmq/rabbitmq-server/blob/main/deps/rabbitmq_stream/src/rabbit_stream_reader.erl (METADATA_TIMEOUT).
 	leaderTrust = 30 * time.Second
 	// leaderLimit is longer than one such answer.
-	leaderLimit = 15 * time.Second
+	leaderLimit = 12 * time.Second
 	// leaderWait is how long a read waits for an answer that it can do without.
 	leaderWait = 250 * time.Millisecond
 	// leaderBatch is how many streams are asked for at once, so that an answer is far below the size of
@@ -70,12 +70,12 @@ func (l *streamLeaders) of(ctx context.Context, names []string) (map[string]led,
 	var err error
 	start := time.Now()
 	for {
-		search, complete := l.lookup(names, start)
+		search, some := l.lookup(names, start)
 		if search == nil {
 			break
 		}
 		limit := leaderLimit // a login that is refused takes seconds
-		if complete {
+		if some {
 			limit = leaderWait
 		}
 		waiting, cancel := context.WithTimeout(ctx, limit)
@@ -102,31 +102,30 @@ func (l *streamLeaders) of(ctx context.Context, names []string) (map[string]led,
 	return found, err
 }
 
-// lookup returns the search that is to be waited for; nil if all leaders are known. complete reports
-// that they are known well enough to do without. That a stream has no leader, or does not exist, is true
+// lookup returns the search that is to be waited for; nil if all leaders are known. some reports that
+// some are known well enough to do without: their streams do not wait for the others. That a stream has no leader, or does not exist, is true
 // only if it was answered after start.
-func (l *streamLeaders) lookup(names []string, start time.Time) (search *leaderSearch, complete bool) {
+func (l *streamLeaders) lookup(names []string, start time.Time) (search *leaderSearch, some bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	complete = true
 	var wanted []string
 	for _, name := range names {
 		one, known := l.known[name]
 		if !known || now.Sub(one.at) > leaderAge || one.Code != stream.OK && one.at.Before(start) {
 			wanted = append(wanted, name)
 		}
-		complete = complete && known && now.Sub(one.at) <= leaderTrust
+		some = some || known && one.Code == stream.OK && now.Sub(one.at) <= leaderTrust
 	}
 	if len(wanted) == 0 || l.closed {
-		return nil, complete
+		return nil, some
 	}
 	if l.search == nil {
 		l.search = &leaderSearch{done: make(chan struct{})}
 		search := l.search
 		l.tasks.Go(func() { l.run(search, wanted) })
 	}
-	return l.search, complete
+	return l.search, some
 }
 
 // run asks for leaders.
