@@ -132,3 +132,23 @@ func TestMissingOffset(t *testing.T) {
 		t.Errorf("error reads as %+v", r)
 	}
 }
+
+// TestQueuesAndStreams: one read has queues and streams, in any order, and each has its own result.
+func TestQueuesAndStreams(t *testing.T) {
+	t.Parallel()
+	n := latest(t)
+	c, source := newStreamClient(t, n), openStreams(t, n, nil)
+	queues := n.NewClient(t)
+	name, queue := queueName("mixed-stream"), queueName("mixed-queue")
+	c.declare(t, name, nil)
+	c.publish(t, name, 3, 10)
+	queues.Declare(t, queue, "classic", nil)
+	queues.Publish(t, queue, 2)
+	await(t, source, query(queue), "2 ready", func(r backlog.Reading) bool { return r.Ready == 2 })
+	want := []int64{3, 2, 0, 3}
+	for i, r := range backlogtest.Read(t, source, streamQuery(name, "worker"), query(queue), withMissing(streamQuery(name, "worker"), "next"), streamQuery(name, "other")) {
+		if r.Err != nil || r.Reading.Ready != want[i] {
+			t.Errorf("result %d is %+v, want %d", i, r, want[i])
+		}
+	}
+}
