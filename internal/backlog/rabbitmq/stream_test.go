@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	client "github.com/rabbitmq/rabbitmq-stream-go-client/pkg/stream"
+
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq"
@@ -150,5 +152,22 @@ func TestQueuesAndStreams(t *testing.T) {
 		if r.Err != nil || r.Reading.Ready != want[i] {
 			t.Errorf("result %d is %+v, want %d", i, r, want[i])
 		}
+	}
+}
+
+// TestStreamBatches: messages that a producer compresses together count one by one.
+func TestStreamBatches(t *testing.T) {
+	t.Parallel()
+	n := latest(t)
+	c, source := newStreamClient(t, n), openStreams(t, n, nil)
+	name := queueName("batched")
+	c.declare(t, name, nil)
+	c.publishWith(t, name, 250, 100, client.NewProducerOptions().SetSubEntrySize(100).SetCompression(client.Compression{}.Gzip()))
+	if r := backlogtest.MustRead(t, source, streamQuery(name, "worker")); r.Ready != 250 {
+		t.Errorf("250 messages in three batches read as %+v", r)
+	}
+	c.process(t, name, "worker", 130)
+	if r := backlogtest.MustRead(t, source, streamQuery(name, "worker")); r.Ready != 120 {
+		t.Errorf("120 messages in two batches read as %+v", r)
 	}
 }

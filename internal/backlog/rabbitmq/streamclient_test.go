@@ -48,7 +48,13 @@ func (c *streamClient) declare(t testing.TB, name string, options *client.Stream
 // publish adds n messages of a size, and returns when all are confirmed.
 func (c *streamClient) publish(t testing.TB, name string, n, size int) {
 	t.Helper()
-	producer, err := c.environment.NewProducer(name, nil)
+	c.publishWith(t, name, n, size, nil)
+}
+
+// publishWith is publish with options of the producer.
+func (c *streamClient) publishWith(t testing.TB, name string, n, size int, options *client.ProducerOptions) {
+	t.Helper()
+	producer, err := c.environment.NewProducer(name, options)
 	if err != nil {
 		t.Fatalf("publish to %q: %v", name, err)
 	}

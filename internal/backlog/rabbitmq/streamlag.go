@@ -71,7 +71,10 @@ func streamReading(e extent, p place, missing string, at time.Time) (backlog.Rea
 		return backlog.Reading{}, fmt.Errorf("%w: the consumer has stored no offset, and %s is %s", backlog.ErrMismatch, paramMissingOffset, missingError)
 	}
 	n, quality := e.lag(p, missing)
-	r := backlog.Reading{At: at, Ready: n, Quality: quality, Enqueued: backlog.Exactly(e.last + 1), Passed: backlog.Exactly(e.last)}
+	r := backlog.Reading{At: at, Ready: n, Quality: quality, Passed: backlog.Exactly(e.last)}
+	if e.whole {
+		r.Enqueued = backlog.Exactly(e.last + 1)
+	}
 	switch {
 	case p.has:
 		r.Dequeued = backlog.Exactly(p.stored + 1)

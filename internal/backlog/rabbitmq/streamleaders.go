@@ -95,7 +95,8 @@ func (l *streamLeaders) of(ctx context.Context, names []string) (map[string]led,
 	now := time.Now()
 	found := make(map[string]led, len(names))
 	for _, name := range names {
-		if one, known := l.known[name]; known && now.Sub(one.at) <= leaderTrust {
+		one, known := l.known[name]
+		if known && now.Sub(one.at) <= leaderTrust && (one.Code == stream.OK || !one.at.Before(start)) {
 			found[name] = one
 		}
 	}

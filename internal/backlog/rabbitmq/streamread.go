@@ -44,56 +44,6 @@ func (s *streams) probe(ctx context.Context) error {
 	return err
 }
 
-// A streamJob is what is asked about one stream in one read.
-type streamJob struct {
-	name    string
-	history *streamHistory
-	// places are the questions for the offsets of the consumers, by their names.
-	places map[string]*stream.OffsetQuery
-	// begins reports that a consumer without an offset gets all messages.
-	begins bool
-	led    led
-
-	// What follows is the answer. at is when it came, and number that of the connection.
-	at     time.Time
-	number int
-	stats  stream.StatsQuery
-	search *tailSearch // nil if the last chunk was not asked for
-	tail   *tail
-	err    error
-}
-
-// unanswered reports whether a question about the stream has no answer.
-func (j *streamJob) unanswered() bool {
-	for _, place := range j.places {
-		if place.Code == 0 {
-			return true
-		}
-	}
-	return j.stats.Code == 0 || j.search != nil && (j.search.last.Code == 0 || j.search.after.Code == 0)
-}
-
-// blame notes that the server did not answer for the stream, which is not asked for again for a while.
-// hung reports that it answered for others before.
-func (j *streamJob) blame(err error, hung bool) {
-	rest := streamRest
-	if hung {
-		rest = hungRest
-	}
-	j.err, j.history.rest, j.history.resting = err, time.Now().Add(rest), err
-}
-
-// reset forgets the answers.
-func (j *streamJob) reset() {
-	for consumer, place := range j.places {
-		j.places[consumer] = &stream.OffsetQuery{Stream: place.Stream, Reference: place.Reference}
-	}
-	j.stats, j.search, j.tail, j.err = stream.StatsQuery{}, nil, nil, nil
-}
-
-// streamRest is how long a stream is not asked for at which the server ended the connection.
-const streamRest = time.Second
-
 // read asks for the streams of plans, each once. The error is one of the connection.
 func (s *streams) read(ctx context.Context, plans []*plan) (map[string]*streamJob, error) {
 	now := time.Now()
@@ -110,7 +60,6 @@ func (s *streams) read(ctx context.Context, plans []*plan) (map[string]*streamJo
 				names = append(names, name)
 			}
 			j.places[consumer] = &stream.OffsetQuery{Stream: name, Reference: consumer}
-			j.begins = j.begins || p.query.Params.Get(paramMissingOffset) != missingNext
 		}
 	}
 	leaders, err := s.leaders.of(ctx, names)
@@ -226,7 +175,7 @@ func (s *streams) askNode(ctx context.Context, node *streamNode, jobs []*streamJ
 			}
 			continue
 		}
-		j.search = newTailSearch(j)
+		j.search = newTailSearch(j, needed)
 		tails = append(tails, j.search)
 	}
 	return s.searchTails(ctx, node, tails)
@@ -234,33 +183,6 @@ func (s *streams) askNode(ctx context.Context, node *streamNode, jobs []*streamJ
 
 // errBudget is a last chunk that was not asked for because others have used up what may be received.
 var errBudget = fmt.Errorf("%w: the last chunks of the streams are more than is received in a second", backlog.ErrUnavailable)
-
-// failure returns why the server does not answer for a stream.
-func (j *streamJob) failure() error {
-	if err := streamCode(j.stats.Code); err != nil {
-		return err
-	}
-	for _, place := range j.places {
-		if err := streamCode(place.Code); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// reached returns the highest offset that a consumer has stored, of those for whom that matters.
-func (j *streamJob) reached() int64 {
-	reached := int64(stream.None)
-	for _, place := range j.places {
-		if place.Code == stream.OK {
-			reached = max(reached, place.Offset)
-		}
-	}
-	return reached
-}
-
-// missing reports whether the stream does not exist.
-func (j *streamJob) missing() bool { return j.stats.Code == stream.StreamDoesNotExist }
 
 // result returns the reading of a stream for a query.
 func (s *streams) result(j *streamJob, q backlog.Query) (backlog.Reading, error) {

@@ -52,6 +52,8 @@ func (b *chunkBudget) take(last *tail, now time.Time) bool {
 // A tailSearch asks for the last chunk with messages of a stream.
 type tailSearch struct {
 	job *streamJob
+	// needed reports that a number without the chunk would be wrong.
+	needed bool
 	// last is the chunk, and after are the bounds of the stream after it.
 	last  stream.ChunkQuery
 	after stream.StatsQuery
@@ -59,9 +61,9 @@ type tailSearch struct {
 	at stream.ChunkQuery
 }
 
-func newTailSearch(j *streamJob) *tailSearch {
+func newTailSearch(j *streamJob, needed bool) *tailSearch {
 	return &tailSearch{
-		job: j, last: stream.ChunkQuery{Stream: j.name, From: stream.None}, after: stream.StatsQuery{Stream: j.name},
+		job: j, needed: needed, last: stream.ChunkQuery{Stream: j.name, From: stream.None}, after: stream.StatsQuery{Stream: j.name},
 		at: stream.ChunkQuery{Stream: j.name, From: j.stats.Committed},
 	}
 }
@@ -121,11 +123,9 @@ func (t *tailSearch) finishAt() {
 	}
 	switch j.err = streamCode(t.at.Code); {
 	case j.err != nil:
-	case t.at.Chunk == nil:
-		j.err = fmt.Errorf("%w: the last messages of the stream are being written", backlog.ErrUnavailable)
-	case t.at.Chunk.First < j.stats.Committed:
-		j.err = fmt.Errorf("%w: the server sends another chunk than that at %d", backlog.ErrUnavailable, j.stats.Committed)
-	default:
+	case t.at.Chunk != nil && t.at.Chunk.First >= j.stats.Committed:
 		j.tail = &tail{committed: t.at.Chunk.First, chunk: *t.at.Chunk}
+	case t.needed:
+		j.err = fmt.Errorf("%w: the last messages of the stream are being written", backlog.ErrUnavailable)
 	}
 }

@@ -120,9 +120,10 @@ func launch(ctx context.Context, version string, nodes int, certificates *tlstes
 		return nil, err
 	}
 	s = &Server{Version: version, dir: dir, root: folder(version), tls: certificates}
+	started := s // a return with an error clears s
 	defer func() {
 		if err != nil {
-			s.Close()
+			started.Close()
 		}
 	}()
 	if err := s.startEPMD(ctx); err != nil {

@@ -9,9 +9,7 @@ package stream
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -236,32 +234,6 @@ func (c *Conn) receive() (err error) {
 	}
 }
 
-// readHead reads the size of what follows the head of a frame, and the key of its command.
-func readHead(in *bufio.Reader) (size uint32, key uint16, err error) {
-	var head [4 + frameHead]byte
-	if _, err := io.ReadFull(in, head[:]); err != nil {
-		return 0, 0, fmt.Errorf("receive: %w", err)
-	}
-	r := frameReader{data: head[:]}
-	size, key = r.uint32(), r.uint16()
-	largest := uint32(maxFrame)
-	if key == commandDeliver {
-		largest = maxChunk
-	}
-	if size < frameHead || size > largest || r.uint16() == 0 {
-		return 0, 0, fmt.Errorf("%w: a frame of %d bytes with the key %#x", ErrProtocol, size, key)
-	}
-	return size - frameHead, key, nil
-}
-
-func readBody(in *bufio.Reader, size uint32) ([]byte, error) {
-	body := make([]byte, size)
-	if _, err := io.ReadFull(in, body); err != nil {
-		return nil, fmt.Errorf("receive: %w", err)
-	}
-	return body, nil
-}
-
 // handle takes over a frame that is no delivery.
 func (c *Conn) handle(key uint16, body []byte) error {
 	switch key {
@@ -334,60 +306,6 @@ func (a *call) note() {
 	case a.heard <- struct{}{}:
 	default:
 	}
-}
-
-// chunkHead is the size of the head of a chunk in a delivery, with the subscription before it.
-const chunkHead = 1 + 1 + 1 + 2 + 4 + 8 + 8 + 8 + 4 + 4 + 4 + 4
-
-// passedOver is how much of a chunk is passed over before that counts as a sign of life.
-const passedOver = 256 << 10
-
-// deliver takes over the head of a chunk, and passes its messages over.
-func (c *Conn) deliver(size int64) error {
-	if size < chunkHead {
-		return fmt.Errorf("%w: a chunk of %d bytes", ErrProtocol, size)
-	}
-	head, err := readBody(c.in, chunkHead)
-	if err != nil {
-		return err
-	}
-	first := int64(binary.BigEndian.Uint64(head[25:]))                                               //nolint:gosec // checked below
-	chunk := Chunk{First: first, Records: int64(binary.BigEndian.Uint32(head[5:])), Bytes: size + 8} // with the size and the head of the frame
-	if head[2] != 0 || chunk.Records == 0 || chunk.First < 0 || chunk.First > maxOffset {
-		return fmt.Errorf("%w: a chunk of type %d with %d messages at %d", ErrProtocol, head[2], chunk.Records, chunk.First)
-	}
-	asked, err := c.delivered(head[0], chunk)
-	if err != nil {
-		return err
-	}
-	for left := size - chunkHead; left > 0; left -= passedOver {
-		if _, err := io.CopyN(io.Discard, c.in, min(left, passedOver)); err != nil {
-			return fmt.Errorf("receive: %w", err)
-		}
-		if asked != nil {
-			asked.note()
-		}
-	}
-	return nil
-}
-
-// maxOffset leaves room for the messages of a chunk.
-const maxOffset = 1 << 62
-
-// delivered gives a chunk to the question for it, and returns the call that waits for it; nil if none
-// does any more.
-func (c *Conn) delivered(subscription uint8, chunk Chunk) (*call, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	q := c.subscribed[subscription]
-	if q == nil {
-		return nil, fmt.Errorf("%w: a chunk that was not asked for", ErrProtocol)
-	}
-	last, ok := q.request.(*ChunkQuery)
-	if q.call == nil || !ok {
-		return nil, nil //nolint:nilnil // the call was given up
-	}
-	return q.call, last.deliver(chunk)
 }
 
 // closedBy returns the reason that a server gives for closing the connection.

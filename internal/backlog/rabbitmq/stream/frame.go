@@ -1,9 +1,11 @@
 package stream
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 )
 
@@ -153,4 +155,30 @@ func (r *frameReader) err(key uint16) error {
 		return fmt.Errorf("%w: the answer to command %#x is too short", ErrProtocol, key&^response)
 	}
 	return nil
+}
+
+// readHead reads the size of what follows the head of a frame, and the key of its command.
+func readHead(in *bufio.Reader) (size uint32, key uint16, err error) {
+	var head [4 + frameHead]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return 0, 0, fmt.Errorf("receive: %w", err)
+	}
+	r := frameReader{data: head[:]}
+	size, key = r.uint32(), r.uint16()
+	largest := uint32(maxFrame)
+	if key == commandDeliver {
+		largest = maxChunk
+	}
+	if size < frameHead || size > largest || r.uint16() == 0 {
+		return 0, 0, fmt.Errorf("%w: a frame of %d bytes with the key %#x", ErrProtocol, size, key)
+	}
+	return size - frameHead, key, nil
+}
+
+func readBody(in *bufio.Reader, size uint32) ([]byte, error) {
+	body := make([]byte, size)
+	if _, err := io.ReadFull(in, body); err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	return body, nil
 }
