@@ -126,6 +126,12 @@ func TestStreamRestart(t *testing.T) {
 			c.process(t, name, "worker", 2)
 			before := await(t, source, q, "3", func(r backlog.Reading) bool { return r.Ready == 3 }).Epoch
 			n.Freeze(t)
+			// A process stops a moment after the signal.
+			rabbitmqtest.Eventually(t, "the server is frozen", func() bool {
+				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				defer cancel()
+				return source.Read(ctx, []backlog.Query{q}, nil)[0].Err != nil
+			})
 			for i := range 3 {
 				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 				began := time.Now()
