@@ -101,7 +101,8 @@ func mayImport() map[string][]string {
 		"internal/backlog/mysql/layout":      {"internal/backlog", "internal/backlog/sqlqueue"},
 		"internal/backlog/mysql/mysqltest":   {"internal/childprocess"},
 		"internal/backlog/postgresql/layout": {"internal/backlog", "internal/backlog/sqlqueue"},
-		"internal/backlog/rabbitmq":          {"internal/backlog", "internal/backlog/httpapi", "internal/backlog/network", "internal/backlog/quota", "internal/backlog/tlsconfig", "internal/backlog/wakes"},
+		"internal/backlog/rabbitmq":          {"internal/backlog", "internal/backlog/httpapi", "internal/backlog/network", "internal/backlog/quota", "internal/backlog/rabbitmq/stream", "internal/backlog/tlsconfig", "internal/backlog/wakes"},
+		"internal/backlog/rabbitmq/stream":   {"internal/backlog"},
 
 		"internal/policycheck":                 {"api/v1alpha1", "internal/backlog", "internal/kube/conversion", "internal/policies", "internal/policies/runner", "internal/policy", "internal/policycheck/schema", "internal/schedule", "internal/spelling", "internal/trigger"},
 		"internal/policycheck/policychecktest": {},

@@ -1,4 +1,4 @@
-// Package rabbitmq reads queues of RabbitMQ.
+// Package rabbitmq reads queues and streams of RabbitMQ.
 //
 // Two sources of numbers complete each other:
 //
@@ -12,22 +12,25 @@
 //
 // A read declares each queue once, on channels of one connection, and judges the answer by the last
 // listing (see judge.go). The listing is fetched in the background.
+//
+// Streams are read over their own protocol (package stream). Each is asked for at the node of its leader:
+// only the leader knows what a majority of the members has, and the offsets that are stored.
 package rabbitmq
 
 import "github.com/backlog-scaler/backlog-scaler/internal/backlog"
 
-// layoutQueue is the name of the only layout.
+// layoutQueue is the layout of queues.
 const layoutQueue = "queue"
 
 // Engine returns the engine "rabbitmq".
 func Engine() backlog.Engine {
 	return backlog.Engine{
 		Name:     "rabbitmq",
-		Summary:  "RabbitMQ 3.10 and later over AMQP 0-9-1 and its management API: classic and quorum queues.",
+		Summary:  "RabbitMQ 3.10 and later over AMQP 0-9-1 and its management API: classic and quorum queues; from 3.11 also the lag of consumers of streams, over the stream protocol.",
 		Settings: settings(),
 		Layouts: []backlog.Layout{{
 			Name:     layoutQueue,
-			Summary:  "A classic or quorum queue of the connection's virtual host. A stream is rejected: its messages stay after they were read, so that their number is no backlog.",
+			Summary:  "A classic or quorum queue of the connection's virtual host. A stream is rejected: its messages stay after they were read, so that their number is no backlog; see the layout `stream`.",
 			Queue:    "name of the queue",
 			Patterns: "the queues that the management API lists, except streams and exclusive queues; needs `managementURL`",
 			Ready:    "messages that are ready for delivery, of all priorities, at the time of the read. Messages that a delayed message exchange holds back, and those that were dead-lettered to another queue, are not in the queue and do not count.",
@@ -36,7 +39,7 @@ func Engine() backlog.Engine {
 			// An empty queue exists, so that one that does not is most likely a mistake.
 			MissingIsError: true,
 			CheckOn:        checkPatterns,
-		}},
+		}, streamLayoutOf()},
 		Check: check,
 		Open:  open,
 	}

@@ -75,8 +75,8 @@ func (r rules) judge(queue string, a answer, h *history, l *listing, failure err
 }
 
 // errStream is a stream, whose messages stay after they were read. The number of those that a consumer
-// has not read follows from the offset that the consumer keeps.
-var errStream = fmt.Errorf("%w: it is a stream, whose messages stay after they were read, so that their number is no backlog; measure the lag of its consumers by the metric rabbitmq_detailed_stream_consumer_max_offset_lag", backlog.ErrMismatch)
+// has not read follows from the offset that the consumer stores.
+var errStream = fmt.Errorf("%w: it is a stream, whose messages stay after they were read, so that their number is no backlog; name it by the layout stream, which measures the lag of a consumer", backlog.ErrMismatch)
 
 // unlisted returns the verdict on a queue that answers and that the listing does not have: it is new,
 // or the listing missed it because others were deleted meanwhile.

@@ -22,7 +22,9 @@ type plan struct {
 	// several reports that the query is about several queues, or a pattern.
 	several         bool
 	names, patterns []string
-	quota           *quota.Quota
+	// stream reports that it is about streams, which it then matches in place of queues.
+	stream bool
+	quota  *quota.Quota
 
 	// queues are those that are read: names, then those that match.
 	queues []string
@@ -37,17 +39,17 @@ type plan struct {
 
 // newPlan returns a plan for a query. The error is a query that no plan is possible for.
 func newPlan(q backlog.Query, all *quota.Quota) (*plan, error) {
-	if q.Layout != layoutQueue {
+	if q.Layout != layoutQueue && q.Layout != layoutStream {
 		return nil, fmt.Errorf("%w: rabbitmq has no layout %q", backlog.ErrMismatch, backlog.Line(q.Layout))
 	}
 	if q.Workers {
-		return nil, fmt.Errorf("%w: the layout %s does not show which workers are busy", backlog.ErrMismatch, layoutQueue)
+		return nil, fmt.Errorf("%w: the layout %s does not show which workers are busy", backlog.ErrMismatch, q.Layout)
 	}
 	queues, err := backlog.ParseQueues(q.Queue)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", backlog.ErrMismatch, err)
 	}
-	p := &plan{query: q, several: queues.Several(), quota: all}
+	p := &plan{query: q, several: queues.Several(), quota: all, stream: q.Layout == layoutStream}
 	for _, name := range queues {
 		if backlog.IsPattern(name) {
 			p.patterns = append(p.patterns, name)
@@ -143,7 +145,7 @@ func (p *plan) match(l *listing, now time.Time) error {
 			continue
 		}
 		// Streams are no queues, and exclusive queues serve one connection, such as for replies.
-		if one := l.queues[name]; one.kind == typeStream || one.exclusive {
+		if one := l.queues[name]; p.stream != (one.kind == typeStream) || one.exclusive {
 			p.streams = p.streams || one.kind == typeStream
 			continue
 		}

@@ -33,7 +33,7 @@ type batch struct {
 func (s *source) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
 	first := len(results)
 	results = slices.Grow(results, len(queries))[:first+len(queries)]
-	s.read(ctx, queries, results[first:])
+	s.readAll(ctx, queries, results[first:])
 	return results
 }
 

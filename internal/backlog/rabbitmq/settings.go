@@ -47,6 +47,7 @@ const maxVhost = 255
 func settings() []backlog.Parameter {
 	return slices.Concat([]backlog.Parameter{
 		{Name: "addresses", Kind: backlog.KindAddresses, Required: true, Doc: "Addresses of the nodes for AMQP, whose port is 5672 as a rule, 5671 with TLS. One of them is connected to, another one if that fails."},
+		streamAddressesSetting(),
 		{Name: "vhost", Kind: backlog.KindText, Default: "/", Doc: "Virtual host of the queues."},
 		{Name: "sasl", Kind: backlog.KindChoice, Allowed: []string{saslPlain, saslExternal}, Default: saslPlain, Doc: "How the user is authenticated. external takes the user from the client certificate."},
 		{Name: "username", Kind: backlog.KindText, Doc: "User, also of the management API."},
@@ -71,6 +72,7 @@ func settings() []backlog.Parameter {
 type config struct {
 	connection string
 	addresses  []string
+	streams    []string // addresses for the stream protocol
 	vhost      string
 	sasl       string
 	username   string
@@ -96,6 +98,7 @@ func newConfig(c backlog.Connection) (*config, error) {
 	cfg := &config{
 		connection: c.Name,
 		addresses:  s.List("addresses"),
+		streams:    s.List("streamAddresses"),
 		vhost:      cmp.Or(s.Text("vhost"), "/"),
 		sasl:       cmp.Or(s.Text("sasl"), saslPlain),
 		username:   s.Text("username"),

@@ -18,6 +18,7 @@ type source struct {
 	cfg        *config
 	connector  *connector
 	management *management // nil without a management API
+	streams    *streams    // nil without streamAddresses
 	wakes      *wakes.Queue
 
 	// end stops the goroutines of tasks.
@@ -59,6 +60,9 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		}
 		s.tasks.Go(func() { s.management.run(life) })
 	}
+	if len(cfg.streams) > 0 {
+		s.streams = newStreams(life, cfg, &s.tasks)
+	}
 	s.tasks.Go(func() { s.wakes.Run(life) })
 	return s, nil
 }
@@ -80,7 +84,7 @@ func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
 
 // Status implements backlog.Source.
 func (s *source) Status() backlog.Status {
-	return backlog.Status{Server: s.connector.server(), WakeUp: "poll", IdlePoll: s.cfg.idlePoll}
+	return backlog.Status{Server: s.server(), WakeUp: "poll", IdlePoll: s.cfg.idlePoll}
 }
 
 // Probe implements backlog.Prober.
@@ -91,6 +95,9 @@ func (s *source) Probe(ctx context.Context) error {
 	}
 	if err == nil && s.management != nil {
 		_, err = s.management.latest(ctx, 0, s.cfg.answer)
+	}
+	if err == nil && s.streams != nil {
+		err = s.streams.probe(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("ask connection %q: %w", s.cfg.connection, err)
@@ -103,6 +110,9 @@ func (s *source) Close() error {
 	s.closing.Do(func() {
 		s.end()
 		s.connector.close()
+		if s.streams != nil {
+			s.streams.close()
+		}
 		s.tasks.Wait()
 	})
 	return nil

@@ -56,3 +56,10 @@ func (w *wire) began(with string) bool {
 	defer w.mu.Unlock()
 	return bytes.HasPrefix(w.received, []byte(with))
 }
+
+// heard reports whether the server has sent anything.
+func (w *wire) heard() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.received) > 0
+}

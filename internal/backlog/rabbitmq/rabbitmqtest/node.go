@@ -28,6 +28,9 @@ type Node struct {
 	Address, TLSAddress string
 	// Management is the URL of its management API.
 	Management string
+	// Stream is its "host:port" for the stream protocol, StreamTLS the one with TLS, which only StartTLS
+	// has.
+	Stream, StreamTLS string
 
 	server  *Server
 	dir     string
@@ -83,6 +86,7 @@ func (n *Node) config() string {
 		"listeners.tcp.1 = " + n.Address,
 		"management.tcp.ip = " + host,
 		fmt.Sprintf("management.tcp.port = %d", n.ports[1]),
+		"stream.listeners.tcp.1 = " + n.Stream, "stream.advertised_host = " + host, "stream.advertised_tls_host = " + host,
 		"log.file = false", "log.console = true", "log.console.level = warning",
 		"vm_memory_high_watermark.absolute = 512MB", "disk_free_limit.absolute = 50MB",
 	}
@@ -94,7 +98,7 @@ func (n *Node) config() string {
 	}
 	if c := n.server.tls; c != nil {
 		lines = append(lines,
-			"listeners.ssl.1 = "+n.TLSAddress, "ssl_options.cacertfile = "+c.CA.Path, "ssl_options.certfile = "+c.ServerCert,
+			"listeners.ssl.1 = "+n.TLSAddress, "stream.listeners.ssl.1 = "+n.StreamTLS, "ssl_options.cacertfile = "+c.CA.Path, "ssl_options.certfile = "+c.ServerCert,
 			"ssl_options.keyfile = "+c.ServerKey, "ssl_options.verify = verify_peer", "ssl_options.fail_if_no_peer_cert = true",
 			"ssl_cert_login_from = common_name", "auth_mechanisms.1 = PLAIN", "auth_mechanisms.2 = EXTERNAL")
 	}
@@ -103,9 +107,9 @@ func (n *Node) config() string {
 
 func (n *Node) plugins() string {
 	if n.server.tls != nil {
-		return "[rabbitmq_management,rabbitmq_auth_mechanism_ssl].\n"
+		return "[rabbitmq_management,rabbitmq_stream,rabbitmq_auth_mechanism_ssl].\n"
 	}
-	return "[rabbitmq_management].\n"
+	return "[rabbitmq_management,rabbitmq_stream].\n"
 }
 
 // environment is that of https://www.rabbitmq.com/docs/relocate, so that nothing of the system's own
@@ -179,6 +183,18 @@ func (n *Node) signal(t testing.TB, signal syscall.Signal) {
 	t.Helper()
 	if err := n.Signal(signal); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Stop ends a node in order. Unlike Kill it keeps the coordinator of streams of a server that has just
+// been started, which is not yet on disk.
+func (n *Node) Stop(t testing.TB) {
+	t.Helper()
+	n.signal(t, syscall.SIGTERM)
+	select {
+	case <-n.process.Exited():
+	case <-time.After(Patience):
+		t.Fatalf("%s does not end", n.Name)
 	}
 }
 

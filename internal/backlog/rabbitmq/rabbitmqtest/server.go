@@ -120,24 +120,27 @@ func launch(ctx context.Context, version string, nodes int, certificates *tlstes
 		return nil, err
 	}
 	s = &Server{Version: version, dir: dir, root: folder(version), tls: certificates}
+	started := s // a return with an error clears s
 	defer func() {
 		if err != nil {
-			s.Close()
+			started.Close()
 		}
 	}()
 	if err := s.startEPMD(ctx); err != nil {
 		return nil, err
 	}
 	for i := range nodes {
-		ports, err := childprocess.FreePorts(host, 4)
+		ports, err := childprocess.FreePorts(host, 6)
 		if err != nil {
 			return nil, err
 		}
 		n := &Node{Name: fmt.Sprintf("n%d@localhost", i+1), server: s, ports: ports, dir: filepath.Join(dir, strconv.Itoa(i+1))}
 		n.Address = net.JoinHostPort(host, strconv.Itoa(ports[0]))
 		n.Management = "http://" + net.JoinHostPort(host, strconv.Itoa(ports[1]))
+		n.Stream = net.JoinHostPort(host, strconv.Itoa(ports[4]))
 		if certificates != nil {
 			n.TLSAddress = net.JoinHostPort(host, strconv.Itoa(ports[3]))
+			n.StreamTLS = net.JoinHostPort(host, strconv.Itoa(ports[5]))
 		}
 		s.Nodes = append(s.Nodes, n)
 	}

@@ -1,0 +1,291 @@
+package rabbitmq
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
+)
+
+const (
+	// maxStreamNodes bounds the nodes that are connected to.
+	maxStreamNodes = 64
+	// nodeRest is the time before a node is connected to again that could not be.
+	nodeRest = time.Second
+	// balancedTries is how often an address is tried that leads to another node than the one that is
+	// searched, as that of a load balancer may.
+	balancedTries = 4
+)
+
+// streamNodes has one connection to each node that is read from, and opens them when they are needed.
+type streamNodes struct {
+	cfg *config
+	// life ends with the source, and tasks are its goroutines.
+	life  context.Context //nolint:containedctx // a connection outlives the read that opens it
+	tasks *sync.WaitGroup
+
+	// mu guards what follows.
+	mu       sync.Mutex
+	nodes    map[stream.Endpoint]*streamNode
+	attempts map[stream.Endpoint]*streamAttempt
+	// addresses are those that have led to a node.
+	addresses map[stream.Endpoint]string
+	// about is what a server said about itself last.
+	about stream.About
+	// opened is the number of connections so far.
+	opened int
+	closed bool
+}
+
+// A streamNode is an open connection to a node.
+type streamNode struct {
+	conn *stream.Conn
+	// number tells the connections of a source apart.
+	number int
+	// used is when it was asked for last.
+	used time.Time
+}
+
+// A streamAttempt is to connect to a node. What it yields is valid once done is closed.
+type streamAttempt struct {
+	done chan struct{}
+	node *streamNode
+	err  error
+	// over is until when there is no other attempt, after one that failed.
+	over time.Time
+}
+
+func newStreamNodes(life context.Context, cfg *config, tasks *sync.WaitGroup) *streamNodes {
+	return &streamNodes{
+		cfg: cfg, life: life, tasks: tasks, nodes: make(map[stream.Endpoint]*streamNode),
+		attempts: make(map[stream.Endpoint]*streamAttempt), addresses: make(map[stream.Endpoint]string),
+	}
+}
+
+// at returns the connection to the node that advertises an endpoint.
+func (s *streamNodes) at(ctx context.Context, endpoint stream.Endpoint) (*streamNode, error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
+	}
+	if n := s.nodes[endpoint]; n != nil && n.conn.Alive() {
+		n.used = time.Now()
+		s.mu.Unlock()
+		return n, nil
+	}
+	a := s.attempts[endpoint]
+	if a == nil || a.over.Before(time.Now()) && !a.over.IsZero() {
+		a = &streamAttempt{done: make(chan struct{})}
+		s.attempts[endpoint] = a
+		s.tasks.Go(func() { s.try(a, endpoint) }) //nolint:contextcheck // a connection outlives the read that opens it
+	}
+	s.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.node, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: connecting takes longer: %w", backlog.ErrUnavailable, ctx.Err())
+	}
+}
+
+// try searches the node with an endpoint: where it was found before, where it says that it is, and
+// behind the addresses of the settings.
+func (s *streamNodes) try(a *streamAttempt, endpoint stream.Endpoint) {
+	s.mu.Lock()
+	known, old, total := s.addresses[endpoint], s.nodes[endpoint], len(s.nodes)
+	s.mu.Unlock()
+	if old != nil {
+		old.conn.Close()
+	} else if total >= maxStreamNodes {
+		s.end(a, endpoint, nil, fmt.Errorf("%w: the leaders of the streams are on more than %d nodes, want at most that many", backlog.ErrExhausted, maxStreamNodes))
+		return
+	}
+	failure := errOtherNode
+	for _, address := range s.candidates(endpoint, known) {
+		for range balancedTries {
+			conn, err := openStream(s.life, s.cfg, address)
+			if err != nil {
+				if errors.Is(failure, errOtherNode) {
+					failure = err
+				}
+				break
+			}
+			if conn.About().Endpoint == endpoint {
+				s.adopt(a, endpoint, conn, address)
+				return
+			}
+			conn.Close()
+			if s.life.Err() != nil {
+				break
+			}
+		}
+	}
+	advertised := backlog.Line(net.JoinHostPort(endpoint.Host, strconv.Itoa(int(endpoint.Port))))
+	err := fmt.Errorf("%w: the node of the stream's leader, %s, is not reached: %w", backlog.ErrUnavailable, advertised, failure)
+	if known == "" {
+		err = backlog.WithAdvice(err, settingStreamAddresses+": an address of each node, or stream.advertised_host of the server: a name by which the scaler reaches the node")
+	}
+	s.end(a, endpoint, nil, err)
+}
+
+// errOtherNode is that each address leads to another node.
+var errOtherNode = errors.New("each address leads to another node")
+
+// candidates returns the addresses behind which a node may be.
+func (s *streamNodes) candidates(endpoint stream.Endpoint, known string) []string {
+	var all []string
+	if known != "" {
+		all = append(all, known)
+	}
+	if backlog.IsHost(endpoint.Host) && endpoint.Port > 0 && endpoint.Port <= 65535 {
+		all = append(all, net.JoinHostPort(endpoint.Host, strconv.Itoa(int(endpoint.Port))))
+	}
+	for _, address := range s.cfg.streams {
+		if !slices.Contains(all, address) {
+			all = append(all, address)
+		}
+	}
+	return all
+}
+
+// adopt ends an attempt with a connection.
+func (s *streamNodes) adopt(a *streamAttempt, endpoint stream.Endpoint, conn *stream.Conn, address string) {
+	s.mu.Lock()
+	s.opened++
+	n := &streamNode{conn: conn, number: s.opened, used: time.Now()}
+	closed := s.closed
+	if !closed {
+		s.nodes[endpoint], s.addresses[endpoint], s.about = n, address, conn.About()
+	}
+	s.mu.Unlock()
+	if closed {
+		conn.Close()
+		s.end(a, endpoint, nil, fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable))
+		return
+	}
+	s.end(a, endpoint, n, nil)
+}
+
+// end ends an attempt.
+func (s *streamNodes) end(a *streamAttempt, endpoint stream.Endpoint, n *streamNode, err error) {
+	s.mu.Lock()
+	a.node, a.err, a.over = n, err, time.Now().Add(nodeRest)
+	if err == nil {
+		delete(s.attempts, endpoint)
+	}
+	s.mu.Unlock()
+	close(a.done)
+}
+
+// found notes where a node is.
+func (s *streamNodes) found(about stream.About, address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.addresses) < maxStreamNodes {
+		s.addresses[about.Endpoint] = address
+	}
+	s.about = about
+}
+
+// server returns what a server said about itself last.
+func (s *streamNodes) server() stream.About {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.about
+}
+
+// sweep closes connections that are not used any more.
+func (s *streamNodes) sweep(now time.Time) {
+	var unused []*streamNode
+	s.mu.Lock()
+	for endpoint, n := range s.nodes {
+		if now.Sub(n.used) > forgetAfter {
+			unused = append(unused, n)
+			delete(s.nodes, endpoint)
+		}
+	}
+	for endpoint, a := range s.attempts {
+		if !a.over.IsZero() && now.Sub(a.over) > forgetAfter {
+			delete(s.attempts, endpoint)
+		}
+	}
+	s.mu.Unlock()
+	for _, n := range unused {
+		n.conn.Close()
+	}
+}
+
+// close ends the connections. Attempts that are under way end with life.
+func (s *streamNodes) close() {
+	s.mu.Lock()
+	s.closed = true
+	nodes := s.nodes
+	s.nodes = nil
+	s.mu.Unlock()
+	for _, n := range nodes {
+		n.conn.Close()
+	}
+}
+
+// openStream opens a connection to one address.
+func openStream(ctx context.Context, cfg *config, address string) (c *stream.Conn, err error) {
+	defer backlog.Contain(&err)
+	conn, err := dialStream(ctx, cfg, address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: connect to %s: %w", backlog.ErrUnavailable, address, err)
+	}
+	w := newWire(conn)
+	mechanism := stream.Plain
+	if cfg.sasl == saslExternal {
+		mechanism = stream.External
+	}
+	c, err = stream.Open(ctx, w, max(cfg.answer, minHandshake), stream.Login{
+		Mechanism: mechanism, Username: cfg.username, Password: cfg.password.Reveal(), VirtualHost: cfg.vhost, Heartbeat: cfg.heartbeat,
+		Properties: map[string]string{"product": "backlog-scaler", "connection_name": cfg.name},
+	})
+	if err != nil {
+		return nil, streamLoginFailure(w, err)
+	}
+	if version := c.About().Version; !atLeast(version, 3, 11) {
+		c.Close()
+		return nil, fmt.Errorf("%w: the server is RabbitMQ %s, want 3.11 or later for streams", backlog.ErrMismatch, backlog.Line(version))
+	}
+	return c, nil
+}
+
+// dialStream connects to an address, with TLS if the settings ask for it.
+func dialStream(ctx context.Context, cfg *config, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.dial)
+	defer cancel()
+	dialer := net.Dialer{}
+	inner, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil || cfg.tls == nil {
+		return inner, err
+	}
+	secure := cfg.tls.Clone()
+	if secure.ServerName == "" {
+		secure.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	outer := tls.Client(inner, secure)
+	if err := outer.HandshakeContext(ctx); err != nil {
+		_ = inner.Close()
+		switch {
+		case network.IsPlaintext(err):
+			err = errSpeaksPlainly
+		case network.IsHangUp(err): // as the port for streams without TLS does
+			err = errNoTLS
+		}
+		return nil, fmt.Errorf("negotiate TLS: %w", err)
+	}
+	return outer, nil
+}
