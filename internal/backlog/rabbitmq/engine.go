@@ -12,6 +12,9 @@
 //
 // A read declares each queue once, on channels of one connection, and judges the answer by the last
 // listing (see judge.go). The listing is fetched in the background.
+//
+// A publish notifies no client that waits, so idle queues are polled. Where the connection allows it, a
+// trigger may have its exchange tapped in place of that (see taps.go).
 package rabbitmq
 
 import "github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -34,7 +37,14 @@ func Engine() backlog.Engine {
 			InFlight: "messages that were delivered and not acknowledged, by the management API: up to `managementInterval` old, in a quorum queue `quorumTick` more. Until it is known what became of messages that were ready a moment ago, they count as in flight (an upper bound). Without `managementURL` the number is unknown.",
 			// An empty queue exists, so that one that does not is most likely a mistake.
 			MissingIsError: true,
-			CheckOn:        checkPatterns,
+			Parameters: []backlog.Parameter{
+				{Name: paramWakeUp, Kind: backlog.KindChoice, Allowed: []string{wakeUpPoll, wakeUpTap}, Default: wakeUpPoll, Doc: "How new messages of an idle queue are noticed: `poll` reads it every `idlePoll` of the connection; `tap` has the scaler receive a copy of what `exchange` routes by `routingKeys` while the queue is idle. A tap needs `allowTap` in the connection."},
+				{Name: paramExchange, Kind: backlog.KindText, NamesKey: true, Doc: "With `wakeUp: tap`: the exchange that the queue is bound to, of the type direct, fanout, topic or headers. The default exchange cannot be tapped."},
+				{Name: paramRoutingKeys, Kind: backlog.KindList, Doc: "With `wakeUp: tap`: the routing keys by which the queue is bound to a direct or topic exchange, at most 16. Leave it out for a fanout or headers exchange: the tap then gets every message of the exchange."},
+			},
+			PerNamespace: perNamespace,
+			Check:        checkTap,
+			CheckOn:      checkOn,
 		}},
 		Check: check,
 		Open:  open,
