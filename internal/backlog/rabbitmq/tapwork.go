@@ -21,7 +21,7 @@ const (
 	stepDelete
 )
 
-// tapSleep is the longest time between two looks at the taps.
+// tapSleep is the longest time before the taps are checked again.
 const tapSleep = 10 * time.Second
 
 // serve connects, and does what the taps need until none is left, the connection ends or ctx does.
