@@ -30,49 +30,62 @@ type exchange struct {
 	AutoDelete flag   `json:"auto_delete"`
 }
 
-// The exchanges are those of the virtual host, as the management API lists them. The goroutine of the
-// taps owns them.
+// The exchanges are those of the virtual host, as the management API lists them. The mutex of taps
+// guards them.
 type exchanges struct {
-	management *management
-	byName     map[string]exchange
-	// at is when they were listed.
-	at time.Time
+	byName map[string]exchange
+	// at is when they were listed, tried when that was last asked for, and err why it failed; nil if it
+	// did not. running reports that an answer is waited for.
+	at, tried time.Time
+	err       error
+	running   bool
 }
 
-// fault returns why an exchange may not be tapped; empty if it may. The error is that of the
-// management API.
-func (e *exchanges) fault(ctx context.Context, name string) (string, error) {
-	one, known := e.byName[name]
-	if age := time.Since(e.at); age > exchangesAge || !known && age > missingAge {
-		if err := e.list(ctx); err != nil {
-			return "", err
-		}
-		one, known = e.byName[name]
+// fault returns why an exchange may not be tapped; empty if it may. It is not known where the list is
+// too old to say.
+func (e *exchanges) fault(name string, now time.Time) (fault string, known bool) {
+	one, listed := e.byName[name]
+	if age := now.Sub(e.at); age > exchangesAge || !listed && age > missingAge {
+		return "", false
 	}
 	switch {
-	case !known:
-		return fmt.Sprintf("the exchange %q does not exist", backlog.Line(name)), nil
+	case !listed:
+		return fmt.Sprintf("the exchange %q does not exist", backlog.Line(name)), true
 	case !slices.Contains(tappable(), string(one.Kind)):
-		return fmt.Sprintf("the exchange %q has the type %q, want one of direct, fanout, headers, topic, which give each queue its own copy", backlog.Line(name), backlog.Line(string(one.Kind))), nil
+		return fmt.Sprintf("the exchange %q has the type %q, want one of direct, fanout, headers, topic, which give each queue its own copy", backlog.Line(name), backlog.Line(string(one.Kind))), true
 	case bool(one.AutoDelete):
-		return fmt.Sprintf("the exchange %q is deleted with its last binding (auto_delete), which may be that of a tap", backlog.Line(name)), nil
+		return fmt.Sprintf("the exchange %q is deleted with its last binding (auto_delete), which may be that of a tap", backlog.Line(name)), true
 	default:
-		return "", nil
+		return "", true
 	}
 }
 
 // forget makes the next question ask the management API.
 func (e *exchanges) forget() { e.at = time.Time{} }
 
-// list asks for all exchanges.
-func (e *exchanges) list(ctx context.Context) error {
-	found, began := make(map[string]exchange), time.Now()
-	query := url.Values{"columns": {"name,type,auto_delete"}}
-	err := e.management.pages(ctx, "/api/exchanges/", query, func(body []byte) (int, error) { return parseExchanges(body, found) })
-	if err == nil {
-		e.byName, e.at = found, began
+// begin reports whether the exchanges are to be listed now, and when they may be if not.
+func (e *exchanges) begin(now time.Time) (begins bool, due time.Time) {
+	due = e.tried.Add(missingAge)
+	if e.running || due.After(now) {
+		return false, due
 	}
-	return err
+	e.running, e.tried = true, now
+	return true, due
+}
+
+// end takes the outcome of a listing over.
+func (e *exchanges) end(found map[string]exchange, err error) {
+	e.running, e.err = false, err
+	if err == nil {
+		e.byName, e.at = found, e.tried
+	}
+}
+
+// listExchanges returns all exchanges of the virtual host.
+func (m *management) listExchanges(ctx context.Context) (map[string]exchange, error) {
+	found := make(map[string]exchange)
+	query := url.Values{"columns": {"name,type,auto_delete"}}
+	return found, m.pages(ctx, "/api/exchanges/", query, func(body []byte) (int, error) { return parseExchanges(body, found) })
 }
 
 // parseExchanges returns the exchanges of a page and the number of pages.

@@ -171,6 +171,14 @@ func (t *tap) fail(now time.Time, why string) (woken []backlog.Query) {
 	return t.giveUp(now.Add(t.faultRest), why)
 }
 
+// doubt notes that it is not known whether the exchange may be tapped, because the management API does not
+// answer. A binding stays.
+func (t *tap) doubt(err error) {
+	if err != nil && !t.bound {
+		t.fault = "the management API does not say what type the exchange has"
+	}
+}
+
 // overload notes that bodies were too large.
 func (t *tap) overload(now time.Time, why string) (woken []backlog.Query) {
 	t.costly = longer(t.costly, minCostlyRest, maxCostlyRest)

@@ -44,10 +44,10 @@ const (
 // A tap proves nothing where messages take another way. What a read finds that no tap has announced ends
 // the trust in it for a time.
 type taps struct {
-	cfg       *config
-	connector *connector
-	exchanges *exchanges
-	wakes     *wakes.Queue
+	cfg        *config
+	connector  *connector
+	management *management
+	wakes      *wakes.Queue
 	// kick asks to look at the taps again.
 	kick chan struct{}
 
@@ -56,6 +56,8 @@ type taps struct {
 	mu     sync.Mutex
 	all    map[tapKey]*tap
 	byName map[string]*tap
+	// exchanges are what is known of those that are tapped.
+	exchanges exchanges
 	// users counts the queries of each namespace.
 	users map[string]int
 	// up reports that there is a connection, and reason why there is none; empty before that is known.
@@ -70,7 +72,7 @@ type taps struct {
 
 func newTaps(cfg *config, c *connector, m *management, w *wakes.Queue) *taps {
 	return &taps{
-		cfg: cfg, connector: c, exchanges: &exchanges{management: m}, wakes: w, kick: make(chan struct{}, 1),
+		cfg: cfg, connector: c, management: m, wakes: w, kick: make(chan struct{}, 1),
 		all: make(map[tapKey]*tap), byName: make(map[string]*tap), users: make(map[string]int),
 	}
 }

@@ -236,11 +236,11 @@ func TestTapsWake(t *testing.T) {
 		}
 		one := arm()
 		time.Sleep(forgetTap + 1)
-		if steps, _, _, some := a.next(time.Now()); !some || steps[one] != stepDelete || len(a.users) != 0 {
-			t.Errorf("a tap that is not used has the steps %v", steps)
+		if work := a.next(time.Now()); !work.some || work.steps[one] != stepDelete || len(a.users) != 0 {
+			t.Errorf("a tap that is not used has the steps %v", work.steps)
 		}
 		one.reset()
-		if _, _, _, some := a.next(time.Now()); some || len(a.all)+len(a.byName) != 0 {
+		if a.next(time.Now()).some || len(a.all)+len(a.byName) != 0 {
 			t.Error("a tap that is gone is remembered")
 		}
 		end()

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
@@ -32,25 +30,31 @@ func (a *taps) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer s.close() //nolint:contextcheck // it has a bound of its own
+	defer func() {
+		end()
+		s.close() //nolint:contextcheck // it has a bound of its own
+	}()
 	a.mu.Lock()
 	a.up, a.end, a.reason = true, end, ""
 	a.mu.Unlock()
 	for {
-		steps, woken, wait, some := a.next(time.Now())
-		a.wakes.Wake(woken)
-		if !some {
+		work := a.next(time.Now())
+		a.wakes.Wake(work.woken)
+		if !work.some {
 			return nil
 		}
-		for t, step := range steps {
-			if err := a.do(ctx, s, t, step); err != nil {
+		if work.list {
+			s.tasks.Go(func() { a.list(ctx) })
+		}
+		for t, step := range work.steps {
+			if err := a.do(s, t, step); err != nil {
 				return err
 			}
 		}
-		if len(steps) > 0 {
+		if len(work.steps) > 0 {
 			continue
 		}
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(work.wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -65,12 +69,30 @@ func (a *taps) serve(ctx context.Context) error {
 	}
 }
 
-// next returns what is to be done, who is to be woken, when to look again if there is nothing to do, and
-// whether there are taps at all.
-func (a *taps) next(now time.Time) (steps map[*tap]tapStep, woken []backlog.Query, wait time.Duration, some bool) {
+// A tapWork is what is to be done at a time.
+type tapWork struct {
+	steps map[*tap]tapStep
+	// woken are the queries that are to be woken.
+	woken []backlog.Query
+	// list reports that the exchanges are to be listed.
+	list bool
+	// wait is when to look again if there are no steps; some reports that there are taps.
+	wait time.Duration
+	some bool
+}
+
+// until shortens the wait.
+func (w *tapWork) until(at, now time.Time) {
+	if !at.IsZero() {
+		w.wait = min(w.wait, max(at.Sub(now), 0))
+	}
+}
+
+// next returns what is to be done.
+func (a *taps) next(now time.Time) tapWork {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	steps, wait = make(map[*tap]tapStep), tapSleep
+	work, stale := tapWork{steps: make(map[*tap]tapStep), wait: tapSleep}, false
 	for key, t := range a.all {
 		a.sweep(t, now)
 		if len(t.users) == 0 && !t.declared {
@@ -79,19 +101,34 @@ func (a *taps) next(now time.Time) (steps map[*tap]tapStep, woken []backlog.Quer
 			continue
 		}
 		step, due := t.next(now)
-		if step != stepNone {
-			steps[t] = step
-		}
-		if t.announces(now) {
-			woken = append(woken, t.idle()...)
-		}
-		for _, at := range []time.Time{due, t.echo} {
-			if !at.IsZero() {
-				wait = min(wait, max(at.Sub(now), 0))
+		if step == stepBind {
+			fault, known := a.exchanges.fault(t.key.exchange, now)
+			switch {
+			case fault != "":
+				work.woken = append(work.woken, t.fail(now, fault)...)
+				step, due = stepNone, now // it may have to be unbound
+			case !known:
+				step, stale = stepNone, true
+				t.doubt(a.exchanges.err)
 			}
 		}
+		if step != stepNone {
+			work.steps[t] = step
+		}
+		if t.announces(now) {
+			work.woken = append(work.woken, t.idle()...)
+		}
+		work.until(due, now)
+		work.until(t.echo, now)
 	}
-	return steps, woken, wait, len(a.all) > 0
+	if stale {
+		begins, due := a.exchanges.begin(now)
+		if work.list = begins; !begins && !a.exchanges.running {
+			work.until(due, now)
+		}
+	}
+	work.some = len(a.all) > 0
+	return work
 }
 
 // sweep forgets the users of a tap that are not read any more. mu is held.
@@ -148,14 +185,23 @@ func (t *tap) announces(now time.Time) bool {
 	return true
 }
 
+// list lists the exchanges.
+func (a *taps) list(ctx context.Context) {
+	found, err := a.management.listExchanges(ctx)
+	a.mu.Lock()
+	a.exchanges.end(found, err)
+	a.mu.Unlock()
+	a.look()
+}
+
 // do has the server do one step. What the server refuses concerns one tap. The error is that of the
 // connection.
-func (a *taps) do(ctx context.Context, s *tapSession, t *tap, step tapStep) error {
+func (a *taps) do(s *tapSession, t *tap, step tapStep) error {
 	switch step {
 	case stepDeclare:
 		return a.conclude(t, s.declare(t.name), func(time.Time) { t.declared = true })
 	case stepBind:
-		return a.bind(ctx, s, t)
+		return a.conclude(t, s.bind(t.name, t.key), t.bind)
 	case stepUnbind:
 		return a.conclude(t, s.unbind(t.name, t.key), func(time.Time) { t.bound = false })
 	case stepDelete:
@@ -165,58 +211,22 @@ func (a *taps) do(ctx context.Context, s *tapSession, t *tap, step tapStep) erro
 	return nil
 }
 
-// bind binds a tap, or verifies its binding.
-func (a *taps) bind(ctx context.Context, s *tapSession, t *tap) error {
-	fault, err := a.exchanges.fault(ctx, t.key.exchange)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil //nolint:nilerr // the caller sees the end of ctx itself
-	case err != nil:
-		a.postpone(t)
-		return nil
-	case fault != "":
-		a.fail(t, fault)
-		return nil
-	}
-	err = s.bind(t.name, t.key)
-	if refused, is := errors.AsType[*amqp.Error](err); is && refused.Code == amqp.NotFound {
-		a.exchanges.forget() // its list has an exchange that is gone
-	}
-	return a.conclude(t, err, t.bind)
-}
-
-// postpone notes that the management API does not answer. A binding stays.
-func (a *taps) postpone(t *tap) {
-	a.mu.Lock()
-	bound := t.bound
-	t.verify = time.Now().Add(tapVerify)
-	a.mu.Unlock()
-	if !bound {
-		a.fail(t, "the management API does not say what type the exchange has")
-	}
-}
-
-// conclude notes the outcome of a step: done if it succeeded.
+// conclude notes the outcome of a step: done if it succeeded. What the server refuses wakes the users,
+// which are polled from now on.
 func (a *taps) conclude(t *tap, err error, done func(now time.Time)) error {
 	refused, is := errors.AsType[*refusal](err)
-	switch {
-	case err == nil:
-		a.mu.Lock()
-		done(time.Now())
-		a.mu.Unlock()
-		return nil
-	case is:
-		a.fail(t, refused.text)
-		return nil
-	default:
+	if err != nil && !is {
 		return err
 	}
-}
-
-// fail notes why a tap cannot be bound, and wakes its users, which are polled from now on.
-func (a *taps) fail(t *tap, why string) {
+	var woken []backlog.Query
 	a.mu.Lock()
-	woken := t.fail(time.Now(), why)
+	if is {
+		woken = t.fail(time.Now(), refused.text)
+		a.exchanges.forget() // one may be gone that the list has
+	} else {
+		done(time.Now())
+	}
 	a.mu.Unlock()
 	a.wakes.Wake(woken)
+	return nil
 }
