@@ -27,8 +27,8 @@ const (
 	// minDistrust and maxDistrust bound for how long a queue is polled that got messages past the exchange.
 	minDistrust, maxDistrust = time.Minute, time.Hour
 	// commitTime is how long after its copy a message shows in a quorum queue, whose members have to store
-	// it first: up to 4 ms on one node. echoTime is how often it is looked for after that, and echoFor for
-	// how long.
+	// it first: up to 4 ms on one node. A classic queue has it at once, unless the server is busy between
+	// the two. echoTime is how often a message is looked for that does not show, and echoFor for how long.
 	commitTime = 5 * time.Millisecond
 	echoTime   = 20 * time.Millisecond
 	echoFor    = 100 * time.Millisecond
@@ -68,7 +68,7 @@ type tap struct {
 // A tapUser is a query that a tap wakes.
 type tapUser struct {
 	// read is when the query was read last, and idle whether it had no work then. prompt reports that its
-	// queues show a message as soon as they have it.
+	// queues need no time to store a message.
 	read         time.Time
 	idle, prompt bool
 	// unused reports that no consumer could have returned a message since the last read.
@@ -216,7 +216,7 @@ func (t *tap) observe(u *tapUser, r tapRead) (armed bool) {
 		return false
 	}
 	u.unused = r.unused
-	if !r.prompt && !t.open && r.at.Sub(t.heard) < echoFor && t.echo.IsZero() {
+	if !t.open && r.at.Sub(t.heard) < echoFor && t.echo.IsZero() {
 		t.echo = r.at.Add(echoTime)
 	}
 	if !t.open || !u.suspect.IsZero() || r.at.Before(u.distrust) || r.began.Before(t.since.Add(tapSettle)) {

@@ -187,6 +187,10 @@ func TestTapIsLookedForAgain(t *testing.T) {
 	if !b.echo.IsZero() {
 		t.Error("an empty queue is read again for too long")
 	}
+	b.rearm(t)
+	if woken := b.hear(b.now); len(woken) != 1 || b.empty() || !b.announces(b.now.Add(echoTime)) {
+		t.Error("an empty classic queue is not read again")
+	}
 	// What is to be announced is not lost with the connection.
 	b.rearm(t)
 	b.user.prompt = false

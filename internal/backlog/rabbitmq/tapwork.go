@@ -19,6 +19,9 @@ const (
 	stepDelete
 )
 
+// maxSteps is how many steps, except those that unbind, are taken before the taps are checked again.
+const maxSteps = 16
+
 // tapSleep is the longest time before the taps are checked again.
 const tapSleep = 10 * time.Second
 
@@ -112,7 +115,8 @@ func (a *taps) next(now time.Time) tapWork {
 				t.doubt(a.exchanges.err)
 			}
 		}
-		if step != stepNone {
+		// Messages are copied until a tap is unbound.
+		if step == stepUnbind || step != stepNone && len(work.steps) < maxSteps {
 			work.steps[t] = step
 		}
 		if t.announces(now) {
