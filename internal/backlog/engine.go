@@ -57,8 +57,8 @@ type Layout struct {
 	// Reading.Measured. Ready then describes that number.
 	Measures bool
 	// PerNamespace reports whether a connection with these settings limits each query to what
-	// belongs to the namespace of its trigger, as an enforced label does. Query.Namespace is
-	// then set. It may be nil.
+	// belongs to the namespace of its trigger, as an enforced label does, or counts it for a limit
+	// of that namespace. Query.Namespace is then set. It may be nil.
 	PerNamespace func(Settings) bool
 	// SharesKeys reports whether changes of other queues wake this one too. It is then not
 	// worth reading more often after a wake-up.

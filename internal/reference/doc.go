@@ -4,4 +4,4 @@
 // and links resolve.
 package reference
 
-//go:generate go test -count=1 -run '^Test(Generated|Schema)$' . -update
+//go:generate go test -count=1 -run ^Test(Generated|Schema)$ . -update

@@ -123,3 +123,46 @@ func BenchmarkNotice(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
+
+// BenchmarkNoticeTap measures the same where a tap wakes the queue, which is read once it has.
+func BenchmarkNoticeTap(b *testing.B) {
+	for _, kind := range []string{"classic", "quorum"} {
+		b.Run(kind, func(b *testing.B) {
+			n := latest(b)
+			client, where := n.NewClient(b), bus{n, "/"}
+			source := where.open(b, nil)
+			exchange := queueName("notice")
+			where.exchange(b, exchange, "direct", nil)
+			var took []time.Duration
+			for b.Loop() {
+				name := queueName("notice")
+				where.bound(b, name, kind, exchange, name)
+				q := tapped(name, exchange, name)
+				source.arm(b, q)
+				before := source.wakeUps(q)
+				noticed := make(chan time.Time, 1)
+				ctx, cancel := context.WithCancel(b.Context())
+				go func() {
+					for ; ctx.Err() == nil; time.Sleep(50 * time.Microsecond) {
+						now := source.wakeUps(q)
+						if now == before {
+							continue
+						}
+						before = now
+						if r := source.Read(ctx, []backlog.Query{q}, nil)[0]; r.Err == nil && r.Reading.Ready > 0 {
+							noticed <- time.Now()
+							return
+						}
+					}
+				}()
+				began := time.Now()
+				client.PublishTo(b, exchange, name, 1)
+				took = append(took, (<-noticed).Sub(began))
+				cancel()
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+		})
+	}
+}

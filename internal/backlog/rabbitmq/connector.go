@@ -116,26 +116,43 @@ func (c *connector) try(a *attempt) {
 // open opens a session to one address.
 func (c *connector) open(address string) (s *session, err error) {
 	defer backlog.Contain(&err)
+	opened, w, err := c.connect(address, c.cfg.name, func(w *wire) net.Conn { return w })
+	if err != nil {
+		return nil, err
+	}
+	s = newSession(opened, w, func(*session) { c.lost() })
+	s.describe(opened.Properties)
+	return s, nil
+}
+
+// connect returns an open connection to one address that the server shows by a name. filter returns
+// what the library reads and writes.
+func (c *connector) connect(address, name string, filter func(*wire) net.Conn) (*amqp.Connection, *wire, error) {
 	conn, err := c.dial(address)
 	if err != nil {
-		return nil, fmt.Errorf("%w: connect to %s: %w", backlog.ErrUnavailable, address, err)
+		return nil, nil, fmt.Errorf("%w: connect to %s: %w", backlog.ErrUnavailable, address, err)
 	}
 	w := newWire(conn)
 	// The library knows no context: only the end of the connection ends its handshake.
 	defer context.AfterFunc(c.life, func() { _ = w.Close() })()
 	_ = w.SetDeadline(time.Now().Add(max(c.cfg.answer, minHandshake))) // a closed connection fails next
-	opened, err := amqp.Open(w, amqp.Config{
+	opened, err := amqp.Open(filter(w), amqp.Config{
 		SASL: []amqp.Authentication{c.cfg.mechanism()}, Vhost: c.cfg.vhost, Heartbeat: c.cfg.heartbeat,
 		FrameSize: frameSize, Locale: "en_US",
-		Properties: amqp.Table{"product": "backlog-scaler", "connection_name": c.cfg.name},
+		Properties: amqp.Table{"product": "backlog-scaler", "connection_name": name},
 	})
 	if err != nil {
 		_ = w.Close()
-		return nil, handshakeFailure(w, err)
+		return nil, nil, handshakeFailure(w, err)
 	}
-	s = newSession(opened, w, func(*session) { c.lost() })
-	s.describe(opened.Properties)
-	return s, nil
+	return opened, w, nil
+}
+
+// address returns the address that answered last.
+func (c *connector) address() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cfg.addresses[c.next]
 }
 
 // dial connects to an address, with TLS if the settings ask for it.

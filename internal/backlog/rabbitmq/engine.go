@@ -15,6 +15,9 @@
 //
 // Streams are read over their own protocol (package stream). Each is asked for at the node of its leader:
 // only the leader knows what a majority of the members has, and the offsets that are stored.
+//
+// A publish notifies no client that waits, so idle queues are polled. Where the connection allows it, a
+// trigger may have its exchange tapped in place of that (see taps.go).
 package rabbitmq
 
 import "github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -29,16 +32,23 @@ func Engine() backlog.Engine {
 		Summary:  "RabbitMQ 3.10 and later over AMQP 0-9-1 and its management API: classic and quorum queues; from 3.11 also the lag of consumers of streams, over the stream protocol.",
 		Settings: settings(),
 		Layouts: []backlog.Layout{{
-			Name:     layoutQueue,
-			Summary:  "A classic or quorum queue of the connection's virtual host. A stream is rejected: its messages stay after they were read, so that their number is no backlog; see the layout `stream`.",
-			Queue:    "name of the queue",
-			Patterns: "the queues that the management API lists, except streams and exclusive queues; needs `managementURL`",
-			Ready:    "messages that are ready for delivery, of all priorities, at the time of the read. Messages that a delayed message exchange holds back, and those that were dead-lettered to another queue, are not in the queue and do not count.",
-			InFlight: "messages that were delivered and not acknowledged, by the management API: up to `managementInterval` old, in a quorum queue `quorumTick` more. Until it is known what became of messages that were ready a moment ago, they count as in flight (an upper bound). Without `managementURL` the number is unknown.",
+			Name:           layoutQueue,
+			Summary:        "A classic or quorum queue of the connection's virtual host. A stream is rejected: its messages stay after they were read, so that their number is no backlog; see the layout `stream`.",
+			Queue:          "name of the queue",
+			Patterns:       "the queues that the management API lists, except streams and exclusive queues; needs `managementURL`",
+			Ready:          "messages that are ready for delivery, of all priorities, at the time of the read. Messages that a delayed message exchange holds back, and those that were dead-lettered to another queue, are not in the queue and do not count.",
+			InFlight:       "messages that were delivered and not acknowledged, by the management API: up to `managementInterval` old, in a quorum queue `quorumTick` more. Until it is known what became of messages that were ready a moment ago, they count as in flight (an upper bound). Without `managementURL` the number is unknown.",
 			InFlightIsLate: true,
 			// An empty queue exists, so that one that does not is most likely a mistake.
 			MissingIsError: true,
-			CheckOn:        checkPatterns,
+			Parameters: []backlog.Parameter{
+				{Name: paramWakeUp, Kind: backlog.KindChoice, Allowed: []string{wakeUpPoll, wakeUpTap}, Default: wakeUpPoll, Doc: "How new messages of an idle queue are noticed: `poll` reads it every `idlePoll` of the connection; `tap` has the scaler receive a copy of what `exchange` routes by `routingKeys` while the queue is idle. A tap needs `allowTap` in the connection."},
+				{Name: paramExchange, Kind: backlog.KindText, NamesKey: true, Doc: "With `wakeUp: tap`: the exchange that the queue is bound to, of the type direct, fanout, topic or headers. The default exchange cannot be tapped."},
+				{Name: paramRoutingKeys, Kind: backlog.KindList, Doc: "With `wakeUp: tap`: the routing keys by which the queue is bound to a direct or topic exchange, at most 16. Leave it out for a fanout or headers exchange: the tap then gets every message of the exchange."},
+			},
+			PerNamespace: perNamespace,
+			Check:        checkTap,
+			CheckOn:      checkOn,
 		}, streamLayoutOf()},
 		Check: check,
 		Open:  open,

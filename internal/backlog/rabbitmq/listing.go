@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -49,6 +50,8 @@ type listed struct {
 	state string
 	// single reports that one consumer at a time gets messages.
 	single bool
+	// policy is the name of the policy that applies; empty if none does.
+	policy string
 	// counted reports that the numbers are there.
 	counted        bool
 	total, unacked int64
@@ -69,6 +72,8 @@ type item struct {
 	State     text   `json:"state"`
 	Leader    text   `json:"leader"`
 	Exclusive flag   `json:"exclusive"`
+	Policy    text   `json:"policy"`
+	Operator  text   `json:"operator_policy"`
 	Messages  count  `json:"messages"`
 	Ready     count  `json:"messages_ready"`
 	Unacked   count  `json:"messages_unacknowledged"`
@@ -76,7 +81,7 @@ type item struct {
 }
 
 // columns are the fields that are asked for.
-const columns = "name,type,state,leader,exclusive,messages,messages_ready,messages_unacknowledged,arguments.x-single-active-consumer"
+const columns = "name,type,state,leader,exclusive,policy,operator_policy,messages,messages_ready,messages_unacknowledged,arguments.x-single-active-consumer"
 
 // A text is a string; anything else, such as null, is none.
 type text string
@@ -151,7 +156,7 @@ func parsePage(body []byte, into map[string]listed) (pages int, err error) {
 
 // listed returns what is said about the queue.
 func (i *item) listed() listed {
-	l := listed{kind: string(i.Kind), state: string(i.State), exclusive: bool(i.Exclusive), single: bool(i.Arguments.Single)}
+	l := listed{kind: string(i.Kind), state: string(i.State), exclusive: bool(i.Exclusive), single: bool(i.Arguments.Single), policy: string(cmp.Or(i.Policy, i.Operator))}
 	running := l.state == "running" || l.state == "idle" || l.state == "flow"
 	l.available = running && (l.kind == typeClassic || i.Leader != "")
 	if i.Messages.known && i.Ready.known && i.Unacked.known {

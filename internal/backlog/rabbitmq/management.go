@@ -29,8 +29,9 @@ const (
 
 // A management asks the management API for the queues of the virtual host, in the background.
 type management struct {
-	client   *httpapi.Client
-	path     string
+	client *httpapi.Client
+	// vhost is the escaped name of the virtual host.
+	vhost    string
 	interval time.Duration
 	// demanded is called after each listing that a read asked for.
 	demanded func()
@@ -61,7 +62,7 @@ func newManagement(c backlog.Connection, cfg *config, demanded func(), log *slog
 		return nil, errors.New(inManagement(err.Error()))
 	}
 	return &management{
-		client: client, path: "/api/queues/" + url.PathEscape(cfg.vhost), interval: cfg.interval,
+		client: client, vhost: url.PathEscape(cfg.vhost), interval: cfg.interval,
 		demanded: demanded, wanted: make(chan struct{}, 1), tried: make(chan struct{}),
 	}, nil
 }
@@ -128,32 +129,32 @@ func (m *management) refresh(ctx context.Context) {
 	}
 }
 
-// list asks for all pages.
+// list asks for all queues.
 func (m *management) list(ctx context.Context) (queues map[string]listed, err error) {
-	defer backlog.Contain(&err)
 	queues = make(map[string]listed)
+	query := url.Values{"disable_stats": {"true"}, "enable_queue_totals": {"true"}, "columns": {columns}}
+	return queues, m.pages(ctx, "/api/queues/", query, func(body []byte) (int, error) { return parsePage(body, queues) })
+}
+
+// pages asks for all pages of what the virtual host has. parse returns their number.
+func (m *management) pages(ctx context.Context, path string, query url.Values, parse func(body []byte) (pages int, err error)) (err error) {
+	defer backlog.Contain(&err)
 	for number := 1; ; number++ {
-		response, err := m.client.Do(ctx, httpapi.Request{
-			Path: m.path,
-			Query: url.Values{
-				"disable_stats": {"true"}, "enable_queue_totals": {"true"}, "columns": {columns},
-				"page": {strconv.Itoa(number)}, "page_size": {strconv.Itoa(pageSize)},
-			},
-			ErrorText: errorText,
-		})
+		query.Set("page", strconv.Itoa(number))
+		query.Set("page_size", strconv.Itoa(pageSize))
+		response, err := m.client.Do(ctx, httpapi.Request{Path: path + m.vhost, Query: query, ErrorText: errorText})
 		if err != nil {
-			return nil, m.failure(err)
+			return m.failure(err)
 		}
 		switch {
 		case response.Status == http.StatusOK:
 		case number > 1 && response.Status == http.StatusBadRequest:
-			return queues, nil // queues were deleted meanwhile, so that there is no such page any more
+			return nil // some were deleted meanwhile, so that there is no such page any more
 		default:
-			return nil, backlog.WithAdvice(response.Error(backlog.ErrMismatch), "vhost: one that exists, or managementURL: the address of the management API")
+			return backlog.WithAdvice(response.Error(backlog.ErrMismatch), "vhost: one that exists, or managementURL: the address of the management API")
 		}
-		pages, err := parsePage(response.Body, queues)
-		if err != nil || number >= pages {
-			return queues, err
+		if pages, err := parse(response.Body); err != nil || number >= pages {
+			return err
 		}
 	}
 }

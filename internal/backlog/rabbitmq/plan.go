@@ -25,6 +25,9 @@ type plan struct {
 	// stream reports that it is about streams, which it then matches in place of queues.
 	stream bool
 	quota  *quota.Quota
+	// tap is what wakes the query; tapped reports that it wants that.
+	tap    tapKey
+	tapped bool
 
 	// queues are those that are read: names, then those that match.
 	queues []string
@@ -49,7 +52,11 @@ func newPlan(q backlog.Query, all *quota.Quota) (*plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", backlog.ErrMismatch, err)
 	}
+	if err := checkTap(q); err != nil {
+		return nil, fmt.Errorf("%w: %w", backlog.ErrMismatch, err)
+	}
 	p := &plan{query: q, several: queues.Several(), quota: all, stream: q.Layout == layoutStream}
+	p.tap, p.tapped = newTapKey(q)
 	for _, name := range queues {
 		if backlog.IsPattern(name) {
 			p.patterns = append(p.patterns, name)

@@ -58,6 +58,9 @@ func (s *source) read(ctx context.Context, queries []backlog.Query, results []ba
 		for _, h := range s.histories {
 			h.restart()
 		}
+		if s.taps != nil {
+			s.taps.restart()
+		}
 	}
 	b.rules = rules{
 		managed: s.cfg.managed, interval: s.cfg.interval, tick: s.cfg.tick, hold: s.cfg.hold, countsConsumers: session.countsConsumers,
@@ -200,7 +203,33 @@ func (b *batch) result(p *plan) backlog.Result {
 		return result
 	}
 	whole.reading.Epoch = b.session.epoch
-	return backlog.Result{Reading: whole.reading, Pending: whole.pending}
+	result := backlog.Result{Reading: whole.reading, Pending: whole.pending}
+	b.arm(p, &result)
+	return result
+}
+
+// arm has a tap wake the query of a result, if it wants one.
+func (b *batch) arm(p *plan, result *backlog.Result) {
+	if !p.tapped {
+		return
+	}
+	r := &result.Reading
+	if b.taps == nil {
+		r.AddWarning(polledBecause(settingAllowTap + " is not set for the connection"))
+		return
+	}
+	read := tapRead{
+		began: b.now, at: time.Now(), idle: r.Backlog() == 0 && !r.Missing && !result.Pending, waiting: r.Ready > 0,
+		prompt: true, unused: r.Consumers == backlog.Exactly(0), returned: 3*b.rules.interval + b.rules.tick + slack,
+	}
+	for _, queue := range p.queues {
+		read.prompt = read.prompt && b.listing != nil && b.listing.queues[queue].kind == typeClassic
+	}
+	armed, warning := b.taps.observe(p.tap, p.query, read, b.listing)
+	result.Armed = armed
+	if warning != "" {
+		r.AddWarning(warning)
+	}
 }
 
 // aggregate returns the verdict on several queues. It is an error if that on any of them is one.

@@ -62,7 +62,8 @@ func settings() []backlog.Parameter {
 	}, tlsconfig.Settings("the host that is dialled"), []backlog.Parameter{
 		{Name: "connectionName", Kind: backlog.KindText, Default: "backlog-scaler", Doc: "Name of the connection that the server shows."},
 		{Name: "heartbeat", Kind: backlog.KindDuration, Default: heartbeat.String(), Doc: "Heartbeat interval of AMQP, at least 1s."},
-		{Name: "idlePoll", Kind: backlog.KindDuration, Default: idlePoll.String(), Doc: "How often an idle queue is read."},
+		{Name: "idlePoll", Kind: backlog.KindDuration, Default: idlePoll.String(), Doc: "How often an idle queue is read if its messages are not noticed."},
+		{Name: settingAllowTap, Kind: backlog.KindBool, Default: "false", Doc: "Triggers may tap exchanges (`wakeUp: tap`), which sends the scaler a copy of messages for idle queues. It needs `managementURL` and further rights."},
 		{Name: "dialTimeout", Kind: backlog.KindDuration, Default: dialTimeout.String(), Doc: "Bound of connecting to a server."},
 		{Name: "answerTimeout", Kind: backlog.KindDuration, Default: answerTimeout.String(), Doc: "Bound of one answer of a server, within the bound of the whole read."},
 	})
@@ -88,6 +89,8 @@ type config struct {
 	interval time.Duration
 	tick     time.Duration
 	hold     time.Duration
+	// taps reports that taps are allowed.
+	taps bool
 }
 
 func newConfig(c backlog.Connection) (*config, error) {
@@ -112,6 +115,7 @@ func newConfig(c backlog.Connection) (*config, error) {
 		interval:   cmp.Or(s.Duration("managementInterval"), managementInterval),
 		tick:       cmp.Or(s.Duration("quorumTick"), quorumTick),
 		hold:       cmp.Or(s.Duration("inFlightHold"), inFlightHold),
+		taps:       s.Bool(settingAllowTap),
 	}
 	if tlsconfig.Enabled(s) {
 		secure, err := tlsconfig.New(s)
@@ -168,6 +172,7 @@ func checkManagement(s backlog.Settings) error {
 	if s.Text("managementURL") == "" {
 		return backlog.JoinFaults(
 			backlog.Fault{Present: s.Text("managementUsername") != "" || s.Secret("managementPassword").IsSet(), Text: "managementUsername, managementPassword: need a managementURL"},
+			backlog.Fault{Present: s.Bool(settingAllowTap), Text: settingAllowTap + ": needs a managementURL, which knows the types of exchanges and the policies"},
 			backlog.Fault{Present: s.Duration("managementInterval") != 0 && s.Duration("managementInterval") != managementInterval, Text: "managementInterval: needs a managementURL"},
 		)
 	}

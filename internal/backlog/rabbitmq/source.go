@@ -19,6 +19,7 @@ type source struct {
 	connector  *connector
 	management *management // nil without a management API
 	streams    *streams    // nil without streamAddresses
+	taps       *taps       // nil where the connection allows none
 	wakes      *wakes.Queue
 
 	// end stops the goroutines of tasks.
@@ -63,6 +64,10 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	if len(cfg.streams) > 0 {
 		s.streams = newStreams(life, cfg, &s.tasks)
 	}
+	if cfg.taps {
+		s.taps = newTaps(cfg, s.connector, s.management, s.wakes)
+		s.tasks.Go(func() { s.taps.run(life) })
+	}
 	s.tasks.Go(func() { s.wakes.Run(life) })
 	return s, nil
 }
@@ -84,7 +89,15 @@ func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
 
 // Status implements backlog.Source.
 func (s *source) Status() backlog.Status {
-	return backlog.Status{Server: s.server(), WakeUp: "poll", IdlePoll: s.cfg.idlePoll}
+	status := backlog.Status{Server: s.server(), WakeUp: wakeUpPoll, IdlePoll: s.cfg.idlePoll}
+	if s.taps == nil {
+		return status
+	}
+	up, reason := s.taps.status()
+	if status.WakeUpReason = reason; up {
+		status.WakeUp = wakeUpTap
+	}
+	return status
 }
 
 // Probe implements backlog.Prober.

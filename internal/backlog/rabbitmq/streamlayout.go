@@ -38,12 +38,13 @@ func streamLayoutOf() backlog.Layout {
 		},
 		// A stream is declared before its consumers start, so that one that does not exist is most likely
 		// a mistake.
-		MissingIsError: true,
-		Ready:          "the offset of the last message less the stored offset, which is that of the last message that was processed, or all that retention has left. Messages in the hands of the consumer are part of it. Offsets that the server itself takes for stored offsets count where the scaler has not seen them as such (an upper bound), and so do messages that a filter keeps from the consumer",
-		Passing:        "messages that were published, and offsets that were stored",
-		Finished:       "the offsets up to the stored one",
-		Check:          checkStream,
-		CheckOn:        checkStreamOn,
+		MissingIsError:    true,
+		ReadyIncludesHeld: true,
+		Ready:             "the offset of the last message less the stored offset, which is that of the last message that was processed, or all that retention has left. Messages in the hands of the consumer are part of it. Offsets that the server itself takes for stored offsets count where the scaler has not seen them as such (an upper bound), and so do messages that a filter keeps from the consumer",
+		Passing:           "messages that were published, and offsets that were stored",
+		Finished:          "the offsets up to the stored one",
+		Check:             checkStream,
+		CheckOn:           checkStreamOn,
 	}
 }
 

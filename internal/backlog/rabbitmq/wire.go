@@ -50,6 +50,13 @@ func (w *wire) end() (err error, quiet time.Duration) { //nolint:revive,staticch
 	return w.err, w.quiet
 }
 
+// silence returns how long the server has been silent.
+func (w *wire) silence() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Since(w.last)
+}
+
 // began reports whether the server's first bytes are these.
 func (w *wire) began(with string) bool {
 	w.mu.Lock()
