@@ -28,7 +28,7 @@ func run(m *testing.M) int {
 	if err != nil {
 		return failed(err)
 	}
-	logs := filepath.Join(root, ".out", "logs-policies")
+	logs := filepath.Join(root, ".out", "logs-policies-package")
 	if err := os.RemoveAll(logs); err != nil {
 		return failed(err)
 	}
