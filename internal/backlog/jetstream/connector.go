@@ -11,7 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// pingInterval is the time between two heartbeats of the library, of which maxPings may be unanswered.
+// pingInterval is the time between two heartbeats of the library. maxPings may be unanswered.
 const (
 	pingInterval = 2 * time.Second
 	maxPings     = 2

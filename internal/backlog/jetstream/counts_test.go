@@ -173,7 +173,7 @@ func TestConsumers(t *testing.T) {
 			func(t *testing.T, stream string) {
 				t.Helper()
 				client.Take(t, stream, worker, 10)
-				// The server notices that nobody acknowledges when somebody asks for more.
+				// The server gives the messages up when their time to be acknowledged is over.
 				source := open(t, server, nil)
 				await(t, source, query(stream), "given up", func(r backlog.Reading) bool { return r.Backlog() == 0 })
 			},

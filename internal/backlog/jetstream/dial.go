@@ -80,7 +80,7 @@ func (c *config) greet(ctx context.Context, conn net.Conn, address string) (*gua
 	case c.tls != nil && !hello.TLSRequired && !hello.TLSAvailable:
 		return nil, hello, errSpeaksPlainly
 	case c.tls != nil && in.Buffered() > 0:
-		// It was sent without TLS, by whoever is on the way.
+		// It was sent without TLS, so it may come from an attacker on the way.
 		return nil, hello, errForeign
 	case c.tls != nil:
 		if conn, err = c.secure(ctx, conn, address); err != nil {

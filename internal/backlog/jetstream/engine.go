@@ -5,7 +5,7 @@
 // Three answers that look like an empty queue are none (see judge.go):
 //
 //   - A consumer that does not exist, which a server also says of one that it has removed because no
-//     worker used it: the messages of the stream wait for whoever creates it again.
+//     worker used it: the messages of the stream wait for the worker that creates it again.
 //   - Numbers of a replica while the group has no leader.
 //   - Numbers that an answer leaves out.
 //
@@ -42,7 +42,7 @@ const (
 func Engine() backlog.Engine {
 	return backlog.Engine{
 		Name:     "jetstream",
-		Summary:  "NATS JetStream: servers 2.10 and later, alone or in a cluster.",
+		Summary:  "NATS JetStream, on one server or a cluster; the tests run on 2.15.",
 		Settings: settings(),
 		Check:    check,
 		Open:     open,

@@ -33,7 +33,7 @@ var (
 	// errNoResponders is a request that nothing subscribes to.
 	errNoResponders = backlog.WithAdvice(fmt.Errorf("%w: no server answers the API of JetStream", backlog.ErrUnavailable),
 		"the server: enable JetStream there, and for the account of the user; or domain, apiPrefix: where the API is")
-	// errNoContent is an answer that is empty, or of which the guard has dropped the content.
+	// errNoContent is an answer that is empty, or whose content the guard has dropped.
 	errNoContent = fmt.Errorf("%w: the answer is empty or too large", backlog.ErrMismatch)
 )
 

@@ -29,8 +29,8 @@ const (
 //  2. The payload of a message is passed on if it is an answer, within maxAnswer and the budget. That
 //     of any other message is dropped: the messages of queues only wake, and their contents never
 //     enter the memory.
-//  3. An error of the server is reported before the library sees what follows it. So whoever has an
-//     answer to a PING knows which of the subscriptions before it were refused.
+//  3. An error of the server is reported before the library sees what follows it. So an
+//     answer to a PING proves which of the subscriptions before it were refused.
 //
 // The library reads, one goroutine at a time; what is guarded by mu may be read by any.
 type guard struct {
@@ -159,7 +159,7 @@ func (g *guard) fail(text string) {
 }
 
 // message reads the arguments of a message: the subject, the number of the subscription, maybe a subject
-// for replies, and one or two sizes, of which the last one is that of the payload.
+// for replies, and one or two sizes. The last size is that of the payload.
 func (g *guard) message(arguments []byte, sizes int) error {
 	fields := bytes.Fields(arguments)
 	if len(fields) != 2+sizes && len(fields) != 3+sizes {

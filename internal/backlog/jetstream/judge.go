@@ -58,7 +58,7 @@ func isUnfiltered(s *streamInfo, filters []string) bool {
 // oldest returns the age of the oldest message that waits for a consumer without a filter, which is the
 // first of the stream if none of those that are left was delivered.
 //
-// Worked example: a work queue has had 100 messages, of which 90 are acknowledged and gone. Its first is
+// Worked example: a work queue has had 100 messages, and 90 are acknowledged and gone. Its first is
 // 91, and the last delivered is 90: message 91 waits, since it was stored. While 91 is being worked on,
 // the last delivered is 91, and the age of 92 is not known.
 func oldest(s *streamInfo, c *consumerInfo) backlog.Age {
@@ -68,8 +68,8 @@ func oldest(s *streamInfo, c *consumerInfo) backlog.Age {
 	return backlog.Age{Since: s.State.FirstAt, Kind: backlog.AgeExact}
 }
 
-// judgeMissing returns what a consumer means that does not exist: whoever creates it may get all messages
-// of the stream that match its filter. matching is how many those are; nil if that is not known.
+// judgeMissing returns what a consumer means that does not exist: the worker that creates it may get all
+// messages of the stream that match its filter. matching is how many those are; nil if that is not known.
 func judgeMissing(s *streamInfo, consumer string, filters []string, matching *int64, now time.Time) backlog.Reading {
 	r := backlog.Reading{At: now, Ready: *s.State.Messages, InFlight: backlog.Exactly(0), Quality: backlog.UpperBound}
 	what := "all messages of the stream count"

@@ -140,7 +140,7 @@ func TestUnwakeable(t *testing.T) {
 			}
 		})
 	}
-	// Their messages count all the same.
+	// Their messages count even so.
 	mirror := streamName("mirror")
 	client.Stream(t, natsjs.StreamConfig{Name: mirror, Mirror: &natsjs.StreamSource{Name: origin}})
 	client.Consumer(t, mirror, natsjs.ConsumerConfig{Durable: worker, AckPolicy: natsjs.AckExplicitPolicy})
