@@ -311,6 +311,36 @@ func TestSeveralAddresses(t *testing.T) {
 	eventually(t, "one connection is left", func() bool { return first.Connections()+second.Connections() == 1 })
 }
 
+// TestOtherAPI: the API of a domain, and one that is imported from another account, is asked by its own
+// subjects, and a queue there is polled.
+func TestOtherAPI(t *testing.T) {
+	t.Parallel()
+	server := jetstreamtest.Start(t, 1, jetstreamtest.Domain("hub"), jetstreamtest.Configured(`accounts {
+  owner: { jetstream: enabled, users: [ { user: owner, password: secret } ], exports: [ { service: "$JS.API.>" } ] }
+  guest: { users: [ { user: guest, password: secret } ], imports: [ { service: { account: owner, subject: "$JS.API.>" }, to: "JS.owner.API.>" } ] }
+}`))
+	client := server.NewClient(t, nats.UserInfo("owner", "secret"))
+	stream := made(t, client, natsjs.StreamConfig{}, natsjs.ConsumerConfig{})
+	for name, more := range map[string]map[string]any{
+		"domain": {"username": "owner", "password": backlog.NewSecret("secret"), "domain": "hub"},
+		"import": {"username": "guest", "password": backlog.NewSecret("secret"), "apiPrefix": "JS.owner.API"},
+	} {
+		source := open(t, server, more)
+		if r := backlogtest.Read(t, source, query(stream))[0]; r.Err != nil || r.Reading.Missing || r.Armed {
+			t.Errorf("%s: an empty queue reads as %+v", name, r)
+		}
+		client.Publish(t, stream+".new", 3)
+		await(t, source, query(stream), "3 messages", func(r backlog.Reading) bool { return r.Ready == 3 })
+		if status := source.Status(); status.WakeUp != "poll" {
+			t.Errorf("%s: the status is %+v", name, status)
+		}
+		if err := probe(t, source); err != nil {
+			t.Errorf("%s: the probe returns %v", name, err)
+		}
+		client.Work(t, stream, worker, 3)
+	}
+}
+
 // TestSettings are settings that no connection has.
 func TestSettings(t *testing.T) {
 	t.Parallel()

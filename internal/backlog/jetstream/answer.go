@@ -31,9 +31,13 @@ type envelope struct {
 	Error *apiError `json:"error"`
 }
 
-// A clusterInfo is the group of servers that holds a stream or a consumer.
+// A clusterInfo is the group of servers that holds a stream or a consumer, as one of them sees it.
 type clusterInfo struct {
 	Leader string `json:"leader"`
+	// Replicas are the others of the group.
+	Replicas []struct {
+		Name string `json:"name"`
+	} `json:"replicas"`
 }
 
 // A streamInfo is the answer about a stream:
@@ -142,11 +146,21 @@ func parseConsumer(data []byte, stream, name string) (*consumerInfo, error) {
 	})
 }
 
-// checkLeader reports an answer of a replica while its group has no leader: its numbers are those of
-// some time ago, or 0 where it has none yet.
+// checkLeader reports an answer of a replica: its numbers are those of some time ago, or 0 where it has
+// none yet. A replica answers while its group has no leader, and one that is preferred as the leader may
+// do so for ten seconds after it was started:
+// https://github.com/nats-io/nats-server/blob/main/server/jetstream_api.go (jsStreamInfoRequest).
 func checkLeader(group *clusterInfo, replicas int) error {
 	if group == nil && replicas > 1 || group != nil && group.Leader == "" {
 		return fmt.Errorf("%w: there is no leader", backlog.ErrUnavailable)
+	}
+	if group == nil {
+		return nil
+	}
+	for _, other := range group.Replicas {
+		if other.Name == group.Leader {
+			return fmt.Errorf("%w: the answer is that of a replica", backlog.ErrUnavailable)
+		}
 	}
 	return nil
 }

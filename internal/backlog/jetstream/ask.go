@@ -134,7 +134,7 @@ func (e *exchange) run(ctx context.Context) error {
 
 // silent returns the error of a question that has no answer while the connection stands.
 func (e *exchange) silent() error {
-	return fmt.Errorf("%w: no answer within %s, as while there is no leader: %w", backlog.ErrUnavailable, e.cfg.answer, context.DeadlineExceeded)
+	return fmt.Errorf("%w: no answer in time, as while there is no leader: %w", backlog.ErrUnavailable, context.DeadlineExceeded)
 }
 
 // take notes a reply.

@@ -29,6 +29,7 @@ func TestCluster(t *testing.T) {
 		stream := made(t, client, natsjs.StreamConfig{Replicas: replicas}, natsjs.ConsumerConfig{AckWait: time.Hour})
 		client.Publish(t, stream+".new", 7)
 		client.Take(t, stream, worker, 2)
+		await(t, source, query(stream), "5 and 2", func(r backlog.Reading) bool { return r.Ready == 5 && r.InFlight == backlog.Exactly(2) })
 		queries = append(queries, query(stream))
 	}
 	w := watch(t, source, queries, func(r backlog.Reading) bool { return r.Ready == 5 && r.InFlight == backlog.Exactly(2) })
@@ -162,22 +163,18 @@ func TestMissingLeader(t *testing.T) {
 	t.Parallel()
 	cluster := jetstreamtest.Start(t, 3)
 	client := cluster.NewClient(t)
+	// The servers choose where a stream without replicas is.
 	on := map[string]string{}
-	for _, node := range cluster.Nodes {
-		for range 3 {
-			stream := made(t, client, natsjs.StreamConfig{}, natsjs.ConsumerConfig{})
-			client.Publish(t, stream+".new", 3)
-			s, err := client.JS.Stream(t.Context(), stream)
-			if err != nil {
-				t.Fatal(err)
-			}
-			on[s.CachedInfo().Cluster.Leader] = stream
+	eventually(t, "streams are on several servers", func() bool {
+		stream := made(t, client, natsjs.StreamConfig{}, natsjs.ConsumerConfig{})
+		client.Publish(t, stream+".new", 3)
+		s, err := client.JS.Stream(t.Context(), stream)
+		if err != nil {
+			t.Fatal(err)
 		}
-		_ = node
-	}
-	if len(on) < 2 {
-		t.Skip("the servers have placed all streams on one of them") // it has not been seen
-	}
+		on[s.CachedInfo().Cluster.Leader] = stream
+		return len(on) > 1
+	})
 	var gone *jetstreamtest.Node
 	for _, node := range cluster.Nodes {
 		if on[node.Name] != "" {
@@ -233,6 +230,12 @@ func TestFrozen(t *testing.T) {
 	await(t, source, q, "5 messages", right)
 	for range 2 {
 		cluster.Nodes[0].Freeze(t)
+		// A process stops a moment after it was told to.
+		eventually(t, "the server is frozen", func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			return source.Read(ctx, []backlog.Query{q}, nil)[0].Err != nil
+		})
 		for range 4 {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			began := time.Now()
@@ -258,16 +261,19 @@ func TestFrozenNode(t *testing.T) {
 	source := open(t, cluster, nil)
 	stream := made(t, client, natsjs.StreamConfig{Replicas: 3}, natsjs.ConsumerConfig{})
 	client.Publish(t, stream+".new", 5)
+	await(t, source, query(stream), "5 messages", func(r backlog.Reading) bool { return r.Ready == 5 })
 	w := watch(t, source, []backlog.Query{query(stream)}, func(r backlog.Reading) bool { return r.Ready == 5 && r.InFlight == backlog.Exactly(0) })
 	w.until(t, "it reads as 5")
-	cluster.Nodes[0].Freeze(t)
-	t.Cleanup(func() { cluster.Nodes[0].Kill() })
-	w.until(t, "it is read by way of another server")
+	for _, node := range cluster.Nodes {
+		node.Freeze(t)
+		w.until(t, "it is read by way of another server")
+		node.Thaw(t)
+		w.until(t, "it is read when all answer")
+	}
+	// The connection leads to one of them, whichever that is.
 	if w.failed == 0 {
 		t.Error("no read failed, so that the freeze was not seen")
 	}
-	cluster.Nodes[0].Thaw(t)
-	w.until(t, "it is read when all answer")
 }
 
 // TestRestart: a server that is started again is read again, and a stream in memory that is gone is
@@ -283,6 +289,8 @@ func TestRestart(t *testing.T) {
 		client.Publish(t, stream+".new", 5)
 	}
 	client.Take(t, kept, worker, 2)
+	await(t, source, query(kept), "3 and 2", func(r backlog.Reading) bool { return r.Ready == 3 && r.InFlight.N == 2 })
+	await(t, source, query(volatile), "5 messages", func(r backlog.Reading) bool { return r.Ready == 5 })
 	w := watch(t, source, []backlog.Query{query(kept)}, func(r backlog.Reading) bool { return r.Ready == 3 && r.InFlight == backlog.Exactly(2) })
 	w.until(t, "it reads as 3 and 2")
 	before := backlogtest.MustRead(t, source, query(volatile))
@@ -306,6 +314,7 @@ func TestCutDuringReads(t *testing.T) {
 	for range 10 {
 		stream := made(t, client, natsjs.StreamConfig{}, natsjs.ConsumerConfig{})
 		client.Publish(t, stream+".new", 3)
+		await(t, source, query(stream), "3 messages", func(r backlog.Reading) bool { return r.Ready == 3 })
 		queries = append(queries, query(stream))
 	}
 	w := watch(t, source, queries, func(r backlog.Reading) bool { return r.Ready == 3 })

@@ -46,7 +46,10 @@ func conformanceCase(client *jetstreamtest.Client, name string, retention natsjs
 			t.Helper()
 			client.Stream(t, natsjs.StreamConfig{Name: q.Queue, Retention: retention})
 			client.Consumer(t, q.Queue, natsjs.ConsumerConfig{Durable: worker, AckPolicy: natsjs.AckExplicitPolicy})
+			before := counted(t, client, q.Queue)
 			client.Publish(t, q.Queue+".new", n)
+			// A server counts a message a moment after it has confirmed it.
+			eventually(t, "the messages are counted", func() bool { return counted(t, client, q.Queue) == before+n })
 		},
 		Take: func(t testing.TB, q backlog.Query, n int) {
 			t.Helper()
@@ -58,4 +61,14 @@ func conformanceCase(client *jetstreamtest.Client, name string, retention natsjs
 		},
 		EmptyExists: true,
 	}
+}
+
+// counted returns how many messages the server counts for the consumer of a stream.
+func counted(t testing.TB, client *jetstreamtest.Client, stream string) int {
+	t.Helper()
+	consumer, err := client.JS.Consumer(t.Context(), stream, worker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(consumer.CachedInfo().NumPending) + consumer.CachedInfo().NumAckPending //nolint:gosec // a few messages
 }

@@ -24,9 +24,9 @@ type connector struct {
 	// life ends with the source, and tasks are its goroutines.
 	life  context.Context //nolint:containedctx // a session outlives the read that opens it
 	tasks *sync.WaitGroup
-	// woken is called with queries that may have changed, and lost when a session ends.
-	woken func([]backlog.Query)
-	lost  func()
+	// alarms wake queries that may have changed, and lost is called when a session ends.
+	alarms *alarms
+	lost   func()
 
 	// mu guards what follows.
 	mu      sync.Mutex
@@ -119,14 +119,16 @@ func (c *connector) open(address string) (s *session, err error) {
 	}()
 	// The library knows no context: only the end of the connection ends the login.
 	defer context.AfterFunc(c.life, func() { _ = g.Close() })()
-	s = newSession(c.cfg, g, hello, c.woken, c.lost)
+	s = newSession(c.cfg, g, hello, c.alarms, c.lost)
 	options := append([]nats.Option{
 		nats.SetCustomDialer(dialled{g}), nats.SkipHostLookup(), nats.NoReconnect(), nats.Name(c.cfg.name),
 		nats.Timeout(max(c.cfg.dial, minHandshake)), nats.FlusherTimeout(c.cfg.answer),
 		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings),
 		nats.ErrorHandler(s.failed), nats.ClosedHandler(s.closedByLibrary),
 	}, c.cfg.login...)
+	g.login.Store(true)
 	conn, err := nats.Connect("nats://"+address, options...)
+	g.login.Store(false)
 	if err != nil {
 		return nil, loginFailure(g, err)
 	}

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 )
 
 const (
@@ -43,6 +46,8 @@ type guard struct {
 	pass int64
 	// inbox is the beginning of the subjects of answers.
 	inbox []byte
+	// login reports that the library logs in, so that one goroutine reads and writes.
+	login atomic.Bool
 	// budget is how many bytes of answers the server may still send.
 	budget atomic.Int64
 
@@ -94,6 +99,22 @@ func (g *guard) Read(p []byte) (int, error) {
 	n, err := g.in.Read(p[:min(int64(len(p)), g.pass)])
 	g.pass -= int64(n)
 	return n, g.note(err)
+}
+
+// lastWords is how long a server is given to say why it ends a connection.
+const lastWords = 100 * time.Millisecond
+
+// Write implements net.Conn. A server that refuses the client certificate says so after the handshake,
+// which the library does not read if it finds the connection closed.
+func (g *guard) Write(p []byte) (int, error) {
+	n, err := g.Conn.Write(p)
+	if err != nil && g.login.Load() {
+		_ = g.SetReadDeadline(time.Now().Add(lastWords)) // a closed connection fails next
+		if _, why := g.in.Peek(1); why != nil && !network.IsTimeout(why) {
+			_ = g.note(why)
+		}
+	}
+	return n, err
 }
 
 func (g *guard) note(err error) error {

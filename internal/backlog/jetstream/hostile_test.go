@@ -48,6 +48,8 @@ func TestUntrustedAnswers(t *testing.T) {
 		"consumer of another":   {"", `"stream_name":"jobs"=>"stream_name":"other"`, backlog.ErrMismatch},
 		"no leader":             {"", `"leader":"n1"=>"leader":""`, backlog.ErrUnavailable},
 		"stream without leader": {`"leader":"n1"=>"name":"c"`, "", backlog.ErrUnavailable},
+		"answer of a replica":   {"", `"leader":"n1"=>"leader":"n1","replicas":[{"name":"n2"},{"name":"n1"}]`, backlog.ErrUnavailable},
+		"stream of a replica":   {`"leader":"n1"=>"leader":"n1","replicas":[{"name":"n1"}]`, "", backlog.ErrUnavailable},
 		"replicas, no cluster":  {"", `"ack_policy"=>"num_replicas":3,"ack_policy"` + "\n" + `,"cluster":{"leader":"n1"}=>`, backlog.ErrUnavailable},
 		"no json":               {"", `{"type"=>x`, backlog.ErrMismatch},
 		"truncated json":        {"", `}}=>`, backlog.ErrMismatch},
@@ -110,6 +112,59 @@ func TestWrongCounts(t *testing.T) {
 			}
 			if r := backlogtest.MustRead(t, f.open(t, nil), query("jobs")); r.Ready != c.want || r.Quality != c.quality || r.InFlight.N != 2 {
 				t.Errorf("reads as %+v, want %d", r, c.want)
+			}
+		})
+	}
+}
+
+// TestUncountedMessages: a server that says that nothing is pending may not have counted the latest
+// messages. That is believed where all messages were delivered, and elsewhere only when it was said again.
+func TestUncountedMessages(t *testing.T) {
+	t.Parallel()
+	const idle = `"num_ack_pending":2,"num_pending":7=>"num_ack_pending":0,"num_pending":0`
+	for name, c := range map[string]struct {
+		stream, consumer string
+		// atOnce reports whether the first answer is believed, and later is the next one.
+		atOnce bool
+		later  string
+		want   int64
+	}{
+		"all were delivered":        {consumer: `"stream_seq":3=>"stream_seq":10`, atOnce: true},
+		"the stream is empty":       {stream: `"messages":10=>"messages":0`, atOnce: true},
+		"counted late":              {later: "\n" + `"num_pending":0=>"num_pending":7`, want: 7},
+		"taken meanwhile":           {later: "\n" + `"num_ack_pending":0=>"num_ack_pending":7`, want: 7},
+		"deleted messages":          {},
+		"a filter, all delivered":   {consumer: `"stream_seq":3=>"stream_seq":10` + "\n" + `"max_ack=>"filter_subject":"jobs.a","max_ack`},
+		"a filter, none delivered":  {consumer: `"max_ack=>"filter_subject":"jobs.a","max_ack`},
+		"a filter, counted late":    {consumer: `"max_ack=>"filter_subject":"jobs.a","max_ack`, later: "\n" + `"num_pending":0=>"num_pending":2`, want: 2},
+		"a filter of all, finished": {consumer: `"stream_seq":3=>"stream_seq":10` + "\n" + `"max_ack=>"filter_subject":"jobs.*","max_ack`, atOnce: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFake(t)
+			later := ""
+			f.answer = func(subject string, _ []byte) string {
+				if strings.Contains(subject, "CONSUMER.INFO") {
+					return consumerAnswer(idle + "\n" + c.consumer + later)
+				}
+				return streamAnswer(c.stream)
+			}
+			source := f.open(t, nil)
+			wakeups := backlogtest.Listen(t, source)
+			r := backlogtest.ReadOnce(t, source, query("jobs"))[0]
+			if c.atOnce {
+				if r.Err != nil || r.Pending || r.Reading.Backlog() != 0 || r.Reading.Missing {
+					t.Errorf("reads as %+v, want 0", r)
+				}
+				return
+			}
+			if !r.Pending || !errors.Is(r.Err, backlog.ErrPartial) || r.Armed {
+				t.Fatalf("the first answer reads as %+v", r)
+			}
+			f.set(func() { later = c.later })
+			wakeups.Await(t, query("jobs"))
+			if r := backlogtest.Read(t, source, query("jobs"))[0]; r.Err != nil || r.Reading.Backlog() != c.want {
+				t.Errorf("the next answer reads as %+v, want %d", r, c.want)
 			}
 		})
 	}

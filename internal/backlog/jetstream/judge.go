@@ -49,6 +49,21 @@ func judge(s *streamInfo, c *consumerInfo, now time.Time) backlog.Reading {
 	return r
 }
 
+// counting is how long a server may take to count a message as pending after it has confirmed that it is
+// stored. A goroutine of the server counts the messages of a stream one after the other. With 2,000
+// messages at once the count was behind for milliseconds:
+// https://github.com/nats-io/nats-server/blob/main/server/stream.go (signalConsumersLoop).
+const counting = 50 * time.Millisecond
+
+// errUncounted is a consumer for which messages may wait that are not counted yet.
+var errUncounted = fmt.Errorf("%w: nothing is pending, and the server may not have counted the latest messages yet", backlog.ErrPartial)
+
+// provesEmpty reports whether nothing can wait for a consumer with nothing pending: the stream is empty, or
+// all its messages were delivered.
+func provesEmpty(s *streamInfo, c *consumerInfo) bool {
+	return *s.State.Messages == 0 || isUnfiltered(s, c.filters()) && *s.State.LastSeq <= *c.Delivered.Stream
+}
+
 // isUnfiltered reports whether filters let all messages of a stream pass.
 func isUnfiltered(s *streamInfo, filters []string) bool {
 	return len(filters) == 0 || slices.Contains(filters, ">") ||

@@ -116,7 +116,7 @@ func await(t testing.TB, source backlog.Source, q backlog.Query, what string, wa
 		switch {
 		case last.Err == nil && wanted(last.Reading):
 			return last.Reading
-		case last.Err != nil && !errors.Is(last.Err, backlog.ErrUnavailable):
+		case last.Err != nil && !last.Pending && !errors.Is(last.Err, backlog.ErrUnavailable):
 			t.Fatal(last.Err)
 		case time.Now().After(deadline):
 			t.Fatalf("within %s the queue did not read as %s, but as %+v", patience, what, last)

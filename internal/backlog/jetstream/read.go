@@ -101,11 +101,22 @@ func (s *source) read(ctx context.Context, queries []backlog.Query, results []ba
 		b.conclude(j, at)
 	}
 	b.subscribe(ctx)
+	var pending []backlog.Query
 	for i, j := range b.jobs {
+		switch {
+		case errors.Is(j.err, errUncounted):
+			pending = append(pending, queries[i])
+		case j.err != nil && j.spec != nil:
+			j.spec.empty = time.Time{}
+		}
 		if j.err != nil {
-			results[i] = backlog.Result{Err: &backlog.ReadError{Query: queries[i], Connection: s.cfg.connection, Err: j.err}}
+			results[i] = backlog.Result{
+				Err:     &backlog.ReadError{Query: queries[i], Connection: s.cfg.connection, Err: j.err},
+				Pending: errors.Is(j.err, errUncounted),
+			}
 		}
 	}
+	s.alarms.add(pending, at.Add(counting+time.Millisecond))
 	return nil
 }
 
@@ -262,8 +273,25 @@ func (b *batch) conclude(j *job, now time.Time) {
 		j.result.Reading = judgeMissing(info, j.spec.consumer, j.spec.filters, j.spec.matching(info, j.counts), now)
 	} else {
 		j.result.Reading = judge(info, j.consumer.info, now)
+		j.err = b.believe(j, now)
 	}
 	j.result.Reading.Epoch = b.epoch(j.spec.stream, info, now)
+}
+
+// believe returns errUncounted if nothing is pending or in flight and that is not certain. It is once the
+// answer was the same for as long as counting takes.
+func (b *batch) believe(j *job, now time.Time) error {
+	if j.result.Reading.Backlog() > 0 {
+		j.spec.empty = time.Time{}
+		return nil
+	}
+	if j.spec.empty.IsZero() {
+		j.spec.empty = now
+	}
+	if b.began.Sub(j.spec.empty) < counting && !provesEmpty(j.stream.info, j.consumer.info) {
+		return errUncounted
+	}
+	return nil
 }
 
 // subscribe subscribes to the messages of idle queues, and arms those that are subscribed already.
@@ -271,6 +299,8 @@ func (b *batch) subscribe(ctx context.Context) {
 	if b.cfg.poll {
 		return
 	}
+	// The library waits for the server if its buffers are full.
+	defer context.AfterFunc(ctx, b.session.unblock)()
 	unconfirmed := false
 	now := time.Now()
 	for _, j := range b.jobs {

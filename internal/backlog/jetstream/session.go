@@ -58,15 +58,15 @@ type session struct {
 	suspect bool
 }
 
-// newSession returns a session for a connection that is not logged in yet. woken is called with queries
-// that may have changed, and lost when the session ends.
-func newSession(cfg *config, g *guard, hello greeting, woken func([]backlog.Query), lost func()) *session {
+// newSession returns a session for a connection that is not logged in yet. a wakes queries that may have
+// changed, and lost is called when the session ends.
+func newSession(cfg *config, g *guard, hello greeting, a *alarms, lost func()) *session {
 	s := &session{
 		cfg: cfg, guard: g, server: "nats " + shown(hello.Version), inbox: cfg.inbox + "." + strings.ToLower(rand.Text()),
 		replies: make(chan *nats.Msg, maxReplies), closed: make(chan struct{}), lost: lost,
 		waiting: make(map[string]*question),
 	}
-	s.wakes = newSubscriptions(woken)
+	s.wakes = newSubscriptions(a)
 	g.onRefusal(s.refused)
 	g.allow(maxAnswer)
 	return s
@@ -139,8 +139,6 @@ func (s *session) failed(_ *nats.Conn, sub *nats.Subscription, err error) {
 
 // handle takes the messages of the server until the connection has ended.
 func (s *session) handle() {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
 	for {
 		select {
 		case <-s.closed:
@@ -150,9 +148,6 @@ func (s *session) handle() {
 			s.answer(m)
 		case m := <-s.wakes.fired:
 			s.wakes.fire(m.Sub)
-			timer.Reset(s.wakes.repeat(time.Now()))
-		case now := <-timer.C:
-			timer.Reset(s.wakes.repeat(now))
 		}
 	}
 }

@@ -24,6 +24,7 @@ type source struct {
 	cfg       *config
 	connector *connector
 	wakes     *wakes.Queue
+	alarms    *alarms
 	log       *slog.Logger
 
 	// end stops the goroutines of tasks.
@@ -40,9 +41,12 @@ type source struct {
 	silent map[string]time.Time
 	swept  time.Time
 
-	// mu guards polled, which has why queues are polled; and closed, with the reads that are under way.
+	// mu guards what follows: why queues are polled, as a text unless that is stale; and closed, with the
+	// reads that are under way.
 	mu     sync.Mutex
 	polled map[backlog.Query]string
+	text   string
+	stale  bool
 	closed bool
 	reads  sync.WaitGroup
 }
@@ -59,7 +63,9 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		cfg: cfg, wakes: wakes.New(), log: log.With("connection", c.Name), end: end, life: alive,
 		specs: make(map[backlog.Query]*spec), lives: make(map[string]*life), silent: make(map[string]time.Time), polled: make(map[backlog.Query]string),
 	}
-	s.connector = &connector{cfg: cfg, life: alive, tasks: &s.tasks, woken: s.wakes.Wake, lost: s.wakes.WakeAll}
+	s.alarms = newAlarms(s.wakes.Wake)
+	s.connector = &connector{cfg: cfg, life: alive, tasks: &s.tasks, alarms: s.alarms, lost: s.wakes.WakeAll}
+	s.tasks.Go(func() { s.alarms.run(alive) })
 	s.tasks.Go(func() { s.wakes.Run(alive) })
 	return s, nil
 }
@@ -109,6 +115,10 @@ func (s *source) Status() backlog.Status {
 func (s *source) reason() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.stale {
+		return s.text
+	}
+	s.text, s.stale = "", false
 	if len(s.polled) == 0 {
 		return ""
 	}
@@ -116,13 +126,18 @@ func (s *source) reason() string {
 	first := slices.MinFunc(slices.Collect(maps.Keys(s.polled)), func(a, b backlog.Query) int {
 		return strings.Compare(a.String()+string(a.Params), b.String()+string(b.Params))
 	})
-	return backlog.Line(fmt.Sprintf("%d queues are polled, such as %s: %s", len(s.polled), first, s.polled[first]))
+	s.text = backlog.Line(fmt.Sprintf("%d queues are polled, such as %s: %s", len(s.polled), first, s.polled[first]))
+	return s.text
 }
 
 // note notes why a query is polled; empty if it is not.
 func (s *source) note(q backlog.Query, reason string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.polled[q] == reason {
+		return
+	}
+	s.stale = true
 	if reason == "" {
 		delete(s.polled, q)
 		return
@@ -141,10 +156,13 @@ func (s *source) Probe(ctx context.Context) error {
 	if err == nil {
 		err = parseAccount(session.ask(ctx, []question{{subject: s.cfg.api + "INFO"}})[0])
 	}
-	if err != nil && !errors.Is(err, backlog.ErrDenied) || err != nil && session == nil {
+	if session != nil && errors.Is(err, backlog.ErrDenied) {
+		// The user may have the rights to ask for queues only.
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("ask connection %q: %w", s.cfg.connection, err)
 	}
-	// A user who may not ask for the account may be the one that asks for queues only.
 	return nil
 }
 

@@ -16,6 +16,8 @@ type spec struct {
 	stream, consumer string
 	filters          []string
 	used             time.Time
+	// empty is since when each answer was that nothing is pending or in flight; zero if it was not.
+	empty time.Time
 	// counted is how many messages matched the filters when the stream was in the state at; nil if that is
 	// not known.
 	counted *int64

@@ -31,7 +31,7 @@ const (
 )
 
 // repeats is when a queue is woken again after a message: the first read may come before the message is
-// stored.
+// stored and counted.
 func repeats() []time.Duration { return []time.Duration{10 * time.Millisecond, 60 * time.Millisecond} }
 
 // subscriptions are those with which a session notices messages of idle queues. A queue is armed like
@@ -46,8 +46,8 @@ func repeats() []time.Duration { return []time.Duration{10 * time.Millisecond, 6
 // refuse.
 type subscriptions struct {
 	// fired receives the messages.
-	fired chan *nats.Msg
-	woken func([]backlog.Query)
+	fired  chan *nats.Msg
+	alarms *alarms
 
 	mu sync.Mutex
 	// bySubject has those that are subscribed and had no message; bySub has the same.
@@ -63,8 +63,6 @@ type subscriptions struct {
 	full   string
 	// rests has until when a query is not armed after a message.
 	rests map[backlog.Query]time.Time
-	// again are the queries that are woken once more, and when.
-	again []repetition
 }
 
 // A subscription is to one subject, for the queries whose messages may come there.
@@ -76,15 +74,9 @@ type subscription struct {
 	confirmed time.Time
 }
 
-// A repetition is queries that are woken once more.
-type repetition struct {
-	at      time.Time
-	queries []backlog.Query
-}
-
-func newSubscriptions(woken func([]backlog.Query)) *subscriptions {
+func newSubscriptions(a *alarms) *subscriptions {
 	return &subscriptions{
-		fired: make(chan *nats.Msg, maxFired), woken: woken,
+		fired: make(chan *nats.Msg, maxFired), alarms: a,
 		bySubject: make(map[string]*subscription), bySub: make(map[*nats.Subscription]*subscription),
 		early: make(map[*nats.Subscription]struct{}), denied: make(map[string]time.Time), rests: make(map[backlog.Query]time.Time),
 	}
@@ -218,12 +210,12 @@ func (s *subscriptions) fire(sub *nats.Subscription) {
 	for _, q := range queries {
 		s.rests[q] = now.Add(storing)
 	}
-	for _, after := range repeats() {
-		s.again = append(s.again, repetition{now.Add(after), queries})
-	}
 	s.mu.Unlock()
 	_ = sub.Unsubscribe() // the server has ended it, the library forgets it
-	s.woken(queries)
+	s.alarms.woken(queries)
+	for _, after := range repeats() {
+		s.alarms.add(queries, now.Add(after))
+	}
 }
 
 // drop forgets a subscription. mu is held.
@@ -232,26 +224,6 @@ func (s *subscriptions) drop(one *subscription) {
 	if s.bySubject[one.subject] == one {
 		delete(s.bySubject, one.subject)
 	}
-}
-
-// repeat wakes the queries that are due, and returns how long the next ones have time.
-func (s *subscriptions) repeat(now time.Time) time.Duration {
-	next := time.Hour
-	var due [][]backlog.Query
-	s.mu.Lock()
-	s.again = slices.DeleteFunc(s.again, func(r repetition) bool {
-		if r.at.After(now) {
-			next = min(next, r.at.Sub(now))
-			return false
-		}
-		due = append(due, r.queries)
-		return true
-	})
-	s.mu.Unlock()
-	for _, queries := range due {
-		s.woken(queries)
-	}
-	return next
 }
 
 // refuse notes a subject that the user may not subscribe to.

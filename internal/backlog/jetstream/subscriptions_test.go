@@ -16,11 +16,11 @@ import (
 // registered returns subscriptions to subjects, confirmed settle ago, and what was woken.
 func registered(q backlog.Query, subjects ...string) (s *subscriptions, woken *int) {
 	woken = new(int)
-	s = newSubscriptions(func(queries []backlog.Query) {
+	s = newSubscriptions(newAlarms(func(queries []backlog.Query) {
 		if slices.Contains(queries, q) {
 			*woken++
 		}
-	})
+	}))
 	for _, subject := range subjects {
 		one := &subscription{subject: subject, sub: new(nats.Subscription), queries: map[backlog.Query]struct{}{q: {}}}
 		s.register(one)
@@ -83,13 +83,13 @@ func TestRepeats(t *testing.T) {
 		s, woken := registered(q, "a.new")
 		s.fire(s.bySubject["a.new"].sub)
 		for i := range repeats() {
-			next := s.repeat(time.Now())
+			next := s.alarms.ring(time.Now())
 			if next > time.Second {
 				t.Fatalf("after %d wake-ups the next one is in %s", i+1, next)
 			}
 			time.Sleep(next)
 		}
-		if next := s.repeat(time.Now()); next < time.Minute || *woken != 1+len(repeats()) {
+		if next := s.alarms.ring(time.Now()); next < time.Minute || *woken != 1+len(repeats()) {
 			t.Errorf("there were %d wake-ups, and the next one is in %s", *woken, next)
 		}
 	})

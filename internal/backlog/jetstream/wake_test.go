@@ -140,12 +140,19 @@ func TestUnwakeable(t *testing.T) {
 			}
 		})
 	}
-	// Their messages count even so.
-	mirror := streamName("mirror")
-	client.Stream(t, natsjs.StreamConfig{Name: mirror, Mirror: &natsjs.StreamSource{Name: origin}})
-	client.Consumer(t, mirror, natsjs.ConsumerConfig{Durable: worker, AckPolicy: natsjs.AckExplicitPolicy})
+}
+
+// TestMirror: the messages of a mirror count as those of any stream.
+func TestMirror(t *testing.T) {
+	t.Parallel()
+	server := one(t)
+	client := server.NewClient(t)
+	source := open(t, server, nil)
+	origin := streamName("origin")
+	client.Stream(t, natsjs.StreamConfig{Name: origin})
+	mirror := made(t, client, natsjs.StreamConfig{Mirror: &natsjs.StreamSource{Name: origin}}, natsjs.ConsumerConfig{})
 	client.Publish(t, origin+".new", 4)
-	await(t, open(t, server, nil), query(mirror), "4 messages", func(r backlog.Reading) bool { return r.Ready == 4 })
+	await(t, source, query(mirror), "4 messages", func(r backlog.Reading) bool { return r.Ready == 4 })
 }
 
 // TestWakesByRepublish: a stream that another one republishes to wakes, because its messages are published

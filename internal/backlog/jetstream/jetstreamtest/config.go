@@ -20,7 +20,7 @@ jetstream {
   store_dir: %[4]q
   max_memory_store: 64MB
   max_file_store: 256MB
-}
+%[5]s}
 `
 
 // clustered is the part of a server in a cluster.
@@ -32,12 +32,15 @@ const clustered = `cluster {
 `
 
 // configure writes the configuration of a server.
-func (n *Node) configure(routes []string, extra string) error {
+func (n *Node) configure(routes []string, domain, extra string) error {
 	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		return fmt.Errorf("create the folder of %s: %w", n.Name, err)
 	}
 	n.others = len(routes) - 1
-	text := fmt.Sprintf(configuration, n.Name, n.Address, n.Monitor, filepath.Join(n.dir, "data"))
+	if domain != "" {
+		domain = fmt.Sprintf("  domain: %q\n", domain)
+	}
+	text := fmt.Sprintf(configuration, n.Name, n.Address, n.Monitor, filepath.Join(n.dir, "data"), domain)
 	if len(routes) > 1 {
 		text += fmt.Sprintf(clustered, n.route, `"`+strings.Join(routes, `", "`)+`"`)
 	}

@@ -40,6 +40,7 @@ type Cluster struct {
 
 	dir      string
 	children bool
+	domain   string
 	extra    string
 }
 
@@ -85,6 +86,9 @@ type Option func(*Cluster)
 // Configured adds a text to the configuration of each server:
 // https://docs.nats.io/running-a-nats-service/configuration.
 func Configured(text string) Option { return func(c *Cluster) { c.extra += text + "\n" } }
+
+// Domain sets the domain of JetStream.
+func Domain(name string) Option { return func(c *Cluster) { c.domain = name } }
 
 // Children runs each server as a process of its own. The program has to call ServeChild first of all.
 func Children() Option { return func(c *Cluster) { c.children = true } }
@@ -171,7 +175,7 @@ func (c *Cluster) launch(ctx context.Context, dir string, n int) error {
 			Name: "n" + strconv.Itoa(i+1), Address: address(p[0]), route: address(p[1]), Monitor: address(p[2]),
 			dir: filepath.Join(dir, strconv.Itoa(i+1)), child: c.children, output: new(lockedBuffer),
 		}
-		if err := node.configure(routes, c.extra); err != nil {
+		if err := node.configure(routes, c.domain, c.extra); err != nil {
 			return err
 		}
 		c.Nodes = append(c.Nodes, node)
