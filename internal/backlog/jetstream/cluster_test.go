@@ -230,7 +230,7 @@ func TestFrozen(t *testing.T) {
 	await(t, source, q, "5 messages", right)
 	for range 2 {
 		cluster.Nodes[0].Freeze(t)
-		// A process stops a moment after it was told to.
+		// A process stops a moment after the signal was sent.
 		eventually(t, "the server is frozen", func() bool {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()

@@ -97,7 +97,8 @@ func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
 // Status implements backlog.Source.
 func (s *source) Status() backlog.Status {
 	status := backlog.Status{IdlePoll: s.cfg.idlePoll}
-	if session := s.connector.existing(); session != nil {
+	session := s.connector.existing()
+	if session != nil {
 		status.Server = session.server
 	}
 	switch {
@@ -105,7 +106,7 @@ func (s *source) Status() backlog.Status {
 		status.WakeUp, status.WakeUpReason = wakePoll, "wakeUp is poll"
 	case s.cfg.foreign != "":
 		status.WakeUp, status.WakeUpReason = wakePoll, s.cfg.foreign
-	default:
+	case session != nil:
 		status.WakeUp, status.WakeUpReason = wakeSubscribe, s.reason()
 	}
 	return status
