@@ -13,7 +13,7 @@ import (
 const grace = 200 * time.Millisecond
 
 // perQuestion is how many bytes the answers of a read may have for each question, beyond maxAnswer.
-const perQuestion = 64 << 10
+const perQuestion = 8 << 10
 
 // A question is a request to the API.
 type question struct {

@@ -29,7 +29,9 @@ type shared struct {
 }
 
 func TestMain(m *testing.M) {
-	jetstreamtest.ServeChild()
+	if code, served := jetstreamtest.ServeChild(); served {
+		os.Exit(code)
+	}
 	goleak.VerifyTestMain(closing{m})
 }
 

@@ -138,7 +138,7 @@ func (b *batch) newJob(q backlog.Query, result *backlog.Result, now time.Time) *
 // first asks for each stream and each consumer.
 func (b *batch) first(ctx context.Context) {
 	var questions []question
-	ask := func(subject string) { questions = append(questions, b.question(subject, nil)) }
+	var takers []func(reply)
 	for _, j := range b.jobs {
 		if j.err != nil {
 			continue
@@ -147,37 +147,27 @@ func (b *batch) first(ctx context.Context) {
 		if j.stream = b.streams[stream]; j.stream == nil {
 			j.stream = new(streamAnswer)
 			b.streams[stream] = j.stream
-			ask(stream)
+			questions = append(questions, b.question(stream))
+			takers = append(takers, func(r reply) { j.stream.take(r, j.spec.stream) })
 		}
 		if j.consumer = b.consumers[consumer]; j.consumer == nil {
 			j.consumer = new(consumerAnswer)
 			b.consumers[consumer] = j.consumer
-			ask(consumer)
+			questions = append(questions, b.question(consumer))
+			takers = append(takers, func(r reply) { j.consumer.take(r, j.spec) })
 		}
 	}
 	replies := b.session.ask(ctx, questions)
 	b.listen(questions, replies)
-	bySubject := make(map[string]reply, len(replies))
-	for i, q := range questions {
-		bySubject[q.subject] = replies[i]
-	}
-	for _, j := range b.jobs {
-		if j.err != nil || j.stream.info != nil || j.stream.err != nil {
-			continue
-		}
-		j.stream.take(bySubject[b.cfg.api+"STREAM.INFO."+j.spec.stream], j.spec.stream)
-	}
-	for _, j := range b.jobs {
-		if j.err == nil && j.consumer.info == nil && j.consumer.err == nil && !j.consumer.missing {
-			j.consumer.take(bySubject[b.cfg.api+"CONSUMER.INFO."+j.spec.stream+"."+j.spec.consumer], j.spec)
-		}
+	for i, r := range replies {
+		takers[i](r)
 	}
 }
 
-// question returns a request.
-func (b *batch) question(subject string, body []byte) question {
+// question returns a request without a body.
+func (b *batch) question(subject string) question {
 	_, doubtful := b.silent[subject]
-	return question{subject: subject, body: body, doubtful: doubtful}
+	return question{subject: subject, doubtful: doubtful}
 }
 
 // listen notes which requests had no answer although the server answers.
@@ -246,121 +236,5 @@ func (b *batch) second(ctx context.Context) {
 	}
 	for i, r := range b.session.ask(ctx, questions) {
 		takers[i].take(r, names[i])
-	}
-}
-
-// conclude sets the result of a job.
-func (b *batch) conclude(j *job, now time.Time) {
-	switch {
-	case j.err != nil:
-		return
-	case errors.Is(j.stream.err, errNoStream):
-		j.result.Reading = backlog.Reading{At: now, Missing: true, InFlight: backlog.Exactly(0)}
-		return
-	case j.stream.err != nil:
-		j.err = j.stream.err
-		return
-	case errors.Is(j.consumer.err, errNoStream):
-		// It was created or deleted in between.
-		j.err = fmt.Errorf("%w: one answer has the stream and another has not", backlog.ErrPartial)
-		return
-	case j.consumer.err != nil:
-		j.err = j.consumer.err
-		return
-	}
-	info := j.stream.info
-	if j.consumer.missing {
-		j.result.Reading = judgeMissing(info, j.spec.consumer, j.spec.filters, j.spec.matching(info, j.counts), now)
-	} else {
-		j.result.Reading = judge(info, j.consumer.info, now)
-		j.err = b.believe(j, now)
-	}
-	j.result.Reading.Epoch = b.epoch(j.spec.stream, info, now)
-}
-
-// believe returns errUncounted if nothing is pending or in flight and that is not certain. It is once the
-// answer was the same for as long as counting takes.
-func (b *batch) believe(j *job, now time.Time) error {
-	if j.result.Reading.Backlog() > 0 {
-		j.spec.empty = time.Time{}
-		return nil
-	}
-	if j.spec.empty.IsZero() {
-		j.spec.empty = now
-	}
-	if b.began.Sub(j.spec.empty) < counting && !provesEmpty(j.stream.info, j.consumer.info) {
-		return errUncounted
-	}
-	return nil
-}
-
-// subscribe subscribes to the messages of idle queues, and arms those that are subscribed already.
-func (b *batch) subscribe(ctx context.Context) {
-	if b.cfg.poll {
-		return
-	}
-	// The library waits for the server if its buffers are full.
-	defer context.AfterFunc(ctx, b.session.unblock)()
-	unconfirmed := false
-	now := time.Now()
-	for _, j := range b.jobs {
-		if j.err != nil || j.result.Reading.Missing || j.result.Reading.Backlog() > 0 {
-			continue
-		}
-		filters := j.spec.filters
-		if !j.consumer.missing {
-			filters = j.consumer.info.filters()
-		}
-		subjects, reason := wakeSubjects(b.cfg, j.stream.info, filters)
-		if reason == "" && b.session.wakes.armed(j.spec.query, subjects, b.began) && b.session.isOpen() {
-			j.result.Armed = true
-			b.note(j.spec.query, "")
-			continue
-		}
-		if reason == "" {
-			var open bool
-			open, reason = b.session.wakes.subscribe(b.session.conn, j.spec.query, subjects, now)
-			unconfirmed = unconfirmed || open
-		}
-		b.note(j.spec.query, reason)
-	}
-	if unconfirmed && b.session.flush(ctx, b.cfg.answer) == nil {
-		b.session.wakes.confirm(time.Now())
-	}
-}
-
-// sweepInterval is the time between two searches for what is not read any more, and forgetAfter is for
-// how long that is remembered.
-const (
-	sweepInterval = time.Minute
-	forgetAfter   = 10 * time.Minute
-)
-
-// sweep forgets what is not read any more.
-func (s *source) sweep(now time.Time) {
-	if now.Sub(s.swept) < sweepInterval {
-		return
-	}
-	s.swept = now
-	session := s.connector.existing()
-	for q, spec := range s.specs {
-		if now.Sub(spec.used) <= forgetAfter {
-			continue
-		}
-		delete(s.specs, q)
-		s.note(q, "")
-		if session != nil {
-			session.wakes.forget(q)
-		}
-	}
-	for subject, at := range s.silent {
-		if now.Sub(at) > forgetAfter {
-			delete(s.silent, subject)
-		}
-	}
-	for name, l := range s.lives {
-		if now.Sub(l.used) > forgetAfter {
-			delete(s.lives, name)
-		}
 	}
 }

@@ -93,21 +93,21 @@ func Domain(name string) Option { return func(c *Cluster) { c.domain = name } }
 // Children runs each server as a process of its own. The program has to call ServeChild first of all.
 func Children() Option { return func(c *Cluster) { c.children = true } }
 
-// ServeChild runs a server, and ends the process with it, if this process was started for that. It
-// returns at once otherwise.
-func ServeChild() {
+// ServeChild runs a server until it ends, if this process was started for that. The program exits with
+// the code then. It returns false at once otherwise.
+func ServeChild() (code int, served bool) {
 	configuration := os.Getenv(childVariable)
 	if configuration == "" {
-		return
+		return 0, false
 	}
 	s, err := newServer(configuration)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1, true
 	}
 	s.Start()
 	s.WaitForShutdown()
-	os.Exit(0)
+	return 0, true
 }
 
 // newServer returns a server that is not started.
