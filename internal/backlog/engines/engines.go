@@ -4,6 +4,7 @@ package engines
 import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/httpjson"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/jetstream"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/kafka"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/logs"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/mysql"
@@ -19,6 +20,7 @@ func All() []backlog.Engine {
 		redis.Engine(),
 		kafka.Engine(),
 		rabbitmq.Engine(),
+		jetstream.Engine(),
 		postgresql.Engine(),
 		mysql.Engine(),
 		prometheus.Engine(),

@@ -1,0 +1,182 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
+)
+
+// A source reads the consumers of one connection. It implements backlog.Source, backlog.Waker and
+// backlog.Prober.
+//
+// It is no backlog.Confirmer: a server that answers has reported the messages that it had, and those that
+// are on their way to it from other servers of the cluster it does not know.
+type source struct {
+	cfg       *config
+	connector *connector
+	wakes     *wakes.Queue
+	alarms    *alarms
+	log       *slog.Logger
+
+	// end stops the goroutines of tasks.
+	end     context.CancelFunc
+	life    context.Context //nolint:containedctx // reads end with the source
+	tasks   sync.WaitGroup
+	closing sync.Once
+
+	// The goroutine that reads owns what follows: what is known from one read to the next.
+
+	specs map[backlog.Query]*spec
+	lives map[string]*life
+	// silent has the subjects that had no answer, and when they were asked last.
+	silent map[string]time.Time
+	swept  time.Time
+
+	// mu guards what follows: why queues are polled, as a text unless that is stale; and closed, with the
+	// reads that are under way.
+	mu     sync.Mutex
+	polled map[backlog.Query]string
+	text   string
+	stale  bool
+	closed bool
+	reads  sync.WaitGroup
+}
+
+// open returns a source for a connection. It connects when it is read.
+func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
+	cfg, err := newConfig(c)
+	if err != nil {
+		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
+	}
+	// The goroutines live as long as the source, not as long as the call that opens it.
+	alive, end := context.WithCancel(context.WithoutCancel(ctx))
+	s := &source{
+		cfg: cfg, wakes: wakes.New(), log: log.With("connection", c.Name), end: end, life: alive,
+		specs: make(map[backlog.Query]*spec), lives: make(map[string]*life), silent: make(map[string]time.Time), polled: make(map[backlog.Query]string),
+	}
+	s.alarms = newAlarms(s.wakes.Wake)
+	s.connector = &connector{cfg: cfg, life: alive, tasks: &s.tasks, alarms: s.alarms, lost: s.wakes.WakeAll}
+	s.tasks.Go(func() { s.alarms.run(alive) })
+	s.tasks.Go(func() { s.wakes.Run(alive) })
+	return s, nil
+}
+
+// begin reports whether a read may begin, and returns its context, which ends with Close too. The caller
+// calls done when it has ended.
+func (s *source) begin(ctx context.Context) (bounded context.Context, done func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, nil, false
+	}
+	s.reads.Add(1)
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.life, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+		s.reads.Done()
+	}, true
+}
+
+// errClosed is a read after Close.
+var errClosed = fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
+
+// Wakes implements backlog.Waker.
+func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
+
+// Status implements backlog.Source.
+func (s *source) Status() backlog.Status {
+	status := backlog.Status{IdlePoll: s.cfg.idlePoll}
+	session := s.connector.existing()
+	if session != nil {
+		status.Server = session.server
+	}
+	switch {
+	case s.cfg.poll:
+		status.WakeUp, status.WakeUpReason = wakePoll, "wakeUp is poll"
+	case s.cfg.foreign != "":
+		status.WakeUp, status.WakeUpReason = wakePoll, s.cfg.foreign
+	case session != nil:
+		status.WakeUp, status.WakeUpReason = wakeSubscribe, s.reason()
+	}
+	return status
+}
+
+// reason returns why some queues are polled; empty if none is.
+func (s *source) reason() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stale {
+		return s.text
+	}
+	s.text, s.stale = "", false
+	if len(s.polled) == 0 {
+		return ""
+	}
+	// The same one as long as it is polled.
+	first := slices.MinFunc(slices.Collect(maps.Keys(s.polled)), func(a, b backlog.Query) int {
+		return strings.Compare(a.String()+string(a.Params), b.String()+string(b.Params))
+	})
+	s.text = backlog.Line(fmt.Sprintf("%d queues are polled, such as %s: %s", len(s.polled), first, s.polled[first]))
+	return s.text
+}
+
+// note notes why a query is polled; empty if it is not.
+func (s *source) note(q backlog.Query, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.polled[q] == reason {
+		return
+	}
+	s.stale = true
+	if reason == "" {
+		delete(s.polled, q)
+		return
+	}
+	s.polled[q] = reason
+}
+
+// Probe implements backlog.Prober.
+func (s *source) Probe(ctx context.Context) error {
+	ctx, done, ok := s.begin(ctx)
+	if !ok {
+		return errClosed
+	}
+	defer done()
+	session, err := s.connector.session(ctx)
+	if err == nil {
+		err = parseAccount(session.ask(ctx, []question{{subject: s.cfg.api + "INFO"}})[0])
+	}
+	if session != nil && errors.Is(err, backlog.ErrDenied) {
+		// The user may have the rights to ask for queues only.
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ask connection %q: %w", s.cfg.connection, err)
+	}
+	return nil
+}
+
+// Close implements backlog.Source.
+func (s *source) Close() error {
+	s.closing.Do(func() {
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		s.end()
+		s.reads.Wait()
+		s.connector.close()
+		s.tasks.Wait()
+	})
+	return nil
+}
