@@ -2,6 +2,7 @@ package childprocess
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,16 +19,14 @@ const stopPatience = 30 * time.Second
 // AwaitStopped returns when processes that got SIGSTOP run no more. The signal only asks: a thread that
 // runs on another processor goes on until it enters the kernel, and may send an answer meanwhile.
 func AwaitStopped(pids ...int) error {
-	deadline := time.Now().Add(stopPatience)
-	for _, pid := range pids {
-		for !stopped(pid) {
-			if time.Now().After(deadline) {
-				return fmt.Errorf("stop process %d: it still runs after %s", pid, stopPatience)
+	return Poll(context.Background(), "processes to stop", stopPatience, time.Millisecond, func(context.Context) error {
+		for _, pid := range pids {
+			if !stopped(pid) {
+				return fmt.Errorf("process %d runs", pid)
 			}
-			time.Sleep(time.Millisecond)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // stopped reports whether no thread of a process runs.

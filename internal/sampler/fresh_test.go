@@ -12,9 +12,9 @@ import (
 )
 
 // observeFresh returns an observation of a read that begins after the call.
-func (f fixture) observeFresh(queue string) *backlog.Observation {
+func (f fixture) observeFresh() *backlog.Observation {
 	f.Helper()
-	want := interest(queue)
+	want := interest("jobs")
 	want.Fresh, want.Memo = true, new(backlog.Memo)
 	seen, err := f.sampler.Observe(f.Context(), want)
 	if err != nil {
@@ -30,7 +30,7 @@ func TestFreshReadsAfterTheCall(t *testing.T) {
 		for i := range int64(5) {
 			f.fake.SetSilently("jobs", backlog.Reading{Ready: i})
 			began := time.Now()
-			seen := f.observeFresh("jobs")
+			seen := f.observeFresh()
 			if seen.Latest.Ready != i || seen.Latest.At.Before(began) {
 				t.Errorf("%d reads as %+v", i, seen.Latest)
 			}
@@ -51,7 +51,7 @@ func TestFreshCallsShareReads(t *testing.T) {
 		_, before, _ := f.fake.Reads()
 		var calls sync.WaitGroup
 		for range 100 {
-			calls.Go(func() { f.observeFresh("jobs") })
+			calls.Go(func() { f.observeFresh() })
 		}
 		calls.Wait()
 		if _, after, _ := f.fake.Reads(); after-before > 2 {
@@ -67,13 +67,13 @@ func TestFreshIsBounded(t *testing.T) {
 		f.fake.SetReady("jobs", 3)
 		f.observe("jobs")
 		f.fake.Fail(fmt.Errorf("refused: %w", backlog.ErrUnavailable))
-		if seen := f.observeFresh("jobs"); seen.Err == nil {
+		if seen := f.observeFresh(); seen.Err == nil {
 			t.Errorf("a read that failed is %+v, want its error", seen)
 		}
 		f.fake.Fail(nil)
 		f.fake.Freeze()
 		began := time.Now()
-		if seen := f.observeFresh("jobs"); seen.Err == nil {
+		if seen := f.observeFresh(); seen.Err == nil {
 			t.Errorf("a read that is not answered is %+v, want an error", seen)
 		}
 		if took := time.Since(began); took > 2*time.Second {
@@ -82,7 +82,7 @@ func TestFreshIsBounded(t *testing.T) {
 		f.fake.Thaw()
 		done := make(chan *backlog.Observation, 1)
 		f.fake.Freeze()
-		go func() { done <- f.observeFresh("jobs") }()
+		go func() { done <- f.observeFresh() }()
 		synctest.Wait()
 		if err := f.sampler.Apply(f.Context(), nil); err != nil {
 			t.Fatal(err)

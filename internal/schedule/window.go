@@ -41,7 +41,7 @@ func parseWindow(spec Spec) (*window, []error) {
 	if spec.Exact != nil {
 		w.floor, w.ceiling = spec.Exact, spec.Exact
 	}
-	mistakes := slices.Concat([]error{checkName(spec.Name), checkForm(&spec)}, w.parseTimes(), checkBounds(&spec), checkRamp(&spec, w.floor))
+	mistakes := slices.Concat([]error{checkName(spec.Name)}, checkForm(&spec), w.parseTimes(), checkBounds(&spec), checkRamp(&spec, w.floor))
 	return w, slices.DeleteFunc(mistakes, func(err error) bool { return err == nil })
 }
 
@@ -54,30 +54,46 @@ func checkName(name string) error {
 }
 
 // checkForm checks that a window either recurs or is dated, and that it ends.
-func checkForm(spec *Spec) error {
+func checkForm(spec *Spec) []error {
 	recurs, dated := spec.Start != "", !spec.From.IsZero()
 	switch {
 	case recurs && dated:
-		return errors.New("start and from: want start for a window that recurs, or from for one that does not")
-	case recurs && !spec.Until.IsZero():
-		return errors.New("until goes with from: want end or duration")
-	case recurs && spec.End == "" && spec.Duration == 0:
-		return errors.New("end: missing, want five fields of cron such as 0 20 * * 1-5, or a duration such as 8h")
-	case recurs && spec.End != "" && spec.Duration != 0:
-		return errors.New("end and duration: want one of them")
+		return []error{errors.New("start and from: want start for a window that recurs, or from for one that does not")}
 	case recurs:
-		return nil
-	case dated && spec.End != "":
-		return errors.New("end goes with start: want until")
-	case dated && spec.Duration != 0:
-		return errors.New("duration goes with start: want until")
-	case dated && spec.Until.IsZero():
-		return errors.New("until: missing, want a time such as 2026-11-30T00:00:00+01:00")
+		return checkRecurring(spec)
 	case dated:
-		return nil
+		return checkDated(spec)
 	default:
-		return errors.New("start: missing, want five fields of cron such as 0 7 * * 1-5; or from for a window that does not recur")
+		return []error{errors.New("start: missing, want five fields of cron such as 0 7 * * 1-5; or from for a window that does not recur")}
 	}
+}
+
+func checkRecurring(spec *Spec) []error {
+	var mistakes []error
+	if !spec.Until.IsZero() {
+		mistakes = append(mistakes, errors.New("until goes with from: want end or duration"))
+	}
+	switch {
+	case spec.End == "" && spec.Duration == 0:
+		mistakes = append(mistakes, errors.New("end: missing, want five fields of cron such as 0 20 * * 1-5, or a duration such as 8h"))
+	case spec.End != "" && spec.Duration != 0:
+		mistakes = append(mistakes, errors.New("end and duration: want one of them"))
+	}
+	return mistakes
+}
+
+func checkDated(spec *Spec) []error {
+	var mistakes []error
+	if spec.End != "" {
+		mistakes = append(mistakes, errors.New("end goes with start: want until"))
+	}
+	if spec.Duration != 0 {
+		mistakes = append(mistakes, errors.New("duration goes with start: want until"))
+	}
+	if spec.Until.IsZero() {
+		mistakes = append(mistakes, errors.New("until: missing, want a time such as 2026-11-30T00:00:00+01:00"))
+	}
+	return mistakes
 }
 
 // parseTimes parses all times that are written, also those that do not go together.
@@ -137,10 +153,14 @@ func checkBounds(spec *Spec) []error {
 	case spec.Floor != nil && spec.Ceiling != nil && *spec.Floor > *spec.Ceiling && *spec.Ceiling >= 0:
 		mistakes = append(mistakes, fmt.Errorf("floor %d: want at most the ceiling, %d", *spec.Floor, *spec.Ceiling))
 	}
-	if spec.Priority < -maxPriority || spec.Priority > maxPriority {
-		mistakes = append(mistakes, fmt.Errorf("priority %d: want %d to %d", spec.Priority, -maxPriority, maxPriority))
+	return append(mistakes, checkPriority(spec.Priority))
+}
+
+func checkPriority(priority int32) error {
+	if priority < -maxPriority || priority > maxPriority {
+		return fmt.Errorf("priority %d: want %d to %d", priority, -maxPriority, maxPriority)
 	}
-	return mistakes
+	return nil
 }
 
 func checkRamp(spec *Spec, floor *int32) []error {

@@ -1,6 +1,7 @@
 package trigger_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -11,12 +12,15 @@ import (
 // jobLayouts are one of each kind: what workers hold is counted next to what waits, with it, late, or
 // not at all.
 func jobLayouts() *trigger.Catalog {
-	return trigger.NewCatalog([]backlog.Connection{{Name: "main", Engine: "e", Namespaces: []string{"*"}}}, []backlog.Engine{{
-		Name: "e", Layouts: []backlog.Layout{
-			{Name: "apart", InFlight: "those"}, {Name: "lag", ReadyIncludesHeld: true},
-			{Name: "late", InFlight: "those", InFlightIsLate: true}, {Name: "popped"}, {Name: "number", Measures: true},
-		},
-	}})
+	layouts := []backlog.Layout{
+		{Name: "apart", InFlight: "those"},
+		{Name: "lag", ReadyIncludesHeld: true},
+		{Name: "late", InFlight: "those", InFlightIsLate: true},
+		{Name: "popped"},
+		{Name: "number", Measures: true},
+	}
+	connection := backlog.Connection{Name: "main", Engine: "e", Namespaces: []string{"*"}}
+	return trigger.NewCatalog([]backlog.Connection{connection}, []backlog.Engine{{Name: "e", Layouts: layouts}})
 }
 
 // TestScaledJob: the strategy decides what counts, and a layout whose numbers do not fit it is an error.
@@ -49,9 +53,7 @@ func TestScaledJob(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			metadata := map[string]string{"connection": "main", tc.layout: "q", "scaledJob": tc.strategy}
-			for key, value := range tc.more {
-				metadata[key] = value
-			}
+			maps.Copy(metadata, tc.more)
 			got, err := jobLayouts().Parse("shop", metadata)
 			switch {
 			case tc.fault != "":
