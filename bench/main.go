@@ -18,12 +18,16 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/bench/subject"
 	"github.com/backlog-scaler/backlog-scaler/e2e/measure"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/jetstream/jetstreamtest"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is the program: arguments in, exit code out.
 func run(arguments []string, stdout, stderr io.Writer) int {
+	if code, served := jetstreamtest.ServeChild(); served {
+		return code
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o, err := parse(arguments, stderr)

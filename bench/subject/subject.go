@@ -59,5 +59,6 @@ func All() []Subject {
 		{"rabbitmq", RabbitMQ},
 		{"postgresql", PostgreSQL},
 		{"mysql", MySQL},
+		{"jetstream", JetStream},
 	}
 }
