@@ -226,11 +226,13 @@ func (l *connectionLoop) notify(wake backlog.Wake) {
 	l.wakeLoop()
 }
 
-// rescheduleSooner makes w due as early as WakeInterval allows, but never later than it already
-// is. While a read is under way it records the cause for another read. mu is held.
+// rescheduleSooner makes w due as early as WakeInterval or callInterval allow, but never later than it
+// already is. While a read is under way it records the cause for another read. mu is held.
 func (l *connectionLoop) rescheduleSooner(w *watch, cause backlog.Cause) {
 	if w.heapIndex < 0 {
-		w.pendingCause = cause
+		if cause != backlog.CauseCall || w.pendingCause == "" { // a wake-up is read earlier, and serves the call
+			w.pendingCause = cause
+		}
 		return
 	}
 	if w.lastRead.IsZero() {
@@ -242,7 +244,11 @@ func (l *connectionLoop) rescheduleSooner(w *watch, cause backlog.Cause) {
 		cause = backlog.CauseRetry
 	}
 	// soonest may be long past. The watch then comes before those that have just fallen due.
-	soonest := w.lastRead.Add(l.options.WakeInterval)
+	interval := l.options.WakeInterval
+	if cause == backlog.CauseCall {
+		interval = callInterval
+	}
+	soonest := w.lastRead.Add(interval)
 	switch {
 	case soonest.Before(w.due):
 		l.schedule.set(w, soonest, cause)

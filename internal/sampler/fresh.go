@@ -8,6 +8,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
+// callInterval is the least time between two reads of a queue that calls ask for, so that calls do not
+// decide how much a server is asked. KEDA polls a ScaledJob once a second at most.
+const callInterval = 250 * time.Millisecond
+
 // observeFresh returns the observation after a read that begins after the call. All calls that come
 // before the read begins share it. The error is that of ctx.
 func (l *connectionLoop) observeFresh(ctx context.Context, w *watch) (*backlog.Observation, error) {
