@@ -2,7 +2,6 @@ package childprocess
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,14 +18,19 @@ const stopPatience = 30 * time.Second
 // AwaitStopped returns when processes that got SIGSTOP run no more. The signal only asks: a thread that
 // runs on another processor goes on until it enters the kernel, and may send an answer meanwhile.
 func AwaitStopped(pids ...int) error {
-	return Poll(context.Background(), "processes to stop", stopPatience, time.Millisecond, func(context.Context) error {
-		for _, pid := range pids {
-			if !stopped(pid) {
-				return fmt.Errorf("process %d runs", pid)
+	deadline, ticker := time.NewTimer(stopPatience), time.NewTicker(time.Millisecond)
+	defer deadline.Stop()
+	defer ticker.Stop()
+	for _, pid := range pids {
+		for !stopped(pid) {
+			select {
+			case <-ticker.C:
+			case <-deadline.C:
+				return fmt.Errorf("stop process %d: it still runs after %s", pid, stopPatience)
 			}
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // stopped reports whether no thread of a process runs.

@@ -70,5 +70,5 @@ func counted(t testing.TB, client *jetstreamtest.Client, stream string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return int(consumer.CachedInfo().NumPending) + consumer.CachedInfo().NumAckPending //nolint:gosec // a few messages
+	return int(consumer.CachedInfo().NumPending) + consumer.CachedInfo().NumAckPending
 }

@@ -61,7 +61,7 @@ func (c *connector) session(ctx context.Context) (*session, error) {
 	if a == nil {
 		a = &attempt{done: make(chan struct{})}
 		c.attempt = a
-		c.tasks.Go(func() { c.try(a) }) //nolint:contextcheck // a session outlives the read that opens it
+		c.tasks.Go(func() { c.try(a) })
 	}
 	c.mu.Unlock()
 	select {

@@ -183,6 +183,7 @@ func TestConsumers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			stream := streamName("consumers")
 			client.Stream(t, natsjs.StreamConfig{Name: stream})
 			made(t, client, natsjs.StreamConfig{Name: stream}, c.consumer(stream))
@@ -304,7 +305,7 @@ func TestInterest(t *testing.T) {
 // TestUnderLoad: while a producer publishes and workers work, every reading lies between what was certainly
 // there shortly before and what may have been there. A server counts messages as pending after it has
 // confirmed them, so that what it says is milliseconds old, or more on a busy machine.
-func TestUnderLoad(t *testing.T) {
+func TestUnderLoad(t *testing.T) { //nolint:tparallel // each is a load of its own
 	t.Parallel()
 	cluster := jetstreamtest.Start(t, 3)
 	for name, c := range map[string]struct {

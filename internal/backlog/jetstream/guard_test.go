@@ -41,8 +41,8 @@ func TestGuard(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			near, far := net.Pipe()
-			defer near.Close() //nolint:errcheck // of a test
-			defer far.Close()  //nolint:errcheck // of a test
+			defer near.Close()
+			defer far.Close()
 			g := newGuard(near, bufio.NewReaderSize(strings.NewReader(c.sent), maxLine), []byte("INFO {}\r\n"), inbox)
 			g.allow(c.budget)
 			said := ""

@@ -105,7 +105,8 @@ func TestWrongCounts(t *testing.T) {
 				if strings.Contains(subject, "CONSUMER.INFO") {
 					return consumerAnswer(`"num_pending":7=>"num_pending":12`)
 				}
-				if asked++; asked == 1 {
+				asked++
+				if asked == 1 {
 					return streamAnswer("")
 				}
 				return streamAnswer(c.later)

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -110,9 +111,7 @@ func count(answers []*streamInfo) *int64 {
 		if s == nil || s.Total > len(s.State.Subjects) {
 			return nil
 		}
-		for subject, n := range s.State.Subjects {
-			all[subject] = n
-		}
+		maps.Copy(all, s.State.Subjects)
 	}
 	var sum int64
 	for _, n := range all {

@@ -256,7 +256,8 @@ func (s *subscriptions) forget(q backlog.Query) {
 	delete(s.rests, q)
 	var unused []*nats.Subscription
 	for _, one := range s.bySubject {
-		if delete(one.queries, q); len(one.queries) == 0 {
+		delete(one.queries, q)
+		if len(one.queries) == 0 {
 			s.drop(one)
 			unused = append(unused, one.sub)
 		}

@@ -75,7 +75,7 @@ func TestWakesOthers(t *testing.T) {
 	client.Publish(t, other+".new", 1)
 	for {
 		select {
-		case w := <-source.(backlog.Waker).Wakes(): //nolint:forcetypeassert // Listen has checked it
+		case w := <-source.(backlog.Waker).Wakes(): //nolint:errcheck // Listen has checked it
 			if w.Everything {
 				t.Fatalf("woken by %+v", w)
 			}

@@ -1,6 +1,7 @@
 package rabbitmq_test
 
 import (
+	"maps"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -139,9 +140,7 @@ func withMissing(q backlog.Query, missing string) backlog.Query {
 func openStreams(t testing.TB, n *rabbitmqtest.Node, more map[string]any) backlog.Source {
 	t.Helper()
 	all := map[string]any{"streamAddresses": []string{n.Stream}}
-	for name, value := range more {
-		all[name] = value
-	}
+	maps.Copy(all, more)
 	return open(t, n, all)
 }
 

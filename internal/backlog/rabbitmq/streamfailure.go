@@ -44,6 +44,8 @@ func streamLoginFailure(w *wire, err error) error {
 		change = "sasl: a mechanism that the server has; external needs its plugin rabbitmq_auth_mechanism_ssl"
 	case stream.AccessRefused:
 		change = streamRights
+	case stream.OK, stream.StreamDoesNotExist, stream.StreamNotAvailable, stream.NoOffset:
+		// They are about one stream, and no login ends with them.
 	}
 	if change != "" {
 		return backlog.WithAdvice(fmt.Errorf("%w: %w", backlog.ErrDenied, err), change)

@@ -70,7 +70,7 @@ func (l *streamLeaders) of(ctx context.Context, names []string) (map[string]led,
 	var err error
 	start := time.Now()
 	for {
-		search, some := l.lookup(names, start)
+		search, some := l.lookup(names, start) //nolint:contextcheck // a search outlives the read that starts it
 		if search == nil {
 			break
 		}

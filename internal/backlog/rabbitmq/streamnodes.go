@@ -257,7 +257,7 @@ func openStream(ctx context.Context, cfg *config, address string) (c *stream.Con
 		return nil, streamLoginFailure(w, err)
 	}
 	if version := c.About().Version; !atLeast(version, 3, 11) {
-		c.Close()
+		c.Close() //nolint:contextcheck // it has a bound of its own
 		return nil, fmt.Errorf("%w: the server is RabbitMQ %s, want 3.11 or later for streams", backlog.ErrMismatch, backlog.Line(version))
 	}
 	return c, nil

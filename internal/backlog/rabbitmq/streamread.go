@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -47,7 +48,7 @@ func (s *streams) probe(ctx context.Context) error {
 // read asks for the streams of plans, each once. The error is one of the connection.
 func (s *streams) read(ctx context.Context, plans []*plan) (map[string]*streamJob, error) {
 	now := time.Now()
-	s.sweep(now)
+	s.sweep(now) //nolint:contextcheck // what it closes has a bound of its own
 	jobs := make(map[string]*streamJob)
 	var names []string
 	for _, p := range plans {
@@ -242,7 +243,7 @@ func (s *streams) whole(p *plan, jobs map[string]*streamJob, now time.Time) (bac
 	}
 	r := backlog.Aggregate(parts)
 	r.At = now
-	r.Epoch = fmt.Sprintf("%x", epochs.Sum(nil))
+	r.Epoch = hex.EncodeToString(epochs.Sum(nil))
 	if len(p.patterns) > 0 {
 		// Counters jump, and epochs change, when another stream is found.
 		r.Enqueued, r.Dequeued, r.Passed = backlog.Count{}, backlog.Count{}, backlog.Count{}

@@ -22,12 +22,13 @@ func frame(kind byte, payload string) string {
 // delivery returns the frames of a delivery to a consumer.
 func delivery(tag string, body ...string) string {
 	size := len(strings.Join(body, ""))
-	text := frame(frameMethod, "\x00\x3c\x00\x3c"+string(rune(len(tag)))+tag+"\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01x\x01k") +
-		frame(frameHeader, "\x00\x3c\x00\x00"+string(binary.BigEndian.AppendUint64(nil, uint64(size)))+"\x00\x00")
+	var text strings.Builder
+	text.WriteString(frame(frameMethod, "\x00\x3c\x00\x3c"+string(rune(len(tag)))+tag+"\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01x\x01k") +
+		frame(frameHeader, "\x00\x3c\x00\x00"+string(binary.BigEndian.AppendUint64(nil, uint64(size)))+"\x00\x00"))
 	for _, part := range body {
-		text += frame(frameBody, part)
+		text.WriteString(frame(frameBody, part))
 	}
-	return text
+	return text.String()
 }
 
 // A reader is a connection that only reads.

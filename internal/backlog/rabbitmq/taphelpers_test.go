@@ -36,11 +36,11 @@ func (b bus) do(t testing.TB, method, path string, content any) []byte {
 }
 
 func (b bus) path(kind string, names ...string) string {
-	path := "/api/" + kind + "/" + url.PathEscape(b.vhost)
+	parts := []string{"/api", kind, url.PathEscape(b.vhost)}
 	for _, name := range names {
-		path += "/" + url.PathEscape(name)
+		parts = append(parts, url.PathEscape(name))
 	}
-	return path
+	return strings.Join(parts, "/")
 }
 
 // exchange makes a durable exchange.

@@ -29,13 +29,13 @@ const tapSleep = 10 * time.Second
 func (a *taps) serve(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	s, err := a.open()
+	s, err := a.open() //nolint:contextcheck // it has a bound of its own
 	if err != nil {
 		return err
 	}
 	defer func() {
 		end()
-		s.close() //nolint:contextcheck // it has a bound of its own
+		s.close()
 	}()
 	a.mu.Lock()
 	a.up, a.end, a.reason = true, end, ""
@@ -142,7 +142,8 @@ func (a *taps) sweep(t *tap, now time.Time) {
 			continue
 		}
 		delete(t.users, q)
-		if a.users[q.Namespace]--; a.users[q.Namespace] == 0 {
+		a.users[q.Namespace]--
+		if a.users[q.Namespace] == 0 {
 			delete(a.users, q.Namespace)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,13 +38,7 @@ func (c *Cluster) NewClient(t testing.TB, options ...nats.Option) *Client {
 // Connect returns a client of the servers, which connects again whenever it has to. The caller closes
 // it.
 func (c *Cluster) Connect(options ...nats.Option) (*Client, error) {
-	urls := ""
-	for i, address := range c.Addresses() {
-		if i > 0 {
-			urls += ","
-		}
-		urls += "nats://" + address
-	}
+	urls := "nats://" + strings.Join(c.Addresses(), ",nats://")
 	options = append([]nats.Option{
 		nats.MaxReconnects(-1), nats.ReconnectWait(20 * time.Millisecond), nats.Timeout(patience), nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(),

@@ -55,7 +55,6 @@ type Conn struct {
 // A question is a request that was sent.
 type question struct {
 	request Request
-	key     uint16
 	// subscription is that of a request for a chunk.
 	subscription uint8
 	// call is nil once it was given up.
@@ -280,7 +279,8 @@ func (c *Conn) answer(key uint16, r *frameReader) error {
 		return err
 	}
 	q.call.note()
-	if q.call.left--; q.call.left == 0 {
+	q.call.left--
+	if q.call.left == 0 {
 		close(q.call.done)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"strings"
 	"testing"
@@ -68,9 +69,7 @@ func (f *fakeServer) login(override map[uint16]func(*frameWriter)) bool {
 			}
 		},
 	}
-	for key, fill := range override {
-		answers[key] = fill
-	}
+	maps.Copy(answers, override)
 	for {
 		key, body, err := f.frame()
 		if err != nil {
@@ -182,9 +181,13 @@ func TestHostileAnswers(t *testing.T) {
 		return func(w *frameWriter) {
 			ok(w)
 			w.count(len(pairs) / 2)
-			for i := 0; i < len(pairs); i += 2 {
-				w.text(pairs[i].(string))
-				w.uint64(uint64(int64(pairs[i+1].(int))))
+			for _, one := range pairs {
+				switch v := one.(type) {
+				case string:
+					w.text(v)
+				case int:
+					w.uint64(uint64(int64(v)))
+				}
 			}
 		}
 	}

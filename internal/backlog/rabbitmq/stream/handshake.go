@@ -197,7 +197,8 @@ func (c *Conn) ask(ctx context.Context, key uint16, fill func(*frameWriter)) (*f
 		return nil, 0, fmt.Errorf("%w: %#x in place of the answer to %#x", ErrProtocol, got, key)
 	}
 	code := Code(r.uint16())
-	return r, code, r.err(key)
+	err = r.err(key)
+	return r, code, err
 }
 
 // texts reads names and texts. An answer without any is an empty one: that to a refused Open ends there.

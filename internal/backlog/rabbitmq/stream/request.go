@@ -126,7 +126,7 @@ func (q *ChunkQuery) build(w *frameWriter, first uint32, subscription uint8) uin
 		w.uint16(offsetLast)
 	} else {
 		w.uint16(offsetExact)
-		w.uint64(uint64(max(q.From, 0))) //nolint:gosec // not negative
+		w.uint64(uint64(max(q.From, 0)))
 	}
 	w.uint16(1) // credit
 	w.count(0)  // properties
