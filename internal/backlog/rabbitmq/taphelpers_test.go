@@ -115,6 +115,9 @@ func (b bus) open(t testing.TB, more map[string]any) *watched {
 		defer close(done)
 		for wake := range waker.Wakes() {
 			w.mu.Lock()
+			if wake.Everything {
+				w.everything++
+			}
 			for _, q := range wake.Queries {
 				w.woken[q]++
 			}
@@ -125,19 +128,22 @@ func (b bus) open(t testing.TB, more map[string]any) *watched {
 	return w
 }
 
-// A watched is a source whose wake-ups by name are counted.
+// A watched is a source whose wake-ups are counted.
 type watched struct {
 	backlog.Source
 
-	mu    sync.Mutex
-	woken map[backlog.Query]int
+	// mu guards what follows: the goroutine that counts writes, tests read.
+	mu sync.Mutex
+	// woken is how often a query was woken by name. A lost connection may wake everything in its place.
+	woken      map[backlog.Query]int
+	everything int
 }
 
 // wakeUps returns how often a query was woken.
 func (w *watched) wakeUps(q backlog.Query) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.woken[q]
+	return w.woken[q] + w.everything
 }
 
 // arm reads a query until a wake-up is promised.
