@@ -170,6 +170,8 @@ func TestSidekiqDue(t *testing.T) {
 			return c.Retries == 1 && c.Work == 0
 		})
 		worker.Kill()
+		// A heartbeat that began before the job has failed may have reported it later; it is forgotten after a minute.
+		redistest.Eventually(t, "the killed process holds nothing", func() bool { return backlogtest.MustRead(t, source, q).InFlight == backlog.Exactly(0) })
 		s.Do(nil, "retry_in", "mail", 2)
 		due = layouttest.UnixSeconds(s.counts("mail").Next)
 		time.Sleep(time.Until(layouttest.NotYetDue(t, backlogtest.MustRead(t, source, q), due))) // What a reader does.
