@@ -48,6 +48,9 @@ type queueServer struct {
 	// write adds a message to a queue, as a producer does, and returns when the server has it.
 	write func(ctx context.Context, i int) error
 
+	// state returns how the server is, for an error; nil if that is not known.
+	state func() string
+
 	// limits are the bounds of the figures.
 	limits engineLimits
 	// notices is how a change of an idle queue is noticed. hinted reports that the producer says so by HTTP.

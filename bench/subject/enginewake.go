@@ -20,6 +20,8 @@ const (
 	// wakePause is the least time between two writes: a producer may give 50 hints a second. wakeSpread is added in
 	// parts, so that the writes come at any moment between two polls.
 	wakePause, wakeSpread = 25 * time.Millisecond, 100 * time.Millisecond
+	// wakeLimit is the longest wait for a wake-up: with it, a server that has ended is no endless wait.
+	wakeLimit = 3 * time.Minute
 	// hintToken is that of the producer.
 	hintToken = "producer"
 )
@@ -104,10 +106,27 @@ func (q *queueServer) wake(ctx context.Context, scaler *side, i int, stream acti
 			return 0, err
 		}
 	}
-	if err := become(stream, true); err != nil {
-		return 0, err
+	woken := make(chan error, 1)
+	go func() { woken <- become(stream, true) }() // it ends with the stream
+	timer := time.NewTimer(wakeLimit)
+	defer timer.Stop()
+	select {
+	case err := <-woken:
+		if err != nil {
+			return 0, err
+		}
+	case <-timer.C:
+		return 0, fmt.Errorf("wait for %s to become active: not within %s%s", q.queues[i], wakeLimit, q.describe())
 	}
 	return time.Since(began), nil
+}
+
+// describe says how the server is, if that is known.
+func (q *queueServer) describe() string {
+	if q.state == nil {
+		return ""
+	}
+	return "; the server: " + q.state()
 }
 
 // secret writes a secret into a file and returns the value of a setting that names it.

@@ -28,7 +28,7 @@ func (s *stage) kafka(ctx context.Context) (*queueServer, error) {
 		return nil, err
 	}
 	// Clients find the broker where it says that it is.
-	cluster, err := kafkatest.Launch(ctx, kafkatest.V44, 1, kafkatest.BehindProxies(far.address))
+	cluster, err := kafkatest.Launch(ctx, kafkatest.V44, 1, kafkatest.BehindProxies(far.address), kafkatest.Heap(1024))
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,7 @@ func (s *stage) kafka(ctx context.Context) (*queueServer, error) {
 		write: func(ctx context.Context, i int) error {
 			return client.ProduceSync(ctx, &kgo.Record{Topic: topics[i], Value: []byte("work")}).FirstErr()
 		},
+		state:   cluster.Brokers[0].State,
 		limits:  engineLimits{rate: 0.5, trips: 4, p50: 50, p99: 500},
 		notices: "fetch",
 	}, nil

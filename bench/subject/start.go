@@ -10,10 +10,11 @@ import (
 const (
 	// startRounds is how often each side is started.
 	startRounds = 21
-	// startReady bounds the time until the scaler is ready by that of the baseline, and startMemory what it occupies
-	// of its own while idle, in megabytes. Next to it the system maps parts of the program's file, 22 to 33 MB: as many
+	// startReady bounds the time until the scaler is ready by that of the baseline, which has one client library, and
+	// not one for each engine: five of them take 1 ms of 10. startMemory bounds what it occupies of its own while idle,
+	// in megabytes. Next to it the system maps parts of the program's file, 22 to 33 MB: as many
 	// as it holds in memory anyway, and it takes them back when memory is short.
-	startReady, startMemory = 2, 10
+	startReady, startMemory = 2.5, 10
 )
 
 // Start starts both sides again and again, without any trigger and without policies: how soon each is ready, and

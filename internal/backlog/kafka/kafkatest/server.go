@@ -58,7 +58,15 @@ type Cluster struct {
 	dir string
 	// proxies are the addresses of the brokers' proxies; those that have none are left out.
 	proxies []string
+	// heap is the largest heap of a broker, in megabytes.
+	heap int
 }
+
+// defaultHeap is enough for tests, and a thousand topics need more.
+const defaultHeap = 256
+
+// Heap sets the largest heap of a broker, in megabytes.
+func Heap(megabytes int) Option { return func(c *Cluster) { c.heap = megabytes } }
 
 // An Option changes how a cluster is started.
 type Option func(*Cluster)
@@ -79,6 +87,7 @@ type Broker struct {
 	proxied, advertised string
 
 	dir, installed string
+	heap           int
 	process        *childprocess.Process
 	output         *lockedBuffer
 }
@@ -133,7 +142,7 @@ func Launch(ctx context.Context, v Version, n int, options ...Option) (c *Cluste
 	if err != nil {
 		return nil, fmt.Errorf("create the folder of Kafka: %w", err)
 	}
-	c = &Cluster{Version: v, dir: dir}
+	c = &Cluster{Version: v, dir: dir, heap: defaultHeap}
 	for _, option := range options {
 		option(c)
 	}
@@ -169,7 +178,7 @@ func (c *Cluster) launch(ctx context.Context, dir, installed string, n int) erro
 		p := ports[portsEach*i:][:portsEach]
 		b := &Broker{
 			ID: int32(i + 1), plain: address(p[1]), sasl: address(p[2]), tls: address(p[3]), proxied: address(p[4]),
-			dir: filepath.Join(dir, strconv.Itoa(i+1)), installed: installed,
+			dir: filepath.Join(dir, strconv.Itoa(i+1)), installed: installed, heap: c.heap,
 		}
 		b.advertised = b.proxied
 		if i < len(c.proxies) {
@@ -284,7 +293,7 @@ func (c *Cluster) await(ctx context.Context) error {
 // java returns what starts a program of Kafka with a small heap and little compilation.
 func (b *Broker) java(main string, args ...string) childprocess.Command {
 	return childprocess.Command{Name: fmt.Sprintf("kafka-%d", b.ID), Path: "java", Dir: b.dir, Args: append([]string{
-		"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.configurationFile=" + filepath.Join(b.dir, "log4j2.properties"),
+		"-Xms64m", fmt.Sprintf("-Xmx%dm", b.heap), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.configurationFile=" + filepath.Join(b.dir, "log4j2.properties"),
 		"-cp", filepath.Join(b.installed, "lib", "*"), main,
 	}, args...), Stdout: b.output, Stderr: b.output}
 }
@@ -336,6 +345,18 @@ func (b *Broker) Restart(t testing.TB) {
 
 // Signal sends a signal to the process of the broker: SIGSTOP and SIGCONT are Freeze and Thaw.
 func (b *Broker) Signal(s syscall.Signal) error { return b.process.Signal(s) }
+
+// State returns how the process of the broker is, with the end of its output.
+func (b *Broker) State() string {
+	state := "it runs"
+	select {
+	case <-b.process.Exited():
+		state = fmt.Sprintf("it has ended: %v", b.process.Err())
+	default:
+	}
+	output := b.output.String()
+	return state + "\n" + output[max(0, len(output)-2000):]
+}
 
 // Freeze stops the broker: it holds its connections, accepts new ones and answers nothing.
 func (b *Broker) Freeze(t testing.TB) {
