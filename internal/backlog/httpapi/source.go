@@ -7,10 +7,8 @@ import (
 	"sync"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 )
-
-// errClosed is a read after Close.
-var errClosed = fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
 
 // A Source asks one question for each query. It implements backlog.Source.
 type Source struct {
@@ -19,21 +17,15 @@ type Source struct {
 	read   func(context.Context, backlog.Query) (backlog.Reading, error)
 	probe  func(context.Context) error
 
-	// ended is closed by Close; it ends the reads that are under way.
-	ended chan struct{}
-
-	mu sync.Mutex
-	// closed is written by Close and read by Read.
-	closed bool
-	// reads are the calls of Read that are under way.
-	reads sync.WaitGroup
+	// gate ends the calls that are under way with the source.
+	gate *reads.Gate
 }
 
 // NewSource returns a source that answers each query by a call of read, whose error wraps one of
 // backlog's errors. Several goroutines call read. server returns the name and version of the
 // server, from memory; empty until it is known. The source owns the client.
 func NewSource(c *Client, server func() string, read func(context.Context, backlog.Query) (backlog.Reading, error)) *Source {
-	return &Source{client: c, server: server, read: read, probe: c.probe, ended: make(chan struct{})}
+	return &Source{client: c, server: server, read: read, probe: c.probe, gate: reads.NewGate(context.Background())}
 }
 
 // WithProbe replaces the question of Probe, and returns the source.
@@ -45,10 +37,11 @@ func (s *Source) WithProbe(probe func(context.Context) error) *Source {
 // Probe implements backlog.Prober. It asks for the root of the API, whose answer may have any
 // content, unless WithProbe has set another question.
 func (s *Source) Probe(ctx context.Context) (err error) {
-	if !s.begin() {
-		return errClosed
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
+		return err
 	}
-	defer s.reads.Done()
+	defer leave()
 	defer backlog.Contain(&err)
 	return s.probe(ctx)
 }
@@ -64,16 +57,14 @@ func (c *Client) probe(ctx context.Context) error {
 // Read implements backlog.Source: at most MaxConnections queries are asked at the same time. A
 // panic of one query is its error.
 func (s *Source) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
-	if !s.begin() {
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
 		for _, q := range queries {
-			results = append(results, s.failed(q, &connectionError{errClosed}))
+			results = append(results, s.failed(q, &connectionError{err}))
 		}
 		return results
 	}
-	defer s.reads.Done()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-
+	defer leave()
 	first := len(results)
 	results = append(results, make([]backlog.Result, len(queries))...)
 	next := make(chan int)
@@ -85,33 +76,13 @@ func (s *Source) Read(ctx context.Context, queries []backlog.Query, results []ba
 			}
 		})
 	}
-	var watcher sync.WaitGroup
-	watcher.Go(func() {
-		select {
-		case <-s.ended:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
 	// A worker takes the rest of the queries even when its context has ended.
 	for i := range queries {
 		next <- i
 	}
 	close(next)
 	workers.Wait()
-	cancel()
-	watcher.Wait()
 	return results
-}
-
-// begin reports whether a read may begin. The caller ends it by reads.Done.
-func (s *Source) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.reads.Add(1)
-	}
-	return !s.closed
 }
 
 // one asks one query.
@@ -152,14 +123,7 @@ func (s *Source) Status() backlog.Status {
 
 // Close implements backlog.Source.
 func (s *Source) Close() error {
-	s.mu.Lock()
-	closed := s.closed
-	s.closed = true
-	s.mu.Unlock()
-	if !closed {
-		close(s.ended)
-	}
-	s.reads.Wait()
+	s.gate.Close()
 	s.client.Close()
 	return nil
 }

@@ -57,12 +57,12 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query, results []ba
 	if len(queries) == 0 {
 		return results
 	}
-	ctx, done, ok := s.begin(ctx)
-	if !ok {
-		s.fail(queries, results[base:], errClosed)
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
+		s.fail(queries, results[base:], err)
 		return results
 	}
-	defer done()
+	defer leave()
 	if err := s.read(ctx, queries, results[base:]); err != nil {
 		s.log.ErrorContext(ctx, "a read caused a panic", "err", err)
 		s.fail(queries, results[base:], fmt.Errorf("%w: %w", backlog.ErrUnavailable, err))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
@@ -27,9 +28,8 @@ type source struct {
 	alarms    *alarms
 	log       *slog.Logger
 
-	// end stops the goroutines of tasks.
-	end     context.CancelFunc
-	life    context.Context //nolint:containedctx // reads end with the source
+	// gate ends the calls that are under way with the source, and tasks are its goroutines.
+	gate    *reads.Gate
 	tasks   sync.WaitGroup
 	closing sync.Once
 
@@ -41,14 +41,11 @@ type source struct {
 	silent map[string]time.Time
 	swept  time.Time
 
-	// mu guards what follows: why queues are polled, as a text unless that is stale; and closed, with the
-	// reads that are under way.
+	// mu guards what follows: why queues are polled, as a text unless that is stale.
 	mu     sync.Mutex
 	polled map[backlog.Query]string
 	text   string
 	stale  bool
-	closed bool
-	reads  sync.WaitGroup
 }
 
 // open returns a source for a connection. It connects when it is read.
@@ -57,39 +54,17 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
-	// The goroutines live as long as the source, not as long as the call that opens it.
-	alive, end := context.WithCancel(context.WithoutCancel(ctx))
+	gate := reads.NewGate(ctx)
 	s := &source{
-		cfg: cfg, wakes: wakes.New(), log: log.With("connection", c.Name), end: end, life: alive,
+		cfg: cfg, wakes: wakes.New(), log: log.With("connection", c.Name), gate: gate,
 		specs: make(map[backlog.Query]*spec), lives: make(map[string]*life), silent: make(map[string]time.Time), polled: make(map[backlog.Query]string),
 	}
 	s.alarms = newAlarms(s.wakes.Wake)
-	s.connector = &connector{cfg: cfg, life: alive, tasks: &s.tasks, alarms: s.alarms, lost: s.wakes.WakeAll}
-	s.tasks.Go(func() { s.alarms.run(alive) })
-	s.tasks.Go(func() { s.wakes.Run(alive) })
+	s.connector = &connector{cfg: cfg, life: gate.Life(), tasks: &s.tasks, alarms: s.alarms, lost: s.wakes.WakeAll}
+	s.tasks.Go(func() { s.alarms.run(gate.Life()) })
+	s.tasks.Go(func() { s.wakes.Run(gate.Life()) })
 	return s, nil
 }
-
-// begin reports whether a read may begin, and returns its context, which ends with Close too. The caller
-// calls done when it has ended.
-func (s *source) begin(ctx context.Context) (bounded context.Context, done func(), ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, nil, false
-	}
-	s.reads.Add(1)
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.life, cancel)
-	return ctx, func() {
-		stop()
-		cancel()
-		s.reads.Done()
-	}, true
-}
-
-// errClosed is a read after Close.
-var errClosed = fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
 
 // Wakes implements backlog.Waker.
 func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
@@ -148,11 +123,11 @@ func (s *source) note(q backlog.Query, reason string) {
 
 // Probe implements backlog.Prober.
 func (s *source) Probe(ctx context.Context) error {
-	ctx, done, ok := s.begin(ctx)
-	if !ok {
-		return errClosed
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
+		return err
 	}
-	defer done()
+	defer leave()
 	session, err := s.connector.session(ctx)
 	if err == nil {
 		err = parseAccount(session.ask(ctx, []question{{subject: s.cfg.api + "INFO"}})[0])
@@ -170,11 +145,7 @@ func (s *source) Probe(ctx context.Context) error {
 // Close implements backlog.Source.
 func (s *source) Close() error {
 	s.closing.Do(func() {
-		s.mu.Lock()
-		s.closed = true
-		s.mu.Unlock()
-		s.end()
-		s.reads.Wait()
+		s.gate.Close()
 		s.connector.close()
 		s.tasks.Wait()
 	})

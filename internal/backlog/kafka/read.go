@@ -40,17 +40,15 @@ type job struct {
 func (s *source) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
 	base := len(results)
 	results = append(results, make([]backlog.Result, len(queries))...)
-	if !s.begin() {
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
 		for i, q := range queries {
-			results[base+i].Err = &backlog.ReadError{Query: q, Connection: s.connection, Err: errClosed, Whole: true}
+			results[base+i].Err = &backlog.ReadError{Query: q, Connection: s.connection, Err: err, Whole: true}
 		}
 		return results
 	}
-	defer s.reads.Done()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)() //nolint:contextcheck // a read ends with the source, too
-	err := s.read(ctx, queries, results[base:])
+	defer leave()
+	err = s.read(ctx, queries, results[base:])
 	if err != nil {
 		s.log.ErrorContext(ctx, "a read caused a panic", "err", err)
 		for i, q := range queries {

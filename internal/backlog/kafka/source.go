@@ -17,11 +17,9 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
-
-// errClosed is a read after Close.
-var errClosed = fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
 
 // A source reads the topics of one cluster. It implements backlog.Source, backlog.Waker and
 // backlog.Prober.
@@ -49,15 +47,9 @@ type source struct {
 	worked atomic.Bool
 	server atomic.Pointer[string]
 
-	// end stops the goroutines of tasks.
-	end   context.CancelFunc
-	life  context.Context //nolint:containedctx // reads end with the source
+	// gate ends the calls that are under way with the source, and tasks are its goroutines.
+	gate  *reads.Gate
 	tasks sync.WaitGroup
-
-	mu sync.Mutex
-	// closed is written by Close and read by Read. reads are the calls that are under way.
-	closed bool
-	reads  sync.WaitGroup
 }
 
 // open returns a source for a connection.
@@ -72,13 +64,13 @@ func openWith(ctx context.Context, c backlog.Connection, log *slog.Logger, dial 
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
-	// The goroutines live as long as the source, not as long as the call that opens it.
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	gate := reads.NewGate(ctx)
+	life := gate.Life()
 	s := &source{
 		connection: c.Name, settings: c.Settings, log: log.With("connection", c.Name), client: client,
 		catalog: newCatalog(client), wakes: queue,
 		specs: make(map[backlog.Query]*spec), topics: make(map[string]*topic), groups: make(map[groupKey]*group), quota: quota.New(),
-		end: end, life: life,
+		gate: gate,
 	}
 	s.sender = newSender(life, client, cmp.Or(c.Settings.Duration("answerTimeout"), answerTimeout))
 	s.tails = newTails(life, s.sender, s.wakes)
@@ -97,16 +89,6 @@ func (h *lossHook) OnBrokerDisconnect(kgo.BrokerMetadata, net.Conn) { h.wakes.Wa
 
 // Wakes implements backlog.Waker.
 func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
-
-// begin reports whether a call may begin. The caller ends it by reads.Done.
-func (s *source) begin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.reads.Add(1)
-	}
-	return !s.closed
-}
 
 // refresh describes the topics in use again and again. Where there are others than before, or other
 // partitions, everything is read.
@@ -216,10 +198,11 @@ func (s *source) Status() backlog.Status {
 
 // Probe implements backlog.Prober: it asks for the brokers.
 func (s *source) Probe(ctx context.Context) (err error) {
-	if !s.begin() {
-		return errClosed
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
+		return err
 	}
-	defer s.reads.Done()
+	defer leave()
 	defer backlog.Contain(&err)
 	if _, err := s.catalog.describe(ctx, []string{}); err != nil {
 		return fmt.Errorf("ask connection %q: %w", s.connection, s.advised(err))
@@ -230,11 +213,7 @@ func (s *source) Probe(ctx context.Context) (err error) {
 
 // Close implements backlog.Source.
 func (s *source) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.end()
-	s.reads.Wait()
+	s.gate.Close()
 	s.tasks.Wait()
 	s.tails.close()
 	s.sender.close()

@@ -20,14 +20,14 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query, results []ba
 	first := len(results)
 	results = append(results, make([]backlog.Result, len(queries))...)
 	own := results[first:]
-	ctx, done, ok := s.begin(ctx)
-	if !ok {
+	ctx, leave, err := s.begin(ctx)
+	if err != nil {
 		for i, q := range queries {
-			own[i] = s.failure(q, errClosed, true)
+			own[i] = s.failure(q, err, true)
 		}
 		return results
 	}
-	defer done()
+	defer leave()
 	began := time.Now()
 	refuse := func(i int, err error) { own[i] = s.failure(queries[i], err, false) }
 	if groups, users := sqlqueue.Plan(queries, s.layouts, unionSize, refuse); len(groups)+len(users) > 0 {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,15 +14,13 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/mysql/layout"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqlqueue"
 )
 
 // connectionLife is for how long a connection is used. It ends what a query of a user has left in its
 // session, such as a named lock.
 const connectionLife = time.Minute
-
-// errClosed is a read after Close.
-var errClosed = fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
 
 // A source reads the queues of one connection. It implements backlog.Source and backlog.Prober.
 type source struct {
@@ -43,16 +40,8 @@ type source struct {
 	worked bool
 	// took is how long the last read took.
 	took atomic.Int64
-
-	// life ends with Close; it ends the reads that are under way.
-	life context.Context //nolint:containedctx // see above
-	end  context.CancelFunc
-
-	// mu guards closed, which Close writes and Read reads.
-	mu     sync.Mutex
-	closed bool
-	// reads are the calls of Read and Probe that are under way.
-	reads sync.WaitGroup
+	// gate ends the calls that are under way with the source.
+	gate *reads.Gate
 }
 
 // open returns a source for a connection. It connects when it is read.
@@ -75,27 +64,17 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		db.SetMaxOpenConns(1)
 		db.SetConnMaxLifetime(connectionLife)
 	}
-	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	s.gate = reads.NewGate(ctx)
 	return s, nil
 }
 
-// begin reports whether a read may begin, and returns its context, which ends with Close too. The
-// caller calls done when it has ended.
-func (s *source) begin(ctx context.Context) (bounded context.Context, done func(), ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, nil, false
+// begin admits a call, which may receive so much.
+func (s *source) begin(ctx context.Context) (bounded context.Context, leave func(), err error) {
+	bounded, leave, err = s.gate.Enter(ctx)
+	if err == nil {
+		s.budget.Allow(maxExchange)
 	}
-	s.reads.Add(1)
-	s.budget.Allow(maxExchange)
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.life, cancel)
-	return ctx, func() {
-		stop()
-		cancel()
-		s.reads.Done()
-	}, true
+	return bounded, leave, err
 }
 
 // Status implements backlog.Source.
@@ -110,11 +89,11 @@ func (s *source) Status() backlog.Status {
 
 // Probe implements backlog.Prober.
 func (s *source) Probe(ctx context.Context) error {
-	ctx, done, ok := s.begin(ctx)
-	if !ok {
-		return errClosed
+	ctx, leave, err := s.begin(ctx)
+	if err != nil {
+		return err
 	}
-	defer done()
+	defer leave()
 	s.asked = time.Time{}
 	if err := s.contained(func() error { return s.refresh(ctx) }); err != nil {
 		return fmt.Errorf("ask connection %q: %w", s.cfg.name, s.advised(err))
@@ -124,10 +103,6 @@ func (s *source) Probe(ctx context.Context) error {
 
 // Close implements backlog.Source.
 func (s *source) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.end()
-	s.reads.Wait()
+	s.gate.Close()
 	return errors.Join(s.db.Close(), s.queries.Close())
 }

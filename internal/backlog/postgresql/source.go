@@ -10,12 +10,10 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/postgresql/layout"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqlqueue"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
-
-// errClosed is a read after Close.
-var errClosed = fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
 
 // A source reads the queues of one connection. It implements backlog.Source, backlog.Confirmer and
 // backlog.Prober.
@@ -42,17 +40,9 @@ type source struct {
 	// took is how long the last read took.
 	took atomic.Int64
 
-	// life ends with Close; it ends the reads that are under way.
-	life context.Context //nolint:containedctx // see above
-	end  context.CancelFunc
-	// tasks are the goroutines of the source.
+	// gate ends the calls that are under way with the source, and tasks are its goroutines.
+	gate  *reads.Gate
 	tasks sync.WaitGroup
-
-	// mu guards closed, which Close writes and Read reads.
-	mu     sync.Mutex
-	closed bool
-	// reads are the calls of Read, Confirm and Probe that are under way.
-	reads sync.WaitGroup
 }
 
 // open returns a source for a connection. It connects when it is read.
@@ -68,35 +58,16 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	s.link = newLink(cfg.read, cfg.dialTimeout, ignore)
 	s.queries = &queryRunner{link: newLink(cfg.read, cfg.dialTimeout, ignore), timeout: cfg.statementTimeout}
 	s.listener = newListener(cfg, s.wakes, s.log)
-	// The goroutines live as long as the source, not as long as the call that opens it.
-	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
-	s.tasks.Go(func() { s.wakes.Run(s.life) })
+	s.gate = reads.NewGate(ctx)
+	s.tasks.Go(func() { s.wakes.Run(s.gate.Life()) })
 	if !cfg.poll {
-		s.tasks.Go(func() { s.listener.run(s.life) })
+		s.tasks.Go(func() { s.listener.run(s.gate.Life()) })
 	}
 	return s, nil
 }
 
 // ignore is for connections that listen to nothing. A pooler may have one that does.
 func ignore(string, string) {}
-
-// begin reports whether a read may begin, and returns its context, which ends with Close too. The
-// caller calls done when it has ended.
-func (s *source) begin(ctx context.Context) (bounded context.Context, done func(), ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, nil, false
-	}
-	s.reads.Add(1)
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.life, cancel)
-	return ctx, func() {
-		stop()
-		cancel()
-		s.reads.Done()
-	}, true
-}
 
 // Wakes implements backlog.Waker.
 func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
@@ -122,11 +93,11 @@ func (s *source) Status() backlog.Status {
 
 // Probe implements backlog.Prober.
 func (s *source) Probe(ctx context.Context) error {
-	ctx, done, ok := s.begin(ctx)
-	if !ok {
-		return errClosed
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
+		return err
 	}
-	defer done()
+	defer leave()
 	s.asked = time.Time{}
 	if err := s.refresh(ctx); err != nil {
 		return fmt.Errorf("ask connection %q: %w", s.cfg.name, s.advised(err))
@@ -137,11 +108,11 @@ func (s *source) Probe(ctx context.Context) error {
 // Confirm implements backlog.Confirmer: a notification that another connection sends now arrives after
 // all that were sent before. It connects to nothing: what was lost with a connection has to be read.
 func (s *source) Confirm(ctx context.Context) (until time.Time, err error) {
-	ctx, done, ok := s.begin(ctx)
-	if !ok {
-		return time.Time{}, errClosed
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
+		return time.Time{}, err
 	}
-	defer done()
+	defer leave()
 	defer backlog.Contain(&err)
 	until = time.Now()
 	unsupported := fmt.Errorf("confirm connection %q: %w", s.cfg.name, errUnsupported)
@@ -164,11 +135,7 @@ func (s *source) Confirm(ctx context.Context) (until time.Time, err error) {
 
 // Close implements backlog.Source.
 func (s *source) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.end()
-	s.reads.Wait()
+	s.gate.Close()
 	s.tasks.Wait()
 	s.link.close()
 	s.queries.link.close()

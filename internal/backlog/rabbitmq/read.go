@@ -3,7 +3,6 @@ package rabbitmq
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -32,7 +31,15 @@ type batch struct {
 // Read implements backlog.Source.
 func (s *source) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
 	first := len(results)
-	results = slices.Grow(results, len(queries))[:first+len(queries)]
+	results = append(results, make([]backlog.Result, len(queries))...)
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
+		for i, q := range queries {
+			results[first+i] = s.failed(q, err, true)
+		}
+		return results
+	}
+	defer leave()
 	s.readAll(ctx, queries, results[first:])
 	return results
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
@@ -22,8 +23,8 @@ type source struct {
 	taps       *taps       // nil where the connection allows none
 	wakes      *wakes.Queue
 
-	// end stops the goroutines of tasks.
-	end     context.CancelFunc
+	// gate ends the calls that are under way with the source, and tasks are its goroutines.
+	gate    *reads.Gate
 	tasks   sync.WaitGroup
 	closing sync.Once
 
@@ -47,16 +48,16 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
-	// The goroutines live as long as the source, not as long as the call that opens it.
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	gate := reads.NewGate(ctx)
+	life := gate.Life()
 	s := &source{
-		cfg: cfg, wakes: wakes.New(), end: end, quota: quota.New(),
+		cfg: cfg, wakes: wakes.New(), gate: gate, quota: quota.New(),
 		plans: make(map[backlog.Query]*plan), histories: make(map[string]*history), unsettled: make(map[backlog.Query]struct{}),
 	}
 	s.connector = &connector{cfg: cfg, life: life, tasks: &s.tasks, lost: s.wakes.WakeAll}
 	if cfg.managed {
 		if s.management, err = newManagement(c, cfg, s.settled, log); err != nil { //nolint:contextcheck // a request has the context of the goroutine that sends it
-			end()
+			gate.Close()
 			return nil, err
 		}
 		s.tasks.Go(func() { s.management.run(life) })
@@ -102,6 +103,11 @@ func (s *source) Status() backlog.Status {
 
 // Probe implements backlog.Prober.
 func (s *source) Probe(ctx context.Context) error {
+	ctx, leave, err := s.gate.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	session, err := s.connector.session(ctx)
 	if err == nil {
 		_, err = session.declare(ctx, nil, s.cfg.answer)
@@ -121,7 +127,7 @@ func (s *source) Probe(ctx context.Context) error {
 // Close implements backlog.Source.
 func (s *source) Close() error {
 	s.closing.Do(func() {
-		s.end()
+		s.gate.Close()
 		s.connector.close()
 		if s.streams != nil {
 			s.streams.close()
