@@ -23,11 +23,10 @@ func endpoint() network.Endpoint {
 
 // What a server sent that is no answer of an API. Each is known from what it has sent.
 var (
-	errSpeaksTLS     = errors.New("the server speaks TLS")
-	errSpeaksPlainly = errors.New("the server does not speak TLS")
-	errNoHTTP        = errors.New("the server sends something that is not HTTP")
-	errBigHeader     = fmt.Errorf("the answer has more than %d bytes of headers", MaxHeader)
-	errCompressed    = errors.New("the compressed answer cannot be decompressed")
+	errSpeaksTLS  = errors.New("the server speaks TLS")
+	errNoHTTP     = errors.New("the server sends something that is not HTTP")
+	errBigHeader  = fmt.Errorf("the answer has more than %d bytes of headers", MaxHeader)
+	errCompressed = errors.New("the compressed answer cannot be decompressed")
 )
 
 // A connectionError is an error that concerns the connection, so that it reveals nothing of a query.
@@ -74,7 +73,7 @@ func foreign(err error) error {
 	case strings.Contains(text, `malformed HTTP response "\x15\x03`):
 		return errSpeaksTLS
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &header):
-		return errSpeaksPlainly
+		return network.ErrSpeaksPlainly
 	case strings.Contains(text, "response headers exceeded"), strings.Contains(text, "header list too large"):
 		return errBigHeader
 	case isCompression(err):
@@ -99,7 +98,7 @@ func foreignAdvice(what error) string {
 	switch {
 	case errors.Is(what, errSpeaksTLS):
 		return "url: https:// in place of http://"
-	case errors.Is(what, errSpeaksPlainly):
+	case errors.Is(what, network.ErrSpeaksPlainly):
 		return "url: http:// in place of https://, or the port on which the server speaks TLS"
 	case errors.Is(what, errNoHTTP):
 		return "url: the host and port of the API"

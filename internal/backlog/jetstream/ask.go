@@ -173,7 +173,7 @@ func (e *exchange) send(ctx context.Context) error {
 // leaders that do not answer. Where there is no time left to find out, the connection is given a second
 // chance.
 func (s *session) recovers(ctx context.Context) bool {
-	if ctx.Err() == nil && s.isOpen() {
+	if ctx.Err() == nil && s.Alive() {
 		if s.flush(ctx, min(s.cfg.answer, signOfLife)) == nil {
 			s.suspect = false
 			return true

@@ -72,7 +72,7 @@ func (b *batch) subscribe(ctx context.Context) {
 			filters = j.consumer.info.filters()
 		}
 		subjects, reason := wakeSubjects(b.cfg, j.stream.info, filters)
-		if reason == "" && b.session.wakes.armed(j.spec.query, subjects, b.began) && b.session.isOpen() {
+		if reason == "" && b.session.wakes.armed(j.spec.query, subjects, b.began) && b.session.Alive() {
 			j.result.Armed = true
 			b.note(j.spec.query, "")
 			continue

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,11 +16,10 @@ import (
 
 // What a server is that does not begin as one of NATS does.
 var (
-	errSpeaksTLS     = errors.New("the server speaks TLS")
-	errWantsTLS      = errors.New("the server wants TLS")
-	errSpeaksPlainly = errors.New("the server does not speak TLS")
-	errSpeaksHTTP    = errors.New("the server speaks HTTP")
-	errSilent        = errors.New("the server accepts the connection and says nothing")
+	errSpeaksTLS  = errors.New("the server speaks TLS")
+	errWantsTLS   = errors.New("the server wants TLS")
+	errSpeaksHTTP = errors.New("the server speaks HTTP")
+	errSilent     = errors.New("the server accepts the connection and says nothing")
 )
 
 // A greeting is the first line of a server: https://docs.nats.io/reference/reference-protocols/nats-protocol#info.
@@ -60,7 +58,7 @@ func (c *config) greet(ctx context.Context, conn net.Conn, address string) (*gua
 	var hello greeting
 	var err error
 	if c.tlsFirst {
-		if conn, err = c.secure(ctx, conn, address); err != nil {
+		if conn, err = network.Secure(ctx, conn, c.tls, address); err != nil {
 			return nil, hello, err
 		}
 	}
@@ -78,12 +76,12 @@ func (c *config) greet(ctx context.Context, conn net.Conn, address string) (*gua
 	case c.tls == nil && hello.TLSRequired:
 		return nil, hello, errWantsTLS
 	case c.tls != nil && !hello.TLSRequired && !hello.TLSAvailable:
-		return nil, hello, errSpeaksPlainly
+		return nil, hello, network.ErrSpeaksPlainly
 	case c.tls != nil && in.Buffered() > 0:
 		// It was sent without TLS, so it may come from an attacker on the way.
 		return nil, hello, errForeign
 	case c.tls != nil:
-		if conn, err = c.secure(ctx, conn, address); err != nil {
+		if conn, err = network.Secure(ctx, conn, c.tls, address); err != nil {
 			return nil, hello, err
 		}
 		in = bufio.NewReaderSize(conn, maxLine)
@@ -110,26 +108,6 @@ func readGreeting(ctx context.Context, in *bufio.Reader) ([]byte, error) {
 		err = errForeign
 	}
 	return line, err
-}
-
-// secure negotiates TLS.
-func (c *config) secure(ctx context.Context, conn net.Conn, address string) (net.Conn, error) {
-	settings := c.tls.Clone()
-	if settings.ServerName == "" {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, fmt.Errorf("take the server name: %w", err)
-		}
-		settings.ServerName = host
-	}
-	outer := tls.Client(conn, settings)
-	if err := outer.HandshakeContext(ctx); err != nil {
-		if network.IsPlaintext(err) {
-			err = errSpeaksPlainly
-		}
-		return nil, fmt.Errorf("negotiate TLS: %w", err)
-	}
-	return outer, nil
 }
 
 // A dialled hands the library a connection that exists. It implements nats.CustomDialer.

@@ -108,7 +108,7 @@ func advised(err error, worked bool) error {
 		change = "tls: true"
 	case errors.Is(err, errSpeaksTLS):
 		change = "tls: true and tlsHandshakeFirst: true"
-	case errors.Is(err, errSpeaksPlainly):
+	case errors.Is(err, network.ErrSpeaksPlainly):
 		change = "tls: false and no other tls settings, or addresses: a server that speaks TLS; or tlsHandshakeFirst: false"
 	case errors.Is(err, errSpeaksHTTP), errors.Is(err, errForeign):
 		change = "addresses: the port for clients, which is 4222 as a rule"

@@ -82,7 +82,7 @@ func (s *source) read(ctx context.Context, queries []backlog.Query, results []ba
 	defer backlog.Contain(&err)
 	now := time.Now()
 	s.sweep(now)
-	session, failure := s.connector.session(ctx)
+	session, failure := s.connector.Session(ctx)
 	if failure != nil {
 		s.fail(queries, results, failure)
 		return nil

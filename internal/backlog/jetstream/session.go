@@ -29,7 +29,7 @@ const (
 )
 
 // A session is one connection with an inbox for answers and the subscriptions that wake. The goroutine
-// that reads uses it; close may be called by any.
+// that reads uses it; Close may be called by any.
 type session struct {
 	cfg   *config
 	conn  *nats.Conn
@@ -102,8 +102,8 @@ func (s *session) flush(ctx context.Context, limit time.Duration) error {
 // write a timeout of its own, so that later ones succeed.
 func (s *session) unblock() { _ = s.guard.SetWriteDeadline(time.Now()) }
 
-// isOpen reports whether the connection has not ended.
-func (s *session) isOpen() bool {
+// Alive implements network.Session.
+func (s *session) Alive() bool {
 	select {
 	case <-s.closed:
 		return false
@@ -115,8 +115,8 @@ func (s *session) isOpen() bool {
 // cut ends the connection; the next read opens another one.
 func (s *session) cut() { _ = s.guard.Close() }
 
-// close ends the session and waits for its goroutines. It is idempotent.
-func (s *session) close() {
+// Close implements network.Session: NATS knows no other end than that of the connection. It is idempotent.
+func (s *session) Close(bool) {
 	// The library would flush first, which a silent server delays.
 	s.cut()
 	if s.conn != nil {

@@ -60,7 +60,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		specs: make(map[backlog.Query]*spec), lives: make(map[string]*life), silent: make(map[string]time.Time), polled: make(map[backlog.Query]string),
 	}
 	s.alarms = newAlarms(s.wakes.Wake)
-	s.connector = &connector{cfg: cfg, life: gate.Life(), tasks: &s.tasks, alarms: s.alarms, lost: s.wakes.WakeAll}
+	s.connector = newConnector(gate.Life(), cfg, &s.tasks, s.alarms, s.wakes.WakeAll)
 	s.tasks.Go(func() { s.alarms.run(gate.Life()) })
 	s.tasks.Go(func() { s.wakes.Run(gate.Life()) })
 	return s, nil
@@ -128,7 +128,7 @@ func (s *source) Probe(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	session, err := s.connector.session(ctx)
+	session, err := s.connector.Session(ctx)
 	if err == nil {
 		err = parseAccount(session.ask(ctx, []question{{subject: s.cfg.api + "INFO"}})[0])
 	}
@@ -146,7 +146,7 @@ func (s *source) Probe(ctx context.Context) error {
 func (s *source) Close() error {
 	s.closing.Do(func() {
 		s.gate.Close()
-		s.connector.close()
+		s.connector.Close()
 		s.tasks.Wait()
 	})
 	return nil

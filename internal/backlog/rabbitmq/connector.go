@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
@@ -23,112 +22,50 @@ const minHandshake = 6 * time.Second
 // frameSize is the largest frame that the server may send, in bytes. RabbitMQ's own is 128 KiB.
 const frameSize = 128 << 10
 
-// A connector opens one session at a time, when it is needed.
+// A connector has one session at a time, and opens it when it is needed.
 type connector struct {
+	network.Connector[*session]
+
 	cfg *config
-	// life ends with the source, and tasks are its goroutines.
-	life  context.Context //nolint:containedctx // a session outlives the read that opens it
-	tasks *sync.WaitGroup
+	// life ends with the source.
+	life context.Context //nolint:containedctx // a session outlives the read that opens it
 	// lost is called when a session ends.
 	lost func()
-
-	// mu guards what follows.
-	mu      sync.Mutex
-	current *session
-	// attempt is the one that is under way; nil if none is.
-	attempt *attempt
-	// next is the address to try first, and opened the number of sessions so far.
-	next, opened int
-	closed       bool
 }
 
-// An attempt is to open a session. What it yields is valid once done is closed.
-type attempt struct {
-	done    chan struct{}
-	session *session
-	err     error
-}
-
-// session returns the session, and opens one if there is none.
-func (c *connector) session(ctx context.Context) (*session, error) {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return nil, fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
-	}
-	if s := c.current; s != nil && s.alive() {
-		c.mu.Unlock()
-		return s, nil
-	}
-	a := c.attempt
-	if a == nil {
-		a = &attempt{done: make(chan struct{})}
-		c.attempt = a
-		c.tasks.Go(func() { c.try(a) }) //nolint:contextcheck // a session outlives the read that opens it
-	}
-	c.mu.Unlock()
-	select {
-	case <-a.done:
-		return a.session, a.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: connecting takes longer: %w", backlog.ErrUnavailable, ctx.Err())
-	}
+// newConnector returns a connector without a session. tasks are the goroutines of the source.
+func newConnector(life context.Context, cfg *config, tasks *sync.WaitGroup, lost func()) *connector {
+	c := &connector{cfg: cfg, life: life, lost: lost}
+	c.Addresses, c.Tasks, c.Open = cfg.addresses, tasks, c.open
+	return c
 }
 
 // server returns the name and version of the server; empty before it was connected to.
 func (c *connector) server() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.current == nil {
-		return ""
+	if s, has := c.Last(); has {
+		return s.server
 	}
-	return c.current.server
-}
-
-// try opens a session to the first address that answers, beginning with the one that answered last.
-func (c *connector) try(a *attempt) {
-	c.mu.Lock()
-	first, old, worked := c.next, c.current, c.opened > 0
-	c.mu.Unlock()
-	if old != nil {
-		old.close(false)
-	}
-	n := len(c.cfg.addresses)
-	for i := range n {
-		at := (first + i) % n
-		a.session, a.err = c.open(c.cfg.addresses[at])
-		if a.err == nil {
-			c.mu.Lock()
-			c.next, c.current = at, a.session
-			c.opened++
-			a.session.epoch = a.session.epoch + "#" + strconv.Itoa(c.opened)
-			c.mu.Unlock()
-			break
-		}
-		a.err = advised(a.err, worked)
-	}
-	c.mu.Lock()
-	c.attempt = nil
-	c.mu.Unlock()
-	close(a.done)
+	return ""
 }
 
 // open opens a session to one address.
-func (c *connector) open(address string) (s *session, err error) {
-	defer backlog.Contain(&err)
+func (c *connector) open(address string, before int) (*session, error) {
 	opened, w, err := c.connect(address, c.cfg.name, func(w *wire) net.Conn { return w })
 	if err != nil {
-		return nil, err
+		return nil, advised(err, before > 0)
 	}
-	s = newSession(opened, w, func(*session) { c.lost() })
+	s := newSession(opened, w, func(*session) { c.lost() })
 	s.describe(opened.Properties)
+	s.epoch += "#" + strconv.Itoa(before+1)
 	return s, nil
 }
 
 // connect returns an open connection to one address that the server shows by a name. filter returns
 // what the library reads and writes.
 func (c *connector) connect(address, name string, filter func(*wire) net.Conn) (*amqp.Connection, *wire, error) {
-	conn, err := c.dial(address)
+	dialling, cancel := context.WithTimeout(c.life, c.cfg.dial)
+	defer cancel()
+	conn, err := network.Dial(dialling, address, c.cfg.tls)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: connect to %s: %w", backlog.ErrUnavailable, address, err)
 	}
@@ -146,57 +83,6 @@ func (c *connector) connect(address, name string, filter func(*wire) net.Conn) (
 		return nil, nil, handshakeFailure(w, err)
 	}
 	return opened, w, nil
-}
-
-// address returns the address that answered last.
-func (c *connector) address() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.cfg.addresses[c.next]
-}
-
-// dial connects to an address, with TLS if the settings ask for it.
-func (c *connector) dial(address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(c.life, c.cfg.dial)
-	defer cancel()
-	dialer := net.Dialer{}
-	inner, err := dialer.DialContext(ctx, "tcp", address)
-	if err != nil || c.cfg.tls == nil {
-		return inner, err
-	}
-	secure := c.cfg.tls.Clone()
-	if secure.ServerName == "" {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			_ = inner.Close()
-			return nil, fmt.Errorf("take the server name: %w", err)
-		}
-		secure.ServerName = host
-	}
-	outer := tls.Client(inner, secure)
-	if err := outer.HandshakeContext(ctx); err != nil {
-		_ = inner.Close()
-		if network.IsPlaintext(err) {
-			err = errSpeaksPlainly
-		}
-		return nil, fmt.Errorf("negotiate TLS: %w", err)
-	}
-	return outer, nil
-}
-
-// close ends the session. The attempt that is under way ends with life.
-func (c *connector) close() {
-	c.mu.Lock()
-	c.closed = true
-	a, s := c.attempt, c.current
-	c.mu.Unlock()
-	if a != nil {
-		<-a.done
-		s = a.session
-	}
-	if s != nil {
-		s.close(true)
-	}
 }
 
 // maxName is how many bytes of a server's name, version or cluster are kept.

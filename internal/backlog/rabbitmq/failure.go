@@ -14,12 +14,11 @@ import (
 
 // What a server is that does not answer as RabbitMQ does.
 var (
-	errSpeaksTLS     = errors.New("the server speaks TLS")
-	errSpeaksPlainly = errors.New("the server does not speak TLS")
-	errSpeaksHTTP    = errors.New("the server speaks HTTP")
-	errSpeaksAMQP1   = errors.New("the server speaks another version of AMQP")
-	errNoHandshake   = errors.New("the server does not follow the protocol")
-	errRefused       = errors.New("the server refuses the username or password")
+	errSpeaksTLS   = errors.New("the server speaks TLS")
+	errSpeaksHTTP  = errors.New("the server speaks HTTP")
+	errSpeaksAMQP1 = errors.New("the server speaks another version of AMQP")
+	errNoHandshake = errors.New("the server does not follow the protocol")
+	errRefused     = errors.New("the server refuses the username or password")
 )
 
 // silentClose is less than how long RabbitMQ waits before it closes the connection of a client whose
@@ -104,7 +103,7 @@ func advised(err error, worked bool) error {
 	switch {
 	case errors.Is(err, errSpeaksTLS):
 		change = "tls: true"
-	case errors.Is(err, errSpeaksPlainly):
+	case errors.Is(err, network.ErrSpeaksPlainly):
 		change = "tls: false, or addresses: the port on which the server speaks TLS, which is 5671 as a rule"
 	case errors.Is(err, errSpeaksHTTP):
 		change = "addresses: the port for AMQP, which is 5672 as a rule; that of the management API belongs in managementURL"

@@ -52,7 +52,7 @@ func (s *source) read(ctx context.Context, queries []backlog.Query, results []ba
 	}
 	b := &batch{source: s, now: time.Now(), verdicts: make(map[string]verdict)}
 	s.sweep(b.now)
-	session, err := s.connector.session(ctx)
+	session, err := s.connector.Session(ctx)
 	if err != nil {
 		for i, q := range queries {
 			results[i] = s.failed(q, err, true)

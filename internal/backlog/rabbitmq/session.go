@@ -94,8 +94,8 @@ func (s *session) addWorker() {
 	s.tasks.Go(s.work)
 }
 
-// alive reports whether the connection has not ended.
-func (s *session) alive() bool {
+// Alive implements network.Session.
+func (s *session) Alive() bool {
 	select {
 	case <-s.ended:
 		return false
@@ -118,10 +118,10 @@ func (s *session) end() error {
 	return fmt.Errorf("%w: the connection has ended: %w", backlog.ErrUnavailable, why)
 }
 
-// close ends the session and waits for its goroutines. gracefully asks the server first.
-func (s *session) close(gracefully bool) {
+// Close implements network.Session.
+func (s *session) Close(gracefully bool) {
 	s.closing.Do(func() {
-		if gracefully && s.alive() {
+		if gracefully && s.Alive() {
 			_ = s.conn.CloseDeadline(time.Now().Add(closeGrace)) // the connection is closed next
 		}
 		_ = s.wire.Close()
@@ -189,7 +189,7 @@ func (s *session) try(ch **amqp.Channel, j job) (a answer, again bool) {
 	case isMissing(err):
 		*ch, a.missing = nil, true
 		return a, false
-	case isClosedChannel(err) && s.alive():
+	case isClosedChannel(err) && s.Alive():
 		*ch = nil
 		return a, true
 	default:
@@ -292,7 +292,7 @@ func (s *session) ask(ctx context.Context, jobs []job, limit time.Duration) (ans
 // queues that do not answer. Where there is no time left to find out, the connection is given a second
 // chance.
 func (s *session) recovers(ctx context.Context, limit time.Duration) bool {
-	if ctx.Err() == nil && s.alive() {
+	if ctx.Err() == nil && s.Alive() {
 		if _, _, why := s.ask(ctx, []job{{ping: true}}, min(limit, signOfLife)); why == nil {
 			s.suspect = false
 			return true

@@ -54,7 +54,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		cfg: cfg, wakes: wakes.New(), gate: gate, quota: quota.New(),
 		plans: make(map[backlog.Query]*plan), histories: make(map[string]*history), unsettled: make(map[backlog.Query]struct{}),
 	}
-	s.connector = &connector{cfg: cfg, life: life, tasks: &s.tasks, lost: s.wakes.WakeAll}
+	s.connector = newConnector(life, cfg, &s.tasks, s.wakes.WakeAll)
 	if cfg.managed {
 		if s.management, err = newManagement(c, cfg, s.settled, log); err != nil { //nolint:contextcheck // a request has the context of the goroutine that sends it
 			gate.Close()
@@ -108,7 +108,7 @@ func (s *source) Probe(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	session, err := s.connector.session(ctx)
+	session, err := s.connector.Session(ctx)
 	if err == nil {
 		_, err = session.declare(ctx, nil, s.cfg.answer)
 	}
@@ -128,7 +128,7 @@ func (s *source) Probe(ctx context.Context) error {
 func (s *source) Close() error {
 	s.closing.Do(func() {
 		s.gate.Close()
-		s.connector.close()
+		s.connector.Close()
 		if s.streams != nil {
 			s.streams.close()
 		}

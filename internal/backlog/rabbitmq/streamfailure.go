@@ -77,7 +77,7 @@ func streamAdvised(err error, worked bool) error {
 	switch {
 	case errors.Is(err, errSpeaksTLS):
 		change = "tls: true"
-	case errors.Is(err, errSpeaksPlainly), errors.Is(err, errNoTLS) && !worked:
+	case errors.Is(err, network.ErrSpeaksPlainly), errors.Is(err, errNoTLS) && !worked:
 		change = "tls: false, or " + settingStreamAddresses + ": the port on which the server speaks TLS for streams, which is 5551 as a rule"
 	case errors.Is(err, errSpeaksHTTP), errors.Is(err, errSpeaksAMQP), errors.Is(err, stream.ErrProtocol):
 		change = port

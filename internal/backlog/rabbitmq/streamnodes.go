@@ -2,7 +2,6 @@ package rabbitmq
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -267,25 +266,9 @@ func openStream(ctx context.Context, cfg *config, address string) (c *stream.Con
 func dialStream(ctx context.Context, cfg *config, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.dial)
 	defer cancel()
-	dialer := net.Dialer{}
-	inner, err := dialer.DialContext(ctx, "tcp", address)
-	if err != nil || cfg.tls == nil {
-		return inner, err
+	conn, err := network.Dial(ctx, address, cfg.tls)
+	if cfg.tls != nil && !network.IsDialFailure(err) && network.IsHangUp(err) { // as the port for streams without TLS does
+		err = fmt.Errorf("negotiate TLS: %w", errNoTLS)
 	}
-	secure := cfg.tls.Clone()
-	if secure.ServerName == "" {
-		secure.ServerName, _, _ = net.SplitHostPort(address)
-	}
-	outer := tls.Client(inner, secure)
-	if err := outer.HandshakeContext(ctx); err != nil {
-		_ = inner.Close()
-		switch {
-		case network.IsPlaintext(err):
-			err = errSpeaksPlainly
-		case network.IsHangUp(err): // as the port for streams without TLS does
-			err = errNoTLS
-		}
-		return nil, fmt.Errorf("negotiate TLS: %w", err)
-	}
-	return outer, nil
+	return conn, err
 }

@@ -38,6 +38,7 @@ func (s *source) readAll(ctx context.Context, queries []backlog.Query, results [
 	b := s.planStreams(ctx, queries, streams, results)
 	var waiting sync.WaitGroup
 	waiting.Go(func() { b.ask(ctx) })
+	defer waiting.Wait() // also after a panic
 	if len(queues) > 0 {
 		some, found := make([]backlog.Query, len(queues)), make([]backlog.Result, len(queues))
 		for i, at := range queues {

@@ -38,7 +38,7 @@ func (r *refusal) Unwrap() error { return r.err }
 
 // open connects to the server whose queues are read.
 func (a *taps) open() (*tapSession, error) {
-	conn, w, err := a.connector.connect(a.connector.address(), a.cfg.name+" (taps)", func(w *wire) net.Conn { return newTapFilter(w, a.delivered) })
+	conn, w, err := a.connector.connect(a.connector.Address(), a.cfg.name+" (taps)", func(w *wire) net.Conn { return newTapFilter(w, a.delivered) })
 	if err != nil {
 		return nil, err
 	}
