@@ -4,7 +4,6 @@
 package jetstreamtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -59,25 +58,7 @@ type Node struct {
 	mu      sync.Mutex
 	server  *server.Server
 	process *childprocess.Process
-	output  *lockedBuffer
-}
-
-// A lockedBuffer is the output of a process, which may be read while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	output  *childprocess.Output
 }
 
 // An Option changes how servers are started.
@@ -173,7 +154,7 @@ func (c *Cluster) launch(ctx context.Context, dir string, n int) error {
 		p := ports[portsEach*i:]
 		node := &Node{
 			Name: "n" + strconv.Itoa(i+1), Address: address(p[0]), route: address(p[1]), Monitor: address(p[2]),
-			dir: filepath.Join(dir, strconv.Itoa(i+1)), child: c.children, output: new(lockedBuffer),
+			dir: filepath.Join(dir, strconv.Itoa(i+1)), child: c.children, output: new(childprocess.Output),
 		}
 		if err := node.configure(routes, c.domain, c.extra); err != nil {
 			return err

@@ -3,7 +3,6 @@
 package kafkatest
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -89,25 +88,7 @@ type Broker struct {
 	dir, installed string
 	heap           int
 	process        *childprocess.Process
-	output         *lockedBuffer
-}
-
-// A lockedBuffer is the output of a process, which may be read while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
+	output         *childprocess.Output
 }
 
 // Start is Launch for one test. In a short run it skips the test, and also where the version is not
@@ -300,7 +281,7 @@ func (b *Broker) java(main string, args ...string) childprocess.Command {
 
 // format prepares the folder of data, with the users of SCRAM.
 func (b *Broker) format() error {
-	b.output = new(lockedBuffer)
+	b.output = new(childprocess.Output)
 	process, err := childprocess.Start(b.java("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", b.properties(),
 		"--add-scram", "SCRAM-SHA-256=[name="+User+",password="+Password+"]",
 		"--add-scram", "SCRAM-SHA-512=[name="+User+",password="+Password+"]"))
