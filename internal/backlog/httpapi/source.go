@@ -23,9 +23,11 @@ type Source struct {
 
 // NewSource returns a source that answers each query by a call of read, whose error wraps one of
 // backlog's errors. Several goroutines call read. server returns the name and version of the
-// server, from memory; empty until it is known. The source owns the client.
-func NewSource(c *Client, server func() string, read func(context.Context, backlog.Query) (backlog.Reading, error)) *Source {
-	return &Source{client: c, server: server, read: read, probe: c.probe, gate: reads.NewGate(context.Background())}
+// server, from memory; empty until it is known. The source owns the client. It keeps what ctx
+// carries, which may end before.
+func NewSource(ctx context.Context, c *Client, server func() string, read func(context.Context, backlog.Query) (backlog.Reading, error)) *Source {
+	gate, _ := reads.NewGate(ctx)
+	return &Source{client: c, server: server, read: read, probe: c.probe, gate: gate}
 }
 
 // WithProbe replaces the question of Probe, and returns the source.

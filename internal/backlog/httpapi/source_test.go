@@ -28,7 +28,7 @@ func queries(n int) []backlog.Query {
 func newSource(t testing.TB, read func(context.Context, backlog.Query) (backlog.Reading, error)) *httpapi.Source {
 	t.Helper()
 	address := answering(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") })
-	source := httpapi.NewSource(open(t, address, nil), func() string { return "test 1" }, read)
+	source := httpapi.NewSource(t.Context(), open(t, address, nil), func() string { return "test 1" }, read)
 	t.Cleanup(func() { _ = source.Close() })
 	return source
 }

@@ -78,11 +78,11 @@ func parsePath(text string) (httpapi.Request, error) {
 }
 
 // open returns a source for a connection.
-func open(_ context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
+func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
 	client, err := httpapi.New(c, log) //nolint:contextcheck // a request has the context of its read
 	if err != nil {
 		return nil, err
 	}
 	r := &reader{client: client, decoding: make(chan struct{}, 1)}
-	return httpapi.NewSource(client, r.server, r.read), nil
+	return httpapi.NewSource(ctx, client, r.server, r.read), nil
 }

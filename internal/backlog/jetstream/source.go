@@ -54,15 +54,15 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
-	gate := reads.NewGate(ctx)
+	gate, alive := reads.NewGate(ctx)
 	s := &source{
 		cfg: cfg, wakes: wakes.New(), log: log.With("connection", c.Name), gate: gate,
 		specs: make(map[backlog.Query]*spec), lives: make(map[string]*life), silent: make(map[string]time.Time), polled: make(map[backlog.Query]string),
 	}
 	s.alarms = newAlarms(s.wakes.Wake)
-	s.connector = newConnector(gate.Life(), cfg, &s.tasks, s.alarms, s.wakes.WakeAll)
-	s.tasks.Go(func() { s.alarms.run(gate.Life()) })
-	s.tasks.Go(func() { s.wakes.Run(gate.Life()) })
+	s.connector = newConnector(alive, cfg, &s.tasks, s.alarms, s.wakes.WakeAll)
+	s.tasks.Go(func() { s.alarms.run(alive) })
+	s.tasks.Go(func() { s.wakes.Run(alive) })
 	return s, nil
 }
 

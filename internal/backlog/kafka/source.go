@@ -64,8 +64,7 @@ func openWith(ctx context.Context, c backlog.Connection, log *slog.Logger, dial 
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
-	gate := reads.NewGate(ctx)
-	life := gate.Life()
+	gate, life := reads.NewGate(ctx)
 	s := &source{
 		connection: c.Name, settings: c.Settings, log: log.With("connection", c.Name), client: client,
 		catalog: newCatalog(client), wakes: queue,

@@ -39,7 +39,7 @@ type reader struct {
 }
 
 // open returns a source for a connection. It connects when it is read.
-func open(_ context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
+func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
 	if err := check(c.Settings); err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
@@ -48,7 +48,7 @@ func open(_ context.Context, c backlog.Connection, log *slog.Logger) (backlog.So
 		return nil, err
 	}
 	r := &reader{connection: c.Name, settings: c.Settings, language: newLanguage(c.Settings, api)}
-	return httpapi.NewSource(api, r.server, r.read).WithProbe(r.probe), nil
+	return httpapi.NewSource(ctx, api, r.server, r.read).WithProbe(r.probe), nil
 }
 
 // newLanguage returns what asks the server of a connection.

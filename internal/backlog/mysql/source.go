@@ -64,7 +64,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		db.SetMaxOpenConns(1)
 		db.SetConnMaxLifetime(connectionLife)
 	}
-	s.gate = reads.NewGate(ctx)
+	s.gate, _ = reads.NewGate(ctx)
 	return s, nil
 }
 

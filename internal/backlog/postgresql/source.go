@@ -58,10 +58,11 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	s.link = newLink(cfg.read, cfg.dialTimeout, ignore)
 	s.queries = &queryRunner{link: newLink(cfg.read, cfg.dialTimeout, ignore), timeout: cfg.statementTimeout}
 	s.listener = newListener(cfg, s.wakes, s.log)
-	s.gate = reads.NewGate(ctx)
-	s.tasks.Go(func() { s.wakes.Run(s.gate.Life()) })
+	gate, life := reads.NewGate(ctx)
+	s.gate = gate
+	s.tasks.Go(func() { s.wakes.Run(life) })
 	if !cfg.poll {
-		s.tasks.Go(func() { s.listener.run(s.gate.Life()) })
+		s.tasks.Go(func() { s.listener.run(life) })
 	}
 	return s, nil
 }

@@ -81,7 +81,7 @@ func checkNamespace(s backlog.Settings, q backlog.Query) error {
 }
 
 // open returns a source for a connection.
-func open(_ context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
+func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.Source, error) {
 	if err := check(c.Settings); err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
@@ -90,5 +90,5 @@ func open(_ context.Context, c backlog.Connection, log *slog.Logger) (backlog.So
 		return nil, err
 	}
 	r := &reader{client: client, label: c.Settings.Text(namespaceLabel)}
-	return httpapi.NewSource(client, r.server, r.read).WithProbe(r.probe), nil
+	return httpapi.NewSource(ctx, client, r.server, r.read).WithProbe(r.probe), nil
 }

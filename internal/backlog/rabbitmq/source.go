@@ -48,8 +48,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	if err != nil {
 		return nil, fmt.Errorf("open connection %q: %w", c.Name, err)
 	}
-	gate := reads.NewGate(ctx)
-	life := gate.Life()
+	gate, life := reads.NewGate(ctx)
 	s := &source{
 		cfg: cfg, wakes: wakes.New(), gate: gate, quota: quota.New(),
 		plans: make(map[backlog.Query]*plan), histories: make(map[string]*history), unsettled: make(map[backlog.Query]struct{}),

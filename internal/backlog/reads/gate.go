@@ -15,7 +15,7 @@ var ErrClosed = fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
 // A Gate admits the calls of a source until it is closed. Several goroutines may use it.
 type Gate struct {
 	// life ends with Close.
-	life context.Context //nolint:containedctx // the life of the source, which its calls end with
+	life context.Context //nolint:containedctx // the calls of the source end with it
 	end  context.CancelFunc
 
 	// mu guards closed, and orders the first of the calls before the end of the last.
@@ -24,15 +24,12 @@ type Gate struct {
 	calls  sync.WaitGroup
 }
 
-// NewGate returns a gate that is open. What ctx carries is kept; it may end before.
-func NewGate(ctx context.Context) *Gate {
-	g := &Gate{}
-	g.life, g.end = context.WithCancel(context.WithoutCancel(ctx))
-	return g
+// NewGate returns a gate that is open, and the context of what lives until Close. It carries what ctx
+// carries, which may end before.
+func NewGate(ctx context.Context) (g *Gate, life context.Context) {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	return &Gate{life: life, end: end}, life
 }
-
-// Life returns the context of what lives as long as the source.
-func (g *Gate) Life() context.Context { return g.life }
 
 // Enter admits a call. The context that it returns also ends with Close. The caller calls leave when the
 // call has ended. The error is ErrClosed.

@@ -16,11 +16,11 @@ func TestGate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		opening, opened := context.WithCancel(t.Context())
-		g := reads.NewGate(opening)
+		g, life := reads.NewGate(opening)
 		opened()
 		ctx, leave, err := g.Enter(t.Context())
-		if err != nil || ctx.Err() != nil || g.Life().Err() != nil {
-			t.Fatalf("a gate that is open: %v, %v, %v", err, ctx.Err(), g.Life().Err())
+		if err != nil || ctx.Err() != nil || life.Err() != nil {
+			t.Fatalf("a gate that is open: %v, %v, %v", err, ctx.Err(), life.Err())
 		}
 		closed := make(chan struct{})
 		go func() {
