@@ -59,12 +59,12 @@ func TestExplain(t *testing.T) {
 			t.Helper()
 			server.Do("RPUSH", "jobs", "a", "b", "c")
 			server.Do("RPUSH", "jobs:processing", "d", "e")
-			awaitGolden(t, "scaled-job", s.polled(ref("jobs", "inFlightList", "jobs:processing", "scaledJob", "default", "target", "1")), "5 Jobs", "(poll)")
+			awaitGolden(t, "scaled-job", s.polled(ref("jobs", "inFlightList", "jobs:processing", "scaledJob", "default", "target", "1")), "5 Jobs", "(call)")
 		},
 		"scaled job without messages in flight": func(t *testing.T, server *redistest.Server, s *scaler) {
 			t.Helper()
 			server.Do("RPUSH", "jobs", "a", "b", "c")
-			awaitGolden(t, "scaled-job-in-flight-unknown", s.polled(ref("jobs", "scaledJob", "default", "target", "1")), "Unavailable", "(poll)")
+			awaitGolden(t, "scaled-job-in-flight-unknown", s.polled(ref("jobs", "scaledJob", "default", "target", "1")), "InvalidArgument")
 		},
 		"warming up": func(t *testing.T, server *redistest.Server, s *scaler) {
 			t.Helper()

@@ -71,6 +71,9 @@ type Layout struct {
 	// Ready, Due, InFlight and Oldest describe, for the documentation, what is counted and how;
 	// empty where the layout has no such number.
 	Ready, Due, InFlight, Oldest string
+	// CheckInFlight reports a query whose messages in flight are not counted although the layout has
+	// InFlight; nil if all are.
+	CheckInFlight func(Query) error
 	// Passing describes, for the documentation, what shows work that was enqueued and finished
 	// between two reads; empty where nothing does (see Reading.Passed).
 	Passing string
@@ -103,6 +106,18 @@ func (l Layout) KnowsWorkers(q Query) error {
 		return fmt.Errorf("the layout %s does not show which workers are busy", l.Name)
 	case l.CheckWorkers != nil:
 		return l.CheckWorkers(q)
+	default:
+		return nil
+	}
+}
+
+// CountsInFlight reports, as an error, that nothing counts what workers hold of a queue.
+func (l Layout) CountsInFlight(q Query) error {
+	switch {
+	case l.InFlight == "":
+		return fmt.Errorf("the layout %s does not count messages in flight", l.Name)
+	case l.CheckInFlight != nil:
+		return l.CheckInFlight(q)
 	default:
 		return nil
 	}

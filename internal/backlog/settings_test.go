@@ -45,28 +45,34 @@ func TestJoinFaults(t *testing.T) {
 	}
 }
 
-// TestFinishedMessages: a layout counts none, all, or those of some queries.
-func TestFinishedMessages(t *testing.T) {
+// TestSomeQueries: a layout counts finished messages and messages in flight of no query, of all, or of
+// some.
+func TestSomeQueries(t *testing.T) {
 	t.Parallel()
 	errNone := errors.New("not of this queue")
-	some := backlog.Layout{Name: "some", Finished: "those of groups", CheckFinished: func(q backlog.Query) error {
+	check := func(q backlog.Query) error {
 		if q.Queue == "none" {
 			return errNone
 		}
 		return nil
-	}}
+	}
+	some := backlog.Layout{Name: "some", Finished: "those of groups", CheckFinished: check, InFlight: "those of groups", CheckInFlight: check}
 	for _, c := range []struct {
 		layout  backlog.Layout
 		queue   string
 		counted bool
 	}{
 		{backlog.Layout{Name: "silent"}, "q", false},
-		{backlog.Layout{Name: "all", Finished: "all"}, "q", true},
+		{backlog.Layout{Name: "all", Finished: "all", InFlight: "all"}, "q", true},
 		{some, "q", true},
 		{some, "none", false},
 	} {
-		if err := c.layout.CountsFinished(backlog.Query{Queue: c.queue}); (err == nil) != c.counted {
-			t.Errorf("%s, queue %s: %v", c.layout.Name, c.queue, err)
+		q := backlog.Query{Queue: c.queue}
+		if err := c.layout.CountsFinished(q); (err == nil) != c.counted {
+			t.Errorf("%s, queue %s: finished messages: %v", c.layout.Name, c.queue, err)
+		}
+		if err := c.layout.CountsInFlight(q); (err == nil) != c.counted {
+			t.Errorf("%s, queue %s: messages in flight: %v", c.layout.Name, c.queue, err)
 		}
 	}
 	engine := backlog.Engine{Name: "e", Layouts: []backlog.Layout{some}}

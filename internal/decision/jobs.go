@@ -52,7 +52,7 @@ func usableForJobs(spec *Spec, seen *backlog.Observation) error {
 		return nil
 	case seen.Err != nil:
 		return fmt.Errorf("%w: %w", ErrUnknown, seen.Err)
-	case spec.Jobs.CountsHeld() && !spec.HeldIsReady && !seen.Latest.InFlight.Known && !seen.Latest.Missing:
+	case spec.Jobs.CountsHeld() && !spec.HeldIsReady && !seen.Latest.InFlight.Known:
 		return fmt.Errorf("%w: %w", ErrUnknown, errHeldUnknown)
 	default:
 		return nil

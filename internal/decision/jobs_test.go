@@ -31,6 +31,7 @@ func TestJobs(t *testing.T) {
 		{name: "what waits", strategy: decision.JobsAccurate, seen: backlog.Observation{Latest: reading(3, backlog.Exactly(4))}, want: 3},
 		{name: "unknown, and not needed", strategy: decision.JobsAccurate, seen: backlog.Observation{Latest: reading(3, backlog.Count{})}, want: 3},
 		{name: "unknown, and needed", strategy: decision.JobsDefault, seen: backlog.Observation{Latest: reading(3, backlog.Count{})}, unknown: true},
+		{name: "unknown, of a queue that does not exist", strategy: decision.JobsDefault, seen: backlog.Observation{Latest: backlog.Reading{At: now, Missing: true}}, unknown: true},
 		{name: "unknown, but among what is ready", strategy: decision.JobsCustom, held: true, seen: backlog.Observation{Latest: reading(3, backlog.Count{})}, want: 3},
 		{name: "an old reading", strategy: decision.JobsDefault, seen: backlog.Observation{Latest: reading(3, backlog.Exactly(0)), Err: backlog.ErrUnavailable}, unknown: true},
 		{name: "the last value", strategy: decision.JobsDefault, seen: backlog.Observation{Latest: reading(1000, backlog.Exactly(0))}, last: 1000.01, want: 1000},

@@ -1,6 +1,7 @@
 package trigger_test
 
 import (
+	"errors"
 	"maps"
 	"testing"
 
@@ -17,6 +18,12 @@ func jobLayouts() *trigger.Catalog {
 		{Name: "lag", ReadyIncludesHeld: true},
 		{Name: "late", InFlight: "those", InFlightIsLate: true},
 		{Name: "popped"},
+		{Name: "some", InFlight: "those of groups", CheckInFlight: func(q backlog.Query) error {
+			if q.Queue == "q" {
+				return errors.New("a queue without a group does not count them")
+			}
+			return nil
+		}},
 		{Name: "number", Measures: true},
 	}
 	connection := backlog.Connection{Name: "main", Engine: "e", Namespaces: []string{"*"}}
@@ -43,7 +50,10 @@ func TestScaledJob(t *testing.T) {
 		{name: "the count that it has anyway", layout: "apart", strategy: "eager", more: map[string]string{"count": "ready,due"}, count: waiting},
 		{name: "accurate of a lag", layout: "lag", strategy: "accurate", fault: "scaledJob: accurate is for messages that wait, and a lag counts them until they are done; want default"},
 		{name: "default where it is late", layout: "late", strategy: "default", fault: "scaledJob: default subtracts the Jobs at work, and a late shows what they hold seconds late; want accurate"},
-		{name: "default where it is not known", layout: "popped", strategy: "default", fault: "scaledJob: default subtracts the Jobs at work, and a popped does not show what they hold; want accurate"},
+		{name: "default where it is not known", layout: "popped", strategy: "default", fault: "scaledJob: default subtracts the Jobs at work, and the layout popped does not count messages in flight; want accurate"},
+		{name: "default where it is not known of the queue", layout: "some", strategy: "custom", fault: "scaledJob: custom subtracts the Jobs at work, and a queue without a group does not count them; want accurate"},
+		{name: "default where it is known of the queue", layout: "some", strategy: "default", more: map[string]string{"some": "p"}, count: held},
+		{name: "accurate of such a queue", layout: "some", strategy: "accurate", count: waiting},
 		{name: "a measured number", layout: "number", strategy: "default", fault: "scaledJob: is for the messages of a queue, and a number measures a number"},
 		{name: "another count", layout: "apart", strategy: "default", more: map[string]string{"count": "ready"}, fault: "count: ready does not go with scaledJob: default, which needs ready,due,inFlight"},
 		{name: "a hold", layout: "apart", strategy: "default", more: map[string]string{"hold": "30s"}, fault: "hold: does not go with scaledJob: KEDA would start Jobs for messages that are done"},

@@ -69,6 +69,7 @@ func (p *parser) trigger(c *Catalog, namespace string) (Trigger, error) {
 	layout := p.layout(c.engines[connection.Engine])
 	t := Trigger{Connection: name, Exclusive: connection.Exclusive(), Policy: p.policy(layout), Query: p.query(namespace, connection, layout)}
 	p.checkSeveral(t, layout)
+	p.checkHeld(t, layout)
 	p.rejectRest(c.engines[connection.Engine], layout)
 	p.checkQuery(connection, layout, t.Query)
 	if len(p.faults) > 0 {

@@ -109,12 +109,20 @@ func (p *parser) checkJobs(spec *decision.Spec, layout backlog.Layout, given map
 		p.fault(keyScaledJob, "is for the messages of a queue, and a %s measures a number", layout.Name)
 	case held && layout.InFlightIsLate:
 		p.fault(keyScaledJob, "%s subtracts the Jobs at work, and a %s shows what they hold seconds late; want accurate", spec.Jobs, layout.Name)
-	case held && layout.InFlight == "" && !layout.ReadyIncludesHeld:
-		p.fault(keyScaledJob, "%s subtracts the Jobs at work, and a %s does not show what they hold; want accurate", spec.Jobs, layout.Name)
 	case !held && layout.ReadyIncludesHeld:
 		p.fault(keyScaledJob, "%s is for messages that wait, and a %s counts them until they are done; want default", spec.Jobs, layout.Name)
 	case spec.Count != spec.Jobs.Count():
 		p.fault(keyCount, "%s does not go with scaledJob: %s, which needs %s", spec.Count, spec.Jobs, spec.Jobs.Count())
+	}
+}
+
+// checkHeld reports a ScaledJob that needs what workers hold of a queue, where that is not known.
+func (p *parser) checkHeld(t Trigger, layout backlog.Layout) {
+	if layout.Name == "" || layout.Measures || layout.ReadyIncludesHeld || !t.Policy.Jobs.CountsHeld() {
+		return
+	}
+	if err := layout.CountsInFlight(t.Query); err != nil {
+		p.fault(keyScaledJob, "%s subtracts the Jobs at work, and %s; want accurate", t.Policy.Jobs, err)
 	}
 }
 

@@ -124,6 +124,10 @@ func (h Harness) counts(t *testing.T, c Case) {
 	if !r.Missing || r.Backlog() != 0 {
 		t.Fatalf("a queue that does not exist reads as %+v, want Missing", r)
 	}
+	layout, _ := h.Engine.Layout(q.Layout)
+	if layout.CountsInFlight(q) == nil && r.InFlight != backlog.Exactly(0) {
+		t.Fatalf("a queue that does not exist reads as %+v, want no message in flight", r)
+	}
 	c.Add(t, q, 3)
 	if r = MustRead(t, source, q); r.Missing || r.Backlog() != 3 {
 		t.Fatalf("a queue of 3 reads as %+v", r)

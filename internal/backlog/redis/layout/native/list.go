@@ -16,6 +16,8 @@ const (
 	inFlightQueue = "{queue}"
 )
 
+var errNoInFlightList = errors.New("the layout list counts messages in flight only with inFlightList")
+
 var errOneInFlightList = errors.New("inFlightList: names one list for several queues, want {queue} in it, such as {queue}:processing")
 
 // List is a Redis list whose elements are messages.
@@ -31,7 +33,13 @@ func List() layout.Layout {
 			},
 			Ready:    "the length of the list",
 			InFlight: "the length of inFlightList, if given",
-			Check:    checkList,
+			CheckInFlight: func(q backlog.Query) error {
+				if q.Params.Get(inFlightList) == "" {
+					return errNoInFlightList
+				}
+				return nil
+			},
+			Check: checkList,
 		},
 		Discover: layout.KeysOfType("list"),
 		Prepare: func(q backlog.Query, _ layout.KeySearch) layout.Reader {

@@ -11,6 +11,8 @@ import (
 
 var errNoConsumers = errors.New("the layout stream shows which workers are busy only with a consumerGroup")
 
+var errNoInFlight = errors.New("the layout stream counts messages in flight only with a consumerGroup")
+
 var errNoFinished = errors.New("the layout stream counts finished messages only with a consumerGroup")
 
 var errNeedsGroup = errors.New("groupStart, scan, orphanedAfter: need a consumerGroup")
@@ -34,6 +36,12 @@ func Stream() layout.Layout {
 			InFlight: "entries that the group was served and has not acknowledged",
 			Passing:  "the id of the last entry that the group was served; nothing without a group, where what passed is still there",
 			Finished: "with a group the entries that it was served (entries-read)",
+			CheckInFlight: func(q backlog.Query) error {
+				if q.Params.Get("consumerGroup") == "" {
+					return errNoInFlight
+				}
+				return nil
+			},
 			CheckFinished: func(q backlog.Query) error {
 				if q.Params.Get("consumerGroup") == "" {
 					return errNoFinished

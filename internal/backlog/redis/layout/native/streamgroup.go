@@ -75,7 +75,7 @@ func (s *streamGroup) Read(trips *layout.RoundTrips) (backlog.Reading, error) {
 	replies := trips.First().Rest()
 	if isNoSuchKey(replies[0].Err) {
 		s.head = waitingHead{}
-		return backlog.Reading{Missing: true}, nil
+		return backlog.Reading{Missing: true, InFlight: backlog.Exactly(0)}, nil
 	}
 	state, found, err := s.state(replies)
 	switch {
@@ -202,7 +202,7 @@ func (s *streamGroup) askEdges(trips *layout.RoundTrips, state groupState) (back
 	c := trips.Ask(resp.Command{Key: s.key, KeyType: 't', Args: []any{"XINFO", "STREAM", s.key}})
 	edges := c.Next()
 	if isNoSuchKey(edges.Err) {
-		return backlog.Reading{Missing: true}, nil
+		return backlog.Reading{Missing: true, InFlight: backlog.Exactly(0)}, nil
 	}
 	if c.Err() != nil {
 		return backlog.Reading{}, c.Err()

@@ -14,6 +14,8 @@ var errGroupOfList = errors.New("consumerGroup, orphanedAfter: have a meaning wi
 
 var errListWorkers = errors.New("the layout taskiq shows which workers are busy only with broker: stream")
 
+var errListInFlight = errors.New("the layout taskiq counts messages in flight only with broker: stream")
+
 var errListFinished = errors.New("the layout taskiq counts finished tasks only with broker: stream")
 
 func groupOf(p backlog.Params) string { return cmp.Or(p.Get("consumerGroup"), "taskiq") }
@@ -38,6 +40,12 @@ func Layout() layout.Layout {
 			InFlight: "with a stream, tasks that a worker was served and has not acknowledged, also those of a worker that was killed; not known with a list, from which a worker takes tasks for good",
 			Passing:  "with a stream the id of the last entry that the group was served; nothing with a list",
 			Finished: "with a stream the tasks that the group was served; nothing with a list",
+			CheckInFlight: func(q backlog.Query) error {
+				if q.Params.Get("broker") == "list" {
+					return errListInFlight
+				}
+				return nil
+			},
 			CheckFinished: func(q backlog.Query) error {
 				if q.Params.Get("broker") == "list" {
 					return errListFinished
