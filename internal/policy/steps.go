@@ -65,7 +65,8 @@ func (m *maker) waitForReady(up *StepUp, since time.Time) {
 
 // stepDown lets replicas fall by one step, once the period has passed. A step that has begun goes
 // on, however many changes it takes: the HorizontalPodAutoscaler keeps one replica, so that a step
-// to zero takes two, and it has rates of its own.
+// to zero takes two, and it has rates of its own. It has also begun where no replica is gone yet: KEDA
+// was told, and a later number, which it may get after it wrote the first, would undo the step.
 func (m *maker) stepDown() {
 	down, current := m.policy.spec.Down, m.target.Replicas
 	begun := m.State.Fall
@@ -73,7 +74,7 @@ func (m *maker) stepDown() {
 	if down == nil || down.Pods == 0 && down.Percent == 0 || m.Replicas >= current {
 		return
 	}
-	if begun.To < current && current < begun.From {
+	if begun.To < current && current <= begun.From {
 		m.State.Fall = begun
 		m.adjust(ReasonStepDown, "", max(m.Replicas, begun.To))
 		return

@@ -148,6 +148,14 @@ func TestSteps(t *testing.T) {
 			want: "8; stepDown 0->8",
 		},
 		{
+			name: "a step that was reported is not taken back when the last change turns out to be later", spec: spec,
+			in: policy.Input{
+				Signals: signals("backlog", 0), Target: changed(2, 2, 1),
+				State: policy.State{At: at(-1), Replicas: 0, Fall: policy.LastStep{From: 2, At: at(-2)}},
+			},
+			want: "0",
+		},
+		{
 			name: "and ends, and the next one waits for the period", spec: spec,
 			in: policy.Input{
 				Signals: signals("backlog", 0), Target: changed(8, 8, 1),
