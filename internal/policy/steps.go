@@ -65,8 +65,8 @@ func (m *maker) waitForReady(up *StepUp, since time.Time) {
 
 // stepDown lets replicas fall by one step, once the period has passed. A step that has begun goes
 // on, however many changes it takes: the HorizontalPodAutoscaler keeps one replica, so that a step
-// to zero takes two, and it has rates of its own. It has also begun where no replica is gone yet: KEDA
-// was told, and a later number, which it may get after it wrote the first, would undo the step.
+// to zero takes two, and it has rates of its own. It has also begun where no replica is gone yet: it
+// was reported, and a higher number, which KEDA may get after it wrote the first, would undo the step.
 func (m *maker) stepDown() {
 	down, current := m.policy.spec.Down, m.target.Replicas
 	begun := m.State.Fall
