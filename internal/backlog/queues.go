@@ -26,7 +26,8 @@ type Queues []string
 // ParseQueues splits text at its commas. It ignores blanks around a name and repeated names.
 // The error says what is wrong with text.
 func ParseQueues(text string) (Queues, error) {
-	parser := queueParser{seen: make(map[string]struct{})}
+	most := min(1+strings.Count(text, ","), MaxQueues)
+	parser := queueParser{most: most, seen: make(map[string]struct{}, most)}
 	start, escaped := 0, false
 	for i := range len(text) {
 		if text[i] != ',' || escaped {
@@ -48,6 +49,7 @@ func ParseQueues(text string) (Queues, error) {
 // A queueParser collects the names of one text.
 type queueParser struct {
 	all      Queues
+	most     int // how many names there may be
 	seen     map[string]struct{}
 	patterns int
 }
@@ -65,6 +67,9 @@ func (p *queueParser) add(name string, several bool) error {
 		return nil
 	}
 	p.seen[name] = struct{}{}
+	if p.all == nil {
+		p.all = make(Queues, 0, p.most)
+	}
 	p.all = append(p.all, name)
 	if IsPattern(name) {
 		p.patterns++
@@ -91,11 +96,27 @@ func trimBlanks(s string) string {
 // String returns a text from which ParseQueues returns q.
 func (q Queues) String() string { return strings.Join(q, ",") }
 
+// Canonical is String for the text that ParseQueues got: text itself where it is the same.
+func (q Queues) Canonical(text string) string {
+	length := len(q) - 1
+	for _, name := range q {
+		length += len(name)
+	}
+	// Only blanks and repeated names are left out, each with some bytes of text.
+	if length == len(text) {
+		return text
+	}
+	return q.String()
+}
+
 // Several reports whether q may be more than one queue.
 func (q Queues) Several() bool { return len(q) > 1 || len(q) == 1 && IsPattern(q[0]) }
 
 // IsPattern reports whether a name of Queues means all queues that match it.
 func IsPattern(name string) bool {
+	if strings.IndexByte(name, '*') < 0 && strings.IndexByte(name, '?') < 0 {
+		return false
+	}
 	escaped := false
 	for _, r := range name {
 		if !escaped && (r == '*' || r == '?') {

@@ -41,6 +41,9 @@ func TestParseQueues(t *testing.T) {
 			if got.Several() != tc.several {
 				t.Errorf("Several is %t", got.Several())
 			}
+			if canonical := got.Canonical(tc.text); canonical != got.String() {
+				t.Errorf("the canonical text is %q, want %q", canonical, got.String())
+			}
 			again, err := backlog.ParseQueues(got.String())
 			if diff := cmp.Diff(got, again); err != nil || diff != "" {
 				t.Errorf("its own text is read as (-want +got):\n%s\n%v", diff, err)

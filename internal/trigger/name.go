@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
@@ -29,13 +30,18 @@ func (p *parser) metricName(t Trigger, layout backlog.Layout) string {
 		parts = append(parts, strings.ReplaceAll(t.Policy.Count.String(), ",", "-"))
 	}
 	whole := strings.Join(parts, "-")
-	name := strings.Trim(strings.Map(plainRune, whole), "-")
+	// More than this is cut off below: a letter is at most so many bytes.
+	name := strings.Trim(strings.Map(plainRune, whole[:min(len(whole), maxName*utf8.UTFMax)]), "-")
 	if name == whole && len(name) <= maxName {
 		return name
 	}
 	hash := fnv.New32a()
-	// A hash never fails to write.
-	_, _ = hash.Write([]byte(whole))
+	var buffer [256]byte // a hash takes bytes, and whole may be long
+	for rest := whole; rest != ""; {
+		n := copy(buffer[:], rest)
+		_, _ = hash.Write(buffer[:n]) // a hash never fails to write
+		rest = rest[n:]
+	}
 	suffix := fmt.Sprintf("-%08x", hash.Sum32())
 	return strings.TrimRight(name[:min(len(name), maxName-len(suffix))], "-") + suffix
 }

@@ -93,7 +93,7 @@ func (p *parser) resolve(metadata map[string]string) {
 			p.faults.add(key, "%s is set as well, only one of the two may be", plain)
 			continue
 		}
-		if strings.ContainsRune(key+metadata[key], 0) {
+		if strings.ContainsRune(key, 0) || strings.ContainsRune(metadata[key], 0) {
 			p.faults.add(shorten(key), "contains a NUL character, which no key and no value may")
 			continue
 		}
@@ -162,8 +162,8 @@ func (p *parser) query(namespace string, connection backlog.Connection, layout b
 		if err != nil {
 			p.fault(layout.Name, "%s: %s", p.shown(layout.Name, q.Queue), err)
 		}
-		// The text is rebuilt, so that queries that differ in blanks are equal.
-		q.Queue = queues.String()
+		// Queries that differ in blanks, and in repeated names, are equal.
+		q.Queue = queues.Canonical(q.Queue)
 		if queues.Several() {
 			q.Namespace = namespace
 		}

@@ -102,11 +102,17 @@ func (t KeyPattern) FrameworkPrefix(key string) (string, bool) {
 // scanPattern turns a pattern of backlog.Queues into one of Redis, which knows ranges
 // in brackets too.
 func scanPattern(pattern string) string {
+	if !strings.ContainsAny(pattern, "[]") {
+		return pattern
+	}
 	return strings.NewReplacer("[", `\[`, "]", `\]`).Replace(pattern)
 }
 
 // EscapePattern makes a text match itself alone.
 func EscapePattern(text string) string {
+	if !strings.ContainsAny(text, `\[]*?`) {
+		return text
+	}
 	return strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`, "*", `\*`, "?", `\?`).Replace(text)
 }
 
