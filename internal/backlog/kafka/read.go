@@ -221,8 +221,8 @@ func (s *source) sweep(now time.Time) {
 	}
 	s.swept = now
 	for q, spec := range s.specs {
-		if now.Sub(spec.used) > unusedAfter {
-			spec.Release()
+		if now.Sub(spec.used) > spec.life() {
+			spec.release()
 			delete(s.specs, q)
 		}
 	}

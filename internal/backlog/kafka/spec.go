@@ -3,6 +3,7 @@ package kafka
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,8 +30,7 @@ func (k groupKey) String() string {
 	return fmt.Sprintf("group %q", k.name)
 }
 
-// A spec is a query that is ready for use. It lasts from one read to the next, and is a quota.Holder
-// where it names several topics.
+// A spec is a query that is ready for use. It lasts from one read to the next.
 type spec struct {
 	query           backlog.Query
 	names, patterns []string
@@ -86,18 +86,17 @@ func newSpec(q backlog.Query, all *quota.Quota) (*spec, error) {
 	return s, nil
 }
 
-// Namespace implements quota.Holder.
-func (s *spec) Namespace() string { return s.query.Namespace }
-
-// LastRead implements quota.Holder.
-func (s *spec) LastRead() time.Time { return s.used }
-
-// Release implements quota.Holder.
-func (s *spec) Release() {
-	for name := range s.reserved {
-		s.quota.Release(s, name)
+// life is how long the spec is remembered that is not read any more.
+func (s *spec) life() time.Duration {
+	if s.several {
+		return quota.Life
 	}
-	s.quota.Forget(s)
+	return unusedAfter
+}
+
+// release returns what the topics count for.
+func (s *spec) release() {
+	s.quota.Release(s.query.Namespace, slices.Collect(maps.Keys(s.reserved))...)
 	clear(s.reserved)
 	s.counted = false
 }
@@ -141,7 +140,7 @@ func (s *spec) reserve(now time.Time) error {
 	}
 	for name := range s.reserved {
 		if _, still := current[name]; !still {
-			s.quota.Release(s, name)
+			s.quota.Release(s.query.Namespace, name)
 			delete(s.reserved, name)
 		}
 	}
@@ -149,8 +148,8 @@ func (s *spec) reserve(now time.Time) error {
 		if _, counted := s.reserved[name]; counted {
 			continue
 		}
-		if !s.quota.Reserve(s, name, now) {
-			s.Release()
+		if !s.quota.Reserve(s.query.Namespace, name) {
+			s.release()
 			s.retry = now.Add(quota.Retry)
 			return quota.Error(s.query.Namespace)
 		}

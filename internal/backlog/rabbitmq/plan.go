@@ -77,21 +77,20 @@ func newPlan(q backlog.Query, all *quota.Quota) (*plan, error) {
 	return p, nil
 }
 
-// Namespace implements quota.Holder.
-func (p *plan) Namespace() string { return p.query.Namespace }
+// life is how long the plan is remembered that is not read any more.
+func (p *plan) life() time.Duration {
+	if p.several {
+		return quota.Life
+	}
+	return forgetAfter
+}
 
-// LastRead implements quota.Holder.
-func (p *plan) LastRead() time.Time { return p.read }
-
-// Release implements quota.Holder: the next read begins with no queues.
-func (p *plan) Release() {
+// release forgets all queues of several. The next read begins with none.
+func (p *plan) release() {
 	if !p.several {
 		return
 	}
-	for _, queue := range p.queues {
-		p.quota.Release(p, queue)
-	}
-	p.quota.Forget(p)
+	p.quota.Release(p.query.Namespace, p.queues...)
 	p.queues, p.revision = nil, 0
 }
 
@@ -114,8 +113,8 @@ func (p *plan) refresh(l *listing, failure error, now time.Time) (pending bool, 
 	if len(p.queues) > 0 && (len(p.patterns) == 0 || p.revision == l.revision) {
 		return false, nil
 	}
-	if err := p.match(l, now); err != nil {
-		p.Release()
+	if err := p.match(l); err != nil {
+		p.release()
 		p.over, p.retry = err, now.Add(quota.Retry)
 		return false, err
 	}
@@ -123,8 +122,8 @@ func (p *plan) refresh(l *listing, failure error, now time.Time) (pending bool, 
 }
 
 // match sets the queues.
-func (p *plan) match(l *listing, now time.Time) error {
-	p.Release()
+func (p *plan) match(l *listing) error {
+	p.release()
 	p.streams = false
 	seen := make(map[string]bool, len(p.names))
 	for _, name := range p.names {
@@ -132,7 +131,7 @@ func (p *plan) match(l *listing, now time.Time) error {
 			continue
 		}
 		seen[name] = true
-		if err := p.add(name, now); err != nil {
+		if err := p.add(name); err != nil {
 			return err
 		}
 	}
@@ -159,7 +158,7 @@ func (p *plan) match(l *listing, now time.Time) error {
 		if len(p.queues) >= maxMatching {
 			return fmt.Errorf("%w: more than %d queues match, want at most that many", backlog.ErrExhausted, maxMatching)
 		}
-		if err := p.add(name, now); err != nil {
+		if err := p.add(name); err != nil {
 			return err
 		}
 	}
@@ -180,8 +179,8 @@ func (p *plan) matches(name string) (matches bool, steps int) {
 }
 
 // add adds a queue.
-func (p *plan) add(name string, now time.Time) error {
-	if !p.quota.Reserve(p, name, now) {
+func (p *plan) add(name string) error {
+	if !p.quota.Reserve(p.query.Namespace, name) {
 		return quota.Error(p.query.Namespace)
 	}
 	p.queues = append(p.queues, name)

@@ -284,8 +284,8 @@ func (s *source) sweep(now time.Time) {
 	}
 	s.swept = now
 	for q, p := range s.plans {
-		if now.Sub(p.read) > forgetAfter {
-			p.Release()
+		if now.Sub(p.read) > p.life() {
+			p.release()
 			delete(s.plans, q)
 		}
 	}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -31,9 +32,8 @@ type multiQueue struct {
 	keys  keyFinder
 	quota *quota.Quota
 
-	// names are those that the trigger names, and read is when they were read last.
+	// names are those that the trigger names.
 	names []string
-	read  time.Time
 	// over is why the queues are more than may be read; nil if they are not. Until retry
 	// they are not counted again: that would cost as much as reading them.
 	over  error
@@ -103,7 +103,7 @@ func (s *multiQueue) add(queue string, now time.Time) *member {
 			s.more = true
 			return nil
 		}
-		if s.over != nil || !s.quota.Reserve(s, queue, now) {
+		if s.over != nil || !s.quota.Reserve(s.query.Namespace, queue) {
 			s.exceed(now)
 			return nil
 		}
@@ -118,19 +118,10 @@ func (s *multiQueue) add(queue string, now time.Time) *member {
 	return one
 }
 
-// Namespace implements quota.Holder.
-func (s *multiQueue) Namespace() string { return s.query.Namespace }
-
-// LastRead implements quota.Holder.
-func (s *multiQueue) LastRead() time.Time { return s.read }
-
-// Release forgets all queues, which makes room for those of other triggers. The next read
+// release forgets all queues, which makes room for those of other triggers. The next read
 // begins with none.
-func (s *multiQueue) Release() {
-	for queue := range s.queues {
-		s.quota.Release(s, queue)
-	}
-	s.quota.Forget(s)
+func (s *multiQueue) release() {
+	s.quota.Release(s.query.Namespace, slices.Collect(maps.Keys(s.queues))...)
 	clear(s.queues)
 	s.order, s.revisions, s.grown = nil, nil, true
 }
@@ -145,7 +136,7 @@ func (s *multiQueue) exceed(now time.Time) {
 // exceeded returns why the queues are more than may be read, and then forgets them.
 func (s *multiQueue) exceeded() error {
 	if s.over != nil && len(s.order) > 0 {
-		s.Release()
+		s.release()
 	}
 	return s.over
 }
@@ -172,11 +163,11 @@ func (s *multiQueue) keysChanged() bool {
 
 // refresh takes over what searches have found, and forgets what was not seen for long.
 func (s *multiQueue) refresh(now time.Time) {
-	if s.read = now; s.over != nil && now.Before(s.retry) {
+	if s.over != nil && now.Before(s.retry) {
 		return
 	}
 	s.problem, s.more, s.over = nil, false, nil
-	if len(s.order) == 0 && !s.quota.MayFit(s, s.names, now) {
+	if len(s.order) == 0 && !s.quota.MayFit(s.query.Namespace, s.names) {
 		s.exceed(now)
 		return
 	}
@@ -198,7 +189,7 @@ func (s *multiQueue) refresh(now time.Time) {
 		gone := !one.named && now.Sub(one.seen) > memberLife
 		if gone {
 			delete(s.queues, one.queue)
-			s.quota.Release(s, one.queue)
+			s.quota.Release(s.query.Namespace, one.queue)
 			s.grown = true
 		}
 		return gone

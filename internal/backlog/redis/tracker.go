@@ -6,11 +6,17 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
-// planLife is how long a query is remembered that is not read any more.
-const planLife = 10 * time.Minute
+const (
+	// planLife is how long a query is remembered that is not read any more; quota.Life if it is of
+	// several queues.
+	planLife = 10 * time.Minute
+	// planSweep is the time between two searches for such queries.
+	planSweep = time.Minute
+)
 
 // A plan is a query prepared to be read again and again.
 type plan struct {
@@ -261,20 +267,21 @@ func (w *tracker) untrack(p *plan, key string) (last bool) {
 // expire forgets the plans that were not read for long, and returns the keys that
 // belong to none any more. planning is held.
 func (w *tracker) expire(now time.Time) (unused []string) {
-	if now.Sub(w.swept) < planLife/10 {
+	if now.Sub(w.swept) < planSweep {
 		return nil
 	}
 	w.swept = now
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for q, p := range w.plans {
-		if now.Sub(p.lastRead) < planLife {
+		several, ok := p.first.(*multiQueue)
+		if unread := now.Sub(p.lastRead); unread < planLife && (!ok || unread < quota.Life) {
 			continue
 		}
 		delete(w.plans, q)
 		p.forgotten = true
-		if s, ok := p.first.(*multiQueue); ok {
-			s.Release()
+		if ok {
+			several.release()
 		}
 		for _, key := range p.keys {
 			if w.untrack(p, key) {
