@@ -10,33 +10,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// Confirm implements backlog.Confirmer: a server that is what it was, that tracks what was
-// read, and that answers on both of its connections, has reported every change until then.
+// Confirm implements backlog.Confirmer: a server that is what it was, that tracks what was read, and
+// that answers on both of its connections, has reported every change until then. Servers of a cluster
+// that do not confirm, and searches that fail, leave the queries unconfirmed that depend on them.
 func (s *source) Confirm(ctx context.Context) (time.Time, error) {
-	began := time.Now()
-	if err := s.scanner.Problem(); err != nil {
-		return time.Time{}, s.notConfirmed(s.advised(err))
-	}
-	confirmed, err := s.topology.Confirm(ctx)
-	if err != nil {
-		return time.Time{}, s.notConfirmed(s.advised(err))
-	}
-	switch err := confirmed.Err(); {
-	case errors.Is(err, errors.ErrUnsupported):
-		return time.Time{}, errors.ErrUnsupported
-	case err != nil:
-		return time.Time{}, s.notConfirmed(s.advised(err))
-	}
-	return began, nil
-}
-
-func (s *source) notConfirmed(err error) error {
-	return fmt.Errorf("confirm connection %q: %w", s.connection, err)
-}
-
-// Confirm implements backlog.Confirmer. Servers of a cluster that do not confirm, and searches
-// that fail, leave the queries unconfirmed that depend on them.
-func (s *shardedSource) Confirm(ctx context.Context) (time.Time, error) {
 	began := time.Now()
 	confirmed, err := s.topology.Confirm(ctx)
 	if err != nil {
@@ -60,6 +37,10 @@ func (s *shardedSource) Confirm(ctx context.Context) (time.Time, error) {
 			return unsearched[q] || !known || confirmed.Covers(keys) != nil
 		},
 	}
+}
+
+func (s *source) notConfirmed(err error) error {
+	return fmt.Errorf("confirm connection %q: %w", s.connection, err)
 }
 
 // keysOf returns the keys of a query; false if it is not known.

@@ -21,9 +21,9 @@ func TestMovedToAnUnknownServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = opened.Close() })
-	s, ok := opened.(*shardedSource)
+	s, ok := opened.(*source)
 	if !ok {
-		t.Fatalf("the source of a cluster is %T", opened)
+		t.Fatalf("the source is %T", opened)
 	}
 	q := backlog.Query{Layout: "list", Queue: "jobs"}
 	redistest.Eventually(t, "the queue is read", func() bool { return s.Read(t.Context(), []backlog.Query{q}, nil)[0].Err == nil })

@@ -3,10 +3,10 @@ package redis
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 )
 
 const (
@@ -15,6 +15,11 @@ const (
 	maxCombinations = 32
 	// sharedShard is the name of that one.
 	sharedShard = "*"
+	// manyQueues is from how many queues on a query is read apart from those of other namespaces,
+	// and in pieces.
+	manyQueues = 500
+	// manyShard separates, in the name of a shard, its servers from the namespace of such queries.
+	manyShard = " many queues of "
 )
 
 // A slotMap is one state of the topology: *topology.SlotMap.
@@ -29,32 +34,24 @@ type shardName struct {
 	of   slotMap
 }
 
-// A shardedSource is the source of a cluster. It implements backlog.Sharded: a server that
-// is silent keeps no query waiting whose keys lie elsewhere.
-type shardedSource struct {
-	*source
-
-	// readers are used again by ReadShard.
-	readers sync.Pool
-
-	// The tracker's planning guards what follows: the names of shards of several servers,
-	// and the state of the topology that they belong to.
-	combinations map[string]struct{}
-	of           slotMap
-}
-
-// Shard implements backlog.Sharded. The name is that of the servers that own the keys; empty
-// where that is not known.
-func (s *shardedSource) Shard(q backlog.Query) string {
-	m := s.topology.Known()
-	if m == nil {
+// Shard implements backlog.Sharded. In a cluster the name is that of the servers that own the keys;
+// empty where that is not known. A query of many queues is read apart: a namespace keeps no other one
+// waiting.
+func (s *source) Shard(q backlog.Query) string {
+	cluster := s.cfg.Mode == conn.ModeCluster
+	if !cluster && q.Namespace == "" {
 		return ""
+	}
+	var m slotMap
+	if known := s.topology.Known(); cluster && known != nil {
+		m = known
 	}
 	return s.shardIn(m, q)
 }
 
-// shardIn returns the shard of a query in one state of the topology.
-func (s *shardedSource) shardIn(m slotMap, q backlog.Query) string {
+// shardIn returns the shard of a query in one state of the topology, which is nil where the servers
+// are of no interest.
+func (s *source) shardIn(m slotMap, q backlog.Query) string {
 	s.tracker.planning.Lock()
 	defer s.tracker.planning.Unlock()
 	p, err := s.tracker.planOf(q, time.Now(), s.prepareQuery)
@@ -62,13 +59,28 @@ func (s *shardedSource) shardIn(m slotMap, q backlog.Query) string {
 		// Reading it says so, and asks no server.
 		return ""
 	}
-	if p.shard.of != m {
-		p.shard = shardName{name: s.name(m, p), of: m}
+	if m != nil && p.shard.of != m {
+		p.shard = shardName{name: s.serversOf(m, p), of: m}
 	}
-	return p.shard.name
+	name := ""
+	if m != nil {
+		name = p.shard.name
+	}
+	if p.hasMany() {
+		name += manyShard + q.Namespace
+	}
+	return name
 }
 
-func (s *shardedSource) name(m slotMap, p *plan) string {
+// hasMany reports whether the query was of many queues when it was read last. The plan is not being
+// read.
+func (p *plan) hasMany() bool {
+	several, is := p.first.(*multiQueue)
+	return is && len(several.order) >= manyQueues
+}
+
+// serversOf returns the name of the servers that own the keys of a plan. planning is held.
+func (s *source) serversOf(m slotMap, p *plan) string {
 	addresses, err := m.Owners(p.keys)
 	if err != nil {
 		return ""
@@ -88,11 +100,12 @@ func (s *shardedSource) name(m slotMap, p *plan) string {
 }
 
 // ReadShard implements backlog.Sharded.
-func (s *shardedSource) ReadShard(ctx context.Context, _ string, queries []backlog.Query, results []backlog.Result) []backlog.Result {
+func (s *source) ReadShard(ctx context.Context, shard string, queries []backlog.Query, results []backlog.Result) []backlog.Result {
 	r, used := s.readers.Get().(*reader)
 	if !used {
-		r = &reader{source: s.source}
+		r = &reader{source: s}
 	}
 	defer s.readers.Put(r)
+	r.inPieces = strings.Contains(shard, manyShard)
 	return r.Read(ctx, queries, results)
 }

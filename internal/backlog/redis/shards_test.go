@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn/topology"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/keyscan"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/layout"
@@ -28,7 +30,10 @@ func (m *evenMap) Owners(keys []string) ([]string, error) {
 // TestShardsOfQueries: queries whose keys lie on the same servers have the same shard.
 func TestShardsOfQueries(t *testing.T) {
 	t.Parallel()
-	s := &shardedSource{source: &source{tracker: newTracker(wakes.New()), keys: keyscan.New(nil, wakes.New()), topology: &topology.Topology{}, layouts: make(map[string]layout.Layout)}}
+	s := &source{
+		cfg: &conn.Config{Mode: conn.ModeCluster}, tracker: newTracker(wakes.New()), keys: keyscan.New(nil, wakes.New()), topology: &topology.Topology{},
+		layouts: make(map[string]layout.Layout), quota: quota.New(),
+	}
 	for _, l := range layouts() {
 		s.layouts[l.Name] = l
 	}

@@ -17,8 +17,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
-// A source reads the queues of one connection. It implements backlog.Source and
-// backlog.Waker.
+// A source reads the queues of one connection. It implements backlog.Sharded, backlog.Waker,
+// backlog.Confirmer and backlog.Prober. A server of a cluster that is silent keeps no query waiting
+// whose keys lie elsewhere.
 type source struct {
 	// connection is its name.
 	connection string
@@ -30,8 +31,14 @@ type source struct {
 	scanner    *keyscan.Scanner
 	keys       keyFinder // scanner
 	quota      *quota.Quota
-	// whole answers Read.
-	whole reader
+	// whole answers Read, and readers answer ReadShard.
+	whole   reader
+	readers sync.Pool
+
+	// The tracker's planning guards what follows: the names of shards of several servers,
+	// and the state of the topology that they belong to.
+	combinations map[string]struct{}
+	of           slotMap
 
 	// worked reports that a queue has been read. The goroutine that reads sets it.
 	worked atomic.Bool
@@ -60,9 +67,6 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	s, err := openWith(ctx, c.Name, cfg, log)
 	if err != nil {
 		return nil, err
-	}
-	if cfg.Mode == conn.ModeCluster {
-		return &shardedSource{source: s}, nil
 	}
 	return s, nil
 }

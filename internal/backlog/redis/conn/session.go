@@ -67,7 +67,7 @@ func (s *Session) Do(ctx context.Context, commands []resp.Command, dst []resp.Re
 	dst = slices.Grow(dst, len(commands))
 	for len(commands) > 0 {
 		var err error
-		some := commands[:nextPipeline(commands)]
+		some := commands[:resp.Undivided(commands, pipelineLength)]
 		commands = commands[len(some):]
 		if dst, err = s.pipeline(ctx, some, dst); err != nil {
 			if cause := context.Cause(ctx); cause != nil {

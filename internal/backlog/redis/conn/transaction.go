@@ -91,14 +91,3 @@ func replyOf(value any) resp.Reply {
 		return resp.Reply{Value: v}
 	}
 }
-
-// nextPipeline returns how many commands are sent as the next pipeline: no transaction is divided.
-func nextPipeline(commands []resp.Command) int {
-	n := min(len(commands), pipelineLength)
-	for at := n; at < len(commands) && at > 0; at-- {
-		if t := commands[at].Transaction; t == 0 || t != commands[at-1].Transaction {
-			return at
-		}
-	}
-	return n
-}

@@ -146,19 +146,6 @@ func (s *Scanner) Waiting() map[backlog.Query]bool {
 	return all
 }
 
-// Problem returns why what was found, and is needed by readings, may not be all that there is;
-// nil if it is.
-func (s *Scanner) Problem() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, one := range s.searches {
-		if !one.hint && one.Err != nil {
-			return one.Err
-		}
-	}
-	return nil
-}
-
 // Failing returns which queries depend on searches that fail, and why one of these does.
 func (s *Scanner) Failing() (queries map[backlog.Query]bool, err error) {
 	s.mu.Lock()

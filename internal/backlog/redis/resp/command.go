@@ -21,6 +21,25 @@ type Command struct {
 	Args        []any
 }
 
+// Undivided returns how many of the commands are sent at once: at most length, unless the first of
+// them are one transaction that is longer. No transaction is divided.
+func Undivided(commands []Command, length int) int {
+	divides := func(at int) bool {
+		return at < len(commands) && commands[at].Transaction != 0 && commands[at].Transaction == commands[at-1].Transaction
+	}
+	for at := min(len(commands), length); at > 0; at-- {
+		if !divides(at) {
+			return at
+		}
+	}
+	for at := length; at < len(commands); at++ {
+		if !divides(at) {
+			return at
+		}
+	}
+	return len(commands)
+}
+
 // SameAs reports whether two commands have the same arguments.
 func (c Command) SameAs(other Command) bool { return slices.Equal(c.Args, other.Args) }
 

@@ -25,3 +25,33 @@ func TestAppendText(t *testing.T) {
 		}
 	})
 }
+
+// TestUndivided: all commands are sent in their order, as many at once as are asked for, and no
+// transaction is divided.
+func TestUndivided(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		length := rapid.IntRange(1, 8).Draw(t, "length")
+		var commands []Command
+		longest := 1
+		for n, size := range rapid.SliceOfN(rapid.IntRange(1, 12), 0, 6).Draw(t, "sizes") {
+			transaction := 0
+			if rapid.Bool().Draw(t, "transaction") {
+				transaction, longest = n+1, max(longest, size)
+			}
+			for range size {
+				commands = append(commands, Command{Transaction: transaction})
+			}
+		}
+		for len(commands) > 0 {
+			n := Undivided(commands, length)
+			if n < 1 || n > len(commands) || n > max(length, longest) {
+				t.Fatalf("%d of %d commands at once, want at most %d", n, len(commands), max(length, longest))
+			}
+			if n < len(commands) && commands[n].Transaction != 0 && commands[n].Transaction == commands[n-1].Transaction {
+				t.Fatalf("a transaction is divided after %d commands", n)
+			}
+			commands = commands[n:]
+		}
+	})
+}
