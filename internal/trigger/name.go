@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
@@ -30,8 +29,8 @@ func (p *parser) metricName(t Trigger, layout backlog.Layout) string {
 		parts = append(parts, strings.ReplaceAll(t.Policy.Count.String(), ",", "-"))
 	}
 	whole := strings.Join(parts, "-")
-	// More than this is cut off below: a letter is at most so many bytes.
-	name := strings.Trim(strings.Map(plainRune, whole[:min(len(whole), maxName*utf8.UTFMax)]), "-")
+	// More than this is cut off below: a letter has at most four bytes.
+	name := strings.Trim(strings.Map(plainRune, whole[:min(len(whole), 4*maxName)]), "-")
 	if name == whole && len(name) <= maxName {
 		return name
 	}
