@@ -59,7 +59,6 @@ func TestConsumers(t *testing.T) {
 	t.Parallel()
 	server := one(t)
 	client := server.NewClient(t)
-	source := open(t, server, nil)
 	subject := func(stream, token string) string { return stream + "." + token }
 	for name, c := range map[string]struct {
 		consumer func(stream string) natsjs.ConsumerConfig
@@ -190,8 +189,8 @@ func TestConsumers(t *testing.T) {
 			if c.act != nil {
 				c.act(t, stream)
 			}
-			// A server counts a message a moment after it has confirmed it.
-			await(t, source, query(stream), "wanted", c.want)
+			// A server counts a message a moment after it has confirmed it. A source is read by one goroutine.
+			await(t, open(t, server, nil), query(stream), "wanted", c.want)
 		})
 	}
 }
