@@ -103,7 +103,8 @@ func mayImport() map[string][]string {
 		"internal/backlog/mysql/layout":      {"internal/backlog", "internal/backlog/sqlqueue"},
 		"internal/backlog/mysql/mysqltest":   {"internal/childprocess"},
 		"internal/backlog/postgresql/layout": {"internal/backlog", "internal/backlog/sqlqueue"},
-		"internal/backlog/rabbitmq":          {"internal/backlog", "internal/backlog/httpapi", "internal/backlog/network", "internal/backlog/quota", "internal/backlog/rabbitmq/stream", "internal/backlog/reads", "internal/backlog/tlsconfig", "internal/backlog/wakes"},
+		"internal/backlog/rabbitmq":          {"internal/backlog", "internal/backlog/httpapi", "internal/backlog/network", "internal/backlog/quota", "internal/backlog/rabbitmq/link", "internal/backlog/rabbitmq/stream", "internal/backlog/reads", "internal/backlog/tlsconfig", "internal/backlog/wakes"},
+		"internal/backlog/rabbitmq/link":     {"internal/backlog", "internal/backlog/network"},
 		"internal/backlog/rabbitmq/stream":   {"internal/backlog"},
 
 		"internal/policycheck":                 {"api/v1alpha1", "internal/backlog", "internal/kube/conversion", "internal/policies", "internal/policies/runner", "internal/policy", "internal/policycheck/schema", "internal/schedule", "internal/spelling", "internal/trigger"},
@@ -137,7 +138,7 @@ func homes() map[string][]string {
 		"github.com/twmb/franz-go/pkg/kgo":                          {"internal/backlog/kafka", "internal/backlog/kafka/kafkatest", "internal/soak/kafkastage"},
 		"github.com/twmb/franz-go/pkg/kmsg":                         {"internal/backlog/kafka", "internal/backlog/kafka/kafkatest"},
 		"github.com/twmb/franz-go/pkg/kadm":                         {"internal/backlog/kafka/kafkatest", "internal/soak/kafkastage"},
-		"github.com/rabbitmq/amqp091-go":                            {"internal/backlog/rabbitmq", "internal/backlog/rabbitmq/rabbitmqtest", "internal/soak/rabbitstage"},
+		"github.com/rabbitmq/amqp091-go":                            {"internal/backlog/rabbitmq", "internal/backlog/rabbitmq/link", "internal/backlog/rabbitmq/rabbitmqtest", "internal/soak/rabbitstage"},
 		"github.com/nats-io/nats.go":                                {"internal/backlog/jetstream", "internal/backlog/jetstream/jetstreamtest"},
 		"github.com/nats-io/nats.go/jetstream":                      {"internal/backlog/jetstream/jetstreamtest"},
 		"github.com/nats-io/nats-server/v2/server":                  {"internal/backlog/jetstream/jetstreamtest"},

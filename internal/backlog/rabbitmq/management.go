@@ -62,7 +62,7 @@ func newManagement(c backlog.Connection, cfg *config, demanded func(), log *slog
 		return nil, errors.New(inManagement(err.Error()))
 	}
 	return &management{
-		client: client, vhost: url.PathEscape(cfg.vhost), interval: cfg.interval,
+		client: client, vhost: url.PathEscape(cfg.Vhost), interval: cfg.interval,
 		demanded: demanded, wanted: make(chan struct{}, 1), tried: make(chan struct{}),
 	}, nil
 }

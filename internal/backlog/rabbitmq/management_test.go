@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 )
 
 // TestListingAfterAnOutage: while a server is away no read reaches the listing, and after a while no more of them are
@@ -23,7 +24,7 @@ func TestListingAfterAnOutage(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	connection := backlog.Connection{Name: "rabbit", Settings: backlog.NewSettings(map[string]any{"managementURL": server.URL})}
-	m, err := newManagement(connection, &config{vhost: "/", interval: managementInterval}, func() {}, slog.New(slog.DiscardHandler))
+	m, err := newManagement(connection, &config{Config: link.Config{Vhost: "/"}, interval: managementInterval}, func() {}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func (s *source) read(ctx context.Context, queries []backlog.Query, results []ba
 	}
 	if s.management != nil {
 		b.rules.interval = s.management.pace()
-		b.listing, b.failure = s.management.latest(ctx, 2*b.rules.interval, s.cfg.answer)
+		b.listing, b.failure = s.management.latest(ctx, 2*b.rules.interval, s.cfg.Answer)
 	}
 	plans := b.plan(queries, results)
 	if err := b.declare(ctx, plans); err != nil {
@@ -139,7 +139,7 @@ func (b *batch) declare(ctx context.Context, plans []*plan) error {
 			queues = append(queues, queue)
 		}
 	}
-	answers, err := b.session.declare(ctx, queues, b.cfg.answer)
+	answers, err := b.session.declare(ctx, queues, b.cfg.Answer)
 	if err != nil {
 		return err
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 )
 
 const (
@@ -19,8 +21,6 @@ const (
 	// maxChannels includes those that wait for an answer that does not come: a queue on a node that
 	// is frozen holds one up for as long as the connection lasts.
 	maxChannels = 64
-	// closeGrace is how long the server may take to answer that the connection is closed.
-	closeGrace = 500 * time.Millisecond
 	// signOfLife is how long a server that does not answer for a queue may take to answer at all.
 	signOfLife = 500 * time.Millisecond
 	// reopened is how often a declaration is repeated on a new channel, where the old one had ended.
@@ -31,7 +31,7 @@ const (
 // reads uses it; close may be called by any.
 type session struct {
 	conn *amqp.Connection
-	wire *wire
+	wire *link.Wire
 	// server is the name and version, epoch the life of the connection.
 	server string
 	epoch  string
@@ -73,7 +73,7 @@ type answer struct {
 }
 
 // newSession returns a session for an open connection. lost is called when it ends.
-func newSession(conn *amqp.Connection, w *wire, lost func(*session)) *session {
+func newSession(conn *amqp.Connection, w *link.Wire, lost func(*session)) *session {
 	s := &session{conn: conn, wire: w, jobs: make(chan job), ended: make(chan struct{})}
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	s.tasks.Go(func() {
@@ -106,7 +106,7 @@ func (s *session) Alive() bool {
 
 // end returns why the session has ended, after ended is closed.
 func (s *session) end() error {
-	why, _ := s.wire.end()
+	why, _ := s.wire.End()
 	if s.err != nil {
 		if closed, ok := errors.AsType[*amqp.Error](s.err); ok && closed.Server || why == nil {
 			why = s.err
@@ -122,7 +122,7 @@ func (s *session) end() error {
 func (s *session) Close(gracefully bool) {
 	s.closing.Do(func() {
 		if gracefully && s.Alive() {
-			_ = s.conn.CloseDeadline(time.Now().Add(closeGrace)) // the connection is closed next
+			_ = s.conn.CloseDeadline(time.Now().Add(link.CloseGrace)) // the connection is closed next
 		}
 		_ = s.wire.Close()
 	})
@@ -165,7 +165,7 @@ func (s *session) try(ch **amqp.Channel, j job) (a answer, again bool) {
 	if *ch == nil {
 		opened, err := s.conn.Channel()
 		if err != nil {
-			return answer{index: j.index, at: time.Now(), err: s.failure(err)}, false
+			return answer{index: j.index, at: time.Now(), err: s.wire.Failure(err)}, false
 		}
 		*ch = opened
 	}
@@ -193,20 +193,23 @@ func (s *session) try(ch **amqp.Channel, j job) (a answer, again bool) {
 		*ch = nil
 		return a, true
 	default:
-		a.err = s.failure(err)
+		a.err = s.wire.Failure(err)
 		return a, false
 	}
 }
 
-// failure returns an error of the library with its reason.
-func (s *session) failure(err error) error {
-	if refused, ok := errors.AsType[*amqp.Error](err); ok && refused.Server {
-		return withReason(err)
-	}
-	if why, _ := s.wire.end(); why != nil {
-		err = why
-	}
-	return withReason(err)
+// isMissing reports whether err says that a queue does not exist. The same code stands for a queue
+// whose node is down, which holds its messages: "home node 'n' of durable queue 'q' in vhost '/' is
+// down or inaccessible".
+func isMissing(err error) bool {
+	refused, ok := errors.AsType[*amqp.Error](err)
+	return ok && refused.Server && refused.Code == amqp.NotFound && strings.HasPrefix(refused.Reason, "NOT_FOUND - no queue ")
+}
+
+// isClosedChannel reports whether err is a channel that had ended before.
+func isClosedChannel(err error) bool {
+	closed, ok := errors.AsType[*amqp.Error](err)
+	return ok && !closed.Server && closed.Code == amqp.ChannelError
 }
 
 // declare asks for queues, and returns an answer for each, in order. It ends with ctx, or where the

@@ -2,17 +2,15 @@ package rabbitmq
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/httpapi"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig"
 )
 
@@ -27,12 +25,11 @@ const (
 	managementInterval = 5 * time.Second
 	// quorumTick is that of the server:
 	// https://www.rabbitmq.com/docs/quorum-queues#configuration-settings (quorum_tick_interval).
-	quorumTick    = 5 * time.Second
-	idlePoll      = 100 * time.Millisecond
-	dialTimeout   = 2 * time.Second
-	answerTimeout = 2 * time.Second
-	heartbeat     = 5 * time.Second
-	inFlightHold  = time.Minute
+	quorumTick   = 5 * time.Second
+	idlePoll     = 100 * time.Millisecond
+	dialTimeout  = 2 * time.Second
+	heartbeat    = 5 * time.Second
+	inFlightHold = time.Minute
 )
 
 // The least values of settings: of AMQP, which has whole seconds, and of what a server can bear.
@@ -65,25 +62,18 @@ func settings() []backlog.Parameter {
 		{Name: "idlePoll", Kind: backlog.KindDuration, Default: idlePoll.String(), Doc: "How often an idle queue is read if its messages are not noticed."},
 		{Name: settingAllowTap, Kind: backlog.KindBool, Default: "false", Doc: "Triggers may tap exchanges (`wakeUp: tap`), which sends the scaler a copy of messages for idle queues. It needs `managementURL` and further rights."},
 		{Name: "dialTimeout", Kind: backlog.KindDuration, Default: dialTimeout.String(), Doc: "Bound of connecting to a server."},
-		{Name: "answerTimeout", Kind: backlog.KindDuration, Default: answerTimeout.String(), Doc: "Bound of one answer of a server, within the bound of the whole read."},
+		{Name: "answerTimeout", Kind: backlog.KindDuration, Default: link.AnswerTimeout.String(), Doc: "Bound of one answer of a server, within the bound of the whole read."},
 	})
 }
 
 // A config is the settings of a connection, ready for use.
 type config struct {
+	link.Config
+
 	connection string
 	addresses  []string
 	streams    []string // addresses for the stream protocol
-	vhost      string
-	sasl       string
-	username   string
-	password   backlog.Secret
-	name       string
-	tls        *tls.Config // nil without TLS
-	heartbeat  time.Duration
 	idlePoll   time.Duration
-	dial       time.Duration
-	answer     time.Duration
 	// managed reports whether there is a management API, and interval is how often it is asked.
 	managed  bool
 	interval time.Duration
@@ -99,18 +89,20 @@ func newConfig(c backlog.Connection) (*config, error) {
 		return nil, err
 	}
 	cfg := &config{
+		Config: link.Config{
+			Vhost:       cmp.Or(s.Text("vhost"), "/"),
+			External:    s.Text("sasl") == saslExternal,
+			Username:    s.Text("username"),
+			Password:    s.Secret("password"),
+			Name:        cmp.Or(s.Text("connectionName"), "backlog-scaler"),
+			Heartbeat:   cmp.Or(s.Duration("heartbeat"), heartbeat),
+			DialTimeout: cmp.Or(s.Duration("dialTimeout"), dialTimeout),
+			Answer:      cmp.Or(s.Duration("answerTimeout"), link.AnswerTimeout),
+		},
 		connection: c.Name,
 		addresses:  s.List("addresses"),
 		streams:    s.List("streamAddresses"),
-		vhost:      cmp.Or(s.Text("vhost"), "/"),
-		sasl:       cmp.Or(s.Text("sasl"), saslPlain),
-		username:   s.Text("username"),
-		password:   s.Secret("password"),
-		name:       cmp.Or(s.Text("connectionName"), "backlog-scaler"),
-		heartbeat:  cmp.Or(s.Duration("heartbeat"), heartbeat),
 		idlePoll:   cmp.Or(s.Duration("idlePoll"), idlePoll),
-		dial:       cmp.Or(s.Duration("dialTimeout"), dialTimeout),
-		answer:     cmp.Or(s.Duration("answerTimeout"), answerTimeout),
 		managed:    s.Text("managementURL") != "",
 		interval:   cmp.Or(s.Duration("managementInterval"), managementInterval),
 		tick:       cmp.Or(s.Duration("quorumTick"), quorumTick),
@@ -122,17 +114,9 @@ func newConfig(c backlog.Connection) (*config, error) {
 		if err != nil {
 			return nil, err
 		}
-		cfg.tls = secure
+		cfg.TLS = secure
 	}
 	return cfg, nil
-}
-
-// mechanism returns the credentials for AMQP. The library erases them after each login.
-func (c *config) mechanism() amqp.Authentication {
-	if c.sasl == saslExternal {
-		return &amqp.ExternalAuth{}
-	}
-	return &amqp.PlainAuth{Username: c.username, Password: c.password.Reveal()}
 }
 
 // check reports settings that do not go together.
@@ -192,7 +176,7 @@ func managementSettings(s backlog.Settings) backlog.Settings {
 		"url":           s.Text("managementURL"),
 		"username":      s.Text("username"),
 		"password":      s.Secret("password"),
-		"answerTimeout": cmp.Or(s.Duration("answerTimeout"), answerTimeout),
+		"answerTimeout": cmp.Or(s.Duration("answerTimeout"), link.AnswerTimeout),
 	}
 	if user := s.Text("managementUsername"); user != "" {
 		values["username"], values["password"] = user, s.Secret("managementPassword")

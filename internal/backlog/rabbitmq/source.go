@@ -109,10 +109,10 @@ func (s *source) Probe(ctx context.Context) error {
 	defer leave()
 	session, err := s.connector.Session(ctx)
 	if err == nil {
-		_, err = session.declare(ctx, nil, s.cfg.answer)
+		_, err = session.declare(ctx, nil, s.cfg.Answer)
 	}
 	if err == nil && s.management != nil {
-		_, err = s.management.latest(ctx, 0, s.cfg.answer)
+		_, err = s.management.latest(ctx, 0, s.cfg.Answer)
 	}
 	if err == nil && s.streams != nil {
 		err = s.streams.probe(ctx)

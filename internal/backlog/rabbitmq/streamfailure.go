@@ -6,6 +6,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -32,7 +33,7 @@ func streamCode(code stream.Code) error {
 }
 
 // streamLoginFailure returns why no connection for streams came about.
-func streamLoginFailure(w *wire, err error) error {
+func streamLoginFailure(w *link.Wire, err error) error {
 	var change string
 	code, _ := errors.AsType[stream.Code](err)
 	switch code {
@@ -50,15 +51,15 @@ func streamLoginFailure(w *wire, err error) error {
 	if change != "" {
 		return backlog.WithAdvice(fmt.Errorf("%w: %w", backlog.ErrDenied, err), change)
 	}
-	why, _ := w.end()
+	why, _ := w.End()
 	switch {
-	case w.began("\x15\x03"):
-		err = errSpeaksTLS
-	case w.began("HTTP"):
-		err = errSpeaksHTTP
-	case w.began("AMQP"):
+	case w.Began("\x15\x03"):
+		err = link.ErrSpeaksTLS
+	case w.Began("HTTP"):
+		err = link.ErrSpeaksHTTP
+	case w.Began("AMQP"):
 		err = errSpeaksAMQP
-	case network.IsTimeout(why) && !w.heard():
+	case network.IsTimeout(why) && !w.Heard():
 		err = errMute
 	case why != nil:
 		err = why
@@ -75,11 +76,11 @@ func streamAdvised(err error, worked bool) error {
 	const port = settingStreamAddresses + ": the port for streams, which is 5552 as a rule"
 	change := ""
 	switch {
-	case errors.Is(err, errSpeaksTLS):
+	case errors.Is(err, link.ErrSpeaksTLS):
 		change = "tls: true"
 	case errors.Is(err, network.ErrSpeaksPlainly), errors.Is(err, errNoTLS) && !worked:
 		change = "tls: false, or " + settingStreamAddresses + ": the port on which the server speaks TLS for streams, which is 5551 as a rule"
-	case errors.Is(err, errSpeaksHTTP), errors.Is(err, errSpeaksAMQP), errors.Is(err, stream.ErrProtocol):
+	case errors.Is(err, link.ErrSpeaksHTTP), errors.Is(err, errSpeaksAMQP), errors.Is(err, stream.ErrProtocol):
 		change = port
 	case errors.Is(err, errMute) && !worked:
 		change = port

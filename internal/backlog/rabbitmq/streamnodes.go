@@ -12,6 +12,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -243,19 +244,19 @@ func openStream(ctx context.Context, cfg *config, address string) (c *stream.Con
 	if err != nil {
 		return nil, fmt.Errorf("%w: connect to %s: %w", backlog.ErrUnavailable, address, err)
 	}
-	w := newWire(conn)
+	w := link.NewWire(conn)
 	mechanism := stream.Plain
-	if cfg.sasl == saslExternal {
+	if cfg.External {
 		mechanism = stream.External
 	}
-	c, err = stream.Open(ctx, w, max(cfg.answer, minHandshake), stream.Login{
-		Mechanism: mechanism, Username: cfg.username, Password: cfg.password.Reveal(), VirtualHost: cfg.vhost, Heartbeat: cfg.heartbeat,
-		Properties: map[string]string{"product": "backlog-scaler", "connection_name": cfg.name},
+	c, err = stream.Open(ctx, w, cfg.Handshake(), stream.Login{
+		Mechanism: mechanism, Username: cfg.Username, Password: cfg.Password.Reveal(), VirtualHost: cfg.Vhost, Heartbeat: cfg.Heartbeat,
+		Properties: map[string]string{"product": "backlog-scaler", "connection_name": cfg.Name},
 	})
 	if err != nil {
 		return nil, streamLoginFailure(w, err)
 	}
-	if version := c.About().Version; !atLeast(version, 3, 11) {
+	if version := c.About().Version; !link.AtLeast(version, 3, 11) {
 		c.Close() //nolint:contextcheck // it has a bound of its own
 		return nil, fmt.Errorf("%w: the server is RabbitMQ %s, want 3.11 or later for streams", backlog.ErrMismatch, backlog.Line(version))
 	}
@@ -264,10 +265,10 @@ func openStream(ctx context.Context, cfg *config, address string) (c *stream.Con
 
 // dialStream connects to an address, with TLS if the settings ask for it.
 func dialStream(ctx context.Context, cfg *config, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, cfg.dial)
+	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
-	conn, err := network.Dial(ctx, address, cfg.tls)
-	if cfg.tls != nil && !network.IsDialFailure(err) && network.IsHangUp(err) { // as the port for streams without TLS does
+	conn, err := network.Dial(ctx, address, cfg.TLS)
+	if cfg.TLS != nil && !network.IsDialFailure(err) && network.IsHangUp(err) { // as the port for streams without TLS does
 		err = fmt.Errorf("negotiate TLS: %w", errNoTLS)
 	}
 	return conn, err

@@ -82,7 +82,7 @@ func (s *source) planStreams(ctx context.Context, queries []backlog.Query, index
 		}
 		if len(p.patterns) > 0 && s.management != nil && !listed {
 			listed = true
-			l, failure = s.management.latest(ctx, 2*s.management.pace(), s.cfg.answer)
+			l, failure = s.management.latest(ctx, 2*s.management.pace(), s.cfg.Answer)
 		}
 		if pending, err := p.refresh(l, failure, b.now); err != nil {
 			results[i] = s.failed(q, err, false)
@@ -151,7 +151,7 @@ func (b *streamBatch) otherKind(ctx context.Context, p *plan) error {
 	if b.management == nil {
 		return nil
 	}
-	l, _ := b.management.latest(ctx, 2*b.management.pace(), b.cfg.answer)
+	l, _ := b.management.latest(ctx, 2*b.management.pace(), b.cfg.Answer)
 	if l == nil {
 		return nil
 	}

@@ -156,7 +156,7 @@ func (s *streams) askNode(ctx context.Context, node *streamNode, jobs []*streamJ
 		j.stats.Stream = j.name
 		requests = append(requests, &j.stats)
 	}
-	if err := node.conn.Do(ctx, s.cfg.answer, requests...); err != nil {
+	if err := node.conn.Do(ctx, s.cfg.Answer, requests...); err != nil {
 		return fmt.Errorf("%w: ask for the offsets of streams: %w", backlog.ErrUnavailable, err)
 	}
 	at := time.Now()

@@ -74,7 +74,7 @@ func (s *streams) searchTails(ctx context.Context, node *streamNode, searches []
 	for _, t := range searches {
 		requests = append(requests, &t.last, &t.after)
 	}
-	if err := node.conn.Do(ctx, s.cfg.answer, requests...); err != nil {
+	if err := node.conn.Do(ctx, s.cfg.Answer, requests...); err != nil {
 		return fmt.Errorf("%w: ask for the last chunks of streams: %w", backlog.ErrUnavailable, err)
 	}
 	requests = requests[:0]
@@ -83,7 +83,7 @@ func (s *streams) searchTails(ctx context.Context, node *streamNode, searches []
 			requests = append(requests, &t.at)
 		}
 	}
-	if err := node.conn.Do(ctx, s.cfg.answer, requests...); err != nil {
+	if err := node.conn.Do(ctx, s.cfg.Answer, requests...); err != nil {
 		return fmt.Errorf("%w: ask for the last chunks of streams: %w", backlog.ErrUnavailable, err)
 	}
 	for _, t := range searches {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 )
 
 // The types of frames, and the frame that means nothing:
@@ -68,7 +70,7 @@ func (f *tapFilter) next() error {
 	}
 	kind, size := f.buffer[0], int(binary.BigEndian.Uint32(f.buffer[3:frameHead]))
 	switch {
-	case kind != frameMethod && kind != frameHeader && kind != frameBody && kind != frameHeartbeat, size > frameSize:
+	case kind != frameMethod && kind != frameHeader && kind != frameBody && kind != frameHeartbeat, size > link.FrameSize:
 		f.foreign = true
 		f.out = f.buffer[:frameHead]
 		return nil

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,13 +9,15 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 )
 
 // A tapSession is the connection of the taps. One channel has all consumers, which the server closes for
 // no error of another one: the commands have a channel of their own. The goroutine of the taps uses it.
 type tapSession struct {
 	conn *amqp.Connection
-	wire *wire
+	wire *link.Wire
 	// answer is how long the server may be silent after a command.
 	answer time.Duration
 	// consumers is the channel of the consumers, and commands the other one, nil before it is needed.
@@ -37,12 +40,12 @@ func (r *refusal) Error() string { return r.text }
 func (r *refusal) Unwrap() error { return r.err }
 
 // open connects to the server whose queues are read.
-func (a *taps) open() (*tapSession, error) {
-	conn, w, err := a.connector.connect(a.connector.Address(), a.cfg.name+" (taps)", func(w *wire) net.Conn { return newTapFilter(w, a.delivered) })
+func (a *taps) open(ctx context.Context) (*tapSession, error) {
+	conn, w, err := a.cfg.Connect(ctx, a.connector.Address(), a.cfg.Name+" (taps)", func(w *link.Wire) net.Conn { return newTapFilter(w, a.delivered) })
 	if err != nil {
 		return nil, err
 	}
-	s := &tapSession{conn: conn, wire: w, answer: a.cfg.answer, ended: make(chan struct{})}
+	s := &tapSession{conn: conn, wire: w, answer: a.cfg.Answer, ended: make(chan struct{})}
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	err = s.within(func() (err error) {
 		s.consumers, err = conn.Channel()
@@ -51,7 +54,7 @@ func (a *taps) open() (*tapSession, error) {
 	if err != nil {
 		_ = w.Close()
 		s.tasks.Wait()
-		return nil, s.failure(err)
+		return nil, s.wire.Failure(err)
 	}
 	ended := s.consumers.NotifyClose(make(chan *amqp.Error, 1))
 	s.tasks.Go(func() { s.watch(closed, ended) })
@@ -81,9 +84,9 @@ func (s *tapSession) watch(closed, ended <-chan *amqp.Error) {
 // end returns why the session has ended, after ended is closed.
 func (s *tapSession) end() error {
 	if s.why == nil {
-		return s.failure(amqp.ErrClosed)
+		return s.wire.Failure(amqp.ErrClosed)
 	}
-	return s.failure(s.why)
+	return s.wire.Failure(s.why)
 }
 
 // close ends the session: the server then deletes the queues of the taps, which are exclusive.
@@ -91,7 +94,7 @@ func (s *tapSession) close() {
 	select {
 	case <-s.ended:
 	default:
-		_ = s.conn.CloseDeadline(time.Now().Add(closeGrace)) // the connection is closed next
+		_ = s.conn.CloseDeadline(time.Now().Add(link.CloseGrace)) // the connection is closed next
 	}
 	_ = s.wire.Close()
 	s.tasks.Wait()
@@ -111,7 +114,7 @@ func (s *tapSession) within(command func() error) error {
 				return
 			case <-timer.C:
 			}
-			silent := s.wire.silence()
+			silent := s.wire.Silence()
 			if silent >= s.answer {
 				_ = s.wire.Close() // the library knows no other bound
 				return
@@ -123,17 +126,6 @@ func (s *tapSession) within(command func() error) error {
 	close(done)
 	watching.Wait()
 	return err
-}
-
-// failure returns an error of the connection with its reason.
-func (s *tapSession) failure(err error) error {
-	if refused, ok := errors.AsType[*amqp.Error](err); ok && refused.Server {
-		return withReason(err)
-	}
-	if why, _ := s.wire.end(); why != nil {
-		err = why
-	}
-	return withReason(err)
 }
 
 // command runs commands on their channel, which the server closes where it refuses one.
@@ -154,7 +146,7 @@ func (s *tapSession) command(run func(*amqp.Channel) error) error {
 	if refused, ok := errors.AsType[*amqp.Error](err); ok && refused.Server && !s.conn.IsClosed() {
 		return &refusal{refusalText(refused), err}
 	}
-	return s.failure(err)
+	return s.wire.Failure(err)
 }
 
 // refusalText returns why the server refuses a command, without what differs between attempts, such as
@@ -189,7 +181,7 @@ func (s *tapSession) declare(name string) error {
 		return err
 	})
 	if err != nil {
-		return s.failure(err)
+		return s.wire.Failure(err)
 	}
 	return nil
 }
@@ -226,7 +218,7 @@ func (s *tapSession) unbind(name string, key tapKey) error {
 func (s *tapSession) remove(name string) error {
 	err := s.within(func() error { return s.consumers.Cancel(name, false) })
 	if err != nil {
-		return s.failure(err)
+		return s.wire.Failure(err)
 	}
 	return nil
 }

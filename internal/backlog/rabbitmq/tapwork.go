@@ -29,7 +29,7 @@ const tapSleep = 10 * time.Second
 func (a *taps) serve(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	s, err := a.open() //nolint:contextcheck // it has a bound of its own
+	s, err := a.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,8 @@
-package rabbitmq
+package link
 
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -12,10 +11,14 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 )
 
-// What a server is that does not answer as RabbitMQ does.
+// What a server is that does not answer as RabbitMQ does, on any of its ports.
 var (
-	errSpeaksTLS   = errors.New("the server speaks TLS")
-	errSpeaksHTTP  = errors.New("the server speaks HTTP")
+	ErrSpeaksTLS  = errors.New("the server speaks TLS")
+	ErrSpeaksHTTP = errors.New("the server speaks HTTP")
+)
+
+// What a server is that does not answer as RabbitMQ does for AMQP.
+var (
 	errSpeaksAMQP1 = errors.New("the server speaks another version of AMQP")
 	errNoHandshake = errors.New("the server does not follow the protocol")
 	errRefused     = errors.New("the server refuses the username or password")
@@ -27,18 +30,16 @@ var (
 // https://github.com/rabbitmq/rabbitmq-server/blob/main/deps/rabbit/src/rabbit_reader.erl (SILENT_CLOSE_DELAY, 3 s).
 const silentClose = 2500 * time.Millisecond
 
-// isMissing reports whether err says that a queue does not exist. The same code stands for a queue
-// whose node is down, which holds its messages: "home node 'n' of durable queue 'q' in vhost '/' is
-// down or inaccessible".
-func isMissing(err error) bool {
-	refused, ok := errors.AsType[*amqp.Error](err)
-	return ok && refused.Server && refused.Code == amqp.NotFound && strings.HasPrefix(refused.Reason, "NOT_FOUND - no queue ")
-}
-
-// isClosedChannel reports whether err is a channel that had ended before.
-func isClosedChannel(err error) bool {
-	closed, ok := errors.AsType[*amqp.Error](err)
-	return ok && !closed.Server && closed.Code == amqp.ChannelError
+// Failure returns an error of the library with its reason, which is one of backlog's errors: what the
+// server has answered, or else why reading ended.
+func (w *Wire) Failure(err error) error {
+	if refused, ok := errors.AsType[*amqp.Error](err); ok && refused.Server {
+		return withReason(err)
+	}
+	if why, _ := w.End(); why != nil {
+		err = why
+	}
+	return withReason(err)
 }
 
 // withReason returns an error with one of backlog's errors. The words of the server are one line.
@@ -64,17 +65,17 @@ func withReason(err error) error {
 
 // handshakeFailure returns why no connection came about. The library reports refused credentials
 // whenever the handshake ends early, so that what happened on the wire decides.
-func handshakeFailure(w *wire, err error) error {
+func handshakeFailure(w *Wire, err error) error {
 	if refused, ok := errors.AsType[*amqp.Error](err); ok && refused.Server {
 		return withReason(err)
 	}
-	why, quiet := w.end()
+	why, quiet := w.End()
 	switch {
-	case w.began("\x15\x03"):
-		err = errSpeaksTLS
-	case w.began("HTTP"):
-		err = errSpeaksHTTP
-	case w.began("AMQP"):
+	case w.Began("\x15\x03"):
+		err = ErrSpeaksTLS
+	case w.Began("HTTP"):
+		err = ErrSpeaksHTTP
+	case w.Began("AMQP"):
 		err = errSpeaksAMQP1
 	case errors.Is(err, amqp.ErrSASL):
 		return backlog.WithAdvice(fmt.Errorf("%w: the server does not offer the mechanism", backlog.ErrDenied), "sasl: a mechanism that the server has; external needs its plugin rabbitmq_auth_mechanism_ssl")
@@ -93,19 +94,19 @@ func endpoint() network.Endpoint {
 	return network.Endpoint{Setting: "addresses", HangUp: "is it a proxy, or no RabbitMQ?"}
 }
 
-// advised returns err with what to change where a connection fails in a known way. worked reports
+// Advised returns err with what to change where a connection fails in a known way. worked reports
 // that a connection has worked before, so that what fails now is an outage.
-func advised(err error, worked bool) error {
+func Advised(err error, worked bool) error {
 	if _, change := backlog.Advice(err); change != "" {
 		return err
 	}
 	change := ""
 	switch {
-	case errors.Is(err, errSpeaksTLS):
+	case errors.Is(err, ErrSpeaksTLS):
 		change = "tls: true"
 	case errors.Is(err, network.ErrSpeaksPlainly):
 		change = "tls: false, or addresses: the port on which the server speaks TLS, which is 5671 as a rule"
-	case errors.Is(err, errSpeaksHTTP):
+	case errors.Is(err, ErrSpeaksHTTP):
 		change = "addresses: the port for AMQP, which is 5672 as a rule; that of the management API belongs in managementURL"
 	case errors.Is(err, errSpeaksAMQP1):
 		change = "addresses: a server that speaks AMQP 0-9-1"

@@ -1,4 +1,4 @@
-package rabbitmq
+package link
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 // firstBytes is how much of what a server sends is kept, to recognise one that does not speak AMQP.
 const firstBytes = 8
 
-// A wire is a connection that remembers how it ended, which the library does not report. The
+// A Wire is a connection that remembers how it ended, which the library does not report. The
 // library's goroutines and the one that dials use it at the same time.
-type wire struct {
+type Wire struct {
 	net.Conn
 
 	mu sync.Mutex
@@ -24,11 +24,11 @@ type wire struct {
 	last     time.Time
 }
 
-// newWire returns a wire for an open connection.
-func newWire(conn net.Conn) *wire { return &wire{Conn: conn, last: time.Now()} }
+// NewWire returns a wire for an open connection, which it owns from now on.
+func NewWire(conn net.Conn) *Wire { return &Wire{Conn: conn, last: time.Now()} }
 
 // Read implements net.Conn.
-func (w *wire) Read(p []byte) (int, error) {
+func (w *Wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -43,29 +43,29 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end returns why reading ended, nil if it did not, and how long the server was silent before.
-func (w *wire) end() (err error, quiet time.Duration) { //nolint:revive,staticcheck // the error is what is asked for
+// End returns why reading ended, nil if it did not, and how long the server was silent before.
+func (w *Wire) End() (err error, quiet time.Duration) { //nolint:revive,staticcheck // the error is what is asked for
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err, w.quiet
 }
 
-// silence returns how long the server has been silent.
-func (w *wire) silence() time.Duration {
+// Silence returns how long the server has been silent.
+func (w *Wire) Silence() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Since(w.last)
 }
 
-// began reports whether the server's first bytes are these.
-func (w *wire) began(with string) bool {
+// Began reports whether the server's first bytes are these.
+func (w *Wire) Began(with string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return bytes.HasPrefix(w.received, []byte(with))
 }
 
-// heard reports whether the server has sent anything.
-func (w *wire) heard() bool {
+// Heard reports whether the server has sent anything.
+func (w *Wire) Heard() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.received) > 0
