@@ -1,14 +1,12 @@
 package rabbitmq
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
 const (
@@ -23,17 +21,10 @@ const (
 // https://github.com/rabbitmq/rabbitmq-server/tree/main/deps/rabbitmq_consistent_hash_exchange.
 func tappable() []string { return []string{"direct", "fanout", "headers", "topic"} }
 
-// An exchange is what the management API says of one.
-type exchange struct {
-	Name       string `json:"name"`
-	Kind       text   `json:"type"`
-	AutoDelete flag   `json:"auto_delete"`
-}
-
 // The exchanges are those of the virtual host, as the management API lists them. The mutex of taps
 // guards them.
 type exchanges struct {
-	byName map[string]exchange
+	byName map[string]management.Exchange
 	// at is when they were listed, tried when that was last asked for, and err why it failed; nil if it
 	// did not. running reports that an answer is waited for.
 	at, tried time.Time
@@ -51,9 +42,9 @@ func (e *exchanges) fault(name string, now time.Time) (fault string, known bool)
 	switch {
 	case !listed:
 		return fmt.Sprintf("the exchange %q does not exist", backlog.Line(name)), true
-	case !slices.Contains(tappable(), string(one.Kind)):
-		return fmt.Sprintf("the exchange %q has the type %q, want one of direct, fanout, headers, topic, which give each queue its own copy", backlog.Line(name), backlog.Line(string(one.Kind))), true
-	case bool(one.AutoDelete):
+	case !slices.Contains(tappable(), one.Kind):
+		return fmt.Sprintf("the exchange %q has the type %q, want one of direct, fanout, headers, topic, which give each queue its own copy", backlog.Line(name), backlog.Line(one.Kind)), true
+	case one.AutoDelete:
 		return fmt.Sprintf("the exchange %q is deleted with its last binding (auto_delete), which may be that of a tap", backlog.Line(name)), true
 	default:
 		return "", true
@@ -74,34 +65,9 @@ func (e *exchanges) begin(now time.Time) (begins bool, due time.Time) {
 }
 
 // end takes the outcome of a listing over.
-func (e *exchanges) end(found map[string]exchange, err error) {
+func (e *exchanges) end(found map[string]management.Exchange, err error) {
 	e.running, e.err = false, err
 	if err == nil {
 		e.byName, e.at = found, e.tried
 	}
-}
-
-// listExchanges returns all exchanges of the virtual host.
-func (m *management) listExchanges(ctx context.Context) (map[string]exchange, error) {
-	found := make(map[string]exchange)
-	query := url.Values{"columns": {"name,type,auto_delete"}}
-	return found, m.pages(ctx, "/api/exchanges/", query, func(body []byte) (int, error) { return parseExchanges(body, found) })
-}
-
-// parseExchanges returns the exchanges of a page and the number of pages.
-func parseExchanges(body []byte, into map[string]exchange) (pages int, err error) {
-	var p struct {
-		Items []exchange `json:"items"`
-		Pages int        `json:"page_count"`
-	}
-	if err := json.Unmarshal(body, &p); err != nil || p.Items == nil || p.Pages < 0 || len(p.Items) > pageSize {
-		return 0, fmt.Errorf("%w: the management API sends no page of exchanges", backlog.ErrMismatch)
-	}
-	if p.Pages > maxPages {
-		return 0, fmt.Errorf("%w: the virtual host has more than %d exchanges, want at most that many", backlog.ErrExhausted, maxPages*pageSize)
-	}
-	for _, one := range p.Items {
-		into[one.Name] = one
-	}
-	return p.Pages, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
 const (
@@ -51,7 +52,7 @@ type rules struct {
 
 // judge returns what an answer for a queue means that is no error. The history has it already. l is
 // the last listing, nil if there is none, and failure why there is no later one, nil if none failed.
-func (r rules) judge(queue string, a answer, h *history, l *listing, failure error) verdict {
+func (r rules) judge(queue string, a answer, h *history, l *management.Listing, failure error) verdict {
 	reading := backlog.Reading{At: a.at, Ready: a.ready}
 	switch {
 	case a.missing:
@@ -63,11 +64,11 @@ func (r rules) judge(queue string, a answer, h *history, l *listing, failure err
 	case l == nil:
 		return verdict{err: fmt.Errorf("%w: the management API has not answered yet", backlog.ErrUnavailable), pending: true, ask: true}
 	}
-	one, known := l.queues[queue]
+	one, known := l.Queues[queue]
 	switch {
 	case !known:
 		return r.unlisted(a, h, l, failure)
-	case one.kind == typeStream:
+	case one.Kind == management.TypeStream:
 		return verdict{err: errStream}
 	default:
 		return r.managedReading(reading, a, h, l, one, failure)
@@ -80,36 +81,36 @@ var errStream = fmt.Errorf("%w: it is a stream, whose messages stay after they w
 
 // unlisted returns the verdict on a queue that answers and that the listing does not have: it is new,
 // or the listing missed it because others were deleted meanwhile.
-func (r rules) unlisted(a answer, h *history, l *listing, failure error) verdict {
+func (r rules) unlisted(a answer, h *history, l *management.Listing, failure error) verdict {
 	err := failure
 	if err == nil {
 		err = fmt.Errorf("%w: the management API does not list the queue", backlog.ErrPartial)
 	}
-	recent := l.began.Before(h.exists) || a.at.Sub(h.exists) < proofPatience
+	recent := l.Began.Before(h.exists) || a.at.Sub(h.exists) < proofPatience
 	return verdict{err: err, pending: failure == nil && recent, ask: true}
 }
 
 // managedReading returns the verdict on a classic or quorum queue.
-func (r rules) managedReading(reading backlog.Reading, a answer, h *history, l *listing, one listed, failure error) verdict {
-	reading.Consumers = r.consumers(a, one.kind)
-	if one.single {
+func (r rules) managedReading(reading backlog.Reading, a answer, h *history, l *management.Listing, one management.Queue, failure error) verdict {
+	reading.Consumers = r.consumers(a, one.Kind)
+	if one.Single {
 		reading.MaxUseful = 1
 	}
 	if v, proven := r.prove(a, h, l, one, failure); !proven {
 		return v
 	}
-	old := a.at.Sub(l.began) > 3*r.interval+slack
-	if !one.counted {
+	old := a.at.Sub(l.Began) > 3*r.interval+slack
+	if !one.Counted {
 		return withoutCount(reading, failure)
 	}
 	// What was ready since the numbers were taken and is not any more may be in flight.
-	since := l.began
-	if one.kind != typeClassic {
+	since := l.Began
+	if one.Kind != management.TypeClassic {
 		since = since.Add(-r.tick - slack)
 	}
-	inFlight := max(one.unacked, one.total-a.ready, h.peakSince(since)-a.ready, 0)
+	inFlight := max(one.Unacked, one.Total-a.ready, h.peakSince(since)-a.ready, 0)
 	reading.InFlight = backlog.Exactly(inFlight)
-	if inFlight > one.unacked {
+	if inFlight > one.Unacked {
 		reading.Quality = backlog.UpperBound
 	}
 	switch {
@@ -119,7 +120,7 @@ func (r rules) managedReading(reading backlog.Reading, a answer, h *history, l *
 		reading.InFlight.Known, reading.Quality, reading.Warning = false, backlog.UpperBound, outdated
 	}
 	// Nothing is ready any more. Whether it is in flight or done decides whether the workload may go.
-	unsettled := a.ready == 0 && inFlight > one.unacked
+	unsettled := a.ready == 0 && inFlight > one.Unacked
 	return verdict{reading: reading, pending: unsettled && !old, ask: unsettled}
 }
 
@@ -127,7 +128,7 @@ func (r rules) managedReading(reading backlog.Reading, a answer, h *history, l *
 // returns the messages in flight in its place:
 // https://github.com/rabbitmq/rabbitmq-server/pull/16185.
 func (r rules) consumers(a answer, kind string) backlog.Count {
-	if kind == typeClassic || r.countsConsumers {
+	if kind == management.TypeClassic || r.countsConsumers {
 		return backlog.Exactly(a.consumers)
 	}
 	return backlog.Count{}
@@ -162,13 +163,13 @@ func outdatedError(failure error) error {
 //  3. Two zeros are believed where they come sooner than a leader is waited for, and have come for
 //     emptyFor, and where a listing that was asked for after the first of them says that the leader
 //     runs.
-func (r rules) prove(a answer, h *history, l *listing, one listed, failure error) (v verdict, proven bool) {
-	if one.kind == typeClassic || a.ready > 0 || a.consumers > 0 {
+func (r rules) prove(a answer, h *history, l *management.Listing, one management.Queue, failure error) (v verdict, proven bool) {
+	if one.Kind == management.TypeClassic || a.ready > 0 || a.consumers > 0 {
 		h.unproven = time.Time{}
 		return verdict{}, true
 	}
-	stale := a.at.Sub(l.began) > 3*r.interval+slack
-	if !h.empty.IsZero() && a.at.Sub(h.empty) >= emptyFor && !l.began.Before(h.empty) && one.available && !stale {
+	stale := a.at.Sub(l.Began) > 3*r.interval+slack
+	if !h.empty.IsZero() && a.at.Sub(h.empty) >= emptyFor && !l.Began.Before(h.empty) && one.Available && !stale {
 		h.unproven = time.Time{}
 		return verdict{}, true
 	}
@@ -179,8 +180,8 @@ func (r rules) prove(a answer, h *history, l *listing, one listed, failure error
 	switch {
 	case a.took >= leaderTimeout:
 		why = "the leader of the queue does not answer"
-	case !one.available && !l.began.Before(h.empty):
-		why = fmt.Sprintf("the queue has no leader that runs (state %q)", backlog.Line(one.state))
+	case !one.Available && !l.Began.Before(h.empty):
+		why = fmt.Sprintf("the queue has no leader that runs (state %q)", backlog.Line(one.State))
 	case stale && failure != nil:
 		return verdict{err: outdatedError(failure)}, false
 	default:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,15 +12,19 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
 // TestJudge has what each answer means, at a time and with a listing. Times are relative to the answer.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	leader := listed{kind: "quorum", state: "running", available: true, counted: true}
-	classic := listed{kind: typeClassic, state: "running", available: true, counted: true}
-	counted := func(l listed, total, unacked int64) listed { l.total, l.unacked = total, unacked; return l }
+	leader := management.Queue{Kind: "quorum", State: "running", Available: true, Counted: true}
+	classic := management.Queue{Kind: management.TypeClassic, State: "running", Available: true, Counted: true}
+	counted := func(l management.Queue, total, unacked int64) management.Queue {
+		l.Total, l.Unacked = total, unacked
+		return l
+	}
 	managed := rules{managed: true, interval: 5 * time.Second, tick: 5 * time.Second, countsConsumers: true}
 	type before struct {
 		ago   time.Duration
@@ -32,7 +37,7 @@ func TestJudge(t *testing.T) {
 		took             time.Duration
 		missing          bool
 		listing          time.Duration // how long ago it began; negative is none
-		one              listed
+		one              management.Queue
 		unlisted         bool
 		failure          error
 
@@ -54,16 +59,16 @@ func TestJudge(t *testing.T) {
 		"quorum, listed too early":         {rules: managed, one: leader, before: []before{{3 * time.Second, 0}}, listing: 4 * time.Second, wantErr: backlog.ErrUnavailable, pending: true},
 		"quorum, not long enough":          {rules: managed, one: leader, before: []before{{time.Second, 0}}, listing: 500 * time.Millisecond, wantErr: backlog.ErrUnavailable, pending: true},
 		"quorum, too slow to be believed":  {rules: managed, one: leader, before: []before{{3 * time.Second, 0}}, listing: time.Second, took: leaderTimeout, wantErr: backlog.ErrUnavailable, pending: true},
-		"quorum, no leader":                {rules: managed, one: listed{kind: "quorum", state: "down", counted: true}, before: []before{{3 * time.Second, 0}}, listing: time.Second, wantErr: backlog.ErrUnavailable, pending: true},
+		"quorum, no leader":                {rules: managed, one: management.Queue{Kind: "quorum", State: "down", Counted: true}, before: []before{{3 * time.Second, 0}}, listing: time.Second, wantErr: backlog.ErrUnavailable, pending: true},
 		"quorum, with consumers":           {rules: managed, one: leader, consumers: 1, took: time.Second},
 		"quorum, taken within a tick":      {rules: managed, one: leader, consumers: 1, listing: time.Second, before: []before{{6 * time.Second, 7}}, inFlight: 7, quality: backlog.UpperBound, pending: true},
 		"quorum, ready":                    {rules: managed, one: leader, ready: 2, ready1: 2},
-		"stream":                           {rules: managed, one: listed{kind: typeStream}, ready: 10, wantErr: backlog.ErrMismatch},
+		"stream":                           {rules: managed, one: management.Queue{Kind: management.TypeStream}, ready: 10, wantErr: backlog.ErrMismatch},
 		"not listed":                       {rules: managed, unlisted: true, ready: 1, wantErr: backlog.ErrPartial, pending: true},
 		"no listing":                       {rules: managed, listing: -1, wantErr: backlog.ErrUnavailable, pending: true},
 		"no listing, denied":               {rules: managed, listing: -1, failure: backlog.ErrDenied, wantErr: backlog.ErrDenied},
-		"not counted, ready":               {rules: managed, one: listed{kind: typeClassic}, ready: 1, ready1: 1, unknown: true, quality: backlog.LowerBound},
-		"not counted, empty":               {rules: managed, one: listed{kind: typeClassic}, wantErr: backlog.ErrPartial, pending: true},
+		"not counted, ready":               {rules: managed, one: management.Queue{Kind: management.TypeClassic}, ready: 1, ready1: 1, unknown: true, quality: backlog.LowerBound},
+		"not counted, empty":               {rules: managed, one: management.Queue{Kind: management.TypeClassic}, wantErr: backlog.ErrPartial, pending: true},
 		"old listing, ready":               {rules: managed, one: classic, ready: 1, ready1: 1, listing: time.Minute, unknown: true, quality: backlog.UpperBound},
 		"old listing, empty":               {rules: managed, one: classic, listing: time.Minute, wantErr: backlog.ErrUnavailable},
 		"old listing, taken since":         {rules: managed, one: classic, listing: time.Minute, before: []before{{50 * time.Second, 3}}, inFlight: 3, unknown: true, quality: backlog.UpperBound},
@@ -83,11 +88,11 @@ func TestJudge(t *testing.T) {
 			}
 			a := answer{at: now, ready: c.ready, consumers: c.consumers, took: c.took, missing: c.missing}
 			h.note(a)
-			var l *listing
+			var l *management.Listing
 			if c.listing >= 0 {
-				l = &listing{began: now.Add(-c.listing), queues: map[string]listed{"q": c.one}}
+				l = &management.Listing{Began: now.Add(-c.listing), Queues: map[string]management.Queue{"q": c.one}}
 				if c.unlisted {
-					l.queues = nil
+					l.Queues = nil
 				}
 			}
 			v := c.rules.judge("q", a, h, l, c.failure)
@@ -113,7 +118,7 @@ func TestUnprovenIsAnError(t *testing.T) {
 	for i := range 40 {
 		a := answer{at: now.Add(time.Duration(i) * time.Second), took: leaderTimeout}
 		h.note(a)
-		v := r.judge("q", a, h, &listing{began: a.at, queues: map[string]listed{"q": {kind: "quorum", state: "running", available: true, counted: true}}}, nil)
+		v := r.judge("q", a, h, &management.Listing{Began: a.at, Queues: map[string]management.Queue{"q": {Kind: "quorum", State: "running", Available: true, Counted: true}}}, nil)
 		if !errors.Is(v.err, backlog.ErrUnavailable) || v.pending != (i < 15) {
 			t.Fatalf("after %d s: %+v", i, v)
 		}
@@ -154,68 +159,16 @@ func TestMissesRest(t *testing.T) {
 	}
 }
 
-// TestPagesOfAHostileServer: no page makes a queue empty that the server does not say so of.
-func TestPagesOfAHostileServer(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		body string
-		want error
-	}{
-		"empty":          {"", backlog.ErrMismatch},
-		"null":           {"null", backlog.ErrMismatch},
-		"list":           {`[]`, backlog.ErrMismatch},
-		"no items":       {`{"page_count":1}`, backlog.ErrMismatch},
-		"null items":     {`{"items":null,"page_count":1}`, backlog.ErrMismatch},
-		"negative pages": {`{"items":[],"page_count":-1}`, backlog.ErrMismatch},
-		"endless":        {`{"items":[],"page_count":1000000}`, backlog.ErrExhausted},
-		"too many":       {`{"items":[` + strings.Repeat(`{"name":"q"},`, pageSize) + `{"name":"q"}],"page_count":1}`, backlog.ErrMismatch},
-		"deep":           {`{"items":[{"name":"q","arguments":` + strings.Repeat("[", 100_000) + `}],"page_count":1}`, backlog.ErrMismatch},
-		"name is number": {`{"items":[{"name":1}],"page_count":1}`, backlog.ErrMismatch},
-	} {
-		if _, err := parsePage([]byte(c.body), map[string]listed{}); !errors.Is(err, c.want) {
-			t.Errorf("%s: got %v, want %v", name, err, c.want)
-		}
-	}
-	for _, number := range []string{"null", "-1", "1.5", `"3"`, "1e30", "{}", "[]", "true"} {
-		for _, key := range []string{"messages", "messages_ready", "messages_unacknowledged"} {
-			body := `{"items":[{"name":"q","type":"classic","state":"running","messages":0,"messages_ready":0,"messages_unacknowledged":0}],"page_count":1}`
-			body = strings.Replace(body, `"`+key+`":0`, `"`+key+`":`+number, 1)
-			queues := map[string]listed{}
-			if _, err := parsePage([]byte(body), queues); err != nil || queues["q"].counted {
-				t.Errorf("%s %s: %+v, %v; want a queue whose numbers are unknown", key, number, queues["q"], err)
-			}
-		}
-	}
-}
-
-// FuzzParsePage: no page of a server ends the process or has a negative number.
-func FuzzParsePage(f *testing.F) {
-	f.Add(`{"items":[{"name":"q","type":"classic","state":"running","messages":3,"messages_ready":1,"messages_unacknowledged":2,"arguments":{"x-single-active-consumer":true}}],"page_count":1}`)
-	f.Add(`{"items":[{"name":"q","leader":null,"arguments":[]}],"page_count":2}`)
-	f.Fuzz(func(t *testing.T, body string) {
-		queues := map[string]listed{}
-		pages, err := parsePage([]byte(body), queues)
-		if err == nil && (pages < 0 || pages > maxPages) {
-			t.Errorf("%d pages", pages)
-		}
-		for name, one := range queues {
-			if one.total < 0 || one.unacked < 0 || one.unacked > one.total || len(name) > maxQueueName {
-				t.Errorf("%q is %+v", name, one)
-			}
-		}
-	})
-}
-
 // TestPatternsAreBounded: neither many queues nor a costly pattern takes more than its share.
 func TestPatternsAreBounded(t *testing.T) {
 	t.Parallel()
-	many := map[string]listed{}
+	many := map[string]management.Queue{}
 	for i := range maxMatching + 1 {
-		many[fmt.Sprintf("jobs-%d", i)] = listed{kind: typeClassic}
+		many[fmt.Sprintf("jobs-%d", i)] = management.Queue{Kind: management.TypeClassic}
 	}
-	long := map[string]listed{}
+	long := map[string]management.Queue{}
 	for i := range 2000 {
-		long[strings.Repeat("a", 240)+strconv.Itoa(i)] = listed{kind: typeClassic}
+		long[strings.Repeat("a", 240)+strconv.Itoa(i)] = management.Queue{Kind: management.TypeClassic}
 	}
 	var costly []string
 	for i := range backlog.MaxPatterns {
@@ -223,7 +176,7 @@ func TestPatternsAreBounded(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		queue  string
-		queues map[string]listed
+		queues map[string]management.Queue
 		want   error
 	}{
 		"few":    {"jobs-1?", many, nil},
@@ -235,57 +188,14 @@ func TestPatternsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		_, err = p.refresh(newListing(began, c.queues, nil), nil, began)
+		list := management.Listing{Began: began, Queues: c.queues, Names: slices.Sorted(maps.Keys(c.queues)), Revision: 1}
+		_, err = p.refresh(&list, nil, began)
 		if !errors.Is(err, c.want) || c.want == nil && len(p.queues) != 10 {
 			t.Errorf("%s: %d queues, %v", name, len(p.queues), err)
 		}
 		// It is not tried again at once.
-		if _, again := p.refresh(newListing(began, c.queues, nil), nil, began.Add(time.Second)); !errors.Is(again, c.want) {
+		if _, again := p.refresh(&list, nil, began.Add(time.Second)); !errors.Is(again, c.want) {
 			t.Errorf("%s: then %v", name, again)
-		}
-	}
-}
-
-// TestSettings has settings that exclude each other.
-func TestSettings(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		more map[string]any
-		want string
-	}{
-		"good":               {nil, ""},
-		"no user":            {map[string]any{"username": "", "password": backlog.Secret{}}, "username: needed with sasl: plain"},
-		"no password":        {map[string]any{"password": backlog.Secret{}}, "username: needs a password"},
-		"external, no tls":   {map[string]any{"sasl": "external", "username": "", "password": backlog.Secret{}}, "needs tls: true"},
-		"external user":      {map[string]any{"sasl": "external", "tls": true}, "not used with sasl: external"},
-		"short interval":     {map[string]any{"managementInterval": time.Millisecond}, "at least 100ms"},
-		"short heartbeat":    {map[string]any{"heartbeat": time.Millisecond}, "at least 1s"},
-		"bad url":            {map[string]any{"managementURL": "rabbit:15672"}, "managementURL: "},
-		"url with user":      {map[string]any{"managementURL": "http://u:hunter2@rabbit"}, "managementURL: holds user information"},
-		"management alone":   {map[string]any{"managementURL": "", "managementUsername": "u", "managementPassword": backlog.NewSecret("p")}, "need a managementURL"},
-		"half a login":       {map[string]any{"managementUsername": "u"}, "each needs the other"},
-		"tls without switch": {map[string]any{"tlsServerName": "rabbit"}, "tls: must be true"},
-		"long vhost":         {map[string]any{"vhost": strings.Repeat("v", 300)}, "at most 255"},
-	} {
-		values := map[string]any{"addresses": []string{"rabbit:5672"}, "username": "u", "password": backlog.NewSecret("p"), "managementURL": "http://rabbit:15672"}
-		maps.Copy(values, c.more)
-		err := check(backlog.NewSettings(values))
-		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: got %v, want %q", name, err, c.want)
-		}
-		if err != nil && strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: the error has the secret: %v", name, err)
-		}
-	}
-}
-
-// TestPatternsNeedManagement: a trigger with a pattern is rejected where nothing lists the queues.
-func TestPatternsNeedManagement(t *testing.T) {
-	t.Parallel()
-	for queue, want := range map[string]bool{"jobs": true, "a,b": true, "jobs-*": false, `jobs-\*`: true, "a,b?": false} {
-		err := checkPatterns(backlog.NewSettings(nil), backlog.Query{Layout: layoutQueue, Queue: queue})
-		if (err == nil) != want {
-			t.Errorf("%q: %v", queue, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
 const (
@@ -63,8 +64,8 @@ func newPlan(q backlog.Query, all *quota.Quota) (*plan, error) {
 			continue
 		}
 		name = backlog.Unescape(name)
-		if len(name) > maxQueueName {
-			return nil, fmt.Errorf("%w: the name of a queue has %d bytes, want at most %d", backlog.ErrMismatch, len(name), maxQueueName)
+		if len(name) > management.MaxQueueName {
+			return nil, fmt.Errorf("%w: the name of a queue has %d bytes, want at most %d", backlog.ErrMismatch, len(name), management.MaxQueueName)
 		}
 		p.names = append(p.names, name)
 	}
@@ -95,7 +96,7 @@ func (p *plan) release() {
 }
 
 // refresh takes over what a listing has. The error is why it is not known which queues there are.
-func (p *plan) refresh(l *listing, failure error, now time.Time) (pending bool, err error) {
+func (p *plan) refresh(l *management.Listing, failure error, now time.Time) (pending bool, err error) {
 	p.read = now
 	if !p.several {
 		return false, nil
@@ -110,7 +111,7 @@ func (p *plan) refresh(l *listing, failure error, now time.Time) (pending bool, 
 		}
 		return true, fmt.Errorf("%w: the queues have not been listed yet", backlog.ErrUnavailable)
 	}
-	if len(p.queues) > 0 && (len(p.patterns) == 0 || p.revision == l.revision) {
+	if len(p.queues) > 0 && (len(p.patterns) == 0 || p.revision == l.Revision) {
 		return false, nil
 	}
 	if err := p.match(l); err != nil {
@@ -122,7 +123,7 @@ func (p *plan) refresh(l *listing, failure error, now time.Time) (pending bool, 
 }
 
 // match sets the queues.
-func (p *plan) match(l *listing) error {
+func (p *plan) match(l *management.Listing) error {
 	p.release()
 	p.streams = false
 	seen := make(map[string]bool, len(p.names))
@@ -139,20 +140,20 @@ func (p *plan) match(l *listing) error {
 		return nil
 	}
 	budget := matchBudget
-	for _, name := range l.names {
+	for _, name := range l.Names {
 		if seen[name] {
 			continue
 		}
 		matches, steps := p.matches(name)
 		if budget -= steps; budget < 0 {
-			return fmt.Errorf("%w: the patterns are too complex for the %d queues of the virtual host", backlog.ErrExhausted, len(l.names))
+			return fmt.Errorf("%w: the patterns are too complex for the %d queues of the virtual host", backlog.ErrExhausted, len(l.Names))
 		}
 		if !matches {
 			continue
 		}
 		// Streams are no queues, and exclusive queues serve one connection, such as for replies.
-		if one := l.queues[name]; p.stream != (one.kind == typeStream) || one.exclusive {
-			p.streams = p.streams || one.kind == typeStream
+		if one := l.Queues[name]; p.stream != (one.Kind == management.TypeStream) || one.Exclusive {
+			p.streams = p.streams || one.Kind == management.TypeStream
 			continue
 		}
 		if len(p.queues) >= maxMatching {
@@ -162,7 +163,7 @@ func (p *plan) match(l *listing) error {
 			return err
 		}
 	}
-	p.revision = l.revision
+	p.revision = l.Revision
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
 // sweepInterval is the time between two searches for what is not read any more.
@@ -16,7 +17,7 @@ type batch struct {
 	*source
 	now     time.Time
 	session *session
-	listing *listing
+	listing *management.Listing
 	// failure is why there is no later listing.
 	failure error
 	// rules are those of the session.
@@ -73,8 +74,8 @@ func (s *source) read(ctx context.Context, queries []backlog.Query, results []ba
 		managed: s.cfg.managed, interval: s.cfg.interval, tick: s.cfg.tick, hold: s.cfg.hold, countsConsumers: session.countsConsumers,
 	}
 	if s.management != nil {
-		b.rules.interval = s.management.pace()
-		b.listing, b.failure = s.management.latest(ctx, 2*b.rules.interval, s.cfg.Answer)
+		b.rules.interval = s.management.Pace()
+		b.listing, b.failure = s.management.Latest(ctx, 2*b.rules.interval, s.cfg.Answer)
 	}
 	plans := b.plan(queries, results)
 	if err := b.declare(ctx, plans); err != nil {
@@ -162,10 +163,10 @@ func (b *batch) history(queue string) *history {
 
 // isNew reports whether a queue that did not exist is listed by now.
 func (b *batch) isNew(queue string, h *history) bool {
-	if b.listing == nil || !h.resting.missing || !b.listing.began.After(h.resting.at) {
+	if b.listing == nil || !h.resting.missing || !b.listing.Began.After(h.resting.at) {
 		return false
 	}
-	_, listed := b.listing.queues[queue]
+	_, listed := b.listing.Queues[queue]
 	return listed
 }
 
@@ -230,7 +231,7 @@ func (b *batch) arm(p *plan, result *backlog.Result) {
 		prompt: true, unused: r.Consumers == backlog.Exactly(0), returned: 3*b.rules.interval + b.rules.tick + slack,
 	}
 	for _, queue := range p.queues {
-		read.prompt = read.prompt && b.listing != nil && b.listing.queues[queue].kind == typeClassic
+		read.prompt = read.prompt && b.listing != nil && b.listing.Queues[queue].Kind == management.TypeClassic
 	}
 	armed, warning := b.taps.observe(p.tap, p.query, read, b.listing)
 	result.Armed = armed
@@ -274,7 +275,7 @@ func (b *batch) finish() {
 		b.unsettled[q] = struct{}{}
 	}
 	b.mu.Unlock()
-	b.management.ask()
+	b.management.Ask()
 }
 
 // sweep forgets what is not read any more.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/httpapi"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig"
 )
 
@@ -164,47 +164,7 @@ func checkManagement(s backlog.Settings) error {
 		backlog.Fault{Present: (s.Text("managementUsername") == "") != !s.Secret("managementPassword").IsSet(), Text: "managementUsername, managementPassword: each needs the other"},
 		backlog.Fault{Present: s.Text("managementUsername") == "" && s.Text("username") == "", Text: "managementUsername: needed with sasl: external"},
 	)
-	if problem := httpapi.CheckSettings(managementSettings(s)); problem != nil {
-		err = errors.Join(err, errors.New(inManagement(problem.Error())))
-	}
-	return err
-}
-
-// managementSettings returns the settings of the management API by the names of httpapi.
-func managementSettings(s backlog.Settings) backlog.Settings {
-	values := map[string]any{
-		"url":           s.Text("managementURL"),
-		"username":      s.Text("username"),
-		"password":      s.Secret("password"),
-		"answerTimeout": cmp.Or(s.Duration("answerTimeout"), link.AnswerTimeout),
-	}
-	if user := s.Text("managementUsername"); user != "" {
-		values["username"], values["password"] = user, s.Secret("managementPassword")
-	}
-	if strings.HasPrefix(strings.ToLower(s.Text("managementURL")), "https:") {
-		for _, p := range tlsconfig.Settings("") {
-			switch p.Kind {
-			case backlog.KindFile:
-				values[p.Name] = s.File(p.Name)
-			case backlog.KindBool:
-				values[p.Name] = s.Bool(p.Name)
-			default:
-				values[p.Name] = s.Text(p.Name)
-			}
-		}
-	}
-	return backlog.NewSettings(values)
-}
-
-// inManagement returns a text of httpapi with the names of this engine's settings.
-func inManagement(text string) string {
-	return strings.NewReplacer(
-		"username and password, or token:", "managementUsername and managementPassword, or username and password:",
-		"user or token", "user",
-		"url:", "managementURL:",
-		"username:", "managementUsername:",
-		"password:", "managementPassword:",
-	).Replace(text)
+	return errors.Join(err, management.CheckSettings(s))
 }
 
 // checkPatterns reports a query that needs the management API where there is none.

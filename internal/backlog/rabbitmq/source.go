@@ -9,6 +9,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
@@ -18,9 +19,9 @@ import (
 type source struct {
 	cfg        *config
 	connector  *connector
-	management *management // nil without a management API
-	streams    *streams    // nil without streamAddresses
-	taps       *taps       // nil where the connection allows none
+	management *management.API // nil without a management API
+	streams    *streams        // nil without streamAddresses
+	taps       *taps           // nil where the connection allows none
 	wakes      *wakes.Queue
 
 	// gate ends the calls that are under way with the source, and tasks are its goroutines.
@@ -55,11 +56,11 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 	}
 	s.connector = newConnector(life, cfg, &s.tasks, s.wakes.WakeAll)
 	if cfg.managed {
-		if s.management, err = newManagement(c, cfg, s.settled, log); err != nil { //nolint:contextcheck // a request has the context of the goroutine that sends it
+		if s.management, err = management.New(c, &cfg.Config, cfg.interval, s.settled, log); err != nil { //nolint:contextcheck // a request has the context of the goroutine that sends it
 			gate.Close()
 			return nil, err
 		}
-		s.tasks.Go(func() { s.management.run(life) })
+		s.tasks.Go(func() { s.management.Run(life) })
 	}
 	if len(cfg.streams) > 0 {
 		s.streams = newStreams(life, cfg, &s.tasks)
@@ -112,7 +113,7 @@ func (s *source) Probe(ctx context.Context) error {
 		_, err = session.declare(ctx, nil, s.cfg.Answer)
 	}
 	if err == nil && s.management != nil {
-		_, err = s.management.latest(ctx, 0, s.cfg.Answer)
+		_, err = s.management.Latest(ctx, 0, s.cfg.Answer)
 	}
 	if err == nil && s.streams != nil {
 		err = s.streams.probe(ctx)

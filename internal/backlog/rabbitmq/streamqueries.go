@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
 // server returns the name and version of the server.
@@ -70,7 +71,7 @@ type streamBatch struct {
 func (s *source) planStreams(ctx context.Context, queries []backlog.Query, indexes []int, results []backlog.Result) *streamBatch {
 	b := &streamBatch{source: s, now: time.Now()}
 	s.sweep(b.now)
-	var l *listing
+	var l *management.Listing
 	var failure error
 	listed := false
 	for _, i := range indexes {
@@ -82,7 +83,7 @@ func (s *source) planStreams(ctx context.Context, queries []backlog.Query, index
 		}
 		if len(p.patterns) > 0 && s.management != nil && !listed {
 			listed = true
-			l, failure = s.management.latest(ctx, 2*s.management.pace(), s.cfg.Answer)
+			l, failure = s.management.Latest(ctx, 2*s.management.Pace(), s.cfg.Answer)
 		}
 		if pending, err := p.refresh(l, failure, b.now); err != nil {
 			results[i] = s.failed(q, err, false)
@@ -151,12 +152,12 @@ func (b *streamBatch) otherKind(ctx context.Context, p *plan) error {
 	if b.management == nil {
 		return nil
 	}
-	l, _ := b.management.latest(ctx, 2*b.management.pace(), b.cfg.Answer)
+	l, _ := b.management.Latest(ctx, 2*b.management.Pace(), b.cfg.Answer)
 	if l == nil {
 		return nil
 	}
 	for _, name := range p.queues {
-		if one, listed := l.queues[name]; listed && one.kind != typeStream {
+		if one, listed := l.Queues[name]; listed && one.Kind != management.TypeStream {
 			return fmt.Errorf("%w: %q is a queue and no stream, want the layout %s", backlog.ErrMismatch, backlog.Line(name), layoutQueue)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
@@ -46,7 +47,7 @@ const (
 type taps struct {
 	cfg        *config
 	connector  *connector
-	management *management
+	management *management.API
 	wakes      *wakes.Queue
 	// kick asks to look at the taps again.
 	kick chan struct{}
@@ -70,7 +71,7 @@ type taps struct {
 	second time.Time
 }
 
-func newTaps(cfg *config, c *connector, m *management, w *wakes.Queue) *taps {
+func newTaps(cfg *config, c *connector, m *management.API, w *wakes.Queue) *taps {
 	return &taps{
 		cfg: cfg, connector: c, management: m, wakes: w, kick: make(chan struct{}, 1),
 		all: make(map[tapKey]*tap), byName: make(map[string]*tap), users: make(map[string]int),
@@ -87,7 +88,7 @@ func (a *taps) look() {
 
 // observe takes the reading of a query over that wants a tap. It reports whether each change after it
 // causes a wake-up, and why not if that is worth knowing.
-func (a *taps) observe(key tapKey, q backlog.Query, r tapRead, l *listing) (armed bool, warning string) {
+func (a *taps) observe(key tapKey, q backlog.Query, r tapRead, l *management.Listing) (armed bool, warning string) {
 	var woken []backlog.Query
 	defer func() { a.wakes.Wake(woken) }() // without mu
 	a.mu.Lock()
@@ -129,15 +130,15 @@ func (a *taps) user(key tapKey, q backlog.Query) (*tap, *tapUser) {
 // vet takes over what a listing has about the queue of a tap. A policy may send on what the queue does
 // not hold, or make it refuse messages, which the publisher would notice. It returns who is to be
 // woken. mu is held.
-func (a *taps) vet(t *tap, l *listing) (woken []backlog.Query) {
+func (a *taps) vet(t *tap, l *management.Listing) (woken []backlog.Query) {
 	if l == nil || !t.declared {
 		return nil
 	}
-	one, known := l.queues[t.name]
+	one, known := l.Queues[t.name]
 	switch {
 	case !known:
-	case one.policy != "":
-		why := fmt.Sprintf("the policy %q applies to queues whose names begin with %q, want none", backlog.Line(one.policy), tapPrefix)
+	case one.Policy != "":
+		why := fmt.Sprintf("the policy %q applies to queues whose names begin with %q, want none", backlog.Line(one.Policy), tapPrefix)
 		if t.vetted || t.fault != why {
 			t.vetted = false
 			return t.fail(time.Now(), why)

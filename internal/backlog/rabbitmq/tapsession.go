@@ -11,6 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
 // A tapSession is the connection of the taps. One channel has all consumers, which the server closes for
@@ -168,7 +169,7 @@ func refusalText(refused *amqp.Error) string {
 func (s *tapSession) declare(name string) error {
 	err := s.command(func(ch *amqp.Channel) error {
 		_, err := ch.QueueDeclare(name, false, true, true, false, amqp.Table{
-			"x-queue-type": typeClassic, "x-max-length": int32(0), "x-overflow": "drop-head",
+			"x-queue-type": management.TypeClassic, "x-max-length": int32(0), "x-overflow": "drop-head",
 		})
 		return err
 	})

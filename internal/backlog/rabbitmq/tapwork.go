@@ -192,7 +192,7 @@ func (t *tap) announces(now time.Time) bool {
 
 // list lists the exchanges.
 func (a *taps) list(ctx context.Context) {
-	found, err := a.management.listExchanges(ctx)
+	found, err := a.management.Exchanges(ctx)
 	a.mu.Lock()
 	a.exchanges.end(found, err)
 	a.mu.Unlock()

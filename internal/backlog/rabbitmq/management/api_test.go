@@ -1,4 +1,4 @@
-package rabbitmq
+package management
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func TestListingAfterAnOutage(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	connection := backlog.Connection{Name: "rabbit", Settings: backlog.NewSettings(map[string]any{"managementURL": server.URL})}
-	m, err := newManagement(connection, &config{Config: link.Config{Vhost: "/"}, interval: managementInterval}, func() {}, slog.New(slog.DiscardHandler))
+	m, err := New(connection, &link.Config{Vhost: "/"}, 5*time.Second, func() {}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestListingAfterAnOutage(t *testing.T) {
 		t.Fatalf("the next listing is in %s though no queue is read", wait)
 	}
 
-	if _, err := m.latest(t.Context(), time.Minute, time.Minute); !errors.Is(err, backlog.ErrUnavailable) {
+	if _, err := m.Latest(t.Context(), time.Minute, time.Minute); !errors.Is(err, backlog.ErrUnavailable) {
 		t.Errorf("the first read gets %v, want %v", err, outage)
 	}
 	if len(m.wanted) == 0 {
@@ -45,7 +45,7 @@ func TestListingAfterAnOutage(t *testing.T) {
 	tried := m.tried
 	ctx, end := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { m.run(ctx) })
+	running.Go(func() { m.Run(ctx) })
 	t.Cleanup(running.Wait)
 	t.Cleanup(end)
 	select {
@@ -53,8 +53,8 @@ func TestListingAfterAnOutage(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("no listing was attempted after the outage")
 	}
-	last, err := m.latest(ctx, time.Minute, time.Minute)
-	if err != nil || last == nil || len(last.queues) != 1 {
+	last, err := m.Latest(ctx, time.Minute, time.Minute)
+	if err != nil || last == nil || len(last.Queues) != 1 {
 		t.Errorf("the listing after the outage is %+v (%v), want one queue", last, err)
 	}
 }

@@ -1,4 +1,4 @@
-package rabbitmq
+package management
 
 import (
 	"cmp"
@@ -13,9 +13,12 @@ import (
 
 // The types of queues that have rules of their own.
 const (
-	typeClassic = "classic"
-	typeStream  = "stream"
+	TypeClassic = "classic"
+	TypeStream  = "stream"
 )
+
+// MaxQueueName is the longest name of a queue in bytes, that of a short string of AMQP.
+const MaxQueueName = 255
 
 // The bounds of a listing.
 const (
@@ -24,37 +27,37 @@ const (
 	pageSize = 500
 	// maxPages bounds the queues of a virtual host that are listed, to 50,000.
 	maxPages = 100
-	// maxQueueName is the longest name of a queue, that of a short string of AMQP.
-	maxQueueName = 255
 )
 
-// A listing is what the management API says about all queues of the virtual host. It is immutable.
-type listing struct {
-	// began is when the first page was asked for: no number in it is older, except those of quorum
+// A Listing is what the management API says about all queues of the virtual host. It is immutable.
+type Listing struct {
+	// Began is when the first page was asked for: no number in it is older, except those of quorum
 	// queues.
-	began time.Time
-	// queues are all queues, by name, and names the same in order.
-	queues map[string]listed
-	names  []string
-	// revision changes when names or types do.
-	revision uint64
+	Began time.Time
+	// Queues are all queues, by name, and Names the same in order.
+	Queues map[string]Queue
+	Names  []string
+	// Revision changes when names or types do.
+	Revision uint64
 }
 
-// listed is what a listing says about a queue.
-type listed struct {
-	kind      string
-	exclusive bool
-	// available reports that the queue has a leader that runs.
-	available bool
-	// state is the server's word for it.
-	state string
-	// single reports that one consumer at a time gets messages.
-	single bool
-	// policy is the name of the policy that applies; empty if none does.
-	policy string
-	// counted reports that the numbers are there.
-	counted        bool
-	total, unacked int64
+// A Queue is what a listing says about a queue.
+type Queue struct {
+	// Kind is the type, such as TypeClassic.
+	Kind      string
+	Exclusive bool
+	// Available reports that the queue has a leader that runs.
+	Available bool
+	// State is the server's word for it.
+	State string
+	// Single reports that one consumer at a time gets messages.
+	Single bool
+	// Policy is the name of the policy that applies; empty if none does.
+	Policy string
+	// Counted reports that the numbers are there: of all messages, and of those that are not
+	// acknowledged.
+	Counted        bool
+	Total, Unacked int64
 }
 
 // A page is an answer of the management API:
@@ -89,7 +92,7 @@ type text string
 // UnmarshalJSON implements json.Unmarshaler.
 func (t *text) UnmarshalJSON(data []byte) error {
 	var s string
-	if json.Unmarshal(data, &s) == nil && len(s) <= maxQueueName {
+	if json.Unmarshal(data, &s) == nil && len(s) <= MaxQueueName {
 		*t = text(s)
 	}
 	return nil
@@ -135,7 +138,7 @@ func (o *object) UnmarshalJSON(data []byte) error {
 }
 
 // parsePage returns the queues of a page and the number of pages.
-func parsePage(body []byte, into map[string]listed) (pages int, err error) {
+func parsePage(body []byte, into map[string]Queue) (pages int, err error) {
 	var p page
 	if err := json.Unmarshal(body, &p); err != nil {
 		return 0, fmt.Errorf("%w: the management API sends no list of queues", backlog.ErrMismatch)
@@ -147,45 +150,45 @@ func parsePage(body []byte, into map[string]listed) (pages int, err error) {
 		return 0, fmt.Errorf("%w: the virtual host has more than %d queues, want at most that many", backlog.ErrExhausted, maxPages*pageSize)
 	}
 	for i := range p.Items {
-		if name := p.Items[i].Name; name != "" && len(name) <= maxQueueName {
-			into[name] = p.Items[i].listed()
+		if name := p.Items[i].Name; name != "" && len(name) <= MaxQueueName {
+			into[name] = p.Items[i].queue()
 		}
 	}
 	return p.Pages, nil
 }
 
-// listed returns what is said about the queue.
-func (i *item) listed() listed {
-	l := listed{kind: string(i.Kind), state: string(i.State), exclusive: bool(i.Exclusive), single: bool(i.Arguments.Single), policy: string(cmp.Or(i.Policy, i.Operator))}
-	running := l.state == "running" || l.state == "idle" || l.state == "flow"
-	l.available = running && (l.kind == typeClassic || i.Leader != "")
+// queue returns what is said about the queue.
+func (i *item) queue() Queue {
+	q := Queue{Kind: string(i.Kind), State: string(i.State), Exclusive: bool(i.Exclusive), Single: bool(i.Arguments.Single), Policy: string(cmp.Or(i.Policy, i.Operator))}
+	running := q.State == "running" || q.State == "idle" || q.State == "flow"
+	q.Available = running && (q.Kind == TypeClassic || i.Leader != "")
 	if i.Messages.known && i.Ready.known && i.Unacked.known {
-		l.counted, l.unacked = true, i.Unacked.n
+		q.Counted, q.Unacked = true, i.Unacked.n
 		// Both are taken one after the other.
-		l.total = max(i.Messages.n, i.Unacked.n)
+		q.Total = max(i.Messages.n, i.Unacked.n)
 	}
-	return l
+	return q
 }
 
 // newListing returns a listing, with the revision of the one before if it has the same queues.
-func newListing(began time.Time, queues map[string]listed, before *listing) *listing {
-	l := &listing{began: began, queues: queues}
+func newListing(began time.Time, queues map[string]Queue, before *Listing) *Listing {
+	l := &Listing{Began: began, Queues: queues}
 	if before != nil {
-		l.revision = before.revision
-		same := len(before.queues) == len(queues)
+		l.Revision = before.Revision
+		same := len(before.Queues) == len(queues)
 		for name, one := range queues {
-			old, known := before.queues[name]
-			same = same && known && old.kind == one.kind && old.exclusive == one.exclusive
+			old, known := before.Queues[name]
+			same = same && known && old.Kind == one.Kind && old.Exclusive == one.Exclusive
 			if !same {
 				break
 			}
 		}
 		if same {
-			l.names = before.names
+			l.Names = before.Names
 			return l
 		}
 	}
-	l.revision++
-	l.names = slices.Sorted(maps.Keys(queues))
+	l.Revision++
+	l.Names = slices.Sorted(maps.Keys(queues))
 	return l
 }

@@ -1,4 +1,6 @@
-package rabbitmq
+// Package management asks the management API of RabbitMQ for the queues and exchanges of a virtual host:
+// https://www.rabbitmq.com/docs/http-api-reference.
+package management
 
 import (
 	"context"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/httpapi"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 )
 
 const (
@@ -27,8 +30,8 @@ const (
 	inUse = 30 * time.Second
 )
 
-// A management asks the management API for the queues of the virtual host, in the background.
-type management struct {
+// An API asks the management API for the queues of the virtual host, in the background.
+type API struct {
 	client *httpapi.Client
 	// vhost is the escaped name of the virtual host.
 	vhost    string
@@ -38,11 +41,11 @@ type management struct {
 	// wanted has a value when a listing is wanted at once.
 	wanted chan struct{}
 
-	// mu guards what follows. Readers read it, and run writes it.
+	// mu guards what follows. Readers read it, and Run writes it.
 	mu sync.Mutex
 	// last is the last listing, nil if there is none yet; err is why the last attempt failed, nil if
 	// it did not.
-	last *listing
+	last *Listing
 	err  error
 	// tried is closed when an attempt ends, and replaced.
 	tried chan struct{}
@@ -54,21 +57,22 @@ type management struct {
 	worked      bool
 }
 
-// newManagement returns a management for the settings of a connection.
-func newManagement(c backlog.Connection, cfg *config, demanded func(), log *slog.Logger) (*management, error) {
-	c.Settings = managementSettings(c.Settings)
+// New returns an API for the settings of a connection, whose queues are listed once in an interval.
+// demanded is called after each listing that a read asked for. Run lists them.
+func New(c backlog.Connection, cfg *link.Config, interval time.Duration, demanded func(), log *slog.Logger) (*API, error) {
+	c.Settings = apiSettings(c.Settings)
 	client, err := httpapi.New(c, log)
 	if err != nil {
-		return nil, errors.New(inManagement(err.Error()))
+		return nil, errors.New(renamed(err.Error()))
 	}
-	return &management{
-		client: client, vhost: url.PathEscape(cfg.Vhost), interval: cfg.interval,
+	return &API{
+		client: client, vhost: url.PathEscape(cfg.Vhost), interval: interval,
 		demanded: demanded, wanted: make(chan struct{}, 1), tried: make(chan struct{}),
 	}, nil
 }
 
-// run lists the queues until ctx ends.
-func (m *management) run(ctx context.Context) {
+// Run lists the queues until ctx ends.
+func (m *API) Run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -89,7 +93,7 @@ func (m *management) run(ctx context.Context) {
 }
 
 // wait returns how long it is until the next listing.
-func (m *management) wait(now time.Time) time.Duration {
+func (m *API) wait(now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.read.IsZero() || now.Sub(m.read) > inUse {
@@ -108,7 +112,7 @@ func (m *management) wait(now time.Time) time.Duration {
 }
 
 // refresh lists the queues.
-func (m *management) refresh(ctx context.Context) {
+func (m *API) refresh(ctx context.Context) {
 	m.mu.Lock()
 	before := m.last
 	m.mu.Unlock()
@@ -130,14 +134,14 @@ func (m *management) refresh(ctx context.Context) {
 }
 
 // list asks for all queues.
-func (m *management) list(ctx context.Context) (queues map[string]listed, err error) {
-	queues = make(map[string]listed)
+func (m *API) list(ctx context.Context) (queues map[string]Queue, err error) {
+	queues = make(map[string]Queue)
 	query := url.Values{"disable_stats": {"true"}, "enable_queue_totals": {"true"}, "columns": {columns}}
 	return queues, m.pages(ctx, "/api/queues/", query, func(body []byte) (int, error) { return parsePage(body, queues) })
 }
 
 // pages asks for all pages of what the virtual host has. parse returns their number.
-func (m *management) pages(ctx context.Context, path string, query url.Values, parse func(body []byte) (pages int, err error)) (err error) {
+func (m *API) pages(ctx context.Context, path string, query url.Values, parse func(body []byte) (pages int, err error)) (err error) {
 	defer backlog.Contain(&err)
 	for number := 1; ; number++ {
 		query.Set("page", strconv.Itoa(number))
@@ -159,8 +163,8 @@ func (m *management) pages(ctx context.Context, path string, query url.Values, p
 	}
 }
 
-// failure returns an error of the client with the names of this engine's settings.
-func (m *management) failure(err error) error {
+// failure returns an error of the client with the names of the engine's settings.
+func (m *API) failure(err error) error {
 	text, change := backlog.Advice(err)
 	if change == "" {
 		return err
@@ -171,7 +175,7 @@ func (m *management) failure(err error) error {
 			reason = known
 		}
 	}
-	return backlog.WithAdvice(&managementError{text: text, reason: reason}, inManagement(change))
+	return backlog.WithAdvice(&managementError{text: text, reason: reason}, renamed(change))
 }
 
 // A managementError is an error of the client without its advice.
@@ -196,16 +200,16 @@ func errorText(body []byte) string {
 	return string(answer.Error) + ": " + string(answer.Reason)
 }
 
-// pace is how often the queues are listed: less often where that takes the server long.
-func (m *management) pace() time.Duration {
+// Pace is how often the queues are listed: less often where that takes the server long.
+func (m *API) Pace() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return max(m.interval, 2*m.took)
 }
 
-// latest returns the last listing, nil if there is none, and why the last attempt failed. It waits
+// Latest returns the last listing, nil if there is none, and why the last attempt failed. It waits
 // for one that is not older than age, while attempts succeed, for at most limit.
-func (m *management) latest(ctx context.Context, age, limit time.Duration) (*listing, error) {
+func (m *API) Latest(ctx context.Context, age, limit time.Duration) (*Listing, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	start := time.Now()
@@ -213,13 +217,13 @@ func (m *management) latest(ctx context.Context, age, limit time.Duration) (*lis
 		m.mu.Lock()
 		m.read = time.Now()
 		last, err, tried := m.last, m.err, m.tried
-		fresh := last != nil && start.Sub(last.began) <= age
+		fresh := last != nil && start.Sub(last.Began) <= age
 		m.demand = m.demand || !fresh
 		m.mu.Unlock()
 		if fresh {
 			return last, err
 		}
-		// Even where the last attempt failed: run does not try again while no queue was read for inUse, as
+		// Even where the last attempt failed: Run does not try again while no queue was read for inUse, as
 		// in an outage, in which a read ends before it comes here.
 		m.want()
 		if err != nil {
@@ -233,15 +237,15 @@ func (m *management) latest(ctx context.Context, age, limit time.Duration) (*lis
 	}
 }
 
-// ask demands a listing as soon as it may be had.
-func (m *management) ask() {
+// Ask demands a listing as soon as it may be had.
+func (m *API) Ask() {
 	m.mu.Lock()
 	m.demand = true
 	m.mu.Unlock()
 	m.want()
 }
 
-func (m *management) want() {
+func (m *API) want() {
 	select {
 	case m.wanted <- struct{}{}:
 	default:
