@@ -9,6 +9,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/lag"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
@@ -20,7 +21,7 @@ type source struct {
 	cfg        *config
 	connector  *connector
 	management *management.API // nil without a management API
-	streams    *streams        // nil without streamAddresses
+	streams    *lag.Streams    // nil without streamAddresses
 	taps       *taps           // nil where the connection allows none
 	wakes      *wakes.Queue
 
@@ -63,7 +64,7 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		s.tasks.Go(func() { s.management.Run(life) })
 	}
 	if len(cfg.streams) > 0 {
-		s.streams = newStreams(life, cfg, &s.tasks)
+		s.streams = lag.New(life, &cfg.Config, cfg.streams, &s.tasks)
 	}
 	if cfg.taps {
 		s.taps = newTaps(cfg, s.connector, s.management, s.wakes)
@@ -116,7 +117,7 @@ func (s *source) Probe(ctx context.Context) error {
 		_, err = s.management.Latest(ctx, 0, s.cfg.Answer)
 	}
 	if err == nil && s.streams != nil {
-		err = s.streams.probe(ctx)
+		err = s.streams.Probe(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("ask connection %q: %w", s.cfg.connection, err)
@@ -130,7 +131,7 @@ func (s *source) Close() error {
 		s.gate.Close()
 		s.connector.Close()
 		if s.streams != nil {
-			s.streams.close()
+			s.streams.Close()
 		}
 		s.tasks.Wait()
 	})

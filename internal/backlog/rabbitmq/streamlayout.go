@@ -5,24 +5,14 @@ import (
 	"fmt"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/lag"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
 const (
 	// layoutStream is the layout of streams.
-	layoutStream = "stream"
-
-	paramConsumer      = "consumer"
-	paramMissingOffset = "missingOffset"
-
-	settingStreamAddresses = "streamAddresses"
-)
-
-// The values of missingOffset.
-const (
-	missingFirst = "first"
-	missingNext  = "next"
-	missingError = "error"
+	layoutStream  = "stream"
+	paramConsumer = "consumer"
 )
 
 // streamLayoutOf returns the layout of streams.
@@ -34,7 +24,7 @@ func streamLayoutOf() backlog.Layout {
 		Patterns: "the streams that the management API lists; needs `managementURL`",
 		Parameters: []backlog.Parameter{
 			{Name: paramConsumer, Kind: backlog.KindText, Required: true, Doc: "Name of the consumer, which the protocol calls the reference: that by which it stores its offset."},
-			{Name: paramMissingOffset, Kind: backlog.KindChoice, Allowed: []string{missingFirst, missingNext, missingError}, Default: missingFirst, Doc: "What a stream means for which no offset is stored: `first` counts all its messages, `next` none, `error` is an error."},
+			{Name: lag.ParamMissingOffset, Kind: backlog.KindChoice, Allowed: []string{lag.MissingFirst, lag.MissingNext, lag.MissingError}, Default: lag.MissingFirst, Doc: "What a stream means for which no offset is stored: `first` counts all its messages, `next` none, `error` is an error."},
 		},
 		// A stream is declared before its consumers start, so that one that does not exist is most likely
 		// a mistake.
@@ -51,7 +41,7 @@ func streamLayoutOf() backlog.Layout {
 // streamAddressesSetting returns the setting of the addresses.
 func streamAddressesSetting() backlog.Parameter {
 	return backlog.Parameter{
-		Name: settingStreamAddresses, Kind: backlog.KindAddresses,
+		Name: lag.SettingAddresses, Kind: backlog.KindAddresses,
 		Doc: "Addresses of the nodes for the stream protocol, whose port is 5552 as a rule, 5551 with TLS, for triggers of the layout `stream`. User, virtual host and TLS are those of AMQP. Each stream is read from the node of its leader: the address that this node advertises, or else one of these.",
 	}
 }
@@ -70,8 +60,8 @@ func checkStream(q backlog.Query) error {
 
 // checkStreamOn reports a query that a connection with these settings cannot be asked.
 func checkStreamOn(s backlog.Settings, q backlog.Query) error {
-	if len(s.List(settingStreamAddresses)) == 0 {
-		return fmt.Errorf("%s: needs %s in the settings of the connection", layoutStream, settingStreamAddresses)
+	if len(s.List(lag.SettingAddresses)) == 0 {
+		return fmt.Errorf("%s: needs %s in the settings of the connection", layoutStream, lag.SettingAddresses)
 	}
 	return checkPatterns(s, q)
 }

@@ -2,13 +2,13 @@ package rabbitmq
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/lag"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
@@ -16,7 +16,7 @@ import (
 func (s *source) server() string {
 	name := s.connector.server()
 	if name == "" && s.streams != nil {
-		about := s.streams.nodes.server()
+		about := s.streams.Server()
 		name = backlog.Line(strings.TrimSpace(strings.ToLower(about.Product[:min(len(about.Product), maxName)]) + " " + about.Version[:min(len(about.Version), maxName)]))
 	}
 	return name
@@ -62,8 +62,9 @@ type streamBatch struct {
 	// at are the indexes of the results, and plans those of the queries.
 	at    []int
 	plans []*plan
-	jobs  map[string]*streamJob
-	err   error
+	// answers are those of the server, and err is why there are none.
+	answers lag.Answers
+	err     error
 }
 
 // planStreams decides which streams the queries mean, and sets the results of those that it cannot be
@@ -101,7 +102,7 @@ func (s *source) streamPlan(q backlog.Query) (*plan, error) {
 		return p, nil
 	}
 	if s.streams == nil {
-		return nil, backlog.WithAdvice(fmt.Errorf("%w: the connection has no addresses for the stream protocol", backlog.ErrMismatch), settingStreamAddresses+": the addresses of the nodes for streams, whose port is 5552 as a rule")
+		return nil, backlog.WithAdvice(fmt.Errorf("%w: the connection has no addresses for the stream protocol", backlog.ErrMismatch), lag.SettingAddresses+": the addresses of the nodes for streams, whose port is 5552 as a rule")
 	}
 	if err := checkStream(q); err != nil {
 		return nil, fmt.Errorf("%w: %w", backlog.ErrMismatch, err)
@@ -114,13 +115,25 @@ func (s *source) streamPlan(q backlog.Query) (*plan, error) {
 	return p, nil
 }
 
+// question returns what is asked about the streams of a plan.
+func (p *plan) question() lag.Question {
+	return lag.Question{
+		Streams: p.queues, Consumer: p.query.Params.Get(paramConsumer), Missing: p.query.Params.Get(lag.ParamMissingOffset),
+		Several: p.several, Matched: len(p.patterns) > 0,
+	}
+}
+
 // ask asks the server.
 func (b *streamBatch) ask(ctx context.Context) {
 	if len(b.plans) == 0 {
 		return
 	}
 	defer backlog.Contain(&b.err)
-	b.jobs, b.err = b.streams.read(ctx, b.plans)
+	questions := make([]lag.Question, len(b.plans))
+	for i, p := range b.plans {
+		questions[i] = p.question()
+	}
+	b.answers, b.err = b.streams.Read(ctx, questions)
 }
 
 // conclude sets the results.
@@ -130,13 +143,7 @@ func (b *streamBatch) conclude(ctx context.Context, results []backlog.Result) {
 			results[b.at[i]] = b.failed(p.query, b.err, true)
 			continue
 		}
-		var r backlog.Reading
-		var err error
-		if p.several {
-			r, err = b.streams.whole(p, b.jobs, b.now)
-		} else {
-			r, err = b.streams.result(b.jobs[p.queues[0]], p.query)
-		}
+		r, err := b.streams.Reading(b.answers, p.question(), b.now)
 		if err == nil && r.Missing {
 			err = b.otherKind(ctx, p)
 		}
@@ -163,6 +170,3 @@ func (b *streamBatch) otherKind(ctx context.Context, p *plan) error {
 	}
 	return nil
 }
-
-// errNotAsked is a consumer that no query named.
-var errNotAsked = errors.New("the stream was not asked for")

@@ -1,4 +1,4 @@
-package rabbitmq
+package lag
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
-// streamRights is where the rights are described that a user needs.
-const streamRights = "the rights of the user: docs/configuration.md, Rights in RabbitMQ"
+// rights is where the rights are described that a user needs.
+const rights = "the rights of the user: docs/configuration.md, Rights in RabbitMQ"
 
 // What a server is that does not answer as RabbitMQ does for streams.
 var (
@@ -20,20 +20,20 @@ var (
 	errNoTLS      = errors.New("the server ends the connection in the handshake of TLS")
 )
 
-// streamCode returns the error that a code means for a stream; nil if there is none.
-func streamCode(code stream.Code) error {
+// codeError returns the error that a code means for a stream; nil if there is none.
+func codeError(code stream.Code) error {
 	switch code {
 	case stream.OK, stream.NoOffset:
 		return nil
 	case stream.AccessRefused:
-		return backlog.WithAdvice(fmt.Errorf("%w: %w", backlog.ErrDenied, code), streamRights)
+		return backlog.WithAdvice(fmt.Errorf("%w: %w", backlog.ErrDenied, code), rights)
 	default:
 		return fmt.Errorf("%w: %w", backlog.ErrUnavailable, code)
 	}
 }
 
-// streamLoginFailure returns why no connection for streams came about.
-func streamLoginFailure(w *link.Wire, err error) error {
+// loginFailure returns why no connection for streams came about.
+func loginFailure(w *link.Wire, err error) error {
 	var change string
 	code, _ := errors.AsType[stream.Code](err)
 	switch code {
@@ -44,7 +44,7 @@ func streamLoginFailure(w *link.Wire, err error) error {
 	case stream.MechanismUnknown:
 		change = "sasl: a mechanism that the server has; external needs its plugin rabbitmq_auth_mechanism_ssl"
 	case stream.AccessRefused:
-		change = streamRights
+		change = rights
 	case stream.OK, stream.StreamDoesNotExist, stream.StreamNotAvailable, stream.NoOffset:
 		// They are about one stream, and no login ends with them.
 	}
@@ -67,25 +67,25 @@ func streamLoginFailure(w *link.Wire, err error) error {
 	return fmt.Errorf("%w: negotiate the stream protocol: %w", backlog.ErrUnavailable, err)
 }
 
-// streamAdvised returns err with what to change where a connection for streams fails in a known way.
+// advised returns err with what to change where a connection for streams fails in a known way.
 // worked reports that one has worked before, so that what fails now is an outage.
-func streamAdvised(err error, worked bool) error {
+func advised(err error, worked bool) error {
 	if _, change := backlog.Advice(err); change != "" {
 		return err
 	}
-	const port = settingStreamAddresses + ": the port for streams, which is 5552 as a rule"
+	const port = SettingAddresses + ": the port for streams, which is 5552 as a rule"
 	change := ""
 	switch {
 	case errors.Is(err, link.ErrSpeaksTLS):
 		change = "tls: true"
 	case errors.Is(err, network.ErrSpeaksPlainly), errors.Is(err, errNoTLS) && !worked:
-		change = "tls: false, or " + settingStreamAddresses + ": the port on which the server speaks TLS for streams, which is 5551 as a rule"
+		change = "tls: false, or " + SettingAddresses + ": the port on which the server speaks TLS for streams, which is 5551 as a rule"
 	case errors.Is(err, link.ErrSpeaksHTTP), errors.Is(err, errSpeaksAMQP), errors.Is(err, stream.ErrProtocol):
 		change = port
 	case errors.Is(err, errMute) && !worked:
 		change = port
 	case !worked:
-		change = streamEndpoint().Advice(err)
+		change = endpoint().Advice(err)
 		if network.IsDialFailure(err) && change != "" {
 			change += "; the plugin rabbitmq_stream opens the port"
 		}
@@ -93,7 +93,7 @@ func streamAdvised(err error, worked bool) error {
 	return backlog.WithAdvice(err, change)
 }
 
-// streamEndpoint returns what is dialled.
-func streamEndpoint() network.Endpoint {
-	return network.Endpoint{Setting: settingStreamAddresses, HangUp: "is it the port for streams, 5552 as a rule?"}
+// endpoint returns what is dialled.
+func endpoint() network.Endpoint {
+	return network.Endpoint{Setting: SettingAddresses, HangUp: "is it the port for streams, 5552 as a rule?"}
 }

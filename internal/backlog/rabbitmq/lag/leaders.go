@@ -1,4 +1,4 @@
-package rabbitmq
+package lag
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -34,11 +35,13 @@ type led struct {
 	at time.Time
 }
 
-// streamLeaders finds out in the background which nodes lead streams, over a connection of its own: an
-// answer may take long.
-type streamLeaders struct {
-	cfg   *config
-	nodes *streamNodes
+// leaders finds out in the background which nodes lead streams, over a connection of its own: an answer may
+// take long.
+type leaders struct {
+	cfg *link.Config
+	// addresses are those of the settings.
+	addresses []string
+	nodes     *nodes
 	// life ends with the source, and tasks are its goroutines.
 	life  context.Context //nolint:containedctx // a search outlives the read that asks for it
 	tasks *sync.WaitGroup
@@ -61,12 +64,12 @@ type leaderSearch struct {
 	err  error
 }
 
-func newStreamLeaders(life context.Context, cfg *config, nodes *streamNodes, tasks *sync.WaitGroup) *streamLeaders {
-	return &streamLeaders{cfg: cfg, nodes: nodes, life: life, tasks: tasks, known: make(map[string]led)}
+func newLeaders(life context.Context, cfg *link.Config, addresses []string, nodes *nodes, tasks *sync.WaitGroup) *leaders {
+	return &leaders{cfg: cfg, addresses: addresses, nodes: nodes, life: life, tasks: tasks, known: make(map[string]led)}
 }
 
 // of returns the leaders of streams that are known well enough. The error is why others are missing.
-func (l *streamLeaders) of(ctx context.Context, names []string) (map[string]led, error) {
+func (l *leaders) of(ctx context.Context, names []string) (map[string]led, error) {
 	var err error
 	start := time.Now()
 	for {
@@ -106,7 +109,7 @@ func (l *streamLeaders) of(ctx context.Context, names []string) (map[string]led,
 // lookup returns the search that is to be waited for; nil if all leaders are known. some reports that
 // some are known well enough to do without: their streams do not wait for the others. That a stream has no leader, or does not exist, is true
 // only if it was answered after start.
-func (l *streamLeaders) lookup(names []string, start time.Time) (search *leaderSearch, some bool) {
+func (l *leaders) lookup(names []string, start time.Time) (search *leaderSearch, some bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -130,7 +133,7 @@ func (l *streamLeaders) lookup(names []string, start time.Time) (search *leaderS
 }
 
 // run asks for leaders.
-func (l *streamLeaders) run(search *leaderSearch, names []string) {
+func (l *leaders) run(search *leaderSearch, names []string) {
 	err := l.ask(names)
 	l.mu.Lock()
 	search.err, l.search = err, nil
@@ -138,7 +141,7 @@ func (l *streamLeaders) run(search *leaderSearch, names []string) {
 	close(search.done)
 }
 
-func (l *streamLeaders) ask(names []string) (err error) {
+func (l *leaders) ask(names []string) (err error) {
 	defer backlog.Contain(&err)
 	conn, err := l.connection()
 	if err != nil {
@@ -162,7 +165,7 @@ func (l *streamLeaders) ask(names []string) (err error) {
 
 // connection returns the connection, and opens one to the first address that answers if there is none.
 // Only one goroutine at a time calls it, that of a search.
-func (l *streamLeaders) connection() (*stream.Conn, error) {
+func (l *leaders) connection() (*stream.Conn, error) {
 	l.mu.Lock()
 	conn, next, worked := l.conn, l.next, l.worked
 	l.mu.Unlock()
@@ -173,10 +176,10 @@ func (l *streamLeaders) connection() (*stream.Conn, error) {
 		conn.Close()
 	}
 	var err error
-	for i := range l.cfg.streams {
-		at := (next + i) % len(l.cfg.streams)
-		if conn, err = openStream(l.life, l.cfg, l.cfg.streams[at]); err != nil {
-			err = streamAdvised(err, worked)
+	for i := range l.addresses {
+		at := (next + i) % len(l.addresses)
+		if conn, err = open(l.life, l.cfg, l.addresses[at]); err != nil {
+			err = advised(err, worked)
 			continue
 		}
 		l.mu.Lock()
@@ -189,28 +192,28 @@ func (l *streamLeaders) connection() (*stream.Conn, error) {
 			conn.Close()
 			return nil, fmt.Errorf("%w: the source is closed", backlog.ErrUnavailable)
 		}
-		l.nodes.found(conn.About(), l.cfg.streams[at])
+		l.nodes.found(conn.About(), l.addresses[at])
 		return conn, nil
 	}
 	return nil, err
 }
 
 // distrust forgets when the leader of a stream was known, so that it is asked for again.
-func (l *streamLeaders) distrust(name string) {
+func (l *leaders) distrust(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.known, name)
 }
 
 // sweep forgets what is not read any more.
-func (l *streamLeaders) sweep(now time.Time) {
+func (l *leaders) sweep(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	maps.DeleteFunc(l.known, func(_ string, one led) bool { return now.Sub(one.at) > forgetAfter })
 }
 
 // close ends the connection. A search that is under way ends with life.
-func (l *streamLeaders) close() {
+func (l *leaders) close() {
 	l.mu.Lock()
 	l.closed = true
 	conn := l.conn

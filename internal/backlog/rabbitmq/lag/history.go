@@ -1,4 +1,4 @@
-package rabbitmq
+package lag
 
 import (
 	"fmt"
@@ -8,85 +8,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
-// An extent is what a stream holds. Storing an offset takes an offset of the stream itself where no
-// message comes along, so that the last offset of a stream says little about its last message.
-type extent struct {
-	// first is the first offset that retention has left, and last that of the last message.
-	first, last int64
-	// known is what earlier reads found.
-	known spans
-	// whole reports that last is the offset of the last message. If it is not, there are messages after
-	// last.
-	whole bool
-}
-
-// A place is where a consumer is in a stream.
-type place struct {
-	// stored is the offset of the last message that was processed, if has is true.
-	stored int64
-	has    bool
-}
-
-// next returns the offset of the first message that the consumer gets next.
-func (e extent) next(p place, missing string) int64 {
-	switch {
-	case p.has:
-		return max(p.stored+1, e.first)
-	case missing == missingNext:
-		return e.last + 1
-	default:
-		return e.first
-	}
-}
-
-// lag returns how many messages a consumer has before it, and how good that number is.
-//
-// Worked example: offsets 0 to 99 were written, retention has deleted those below 40, and offset 10 is
-// stored. The consumer gets 40 to 99, so the lag is 60 and not 89.
-func (e extent) lag(p place, missing string) (int64, backlog.Quality) {
-	if !p.has && missing == missingNext {
-		return 0, backlog.Exact
-	}
-	n, exact := e.known.count(e.next(p, missing), e.last)
-	switch {
-	case !e.whole:
-		return n, backlog.LowerBound
-	case exact:
-		return n, backlog.Exact
-	default:
-		return n, backlog.UpperBound
-	}
-}
-
-// The remarks about a reading of a stream.
-const (
-	notStored     = "the consumer has stored no offset: all messages count, which is too much for one that begins at the end"
-	notStoredNext = "the consumer has stored no offset: what is there does not count, and a consumer that begins at the end skips it"
-	beyondEnd     = "the consumer has stored an offset beyond the end of the stream"
-)
-
-// streamReading returns the reading of a stream for one consumer.
-func streamReading(e extent, p place, missing string, at time.Time) (backlog.Reading, error) {
-	if !p.has && missing == missingError {
-		return backlog.Reading{}, fmt.Errorf("%w: the consumer has stored no offset, and %s is %s", backlog.ErrMismatch, paramMissingOffset, missingError)
-	}
-	n, quality := e.lag(p, missing)
-	r := backlog.Reading{At: at, Ready: n, Quality: quality, Passed: backlog.Exactly(e.last)}
-	if e.whole {
-		r.Enqueued = backlog.Exactly(e.last + 1)
-	}
-	switch {
-	case p.has:
-		r.Dequeued = backlog.Exactly(p.stored + 1)
-		r.Passed.N += p.stored
-	case missing == missingNext:
-		r.Warning = notStoredNext
-	case n > 0:
-		r.Warning = notStored
-	}
-	return r, nil
-}
-
 const (
 	// nearLag is up to which lag the last chunk decides how many workers there should be.
 	nearLag = 10_000
@@ -95,8 +16,8 @@ const (
 	settleAfter = 5 * time.Second
 )
 
-// A streamHistory is what earlier reads found of a stream. The goroutine that reads owns it.
-type streamHistory struct {
+// A history is what earlier reads found of a stream. The goroutine that reads owns it.
+type history struct {
 	// committed is the last chunk of the last read, and tail what is known of the last chunk with
 	// messages then.
 	committed int64
@@ -127,7 +48,7 @@ type tail struct {
 
 // needs reports whether the last chunk has to be asked for, and whether a number without it would be
 // wrong. reached is the highest offset that a consumer has stored.
-func (h *streamHistory) needs(s *stream.StatsQuery, reached int64) (wanted, needed bool) {
+func (h *history) needs(s *stream.StatsQuery, reached int64) (wanted, needed bool) {
 	if s.Committed == stream.None || h.tail != nil && h.tail.committed == s.Committed {
 		return false, false
 	}
@@ -136,13 +57,13 @@ func (h *streamHistory) needs(s *stream.StatsQuery, reached int64) (wanted, need
 }
 
 // forget notes that the stream does not exist.
-func (h *streamHistory) forget() {
-	*h = streamHistory{committed: stream.None, life: h.life + 1, read: h.read}
+func (h *history) forget() {
+	*h = history{committed: stream.None, life: h.life + 1, read: h.read}
 }
 
 // extent returns what the stream holds by what the server answered. led is when its leader was known to
 // be the node that was asked.
-func (h *streamHistory) extent(s *stream.StatsQuery, t *tail, at, led time.Time) (extent, error) {
+func (h *history) extent(s *stream.StatsQuery, t *tail, at, led time.Time) (extent, error) {
 	switch {
 	case s.Committed == stream.None && (s.First != stream.None || s.Last != stream.None):
 		return extent{}, fmt.Errorf("%w: the leader of the stream does not know yet what a majority of the members has", backlog.ErrUnavailable)
@@ -174,7 +95,7 @@ func (h *streamHistory) extent(s *stream.StatsQuery, t *tail, at, led time.Time)
 
 // note takes over what was found of the last chunk with messages; nil if it was not asked for. What
 // follows it holds none.
-func (h *streamHistory) note(t *tail) {
+func (h *history) note(t *tail) {
 	if t == nil {
 		return
 	}
@@ -186,7 +107,7 @@ func (h *streamHistory) note(t *tail) {
 
 // believes reports whether an offset is one of the stream, or has been found beyond its end for long
 // enough: a member that is behind does not have what consumers of the leader have processed.
-func (h *streamHistory) believes(consumer string, e extent, p place, at, led time.Time) bool {
+func (h *history) believes(consumer string, e extent, p place, at, led time.Time) bool {
 	if !p.has || p.stored <= max(e.last, h.committed) {
 		delete(h.beyond, consumer)
 		return true

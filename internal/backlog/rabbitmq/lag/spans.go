@@ -1,4 +1,4 @@
-package rabbitmq
+package lag
 
 // maxSpans is how many spans of a stream are remembered.
 const maxSpans = 64

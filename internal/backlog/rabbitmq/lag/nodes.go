@@ -1,4 +1,4 @@
-package rabbitmq
+package lag
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// maxStreamNodes bounds the nodes that are connected to.
-	maxStreamNodes = 64
+	// maxNodes bounds the nodes that are connected to.
+	maxNodes = 64
 	// nodeRest is the time before a node is connected to again that could not be.
 	nodeRest = time.Second
 	// balancedTries is how often an address is tried that leads to another node than the one that is
@@ -26,17 +26,19 @@ const (
 	balancedTries = 4
 )
 
-// streamNodes has one connection to each node that is read from, and opens them when they are needed.
-type streamNodes struct {
-	cfg *config
+// nodes has one connection to each node that is read from, and opens them when they are needed.
+type nodes struct {
+	cfg *link.Config
+	// configured are the addresses of the settings.
+	configured []string
 	// life ends with the source, and tasks are its goroutines.
 	life  context.Context //nolint:containedctx // a connection outlives the read that opens it
 	tasks *sync.WaitGroup
 
 	// mu guards what follows.
 	mu       sync.Mutex
-	nodes    map[stream.Endpoint]*streamNode
-	attempts map[stream.Endpoint]*streamAttempt
+	nodes    map[stream.Endpoint]*node
+	attempts map[stream.Endpoint]*attempt
 	// addresses are those that have led to a node.
 	addresses map[stream.Endpoint]string
 	// about is what a server said about itself last.
@@ -46,8 +48,8 @@ type streamNodes struct {
 	closed bool
 }
 
-// A streamNode is an open connection to a node.
-type streamNode struct {
+// A node is an open connection to a node.
+type node struct {
 	conn *stream.Conn
 	// number tells the connections of a source apart.
 	number int
@@ -55,24 +57,24 @@ type streamNode struct {
 	used time.Time
 }
 
-// A streamAttempt is to connect to a node. What it yields is valid once done is closed.
-type streamAttempt struct {
+// A attempt is to connect to a node. What it yields is valid once done is closed.
+type attempt struct {
 	done chan struct{}
-	node *streamNode
+	node *node
 	err  error
 	// over is until when there is no other attempt, after one that failed.
 	over time.Time
 }
 
-func newStreamNodes(life context.Context, cfg *config, tasks *sync.WaitGroup) *streamNodes {
-	return &streamNodes{
-		cfg: cfg, life: life, tasks: tasks, nodes: make(map[stream.Endpoint]*streamNode),
-		attempts: make(map[stream.Endpoint]*streamAttempt), addresses: make(map[stream.Endpoint]string),
+func newNodes(life context.Context, cfg *link.Config, addresses []string, tasks *sync.WaitGroup) *nodes {
+	return &nodes{
+		cfg: cfg, configured: addresses, life: life, tasks: tasks, nodes: make(map[stream.Endpoint]*node),
+		attempts: make(map[stream.Endpoint]*attempt), addresses: make(map[stream.Endpoint]string),
 	}
 }
 
 // at returns the connection to the node that advertises an endpoint.
-func (s *streamNodes) at(ctx context.Context, endpoint stream.Endpoint) (*streamNode, error) {
+func (s *nodes) at(ctx context.Context, endpoint stream.Endpoint) (*node, error) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -85,7 +87,7 @@ func (s *streamNodes) at(ctx context.Context, endpoint stream.Endpoint) (*stream
 	}
 	a := s.attempts[endpoint]
 	if a == nil || a.over.Before(time.Now()) && !a.over.IsZero() {
-		a = &streamAttempt{done: make(chan struct{})}
+		a = &attempt{done: make(chan struct{})}
 		s.attempts[endpoint] = a
 		s.tasks.Go(func() { s.try(a, endpoint) }) //nolint:contextcheck // a connection outlives the read that opens it
 	}
@@ -100,20 +102,20 @@ func (s *streamNodes) at(ctx context.Context, endpoint stream.Endpoint) (*stream
 
 // try searches the node with an endpoint: where it was found before, where it says that it is, and
 // behind the addresses of the settings.
-func (s *streamNodes) try(a *streamAttempt, endpoint stream.Endpoint) {
+func (s *nodes) try(a *attempt, endpoint stream.Endpoint) {
 	s.mu.Lock()
 	known, old, total := s.addresses[endpoint], s.nodes[endpoint], len(s.nodes)
 	s.mu.Unlock()
 	if old != nil {
 		old.conn.Close()
-	} else if total >= maxStreamNodes {
-		s.end(a, endpoint, nil, fmt.Errorf("%w: the leaders of the streams are on more than %d nodes, want at most that many", backlog.ErrExhausted, maxStreamNodes))
+	} else if total >= maxNodes {
+		s.end(a, endpoint, nil, fmt.Errorf("%w: the leaders of the streams are on more than %d nodes, want at most that many", backlog.ErrExhausted, maxNodes))
 		return
 	}
 	failure := errOtherNode
 	for _, address := range s.candidates(endpoint, known) {
 		for range balancedTries {
-			conn, err := openStream(s.life, s.cfg, address)
+			conn, err := open(s.life, s.cfg, address)
 			if err != nil {
 				if errors.Is(failure, errOtherNode) {
 					failure = err
@@ -133,7 +135,7 @@ func (s *streamNodes) try(a *streamAttempt, endpoint stream.Endpoint) {
 	advertised := backlog.Line(net.JoinHostPort(endpoint.Host, strconv.Itoa(int(endpoint.Port))))
 	err := fmt.Errorf("%w: the node of the stream's leader, %s, is not reached: %w", backlog.ErrUnavailable, advertised, failure)
 	if known == "" {
-		err = backlog.WithAdvice(err, settingStreamAddresses+": an address of each node, or stream.advertised_host of the server: a name by which the scaler reaches the node")
+		err = backlog.WithAdvice(err, SettingAddresses+": an address of each node, or stream.advertised_host of the server: a name by which the scaler reaches the node")
 	}
 	s.end(a, endpoint, nil, err)
 }
@@ -142,7 +144,7 @@ func (s *streamNodes) try(a *streamAttempt, endpoint stream.Endpoint) {
 var errOtherNode = errors.New("each address leads to another node")
 
 // candidates returns the addresses behind which a node may be.
-func (s *streamNodes) candidates(endpoint stream.Endpoint, known string) []string {
+func (s *nodes) candidates(endpoint stream.Endpoint, known string) []string {
 	var all []string
 	if known != "" {
 		all = append(all, known)
@@ -150,7 +152,7 @@ func (s *streamNodes) candidates(endpoint stream.Endpoint, known string) []strin
 	if backlog.IsHost(endpoint.Host) && endpoint.Port > 0 && endpoint.Port <= 65535 {
 		all = append(all, net.JoinHostPort(endpoint.Host, strconv.Itoa(int(endpoint.Port))))
 	}
-	for _, address := range s.cfg.streams {
+	for _, address := range s.configured {
 		if !slices.Contains(all, address) {
 			all = append(all, address)
 		}
@@ -159,10 +161,10 @@ func (s *streamNodes) candidates(endpoint stream.Endpoint, known string) []strin
 }
 
 // adopt ends an attempt with a connection.
-func (s *streamNodes) adopt(a *streamAttempt, endpoint stream.Endpoint, conn *stream.Conn, address string) {
+func (s *nodes) adopt(a *attempt, endpoint stream.Endpoint, conn *stream.Conn, address string) {
 	s.mu.Lock()
 	s.opened++
-	n := &streamNode{conn: conn, number: s.opened, used: time.Now()}
+	n := &node{conn: conn, number: s.opened, used: time.Now()}
 	closed := s.closed
 	if !closed {
 		s.nodes[endpoint], s.addresses[endpoint], s.about = n, address, conn.About()
@@ -177,7 +179,7 @@ func (s *streamNodes) adopt(a *streamAttempt, endpoint stream.Endpoint, conn *st
 }
 
 // end ends an attempt.
-func (s *streamNodes) end(a *streamAttempt, endpoint stream.Endpoint, n *streamNode, err error) {
+func (s *nodes) end(a *attempt, endpoint stream.Endpoint, n *node, err error) {
 	s.mu.Lock()
 	a.node, a.err, a.over = n, err, time.Now().Add(nodeRest)
 	if err == nil {
@@ -188,25 +190,25 @@ func (s *streamNodes) end(a *streamAttempt, endpoint stream.Endpoint, n *streamN
 }
 
 // found notes where a node is.
-func (s *streamNodes) found(about stream.About, address string) {
+func (s *nodes) found(about stream.About, address string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.addresses) < maxStreamNodes {
+	if len(s.addresses) < maxNodes {
 		s.addresses[about.Endpoint] = address
 	}
 	s.about = about
 }
 
 // server returns what a server said about itself last.
-func (s *streamNodes) server() stream.About {
+func (s *nodes) server() stream.About {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.about
 }
 
 // sweep closes connections that are not used any more.
-func (s *streamNodes) sweep(now time.Time) {
-	var unused []*streamNode
+func (s *nodes) sweep(now time.Time) {
+	var unused []*node
 	s.mu.Lock()
 	for endpoint, n := range s.nodes {
 		if now.Sub(n.used) > forgetAfter {
@@ -226,7 +228,7 @@ func (s *streamNodes) sweep(now time.Time) {
 }
 
 // close ends the connections. Attempts that are under way end with life.
-func (s *streamNodes) close() {
+func (s *nodes) close() {
 	s.mu.Lock()
 	s.closed = true
 	nodes := s.nodes
@@ -237,10 +239,10 @@ func (s *streamNodes) close() {
 	}
 }
 
-// openStream opens a connection to one address.
-func openStream(ctx context.Context, cfg *config, address string) (c *stream.Conn, err error) {
+// open opens a connection to one address.
+func open(ctx context.Context, cfg *link.Config, address string) (c *stream.Conn, err error) {
 	defer backlog.Contain(&err)
-	conn, err := dialStream(ctx, cfg, address)
+	conn, err := dial(ctx, cfg, address)
 	if err != nil {
 		return nil, fmt.Errorf("%w: connect to %s: %w", backlog.ErrUnavailable, address, err)
 	}
@@ -254,7 +256,7 @@ func openStream(ctx context.Context, cfg *config, address string) (c *stream.Con
 		Properties: map[string]string{"product": "backlog-scaler", "connection_name": cfg.Name},
 	})
 	if err != nil {
-		return nil, streamLoginFailure(w, err)
+		return nil, loginFailure(w, err)
 	}
 	if version := c.About().Version; !link.AtLeast(version, 3, 11) {
 		c.Close() //nolint:contextcheck // it has a bound of its own
@@ -263,8 +265,8 @@ func openStream(ctx context.Context, cfg *config, address string) (c *stream.Con
 	return c, nil
 }
 
-// dialStream connects to an address, with TLS if the settings ask for it.
-func dialStream(ctx context.Context, cfg *config, address string) (net.Conn, error) {
+// dial connects to an address, with TLS if the settings ask for it.
+func dial(ctx context.Context, cfg *link.Config, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	conn, err := network.Dial(ctx, address, cfg.TLS)

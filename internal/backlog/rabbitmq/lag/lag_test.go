@@ -1,4 +1,4 @@
-package rabbitmq
+package lag
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -28,20 +29,20 @@ func TestLag(t *testing.T) {
 		want    int64
 		quality backlog.Quality
 	}{
-		"done":                     {seen, place{99, true}, missingFirst, 0, backlog.Exact},
-		"done, stored beyond":      {seen, place{104, true}, missingFirst, 0, backlog.Exact},
-		"last chunk":               {seen, place{89, true}, missingFirst, 10, backlog.Exact},
-		"with a gap":               {seen, place{44, true}, missingFirst, 53, backlog.Exact},
-		"in the gap":               {seen, place{50, true}, missingFirst, 48, backlog.Exact},
-		"below retention":          {seen, place{10, true}, missingFirst, 58, backlog.Exact},
-		"nothing stored":           {seen, place{}, missingFirst, 58, backlog.Exact},
-		"nothing stored, next":     {seen, place{}, missingNext, 0, backlog.Exact},
-		"unseen gap":               {unseen, place{44, true}, missingFirst, 55, backlog.UpperBound},
-		"unseen, last chunk":       {unseen, place{94, true}, missingFirst, 5, backlog.Exact},
-		"more than is known":       {growing, place{44, true}, missingFirst, 55, backlog.LowerBound},
-		"empty":                    {empty, place{}, missingFirst, 0, backlog.Exact},
-		"empty, stored":            {empty, place{7, true}, missingFirst, 0, backlog.Exact},
-		"offsets without messages": {extent{first: 3, last: 2, whole: true}, place{1, true}, missingFirst, 0, backlog.Exact},
+		"done":                     {seen, place{99, true}, MissingFirst, 0, backlog.Exact},
+		"done, stored beyond":      {seen, place{104, true}, MissingFirst, 0, backlog.Exact},
+		"last chunk":               {seen, place{89, true}, MissingFirst, 10, backlog.Exact},
+		"with a gap":               {seen, place{44, true}, MissingFirst, 53, backlog.Exact},
+		"in the gap":               {seen, place{50, true}, MissingFirst, 48, backlog.Exact},
+		"below retention":          {seen, place{10, true}, MissingFirst, 58, backlog.Exact},
+		"nothing stored":           {seen, place{}, MissingFirst, 58, backlog.Exact},
+		"nothing stored, next":     {seen, place{}, MissingNext, 0, backlog.Exact},
+		"unseen gap":               {unseen, place{44, true}, MissingFirst, 55, backlog.UpperBound},
+		"unseen, last chunk":       {unseen, place{94, true}, MissingFirst, 5, backlog.Exact},
+		"more than is known":       {growing, place{44, true}, MissingFirst, 55, backlog.LowerBound},
+		"empty":                    {empty, place{}, MissingFirst, 0, backlog.Exact},
+		"empty, stored":            {empty, place{7, true}, MissingFirst, 0, backlog.Exact},
+		"offsets without messages": {extent{first: 3, last: 2, whole: true}, place{1, true}, MissingFirst, 0, backlog.Exact},
 	} {
 		if n, quality := c.extent.lag(c.place, c.missing); n != c.want || quality != c.quality {
 			t.Errorf("%s: got %d (%s), want %d (%s)", name, n, quality, c.want, c.quality)
@@ -96,7 +97,7 @@ func TestExtent(t *testing.T) {
 	chunk := func(committed, first, records int64) *tail {
 		return &tail{committed: committed, chunk: stream.Chunk{First: first, Records: records}}
 	}
-	h := &streamHistory{committed: stream.None}
+	h := &history{committed: stream.None}
 	read := func(s *stream.StatsQuery, found *tail, seconds, led int) (extent, error) {
 		return h.extent(s, found, at(seconds), at(led))
 	}
@@ -157,7 +158,7 @@ func TestExtent(t *testing.T) {
 // TestBelieves: an offset beyond the end is verified: a member that is behind lacks what the leader has.
 func TestBelieves(t *testing.T) {
 	t.Parallel()
-	h := &streamHistory{committed: 9}
+	h := &history{committed: 9}
 	e, start := extent{last: 9, whole: true}, time.Now()
 	for i, c := range []struct {
 		consumer  string
@@ -206,9 +207,9 @@ func TestChunkBudget(t *testing.T) {
 func TestStreamNodesAreBounded(t *testing.T) {
 	t.Parallel()
 	var tasks sync.WaitGroup
-	nodes := newStreamNodes(t.Context(), &config{}, &tasks)
-	for i := range maxStreamNodes {
-		nodes.nodes[stream.Endpoint{Host: "node", Port: uint32(i + 1)}] = &streamNode{}
+	nodes := newNodes(t.Context(), &link.Config{}, nil, &tasks)
+	for i := range maxNodes {
+		nodes.nodes[stream.Endpoint{Host: "node", Port: uint32(i + 1)}] = &node{}
 	}
 	if _, err := nodes.at(t.Context(), stream.Endpoint{Host: "another", Port: 5552}); !errors.Is(err, backlog.ErrExhausted) {
 		t.Errorf("got %v, want ErrExhausted", err)

@@ -1,4 +1,4 @@
-package rabbitmq
+package lag
 
 import (
 	"time"
@@ -6,10 +6,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
-// A streamJob is what is asked about one stream in one read.
-type streamJob struct {
+// A job is what is asked about one stream in one read.
+type job struct {
 	name    string
-	history *streamHistory
+	history *history
 	// places are the questions for the offsets of the consumers, by their names.
 	places map[string]*stream.OffsetQuery
 	led    led
@@ -24,7 +24,7 @@ type streamJob struct {
 }
 
 // unanswered reports whether a question about the stream has no answer.
-func (j *streamJob) unanswered() bool {
+func (j *job) unanswered() bool {
 	for _, place := range j.places {
 		if place.Code == 0 {
 			return true
@@ -35,7 +35,7 @@ func (j *streamJob) unanswered() bool {
 
 // blame notes that the server did not answer for the stream, which is not asked for again for a while.
 // hung reports that it answered for others before.
-func (j *streamJob) blame(err error, hung bool) {
+func (j *job) blame(err error, hung bool) {
 	rest := streamRest
 	if hung {
 		rest = hungRest
@@ -44,23 +44,27 @@ func (j *streamJob) blame(err error, hung bool) {
 }
 
 // reset forgets the answers.
-func (j *streamJob) reset() {
+func (j *job) reset() {
 	for consumer, place := range j.places {
 		j.places[consumer] = &stream.OffsetQuery{Stream: place.Stream, Reference: place.Reference}
 	}
 	j.stats, j.search, j.tail, j.err = stream.StatsQuery{}, nil, nil, nil
 }
 
-// streamRest is how long a stream is not asked for at which the server ended the connection.
-const streamRest = time.Second
+const (
+	// streamRest is how long a stream is not asked for at which the server ended the connection, and
+	// hungRest how long one is not for which it did not answer, while it answered for others.
+	streamRest = time.Second
+	hungRest   = 10 * time.Second
+)
 
 // failure returns why the server does not answer for a stream.
-func (j *streamJob) failure() error {
-	if err := streamCode(j.stats.Code); err != nil {
+func (j *job) failure() error {
+	if err := codeError(j.stats.Code); err != nil {
 		return err
 	}
 	for _, place := range j.places {
-		if err := streamCode(place.Code); err != nil {
+		if err := codeError(place.Code); err != nil {
 			return err
 		}
 	}
@@ -68,7 +72,7 @@ func (j *streamJob) failure() error {
 }
 
 // reached returns the highest offset that a consumer has stored, of those for whom that matters.
-func (j *streamJob) reached() int64 {
+func (j *job) reached() int64 {
 	reached := int64(stream.None)
 	for _, place := range j.places {
 		if place.Code == stream.OK {
@@ -79,4 +83,4 @@ func (j *streamJob) reached() int64 {
 }
 
 // missing reports whether the stream does not exist.
-func (j *streamJob) missing() bool { return j.stats.Code == stream.StreamDoesNotExist }
+func (j *job) missing() bool { return j.stats.Code == stream.StreamDoesNotExist }

@@ -1,9 +1,16 @@
-package rabbitmq
+// Package lag reads how many messages of streams a consumer has not processed, by the offset that it stores
+// on the server.
+//
+// Each stream is asked for at the node of its leader, over one connection to each node. Its last offset says
+// little about its last message, because stored offsets take offsets of the stream too: what reads have found
+// is remembered.
+package lag
 
 import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -12,62 +19,75 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
-// streams reads the queries of the layout stream. The goroutine that reads owns histories and swept.
-type streams struct {
-	cfg       *config
-	nodes     *streamNodes
-	leaders   *streamLeaders
+const (
+	// forgetAfter is for how long is remembered what is not read, and sweepInterval the time between two
+	// searches for that.
+	forgetAfter   = 10 * time.Minute
+	sweepInterval = time.Minute
+)
+
+// The Streams of a connection answer questions. The goroutine that reads owns histories and swept.
+type Streams struct {
+	cfg       *link.Config
+	nodes     *nodes
+	leaders   *leaders
 	budget    *chunkBudget
-	histories map[string]*streamHistory
+	histories map[string]*history
 	swept     time.Time
 }
 
-func newStreams(life context.Context, cfg *config, tasks *sync.WaitGroup) *streams {
-	nodes := newStreamNodes(life, cfg, tasks)
-	return &streams{
-		cfg: cfg, nodes: nodes, leaders: newStreamLeaders(life, cfg, nodes, tasks), budget: &chunkBudget{},
-		histories: make(map[string]*streamHistory),
+// New returns streams without a connection. addresses are those of nodes for the stream protocol. The end of
+// life ends what is under way, and tasks are the goroutines of the source.
+func New(life context.Context, cfg *link.Config, addresses []string, tasks *sync.WaitGroup) *Streams {
+	nodes := newNodes(life, cfg, addresses, tasks)
+	return &Streams{
+		cfg: cfg, nodes: nodes, leaders: newLeaders(life, cfg, addresses, nodes, tasks), budget: &chunkBudget{},
+		histories: make(map[string]*history),
 	}
 }
 
-// close ends the connections.
-func (s *streams) close() {
+// Close ends the connections.
+func (s *Streams) Close() {
 	s.leaders.close()
 	s.nodes.close()
 }
 
-// probe verifies that the server answers for streams.
-func (s *streams) probe(ctx context.Context) error {
+// Probe verifies that the server answers for streams. The error is one of backlog's.
+func (s *Streams) Probe(ctx context.Context) error {
 	_, err := s.leaders.of(ctx, []string{""}) // no stream has this name, and the server says so
 	return err
 }
 
-// read asks for the streams of plans, each once. The error is one of the connection.
-func (s *streams) read(ctx context.Context, plans []*plan) (map[string]*streamJob, error) {
+// Server returns what a server said about itself last.
+func (s *Streams) Server() stream.About { return s.nodes.server() }
+
+// Read asks for the streams of questions, each once. The goroutine that reads calls it, and takes the readings
+// from the answers. The error is one of the connection, and one of backlog's.
+func (s *Streams) Read(ctx context.Context, questions []Question) (Answers, error) {
 	now := time.Now()
 	s.sweep(now) //nolint:contextcheck // what it closes has a bound of its own
-	jobs := make(map[string]*streamJob)
+	jobs := make(Answers)
 	var names []string
-	for _, p := range plans {
-		consumer := p.query.Params.Get(paramConsumer)
-		for _, name := range p.queues {
+	for _, q := range questions {
+		for _, name := range q.Streams {
 			j := jobs[name]
 			if j == nil {
-				j = &streamJob{name: name, history: s.history(name, now), places: make(map[string]*stream.OffsetQuery)}
+				j = &job{name: name, history: s.history(name, now), places: make(map[string]*stream.OffsetQuery)}
 				jobs[name] = j
 				names = append(names, name)
 			}
-			j.places[consumer] = &stream.OffsetQuery{Stream: name, Reference: consumer}
+			j.places[q.Consumer] = &stream.OffsetQuery{Stream: name, Reference: q.Consumer}
 		}
 	}
 	leaders, err := s.leaders.of(ctx, names)
 	if err != nil && len(leaders) == 0 && len(names) > 0 {
 		return nil, err
 	}
-	groups := make(map[stream.Endpoint][]*streamJob)
+	groups := make(map[stream.Endpoint][]*job)
 	for _, name := range names {
 		j := jobs[name]
 		one, known := leaders[name]
@@ -77,7 +97,7 @@ func (s *streams) read(ctx context.Context, plans []*plan) (map[string]*streamJo
 		case j.history.rest.After(now):
 			j.err = j.history.resting
 		case one.Code != stream.OK:
-			j.err = streamCode(one.Code)
+			j.err = codeError(one.Code)
 			j.stats.Code = one.Code
 		default:
 			j.led = one
@@ -96,10 +116,10 @@ func (s *streams) read(ctx context.Context, plans []*plan) (map[string]*streamJo
 var errNoLeader = fmt.Errorf("%w: the leader of the stream is not known", backlog.ErrUnavailable)
 
 // history returns what is remembered of a stream.
-func (s *streams) history(name string, now time.Time) *streamHistory {
+func (s *Streams) history(name string, now time.Time) *history {
 	h := s.histories[name]
 	if h == nil {
-		h = &streamHistory{committed: stream.None}
+		h = &history{committed: stream.None}
 		s.histories[name] = h
 	}
 	h.read = now
@@ -111,7 +131,7 @@ const asks = 3
 
 // ask asks one node for the streams that it leads. The server ends the connection where the leader of a
 // stream has gone a moment ago: that stream is left out, and the others are asked for again.
-func (s *streams) ask(ctx context.Context, endpoint stream.Endpoint, jobs []*streamJob) {
+func (s *Streams) ask(ctx context.Context, endpoint stream.Endpoint, jobs []*job) {
 	for again := 1; len(jobs) > 0; again++ {
 		node, err := s.nodes.at(ctx, endpoint)
 		if err == nil {
@@ -123,7 +143,7 @@ func (s *streams) ask(ctx context.Context, endpoint stream.Endpoint, jobs []*str
 		silent := network.IsTimeout(err)
 		i := -1
 		if node != nil {
-			i = slices.IndexFunc(jobs, (*streamJob).unanswered)
+			i = slices.IndexFunc(jobs, (*job).unanswered)
 		}
 		if i >= 0 && ctx.Err() == nil {
 			jobs[i].blame(err, silent && i > 0)
@@ -146,7 +166,7 @@ func (s *streams) ask(ctx context.Context, endpoint stream.Endpoint, jobs []*str
 // askNode asks over one connection, in at most three round trips: for the offsets and bounds of all
 // streams, and for the last chunk of those in which it is not known, and decides something. Offsets come first: the
 // other order would find offsets of messages that came after the bound, and miss what came with them.
-func (s *streams) askNode(ctx context.Context, node *streamNode, jobs []*streamJob) (err error) {
+func (s *Streams) askNode(ctx context.Context, node *node, jobs []*job) (err error) {
 	defer backlog.Contain(&err)
 	var requests []stream.Request
 	for _, j := range jobs {
@@ -185,22 +205,33 @@ func (s *streams) askNode(ctx context.Context, node *streamNode, jobs []*streamJ
 // errBudget is a last chunk that was not asked for because others have used up what may be received.
 var errBudget = fmt.Errorf("%w: the last chunks of the streams are more than is received in a second", backlog.ErrUnavailable)
 
-// result returns the reading of a stream for a query.
-func (s *streams) result(j *streamJob, q backlog.Query) (backlog.Reading, error) {
+// errNotAsked is a consumer that no question named.
+var errNotAsked = errors.New("the stream was not asked for")
+
+// Reading returns the reading of a question, by the answers of the read that asked it. now is when that began.
+// The error is one of backlog's.
+func (s *Streams) Reading(answers Answers, q Question, now time.Time) (backlog.Reading, error) {
+	if q.Several {
+		return s.whole(answers, q, now)
+	}
+	return s.result(answers[q.Streams[0]], q)
+}
+
+// result returns the reading of a stream for a question.
+func (s *Streams) result(j *job, q Question) (backlog.Reading, error) {
 	h := j.history
 	if j.missing() {
 		h.forget()
 		return backlog.Reading{At: h.read, Missing: true, InFlight: backlog.Exactly(0)}, nil
 	}
 	if j.err == nil {
-		j.err = streamCode(j.stats.Code)
+		j.err = codeError(j.stats.Code)
 	}
 	if j.err != nil {
 		s.leaders.distrust(j.name)
 		return backlog.Reading{}, j.err
 	}
-	consumer := q.Params.Get(paramConsumer)
-	place, known := j.places[consumer]
+	place, known := j.places[q.Consumer]
 	if !known {
 		return backlog.Reading{}, fmt.Errorf("%w: %w", backlog.ErrPartial, errNotAsked)
 	}
@@ -210,11 +241,11 @@ func (s *streams) result(j *streamJob, q backlog.Query) (backlog.Reading, error)
 		return backlog.Reading{}, err
 	}
 	p := placeOf(place)
-	if !h.believes(consumer, e, p, j.at, j.led.at) {
+	if !h.believes(q.Consumer, e, p, j.at, j.led.at) {
 		s.leaders.distrust(j.name)
 		return backlog.Reading{}, fmt.Errorf("%w: the stored offset is beyond the end of the stream, which is being verified", backlog.ErrUnavailable)
 	}
-	r, err := streamReading(e, p, q.Params.Get(paramMissingOffset), j.at)
+	r, err := readingOf(e, p, q.Missing, j.at)
 	if err != nil {
 		return backlog.Reading{}, err
 	}
@@ -230,11 +261,11 @@ func placeOf(q *stream.OffsetQuery) place {
 }
 
 // whole returns the reading of several streams.
-func (s *streams) whole(p *plan, jobs map[string]*streamJob, now time.Time) (backlog.Reading, error) {
-	parts := make([]backlog.Part, 0, len(p.queues))
+func (s *Streams) whole(answers Answers, q Question, now time.Time) (backlog.Reading, error) {
+	parts := make([]backlog.Part, 0, len(q.Streams))
 	epochs := fnv.New64a()
-	for _, name := range p.queues {
-		r, err := s.result(jobs[name], p.query)
+	for _, name := range q.Streams {
+		r, err := s.result(answers[name], q)
 		if err != nil {
 			return backlog.Reading{}, fmt.Errorf("stream %q: %w", backlog.Line(name), err)
 		}
@@ -244,7 +275,7 @@ func (s *streams) whole(p *plan, jobs map[string]*streamJob, now time.Time) (bac
 	r := backlog.Aggregate(parts)
 	r.At = now
 	r.Epoch = hex.EncodeToString(epochs.Sum(nil))
-	if len(p.patterns) > 0 {
+	if q.Matched {
 		// Counters jump, and epochs change, when another stream is found.
 		r.Enqueued, r.Dequeued, r.Passed = backlog.Count{}, backlog.Count{}, backlog.Count{}
 		r.Epoch = backlog.Line(s.nodes.server().Cluster)
@@ -253,7 +284,7 @@ func (s *streams) whole(p *plan, jobs map[string]*streamJob, now time.Time) (bac
 }
 
 // sweep forgets what is not read any more.
-func (s *streams) sweep(now time.Time) {
+func (s *Streams) sweep(now time.Time) {
 	if now.Sub(s.swept) < sweepInterval {
 		return
 	}

@@ -1,4 +1,4 @@
-package rabbitmq
+package lag
 
 import (
 	"context"
@@ -51,7 +51,7 @@ func (b *chunkBudget) take(last *tail, now time.Time) bool {
 
 // A tailSearch asks for the last chunk with messages of a stream.
 type tailSearch struct {
-	job *streamJob
+	job *job
 	// needed reports that a number without the chunk would be wrong.
 	needed bool
 	// last is the chunk, and after are the bounds of the stream after it.
@@ -61,7 +61,7 @@ type tailSearch struct {
 	at stream.ChunkQuery
 }
 
-func newTailSearch(j *streamJob, needed bool) *tailSearch {
+func newTailSearch(j *job, needed bool) *tailSearch {
 	return &tailSearch{
 		job: j, needed: needed, last: stream.ChunkQuery{Stream: j.name, From: stream.None}, after: stream.StatsQuery{Stream: j.name},
 		at: stream.ChunkQuery{Stream: j.name, From: j.stats.Committed},
@@ -69,7 +69,7 @@ func newTailSearch(j *streamJob, needed bool) *tailSearch {
 }
 
 // searchTails asks for last chunks.
-func (s *streams) searchTails(ctx context.Context, node *streamNode, searches []*tailSearch) error {
+func (s *Streams) searchTails(ctx context.Context, node *node, searches []*tailSearch) error {
 	requests := make([]stream.Request, 0, 2*len(searches))
 	for _, t := range searches {
 		requests = append(requests, &t.last, &t.after)
@@ -95,8 +95,8 @@ func (s *streams) searchTails(ctx context.Context, node *streamNode, searches []
 // finish concludes from the first answers, and reports whether they suffice.
 func (t *tailSearch) finish() bool {
 	j := t.job
-	if j.err = streamCode(t.last.Code); j.err == nil {
-		j.err = streamCode(t.after.Code)
+	if j.err = codeError(t.last.Code); j.err == nil {
+		j.err = codeError(t.after.Code)
 	}
 	before, after := &j.stats, &t.after
 	switch {
@@ -121,7 +121,7 @@ func (t *tailSearch) finishAt() {
 	if j.err != nil || j.tail != nil {
 		return
 	}
-	switch j.err = streamCode(t.at.Code); {
+	switch j.err = codeError(t.at.Code); {
 	case j.err != nil:
 	case t.at.Chunk != nil && t.at.Chunk.First >= j.stats.Committed:
 		j.tail = &tail{committed: t.at.Chunk.First, chunk: *t.at.Chunk}
