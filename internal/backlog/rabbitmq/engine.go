@@ -11,16 +11,19 @@
 //     are asked from the queue, those of a quorum queue are up to quorum_tick_interval old.
 //
 // A read declares each queue once, on channels of one connection, and judges the answer by the last
-// listing (see judge.go). The listing is fetched in the background.
+// listing (see judge.go). The listing is fetched in the background (package management).
 //
-// Streams are read over their own protocol (package stream). Each is asked for at the node of its leader:
-// only the leader knows what a majority of the members has, and the offsets that are stored.
+// Streams are read over their own protocol (packages lag and stream). Each is asked for at the node of its
+// leader: only the leader knows what a majority of the members has, and the offsets that are stored.
 //
 // A publish notifies no client that waits, so idle queues are polled. Where the connection allows it, a
-// trigger may have its exchange tapped in place of that (see taps.go).
+// trigger may have its exchange tapped in place of that (package tap).
 package rabbitmq
 
-import "github.com/backlog-scaler/backlog-scaler/internal/backlog"
+import (
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/tap"
+)
 
 // layoutQueue is the layout of queues.
 const layoutQueue = "queue"
@@ -41,14 +44,10 @@ func Engine() backlog.Engine {
 			InFlightIsLate: true,
 			// An empty queue exists, so that one that does not is most likely a mistake.
 			MissingIsError: true,
-			Parameters: []backlog.Parameter{
-				{Name: paramWakeUp, Kind: backlog.KindChoice, Allowed: []string{wakeUpPoll, wakeUpTap}, Default: wakeUpPoll, Doc: "How new messages of an idle queue are noticed: `poll` reads it every `idlePoll` of the connection; `tap` has the scaler receive a copy of what `exchange` routes by `routingKeys` while the queue is idle. A tap needs `allowTap` in the connection."},
-				{Name: paramExchange, Kind: backlog.KindText, NamesKey: true, Doc: "With `wakeUp: tap`: the exchange that the queue is bound to, of the type direct, fanout, topic or headers. The default exchange cannot be tapped."},
-				{Name: paramRoutingKeys, Kind: backlog.KindList, Doc: "With `wakeUp: tap`: the routing keys by which the queue is bound to a direct or topic exchange, at most 16. Leave it out for a fanout or headers exchange: the tap then gets every message of the exchange."},
-			},
-			PerNamespace: perNamespace,
-			Check:        checkTap,
-			CheckOn:      checkOn,
+			Parameters:     tap.Parameters(),
+			PerNamespace:   perNamespace,
+			Check:          tap.Check,
+			CheckOn:        checkOn,
 		}, streamLayoutOf()},
 		Check: check,
 		Open:  open,

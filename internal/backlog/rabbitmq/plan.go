@@ -7,6 +7,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/tap"
 )
 
 const (
@@ -27,7 +28,7 @@ type plan struct {
 	stream bool
 	quota  *quota.Quota
 	// tap is what wakes the query; tapped reports that it wants that.
-	tap    tapKey
+	tap    tap.Key
 	tapped bool
 
 	// queues are those that are read: names, then those that match.
@@ -53,11 +54,11 @@ func newPlan(q backlog.Query, all *quota.Quota) (*plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", backlog.ErrMismatch, err)
 	}
-	if err := checkTap(q); err != nil {
+	if err := tap.Check(q); err != nil {
 		return nil, fmt.Errorf("%w: %w", backlog.ErrMismatch, err)
 	}
 	p := &plan{query: q, several: queues.Several(), quota: all, stream: q.Layout == layoutStream}
-	p.tap, p.tapped = newTapKey(q)
+	p.tap, p.tapped = tap.NewKey(q)
 	for _, name := range queues {
 		if backlog.IsPattern(name) {
 			p.patterns = append(p.patterns, name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/tap"
 )
 
 // sweepInterval is the time between two searches for what is not read any more.
@@ -67,7 +68,7 @@ func (s *source) read(ctx context.Context, queries []backlog.Query, results []ba
 			h.restart()
 		}
 		if s.taps != nil {
-			s.taps.restart()
+			s.taps.Restart()
 		}
 	}
 	b.rules = rules{
@@ -223,17 +224,17 @@ func (b *batch) arm(p *plan, result *backlog.Result) {
 	}
 	r := &result.Reading
 	if b.taps == nil {
-		r.AddWarning(polledBecause(settingAllowTap + " is not set for the connection"))
+		r.AddWarning(tap.PolledBecause(tap.SettingAllow + " is not set for the connection"))
 		return
 	}
-	read := tapRead{
-		began: b.now, at: time.Now(), idle: r.Backlog() == 0 && !r.Missing && !result.Pending, waiting: r.Ready > 0,
-		prompt: true, unused: r.Consumers == backlog.Exactly(0), returned: 3*b.rules.interval + b.rules.tick + slack,
+	read := tap.Read{
+		Began: b.now, At: time.Now(), Idle: r.Backlog() == 0 && !r.Missing && !result.Pending, Waiting: r.Ready > 0,
+		Prompt: true, Unused: r.Consumers == backlog.Exactly(0), Returned: 3*b.rules.interval + b.rules.tick + slack,
 	}
 	for _, queue := range p.queues {
-		read.prompt = read.prompt && b.listing != nil && b.listing.Queues[queue].Kind == management.TypeClassic
+		read.Prompt = read.Prompt && b.listing != nil && b.listing.Queues[queue].Kind == management.TypeClassic
 	}
-	armed, warning := b.taps.observe(p.tap, p.query, read, b.listing)
+	armed, warning := b.taps.Observe(p.tap, p.query, read, b.listing)
 	result.Armed = armed
 	if warning != "" {
 		r.AddWarning(warning)

@@ -11,6 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/tap"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig"
 )
 
@@ -60,7 +61,7 @@ func settings() []backlog.Parameter {
 		{Name: "connectionName", Kind: backlog.KindText, Default: "backlog-scaler", Doc: "Name of the connection that the server shows."},
 		{Name: "heartbeat", Kind: backlog.KindDuration, Default: heartbeat.String(), Doc: "Heartbeat interval of AMQP, at least 1s."},
 		{Name: "idlePoll", Kind: backlog.KindDuration, Default: idlePoll.String(), Doc: "How often an idle queue is read if its messages are not noticed."},
-		{Name: settingAllowTap, Kind: backlog.KindBool, Default: "false", Doc: "Triggers may tap exchanges (`wakeUp: tap`), which sends the scaler a copy of messages for idle queues. It needs `managementURL` and further rights."},
+		{Name: tap.SettingAllow, Kind: backlog.KindBool, Default: "false", Doc: "Triggers may tap exchanges (`wakeUp: tap`), which sends the scaler a copy of messages for idle queues. It needs `managementURL` and further rights."},
 		{Name: "dialTimeout", Kind: backlog.KindDuration, Default: dialTimeout.String(), Doc: "Bound of connecting to a server."},
 		{Name: "answerTimeout", Kind: backlog.KindDuration, Default: link.AnswerTimeout.String(), Doc: "Bound of one answer of a server, within the bound of the whole read."},
 	})
@@ -107,7 +108,7 @@ func newConfig(c backlog.Connection) (*config, error) {
 		interval:   cmp.Or(s.Duration("managementInterval"), managementInterval),
 		tick:       cmp.Or(s.Duration("quorumTick"), quorumTick),
 		hold:       cmp.Or(s.Duration("inFlightHold"), inFlightHold),
-		taps:       s.Bool(settingAllowTap),
+		taps:       s.Bool(tap.SettingAllow),
 	}
 	if tlsconfig.Enabled(s) {
 		secure, err := tlsconfig.New(s)
@@ -156,7 +157,7 @@ func checkManagement(s backlog.Settings) error {
 	if s.Text("managementURL") == "" {
 		return backlog.JoinFaults(
 			backlog.Fault{Present: s.Text("managementUsername") != "" || s.Secret("managementPassword").IsSet(), Text: "managementUsername, managementPassword: need a managementURL"},
-			backlog.Fault{Present: s.Bool(settingAllowTap), Text: settingAllowTap + ": needs a managementURL, which knows the types of exchanges and the policies"},
+			backlog.Fault{Present: s.Bool(tap.SettingAllow), Text: tap.SettingAllow + ": needs a managementURL, which knows the types of exchanges and the policies"},
 			backlog.Fault{Present: s.Duration("managementInterval") != 0 && s.Duration("managementInterval") != managementInterval, Text: "managementInterval: needs a managementURL"},
 		)
 	}
@@ -183,3 +184,14 @@ func checkPatterns(s backlog.Settings, q backlog.Query) error {
 	}
 	return nil
 }
+
+// checkOn reports a query that a connection with these settings cannot be asked.
+func checkOn(s backlog.Settings, q backlog.Query) error {
+	if err := tap.CheckOn(s, q); err != nil {
+		return err
+	}
+	return checkPatterns(s, q)
+}
+
+// perNamespace reports whether queries are those of a namespace each: its taps are limited.
+func perNamespace(s backlog.Settings) bool { return s.Bool(tap.SettingAllow) }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/tap"
 )
 
 // TestSettings has settings that exclude each other.
@@ -50,5 +51,45 @@ func TestPatternsNeedManagement(t *testing.T) {
 		if (err == nil) != want {
 			t.Errorf("%q: %v", queue, err)
 		}
+	}
+}
+
+// TestCheckTap has parameters that do not go together.
+func TestCheckTap(t *testing.T) {
+	t.Parallel()
+	allowed := backlog.NewSettings(map[string]any{tap.SettingAllow: true, "managementURL": "http://rabbitmq:15672"})
+	for name, c := range map[string]struct {
+		params   map[string]string
+		settings backlog.Settings
+		want     string
+	}{
+		"poll":                   {params: map[string]string{"wakeUp": "poll"}},
+		"tap":                    {params: map[string]string{"wakeUp": "tap", "exchange": "orders", "routingKeys": "a,b"}, settings: allowed},
+		"fanout":                 {params: map[string]string{"wakeUp": "tap", "exchange": "orders"}, settings: allowed},
+		"not allowed":            {map[string]string{"wakeUp": "tap", "exchange": "orders"}, backlog.Settings{}, "wakeUp: tap needs allowTap: true in the settings of the connection"},
+		"no exchange":            {map[string]string{"wakeUp": "tap"}, allowed, "exchange: required with wakeUp: tap; the default exchange cannot be tapped"},
+		"default exchange":       {map[string]string{"wakeUp": "tap", "exchange": "amq.default"}, allowed, "is the default exchange, which cannot be tapped"},
+		"exchange without a tap": {map[string]string{"exchange": "orders"}, allowed, "exchange, routingKeys: only with wakeUp: tap"},
+		"keys without a tap":     {map[string]string{"wakeUp": "poll", "routingKeys": "a"}, allowed, "exchange, routingKeys: only with wakeUp: tap"},
+		"many keys":              {map[string]string{"wakeUp": "tap", "exchange": "orders", "routingKeys": "1,2,3,4,5,6,7,8,9,a,b,c,d,e,f,g,h"}, allowed, "routingKeys: 17 keys, want at most 16"},
+		"a long key":             {map[string]string{"wakeUp": "tap", "exchange": "orders", "routingKeys": strings.Repeat("k", 256)}, allowed, "want keys of at most 255 bytes"},
+		"a long exchange":        {map[string]string{"wakeUp": "tap", "exchange": strings.Repeat("x", 256)}, allowed, "want at most 255"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			layout := Engine().Layouts[0]
+			q := backlog.Query{Layout: layoutQueue, Queue: "invoices", Params: backlog.NewParams(c.params)}
+			err := layout.Check(q)
+			if err == nil {
+				err = layout.CheckOn(c.settings, q)
+			}
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	unmanaged := backlog.NewSettings(map[string]any{"addresses": []string{"rabbitmq:5672"}, "username": "u", "password": backlog.NewSecret("p"), tap.SettingAllow: true})
+	if err := Engine().Check(unmanaged); err == nil || !strings.Contains(err.Error(), "allowTap: needs a managementURL") {
+		t.Errorf("taps without a management API: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/lag"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/tap"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
@@ -22,7 +23,7 @@ type source struct {
 	connector  *connector
 	management *management.API // nil without a management API
 	streams    *lag.Streams    // nil without streamAddresses
-	taps       *taps           // nil where the connection allows none
+	taps       *tap.Taps       // nil where the connection allows none
 	wakes      *wakes.Queue
 
 	// gate ends the calls that are under way with the source, and tasks are its goroutines.
@@ -67,8 +68,8 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		s.streams = lag.New(life, &cfg.Config, cfg.streams, &s.tasks)
 	}
 	if cfg.taps {
-		s.taps = newTaps(cfg, s.connector, s.management, s.wakes)
-		s.tasks.Go(func() { s.taps.run(life) })
+		s.taps = tap.New(&cfg.Config, s.connector.Address, s.management, s.wakes)
+		s.tasks.Go(func() { s.taps.Run(life) })
 	}
 	s.tasks.Go(func() { s.wakes.Run(life) })
 	return s, nil
@@ -91,13 +92,13 @@ func (s *source) Wakes() <-chan backlog.Wake { return s.wakes.Out() }
 
 // Status implements backlog.Source.
 func (s *source) Status() backlog.Status {
-	status := backlog.Status{Server: s.server(), WakeUp: wakeUpPoll, IdlePoll: s.cfg.idlePoll}
+	status := backlog.Status{Server: s.server(), WakeUp: tap.WakeUpPoll, IdlePoll: s.cfg.idlePoll}
 	if s.taps == nil {
 		return status
 	}
-	up, reason := s.taps.status()
+	up, reason := s.taps.Status()
 	if status.WakeUpReason = reason; up {
-		status.WakeUp = wakeUpTap
+		status.WakeUp = tap.WakeUpTap
 	}
 	return status
 }

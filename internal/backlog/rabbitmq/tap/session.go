@@ -1,4 +1,4 @@
-package rabbitmq
+package tap
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
-// A tapSession is the connection of the taps. One channel has all consumers, which the server closes for
+// A session is the connection of the taps. One channel has all consumers, which the server closes for
 // no error of another one: the commands have a channel of their own. The goroutine of the taps uses it.
-type tapSession struct {
+type session struct {
 	conn *amqp.Connection
 	wire *link.Wire
 	// answer is how long the server may be silent after a command.
@@ -41,12 +41,12 @@ func (r *refusal) Error() string { return r.text }
 func (r *refusal) Unwrap() error { return r.err }
 
 // open connects to the server whose queues are read.
-func (a *taps) open(ctx context.Context) (*tapSession, error) {
-	conn, w, err := a.cfg.Connect(ctx, a.connector.Address(), a.cfg.Name+" (taps)", func(w *link.Wire) net.Conn { return newTapFilter(w, a.delivered) })
+func (a *Taps) open(ctx context.Context) (*session, error) {
+	conn, w, err := a.cfg.Connect(ctx, a.address(), a.cfg.Name+" (taps)", func(w *link.Wire) net.Conn { return newFilter(w, a.delivered) })
 	if err != nil {
 		return nil, err
 	}
-	s := &tapSession{conn: conn, wire: w, answer: a.cfg.Answer, ended: make(chan struct{})}
+	s := &session{conn: conn, wire: w, answer: a.cfg.Answer, ended: make(chan struct{})}
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	err = s.within(func() (err error) {
 		s.consumers, err = conn.Channel()
@@ -69,7 +69,7 @@ func (a *taps) open(ctx context.Context) (*tapSession, error) {
 }
 
 // watch waits for the end of the connection or of the channel of the consumers.
-func (s *tapSession) watch(closed, ended <-chan *amqp.Error) {
+func (s *session) watch(closed, ended <-chan *amqp.Error) {
 	var why *amqp.Error
 	select {
 	case why = <-closed:
@@ -83,7 +83,7 @@ func (s *tapSession) watch(closed, ended <-chan *amqp.Error) {
 }
 
 // end returns why the session has ended, after ended is closed.
-func (s *tapSession) end() error {
+func (s *session) end() error {
 	if s.why == nil {
 		return s.wire.Failure(amqp.ErrClosed)
 	}
@@ -91,7 +91,7 @@ func (s *tapSession) end() error {
 }
 
 // close ends the session: the server then deletes the queues of the taps, which are exclusive.
-func (s *tapSession) close() {
+func (s *session) close() {
 	select {
 	case <-s.ended:
 	default:
@@ -103,7 +103,7 @@ func (s *tapSession) close() {
 
 // within ends the connection if the server is silent for too long while a command runs. What the
 // server sends counts, so that a large body before the answer is no silence.
-func (s *tapSession) within(command func() error) error {
+func (s *session) within(command func() error) error {
 	done := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -130,7 +130,7 @@ func (s *tapSession) within(command func() error) error {
 }
 
 // command runs commands on their channel, which the server closes where it refuses one.
-func (s *tapSession) command(run func(*amqp.Channel) error) error {
+func (s *session) command(run func(*amqp.Channel) error) error {
 	err := s.within(func() (err error) {
 		if s.commands == nil {
 			if s.commands, err = s.conn.Channel(); err != nil {
@@ -166,7 +166,7 @@ func refusalText(refused *amqp.Error) string {
 // declare makes the queue of a tap, with a consumer. What decides whether a message is stored is
 // named, so that no default of the virtual host and no policy decides it:
 // https://www.rabbitmq.com/docs/maxlength#overflow-behaviour.
-func (s *tapSession) declare(name string) error {
+func (s *session) declare(name string) error {
 	err := s.command(func(ch *amqp.Channel) error {
 		_, err := ch.QueueDeclare(name, false, true, true, false, amqp.Table{
 			"x-queue-type": management.TypeClassic, "x-max-length": int32(0), "x-overflow": "drop-head",
@@ -188,7 +188,7 @@ func (s *tapSession) declare(name string) error {
 }
 
 // bind binds a tap by all of its routing keys. It is idempotent.
-func (s *tapSession) bind(name string, key tapKey) error {
+func (s *session) bind(name string, key Key) error {
 	return s.command(func(ch *amqp.Channel) error {
 		for _, one := range key.each() {
 			if err := ch.QueueBind(name, one, key.exchange, false, nil); err != nil {
@@ -200,7 +200,7 @@ func (s *tapSession) bind(name string, key tapKey) error {
 }
 
 // unbind undoes bind, also where the exchange is gone.
-func (s *tapSession) unbind(name string, key tapKey) error {
+func (s *session) unbind(name string, key Key) error {
 	err := s.command(func(ch *amqp.Channel) error {
 		for _, one := range key.each() {
 			if err := ch.QueueUnbind(name, one, key.exchange, nil); err != nil {
@@ -216,7 +216,7 @@ func (s *tapSession) unbind(name string, key tapKey) error {
 }
 
 // remove ends the consumer of a tap, with which the server deletes its queue.
-func (s *tapSession) remove(name string) error {
+func (s *session) remove(name string) error {
 	err := s.within(func() error { return s.consumers.Cancel(name, false) })
 	if err != nil {
 		return s.wire.Failure(err)

@@ -1,4 +1,4 @@
-package rabbitmq
+package tap
 
 import (
 	"bytes"
@@ -77,7 +77,7 @@ func TestTapFilter(t *testing.T) {
 			t.Parallel()
 			for way, source := range map[string]io.Reader{"whole": strings.NewReader(c.in), "in bytes": iotest.OneByteReader(strings.NewReader(c.in))} {
 				var got []heard
-				filter := newTapFilter(reader{Reader: source}, func(tag string, bytes uint64) { got = append(got, heard{tag, bytes}) })
+				filter := newFilter(reader{Reader: source}, func(tag string, bytes uint64) { got = append(got, heard{tag, bytes}) })
 				out, err := io.ReadAll(filter)
 				if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Errorf("%s: %v", way, err)
@@ -102,7 +102,7 @@ func FuzzTapFilter(f *testing.F) {
 	f.Add([]byte("AMQP\x00\x00\x09\x01"))
 	f.Add([]byte("\x02\x00\x01\x00\x00\x00\x00\xce\x01\x00\x01\x00\x02\x00\x00"))
 	f.Fuzz(func(t *testing.T, sent []byte) {
-		filter := newTapFilter(reader{Reader: bytes.NewReader(sent)}, func(string, uint64) {})
+		filter := newFilter(reader{Reader: bytes.NewReader(sent)}, func(string, uint64) {})
 		if _, err := io.Copy(io.Discard, filter); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Error(err)
 		}

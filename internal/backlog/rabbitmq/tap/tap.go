@@ -1,4 +1,4 @@
-package rabbitmq
+package tap
 
 import (
 	"fmt"
@@ -8,22 +8,22 @@ import (
 )
 
 const (
-	// tapSettle is how long after a tap was bound a read has to begin that arms a queue: the other nodes
+	// settleTime is how long after a tap was bound a read has to begin that arms a queue: the other nodes
 	// of a cluster learn of a binding after the one that was asked.
-	tapSettle = 500 * time.Millisecond
-	// tapVerify is how often a binding is made again, which shows an exchange that was deleted: the
+	settleTime = 500 * time.Millisecond
+	// verifyTime is how often a binding is made again, which shows an exchange that was deleted: the
 	// server does not notify of that.
-	tapVerify = 10 * time.Second
-	// minTapRest and maxTapRest bound the time between a delivery and the next binding. It doubles where
-	// deliveries follow within tapCalm of it: workers take the messages before a read finds them.
-	minTapRest, maxTapRest = time.Second, 30 * time.Second
-	tapCalm                = 10 * time.Second
+	verifyTime = 10 * time.Second
+	// minRest and maxRest bound the time between a delivery and the next binding. It doubles where
+	// deliveries follow within calmTime of it: workers take the messages before a read finds them.
+	minRest, maxRest = time.Second, 30 * time.Second
+	calmTime         = 10 * time.Second
 	// minFaultRest and maxFaultRest bound the time before a tap is tried again that could not be bound.
 	minFaultRest, maxFaultRest = time.Second, time.Minute
 	// minCostlyRest and maxCostlyRest are the same after bodies that were too large.
 	minCostlyRest, maxCostlyRest = time.Minute, time.Hour
-	// tapLate is how much later than a read that finds messages their copies may come.
-	tapLate = time.Second
+	// lateTime is how much later than a read that finds messages their copies may come.
+	lateTime = time.Second
 	// minDistrust and maxDistrust bound for how long a queue is polled that got messages past the exchange.
 	minDistrust, maxDistrust = time.Minute, time.Hour
 	// commitTime is how long after its copy a message shows in a quorum queue, whose members have to store
@@ -35,12 +35,12 @@ const (
 )
 
 // A tap is a queue of the scaler that gets a copy of each message for an exchange and its routing keys
-// while it is bound. The mutex of taps guards it.
+// while it is bound. The mutex of Taps guards it.
 type tap struct {
-	key tapKey
+	key Key
 	// name is that of the queue, and the tag of its consumer.
 	name  string
-	users map[backlog.Query]*tapUser
+	users map[backlog.Query]*user
 
 	// declared reports that the queue has a consumer, and vetted that no policy applies to it.
 	declared, vetted bool
@@ -65,8 +65,8 @@ type tap struct {
 	echo time.Time
 }
 
-// A tapUser is a query that a tap wakes.
-type tapUser struct {
+// A user is a query that a tap wakes.
+type user struct {
 	// read is when the query was read last, and idle whether it had no work then. prompt reports that its
 	// queues need no time to store a message.
 	read         time.Time
@@ -85,16 +85,16 @@ type tapUser struct {
 	distrusted time.Duration
 }
 
-// A tapRead is what a tap needs to know of a reading.
-type tapRead struct {
-	// began is when the read began, and at when the queue answered.
-	began, at time.Time
-	// idle reports that there is no work, and waiting that there are ready messages.
-	idle, waiting bool
-	// prompt reports that all queues are classic, and unused that none has a consumer.
-	prompt, unused bool
-	// returned is how long ago messages in flight may have been taken that are not known yet.
-	returned time.Duration
+// A Read is what a tap needs to know of a read that has succeeded, and of its reading.
+type Read struct {
+	// Began is when the read began, and At when the queue answered.
+	Began, At time.Time
+	// Idle reports that there is no work, and Waiting that there are ready messages.
+	Idle, Waiting bool
+	// Prompt reports that all queues are classic, and Unused that none has a consumer.
+	Prompt, Unused bool
+	// Returned is how long ago messages in flight may have been taken that are not known yet.
+	Returned time.Duration
 }
 
 // wanted reports whether any user is idle.
@@ -127,7 +127,7 @@ func (t *tap) shut() {
 
 // bind notes that the server has bound the tap.
 func (t *tap) bind(now time.Time) {
-	t.verify = now.Add(tapVerify)
+	t.verify = now.Add(verifyTime)
 	t.fault, t.faultRest = "", 0
 	if !t.bound {
 		t.bound, t.open, t.announced, t.since = true, true, false, now
@@ -140,9 +140,9 @@ func (t *tap) hear(now time.Time) (woken []backlog.Query) {
 	if !t.open {
 		return nil
 	}
-	t.pause = longer(t.pause, minTapRest, maxTapRest)
-	if now.Sub(t.since) > tapCalm {
-		t.pause = minTapRest
+	t.pause = longer(t.pause, minRest, maxRest)
+	if now.Sub(t.since) > calmTime {
+		t.pause = minRest
 	}
 	t.rest = now.Add(t.pause)
 	for q, u := range t.users {
@@ -202,48 +202,48 @@ func (t *tap) reset() (woken []backlog.Query) {
 }
 
 // observe takes a reading over, and reports whether each change after it causes a wake-up.
-func (t *tap) observe(u *tapUser, r tapRead) (armed bool) {
-	u.read, u.idle, u.prompt = r.at, r.idle, r.prompt
-	if !r.idle && !u.armed.IsZero() {
-		if r.waiting && t.heard.Before(u.armed) && !u.returned(t, r) {
-			u.suspect, u.promised = r.at, u.armed
+func (t *tap) observe(u *user, r Read) (armed bool) {
+	u.read, u.idle, u.prompt = r.At, r.Idle, r.Prompt
+	if !r.Idle && !u.armed.IsZero() {
+		if r.Waiting && t.heard.Before(u.armed) && !u.returned(t, r) {
+			u.suspect, u.promised = r.At, u.armed
 		}
 		u.armed = time.Time{}
 	}
-	u.resolve(t, r.at)
-	if !r.idle {
-		u.busy = r.at
+	u.resolve(t, r.At)
+	if !r.Idle {
+		u.busy = r.At
 		return false
 	}
-	u.unused = r.unused
-	if !t.open && r.at.Sub(t.heard) < echoFor && t.echo.IsZero() {
-		t.echo = r.at.Add(echoTime)
+	u.unused = r.Unused
+	if !t.open && r.At.Sub(t.heard) < echoFor && t.echo.IsZero() {
+		t.echo = r.At.Add(echoTime)
 	}
-	if !t.open || !u.suspect.IsZero() || r.at.Before(u.distrust) || r.began.Before(t.since.Add(tapSettle)) {
+	if !t.open || !u.suspect.IsZero() || r.At.Before(u.distrust) || r.Began.Before(t.since.Add(settleTime)) {
 		return false
 	}
 	if u.armed.IsZero() {
-		u.armed = r.began
+		u.armed = r.Began
 	}
 	return true
 }
 
 // returned reports whether the messages that are ready may be those that a consumer has returned.
-func (u *tapUser) returned(t *tap, r tapRead) bool {
+func (u *user) returned(t *tap, r Read) bool {
 	last := u.busy
 	if t.heard.After(last) {
 		last = t.heard
 	}
-	return !u.unused && r.at.Sub(last) <= r.returned
+	return !u.unused && r.At.Sub(last) <= r.Returned
 }
 
 // resolve decides on messages that the tap had not announced when they were found.
-func (u *tapUser) resolve(t *tap, now time.Time) {
+func (u *user) resolve(t *tap, now time.Time) {
 	switch {
 	case u.suspect.IsZero():
 		return
 	case !t.heard.Before(u.promised):
-	case now.Sub(u.suspect) < tapLate:
+	case now.Sub(u.suspect) < lateTime:
 		return
 	default:
 		u.distrusted = longer(u.distrusted, minDistrust, maxDistrust)
@@ -253,16 +253,16 @@ func (u *tapUser) resolve(t *tap, now time.Time) {
 }
 
 // warning returns why a query is polled; empty if it is not, or if that is about to end.
-func (t *tap) warning(u *tapUser) string {
+func (t *tap) warning(u *user) string {
 	switch {
 	case t.fault != "":
-		return polledBecause(t.fault)
+		return PolledBecause(t.fault)
 	case u.read.Before(u.distrust):
-		return polledBecause(fmt.Sprintf("messages arrive that the exchange %q does not route by these routing keys, or consumers return them", backlog.Line(t.key.exchange)))
+		return PolledBecause(fmt.Sprintf("messages arrive that the exchange %q does not route by these routing keys, or consumers return them", backlog.Line(t.key.exchange)))
 	default:
 		return ""
 	}
 }
 
-// polledBecause returns the warning of a query that wants a tap and has none.
-func polledBecause(why string) string { return "the queue is polled and not tapped: " + why }
+// PolledBecause returns the warning of a query that wants a tap and has none.
+func PolledBecause(why string) string { return "the queue is polled and not tapped: " + why }

@@ -1,4 +1,4 @@
-package rabbitmq
+package tap
 
 import (
 	"context"
@@ -8,11 +8,11 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 )
 
-// A tapStep is what the server is to do for a tap.
-type tapStep uint8
+// A step is what the server is to do for a tap.
+type step uint8
 
 const (
-	stepNone tapStep = iota
+	stepNone step = iota
 	stepDeclare
 	stepBind
 	stepUnbind
@@ -22,11 +22,11 @@ const (
 // maxSteps is how many steps, except those that unbind, are taken before the taps are checked again.
 const maxSteps = 16
 
-// tapSleep is the longest time before the taps are checked again.
-const tapSleep = 10 * time.Second
+// sleepTime is the longest time before the taps are checked again.
+const sleepTime = 10 * time.Second
 
 // serve connects, and does what the taps need until none is left, the connection ends or ctx does.
-func (a *taps) serve(ctx context.Context) error {
+func (a *Taps) serve(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	s, err := a.open(ctx)
@@ -72,9 +72,9 @@ func (a *taps) serve(ctx context.Context) error {
 	}
 }
 
-// A tapWork is what is to be done at a time.
-type tapWork struct {
-	steps map[*tap]tapStep
+// An agenda is what is to be done at a time.
+type agenda struct {
+	steps map[*tap]step
 	// woken are the queries that are to be woken.
 	woken []backlog.Query
 	// list reports that the exchanges are to be listed.
@@ -85,17 +85,17 @@ type tapWork struct {
 }
 
 // until shortens the wait.
-func (w *tapWork) until(at, now time.Time) {
+func (w *agenda) until(at, now time.Time) {
 	if !at.IsZero() {
 		w.wait = min(w.wait, max(at.Sub(now), 0))
 	}
 }
 
 // next returns what is to be done.
-func (a *taps) next(now time.Time) tapWork {
+func (a *Taps) next(now time.Time) agenda {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	work, stale := tapWork{steps: make(map[*tap]tapStep), wait: tapSleep}, false
+	work, stale := agenda{steps: make(map[*tap]step), wait: sleepTime}, false
 	for key, t := range a.all {
 		a.sweep(t, now)
 		if len(t.users) == 0 && !t.declared {
@@ -136,9 +136,9 @@ func (a *taps) next(now time.Time) tapWork {
 }
 
 // sweep forgets the users of a tap that are not read any more. mu is held.
-func (a *taps) sweep(t *tap, now time.Time) {
+func (a *Taps) sweep(t *tap, now time.Time) {
 	for q, u := range t.users {
-		if now.Sub(u.read) <= forgetTap {
+		if now.Sub(u.read) <= forgetAfter {
 			continue
 		}
 		delete(t.users, q)
@@ -151,7 +151,7 @@ func (a *taps) sweep(t *tap, now time.Time) {
 
 // next returns what is to be done for a tap; with stepNone, due is when something may be, zero if only
 // a read can change that.
-func (t *tap) next(now time.Time) (step tapStep, due time.Time) {
+func (t *tap) next(now time.Time) (todo step, due time.Time) {
 	wanted := t.wanted()
 	switch {
 	case len(t.users) == 0:
@@ -170,7 +170,7 @@ func (t *tap) next(now time.Time) (step tapStep, due time.Time) {
 	case !t.bound || !t.verify.After(now):
 		return stepBind, time.Time{}
 	case !t.announced:
-		return stepNone, t.since.Add(tapSettle)
+		return stepNone, t.since.Add(settleTime)
 	default:
 		return stepNone, t.verify
 	}
@@ -179,7 +179,7 @@ func (t *tap) next(now time.Time) (step tapStep, due time.Time) {
 // announces reports whether the users are to be woken at this moment: to be armed, or to look for a
 // message that was delivered.
 func (t *tap) announces(now time.Time) bool {
-	if t.open && !t.announced && !now.Before(t.since.Add(tapSettle)) {
+	if t.open && !t.announced && !now.Before(t.since.Add(settleTime)) {
 		t.announced = true
 		return true
 	}
@@ -191,7 +191,7 @@ func (t *tap) announces(now time.Time) bool {
 }
 
 // list lists the exchanges.
-func (a *taps) list(ctx context.Context) {
+func (a *Taps) list(ctx context.Context) {
 	found, err := a.management.Exchanges(ctx)
 	a.mu.Lock()
 	a.exchanges.end(found, err)
@@ -201,8 +201,8 @@ func (a *taps) list(ctx context.Context) {
 
 // do has the server do one step. What the server refuses concerns one tap. The error is that of the
 // connection.
-func (a *taps) do(s *tapSession, t *tap, step tapStep) error {
-	switch step {
+func (a *Taps) do(s *session, t *tap, todo step) error {
+	switch todo {
 	case stepDeclare:
 		return a.conclude(t, s.declare(t.name), func(time.Time) { t.declared = true })
 	case stepBind:
@@ -218,7 +218,7 @@ func (a *taps) do(s *tapSession, t *tap, step tapStep) error {
 
 // conclude notes the outcome of a step: done if it succeeded. What the server refuses wakes the users,
 // which are polled from now on.
-func (a *taps) conclude(t *tap, err error, done func(now time.Time)) error {
+func (a *Taps) conclude(t *tap, err error, done func(now time.Time)) error {
 	refused, is := errors.AsType[*refusal](err)
 	if err != nil && !is {
 		return err

@@ -1,4 +1,4 @@
-package rabbitmq
+package tap
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
@@ -15,16 +16,16 @@ import (
 type bench struct {
 	*tap
 
-	user *tapUser
+	user *user
 	now  time.Time
 }
 
 // newBench returns a tap that is bound and has armed its user.
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	q := backlog.Query{Layout: layoutQueue, Queue: "invoices"}
-	b := &bench{user: &tapUser{}, now: time.Unix(1_000_000, 0)}
-	b.tap = &tap{key: tapKey{"orders", "paid"}, name: "tap", users: map[backlog.Query]*tapUser{q: b.user}, declared: true, vetted: true}
+	q := backlog.Query{Layout: "queue", Queue: "invoices"}
+	b := &bench{user: &user{}, now: time.Unix(1_000_000, 0)}
+	b.tap = &tap{key: Key{"orders", "paid"}, name: "tap", users: map[backlog.Query]*user{q: b.user}, declared: true, vetted: true}
 	b.rearm(t)
 	return b
 }
@@ -37,11 +38,11 @@ func (b *bench) after(d time.Duration) *bench {
 
 // empty and full are reads of a queue.
 func (b *bench) empty() bool {
-	return b.observe(b.user, tapRead{began: b.now, at: b.now, idle: true, prompt: true, unused: true, returned: 21 * time.Second})
+	return b.observe(b.user, Read{Began: b.now, At: b.now, Idle: true, Prompt: true, Unused: true, Returned: 21 * time.Second})
 }
 
 func (b *bench) full() {
-	b.observe(b.user, tapRead{began: b.now, at: b.now, waiting: true, prompt: true, returned: 21 * time.Second})
+	b.observe(b.user, Read{Began: b.now, At: b.now, Waiting: true, Prompt: true, Returned: 21 * time.Second})
 }
 
 // rearm binds the tap as soon as it may be, and reads until the queue is armed.
@@ -64,7 +65,7 @@ func (b *bench) rearm(t *testing.T) {
 		}
 		break
 	}
-	if b.after(tapSettle - 1).empty() {
+	if b.after(settleTime - 1).empty() {
 		t.Fatal("a read that began too soon after the binding is armed")
 	}
 	if !b.after(1).empty() && b.now.After(b.user.distrust) {
@@ -92,8 +93,8 @@ func TestTapRests(t *testing.T) {
 		}
 		b.rearm(t)
 	}
-	b.after(tapCalm).hear(b.now)
-	if got := b.rest.Sub(b.now); got != minTapRest {
+	b.after(calmTime).hear(b.now)
+	if got := b.rest.Sub(b.now); got != minRest {
 		t.Errorf("after a calm time the tap rests for %s", got)
 	}
 }
@@ -104,8 +105,8 @@ func TestTapIsDistrusted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.after(time.Hour).full()
-	b.hear(b.now.Add(tapLate / 2))
-	b.after(tapLate).full()
+	b.hear(b.now.Add(lateTime / 2))
+	b.after(lateTime).full()
 	if b.warning(b.user) != "" {
 		t.Errorf("a copy that came late leaves the warning %q", b.warning(b.user))
 	}
@@ -113,7 +114,7 @@ func TestTapIsDistrusted(t *testing.T) {
 	for _, minutes := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
 		want := time.Duration(minutes) * time.Minute
 		b.after(time.Hour).full()
-		b.after(tapLate).empty()
+		b.after(lateTime).empty()
 		if got := b.user.distrust.Sub(b.now); got != want {
 			t.Errorf("the queue is polled for %s, want %s", got, want)
 		}
@@ -157,7 +158,7 @@ func TestReturnedMessagesAreNoOtherWay(t *testing.T) {
 			b.user.unused = c.unused
 			b.now = b.user.busy.Add(c.quiet)
 			b.full()
-			b.after(tapLate).full()
+			b.after(lateTime).full()
 			if distrusts := b.user.distrust.After(b.now); distrusts != c.distrusts {
 				t.Errorf("distrusted: %t, want %t", distrusts, c.distrusts)
 			}
@@ -177,7 +178,7 @@ func TestTapIsLookedForAgain(t *testing.T) {
 		t.Error("the delivery is not announced once, a moment later")
 	}
 	read := func() {
-		b.observe(b.user, tapRead{began: b.now, at: b.now, idle: true, unused: true})
+		b.observe(b.user, Read{Began: b.now, At: b.now, Idle: true, Unused: true})
 	}
 	b.after(commitTime)
 	read()
@@ -211,14 +212,14 @@ func TestTapsWake(t *testing.T) {
 		life, end := context.WithCancel(t.Context())
 		defer end()
 		go w.Run(life)
-		a := newTaps(&config{}, nil, nil, w)
-		key, q := tapKey{"orders", ""}, backlog.Query{Layout: layoutQueue, Queue: "invoices", Namespace: "shop"}
+		a := New(&link.Config{}, nil, nil, w)
+		key, q := Key{"orders", ""}, backlog.Query{Layout: "queue", Queue: "invoices", Namespace: "shop"}
 		arm := func() *tap {
 			t.Helper()
 			for range 3 {
 				time.Sleep(maxFaultRest)
-				read := tapRead{began: time.Now(), at: time.Now(), idle: true, prompt: true, unused: true}
-				if armed, _ := a.observe(key, q, read, nil); armed {
+				read := Read{Began: time.Now(), At: time.Now(), Idle: true, Prompt: true, Unused: true}
+				if armed, _ := a.Observe(key, q, read, nil); armed {
 					break
 				}
 				one := a.all[key]
@@ -241,7 +242,7 @@ func TestTapsWake(t *testing.T) {
 			t.Errorf("the end of the connection wakes %+v", wake)
 		}
 		one := arm()
-		time.Sleep(forgetTap + 1)
+		time.Sleep(forgetAfter + 1)
 		if work := a.next(time.Now()); !work.some || work.steps[one] != stepDelete || len(a.users) != 0 {
 			t.Errorf("a tap that is not used has the steps %v", work.steps)
 		}
@@ -257,20 +258,20 @@ func TestTapsWake(t *testing.T) {
 // TestTapsAreBounded: a namespace and a connection have a limit.
 func TestTapsAreBounded(t *testing.T) {
 	t.Parallel()
-	a := newTaps(&config{}, nil, nil, wakes.New())
+	a := New(&link.Config{}, nil, nil, wakes.New())
 	add := func(namespace string, i int) string {
-		key := tapKey{exchange: namespace, keys: time.Duration(i).String()}
-		q := backlog.Query{Layout: layoutQueue, Queue: key.keys, Namespace: namespace}
-		_, warning := a.observe(key, q, tapRead{at: time.Now(), idle: true}, nil)
+		key := Key{exchange: namespace, keys: time.Duration(i).String()}
+		q := backlog.Query{Layout: "queue", Queue: key.keys, Namespace: namespace}
+		_, warning := a.Observe(key, q, Read{At: time.Now(), Idle: true}, nil)
 		return warning
 	}
 	for _, namespace := range []string{"first", "second"} {
-		for i := range maxTapUsers {
+		for i := range maxUsers {
 			if warning := add(namespace, i); warning != "" {
 				t.Fatalf("tap %d of namespace %s: %s", i, namespace, warning)
 			}
 		}
-		if warning := add(namespace, maxTapUsers); !strings.Contains(warning, "limit") {
+		if warning := add(namespace, maxUsers); !strings.Contains(warning, "limit") {
 			t.Errorf("one tap more of namespace %s has the warning %q", namespace, warning)
 		}
 	}
@@ -279,45 +280,5 @@ func TestTapsAreBounded(t *testing.T) {
 	}
 	if len(a.all) != maxTaps || len(a.byName) != maxTaps {
 		t.Errorf("%d taps, want %d", len(a.all), maxTaps)
-	}
-}
-
-// TestCheckTap has parameters that do not go together.
-func TestCheckTap(t *testing.T) {
-	t.Parallel()
-	allowed := backlog.NewSettings(map[string]any{settingAllowTap: true, "managementURL": "http://rabbitmq:15672"})
-	for name, c := range map[string]struct {
-		params   map[string]string
-		settings backlog.Settings
-		want     string
-	}{
-		"poll":                   {params: map[string]string{"wakeUp": "poll"}},
-		"tap":                    {params: map[string]string{"wakeUp": "tap", "exchange": "orders", "routingKeys": "a,b"}, settings: allowed},
-		"fanout":                 {params: map[string]string{"wakeUp": "tap", "exchange": "orders"}, settings: allowed},
-		"not allowed":            {map[string]string{"wakeUp": "tap", "exchange": "orders"}, backlog.Settings{}, "wakeUp: tap needs allowTap: true in the settings of the connection"},
-		"no exchange":            {map[string]string{"wakeUp": "tap"}, allowed, "exchange: required with wakeUp: tap; the default exchange cannot be tapped"},
-		"default exchange":       {map[string]string{"wakeUp": "tap", "exchange": "amq.default"}, allowed, "is the default exchange, which cannot be tapped"},
-		"exchange without a tap": {map[string]string{"exchange": "orders"}, allowed, "exchange, routingKeys: only with wakeUp: tap"},
-		"keys without a tap":     {map[string]string{"wakeUp": "poll", "routingKeys": "a"}, allowed, "exchange, routingKeys: only with wakeUp: tap"},
-		"many keys":              {map[string]string{"wakeUp": "tap", "exchange": "orders", "routingKeys": "1,2,3,4,5,6,7,8,9,a,b,c,d,e,f,g,h"}, allowed, "routingKeys: 17 keys, want at most 16"},
-		"a long key":             {map[string]string{"wakeUp": "tap", "exchange": "orders", "routingKeys": strings.Repeat("k", 256)}, allowed, "want keys of at most 255 bytes"},
-		"a long exchange":        {map[string]string{"wakeUp": "tap", "exchange": strings.Repeat("x", 256)}, allowed, "want at most 255"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			layout := Engine().Layouts[0]
-			q := backlog.Query{Layout: layoutQueue, Queue: "invoices", Params: backlog.NewParams(c.params)}
-			err := layout.Check(q)
-			if err == nil {
-				err = layout.CheckOn(c.settings, q)
-			}
-			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %v, want %q", err, c.want)
-			}
-		})
-	}
-	unmanaged := backlog.NewSettings(map[string]any{"addresses": []string{"rabbitmq:5672"}, "username": "u", "password": backlog.NewSecret("p"), settingAllowTap: true})
-	if err := Engine().Check(unmanaged); err == nil || !strings.Contains(err.Error(), "allowTap: needs a managementURL") {
-		t.Errorf("taps without a management API: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package rabbitmq
+package tap
 
 import (
 	"bufio"
@@ -25,10 +25,10 @@ const (
 // basicDeliver is the class and the method of a delivery.
 const basicDeliver = 60<<16 | 60
 
-// A tapFilter is the connection of taps. It reports each delivery by its first two frames and hands
+// A filter is the connection of taps. It reports each delivery by its first two frames and hands
 // none of it to the library, which would keep whole bodies. The library sees a heartbeat in place of
 // each frame, so that it knows that the server is alive. Writes pass as they are. One goroutine reads.
-type tapFilter struct {
+type filter struct {
 	net.Conn
 
 	in *bufio.Reader
@@ -42,12 +42,12 @@ type tapFilter struct {
 	delivered func(tag string, bytes uint64)
 }
 
-func newTapFilter(conn net.Conn, delivered func(tag string, bytes uint64)) *tapFilter {
-	return &tapFilter{Conn: conn, in: bufio.NewReaderSize(conn, 16<<10), buffer: make([]byte, 16<<10), delivered: delivered}
+func newFilter(conn net.Conn, delivered func(tag string, bytes uint64)) *filter {
+	return &filter{Conn: conn, in: bufio.NewReaderSize(conn, 16<<10), buffer: make([]byte, 16<<10), delivered: delivered}
 }
 
 // Read implements net.Conn.
-func (f *tapFilter) Read(p []byte) (int, error) {
+func (f *filter) Read(p []byte) (int, error) {
 	for len(f.out) == 0 {
 		if err := f.next(); err != nil {
 			return 0, err
@@ -59,7 +59,7 @@ func (f *tapFilter) Read(p []byte) (int, error) {
 }
 
 // next sets out to the next frame.
-func (f *tapFilter) next() error {
+func (f *filter) next() error {
 	if f.foreign {
 		n, err := f.in.Read(f.buffer)
 		f.out = f.buffer[:n]
@@ -95,7 +95,7 @@ func (f *tapFilter) next() error {
 
 // isDelivery reports whether a frame belongs to a delivery. With its second frame the delivery is
 // reported.
-func (f *tapFilter) isDelivery(kind byte, payload []byte) bool {
+func (f *filter) isDelivery(kind byte, payload []byte) bool {
 	const method, bodySize = 4, 4 // where the arguments begin, and the size of the body
 	switch {
 	case kind == frameMethod && len(payload) > method && binary.BigEndian.Uint32(payload) == basicDeliver:

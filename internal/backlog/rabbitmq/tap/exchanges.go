@@ -1,4 +1,4 @@
-package rabbitmq
+package tap
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ const (
 // https://github.com/rabbitmq/rabbitmq-server/tree/main/deps/rabbitmq_consistent_hash_exchange.
 func tappable() []string { return []string{"direct", "fanout", "headers", "topic"} }
 
-// The exchanges are those of the virtual host, as the management API lists them. The mutex of taps
+// The exchanges are those of the virtual host, as the management API lists them. The mutex of Taps
 // guards them.
 type exchanges struct {
 	byName map[string]management.Exchange
