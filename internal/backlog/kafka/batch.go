@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/kafka/tail"
 )
 
 // Timestamps of ListOffsets with a meaning of their own:
@@ -209,7 +210,7 @@ func (b *batch) listed(a answer, slot func(t *topic, p *partition, i int) *offse
 	if a.err == nil && !ok {
 		a.err = fmt.Errorf("%w: the broker answers with %T", backlog.ErrMismatch, a.response)
 	}
-	asked := make(map[place]*offset)
+	asked := make(map[tail.Place]*offset)
 	for _, t := range request.Topics {
 		for _, p := range t.Partitions {
 			known := b.topics[t.Topic]
@@ -218,7 +219,7 @@ func (b *batch) listed(a answer, slot func(t *topic, p *partition, i int) *offse
 				to.err = a.err
 				continue
 			}
-			asked[place{t.Topic, p.Partition}] = to
+			asked[tail.Place{Topic: t.Topic, Partition: p.Partition}] = to
 		}
 	}
 	if a.err != nil {
@@ -226,7 +227,7 @@ func (b *batch) listed(a answer, slot func(t *topic, p *partition, i int) *offse
 	}
 	for _, t := range response.Topics {
 		for _, p := range t.Partitions {
-			to := asked[place{t.Topic, p.Partition}]
+			to := asked[tail.Place{Topic: t.Topic, Partition: p.Partition}]
 			err := withReason(kerr.ErrorForCode(p.ErrorCode))
 			switch {
 			case to == nil:

@@ -66,9 +66,27 @@ func (s *sender) ask(ctx context.Context, broker int32, r kmsg.Request) (answer 
 		return answer, nil
 	}
 	if ctx.Err() == nil && (bounded.Err() != nil || network.IsTimeout(err)) {
-		s.silence(broker) //nolint:contextcheck // its goroutine lives as long as the source
+		s.Silence(broker) //nolint:contextcheck // its goroutine lives as long as the source
 	}
 	return nil, fmt.Errorf("ask broker %d: %w", broker, withReason(err))
+}
+
+// Fetch implements tail.Brokers, on the connection that the library has for fetches.
+func (s *sender) Fetch(ctx context.Context, broker int32, r *kmsg.FetchRequest) (*kmsg.FetchResponse, error) {
+	if s.isSilent(broker) {
+		return nil, errSilent
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.MaxWaitMillis)*time.Millisecond+s.timeout)
+	defer cancel()
+	answer, err := s.client.Broker(int(broker)).Request(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	response, ok := answer.(*kmsg.FetchResponse)
+	if !ok {
+		return nil, fmt.Errorf("%w: the broker answers with %T", backlog.ErrMismatch, answer)
+	}
+	return response, nil
 }
 
 func (s *sender) isSilent(broker int32) bool {
@@ -78,8 +96,8 @@ func (s *sender) isSilent(broker int32) bool {
 	return silent
 }
 
-// silence notes that a broker does not answer.
-func (s *sender) silence(broker int32) {
+// Silence implements tail.Brokers.
+func (s *sender) Silence(broker int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, known := s.silent[broker]; known || s.closed {

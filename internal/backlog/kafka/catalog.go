@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/kafka/tail"
 )
 
 const (
@@ -120,7 +121,7 @@ func (c *catalog) appeared(ctx context.Context) ([]backlog.Query, error) {
 	var names []string
 	c.mu.Lock()
 	for name, queries := range c.absent {
-		maps.DeleteFunc(queries, func(_ backlog.Query, at time.Time) bool { return now.Sub(at) > armedLife })
+		maps.DeleteFunc(queries, func(_ backlog.Query, at time.Time) bool { return now.Sub(at) > tail.Life })
 		if len(queries) == 0 {
 			delete(c.absent, name)
 			continue

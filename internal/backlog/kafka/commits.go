@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/kafka/tail"
 )
 
 // A groupAnswer is what a coordinator says of one group, of either kind.
@@ -19,7 +20,7 @@ type groupAnswer struct {
 
 // A groupMark is where a group is in one partition.
 type groupMark struct {
-	place
+	tail.Place
 
 	// offset is the one that a consumer group has committed, or the first that a share group tracks.
 	offset int64
@@ -118,7 +119,7 @@ func consumerAnswers(response kmsg.Response) map[groupKey]groupAnswer {
 		one := groupAnswer{code: g.ErrorCode}
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
-				one.marks = append(one.marks, groupMark{place: place{t.Topic, p.Partition}, offset: p.Offset, lag: -1, code: p.ErrorCode})
+				one.marks = append(one.marks, groupMark{Place: tail.Place{Topic: t.Topic, Partition: p.Partition}, offset: p.Offset, lag: -1, code: p.ErrorCode})
 			}
 		}
 		answers[groupKey{name: g.Group}] = one
@@ -144,11 +145,11 @@ func (b *batch) takeGroup(g *group, key groupKey, one groupAnswer) error {
 		return fmt.Errorf("%s: %w", key, withReason(err))
 	}
 	for _, m := range one.marks {
-		c := g.topics[b.topics[m.topic]]
-		if c == nil || m.partition < 0 || int(m.partition) >= len(c.offsets) {
+		c := g.topics[b.topics[m.Topic]]
+		if c == nil || m.Partition < 0 || int(m.Partition) >= len(c.offsets) {
 			continue
 		}
-		c.offsets[m.partition], c.lags[m.partition] = m.judge()
+		c.offsets[m.Partition], c.lags[m.Partition] = m.judge()
 	}
 	return nil
 }

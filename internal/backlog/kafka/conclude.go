@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/kafka/tail"
 )
 
 // shownPartitions is how many partitions a warning names.
@@ -217,19 +218,22 @@ func (m *measurement) rest(c *commits, i int, at position, lag int64) int64 {
 	if lag == 0 || lag > maxRest || progress.committed != at.committed || progress.end != at.end || !progress.isQuiet(m.now) {
 		return lag
 	}
-	found, known := m.tails.look(m.topic.about.leaders[i].id, m.before(i, at), m.job.spec.query, m.now)
+	found, known := m.tails.Look(m.topic.about.leaders[i].id, m.before(i, at), m.job.spec.query, m.now)
 	switch {
-	case known && found.empty:
+	case known && found.Empty:
 		return 0
-	case known && found.denied:
+	case known && found.Denied:
 		m.unread = append(m.unread, i)
 	}
 	return lag
 }
 
 // before is the span of what the group has before it in a partition.
-func (m *measurement) before(i int, at position) span {
-	return span{place{m.topic.name, int32(i)}, m.topic.life(), at.next(m.job.spec.missing), at.end, m.job.spec.committed} //nolint:gosec // the number of a partition
+func (m *measurement) before(i int, at position) tail.Span {
+	return tail.Span{
+		Place: tail.Place{Topic: m.topic.name, Partition: int32(i)}, //nolint:gosec // the number of a partition
+		Life:  m.topic.life(), From: at.next(m.job.spec.missing), To: at.end, Committed: m.job.spec.committed,
+	}
 }
 
 // complete adds what follows from all partitions.
@@ -292,13 +296,13 @@ func (m *measurement) arm() bool {
 	armed := true
 	for i := range m.topic.partitions {
 		p := &m.topic.partitions[i]
-		at := place{m.topic.name, int32(i)}
+		at := tail.Place{Topic: m.topic.name, Partition: int32(i)}
 		rests := p.history.rests()
 		if !rests && m.job.group.topics[m.topic].progress[i].busy {
 			armed = false
 			continue
 		}
-		if !m.tails.arm(m.topic.about.leaders[i].id, at, p.high.n, m.job.spec.query, m.now) {
+		if !m.tails.Arm(m.topic.about.leaders[i].id, at, p.high.n, m.job.spec.query, m.now) {
 			armed = false
 		}
 	}

@@ -5,11 +5,23 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/kafka/tail"
 )
 
 func describe(id byte, err error) *description {
 	return &description{at: time.Now(), id: [16]byte{id}, leaders: []leader{{id: 1}}, err: err}
+}
+
+// seen is a waiter that has looked into some spans, and looks into no others.
+type seen struct {
+	waiter
+
+	findings map[tail.Span]tail.Finding
+}
+
+func (s *seen) Look(_ int32, at tail.Span, _ backlog.Query, _ time.Time) (f tail.Finding, known bool) {
+	f, known = s.findings[at]
+	return f, known
 }
 
 // TestOtherLife: a marker at an offset says nothing of that offset after messages were lost, or in
@@ -17,15 +29,13 @@ func describe(id byte, err error) *description {
 func TestOtherLife(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	tails := newTails(t.Context(), nil, wakes.New())
-	// Nothing is looked into.
-	tails.close()
+	tails := seen{}
 	read := &topic{name: "orders", id: [16]byte{1}}
 	read.begin(describe(1, nil))
-	m := &measurement{source: &source{tails: tails}, job: &job{spec: &spec{missing: missingEarliest}}, topic: read, now: now}
+	m := &measurement{source: &source{tails: &tails}, job: &job{spec: &spec{missing: missingEarliest}}, topic: read, now: now}
 	at := position{committed: 3, end: 4, high: 4}
 	quiet := &commits{progress: []progress{{committed: 3, end: 4, quiet: now.Add(-time.Hour)}}}
-	tails.found[m.before(0, at)] = finding{empty: true}
+	tails.findings = map[tail.Span]tail.Finding{m.before(0, at): {Empty: true}}
 	if rest := m.rest(quiet, 0, at, 1); rest != 0 {
 		t.Errorf("a marker reads as %d", rest)
 	}

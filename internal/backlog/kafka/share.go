@@ -1,6 +1,10 @@
 package kafka
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/kafka/tail"
+)
 
 // A share group (KIP-932) has no committed offset but a first one, from which its coordinator tracks
 // each message. From Kafka 4.2 on the broker computes the lag (KIP-1226):
@@ -36,7 +40,7 @@ func shareAnswers(response kmsg.Response) map[groupKey]groupAnswer {
 		one := groupAnswer{code: g.ErrorCode}
 		for _, t := range g.Topics {
 			for _, p := range t.Partitions {
-				one.marks = append(one.marks, groupMark{place: place{t.Topic, p.Partition}, offset: p.StartOffset, lag: p.Lag, code: p.ErrorCode})
+				one.marks = append(one.marks, groupMark{Place: tail.Place{Topic: t.Topic, Partition: p.Partition}, offset: p.StartOffset, lag: p.Lag, code: p.ErrorCode})
 			}
 		}
 		answers[groupKey{g.GroupID, true}] = one

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/kafka/tail"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/quota"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/reads"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
@@ -31,7 +32,7 @@ type source struct {
 	client     *kgo.Client
 	sender     *sender
 	catalog    *catalog
-	tails      *tails
+	tails      waiter
 	wakes      *wakes.Queue
 
 	// The goroutine that reads owns the fields up to here: what is known from one read to the next.
@@ -50,6 +51,15 @@ type source struct {
 	// gate ends the calls that are under way with the source, and tasks are its goroutines.
 	gate  *reads.Gate
 	tasks sync.WaitGroup
+}
+
+// A waiter waits at the ends of partitions: *tail.Tails.
+type waiter interface {
+	Arm(broker int32, at tail.Place, end int64, q backlog.Query, now time.Time) bool
+	Look(broker int32, s tail.Span, q backlog.Query, now time.Time) (tail.Finding, bool)
+	DeniedTopic(now time.Time) string
+	Sweep(now time.Time)
+	Close()
 }
 
 // open returns a source for a connection.
@@ -72,7 +82,7 @@ func openWith(ctx context.Context, c backlog.Connection, log *slog.Logger, dial 
 		gate: gate,
 	}
 	s.sender = newSender(life, client, cmp.Or(c.Settings.Duration("answerTimeout"), answerTimeout))
-	s.tails = newTails(life, s.sender, s.wakes)
+	s.tails = tail.New(life, s.sender, s.wakes)
 	s.tasks.Go(func() { s.wakes.Run(life) })
 	s.tasks.Go(func() { s.refresh(life) })
 	s.tasks.Go(func() { s.awaitTopics(life) })
@@ -101,7 +111,7 @@ func (s *source) refresh(life context.Context) {
 		case <-ticker.C:
 		}
 		s.nameServer(life)
-		s.tails.sweep(time.Now())
+		s.tails.Sweep(time.Now())
 		changed, err := s.refreshOnce(life)
 		switch {
 		case err != nil:
@@ -186,7 +196,7 @@ func (s *source) Status() backlog.Status {
 	if server := s.server.Load(); server != nil {
 		status.Server = *server
 	}
-	switch topic := s.tails.deniedTopic(time.Now()); {
+	switch topic := s.tails.DeniedTopic(time.Now()); {
 	case s.settings.Text("wakeUp") == wakePoll:
 		status.WakeUp, status.WakeUpReason = wakePoll, "wakeUp is poll"
 	case topic != "":
@@ -214,7 +224,7 @@ func (s *source) Probe(ctx context.Context) (err error) {
 func (s *source) Close() error {
 	s.gate.Close()
 	s.tasks.Wait()
-	s.tails.close()
+	s.tails.Close()
 	s.sender.close()
 	s.client.Close()
 	return nil

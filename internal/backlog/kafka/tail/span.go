@@ -1,4 +1,4 @@
-package kafka
+package tail
 
 import (
 	"context"
@@ -23,31 +23,31 @@ const (
 	probeRetry = 30 * time.Second
 )
 
-// A span is a range of offsets of a partition, whose end is not part of it, as consumers with or
+// A Span is a range of offsets of a partition, whose end is not part of it, as consumers with or
 // without the isolation level read_committed see it.
-type span struct {
-	place
+type Span struct {
+	Place
 
-	// life is that of the topic's data: see topic.life.
-	life      string
-	from, to  int64
-	committed bool
+	// Life names the life of the topic's data: in another one an offset is that of another message.
+	Life      string
+	From, To  int64
+	Committed bool
 }
 
-// A finding is what is in a span.
-type finding struct {
-	// empty reports that no consumer gets a message from it: it has control records, messages of
+// A Finding is what is in a span.
+type Finding struct {
+	// Empty reports that no consumer gets a message from it: it has control records, messages of
 	// aborted transactions for consumers that do not get them, or nothing that compaction left.
-	empty bool
-	// denied reports that the user may not read the topic.
-	denied bool
+	Empty bool
+	// Denied reports that the user may not read the topic.
+	Denied bool
 	// at is when it was looked into, and used when it was asked for last.
 	at, used time.Time
 }
 
-// look returns what is in a span. What is not known yet is looked into in the background, and the
+// Look returns what is in a span. What is not known yet is looked into in the background, and the
 // query is woken then.
-func (a *tails) look(broker int32, s span, q backlog.Query, now time.Time) (f finding, known bool) {
+func (a *Tails) Look(broker int32, s Span, q backlog.Query, now time.Time) (f Finding, known bool) {
 	a.mu.Lock()
 	f, known = a.found[s]
 	if known {
@@ -55,7 +55,7 @@ func (a *tails) look(broker int32, s span, q backlog.Query, now time.Time) (f fi
 		a.found[s] = f
 	}
 	a.mu.Unlock()
-	if known && (f.empty || now.Sub(f.at) < probeRetry) {
+	if known && (f.Empty || now.Sub(f.at) < probeRetry) {
 		return f, true
 	}
 	if t := a.of(broker); t != nil {
@@ -76,24 +76,24 @@ func (t *tail) probe(life context.Context) error {
 		if committed {
 			r.IsolationLevel = 1
 		}
-		asked := make(map[place]span)
-		queries := make(map[place]backlog.Query)
+		asked := make(map[Place]Span)
+		queries := make(map[Place]backlog.Query)
 		topics := newFetchTopics(r)
 		t.mu.Lock()
 		for s, q := range t.probes {
 			// A partition may be part of a fetch once.
-			if _, twice := asked[s.place]; twice || s.committed != committed || len(asked) == maxProbes {
+			if _, twice := asked[s.Place]; twice || s.Committed != committed || len(asked) == maxProbes {
 				continue
 			}
-			asked[s.place], queries[s.place] = s, q
-			topics.add(s.place, s.from, probeBytes)
+			asked[s.Place], queries[s.Place] = s, q
+			topics.add(s.Place, s.From, probeBytes)
 			delete(t.probes, s)
 		}
 		t.mu.Unlock()
 		if len(asked) == 0 {
 			continue
 		}
-		response, err := t.fetch(life, r)
+		response, err := t.all.brokers.Fetch(life, t.broker, r)
 		if err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (t *tail) probe(life context.Context) error {
 }
 
 // conclude notes what is in the spans, and wakes the queries of those that hold nothing.
-func (a *tails) conclude(response *kmsg.FetchResponse, asked map[place]span, queries map[place]backlog.Query) {
+func (a *Tails) conclude(response *kmsg.FetchResponse, asked map[Place]Span, queries map[Place]backlog.Query) {
 	now := time.Now()
 	var woken []backlog.Query
 	a.mu.Lock()
@@ -114,15 +114,15 @@ func (a *tails) conclude(response *kmsg.FetchResponse, asked map[place]span, que
 		topic := &response.Topics[i]
 		for j := range topic.Partitions {
 			p := &topic.Partitions[j]
-			s, known := asked[place{topic.Topic, p.Partition}]
+			s, known := asked[Place{topic.Topic, p.Partition}]
 			if !known {
 				continue
 			}
 			err := kerr.ErrorForCode(p.ErrorCode)
-			f := finding{at: now, used: now, denied: errors.Is(err, kerr.TopicAuthorizationFailed)}
-			f.empty = err == nil && holdsNothing(p, s)
+			f := Finding{at: now, used: now, Denied: errors.Is(err, kerr.TopicAuthorizationFailed)}
+			f.Empty = err == nil && holdsNothing(p, s)
 			a.found[s] = f
-			woken = append(woken, queries[s.place])
+			woken = append(woken, queries[s.Place])
 		}
 	}
 	a.mu.Unlock()
@@ -148,13 +148,13 @@ const (
 //
 // Worked example: a transaction of 3 messages is at 0 to 2 and its marker at 3. A consumer that has
 // committed 3 has lag 1: the span from 3 to 4 has one control batch, so it holds nothing.
-func holdsNothing(p *kmsg.FetchResponseTopicPartition, s span) bool {
+func holdsNothing(p *kmsg.FetchResponseTopicPartition, s Span) bool {
 	aborted := make(map[int64][]int64)
 	for _, a := range p.AbortedTransactions {
 		aborted[a.ProducerID] = append(aborted[a.ProducerID], a.FirstOffset)
 	}
-	next := s.from
-	for data := p.RecordBatches; len(data) >= batchHeader && next < s.to; {
+	next := s.From
+	for data := p.RecordBatches; len(data) >= batchHeader && next < s.To; {
 		first := int64At(data, 0)
 		size := int32At(data, batchLength) + batchLength + 4
 		last := first + int32At(data, batchLastDelta)
@@ -171,13 +171,13 @@ func holdsNothing(p *kmsg.FetchResponseTopicPartition, s span) bool {
 			if isAborted {
 				aborted[producer] = begins[1:]
 			}
-		case last >= s.from && int32At(data, batchCount) > 0 && !isAborted:
+		case last >= s.From && int32At(data, batchCount) > 0 && !isAborted:
 			return false
 		}
 		next = max(next, last+1)
 		data = data[size:]
 	}
-	return next >= s.to
+	return next >= s.To
 }
 
 func int64At(data []byte, i int) int64 {

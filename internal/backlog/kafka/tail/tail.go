@@ -1,9 +1,8 @@
-package kafka
+package tail
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -25,10 +24,10 @@ const (
 	tailIdle = time.Minute
 )
 
-// A place is a partition of a topic.
-type place struct {
-	topic     string
-	partition int32
+// A Place is a partition of a topic.
+type Place struct {
+	Topic     string
+	Partition int32
 }
 
 // A spot is the end of a partition at which the tail of its broker waits.
@@ -55,33 +54,33 @@ type spot struct {
 // that fetch at once.
 type tail struct {
 	broker int32
-	all    *tails
+	all    *Tails
 	// signal holds a value while there may be work.
 	signal chan struct{}
 
 	// mu guards the fields below: reads arm, the goroutine of the tail sends and clears.
 	mu    sync.Mutex
-	spots map[place]*spot
+	spots map[Place]*spot
 	// dirty are the places that differ from what the session has.
-	dirty map[place]struct{}
+	dirty map[Place]struct{}
 	// probes are the ranges of offsets to look into.
-	probes map[span]backlog.Query
+	probes map[Span]backlog.Query
 
 	// session and epoch name the next fetch, and holds is whether the session has a place. The
 	// goroutine of the tail owns them.
 	session, epoch int32
-	holds          map[place]struct{}
+	holds          map[Place]struct{}
 }
 
-func newTail(broker int32, all *tails) *tail {
+func newTail(broker int32, all *Tails) *tail {
 	return &tail{
 		broker: broker, all: all, signal: make(chan struct{}, 1),
-		spots: make(map[place]*spot), dirty: make(map[place]struct{}), probes: make(map[span]backlog.Query), holds: make(map[place]struct{}),
+		spots: make(map[Place]*spot), dirty: make(map[Place]struct{}), probes: make(map[Span]backlog.Query), holds: make(map[Place]struct{}),
 	}
 }
 
 // arm notes that a query was read with this end, and reports whether each change after it wakes.
-func (t *tail) arm(at place, offset int64, q backlog.Query, now time.Time) bool {
+func (t *tail) arm(at Place, offset int64, q backlog.Query, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	known := t.spots[at]
@@ -138,33 +137,15 @@ func (t *tail) hasWork() bool {
 // round looks into the ranges that were asked for, and then waits once at the ends.
 func (t *tail) round(life context.Context) (err error) {
 	defer backlog.Contain(&err)
-	if t.all.sender.isSilent(t.broker) {
-		return errSilent
-	}
 	if err := t.probe(life); err != nil {
 		return err
 	}
 	request := t.request()
-	response, err := t.fetch(life, request)
+	response, err := t.all.brokers.Fetch(life, t.broker, request)
 	if err != nil {
 		return err
 	}
 	return t.take(response)
-}
-
-// fetch sends a fetch, on the connection that the library has for these.
-func (t *tail) fetch(life context.Context, r *kmsg.FetchRequest) (*kmsg.FetchResponse, error) {
-	ctx, cancel := context.WithTimeout(life, time.Duration(r.MaxWaitMillis)*time.Millisecond+t.all.sender.timeout)
-	defer cancel()
-	answer, err := t.all.sender.client.Broker(int(t.broker)).Request(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	response, ok := answer.(*kmsg.FetchResponse)
-	if !ok {
-		return nil, fmt.Errorf("%w: the broker answers with %T", backlog.ErrMismatch, answer)
-	}
-	return response, nil
 }
 
 // request returns the next fetch: all spots in a new session, else those that differ.
@@ -186,7 +167,7 @@ func (t *tail) request() *kmsg.FetchRequest {
 		s := t.spots[at]
 		if s == nil {
 			if _, holds := t.holds[at]; holds {
-				forgotten[at.topic] = append(forgotten[at.topic], at.partition)
+				forgotten[at.Topic] = append(forgotten[at.Topic], at.Partition)
 				delete(t.holds, at)
 			}
 			continue
@@ -230,14 +211,14 @@ func (t *tail) take(response *kmsg.FetchResponse) error {
 	for i := range response.Topics {
 		topic := &response.Topics[i]
 		for j := range topic.Partitions {
-			t.report(place{topic.Topic, topic.Partitions[j].Partition}, &topic.Partitions[j])
+			t.report(Place{topic.Topic, topic.Partitions[j].Partition}, &topic.Partitions[j])
 		}
 	}
 	return nil
 }
 
 // report wakes the queries of a partition that has changed, or cannot be waited at. mu is held.
-func (t *tail) report(at place, p *kmsg.FetchResponseTopicPartition) {
+func (t *tail) report(at Place, p *kmsg.FetchResponseTopicPartition) {
 	s := t.spots[at]
 	if s == nil {
 		return
@@ -248,7 +229,7 @@ func (t *tail) report(at place, p *kmsg.FetchResponseTopicPartition) {
 		return
 	}
 	if errors.Is(err, kerr.TopicAuthorizationFailed) {
-		t.all.deny(at.topic)
+		t.all.deny(at.Topic)
 	}
 	delete(t.spots, at)
 	t.dirty[at] = struct{}{}
@@ -269,7 +250,7 @@ func (t *tail) fail(life context.Context, err error) {
 		t.all.wakes.WakeAll()
 	}
 	if network.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded) {
-		t.all.sender.silence(t.broker) //nolint:contextcheck // its goroutine lives as long as the source
+		t.all.brokers.Silence(t.broker) //nolint:contextcheck // its goroutine lives as long as the source
 	}
 	timer := time.NewTimer(tailBackoff)
 	defer timer.Stop()
@@ -315,16 +296,16 @@ func newFetchTopics(r *kmsg.FetchRequest) *fetchTopics {
 	return &fetchTopics{request: r, index: make(map[string]int)}
 }
 
-func (f *fetchTopics) add(at place, offset int64, maxBytes int32) {
-	i, known := f.index[at.topic]
+func (f *fetchTopics) add(at Place, offset int64, maxBytes int32) {
+	i, known := f.index[at.Topic]
 	if !known {
 		i = len(f.request.Topics)
-		f.index[at.topic] = i
+		f.index[at.Topic] = i
 		topic := kmsg.NewFetchRequestTopic()
-		topic.Topic = at.topic
+		topic.Topic = at.Topic
 		f.request.Topics = append(f.request.Topics, topic)
 	}
 	p := kmsg.NewFetchRequestTopicPartition()
-	p.Partition, p.FetchOffset, p.PartitionMaxBytes = at.partition, offset, maxBytes
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes = at.Partition, offset, maxBytes
 	f.request.Topics[i].Partitions = append(f.request.Topics[i].Partitions, p)
 }

@@ -1,26 +1,39 @@
-package kafka
+// Package tail waits at the ends of partitions of Apache Kafka, which is how the engine notices new
+// messages, and looks into the few offsets that may be no messages.
+package tail
 
 import (
 	"context"
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
 const (
-	// armedLife is how long a query is woken after it was read last. One that is armed is read every
+	// Life is how long a query is woken after it was read last. One that is armed is read every
 	// ten seconds.
-	armedLife = 3 * time.Minute
+	Life = 3 * time.Minute
 	// deniedRetry is how long a topic is polled without READ before it is fetched again.
 	deniedRetry = time.Minute
 )
 
-// tails are those of all brokers. Several goroutines may use it.
-type tails struct {
-	sender *sender
-	wakes  *wakes.Queue
+// Brokers are those of a cluster. Several goroutines use them.
+type Brokers interface {
+	// Fetch sends a fetch to a broker and waits for its answer, on a connection that is for fetches
+	// alone. The error of a broker that is known to be silent comes at once.
+	Fetch(ctx context.Context, broker int32, r *kmsg.FetchRequest) (*kmsg.FetchResponse, error)
+	// Silence notes that a broker does not answer.
+	Silence(broker int32)
+}
+
+// Tails are those of all brokers. Several goroutines may use it.
+type Tails struct {
+	brokers Brokers
+	wakes   *wakes.Queue
 	// life ends the goroutines of tails.
 	life context.Context //nolint:containedctx // it is the life of the goroutines that reads start
 
@@ -32,23 +45,24 @@ type tails struct {
 	// denied are topics that the user may not read, with the time of the refusal.
 	denied map[string]time.Time
 	// found are the ranges that were looked into.
-	found map[span]finding
+	found map[Span]Finding
 }
 
-func newTails(life context.Context, s *sender, w *wakes.Queue) *tails {
-	return &tails{sender: s, wakes: w, life: life, byBroker: make(map[int32]*tail), denied: make(map[string]time.Time), found: make(map[span]finding)}
+// New returns the tails of a cluster. Their goroutines end with life.
+func New(life context.Context, b Brokers, w *wakes.Queue) *Tails {
+	return &Tails{brokers: b, wakes: w, life: life, byBroker: make(map[int32]*tail), denied: make(map[string]time.Time), found: make(map[Span]Finding)}
 }
 
-// close waits for the goroutines. Their context has ended.
-func (a *tails) close() {
+// Close waits for the goroutines. Their context has ended.
+func (a *Tails) Close() {
 	a.mu.Lock()
 	a.closed = true
 	a.mu.Unlock()
 	a.tasks.Wait()
 }
 
-// of returns the tail of a broker; nil after close.
-func (a *tails) of(broker int32) *tail {
+// of returns the tail of a broker; nil after Close.
+func (a *Tails) of(broker int32) *tail {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t := a.byBroker[broker]
@@ -61,7 +75,7 @@ func (a *tails) of(broker int32) *tail {
 }
 
 // remove forgets a tail without work. It reports whether there was none.
-func (a *tails) remove(t *tail) bool {
+func (a *Tails) remove(t *tail) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if t.hasWork() {
@@ -71,10 +85,10 @@ func (a *tails) remove(t *tail) bool {
 	return true
 }
 
-// arm waits at the end of a partition for a query, and reports whether each change from now on wakes
+// Arm waits at the end of a partition for a query, and reports whether each change from now on wakes
 // it.
-func (a *tails) arm(broker int32, at place, end int64, q backlog.Query, now time.Time) bool {
-	if a.isDenied(at.topic, now) {
+func (a *Tails) Arm(broker int32, at Place, end int64, q backlog.Query, now time.Time) bool {
+	if a.isDenied(at.Topic, now) {
 		return false
 	}
 	// Between of and arm the tail may end, which takes a minute without work; then nothing is armed.
@@ -83,7 +97,7 @@ func (a *tails) arm(broker int32, at place, end int64, q backlog.Query, now time
 }
 
 // wake wakes the queries of a spot, except one.
-func (a *tails) wake(s *spot, except backlog.Query) {
+func (a *Tails) wake(s *spot, except backlog.Query) {
 	queries := make([]backlog.Query, 0, len(s.queries))
 	for q := range s.queries {
 		if q != except {
@@ -94,21 +108,21 @@ func (a *tails) wake(s *spot, except backlog.Query) {
 }
 
 // deny notes that the user may not read a topic.
-func (a *tails) deny(topic string) {
+func (a *Tails) deny(topic string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.denied[topic] = time.Now()
 }
 
-func (a *tails) isDenied(topic string, now time.Time) bool {
+func (a *Tails) isDenied(topic string, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	since, denied := a.denied[topic]
 	return denied && now.Sub(since) < deniedRetry
 }
 
-// deniedTopic returns a topic that the user may not read; "" if there is none.
-func (a *tails) deniedTopic(now time.Time) string {
+// DeniedTopic returns a topic that the user may not read; "" if there is none.
+func (a *Tails) DeniedTopic(now time.Time) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	first := ""
@@ -120,8 +134,8 @@ func (a *tails) deniedTopic(now time.Time) string {
 	return first
 }
 
-// sweep forgets what is not used any more.
-func (a *tails) sweep(now time.Time) {
+// Sweep forgets what is not used any more.
+func (a *Tails) Sweep(now time.Time) {
 	a.mu.Lock()
 	all := make([]*tail, 0, len(a.byBroker))
 	for _, t := range a.byBroker {
@@ -133,12 +147,12 @@ func (a *tails) sweep(now time.Time) {
 		}
 	}
 	for s, f := range a.found {
-		if now.Sub(f.used) > armedLife {
+		if now.Sub(f.used) > Life {
 			delete(a.found, s)
 		}
 	}
 	a.mu.Unlock()
 	for _, t := range all {
-		t.sweep(now.Add(-armedLife))
+		t.sweep(now.Add(-Life))
 	}
 }
