@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/distance"
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
@@ -34,7 +35,7 @@ type queueServer struct {
 	address string
 	brokers []string
 	// far is where they find it far away.
-	far *distance
+	far *distance.Distance
 	// settings returns the lines of a connection to the server at an address.
 	settings func(address string) []string
 
@@ -169,7 +170,7 @@ func (q *queueServer) reads(ctx context.Context, s *stage) ([]measurement.Measur
 // roundTrips measures how many round trips a batch takes, one after the other, to a server that is far away. The
 // fewest of all rounds count: others have those of what is done meanwhile, such as a heartbeat.
 func (q *queueServer) roundTrips(ctx context.Context, s *stage) ([]measurement.Measurement, error) {
-	own, bare, err := q.readers(ctx, s, q.far.address)
+	own, bare, err := q.readers(ctx, s, q.far.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -177,10 +178,10 @@ func (q *queueServer) roundTrips(ctx context.Context, s *stage) ([]measurement.M
 	for range tripRounds {
 		for side, read := range []reader{own, bare} {
 			// What was sent before is answered.
-			if err := pause(ctx, 2*roundTrip); err != nil {
+			if err := pause(ctx, 2*distance.RoundTrip); err != nil {
 				return nil, err
 			}
-			n, err := q.far.during(func() error { return read(ctx) })
+			n, err := q.far.During(func() error { return read(ctx) })
 			if err != nil {
 				return nil, err
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
+	"github.com/backlog-scaler/backlog-scaler/bench/redisserver"
 )
 
 const (
@@ -30,7 +31,7 @@ func sizes() []int { return []int{100, 1_000, 10_000, 50_000} }
 // A crowd is a scaler with a Redis of its own, and the ScaledObjects that it has.
 type crowd struct {
 	all        objects
-	redis      *redis
+	redis      *redisserver.Server
 	scaler     *side
 	activities []activity
 	// values are those of each curve, one or one for each interval.
@@ -155,10 +156,10 @@ func (c *crowd) wake(ctx context.Context) error {
 		wakes = append(wakes, milliseconds(took))
 	}
 	c.values["wake_p50"] = []float64{measurement.Quantile(wakes, 0.5)}
-	if err := c.redis.pop(ctx, c.all.lists); err != nil {
+	if err := c.redis.Pop(ctx, c.all.lists); err != nil {
 		return err
 	}
-	if err := c.redis.push(ctx, c.all.lists[:len(c.all.lists)/10]); err != nil {
+	if err := c.redis.Push(ctx, c.all.lists[:len(c.all.lists)/10]); err != nil {
 		return err
 	}
 	return pause(ctx, 2*time.Second)
@@ -180,11 +181,11 @@ func costs(ctx context.Context, crowds []*crowd, kind string) error {
 		}
 		for i, c := range crowds {
 			seconds := after[i].at.Sub(before[i].at).Seconds()
-			redis := after[i].redis.minus(before[i].redis)
+			redis := after[i].redis.Minus(before[i].redis)
 			for name, value := range map[string]float64{
 				"cpu_":            milliseconds(after[i].cpu - before[i].cpu),
-				"redis_cpu_":      redis.cpu * 1000,
-				"redis_commands_": redis.commands,
+				"redis_cpu_":      redis.CPU * 1000,
+				"redis_commands_": redis.Commands,
 			} {
 				c.values[name+kind] = append(c.values[name+kind], value/seconds)
 			}
@@ -197,13 +198,13 @@ func costs(ctx context.Context, crowds []*crowd, kind string) error {
 type spent struct {
 	at    time.Time
 	cpu   time.Duration
-	redis cost
+	redis redisserver.Cost
 }
 
 // look notes what each has spent.
 func look(ctx context.Context, crowds []*crowd, now []spent) (err error) {
 	for i, c := range crowds {
-		if now[i].redis, err = c.redis.cost(ctx); err != nil {
+		if now[i].redis, err = c.redis.Cost(ctx); err != nil {
 			return err
 		}
 		if now[i].cpu, err = c.scaler.process.CPU(); err != nil {

@@ -45,7 +45,7 @@ func (s *stage) jetstream(ctx context.Context) (*queueServer, error) {
 	}
 	address := cluster.Addresses()[0]
 	return &queueServer{
-		engine: "jetstream", address: address, brokers: cluster.Addresses(), far: far.to(address),
+		engine: "jetstream", address: address, brokers: cluster.Addresses(), far: far.To(address),
 		settings: func(address string) []string { return []string{fmt.Sprintf("addresses: [%q]", address), answerTimeout} },
 		layout:   "stream", queues: streams,
 		parameters: func(i int) map[string]string { return map[string]string{"consumer": workersOf(streams[i])} },

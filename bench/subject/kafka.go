@@ -28,7 +28,7 @@ func (s *stage) kafka(ctx context.Context) (*queueServer, error) {
 		return nil, err
 	}
 	// Clients find the broker where it says that it is.
-	cluster, err := kafkatest.Launch(ctx, kafkatest.V44, 1, kafkatest.BehindProxies(far.address), kafkatest.Heap(1024))
+	cluster, err := kafkatest.Launch(ctx, kafkatest.V44, 1, kafkatest.BehindProxies(far.Address), kafkatest.Heap(1024))
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (s *stage) kafka(ctx context.Context) (*queueServer, error) {
 		return nil, err
 	}
 	return &queueServer{
-		engine: "kafka", address: cluster.Addr(), brokers: cluster.Addrs(), far: far.to(cluster.ProxiedAddrs()[0]),
+		engine: "kafka", address: cluster.Addr(), brokers: cluster.Addrs(), far: far.To(cluster.ProxiedAddrs()[0]),
 		settings:   func(address string) []string { return []string{fmt.Sprintf("addresses: [%q]", address), answerTimeout} },
 		layout:     "topic",
 		queues:     topics,

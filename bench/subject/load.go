@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
+	"github.com/backlog-scaler/backlog-scaler/bench/redisserver"
 )
 
 const (
@@ -72,8 +73,8 @@ type hotReads struct {
 }
 
 // during counts the reads while the list is written, and returns the writes a second.
-func (h *hotReads) during(ctx context.Context, r *redis, w *writer, list string) (writes float64, err error) {
-	before, err := r.number(ctx, "commandstats", "cmdstat_llen")
+func (h *hotReads) during(ctx context.Context, r *redisserver.Server, w *writer, list string) (writes float64, err error) {
+	before, err := r.Number(ctx, "commandstats", "cmdstat_llen")
 	if err != nil {
 		return 0, err
 	}
@@ -82,7 +83,7 @@ func (h *hotReads) during(ctx context.Context, r *redis, w *writer, list string)
 		return 0, err
 	}
 	h.in += time.Since(began)
-	after, err := r.number(ctx, "commandstats", "cmdstat_llen")
+	after, err := r.Number(ctx, "commandstats", "cmdstat_llen")
 	h.times += after - before
 	return writes, err
 }
@@ -90,8 +91,8 @@ func (h *hotReads) during(ctx context.Context, r *redis, w *writer, list string)
 // A writer writes a list through a connection of its own, and does little else.
 type writer struct{ conn net.Conn }
 
-func (s *stage) writer(ctx context.Context, r *redis) (*writer, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.address)
+func (s *stage) writer(ctx context.Context, r *redisserver.Server) (*writer, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", r.Address)
 	if err != nil {
 		return nil, fmt.Errorf("connect a writer: %w", err)
 	}

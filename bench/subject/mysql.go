@@ -64,7 +64,7 @@ func (s *stage) mysql(ctx context.Context) (*queueServer, error) {
 		}
 	}
 	return &queueServer{
-		engine: "mysql", address: server.Addr(), brokers: []string{server.Addr()}, far: far.to(server.Addr()),
+		engine: "mysql", address: server.Addr(), brokers: []string{server.Addr()}, far: far.To(server.Addr()),
 		settings: func(address string) []string {
 			return []string{fmt.Sprintf("address: %q", address), "database: " + laravelDatabase, "username: root"}
 		},

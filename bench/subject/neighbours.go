@@ -105,7 +105,7 @@ func attacked(ctx context.Context, programs Programs, name string) (v visit, err
 		return v, err
 	}
 	// The addresses of what is attacked follow the name of the attack.
-	arguments := slices.Concat(programs.Attack, []string{name, scaler.process.GRPC, r.address})
+	arguments := slices.Concat(programs.Attack, []string{name, scaler.process.GRPC, r.Address})
 	neighbour, err := program.StartBackground(attack.Ready, arguments...)
 	if err != nil {
 		return v, err

@@ -70,7 +70,7 @@ func (s *stage) postgresql(ctx context.Context) (*queueServer, error) {
 		return nil, fmt.Errorf("make queues of BullMQ: %w", err)
 	}
 	return &queueServer{
-		engine: "postgresql", address: server.Addr(), brokers: []string{server.Addr()}, far: far.to(server.Addr()),
+		engine: "postgresql", address: server.Addr(), brokers: []string{server.Addr()}, far: far.To(server.Addr()),
 		settings: func(address string) []string {
 			return []string{fmt.Sprintf("addresses: [%q]", address), "database: postgres", "username: postgres"}
 		},

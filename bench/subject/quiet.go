@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
+	"github.com/backlog-scaler/backlog-scaler/bench/redisserver"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 // A quiet is a namespace with little to do.
 type quiet struct {
 	scaler *side
-	redis  *redis
+	redis  *redisserver.Server
 	all    objects
 	// states deliver what the StreamIsActive of each object says; closed when it ends.
 	states []chan bool
@@ -57,7 +58,7 @@ func tail(seconds [][]float64) float64 {
 }
 
 // newQuiet opens the streams of the namespace, until ctx ends.
-func newQuiet(ctx context.Context, scaler *side, r *redis) (*quiet, error) {
+func newQuiet(ctx context.Context, scaler *side, r *redisserver.Server) (*quiet, error) {
 	q := &quiet{scaler: scaler, redis: r, all: newObjects(quietTriggers), idle: make(chan int, quietTriggers)}
 	for _, ref := range q.all.refs {
 		ref.Namespace = "quiet"
@@ -155,7 +156,7 @@ func (q *quiet) timed(ctx context.Context, do func(context.Context) error) time.
 func (q *quiet) wake(ctx context.Context, i int) time.Duration {
 	list := q.all.lists[i]
 	took := q.timed(ctx, func(ctx context.Context) error {
-		if err := q.redis.client.RPush(ctx, list, "x").Err(); err != nil {
+		if err := q.redis.Client.RPush(ctx, list, "x").Err(); err != nil {
 			return fmt.Errorf("write %s: %w", list, err)
 		}
 		return q.become(ctx, i, true)
@@ -163,7 +164,7 @@ func (q *quiet) wake(ctx context.Context, i int) time.Duration {
 	q.listening.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, quietPatience)
 		defer cancel()
-		if q.redis.client.Del(ctx, list).Err() == nil && q.become(ctx, i, false) == nil {
+		if q.redis.Client.Del(ctx, list).Err() == nil && q.become(ctx, i, false) == nil {
 			q.idle <- i
 		}
 	})

@@ -64,7 +64,7 @@ func (s *stage) rabbitmq(ctx context.Context) (*queueServer, error) {
 		return nil, fmt.Errorf("find the management API: %w", err)
 	}
 	return &queueServer{
-		engine: "rabbitmq", address: node.Address, brokers: []string{node.Address, management.Host}, far: far.to(node.Address),
+		engine: "rabbitmq", address: node.Address, brokers: []string{node.Address, management.Host}, far: far.To(node.Address),
 		settings: func(address string) []string {
 			return []string{
 				fmt.Sprintf("addresses: [%q]", address), "username: " + rabbitmqtest.Username, "password: " + password,

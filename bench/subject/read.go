@@ -12,6 +12,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
+	"github.com/backlog-scaler/backlog-scaler/bench/redisserver"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
@@ -30,7 +31,7 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 		return result, err
 	}
 	lists := newObjects(triggers).lists
-	if err := r.push(ctx, lists[:triggers/10]); err != nil {
+	if err := r.Push(ctx, lists[:triggers/10]); err != nil {
 		return result, err
 	}
 	source, err := s.source(ctx, r)
@@ -68,14 +69,14 @@ func Read(ctx context.Context, programs Programs) (result Result, err error) {
 }
 
 // bareClient is go-redis alone, on connections whose keys Redis tracks for another one.
-func (s *stage) bareClient(ctx context.Context, r *redis) (*goredis.Client, error) {
-	subscriber := goredis.NewClient(&goredis.Options{Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1})
+func (s *stage) bareClient(ctx context.Context, r *redisserver.Server) (*goredis.Client, error) {
+	subscriber := goredis.NewClient(&goredis.Options{Addr: r.Address, Protocol: 2, DisableIdentity: true, PoolSize: 1})
 	id, err := subscriber.ClientID(ctx).Result()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("read the id of the subscriber: %w", err), subscriber.Close())
 	}
 	bare := goredis.NewClient(&goredis.Options{
-		Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1,
+		Addr: r.Address, Protocol: 2, DisableIdentity: true, PoolSize: 1,
 		OnConnect: func(ctx context.Context, conn *goredis.Conn) error {
 			return conn.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", id).Err()
 		},
@@ -126,7 +127,7 @@ func used() (time.Duration, error) {
 }
 
 // source opens the engine's source of r, whose wake-ups go nowhere.
-func (s *stage) source(ctx context.Context, r *redis) (backlog.Source, error) {
+func (s *stage) source(ctx context.Context, r *redisserver.Server) (backlog.Source, error) {
 	file, err := s.configuration(r)
 	if err != nil {
 		return nil, err

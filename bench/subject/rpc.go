@@ -9,6 +9,7 @@ import (
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
 
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
+	"github.com/backlog-scaler/backlog-scaler/bench/redisserver"
 )
 
 const (
@@ -52,7 +53,7 @@ func RPC(ctx context.Context, programs Programs) (result Result, err error) {
 		return result, err
 	}
 	all := newObjects(triggers)
-	if err := r.push(ctx, all.lists[:triggers/10]); err != nil {
+	if err := r.Push(ctx, all.lists[:triggers/10]); err != nil {
 		return result, err
 	}
 	ours, err := s.ours(ctx, r)
@@ -152,7 +153,7 @@ func burst(ctx context.Context, c call, all objects, s *side) (score, error) {
 
 // allocations counts what the scaler allocates for a call beyond gRPC: beyond a
 // server that only looks its replies up. Meanwhile it reads no queues.
-func (s *stage) allocations(ctx context.Context, r *redis, all objects) ([]measurement.Measurement, error) {
+func (s *stage) allocations(ctx context.Context, r *redisserver.Server, all objects) ([]measurement.Measurement, error) {
 	ours, err := s.ours(ctx, r, "--safety-interval=1h", "--active-interval=1h")
 	if err != nil {
 		return nil, err

@@ -15,7 +15,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/distance"
 	"github.com/backlog-scaler/backlog-scaler/bench/program"
+	"github.com/backlog-scaler/backlog-scaler/bench/redisserver"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/broker"
 )
 
@@ -51,7 +53,7 @@ func (s *stage) close() (err error) {
 }
 
 // redis starts a redis-server. It has to be a real one.
-func (s *stage) redis(ctx context.Context) (*redis, error) {
+func (s *stage) redis(ctx context.Context) (*redisserver.Server, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, fmt.Errorf("find redis-server: %w; install it with hack/install-servers.sh", err)
@@ -60,13 +62,22 @@ func (s *stage) redis(ctx context.Context) (*redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &redis{address: b.Addr, name: b.Name, client: b.Client(4)}
+	r := &redisserver.Server{Address: b.Addr, Name: b.Name, Client: b.Client(4)}
 	s.endings = append(s.endings, func() error {
-		err := r.client.Close()
+		err := r.Client.Close()
 		b.Close()
 		return err
 	})
 	return r, nil
+}
+
+// distance returns a distance to a server that the caller names.
+func (s *stage) distance() (*distance.Distance, error) {
+	d, err := distance.Listen()
+	if err == nil {
+		s.endings = append(s.endings, d.Close)
+	}
+	return d, err
 }
 
 // A side is one of the two servers that are compared, and a client of it.
@@ -79,8 +90,8 @@ type side struct {
 }
 
 // configuration writes that of a scaler with one connection, to r.
-func (s *stage) configuration(r *redis) (file string, err error) {
-	return s.configure("redis", r.address, fmt.Sprintf("addresses: [%q]", r.address))
+func (s *stage) configuration(r *redisserver.Server) (file string, err error) {
+	return s.configure("redis", r.Address, fmt.Sprintf("addresses: [%q]", r.Address))
 }
 
 // configure writes the configuration of a scaler with one connection, "shared". address is that of the server, and
@@ -95,7 +106,7 @@ func (s *stage) configure(engine, address string, settings ...string) (file stri
 }
 
 // ours starts the scaler. Its times are the defaults unless flags say otherwise.
-func (s *stage) ours(ctx context.Context, r *redis, flags ...string) (*side, error) {
+func (s *stage) ours(ctx context.Context, r *redisserver.Server, flags ...string) (*side, error) {
 	file, err := s.configuration(r)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/backlog-scaler/backlog-scaler/bench/redisserver"
 )
 
 // invalidations is the channel on which Redis invalidates tracked keys.
@@ -19,10 +21,10 @@ type subscriber struct {
 }
 
 // subscribe opens a connection that reads keys, and one that receives their invalidations.
-func (s *stage) subscribe(ctx context.Context, r *redis) (*subscriber, error) {
+func (s *stage) subscribe(ctx context.Context, r *redisserver.Server) (*subscriber, error) {
 	var id int64
 	client := goredis.NewClient(&goredis.Options{
-		Addr: r.address, Protocol: 2, DisableIdentity: true,
+		Addr: r.Address, Protocol: 2, DisableIdentity: true,
 		OnConnect: func(ctx context.Context, cn *goredis.Conn) (err error) {
 			id, err = cn.ClientID(ctx).Result()
 			return err
@@ -34,7 +36,7 @@ func (s *stage) subscribe(ctx context.Context, r *redis) (*subscriber, error) {
 		return nil, fmt.Errorf("subscribe to invalidations: %w", err)
 	}
 	// One connection, for pipelines too: tracking belongs to a connection.
-	reader := goredis.NewClient(&goredis.Options{Addr: r.address, Protocol: 2, DisableIdentity: true, PoolSize: 1, PipelinePoolSize: -1})
+	reader := goredis.NewClient(&goredis.Options{Addr: r.Address, Protocol: 2, DisableIdentity: true, PoolSize: 1, PipelinePoolSize: -1})
 	s.endings = append(s.endings, reader.Close)
 	if err := reader.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", id).Err(); err != nil {
 		return nil, fmt.Errorf("track changes: %w", err)
@@ -43,12 +45,12 @@ func (s *stage) subscribe(ctx context.Context, r *redis) (*subscriber, error) {
 }
 
 // time writes a key and returns the time until its invalidation.
-func (s *subscriber) time(ctx context.Context, r *redis, key string) (time.Duration, error) {
+func (s *subscriber) time(ctx context.Context, r *redisserver.Server, key string) (time.Duration, error) {
 	if err := s.reader.LLen(ctx, key).Err(); err != nil {
 		return 0, fmt.Errorf("read %s: %w", key, err)
 	}
 	began := time.Now()
-	if err := r.client.RPush(ctx, key, "x").Err(); err != nil {
+	if err := r.Client.RPush(ctx, key, "x").Err(); err != nil {
 		return 0, fmt.Errorf("write %s: %w", key, err)
 	}
 	if err := s.await(ctx, 1); err != nil {
@@ -58,19 +60,19 @@ func (s *subscriber) time(ctx context.Context, r *redis, key string) (time.Durat
 }
 
 // storm writes all keys at once and returns the time until the last invalidation.
-func (s *subscriber) storm(ctx context.Context, r *redis, keys []string) (time.Duration, error) {
-	own := &redis{client: s.reader}
-	if err := own.each(ctx, "LLEN", keys); err != nil {
+func (s *subscriber) storm(ctx context.Context, r *redisserver.Server, keys []string) (time.Duration, error) {
+	own := &redisserver.Server{Client: s.reader}
+	if err := own.Each(ctx, "LLEN", keys); err != nil {
 		return 0, err
 	}
 	began := time.Now()
-	if err := r.push(ctx, keys); err != nil {
+	if err := r.Push(ctx, keys); err != nil {
 		return 0, err
 	}
 	if err := s.await(ctx, len(keys)); err != nil {
 		return 0, err
 	}
-	return time.Since(began), r.pop(ctx, keys)
+	return time.Since(began), r.Pop(ctx, keys)
 }
 
 // await waits for n invalidations.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
+	"github.com/backlog-scaler/backlog-scaler/bench/redisserver"
 )
 
 const (
@@ -56,7 +57,7 @@ func Wake(ctx context.Context, programs Programs) (result Result, err error) {
 }
 
 // wakeOne writes one list after the other.
-func wakeOne(ctx context.Context, r *redis, all objects, streams []activity, bare *subscriber) ([]measurement.Measurement, error) {
+func wakeOne(ctx context.Context, r *redisserver.Server, all objects, streams []activity, bare *subscriber) ([]measurement.Measurement, error) {
 	var own, least []float64
 	for i := range wakeSamples {
 		took, err := wakeUp(ctx, r, all.lists[i], streams[i])
@@ -69,7 +70,7 @@ func wakeOne(ctx context.Context, r *redis, all objects, streams []activity, bar
 		}
 		least = append(least, milliseconds(took))
 	}
-	if err := r.pop(ctx, all.lists[:wakeSamples]); err != nil {
+	if err := r.Pop(ctx, all.lists[:wakeSamples]); err != nil {
 		return nil, err
 	}
 	for _, stream := range streams[:wakeSamples] {
@@ -96,9 +97,9 @@ func wakeOne(ctx context.Context, r *redis, all objects, streams []activity, bar
 
 // wakeUp writes a message into a list and returns how long it takes until its stream
 // says active.
-func wakeUp(ctx context.Context, r *redis, list string, stream activity) (time.Duration, error) {
+func wakeUp(ctx context.Context, r *redisserver.Server, list string, stream activity) (time.Duration, error) {
 	began := time.Now()
-	if err := r.client.RPush(ctx, list, "x").Err(); err != nil {
+	if err := r.Client.RPush(ctx, list, "x").Err(); err != nil {
 		return 0, fmt.Errorf("write %s: %w", list, err)
 	}
 	if err := become(stream, true); err != nil {
@@ -108,7 +109,7 @@ func wakeUp(ctx context.Context, r *redis, list string, stream activity) (time.D
 }
 
 // wakeAll writes all lists at once.
-func wakeAll(ctx context.Context, r *redis, all objects, streams []activity, bare *subscriber) (measurement.Measurement, error) {
+func wakeAll(ctx context.Context, r *redisserver.Server, all objects, streams []activity, bare *subscriber) (measurement.Measurement, error) {
 	var rounds measurement.Rounds
 	keys := make([]string, len(all.lists))
 	for i, list := range all.lists {
@@ -127,14 +128,14 @@ func wakeAll(ctx context.Context, r *redis, all objects, streams []activity, bar
 			said <- each(len(streams), len(streams), func(i int) error { return become(streams[i], true) })
 		}()
 		began := time.Now()
-		if err := r.push(ctx, all.lists); err != nil {
+		if err := r.Push(ctx, all.lists); err != nil {
 			return measurement.Measurement{}, err
 		}
 		if err := <-said; err != nil {
 			return measurement.Measurement{}, err
 		}
 		rounds.Add(milliseconds(time.Since(began)), milliseconds(least))
-		if err := r.pop(ctx, all.lists); err != nil {
+		if err := r.Pop(ctx, all.lists); err != nil {
 			return measurement.Measurement{}, err
 		}
 		for _, stream := range streams {

@@ -250,7 +250,7 @@ func (t *tail) fail(life context.Context, err error) {
 		t.all.wakes.WakeAll()
 	}
 	if network.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded) {
-		t.all.brokers.Silence(t.broker) //nolint:contextcheck // its goroutine lives as long as the source
+		t.all.brokers.Silence(t.broker)
 	}
 	timer := time.NewTimer(tailBackoff)
 	defer timer.Stop()

@@ -1,4 +1,5 @@
-package subject
+// Package distance makes a server seem to be far away, and counts the round trips to it.
+package distance
 
 import (
 	"errors"
@@ -8,15 +9,18 @@ import (
 	"time"
 )
 
-// oneWay is how long bytes take through a distance, and roundTrip how long a client waits for an answer at least.
-const oneWay, roundTrip = 10 * time.Millisecond, 2 * oneWay
+// oneWay is how long bytes take through a distance.
+const oneWay = 10 * time.Millisecond
 
-// A distance is a server that seems to be far away: every byte arrives late, and any number of them is under way. It
+// RoundTrip is how long a client waits for an answer at least.
+const RoundTrip = 2 * oneWay
+
+// A Distance is a server that seems to be far away: every byte arrives late, and any number of them is under way. It
 // counts round trips: what a client sends within one of them cannot depend on an answer to the first of it, and is
 // the same round trip.
-type distance struct {
-	// address is where clients find the server.
-	address  string
+type Distance struct {
+	// Address is where clients find the server.
+	Address  string
 	listener net.Listener
 	tasks    sync.WaitGroup
 
@@ -29,20 +33,19 @@ type distance struct {
 	closed bool
 }
 
-// distance listens for clients. The caller says where the server is.
-func (s *stage) distance() (*distance, error) {
+// Listen listens for clients, until Close. The caller says where the server is.
+func Listen() (*Distance, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // binding a local port cannot block
 	if err != nil {
 		return nil, fmt.Errorf("listen in place of a server: %w", err)
 	}
-	d := &distance{address: listener.Addr().String(), listener: listener, conns: make(map[net.Conn]struct{})}
+	d := &Distance{Address: listener.Addr().String(), listener: listener, conns: make(map[net.Conn]struct{})}
 	d.tasks.Go(d.accept)
-	s.endings = append(s.endings, d.close)
 	return d, nil
 }
 
-// to names the server.
-func (d *distance) to(target string) *distance {
+// To names the server.
+func (d *Distance) To(target string) *Distance {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.target = target
@@ -50,16 +53,16 @@ func (d *distance) to(target string) *distance {
 }
 
 // sent notes that clients send something.
-func (d *distance) sent() {
+func (d *Distance) sent() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if now := time.Now(); now.Sub(d.began) >= roundTrip {
+	if now := time.Now(); now.Sub(d.began) >= RoundTrip {
 		d.trips, d.began = d.trips+1, now
 	}
 }
 
-// during returns how many round trips do takes.
-func (d *distance) during(do func() error) (trips int, err error) {
+// During returns how many round trips do takes.
+func (d *Distance) During(do func() error) (trips int, err error) {
 	d.mu.Lock()
 	// What was sent before is another round trip.
 	before := d.trips
@@ -71,8 +74,8 @@ func (d *distance) during(do func() error) (trips int, err error) {
 	return d.trips - before, err
 }
 
-// close ends all connections.
-func (d *distance) close() error {
+// Close ends all connections.
+func (d *Distance) Close() error {
 	d.mu.Lock()
 	d.closed = true
 	for conn := range d.conns {
@@ -84,7 +87,7 @@ func (d *distance) close() error {
 	return err
 }
 
-func (d *distance) accept() {
+func (d *Distance) accept() {
 	for {
 		client, err := d.listener.Accept()
 		if err != nil {
@@ -95,7 +98,7 @@ func (d *distance) accept() {
 }
 
 // serve connects a client with the server.
-func (d *distance) serve(client net.Conn) {
+func (d *Distance) serve(client net.Conn) {
 	d.mu.Lock()
 	target := d.target
 	d.mu.Unlock()
@@ -116,7 +119,7 @@ func (d *distance) serve(client net.Conn) {
 // errGone is a connection that comes when all are closed.
 var errGone = errors.New("the distance is closed")
 
-func (d *distance) hold(conns ...net.Conn) error {
+func (d *Distance) hold(conns ...net.Conn) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -128,7 +131,7 @@ func (d *distance) hold(conns ...net.Conn) error {
 	return nil
 }
 
-func (d *distance) release(conns ...net.Conn) {
+func (d *Distance) release(conns ...net.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, conn := range conns {
