@@ -92,8 +92,9 @@ func (r *run) checkLeaks(ctx context.Context, start level) {
 func scalerPackages() []string {
 	return []string{
 		"/internal/app.", "/internal/sampler.", "/internal/server.", "/internal/backlog/redis.", "/internal/backlog/kafka.",
-		"/internal/backlog/rabbitmq.", "/internal/backlog/rabbitmq/lag.", "/internal/backlog/rabbitmq/management.",
-		"/internal/backlog/rabbitmq/tap.", "/internal/backlog/postgresql.", "/internal/backlog/mysql.",
+		"/internal/backlog/kafka/tail.", "/internal/backlog/rabbitmq.", "/internal/backlog/rabbitmq/lag.",
+		"/internal/backlog/rabbitmq/management.", "/internal/backlog/rabbitmq/tap.", "/internal/backlog/postgresql.",
+		"/internal/backlog/mysql.",
 	}
 }
 

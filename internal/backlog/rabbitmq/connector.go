@@ -11,7 +11,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 )
 
 // A connector has one session at a time, and opens it when it is needed.
@@ -42,9 +42,9 @@ func (c *connector) server() string {
 
 // open opens a session to one address.
 func (c *connector) open(address string, before int) (*session, error) {
-	opened, w, err := c.cfg.Connect(c.life, address, c.cfg.Name, func(w *link.Wire) net.Conn { return w })
+	opened, w, err := c.cfg.Connect(c.life, address, c.cfg.Name, func(w *dialer.Wire) net.Conn { return w })
 	if err != nil {
-		return nil, link.Advised(err, before > 0)
+		return nil, dialer.Advised(err, before > 0)
 	}
 	s := newSession(opened, w, func(*session) { c.lost() })
 	s.describe(opened.Properties)
@@ -64,5 +64,5 @@ func (s *session) describe(properties amqp.Table) {
 	version := text("version")
 	s.server = strings.TrimSpace(strings.ToLower(text("product")) + " " + version)
 	s.epoch = text("cluster_name")
-	s.countsConsumers = link.AtLeast(version, 4, 3)
+	s.countsConsumers = dialer.AtLeast(version, 4, 3)
 }

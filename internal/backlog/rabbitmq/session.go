@@ -11,7 +11,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 )
 
 const (
@@ -31,7 +31,7 @@ const (
 // reads uses it; close may be called by any.
 type session struct {
 	conn *amqp.Connection
-	wire *link.Wire
+	wire *dialer.Wire
 	// server is the name and version, epoch the life of the connection.
 	server string
 	epoch  string
@@ -73,7 +73,7 @@ type answer struct {
 }
 
 // newSession returns a session for an open connection. lost is called when it ends.
-func newSession(conn *amqp.Connection, w *link.Wire, lost func(*session)) *session {
+func newSession(conn *amqp.Connection, w *dialer.Wire, lost func(*session)) *session {
 	s := &session{conn: conn, wire: w, jobs: make(chan job), ended: make(chan struct{})}
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	s.tasks.Go(func() {
@@ -122,7 +122,7 @@ func (s *session) end() error {
 func (s *session) Close(gracefully bool) {
 	s.closing.Do(func() {
 		if gracefully && s.Alive() {
-			_ = s.conn.CloseDeadline(time.Now().Add(link.CloseGrace)) // the connection is closed next
+			_ = s.conn.CloseDeadline(time.Now().Add(dialer.CloseGrace)) // the connection is closed next
 		}
 		_ = s.wire.Close()
 	})

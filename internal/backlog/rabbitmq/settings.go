@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/tap"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig"
@@ -63,13 +63,13 @@ func settings() []backlog.Parameter {
 		{Name: "idlePoll", Kind: backlog.KindDuration, Default: idlePoll.String(), Doc: "How often an idle queue is read if its messages are not noticed."},
 		{Name: tap.SettingAllow, Kind: backlog.KindBool, Default: "false", Doc: "Triggers may tap exchanges (`wakeUp: tap`), which sends the scaler a copy of messages for idle queues. It needs `managementURL` and further rights."},
 		{Name: "dialTimeout", Kind: backlog.KindDuration, Default: dialTimeout.String(), Doc: "Bound of connecting to a server."},
-		{Name: "answerTimeout", Kind: backlog.KindDuration, Default: link.AnswerTimeout.String(), Doc: "Bound of one answer of a server, within the bound of the whole read."},
+		{Name: "answerTimeout", Kind: backlog.KindDuration, Default: dialer.AnswerTimeout.String(), Doc: "Bound of one answer of a server, within the bound of the whole read."},
 	})
 }
 
 // A config is the settings of a connection, ready for use.
 type config struct {
-	link.Config
+	dialer.Config
 
 	connection string
 	addresses  []string
@@ -90,7 +90,7 @@ func newConfig(c backlog.Connection) (*config, error) {
 		return nil, err
 	}
 	cfg := &config{
-		Config: link.Config{
+		Config: dialer.Config{
 			Vhost:       cmp.Or(s.Text("vhost"), "/"),
 			External:    s.Text("sasl") == saslExternal,
 			Username:    s.Text("username"),
@@ -98,7 +98,7 @@ func newConfig(c backlog.Connection) (*config, error) {
 			Name:        cmp.Or(s.Text("connectionName"), "backlog-scaler"),
 			Heartbeat:   cmp.Or(s.Duration("heartbeat"), heartbeat),
 			DialTimeout: cmp.Or(s.Duration("dialTimeout"), dialTimeout),
-			Answer:      cmp.Or(s.Duration("answerTimeout"), link.AnswerTimeout),
+			Answer:      cmp.Or(s.Duration("answerTimeout"), dialer.AnswerTimeout),
 		},
 		connection: c.Name,
 		addresses:  s.List("addresses"),

@@ -6,7 +6,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -33,7 +33,7 @@ func codeError(code stream.Code) error {
 }
 
 // loginFailure returns why no connection for streams came about.
-func loginFailure(w *link.Wire, err error) error {
+func loginFailure(w *dialer.Wire, err error) error {
 	var change string
 	code, _ := errors.AsType[stream.Code](err)
 	switch code {
@@ -54,9 +54,9 @@ func loginFailure(w *link.Wire, err error) error {
 	why, _ := w.End()
 	switch {
 	case w.Began("\x15\x03"):
-		err = link.ErrSpeaksTLS
+		err = dialer.ErrSpeaksTLS
 	case w.Began("HTTP"):
-		err = link.ErrSpeaksHTTP
+		err = dialer.ErrSpeaksHTTP
 	case w.Began("AMQP"):
 		err = errSpeaksAMQP
 	case network.IsTimeout(why) && !w.Heard():
@@ -76,11 +76,11 @@ func advised(err error, worked bool) error {
 	const port = SettingAddresses + ": the port for streams, which is 5552 as a rule"
 	change := ""
 	switch {
-	case errors.Is(err, link.ErrSpeaksTLS):
+	case errors.Is(err, dialer.ErrSpeaksTLS):
 		change = "tls: true"
 	case errors.Is(err, network.ErrSpeaksPlainly), errors.Is(err, errNoTLS) && !worked:
 		change = "tls: false, or " + SettingAddresses + ": the port on which the server speaks TLS for streams, which is 5551 as a rule"
-	case errors.Is(err, link.ErrSpeaksHTTP), errors.Is(err, errSpeaksAMQP), errors.Is(err, stream.ErrProtocol):
+	case errors.Is(err, dialer.ErrSpeaksHTTP), errors.Is(err, errSpeaksAMQP), errors.Is(err, stream.ErrProtocol):
 		change = port
 	case errors.Is(err, errMute) && !worked:
 		change = port

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -207,7 +207,7 @@ func TestChunkBudget(t *testing.T) {
 func TestStreamNodesAreBounded(t *testing.T) {
 	t.Parallel()
 	var tasks sync.WaitGroup
-	nodes := newNodes(t.Context(), &link.Config{}, nil, &tasks)
+	nodes := newNodes(t.Context(), &dialer.Config{}, nil, &tasks)
 	for i := range maxNodes {
 		nodes.nodes[stream.Endpoint{Host: "node", Port: uint32(i + 1)}] = &node{}
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -38,7 +38,7 @@ type led struct {
 // leaders finds out in the background which nodes lead streams, over a connection of its own: an answer may
 // take long.
 type leaders struct {
-	cfg *link.Config
+	cfg *dialer.Config
 	// addresses are those of the settings.
 	addresses []string
 	nodes     *nodes
@@ -64,7 +64,7 @@ type leaderSearch struct {
 	err  error
 }
 
-func newLeaders(life context.Context, cfg *link.Config, addresses []string, nodes *nodes, tasks *sync.WaitGroup) *leaders {
+func newLeaders(life context.Context, cfg *dialer.Config, addresses []string, nodes *nodes, tasks *sync.WaitGroup) *leaders {
 	return &leaders{cfg: cfg, addresses: addresses, nodes: nodes, life: life, tasks: tasks, known: make(map[string]led)}
 }
 

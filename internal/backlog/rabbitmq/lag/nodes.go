@@ -12,7 +12,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -28,7 +28,7 @@ const (
 
 // nodes has one connection to each node that is read from, and opens them when they are needed.
 type nodes struct {
-	cfg *link.Config
+	cfg *dialer.Config
 	// configured are the addresses of the settings.
 	configured []string
 	// life ends with the source, and tasks are its goroutines.
@@ -66,7 +66,7 @@ type attempt struct {
 	over time.Time
 }
 
-func newNodes(life context.Context, cfg *link.Config, addresses []string, tasks *sync.WaitGroup) *nodes {
+func newNodes(life context.Context, cfg *dialer.Config, addresses []string, tasks *sync.WaitGroup) *nodes {
 	return &nodes{
 		cfg: cfg, configured: addresses, life: life, tasks: tasks, nodes: make(map[stream.Endpoint]*node),
 		attempts: make(map[stream.Endpoint]*attempt), addresses: make(map[stream.Endpoint]string),
@@ -240,13 +240,13 @@ func (s *nodes) close() {
 }
 
 // open opens a connection to one address.
-func open(ctx context.Context, cfg *link.Config, address string) (c *stream.Conn, err error) {
+func open(ctx context.Context, cfg *dialer.Config, address string) (c *stream.Conn, err error) {
 	defer backlog.Contain(&err)
 	conn, err := dial(ctx, cfg, address)
 	if err != nil {
 		return nil, fmt.Errorf("%w: connect to %s: %w", backlog.ErrUnavailable, address, err)
 	}
-	w := link.NewWire(conn)
+	w := dialer.NewWire(conn)
 	mechanism := stream.Plain
 	if cfg.External {
 		mechanism = stream.External
@@ -258,7 +258,7 @@ func open(ctx context.Context, cfg *link.Config, address string) (c *stream.Conn
 	if err != nil {
 		return nil, loginFailure(w, err)
 	}
-	if version := c.About().Version; !link.AtLeast(version, 3, 11) {
+	if version := c.About().Version; !dialer.AtLeast(version, 3, 11) {
 		c.Close() //nolint:contextcheck // it has a bound of its own
 		return nil, fmt.Errorf("%w: the server is RabbitMQ %s, want 3.11 or later for streams", backlog.ErrMismatch, backlog.Line(version))
 	}
@@ -266,7 +266,7 @@ func open(ctx context.Context, cfg *link.Config, address string) (c *stream.Conn
 }
 
 // dial connects to an address, with TLS if the settings ask for it.
-func dial(ctx context.Context, cfg *link.Config, address string) (net.Conn, error) {
+func dial(ctx context.Context, cfg *dialer.Config, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.DialTimeout)
 	defer cancel()
 	conn, err := network.Dial(ctx, address, cfg.TLS)

@@ -19,7 +19,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/stream"
 )
 
@@ -32,7 +32,7 @@ const (
 
 // The Streams of a connection answer questions. The goroutine that reads owns histories and swept.
 type Streams struct {
-	cfg       *link.Config
+	cfg       *dialer.Config
 	nodes     *nodes
 	leaders   *leaders
 	budget    *chunkBudget
@@ -42,7 +42,7 @@ type Streams struct {
 
 // New returns streams without a connection. addresses are those of nodes for the stream protocol. The end of
 // life ends what is under way, and tasks are the goroutines of the source.
-func New(life context.Context, cfg *link.Config, addresses []string, tasks *sync.WaitGroup) *Streams {
+func New(life context.Context, cfg *dialer.Config, addresses []string, tasks *sync.WaitGroup) *Streams {
 	nodes := newNodes(life, cfg, addresses, tasks)
 	return &Streams{
 		cfg: cfg, nodes: nodes, leaders: newLeaders(life, cfg, addresses, nodes, tasks), budget: &chunkBudget{},

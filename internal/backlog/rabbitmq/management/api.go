@@ -16,7 +16,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/httpapi"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 )
 
 const (
@@ -59,7 +59,7 @@ type API struct {
 
 // New returns an API for the settings of a connection, whose queues are listed once in an interval.
 // demanded is called after each listing that a read asked for. Run lists them.
-func New(c backlog.Connection, cfg *link.Config, interval time.Duration, demanded func(), log *slog.Logger) (*API, error) {
+func New(c backlog.Connection, cfg *dialer.Config, interval time.Duration, demanded func(), log *slog.Logger) (*API, error) {
 	c.Settings = apiSettings(c.Settings)
 	client, err := httpapi.New(c, log)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 )
 
 // TestListingAfterAnOutage: while a server is away no read reaches the listing, and after a while no more of them are
@@ -24,7 +24,7 @@ func TestListingAfterAnOutage(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	connection := backlog.Connection{Name: "rabbit", Settings: backlog.NewSettings(map[string]any{"managementURL": server.URL})}
-	m, err := New(connection, &link.Config{Vhost: "/"}, 5*time.Second, func() {}, slog.New(slog.DiscardHandler))
+	m, err := New(connection, &dialer.Config{Vhost: "/"}, 5*time.Second, func() {}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

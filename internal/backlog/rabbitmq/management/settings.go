@@ -7,7 +7,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/httpapi"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig"
 )
 
@@ -26,7 +26,7 @@ func apiSettings(s backlog.Settings) backlog.Settings {
 		"url":           s.Text("managementURL"),
 		"username":      s.Text("username"),
 		"password":      s.Secret("password"),
-		"answerTimeout": cmp.Or(s.Duration("answerTimeout"), link.AnswerTimeout),
+		"answerTimeout": cmp.Or(s.Duration("answerTimeout"), dialer.AnswerTimeout),
 	}
 	if user := s.Text("managementUsername"); user != "" {
 		values["username"], values["password"] = user, s.Secret("managementPassword")

@@ -6,7 +6,7 @@ import (
 	"io"
 	"net"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 )
 
 // The types of frames, and the frame that means nothing:
@@ -70,7 +70,7 @@ func (f *filter) next() error {
 	}
 	kind, size := f.buffer[0], int(binary.BigEndian.Uint32(f.buffer[3:frameHead]))
 	switch {
-	case kind != frameMethod && kind != frameHeader && kind != frameBody && kind != frameHeartbeat, size > link.FrameSize:
+	case kind != frameMethod && kind != frameHeader && kind != frameBody && kind != frameHeartbeat, size > dialer.FrameSize:
 		f.foreign = true
 		f.out = f.buffer[:frameHead]
 		return nil

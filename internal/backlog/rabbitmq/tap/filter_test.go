@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 )
 
 // frame returns a frame of channel 1.
@@ -49,7 +49,7 @@ func TestTapFilter(t *testing.T) {
 	t.Parallel()
 	const beat = heartbeatFrame
 	bindOk, cancel := frame(frameMethod, "\x00\x32\x00\x15"), frame(frameMethod, "\x00\x3c\x00\x1e\x01t\x00")
-	large := strings.Repeat("x", link.FrameSize-8)
+	large := strings.Repeat("x", dialer.FrameSize-8)
 	long := frame(frameMethod, "\x00\x0a\x00\x0a"+strings.Repeat("p", 40<<10))
 	type heard struct {
 		Tag   string
@@ -65,7 +65,7 @@ func TestTapFilter(t *testing.T) {
 		"heartbeats":          {in: beat + beat, out: beat + beat},
 		"an empty message":    {in: bindOk + delivery("tag") + bindOk, out: bindOk + beat + beat + bindOk, heard: []heard{{"tag", 0}}},
 		"a message":           {in: delivery("a", "body") + cancel, out: beat + beat + beat + cancel, heard: []heard{{"a", 4}}},
-		"several frames":      {in: delivery("a", large, large, "x") + delivery("b", "y"), out: strings.Repeat(beat, 8), heard: []heard{{"a", 2*(link.FrameSize-8) + 1}, {"b", 1}}},
+		"several frames":      {in: delivery("a", large, large, "x") + delivery("b", "y"), out: strings.Repeat(beat, 8), heard: []heard{{"a", 2*(dialer.FrameSize-8) + 1}, {"b", 1}}},
 		"a body alone":        {in: frame(frameBody, "x") + bindOk, out: beat + bindOk},
 		"a header alone":      {in: frame(frameHeader, "short"), out: beat, heard: []heard{{"", 0}}},
 		"a tag that is cut":   {in: frame(frameMethod, "\x00\x3c\x00\x3c\xffab") + frame(frameHeader, ""), out: beat + beat, heard: []heard{{"ab", 0}}},
@@ -88,7 +88,7 @@ func TestTapFilter(t *testing.T) {
 				if diff := cmp.Diff(c.heard, got); diff != "" {
 					t.Errorf("%s: the deliveries differ (-want +got):\n%s", way, diff)
 				}
-				if size := cap(filter.buffer); size > 2*link.FrameSize {
+				if size := cap(filter.buffer); size > 2*dialer.FrameSize {
 					t.Errorf("%s: the filter holds %d bytes", way, size)
 				}
 			}
@@ -106,7 +106,7 @@ func FuzzTapFilter(f *testing.F) {
 		if _, err := io.Copy(io.Discard, filter); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Error(err)
 		}
-		if size := cap(filter.buffer); size > 2*link.FrameSize {
+		if size := cap(filter.buffer); size > 2*dialer.FrameSize {
 			t.Errorf("the filter holds %d bytes", size)
 		}
 	})

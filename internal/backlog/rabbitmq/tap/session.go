@@ -10,7 +10,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 )
 
@@ -18,7 +18,7 @@ import (
 // no error of another one: the commands have a channel of their own. The goroutine of the taps uses it.
 type session struct {
 	conn *amqp.Connection
-	wire *link.Wire
+	wire *dialer.Wire
 	// answer is how long the server may be silent after a command.
 	answer time.Duration
 	// consumers is the channel of the consumers, and commands the other one, nil before it is needed.
@@ -42,7 +42,7 @@ func (r *refusal) Unwrap() error { return r.err }
 
 // open connects to the server whose queues are read.
 func (a *Taps) open(ctx context.Context) (*session, error) {
-	conn, w, err := a.cfg.Connect(ctx, a.address(), a.cfg.Name+" (taps)", func(w *link.Wire) net.Conn { return newFilter(w, a.delivered) })
+	conn, w, err := a.cfg.Connect(ctx, a.address(), a.cfg.Name+" (taps)", func(w *dialer.Wire) net.Conn { return newFilter(w, a.delivered) })
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (s *session) close() {
 	select {
 	case <-s.ended:
 	default:
-		_ = s.conn.CloseDeadline(time.Now().Add(link.CloseGrace)) // the connection is closed next
+		_ = s.conn.CloseDeadline(time.Now().Add(dialer.CloseGrace)) // the connection is closed next
 	}
 	_ = s.wire.Close()
 	s.tasks.Wait()

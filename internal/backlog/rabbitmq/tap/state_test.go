@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
@@ -212,7 +212,7 @@ func TestTapsWake(t *testing.T) {
 		life, end := context.WithCancel(t.Context())
 		defer end()
 		go w.Run(life)
-		a := New(&link.Config{}, nil, nil, w)
+		a := New(&dialer.Config{}, nil, nil, w)
 		key, q := Key{"orders", ""}, backlog.Query{Layout: "queue", Queue: "invoices", Namespace: "shop"}
 		arm := func() *tap {
 			t.Helper()
@@ -258,7 +258,7 @@ func TestTapsWake(t *testing.T) {
 // TestTapsAreBounded: a namespace and a connection have a limit.
 func TestTapsAreBounded(t *testing.T) {
 	t.Parallel()
-	a := New(&link.Config{}, nil, nil, wakes.New())
+	a := New(&dialer.Config{}, nil, nil, wakes.New())
 	add := func(namespace string, i int) string {
 		key := Key{exchange: namespace, keys: time.Duration(i).String()}
 		q := backlog.Query{Layout: "queue", Queue: key.keys, Namespace: namespace}

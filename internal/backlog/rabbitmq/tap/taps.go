@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/link"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
@@ -48,7 +48,7 @@ const (
 // A tap proves nothing where messages take another way. What a read finds that no tap has announced ends
 // the trust in it for a time.
 type Taps struct {
-	cfg *link.Config
+	cfg *dialer.Config
 	// address returns that of the server whose queues are read.
 	address    func() string
 	management *management.API
@@ -77,7 +77,7 @@ type Taps struct {
 
 // New returns taps without a connection. address returns that of the server whose queues are read, m lists the
 // exchanges, and w takes over who is to be woken. Run keeps the taps.
-func New(cfg *link.Config, address func() string, m *management.API, w *wakes.Queue) *Taps {
+func New(cfg *dialer.Config, address func() string, m *management.API, w *wakes.Queue) *Taps {
 	return &Taps{
 		cfg: cfg, address: address, management: m, wakes: w, kick: make(chan struct{}, 1),
 		all: make(map[Key]*tap), byName: make(map[string]*tap), users: make(map[string]int),

@@ -1,6 +1,6 @@
-// Package link connects to one node of RabbitMQ: what AMQP and the stream protocol have in common, and the
+// Package dialer connects to one node of RabbitMQ: what AMQP and the stream protocol have in common, and the
 // login over AMQP.
-package link
+package dialer
 
 import (
 	"context"
