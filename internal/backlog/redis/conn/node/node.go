@@ -34,6 +34,9 @@ type Node struct {
 	// noTransactionsUntil is until when the server is sent no transactions. It belongs to the holder
 	// of semaphore.
 	noTransactionsUntil time.Time
+	// unknown is how long the server was read last before it was asked again what it is; zero if it is
+	// known. It belongs to the holder of semaphore.
+	unknown time.Duration
 
 	scanner *scanner
 

@@ -33,6 +33,11 @@ func TestPlainSessionIsReplaced(t *testing.T) {
 	if plain.Server.String() != "" || plain.until.IsZero() || plain != use() {
 		t.Fatalf("a server that hangs up at INFO is %q until %v", plain.Server, plain.until)
 	}
+	first := plain.until
+	plain.until = time.Now()
+	if again := use(); again != plain || !plain.until.After(first) {
+		t.Fatalf("a server that still hangs up is read by another session, or is not asked later: %v, then %v", first, plain.until)
+	}
 	proxy.Allow()
 	plain.until = time.Now()
 	if next := use(); next == plain || next.Server.Version == "" || !next.until.IsZero() {

@@ -11,9 +11,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// unknownLife is how long a server is read that could not be asked what it is, before it is
-// asked again.
-const unknownLife = time.Minute
+// firstUnknown and unknownLife bound how long a server is read that could not be asked what it is,
+// before it is asked again. It doubles: what was taken for a proxy is most often a server that was
+// starting.
+const firstUnknown, unknownLife = time.Second, time.Minute
 
 // A session is a connection on which the server is read, and what is known of the server.
 type session struct {
@@ -67,11 +68,23 @@ func (s *session) untrack(ctx context.Context) error {
 
 // openSession returns the session, a new one if it has ended. The caller holds semaphore.
 func (n *Node) openSession(ctx context.Context) (*session, error) {
-	if n.session != nil && !n.session.Ended() && !n.session.isExpired() {
+	alive := n.session != nil && !n.session.Ended()
+	if alive && !n.session.isExpired() {
 		return n.session, nil
 	}
-	n.closeSession()
 	s, err := n.connect(ctx)
+	if err != nil && n.mayBeProxy(err) {
+		if alive {
+			// The data is still that of this connection.
+			n.session.until = n.nextQuestion()
+			return n.session, nil
+		}
+		s, err = n.connectUnknown(ctx)
+	}
+	if err != nil && alive && ctx.Err() != nil {
+		return nil, err
+	}
+	n.closeSession()
 	if err != nil {
 		return nil, err
 	}
@@ -85,23 +98,42 @@ func (n *Node) openSession(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// connect opens a session and finds out which server is at the other end. A server that hangs
-// up twice at what it is asked is asked less, because it may be a proxy.
-func (n *Node) connect(ctx context.Context) (*session, error) {
+// connect opens a session and finds out which server is at the other end. A server that hangs up
+// twice at what it is asked is asked less.
+func (n *Node) connect(ctx context.Context) (s *session, err error) {
 	for _, m := range []handshakeMode{fullHandshake, fullHandshake, namelessHandshake} {
-		n.setHandshakeMode(m)
-		s, err := n.connectWith(ctx, func(ctx context.Context, s *session) error { return s.greet(ctx, n.cfg, m) })
-		if err == nil || !network.IsHangUp(err) || errors.Is(err, errNotTracked) || n.cfg.Mode != conn.ModeStandalone {
-			return s, err
+		s, err = n.connectWith(ctx, func(ctx context.Context, s *session) error { return s.greet(ctx, n.cfg, m) })
+		if err != nil && n.mayBeProxy(err) {
+			continue
 		}
+		n.setHandshakeMode(m)
+		if err == nil {
+			n.unknown = 0
+		}
+		return s, err
 	}
+	return nil, err
+}
+
+// mayBeProxy reports whether an error is that of a proxy which hangs up at what it does not know.
+func (n *Node) mayBeProxy(err error) bool {
+	return network.IsHangUp(err) && !errors.Is(err, errNotTracked) && n.cfg.Mode == conn.ModeStandalone
+}
+
+// connectUnknown opens a session with a server that is asked nothing.
+func (n *Node) connectUnknown(ctx context.Context) (*session, error) {
 	n.setHandshakeMode(minimalHandshake)
 	return n.connectWith(ctx, func(_ context.Context, s *session) error {
 		s.Server, s.unanswered = new(conn.UnknownServer()), ^uint8(0)
-		// What was taken for a proxy may be a server that was restarted twice.
-		s.until = time.Now().Add(unknownLife)
+		s.until = n.nextQuestion()
 		return nil
 	})
+}
+
+// nextQuestion returns when an unknown server is asked again. The caller holds semaphore.
+func (n *Node) nextQuestion() time.Time {
+	n.unknown = min(max(firstUnknown, 2*n.unknown), unknownLife)
+	return time.Now().Add(n.unknown)
 }
 
 // connectWith opens a session, runs a handshake on it and switches tracking on.
