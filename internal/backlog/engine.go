@@ -232,9 +232,9 @@ type Prober interface {
 	Probe(ctx context.Context) error
 }
 
-// A Sharded is a Source whose queries lie on servers that do not wait for each other. Several
-// goroutines read it, and confirm at the same time: a server that does not answer delays no
-// query of another one.
+// A Sharded is a Source whose queries need not wait for each other: they lie on several servers, or
+// take so long that those of other namespaces would wait. Several goroutines read it, and confirm at
+// the same time: a server that does not answer delays no query of another one.
 type Sharded interface {
 	Source
 	// Shard returns the name of the shard of a query, from memory. It may change at any time. A

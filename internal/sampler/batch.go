@@ -60,8 +60,7 @@ func (l *connectionLoop) nextBatch(now time.Time) (batch []*watch, next time.Tim
 			l.remove(w)
 			continue
 		}
-		w.lastRead, w.pendingCause = now, ""
-		w.beginFresh()
+		w.beginRead(now)
 		batch = append(batch, w)
 	}
 	if len(l.schedule) > 0 && l.schedule[0].due.Before(next) {

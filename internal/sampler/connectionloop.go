@@ -156,8 +156,7 @@ func (l *connectionLoop) remove(w *watch) {
 	if w.snapshot.CompareAndSwap(nil, &snapshot{Observation: backlog.Observation{Err: ErrNoConnection, FailingSince: time.Now()}}) {
 		close(w.firstRead)
 	}
-	w.repeatFresh()
-	w.beginFresh()
+	w.fresh, w.nextFresh = append(w.fresh, w.nextFresh...), nil
 	w.endFresh()
 	for _, sub := range w.subscribers {
 		sub.notify()

@@ -44,8 +44,12 @@ func (l *connectionLoop) awaitRead(w *watch) <-chan struct{} {
 	return done
 }
 
-// beginFresh notes that a read begins: the calls that wait get its reading. The loop's mu is held.
-func (w *watch) beginFresh() { w.fresh, w.nextFresh = w.nextFresh, nil }
+// beginRead notes that a read begins at now: it covers what changed before, and the calls that wait get
+// its reading. The loop's mu is held.
+func (w *watch) beginRead(now time.Time) {
+	w.lastRead, w.pendingCause = now, ""
+	w.fresh, w.nextFresh = append(w.fresh, w.nextFresh...), nil
+}
 
 // endFresh ends the wait of the calls whose read has ended. The loop's mu is held.
 func (w *watch) endFresh() {

@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"cmp"
 	"container/heap"
 	"time"
 
@@ -40,14 +41,12 @@ func (s *schedule) takeDue(now time.Time, most int) []*watch {
 
 func (s schedule) Len() int { return len(s) }
 
-// Less orders watches that fall due together by their creation, the order in which they lie in
-// memory.
-func (s schedule) Less(i, j int) bool {
-	if order := s[i].due.Compare(s[j].due); order != 0 {
-		return order < 0
-	}
-	return s[i].id < s[j].id
-}
+// Less is compareDue.
+func (s schedule) Less(i, j int) bool { return compareDue(s[i], s[j]) < 0 }
+
+// compareDue orders watches by when they are due, and those that fall due together by their creation,
+// the order in which they lie in memory.
+func compareDue(a, b *watch) int { return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.id, b.id)) }
 
 func (s schedule) Swap(i, j int) {
 	s[i], s[j] = s[j], s[i]

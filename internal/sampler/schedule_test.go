@@ -35,6 +35,33 @@ func TestWokenOnesComeFirst(t *testing.T) {
 	}
 }
 
+// TestWokenOnesOfAShardComeFirst has more wait for a shard than are read at a time.
+func TestWokenOnesOfAShardComeFirst(t *testing.T) {
+	t.Parallel()
+	const all = 2*maxBatch + 10
+	now := time.Now()
+	reader := &shardReader{}
+	for number := range uint64(all) {
+		reader.pending = append(reader.pending, &watch{id: number, due: now})
+	}
+	woken := &watch{id: all, due: now.Add(-time.Second)}
+	reader.pending = append(reader.pending, woken)
+	l := &connectionLoop{options: Options{}.withDefaults(), shardReaders: map[string]*shardReader{"a": reader}}
+	read := make(map[*watch]bool)
+	batches := 0
+	for batch := l.nextShardBatch("a"); len(batch) > 0; batch = l.nextShardBatch("a") {
+		if batches++; batches == 1 && batch[0] != woken {
+			t.Errorf("number %d is read first, want the one that was woken", batch[0].id)
+		}
+		for _, w := range batch {
+			read[w] = true
+		}
+	}
+	if batches != 3 || len(read) != all+1 {
+		t.Errorf("%d are read in %d batches, want %d in 3", len(read), batches, all+1)
+	}
+}
+
 // TestRetryInAnOutage: a failing queue is retried sooner where everything may have changed,
 // and the cause of the read remains that the one before failed.
 func TestRetryInAnOutage(t *testing.T) {

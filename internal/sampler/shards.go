@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -9,8 +10,8 @@ import (
 
 // A shardReader is a goroutine that reads one shard. The loop's mu guards its fields.
 type shardReader struct {
-	// pending are watches that fell due during the present read. They are read next, in one
-	// batch.
+	// pending are watches that fell due during the present read. They are read next, those first
+	// that are due first: as in the schedule, woken ones come before the others.
 	pending []*watch
 	// readStarted is when the present read began.
 	readStarted time.Time
@@ -57,12 +58,15 @@ func (l *connectionLoop) nextShardBatch(name string) []*watch {
 		delete(l.shardReaders, name)
 		return nil
 	}
+	if len(reader.pending) > maxBatch {
+		slices.SortFunc(reader.pending, compareDue)
+	}
 	n := min(len(reader.pending), maxBatch)
 	batch := reader.pending[:n:n]
 	reader.pending, reader.readStarted = reader.pending[n:], now
 	for _, w := range batch {
-		// A wake-up that came while it was pending is covered by this read.
-		w.lastRead, w.pendingCause = now, ""
+		// It covers wake-ups and calls that came while the watch was pending.
+		w.beginRead(now)
 	}
 	return batch
 }

@@ -131,6 +131,47 @@ func TestShardsAreReadInBatches(t *testing.T) {
 	})
 }
 
+// TestFreshCallWhileAnotherReadIsUnderWay: a call for a queue that waits for its server's present read
+// to end gets what the next one finds.
+func TestFreshCallWhileAnotherReadIsUnderWay(t *testing.T) {
+	inShards(t, func(f fixture) {
+		f.subscribe("a:slow")
+		waiting := f.subscribe("a:jobs")
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		release := make(chan struct{})
+		f.fake.AfterRead(func(queries []backlog.Query) bool {
+			if queries[0].Queue == "a:slow" {
+				<-release
+			}
+			return false
+		})
+		f.fake.SetReady("a:slow", 1)
+		synctest.Wait()
+		f.fake.SetReady("a:jobs", 1)
+		synctest.Wait()
+		if seen := waiting.Observation(); seen.Latest.Ready != 0 {
+			f.Fatalf("the queue is %+v, and its server is still busy", seen)
+		}
+		want := interest("a:jobs")
+		want.Fresh, want.Memo = true, new(backlog.Memo)
+		began, answered := time.Now(), make(chan *backlog.Observation, 1)
+		go func() {
+			seen, err := f.sampler.Observe(f.Context(), want)
+			if err != nil {
+				f.Error(err)
+			}
+			answered <- seen
+		}()
+		synctest.Wait()
+		close(release)
+		seen := <-answered
+		if took := time.Since(began); seen.Err != nil || seen.Latest.Ready != 1 || took > 250*time.Millisecond {
+			f.Errorf("the call gets %+v after %s, want 1 ready at once", seen, took)
+		}
+	})
+}
+
 // TestStuckShard: a read of one server that does not end, although its time is over, is
 // noticed, and the others are read.
 func TestStuckShard(t *testing.T) {
