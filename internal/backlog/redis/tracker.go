@@ -274,13 +274,17 @@ func (w *tracker) expire(now time.Time) (unused []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for q, p := range w.plans {
-		several, ok := p.first.(*multiQueue)
-		if unread := now.Sub(p.lastRead); unread < planLife && (!ok || unread < quota.Life) {
+		several, are := p.first.(*multiQueue)
+		life := planLife
+		if are {
+			life = quota.Life
+		}
+		if now.Sub(p.lastRead) < life {
 			continue
 		}
 		delete(w.plans, q)
 		p.forgotten = true
-		if ok {
+		if are {
 			several.release()
 		}
 		for _, key := range p.keys {
