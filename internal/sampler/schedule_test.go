@@ -50,7 +50,8 @@ func TestWokenOnesOfAShardComeFirst(t *testing.T) {
 	read := make(map[*watch]bool)
 	batches := 0
 	for batch := l.nextShardBatch("a"); len(batch) > 0; batch = l.nextShardBatch("a") {
-		if batches++; batches == 1 && batch[0] != woken {
+		batches++
+		if batches == 1 && batch[0] != woken {
 			t.Errorf("number %d is read first, want the one that was woken", batch[0].id)
 		}
 		for _, w := range batch {
