@@ -109,7 +109,7 @@ func mayImport() map[string][]string {
 		"internal/backlog/rabbitmq/dialer":     {"internal/backlog", "internal/backlog/network"},
 		"internal/backlog/rabbitmq/management": {"internal/backlog", "internal/backlog/httpapi", "internal/backlog/rabbitmq/dialer", "internal/backlog/tlsconfig"},
 		"internal/backlog/rabbitmq/stream":     {"internal/backlog"},
-		"internal/backlog/rabbitmq/tap":        {"internal/backlog", "internal/backlog/rabbitmq/dialer", "internal/backlog/rabbitmq/management", "internal/backlog/wakes"},
+		"internal/backlog/rabbitmq/tap":        {"internal/backlog", "internal/backlog/network", "internal/backlog/rabbitmq/dialer", "internal/backlog/rabbitmq/management", "internal/backlog/wakes"},
 
 		"internal/policycheck":                 {"api/v1alpha1", "internal/backlog", "internal/kube/conversion", "internal/policies", "internal/policies/runner", "internal/policy", "internal/policycheck/schema", "internal/schedule", "internal/spelling", "internal/trigger"},
 		"internal/policycheck/policychecktest": {},

@@ -14,14 +14,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
 )
 
 const (
 	// listenBatch is how many channels one round trip begins to listen to.
 	listenBatch = 500
-	// minBackoff and maxBackoff bound the pause before the listener connects again.
-	minBackoff, maxBackoff = 100 * time.Millisecond, 10 * time.Second
 	// pooledAfter is how many probes in a row may be lost before the connection is taken for one through
 	// which no notification passes.
 	pooledAfter = 3
@@ -76,41 +75,12 @@ func newListener(c *config, w *wakes.Queue, log *slog.Logger) *listener {
 
 // run listens until ctx ends.
 func (l *listener) run(ctx context.Context) {
-	defer l.link.close() //nolint:contextcheck // it has a timeout of its own
-	backoff := minBackoff
-	for {
-		if !l.wanted() {
-			select {
-			case <-ctx.Done():
-				return
-			case <-l.kick:
-				continue
-			}
-		}
-		began := time.Now()
-		err := l.contained(ctx)
+	defer l.link.close()       //nolint:contextcheck // it has a timeout of its own
+	ended := func(err error) { //nolint:contextcheck // dropping a connection has a timeout of its own
 		l.down(err)
-		l.link.drop() //nolint:contextcheck // it has a timeout of its own
-		if ctx.Err() != nil {
-			return
-		}
-		if time.Since(began) > maxBackoff {
-			backoff = minBackoff
-		}
-		timer := time.NewTimer(backoff)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		backoff = min(2*backoff, maxBackoff)
+		l.link.drop()
 	}
-}
-
-func (l *listener) contained(ctx context.Context) (err error) {
-	defer backlog.Contain(&err)
-	return l.session(ctx)
+	network.Keep(ctx, network.Kept{Wanted: l.wanted, Kick: l.kick, Serve: l.session, Ended: ended})
 }
 
 // down notes that the connection is lost.

@@ -57,7 +57,7 @@ type node struct {
 	used time.Time
 }
 
-// A attempt is to connect to a node. What it yields is valid once done is closed.
+// An attempt is to connect to a node. What it yields is valid once done is closed.
 type attempt struct {
 	done chan struct{}
 	node *node

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/dialer"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/management"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/wakes"
@@ -28,8 +29,6 @@ const (
 	// forgetAfter is for how long a query is woken after it was read last. One that is armed is read every
 	// ten seconds.
 	forgetAfter = 3 * time.Minute
-	// minBackoff and maxBackoff bound the pause before the taps connect again.
-	minBackoff, maxBackoff = 100 * time.Millisecond, 10 * time.Second
 )
 
 // The Taps of a connection notice messages on their way into queues that are idle. They share a
@@ -195,39 +194,7 @@ func (a *Taps) cancelled(name string) {
 
 // Run keeps the taps until ctx ends.
 func (a *Taps) Run(ctx context.Context) {
-	backoff := minBackoff
-	for {
-		if !a.needed() {
-			select {
-			case <-ctx.Done():
-				return
-			case <-a.kick:
-				continue
-			}
-		}
-		began := time.Now()
-		err := a.contained(ctx)
-		a.down(err)
-		if ctx.Err() != nil {
-			return
-		}
-		if time.Since(began) > maxBackoff {
-			backoff = minBackoff
-		}
-		timer := time.NewTimer(backoff)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		backoff = min(2*backoff, maxBackoff)
-	}
-}
-
-func (a *Taps) contained(ctx context.Context) (err error) {
-	defer backlog.Contain(&err)
-	return a.serve(ctx)
+	network.Keep(ctx, network.Kept{Wanted: a.needed, Kick: a.kick, Serve: a.serve, Ended: a.down})
 }
 
 // needed reports whether any tap is wanted.
