@@ -15,7 +15,6 @@ import (
 	"time"
 
 	pb "github.com/kedacore/keda/v2/pkg/scalers/externalscaler"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -23,13 +22,14 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/app"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { backlogtest.Main(m) }
 
 // testTimeout bounds what a test waits for. It passes only where something is wrong.
 const testTimeout = time.Minute

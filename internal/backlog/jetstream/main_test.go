@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/jetstream"
@@ -32,7 +30,7 @@ func TestMain(m *testing.M) {
 	if code, served := jetstreamtest.ServeChild(); served {
 		os.Exit(code)
 	}
-	goleak.VerifyTestMain(closing{m})
+	backlogtest.Main(closing{m})
 }
 
 // closing closes the shared server after the tests.

@@ -3,7 +3,7 @@ package kafka_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { backlogtest.Main(m) }

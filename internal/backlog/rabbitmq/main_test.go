@@ -7,9 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/rabbitmqtest"
 )
 
@@ -23,7 +22,7 @@ type shared struct {
 }
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(closing{m})
+	backlogtest.Main(closing{m})
 }
 
 // closing closes the shared servers after the tests.

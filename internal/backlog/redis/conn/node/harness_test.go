@@ -1,9 +1,6 @@
 package node
 
 import (
-	"flag"
-	"runtime"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,12 +14,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// These tests wait for servers more than they compute.
-	flag.Parse()
-	if err := flag.Set("test.parallel", strconv.Itoa(max(8, runtime.GOMAXPROCS(0)))); err != nil {
-		panic(err)
-	}
-	goleak.VerifyTestMain(m,
+	backlogtest.Main(m,
 		// A client of the tests themselves that was dialling when its server was killed.
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
 	)
