@@ -46,6 +46,10 @@ func (s *policySuite) night(t *testing.T) {
 			t.Errorf("replicas %v: a change of %d, want steps of 1 or 2 downward", changes, step)
 		}
 	}
+	// KEDA ends the last replica, and nothing that the HPA has yet to end: the HPA would overwrite that.
+	if before := changes[len(changes)-2]; before != 1 {
+		t.Errorf("replicas %v: the last of %d are ended at once, want the HPA to leave 1", changes, before)
+	}
 	if events := s.events(t, namespace, name); events["WindowOpened"] != 1 || events["Stepped"] == 0 {
 		t.Errorf("events %v, want WindowOpened once and steps", events)
 	}

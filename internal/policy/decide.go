@@ -153,7 +153,7 @@ func (m *maker) changesAt(t time.Time) {
 // finish decides on activity and completes the state.
 func (m *maker) finish() {
 	m.State.At = m.now
-	m.Active = m.Replicas > 0 || m.sparing
+	m.Active = m.Replicas > 0 || m.sparing || m.leavesToHPA()
 }
 
 // pause reports the current replicas. The state has no decision of that time, so that replicas

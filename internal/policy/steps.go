@@ -89,6 +89,23 @@ func (m *maker) stepDown() {
 	m.State.Fall = LastStep{From: current, To: m.Replicas, At: m.now}
 }
 
+// hpaPatience is how long a step to zero waits for the HorizontalPodAutoscaler: two of its syncs.
+const hpaPatience = 30 * time.Second
+
+// leavesToHPA reports whether the HorizontalPodAutoscaler has yet to do its part of a step to zero,
+// which is all but the last replica. The workload stays active until then. Otherwise KEDA writes
+// zero, and an HPA that read the replicas before that overwrites it with one:
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/podautoscaler/horizontal.go#L940
+// An HPA that may not or cannot go down keeps the workload active for hpaPatience.
+func (m *maker) leavesToHPA() bool {
+	until := m.State.Fall.At.Add(hpaPatience)
+	if m.Replicas > 0 || m.target.Replicas <= 1 || m.State.Fall == (LastStep{}) || !until.After(m.now) {
+		return false
+	}
+	m.changesAt(until)
+	return true
+}
+
 // nextStep returns when the period after the last change ends; zero if no change is known.
 func (m *maker) nextStep(period time.Duration) time.Time {
 	if changed := m.changed(); !changed.IsZero() {

@@ -153,7 +153,7 @@ func TestSteps(t *testing.T) {
 				Signals: signals("backlog", 0), Target: changed(2, 2, 1),
 				State: policy.State{At: at(-1), Replicas: 0, Fall: policy.LastStep{From: 2, At: at(-2)}},
 			},
-			want: "0",
+			want: "0 active true", until: 28,
 		},
 		{
 			name: "and ends, and the next one waits for the period", spec: spec,
@@ -172,8 +172,21 @@ func TestSteps(t *testing.T) {
 			want: "9; need backlog 0->9",
 		},
 		{
-			name: "the last step ends at zero, and only then the workload is inactive", spec: spec,
+			name: "the last step is one to zero, in which the HPA comes first", spec: spec,
 			in:   policy.Input{Signals: signals("backlog", 0), Target: steady(2)},
+			want: "0 active true", until: 30,
+		},
+		{
+			name: "the workload is inactive if the HPA does not act", spec: spec,
+			in: policy.Input{
+				Signals: signals("backlog", 0), Target: steady(2),
+				State: policy.State{At: at(-1), Replicas: 2, Fall: policy.LastStep{From: 2, At: at(-30)}},
+			},
+			want: "0",
+		},
+		{
+			name: "or has nothing to do", spec: spec,
+			in:   policy.Input{Signals: signals("backlog", 0), Target: steady(1)},
 			want: "0",
 		},
 		{
