@@ -40,8 +40,9 @@ func (l *connectionLoop) run(ctx context.Context, source backlog.Source) {
 	}
 }
 
-// maxBatch is the largest number of queues in one read. A larger batch would delay wake-ups.
-const maxBatch = 5000
+// maxBatch is the largest number of queues in one read. A larger batch would delay wake-ups and the
+// queues of other tenants.
+const maxBatch = 1000
 
 // nextBatch returns the watches that are due, or when the loop has to look again if there are
 // none.

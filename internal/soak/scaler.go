@@ -2,7 +2,6 @@ package soak
 
 import (
 	"context"
-	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -48,10 +47,12 @@ func scalerShape() plan.Shape {
 func (r *run) startScaler(ctx context.Context, t testing.TB) (stop func()) {
 	t.Helper()
 	r.configure(t)
+	// Lines count as an operator gets to see them.
+	log := telemetry.LimitRepeats(r.log)
 	a, err := app.New(ctx, app.Options{
 		Config: r.config, GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0", AdminAddress: "127.0.0.1:0",
 		ShutdownTimeout: 10 * time.Second, Sampling: sampler.Options{}, Engines: r.options.Engines,
-		Build: telemetry.NewBuild("soak", ""), Logger: slog.New(r.log),
+		Build: telemetry.NewBuild("soak", ""), Logger: log.Logger,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +76,7 @@ func (r *run) startScaler(ctx context.Context, t testing.TB) (stop func()) {
 		if err := <-ended; err != nil {
 			t.Errorf("run the scaler: %v", err)
 		}
+		log.Close()
 	}
 }
 

@@ -30,6 +30,12 @@ func NewLog(w io.Writer, format string, level slog.Level, line func(string) stri
 	if format == FormatJSON {
 		handler = slog.NewJSONHandler(w, options)
 	}
+	return LimitRepeats(handler)
+}
+
+// LimitRepeats returns a Log that writes to handler what is left of repeated lines. It must be
+// closed.
+func LimitRepeats(handler slog.Handler) *Log {
 	counted := newRepeats(handler)
 	return &Log{Logger: slog.New(counted), repeats: counted.repeats}
 }
