@@ -68,7 +68,7 @@ func (r *run) startScaler(ctx context.Context, t testing.TB) (stop func()) {
 		t.Fatal(err)
 	}
 	r.client = pb.NewExternalScalerClient(conn)
-	return func() {
+	return func() { //nolint:contextcheck // the log writes its summaries when the run is over
 		if err := conn.Close(); err != nil {
 			t.Error(err)
 		}
