@@ -60,10 +60,12 @@ python_packages() {
 	finish "$1" requirements.txt
 }
 
-# go_program NAME builds the driver, a Go module of its own.
+# go_program NAME [VERSION] builds the driver, a Go module of its own, with what go.mod pins or
+# go-VERSION.mod next to it.
 go_program() {
-	mkdir -p "$frameworks/$1"
-	(cd "$(data "$1")" && again go build -o "$OLDPWD/$frameworks/$1/driver" .)
+	name=$1${2:+-$2}
+	mkdir -p "$frameworks/$name"
+	(cd "$(data "$1")" && again go build -modfile="go${2:+-$2}.mod" -o "$OLDPWD/$frameworks/$name/driver" .)
 }
 
 # debian_root NAME unpacks what its file packages names. "run PROGRAM" in that folder runs one of
@@ -82,13 +84,14 @@ debian_root() {
 }
 
 # install NAME installs one framework. Each has its line here, and its name in "all".
-all="bull-3 bull-4 bullmq-1 bullmq-3 bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-6 sidekiq-7 sidekiq-8 laravel-10 laravel-13 resque celery rq-1 rq-2 rq dramatiq arq taskiq river pg-boss graphile-worker bullmq-pg procrastinate pgmq laravel-mysql"
+all="bull-3 bull-4 bullmq-1 bullmq-3 bullmq-4 bullmq-5 bullmq-6 beequeue asynq sidekiq-6 sidekiq-7 sidekiq-8 laravel-10 laravel-13 resque celery rq-1 rq-2 rq dramatiq arq taskiq river river-0.25 pg-boss pg-boss-10 pg-boss-11 graphile-worker graphile-worker-0.16 bullmq-pg bullmq-pg-6.0 procrastinate procrastinate-2 pgmq pgmq-1.11 laravel-mysql laravel-mysql-10"
 install() {
 	case "$1" in
-	bull-3 | bull-4 | bullmq-1 | bullmq-3 | bullmq-4 | bullmq-5 | bullmq-6 | beequeue | resque | pg-boss | graphile-worker | bullmq-pg) npm_packages "$1" ;;
+	bull-3 | bull-4 | bullmq-1 | bullmq-3 | bullmq-4 | bullmq-5 | bullmq-6 | beequeue | resque | pg-boss | pg-boss-1? | graphile-worker | graphile-worker-* | bullmq-pg | bullmq-pg-*) npm_packages "$1" ;;
 	asynq | river) go_program "$1" ;;
-	sidekiq-6 | sidekiq-7 | sidekiq-8 | laravel-10 | laravel-13 | laravel-mysql) debian_root "$1" ;;
-	celery | rq-1 | rq-2 | rq | dramatiq | arq | taskiq | procrastinate | pgmq) python_packages "$1" ;;
+	river-*) go_program river "${1#river-}" ;;
+	sidekiq-6 | sidekiq-7 | sidekiq-8 | laravel-10 | laravel-13 | laravel-mysql | laravel-mysql-10) debian_root "$1" ;;
+	celery | rq-1 | rq-2 | rq | dramatiq | arq | taskiq | procrastinate | procrastinate-2 | pgmq | pgmq-1.11) python_packages "$1" ;;
 	*)
 		echo "install-frameworks: there is no framework $1, only: $all" >&2
 		return 1

@@ -1,7 +1,9 @@
 package layout_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,10 +34,12 @@ func (d driven) do(t testing.TB, result any, operation string, args ...any) {
 
 // A libraryTest is what a framework is tested with.
 type libraryTest struct {
-	layout, major string
-	start         func(testing.TB, *postgresqltest.Database) library
-	// clients reports that clients notify and not the database.
-	clients bool
+	layout string
+	// version is how that of the library begins.
+	version string
+	start   func(testing.TB, *postgresqltest.Database) library
+	// clients reports that clients notify and not the database, and polled that neither does.
+	clients, polled bool
 	// due reports that work whose time has come is Due and not Ready.
 	due bool
 	// missing reports that setup does not make the queue known.
@@ -48,41 +52,79 @@ type libraryTest struct {
 	rights string
 }
 
-func libraries() []libraryTest {
-	script := func(name, file string) func(testing.TB, *postgresqltest.Database) library {
-		return func(t testing.TB, database *postgresqltest.Database) library {
-			t.Helper()
-			packages := layouttest.Installed(t, name, "node_modules")
-			return driven{layouttest.StartScript(t, []string{"NODE_PATH=" + packages}, []string{"node"}, filepath.Join(name, file), database.URL("postgres"), packages)}
-		}
+// of returns the same test of another version, which is installed under another name.
+func (l libraryTest) of(version string, start func(testing.TB, *postgresqltest.Database) library) libraryTest {
+	l.version, l.start = version, start
+	return l
+}
+
+// silent returns the test of a version that does not notify.
+func (l libraryTest) silent() libraryTest {
+	l.polled = true
+	return l
+}
+
+// npm drives the packages installed under a name by a script.
+func npm(name, script string) func(testing.TB, *postgresqltest.Database) library {
+	return func(t testing.TB, database *postgresqltest.Database) library {
+		t.Helper()
+		packages := layouttest.Installed(t, name, "node_modules")
+		return driven{layouttest.StartScript(t, []string{"NODE_PATH=" + packages}, []string{"node"}, filepath.FromSlash(script), database.URL("postgres"), packages)}
 	}
+}
+
+// python drives Procrastinate, installed under a name.
+func python(name string) func(testing.TB, *postgresqltest.Database) library {
+	return func(t testing.TB, database *postgresqltest.Database) library {
+		t.Helper()
+		program := layouttest.Installed(t, name, "venv", "bin", "python")
+		return driven{layouttest.StartScript(t, nil, []string{program}, filepath.Join("procrastinate", "driver.py"), database.URL("postgres"))}
+	}
+}
+
+// riverDriver drives River, built under a name.
+func riverDriver(name string) func(testing.TB, *postgresqltest.Database) library {
+	return func(t testing.TB, database *postgresqltest.Database) library {
+		t.Helper()
+		return driven{layouttest.StartDriver(t, nil, layouttest.Installed(t, name, "driver"), database.URL("postgres"))}
+	}
+}
+
+// pgmqFunctions are those of pgmq, installed under a name.
+func pgmqFunctions(name string) func(testing.TB, *postgresqltest.Database) library {
+	return func(t testing.TB, database *postgresqltest.Database) library {
+		t.Helper()
+		paths, err := filepath.Glob(layouttest.Installed(t, name, "venv") + "/lib/python3*/site-packages/pgmq/sql/pgmq.sql")
+		if err != nil || len(paths) != 1 {
+			t.Fatalf("find pgmq: %v %v", paths, err)
+		}
+		return functions{database: database, file: paths[0]}
+	}
+}
+
+func libraries() []libraryTest {
+	river := libraryTest{
+		layout: "river", version: "0.51.", start: riverDriver("river"), clients: true, due: true, missing: true, pauses: true, age: true,
+		rights: "USAGE ON SCHEMA public, SELECT ON river_job, river_queue",
+	}
+	boss := libraryTest{layout: "pgBoss", version: "12.", start: npm("pg-boss", "pg-boss/driver.mjs"), age: true, rights: "USAGE ON SCHEMA pgboss, SELECT ON pgboss.job, pgboss.queue"}
+	graphile := libraryTest{
+		layout: "graphileWorker", version: "0.18.", start: npm("graphile-worker", "graphile-worker/driver.js"), missing: true, age: true,
+		rights: "USAGE ON SCHEMA graphile_worker, SELECT ON graphile_worker.jobs",
+	}
+	bullmq := libraryTest{
+		layout: "bullmqPg", version: "6.7.", start: npm("bullmq-pg", "bullmq-pg/driver.js"), due: true, pauses: true, limits: true,
+		rights: "USAGE ON SCHEMA bullmq, SELECT ON bullmq.job, bullmq.meta",
+	}
+	procrastinate := libraryTest{layout: "procrastinate", version: "3.", start: python("procrastinate"), missing: true, rights: "USAGE ON SCHEMA public, SELECT ON procrastinate_jobs"}
+	pgmq := libraryTest{layout: "pgmq", version: "1.13.", start: pgmqFunctions("pgmq"), age: true, rights: "USAGE ON SCHEMA pgmq, SELECT ON pgmq.meta, pgmq.q_mail"}
 	return []libraryTest{
-		{
-			layout: "river", major: "0", clients: true, due: true, missing: true, pauses: true, age: true, rights: "USAGE ON SCHEMA public, SELECT ON river_job, river_queue",
-			start: func(t testing.TB, database *postgresqltest.Database) library {
-				t.Helper()
-				return driven{layouttest.StartDriver(t, nil, layouttest.Installed(t, "river", "driver"), database.URL("postgres"))}
-			},
-		},
-		{layout: "pgBoss", major: "12", start: script("pg-boss", "driver.mjs"), age: true, rights: "USAGE ON SCHEMA pgboss, SELECT ON pgboss.job, pgboss.queue"},
-		{layout: "graphileWorker", major: "0", start: script("graphile-worker", "driver.js"), missing: true, age: true, rights: "USAGE ON SCHEMA graphile_worker, SELECT ON graphile_worker.jobs"},
-		{layout: "bullmqPg", major: "6", start: script("bullmq-pg", "driver.js"), due: true, pauses: true, limits: true, rights: "USAGE ON SCHEMA bullmq, SELECT ON bullmq.job, bullmq.meta"},
-		{
-			layout: "procrastinate", major: "3", missing: true, rights: "USAGE ON SCHEMA public, SELECT ON procrastinate_jobs",
-			start: func(t testing.TB, database *postgresqltest.Database) library {
-				t.Helper()
-				python := layouttest.Installed(t, "procrastinate", "venv", "bin", "python")
-				return driven{layouttest.StartScript(t, nil, []string{python}, filepath.Join("procrastinate", "driver.py"), database.URL("postgres"))}
-			},
-		},
-		{layout: "pgmq", major: "1", age: true, rights: "USAGE ON SCHEMA pgmq, SELECT ON pgmq.meta, pgmq.q_mail", start: func(t testing.TB, database *postgresqltest.Database) library {
-			t.Helper()
-			paths, err := filepath.Glob(layouttest.Installed(t, "pgmq", "venv") + "/lib/python3*/site-packages/pgmq/sql/pgmq.sql")
-			if err != nil || len(paths) != 1 {
-				t.Fatalf("find pgmq: %v %v", paths, err)
-			}
-			return functions{database: database, file: paths[0]}
-		}},
+		river, river.of("0.25.", riverDriver("river-0.25")),
+		boss, boss.of("11.", npm("pg-boss-11", "pg-boss/driver.mjs")).silent(), boss.of("10.", npm("pg-boss-10", "pg-boss/driver.mjs")).silent(),
+		graphile, graphile.of("0.16.", npm("graphile-worker-0.16", "graphile-worker/driver.js")),
+		bullmq, bullmq.of("6.0.", npm("bullmq-pg-6.0", "bullmq-pg/driver.js")),
+		procrastinate, procrastinate.of("2.", python("procrastinate-2")).silent(),
+		pgmq, pgmq.of("1.11.", pgmqFunctions("pgmq-1.11")),
 	}
 }
 
@@ -97,6 +139,9 @@ func (f functions) do(t testing.TB, result any, operation string, args ...any) {
 	switch operation {
 	case "version":
 		version, err := os.ReadFile(f.file + ".version")
+		if errors.Is(err, fs.ErrNotExist) {
+			version, err = os.ReadFile(filepath.Join(filepath.Dir(f.file), "VERSION"))
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +171,7 @@ func TestLibraries(t *testing.T) {
 			t.Parallel()
 			server := postgresqltest.Start(t, version, "-c", "max_connections=200", "-c", "timezone=Asia/Tokyo")
 			for _, l := range libraries() {
-				t.Run(l.layout, func(t *testing.T) {
+				t.Run(l.layout+" "+strings.Trim(l.version, "."), func(t *testing.T) {
 					t.Parallel()
 					l.test(t, server.Database(t))
 				})
@@ -140,8 +185,8 @@ func (l libraryTest) test(t *testing.T, database *postgresqltest.Database) {
 	work := l.start(t, database)
 	var version string
 	work.do(t, &version, "version")
-	if !strings.HasPrefix(version, l.major+".") {
-		t.Fatalf("the library is version %q, want %s", version, l.major)
+	if !strings.HasPrefix(version, l.version) {
+		t.Fatalf("the library is version %q, want %s", version, l.version)
 	}
 	t.Logf("%s is tried with %s", l.layout, version)
 	work.do(t, nil, "setup", "mail")
@@ -190,6 +235,13 @@ func (l libraryTest) wakes(t *testing.T, work library, source backlog.Source, q 
 			t.Error("a queue of silent clients is armed")
 		}
 		work.do(t, nil, "add", "other", 1)
+	}
+	if l.polled {
+		if backlogtest.Read(t, source, q)[0].Armed {
+			t.Error("a queue without notifications is armed")
+		}
+		work.do(t, nil, "add", "mail", 3)
+		return
 	}
 	backlogtest.Arm(t, source, wakeups, q)
 	work.do(t, nil, "add", "mail", 3)

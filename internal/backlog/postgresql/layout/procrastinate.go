@@ -5,17 +5,17 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqlqueue"
 )
 
-// Procrastinate is a queue of Procrastinate 3 (Python):
+// Procrastinate is a queue of Procrastinate 2 and 3 (Python):
 // https://github.com/procrastinate-org/procrastinate/blob/3.10.0/procrastinate/sql/schema.sql.
 //
 // A job is todo, also while its time has not come, then doing. Nothing else has to move it. A trigger
 // notifies of each new job that is todo, on a channel of its queue; retrying a failed job by hand does
-// not notify.
+// not notify. The channels of version 2 have other names, and its queues are polled.
 func Procrastinate() sqlqueue.Layout {
 	return sqlqueue.Layout{
 		Layout: backlog.Layout{
 			Name:       "procrastinate",
-			Summary:    "A queue of Procrastinate 3 (Python). The user needs USAGE of the schema, and SELECT on `procrastinate_jobs`.",
+			Summary:    "A queue of Procrastinate 2 and 3 (Python). The user needs USAGE of the schema, and SELECT on `procrastinate_jobs`. An idle queue of version 3 is noticed at once.",
 			Queue:      "name of the queue, such as default",
 			Parameters: []backlog.Parameter{schemaParameter("public")},
 			Check:      checkSchema,

@@ -55,9 +55,10 @@ $operations = [
             $queue->pop($name);
         }
     },
-    'counts' => fn ($name) => [
+    // Before version 12 the library counts all jobs together.
+    'counts' => fn ($name) => method_exists($queue, 'pendingSize') ? [
         'pending' => $queue->pendingSize($name), 'delayed' => $queue->delayedSize($name), 'reserved' => $queue->reservedSize($name),
-    ],
+    ] : ['all' => $queue->size($name)],
 ];
 
 while (($line = fgets(STDIN)) !== false) {

@@ -1,14 +1,17 @@
 // Drives pg-boss for the test of its layout. The arguments are the URL of the database, and the folder
 // of the installed packages.
 import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 const require = createRequire(import.meta.url);
 const { serve } = require('../../../../redis/layout/layouttest/testdata/driver.js');
 const [url, packages] = process.argv.slice(2);
-const { PgBoss } = await import(`${packages}/pg-boss/dist/index.js`);
+// Where the library begins differs between its versions 10, 11 and 12.
+const begins = ['dist/index.js', 'dist/index.mjs', 'src/index.js'].map((file) => `${packages}/pg-boss/${file}`).find(existsSync);
+const library = await import(begins);
+const Boss = library.PgBoss ?? library.default;
 
-const boss = new PgBoss({ connectionString: url, supervise: false, schedule: false });
+const boss = new Boss({ connectionString: url, supervise: false, schedule: false });
 boss.on('error', () => {});
 
 serve({

@@ -29,8 +29,10 @@ def add(queue, n):
 async def fetch(queue, n):
     own = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=sys.argv[1]))
     async with own.open_async():
-        worker = await own.job_manager.register_worker()
-        jobs = [await own.job_manager.fetch_job(queues=[queue], worker_id=worker) for _ in range(n)]
+        # Before version 3 there are no registered workers.
+        register = getattr(own.job_manager, "register_worker", None)
+        options = {"worker_id": await register()} if register else {}
+        jobs = [await own.job_manager.fetch_job(queues=[queue], **options) for _ in range(n)]
         return len([job for job in jobs if job])
 
 
