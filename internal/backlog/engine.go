@@ -232,6 +232,14 @@ type Prober interface {
 	Probe(ctx context.Context) error
 }
 
+// A Pacer is a Source each of whose reads has a price, so that it says itself how soon a query is read
+// again. A wake-up, or a caller who asks for a fresh reading, has it read sooner.
+type Pacer interface {
+	Source
+	// Pause returns how long to wait after the last read of a query, from memory: more than zero.
+	Pause(Query) time.Duration
+}
+
 // A Sharded is a Source whose queries need not wait for each other: they lie on several servers, or
 // take so long that those of other namespaces would wait. Several goroutines read it, and confirm at
 // the same time: a server that does not answer delays no query of another one.
@@ -278,4 +286,14 @@ type Status struct {
 	// IdlePoll is the interval at which an idle queue that is not armed is worth reading; zero
 	// leaves it to the caller.
 	IdlePoll time.Duration
+	// Calls are those of an engine whose calls have a price; nil for others.
+	Calls *Calls
+}
+
+// Calls are what a Source has asked of an engine whose calls have a price.
+type Calls struct {
+	// Made is how many calls were made since the Source was opened.
+	Made uint64
+	// PerMinute is the most that the configuration allows in a minute.
+	PerMinute int64
 }

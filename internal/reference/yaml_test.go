@@ -96,6 +96,7 @@ const measuring = `
     namespaces: ["shop"]
     url: http://calendar.example.com
   rabbitmq: {engine: rabbitmq, namespaces: ["shop"], addresses: ["rabbitmq.example.com:5672"], username: scaler, password: {env: RABBITMQ_PASSWORD}, streamAddresses: ["rabbitmq.example.com:5552"], managementURL: "http://rabbitmq.example.com:15672", allowTap: true}
+  aws: {engine: sqs, namespaces: ["shop"], region: eu-central-1, roleARN: "arn:aws:iam::123456789012:role/backlog-scaler"}
   nats: {engine: jetstream, namespaces: ["shop"], addresses: ["nats.example.com:4222"], username: scaler, password: {env: NATS_PASSWORD}}
   logs: {engine: logs, server: victorialogs, namespaces: ["shop"], url: "http://logs.example.com:9428"}
   kafka: {engine: kafka, namespaces: ["shop"], addresses: ["kafka.example.com:9092"]}

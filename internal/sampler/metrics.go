@@ -111,6 +111,11 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		gauge(describe("queues", "Queues that are observed."), float64(watches))
 		gauge(describe("up", "1 if the last read reached the engine, else 0."), connected)
 		gauge(describe("staleness_seconds", "Age of the oldest reading that is used because its queue cannot be read; 0 while all reads succeed."), stalest.Seconds())
+		if calls := status.Calls; calls != nil {
+			gauge(describe("calls_per_minute_limit", "Most calls in a minute that the configuration allows, for an engine whose calls have a price."), float64(calls.PerMinute))
+			made := describe("calls_total", "Calls that were made since the connection was opened, for an engine whose calls have a price.")
+			ch <- prometheus.MustNewConstMetric(made, prometheus.CounterValue, float64(calls.Made), l.name, source.engine)
+		}
 		if status.WakeUp != "" {
 			gauge(describe("wakeup_mode", "Mode in which the connection notices changes; 1 for the current mode.", "mode"), 1, status.WakeUp)
 		}

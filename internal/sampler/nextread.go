@@ -8,7 +8,12 @@ import (
 
 // nextRead returns when to read a queue again after result, and why. mu is held.
 func (l *connectionLoop) nextRead(w *watch, result backlog.Result, now time.Time, backoff, idlePoll time.Duration) (time.Time, backlog.Cause) {
+	pacer, paced := l.source.Load().Source.(backlog.Pacer)
 	switch {
+	case paced && result.Err == nil:
+		return now.Add(pacer.Pause(w.query)), backlog.CausePoll
+	case paced && (isPending(result) || !isUnavailable(result.Err)):
+		return now.Add(pacer.Pause(w.query)), backlog.CauseRetry
 	case isPending(result):
 		// The wake-up at the end of the search comes sooner.
 		return l.tick(now, l.options.ActiveInterval), backlog.CauseRetry

@@ -12,6 +12,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/prometheus"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqs"
 )
 
 // All returns every engine, one line each.
@@ -21,6 +22,7 @@ func All() []backlog.Engine {
 		kafka.Engine(),
 		rabbitmq.Engine(),
 		jetstream.Engine(),
+		sqs.Engine(),
 		postgresql.Engine(),
 		mysql.Engine(),
 		prometheus.Engine(),

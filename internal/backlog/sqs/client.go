@@ -1,0 +1,174 @@
+package sqs
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig"
+)
+
+const (
+	// maxConnections is the number of connections to the service, and of calls at the same time.
+	maxConnections = 3
+	// keepAlive is how long an unused connection stays open.
+	keepAlive = 90 * time.Second
+	// maxBody is how many bytes of an answer are read, and maxHeader how many its headers may have.
+	maxBody   = 64 << 10
+	maxHeader = 64 << 10
+	// sessionName names the sessions of an assumed role.
+	sessionName = "backlog-scaler"
+)
+
+// A client calls the service.
+type client struct {
+	*sqs.Client
+
+	transport *http.Transport
+	// end ends connections that are being established.
+	end context.CancelFunc
+}
+
+// newClient returns a client for a connection. It connects when it is used.
+func newClient(ctx context.Context, c backlog.Connection, cfg *options) (*client, error) {
+	secure, err := tlsconfig.New(c.Settings)
+	if err != nil {
+		return nil, err
+	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	// The library finds authorities of its own in the environment, and demands a client of this type for them.
+	web := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.DialContext = dialWithin(life, cfg.timeout)
+		t.TLSHandshakeTimeout = cfg.timeout
+		t.MaxConnsPerHost, t.MaxIdleConnsPerHost, t.IdleConnTimeout = maxConnections, maxConnections, keepAlive
+		t.MaxResponseHeaderBytes = maxHeader
+	})
+	load := []func(*config.LoadOptions) error{
+		config.WithRegion(cfg.region), config.WithHTTPClient(web), config.WithLogger(logging.Nop{}),
+		// The next read is the next attempt.
+		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
+	}
+	if id := c.Settings.Text(settingKeyID); id != "" {
+		key, token := c.Settings.Secret(settingKey), c.Settings.Secret(settingToken)
+		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(id, key.Reveal(), token.Reveal())))
+	}
+	loaded, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		end()
+		return nil, fmt.Errorf("find the configuration of AWS: %w", err)
+	}
+	transport := transportOf(loaded.HTTPClient, secure)
+	loaded.HTTPClient = &http.Client{
+		Transport: bounded{transport}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if role := c.Settings.Text(settingRole); role != "" {
+		loaded.Credentials = aws.NewCredentialsCache(assumed(loaded, role, c.Settings.Text(settingExternalID), cfg.stsEndpoint))
+	}
+	return &client{
+		Client: sqs.NewFromConfig(loaded, func(o *sqs.Options) { o.BaseEndpoint = override(cfg.endpoint) }), transport: transport, end: end,
+	}, nil
+}
+
+// transportOf returns the transport of a client, with settings for TLS. What they do not say is as the library
+// has found it.
+func transportOf(web aws.HTTPClient, secure *tls.Config) *http.Transport {
+	buildable, is := web.(*awshttp.BuildableClient)
+	if !is {
+		buildable = awshttp.NewBuildableClient()
+	}
+	transport := buildable.GetTransport()
+	if found := transport.TLSClientConfig; found != nil && secure.RootCAs == nil {
+		secure.RootCAs = found.RootCAs
+	}
+	transport.TLSClientConfig = secure
+	return transport
+}
+
+// assumed returns the credentials of a role.
+func assumed(base aws.Config, role, externalID, endpoint string) aws.CredentialsProvider {
+	api := sts.NewFromConfig(base, func(o *sts.Options) { o.BaseEndpoint = override(endpoint) })
+	return stscreds.NewAssumeRoleProvider(api, role, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName = sessionName
+		o.ExternalID = override(externalID)
+	})
+}
+
+// override returns a text for an option that is nil where it is not set.
+func override(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// dialWithin returns a function that connects while life lasts.
+func dialWithin(life context.Context, timeout time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: timeout}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		return dialer.DialContext(ctx, network, address)
+	}
+}
+
+// Close ends the connections. The caller ends the calls first.
+func (c *client) Close() {
+	c.end()
+	c.transport.CloseIdleConnections()
+}
+
+// bounded bounds the bodies of answers.
+type bounded struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := b.next.RoundTrip(r)
+	if answer != nil {
+		answer.Body = &body{ReadCloser: answer.Body, left: maxBody}
+	}
+	return answer, err
+}
+
+// errTooLong is an answer of more than maxBody bytes.
+var errTooLong = fmt.Errorf("the answer has more than %d bytes", maxBody)
+
+// A body is one of an answer.
+type body struct {
+	io.ReadCloser
+
+	left int
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		// One byte more would be too long; there may be none.
+		n, err := b.ReadCloser.Read(make([]byte, 1))
+		if n > 0 || err == nil {
+			return 0, errTooLong
+		}
+		return 0, err
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}
+
+// isTooLong reports whether err is an answer of too many bytes.
+func isTooLong(err error) bool { return errors.Is(err, errTooLong) }

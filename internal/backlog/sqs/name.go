@@ -1,0 +1,64 @@
+package sqs
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+)
+
+// A name is how a trigger names a queue.
+type name struct {
+	queue string
+	// region and account are those of an ARN.
+	region, account string
+	// url is the whole text if it is one.
+	url string
+}
+
+func (n name) isFIFO() bool { return strings.HasSuffix(n.queue, ".fifo") }
+
+// The parts of a name:
+// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html.
+var (
+	isQueue   = regexp.MustCompile(`^([A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{1,75}\.fifo)$`)
+	isAccount = regexp.MustCompile(`^\d{12}$`)
+	isRegion  = regexp.MustCompile(`^[a-z]{2,}(-[a-z0-9]+)+$`)
+)
+
+// maxURL bounds the URL of a queue in bytes.
+const maxURL = 2048
+
+var (
+	errName = errors.New(`want a name of 1 to 80 letters, digits, "-" and "_" (".fifo" may end it), an ARN or a URL`)
+	errARN  = errors.New("want an ARN as in arn:aws:sqs:eu-central-1:123456789012:jobs")
+	errURL  = errors.New("want a URL as in https://sqs.eu-central-1.amazonaws.com/123456789012/jobs")
+)
+
+// parseName parses the name, the ARN or the URL of a queue.
+func parseName(text string) (name, error) {
+	switch {
+	case strings.HasPrefix(text, "arn:"):
+		return parseARN(text)
+	case strings.Contains(text, "://"):
+		u, is := parseURL(text)
+		if !is || !isQueue.MatchString(u.Path[strings.LastIndex(u.Path, "/")+1:]) {
+			return name{}, errURL
+		}
+		return name{queue: u.Path[strings.LastIndex(u.Path, "/")+1:], url: text}, nil
+	case !isQueue.MatchString(text):
+		return name{}, errName
+	}
+	return name{queue: text}, nil
+}
+
+func parseARN(text string) (name, error) {
+	parts := strings.Split(text, ":")
+	if len(parts) != 6 || parts[2] != "sqs" {
+		return name{}, errARN
+	}
+	n := name{region: parts[3], account: parts[4], queue: parts[5]}
+	if !isRegion.MatchString(n.region) || !isAccount.MatchString(n.account) || !isQueue.MatchString(n.queue) {
+		return name{}, errARN
+	}
+	return n, nil
+}
