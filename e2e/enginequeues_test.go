@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +14,8 @@ import (
 
 // A broker is a real server with queues.
 type broker struct {
+	// builtin is the type of the trigger that KEDA has for the system; empty if it has the name of our engine.
+	builtin string
 	// connection is how the scaler reads it, with variables of the scaler's environment.
 	connection scaler.Connection
 	env        []string
@@ -30,6 +33,9 @@ type broker struct {
 	// most is how many replicas ours has for 29 messages, five for each.
 	most int32
 }
+
+// trigger returns the type of KEDA's trigger for an engine of ours.
+func (b *broker) trigger(engine string) string { return cmp.Or(b.builtin, engine) }
 
 // startKafka starts a broker that is frozen in its outage. A queue is a topic of five partitions, and the consumer group of the
 // same name. The workers of 29 messages would be six, and one of them had no partition.

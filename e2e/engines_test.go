@@ -11,6 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqs/sqstest"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
@@ -32,9 +33,13 @@ type pair struct{ ours, theirs *workload.Workload }
 func none(n int32) bool { return n == 0 }
 func some(n int32) bool { return n >= 1 }
 
-// TestEngines scales by a real Kafka, RabbitMQ, PostgreSQL and MariaDB, next to KEDA's own trigger for each. Latency is measured
-// of one engine at a time. Afterwards all go on together, each with an outage of its server.
+// TestEngines scales by a real Kafka, RabbitMQ, NATS, PostgreSQL and MariaDB, and by a server that speaks the protocol of SQS, next to
+// KEDA's own trigger for each. Latency is measured of one engine at a time. Afterwards all go on together, each with an outage of its
+// server.
 func TestEngines(t *testing.T) { //nolint:tparallel // no other test shall run while latency is measured
+	// KEDA's operator finds its credentials for SQS here.
+	t.Setenv("AWS_ACCESS_KEY_ID", sqstest.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", sqstest.SecretKey)
 	s := newStage(t, "-engines")
 	for _, one := range []struct {
 		name  string
@@ -42,6 +47,8 @@ func TestEngines(t *testing.T) { //nolint:tparallel // no other test shall run w
 	}{
 		{"kafka", startKafka},
 		{"rabbitmq", startRabbitMQ},
+		{"jetstream", startJetStream},
+		{"sqs", startSQS},
 		{"postgresql", startPostgreSQL},
 		{"mysql", startMySQL},
 	} {
@@ -67,7 +74,7 @@ func (e *engine) called(name string) string { return underscores("engines " + e.
 func (e *engine) options(t *testing.T, name string, ours bool, polling time.Duration) workload.Options {
 	t.Helper()
 	e.broker.create(t, name)
-	trigger := workload.Trigger{Type: e.name, Metadata: e.broker.theirs(name)}
+	trigger := workload.Trigger{Type: e.broker.trigger(e.name), Metadata: e.broker.theirs(name)}
 	if ours {
 		trigger = workload.Trigger{Type: "external-push", Metadata: e.broker.ours(name)}
 		trigger.Metadata["scalerAddress"], trigger.Metadata["connection"], trigger.Metadata["target"] = e.reader.Address(), e.name, "5"
@@ -124,7 +131,7 @@ func (e *engine) awaitStreams(t *testing.T, within time.Duration, options []work
 	t.Helper()
 	ours := 0
 	for _, o := range options {
-		if o.Triggers[0].Type == e.name {
+		if o.Triggers[0].Type == e.broker.trigger(e.name) {
 			continue
 		}
 		ours++

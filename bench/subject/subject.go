@@ -60,5 +60,6 @@ func All() []Subject {
 		{"postgresql", PostgreSQL},
 		{"mysql", MySQL},
 		{"jetstream", JetStream},
+		{"sqs", SQS},
 	}
 }

@@ -36,6 +36,15 @@ type Connection struct {
 	Password *Secret `json:"password,omitempty"`
 	// ManagementURL is that of RabbitMQ's management API.
 	ManagementURL string `json:"managementURL,omitempty"`
+	// These are of a connection to SQS.
+	Region          string  `json:"region,omitempty"`
+	Endpoint        string  `json:"endpoint,omitempty"`
+	AccessKeyID     string  `json:"accessKeyID,omitempty"`
+	SecretAccessKey *Secret `json:"secretAccessKey,omitempty"`
+	CallsPerMinute  int     `json:"callsPerMinute,omitempty"`
+	ActivePoll      string  `json:"activePoll,omitempty"`
+	IdlePoll        string  `json:"idlePoll,omitempty"`
+	EmptyFor        string  `json:"emptyFor,omitempty"`
 	// URL is that of an HTTP API, and Server what answers there if the engine is logs.
 	URL    string `json:"url,omitempty"`
 	Server string `json:"server,omitempty"`

@@ -14,13 +14,16 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/jetstream/jetstreamtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak"
+	"github.com/backlog-scaler/backlog-scaler/internal/soak/jetstreamstage"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak/kafkastage"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak/mutant"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak/plan"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak/rabbitstage"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak/redisstage"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak/sqlstage"
+	"github.com/backlog-scaler/backlog-scaler/internal/soak/sqsstage"
 	"github.com/backlog-scaler/backlog-scaler/internal/soak/stage"
 )
 
@@ -33,6 +36,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	// A server of NATS is this program.
+	if code, served := jetstreamtest.ServeChild(); served {
+		os.Exit(code)
+	}
 	goleak.VerifyTestMain(m,
 		// A client of the soak itself that was dialling when its server was killed.
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
@@ -67,7 +74,7 @@ func TestSoak(t *testing.T) {
 
 // topologies are those of all engines with servers of their own.
 func topologies() []stage.Topology {
-	return append(append(redisstage.Topologies(), kafkastage.Cluster(), rabbitstage.Node()), sqlstage.Topologies()...)
+	return append(append(redisstage.Topologies(), kafkastage.Cluster(), rabbitstage.Node(), jetstreamstage.Cluster(), sqsstage.Server()), sqlstage.Topologies()...)
 }
 
 // found fails the test for what a run found.
