@@ -1,6 +1,7 @@
 package subject
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,6 +53,8 @@ type queueServer struct {
 	// state returns how the server is, for an error; nil if that is not known.
 	state func() string
 
+	// rounds is how often each side reads all queues; zero is engineRounds and tripRounds.
+	rounds int
 	// limits are the bounds of the figures.
 	limits engineLimits
 	// notices is how a change of an idle queue is noticed. hinted reports that the producer says so by HTTP.
@@ -153,7 +156,7 @@ func (q *queueServer) reads(ctx context.Context, s *stage) ([]measurement.Measur
 		return nil, err
 	}
 	var rates measurement.Rounds
-	for n := range engineRounds {
+	for n := range cmp.Or(q.rounds, engineRounds) {
 		var took, least time.Duration
 		err := inTurns(n,
 			func() (err error) { took, _, err = timed(func() error { return own(ctx) }); return err },
@@ -175,7 +178,8 @@ func (q *queueServer) roundTrips(ctx context.Context, s *stage) ([]measurement.M
 		return nil, err
 	}
 	var trips [2][]float64
-	for range tripRounds {
+	rounds := min(cmp.Or(q.rounds, tripRounds), tripRounds)
+	for range rounds {
 		for side, read := range []reader{own, bare} {
 			// What was sent before is answered.
 			if err := pause(ctx, 2*distance.RoundTrip); err != nil {
@@ -190,6 +194,6 @@ func (q *queueServer) roundTrips(ctx context.Context, s *stage) ([]measurement.M
 	}
 	return []measurement.Measurement{{
 		Name: q.engine + "_round_trips", Value: slices.Min(trips[0]), Unit: "per batch", Bound: measurement.AtMost(q.limits.trips),
-		Note: fmt.Sprintf("%d queues, the bare client %.0f, the fewest of %d rounds", engineQueues, slices.Min(trips[1]), tripRounds),
+		Note: fmt.Sprintf("%d queues, the bare client %.0f, the fewest of %d rounds", engineQueues, slices.Min(trips[1]), rounds),
 	}}, nil
 }

@@ -172,11 +172,23 @@ func armed(ctx context.Context, source backlog.Source, queries []backlog.Query) 
 func read(ctx context.Context, source backlog.Source, queries []backlog.Query, results []backlog.Result) ([]backlog.Result, error) {
 	results = source.Read(ctx, queries, results[:0])
 	// The first read of a pattern begins the search for its queues.
-	for slices.ContainsFunc(results, func(r backlog.Result) bool { return r.Pending }) {
+	for {
+		var left []int
+		var pending []backlog.Query
+		for i := range results {
+			if results[i].Pending {
+				left, pending = append(left, i), append(pending, queries[i])
+			}
+		}
+		if len(left) == 0 {
+			break
+		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			return nil, err
 		}
-		results = source.Read(ctx, queries, results[:0])
+		for n, r := range source.Read(ctx, pending, nil) {
+			results[left[n]] = r
+		}
 	}
 	for i, r := range results {
 		if r.Err != nil {

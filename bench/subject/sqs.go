@@ -12,6 +12,9 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqs/sqstest"
 )
 
+// sqsRounds is how often each side reads all queues: each is a call of its own, and the server takes seconds for all.
+const sqsRounds = 3
+
 // sqsConnections is how many calls the bare client makes at the same time, as the engine does.
 const sqsConnections = 3
 
@@ -69,7 +72,8 @@ func (s *stage) sqs(ctx context.Context) (*queueServer, error) {
 			return func(ctx context.Context) error { return readSQS(ctx, client, address, queues) }, nil
 		},
 		write:   write,
-		limits:  engineLimits{rate: 0.8, trips: 400, p50: 100, p99: 1000},
+		rounds:  sqsRounds,
+		limits:  engineLimits{rate: 0.6, trips: 400, p50: 100, p99: 1000},
 		notices: "a hint", hinted: true,
 	}, nil
 }

@@ -26,6 +26,9 @@ const (
 	burst = 10
 	// refill is how soon a queue is read again that the budget had no call for.
 	refill = time.Second
+	// longestRead is for how long a read begins calls, so that a queue that is woken does not wait for
+	// all others. goOn is how soon the queues are read that are left.
+	longestRead, goOn = 200 * time.Millisecond, 20 * time.Millisecond
 )
 
 // limiter returns what holds the calls within the budget. It lets a tenth of it through at once, so that

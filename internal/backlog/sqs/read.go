@@ -22,8 +22,8 @@ func attributeNames() []types.QueueAttributeName {
 	}
 }
 
-// errBudget is a queue for which the budget had no call yet.
-var errBudget = fmt.Errorf("%w: callsPerMinute is used up, and the queue has not been read yet", backlog.ErrUnavailable)
+// errNoCall is a queue for which there was no call yet, because there are many or callsPerMinute is used up.
+var errNoCall = fmt.Errorf("%w: the queue waits for its first call", backlog.ErrUnavailable)
 
 // Read implements backlog.Source. Each query is a call of its own. What concerns the connection ends them all.
 func (s *source) Read(ctx context.Context, queries []backlog.Query, results []backlog.Result) []backlog.Result {
@@ -40,12 +40,13 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query, results []ba
 	defer leave()
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	began := time.Now()
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range min(maxConnections, len(queries)) {
 		workers.Go(func() {
 			for i := range next {
-				own[i] = s.readOne(ctx, queries[i])
+				own[i] = s.readOne(ctx, queries[i], began)
 				if err := own[i].Err; err != nil && !own[i].Pending && isOutage(err) {
 					end(err)
 				}
@@ -56,8 +57,10 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query, results []ba
 	for i, q := range queries {
 		if _, again := first[q]; !again {
 			first[q] = i
-			next <- i
 		}
+	}
+	for _, i := range s.inOrder(queries, first) {
+		next <- i
 	}
 	close(next)
 	workers.Wait()
@@ -67,8 +70,25 @@ func (s *source) Read(ctx context.Context, queries []backlog.Query, results []ba
 	return results
 }
 
-// readOne reads the queue of a query, unless an outage has ended the read.
-func (s *source) readOne(ctx context.Context, q backlog.Query) backlog.Result {
+// inOrder returns the queries to read: first those that the reads before have left.
+func (s *source) inOrder(queries []backlog.Query, first map[backlog.Query]int) []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left, others := make([]int, 0, len(first)), make([]int, 0, len(first))
+	for i, q := range queries {
+		switch one := s.queues[q]; {
+		case first[q] != i:
+		case one != nil && one.postponed > 0:
+			left = append(left, i)
+		default:
+			others = append(others, i)
+		}
+	}
+	return append(left, others...)
+}
+
+// readOne reads the queue of a query, in a read that began at a time. An outage may have ended that.
+func (s *source) readOne(ctx context.Context, q backlog.Query, began time.Time) backlog.Result {
 	if outage := outageOf(ctx); outage != nil {
 		return s.failure(q, outage, true)
 	}
@@ -80,8 +100,11 @@ func (s *source) readOne(ctx context.Context, q backlog.Query) backlog.Result {
 	case err != nil:
 		return s.failure(q, err, false)
 	}
-	if !s.budget.AllowN(now, 1) {
-		return s.postpone(q, one)
+	switch {
+	case now.Sub(began) >= longestRead:
+		return s.postpone(q, one, goOn)
+	case !s.budget.AllowN(now, 1):
+		return s.postpone(q, one, refill)
 	}
 	n, err := s.ask(ctx, one)
 	if outage := outageOf(ctx); err != nil && outage != nil {
@@ -89,7 +112,7 @@ func (s *source) readOne(ctx context.Context, q backlog.Query) backlog.Result {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one.postponed = false
+	one.postponed = 0
 	switch {
 	case err != nil && isMissing(err):
 		one.history, one.url = history{worked: one.worked}, one.name.url
@@ -119,13 +142,13 @@ func outageOf(ctx context.Context) error {
 	return nil
 }
 
-// postpone returns the result of a queue that the budget has no call for: what is known of it, with its time.
-func (s *source) postpone(q backlog.Query, one *queue) backlog.Result {
+// postpone returns the result of a queue that is read later: what is known of it, with its time.
+func (s *source) postpone(q backlog.Query, one *queue, pause time.Duration) backlog.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	one.postponed = true
+	one.postponed = pause
 	if one.last.At.IsZero() {
-		failure := s.failure(q, errBudget, false)
+		failure := s.failure(q, errNoCall, false)
 		failure.Pending = true
 		return failure
 	}

@@ -48,9 +48,10 @@ type queue struct {
 	counting counting
 	// url is where it is, once it is known.
 	url string
-	// read is when it was asked for last, and postponed reports that the budget had no call for it.
+	// read is when it was asked for last, and postponed how soon it is to be read because there was no
+	// call for it; zero if there was one.
 	read      time.Time
-	postponed bool
+	postponed time.Duration
 }
 
 // open returns a source for a connection. It connects when it is read.
@@ -89,8 +90,8 @@ func (s *source) Pause(q backlog.Query) time.Duration {
 	switch {
 	case one == nil:
 		return s.limits.idle
-	case one.postponed:
-		return refill
+	case one.postponed > 0:
+		return one.postponed
 	}
 	pause := s.limits.pause(time.Since(one.worked), len(s.queues))
 	if one.isDoubted() {
