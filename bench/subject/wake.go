@@ -39,7 +39,8 @@ func Wake(ctx context.Context, programs Programs) (result Result, err error) {
 	if err != nil {
 		return result, err
 	}
-	bare, err := s.subscribe(ctx, r)
+	bare, err := r.Subscribe(ctx, 2*triggers)
+	s.endings = append(s.endings, bare.Close)
 	if err != nil {
 		return result, err
 	}
@@ -57,7 +58,7 @@ func Wake(ctx context.Context, programs Programs) (result Result, err error) {
 }
 
 // wakeOne writes one list after the other.
-func wakeOne(ctx context.Context, r *redisserver.Server, all objects, streams []activity, bare *subscriber) ([]measurement.Measurement, error) {
+func wakeOne(ctx context.Context, r *redisserver.Server, all objects, streams []activity, bare *redisserver.Subscriber) ([]measurement.Measurement, error) {
 	var own, least []float64
 	for i := range wakeSamples {
 		took, err := wakeUp(ctx, r, all.lists[i], streams[i])
@@ -65,7 +66,7 @@ func wakeOne(ctx context.Context, r *redisserver.Server, all objects, streams []
 			return nil, err
 		}
 		own = append(own, milliseconds(took))
-		if took, err = bare.time(ctx, r, "bare:"+all.lists[i]); err != nil {
+		if took, err = bare.Time(ctx, "bare:"+all.lists[i]); err != nil {
 			return nil, err
 		}
 		least = append(least, milliseconds(took))
@@ -109,14 +110,14 @@ func wakeUp(ctx context.Context, r *redisserver.Server, list string, stream acti
 }
 
 // wakeAll writes all lists at once.
-func wakeAll(ctx context.Context, r *redisserver.Server, all objects, streams []activity, bare *subscriber) (measurement.Measurement, error) {
+func wakeAll(ctx context.Context, r *redisserver.Server, all objects, streams []activity, bare *redisserver.Subscriber) (measurement.Measurement, error) {
 	var rounds measurement.Rounds
 	keys := make([]string, len(all.lists))
 	for i, list := range all.lists {
 		keys[i] = "bare:" + list
 	}
 	for range storms {
-		least, err := bare.storm(ctx, r, keys)
+		least, err := bare.Storm(ctx, keys)
 		if err != nil {
 			return measurement.Measurement{}, err
 		}

@@ -27,7 +27,7 @@ func scrape(t *testing.T) []Metric {
 	server := redistest.Start(t)
 	fillQueues(server)
 	config := filepath.Join(t.TempDir(), "config.yaml")
-	write(t, config, connections(server.Addr()))
+	write(t, config, connections(server.Addr())+priced)
 	a, err := app.New(t.Context(), app.Options{
 		Config: config, GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0",
 		ShutdownTimeout: 5 * time.Second, Engines: engines.All(),
@@ -107,6 +107,13 @@ func fillQueues(server *redistest.Server) {
 	}
 	server.Do("XREADGROUP", "GROUP", "billing", "worker-1", "COUNT", 2, "STREAMS", "orders", ">")
 }
+
+// priced is a connection to an engine whose calls have a price, which no trigger uses.
+const priced = `  aws:
+    engine: sqs
+    namespaces: ["shop"]
+    region: eu-central-1
+`
 
 // connections is a configuration with every connection that the commands of documents use.
 func connections(address string) string {
