@@ -178,7 +178,7 @@ var errNotAllowed = fmt.Errorf("%w: the connection does not allow the SQL of tri
 
 // readUser reads one query, unless its last result still holds.
 func (s *source) readUser(ctx context.Context, q backlog.Query) backlog.Result {
-	reading, err, holds := s.pace.Held(q)
+	reading, err, holds := s.pace.Held(q, time.Now())
 	if !holds {
 		began := time.Now()
 		err = s.contained(func() (err error) {

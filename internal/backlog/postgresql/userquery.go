@@ -55,7 +55,7 @@ func (s *source) readUser(ctx context.Context, q backlog.Query, t ticket) backlo
 	if !s.cfg.queries {
 		return s.failure(q, errNotAllowed, false)
 	}
-	reading, err, isHeld := s.queries.pace.Held(q)
+	reading, err, isHeld := s.queries.pace.Held(q, time.Now())
 	if !isHeld {
 		began := time.Now()
 		err = s.contained(s.queries.link, func() (err error) { //nolint:contextcheck // what drops a connection has a timeout of its own
