@@ -150,7 +150,6 @@ func homes() map[string][]string {
 		"github.com/nats-io/nats.go":                                {"internal/backlog/jetstream", "internal/backlog/jetstream/jetstreamtest", "internal/soak/jetstreamstage"},
 		"github.com/nats-io/nats.go/jetstream":                      {"internal/backlog/jetstream/jetstreamtest", "internal/soak/jetstreamstage"},
 		"github.com/aws/aws-sdk-go-v2/aws":                          {"internal/backlog/sqs", "internal/backlog/sqs/sqstest"},
-		"github.com/aws/aws-sdk-go-v2/config":                       {"internal/backlog/sqs"},
 		"github.com/aws/aws-sdk-go-v2/credentials":                  {"internal/backlog/sqs", "internal/backlog/sqs/sqstest"},
 		"github.com/aws/aws-sdk-go-v2/service/sqs":                  {"internal/backlog/sqs", "internal/backlog/sqs/sqstest", "internal/soak/sqsstage"},
 		"github.com/aws/aws-sdk-go-v2/service/sts":                  {"internal/backlog/sqs"},

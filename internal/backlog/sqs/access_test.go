@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -136,14 +139,64 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestWithoutCredentials: no key, no role and no place that has one is an error that says so.
-func TestWithoutCredentials(t *testing.T) {
-	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"} {
-		t.Setenv(name, "")
+// platform has the platform give credentials by these variables, and by no others.
+func platform(t *testing.T, variables map[string]string) {
+	t.Helper()
+	for _, name := range []string{
+		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+	} {
+		t.Setenv(name, variables[name])
 	}
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	t.Setenv("AWS_CONFIG_FILE", "/nowhere")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+}
+
+// TestPlatform: a platform gives credentials by variables, by a role of the service account (IRSA), or by an agent
+// on the node (EKS Pod Identity).
+func TestPlatform(t *testing.T) {
+	server := sqstest.Start(t)
+	client := server.NewClient()
+	client.Create(t, "mail", nil)
+	client.Send(t, "mail", 3, 0)
+	key, role := server.User(t, "scaler", rights()...), server.Role(t, "scaler", rights()...)
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("let-me-in\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	agent := fake(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "let-me-in" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		fmt.Fprintf(w, `{"AccessKeyId":%q,"SecretAccessKey":%q,"Token":"","Expiration":%q}`, key.ID, key.Secret, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	})
+	for name, variables := range map[string]map[string]string{
+		"variables":       {"AWS_ACCESS_KEY_ID": key.ID, "AWS_SECRET_ACCESS_KEY": key.Secret},
+		"service account": {"AWS_ROLE_ARN": role, "AWS_WEB_IDENTITY_TOKEN_FILE": token},
+		"agent":           {"AWS_CONTAINER_CREDENTIALS_FULL_URI": agent, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": token},
+	} {
+		t.Run(name, func(t *testing.T) {
+			platform(t, variables)
+			// The server would want a signature of a client that has no key yet.
+			server.Authenticate(t, name != "service account")
+			source := open(t, server, map[string]any{"accessKeyID": nil, "secretAccessKey": nil, "stsEndpoint": server.URL()})
+			if r := backlogtest.MustRead(t, source, query("mail")); r.Ready != 3 {
+				t.Errorf("three messages read as %+v", r)
+			}
+		})
+	}
+	t.Run("an agent elsewhere", func(t *testing.T) {
+		platform(t, map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": token})
+		_, err := sqs.Engine().Open(t.Context(), settings(server.URL(), map[string]any{"accessKeyID": nil, "secretAccessKey": nil}), slog.New(slog.DiscardHandler))
+		if err == nil || !strings.Contains(err.Error(), "AWS_CONTAINER_CREDENTIALS_FULL_URI: want the URL of an agent on the node") {
+			t.Errorf("a token would go elsewhere: %v", err)
+		}
+	})
+}
+
+// TestWithoutCredentials: no key, no role and no platform that gives one is an error that says so.
+func TestWithoutCredentials(t *testing.T) {
+	platform(t, nil)
 	source := backlogtest.Open(t, sqs.Engine(), settings("http://127.0.0.1:1", map[string]any{"accessKeyID": nil, "secretAccessKey": nil, "answerTimeout": time.Minute}))
 	r := backlogtest.Read(t, source, query("mail"))[0]
 	if _, change := backlog.Advice(r.Err); !errors.Is(r.Err, backlog.ErrDenied) || !strings.Contains(change, "a role of the scaler's service account") {

@@ -2,7 +2,6 @@ package sqs
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -31,8 +25,6 @@ const (
 	// maxBody is how many bytes of an answer are read, and maxHeader how many its headers may have.
 	maxBody   = 64 << 10
 	maxHeader = 64 << 10
-	// sessionName names the sessions of an assumed role.
-	sessionName = "backlog-scaler"
 )
 
 // A client calls the service.
@@ -51,61 +43,32 @@ func newClient(ctx context.Context, c backlog.Connection, cfg *options) (*client
 		return nil, err
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	// The library finds authorities of its own in the environment, and demands a client of this type for them.
-	web := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		t.DialContext = dialWithin(life, cfg.timeout)
-		t.TLSHandshakeTimeout = cfg.timeout
-		t.MaxConnsPerHost, t.MaxIdleConnsPerHost, t.IdleConnTimeout = maxConnections, maxConnections, keepAlive
-		t.MaxResponseHeaderBytes = maxHeader
-	})
-	load := []func(*config.LoadOptions) error{
-		config.WithRegion(cfg.region), config.WithHTTPClient(web), config.WithLogger(logging.Nop{}),
+	transport := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialWithin(life, cfg.timeout),
+		TLSClientConfig:        secure,
+		TLSHandshakeTimeout:    cfg.timeout,
+		MaxConnsPerHost:        maxConnections,
+		MaxIdleConnsPerHost:    maxConnections,
+		IdleConnTimeout:        keepAlive,
+		MaxResponseHeaderBytes: maxHeader,
+	}
+	base := aws.Config{
+		Region: cfg.region,
+		HTTPClient: &http.Client{
+			Transport: bounded{transport}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		Logger: logging.Nop{},
 		// The next read is the next attempt.
-		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 	}
-	if id := c.Settings.Text(settingKeyID); id != "" {
-		key, token := c.Settings.Secret(settingKey), c.Settings.Secret(settingToken)
-		load = append(load, config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(id, key.Reveal(), token.Reveal())))
-	}
-	loaded, err := config.LoadDefaultConfig(ctx, load...)
-	if err != nil {
+	if base.Credentials, err = credentialsFor(c.Settings, base, cfg.stsEndpoint); err != nil {
 		end()
-		return nil, fmt.Errorf("find the configuration of AWS: %w", err)
-	}
-	transport := transportOf(loaded.HTTPClient, secure)
-	loaded.HTTPClient = &http.Client{
-		Transport: bounded{transport}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	if role := c.Settings.Text(settingRole); role != "" {
-		loaded.Credentials = aws.NewCredentialsCache(assumed(loaded, role, c.Settings.Text(settingExternalID), cfg.stsEndpoint))
+		return nil, err
 	}
 	return &client{
-		Client: sqs.NewFromConfig(loaded, func(o *sqs.Options) { o.BaseEndpoint = override(cfg.endpoint) }), transport: transport, end: end,
+		Client: sqs.NewFromConfig(base, func(o *sqs.Options) { o.BaseEndpoint = override(cfg.endpoint) }), transport: transport, end: end,
 	}, nil
-}
-
-// transportOf returns the transport of a client, with settings for TLS. What they do not say is as the library
-// has found it.
-func transportOf(web aws.HTTPClient, secure *tls.Config) *http.Transport {
-	buildable, is := web.(*awshttp.BuildableClient)
-	if !is {
-		buildable = awshttp.NewBuildableClient()
-	}
-	transport := buildable.GetTransport()
-	if found := transport.TLSClientConfig; found != nil && secure.RootCAs == nil {
-		secure.RootCAs = found.RootCAs
-	}
-	transport.TLSClientConfig = secure
-	return transport
-}
-
-// assumed returns the credentials of a role.
-func assumed(base aws.Config, role, externalID, endpoint string) aws.CredentialsProvider {
-	api := sts.NewFromConfig(base, func(o *sts.Options) { o.BaseEndpoint = override(endpoint) })
-	return stscreds.NewAssumeRoleProvider(api, role, func(o *stscreds.AssumeRoleOptions) {
-		o.RoleSessionName = sessionName
-		o.ExternalID = override(externalID)
-	})
 }
 
 // override returns a text for an option that is nil where it is not set.

@@ -47,7 +47,7 @@ func settings() []backlog.Parameter {
 	return slices.Concat([]backlog.Parameter{
 		{Name: settingRegion, Kind: backlog.KindText, Required: true, Doc: "Region of the queues, such as eu-central-1."},
 		{Name: settingEndpoint, Kind: backlog.KindText, Doc: "URL of the service where it is not the public one of the region: a VPC endpoint, or a server that speaks the protocol."},
-		{Name: settingKeyID, Kind: backlog.KindText, Doc: "ID of an access key. Without one the usual places are searched: variables of the environment, a role of the service account (IRSA, EKS Pod Identity), files of the AWS CLI, and the role of the node."},
+		{Name: settingKeyID, Kind: backlog.KindText, Doc: "ID of an access key. Without one the platform gives the credentials: variables of the environment, a role of the service account (IRSA, EKS Pod Identity), and the role of the node."},
 		{Name: settingKey, Kind: backlog.KindSecret, Doc: "Secret of the access key."},
 		{Name: settingToken, Kind: backlog.KindSecret, Doc: "Session token, for a key that has one."},
 		{Name: settingRole, Kind: backlog.KindText, Doc: "ARN of a role that the scaler assumes with these credentials."},
@@ -74,7 +74,6 @@ func check(s backlog.Settings) error {
 		backlog.Fault{Present: s.Text(settingKeyID) == "" && s.Secret(settingToken).IsSet(), Text: settingToken + ": needs an " + settingKeyID},
 		backlog.Fault{Present: role != "" && !isRole.MatchString(role), Text: settingRole + ": want the ARN of a role, such as arn:aws:iam::123456789012:role/scaler"},
 		backlog.Fault{Present: role == "" && s.Text(settingExternalID) != "", Text: settingExternalID + ": needs a " + settingRole},
-		backlog.Fault{Present: role == "" && s.Text(settingSTSEndpoint) != "", Text: settingSTSEndpoint + ": needs a " + settingRole},
 	), tlsconfig.Check(s, !strings.HasPrefix(s.Text(settingEndpoint), "http:"), settingEndpoint+": a URL that begins with https://"))
 }
 

@@ -27,7 +27,6 @@ func TestSettings(t *testing.T) {
 		"a URL with a user":   {map[string]any{"endpoint": "https://user:" + secret + "@localhost"}, "endpoint: want a URL"},
 		"no role":             {map[string]any{"roleARN": "scaler"}, "roleARN: want the ARN of a role"},
 		"an ID without role":  {map[string]any{"externalID": "x"}, "externalID: needs a roleARN"},
-		"STS without role":    {map[string]any{"stsEndpoint": "https://sts.example"}, "stsEndpoint: needs a roleARN"},
 		"TLS for plain HTTP":  {map[string]any{"tlsServerName": "sqs.example"}, "endpoint: a URL that begins with https://"},
 		"TLS for the service": {map[string]any{"endpoint": nil, "tlsServerName": "sqs.example"}, ""},
 	} {
