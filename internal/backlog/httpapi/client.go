@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig"
 )
 
@@ -73,7 +73,7 @@ func New(c backlog.Connection, log *slog.Logger) (*Client, error) {
 	life, end := context.WithCancel(context.Background())
 	transport := &http.Transport{
 		Proxy:                  nil, // see the documentation of the package
-		DialContext:            dialWithin(life, timeout),
+		DialContext:            network.DialWithin(life, timeout),
 		TLSClientConfig:        secure,
 		TLSHandshakeTimeout:    timeout,
 		ForceAttemptHTTP2:      true,
@@ -99,18 +99,6 @@ func New(c backlog.Connection, log *slog.Logger) (*Client, error) {
 		interval:  Interval(s),
 		log:       log.With("connection", c.Name),
 	}, nil
-}
-
-// dialWithin returns a function that connects while life lasts. A transport goes on to connect for
-// later requests where the one that needed the connection has ended.
-func dialWithin(life context.Context, timeout time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: timeout}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(life, cancel)()
-		return dialer.DialContext(ctx, network, address)
-	}
 }
 
 // keepRedirect makes a redirect the answer, in place of following it: it would lead the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"time"
 )
 
 // ErrSpeaksPlainly is a server that does not speak TLS.
@@ -42,4 +43,16 @@ func Secure(ctx context.Context, conn net.Conn, settings *tls.Config, address st
 		return nil, fmt.Errorf("negotiate TLS: %w", err)
 	}
 	return secure, nil
+}
+
+// DialWithin returns a function that connects while life lasts. An http.Transport goes on to connect for
+// later requests where the one that needed the connection has ended.
+func DialWithin(life context.Context, timeout time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: timeout}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		return dialer.DialContext(ctx, network, address)
+	}
 }

@@ -3,10 +3,8 @@ package sqs
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,6 +12,7 @@ import (
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/network"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig"
 )
 
@@ -44,8 +43,8 @@ func newClient(ctx context.Context, c backlog.Connection, cfg *options) (*client
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	transport := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialWithin(life, cfg.timeout),
+		Proxy:                  proxyOf,
+		DialContext:            network.DialWithin(life, cfg.timeout),
 		TLSClientConfig:        secure,
 		TLSHandshakeTimeout:    cfg.timeout,
 		MaxConnsPerHost:        maxConnections,
@@ -79,17 +78,6 @@ func override(text string) *string {
 	return &text
 }
 
-// dialWithin returns a function that connects while life lasts.
-func dialWithin(life context.Context, timeout time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: timeout}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(life, cancel)()
-		return dialer.DialContext(ctx, network, address)
-	}
-}
-
 // Close ends the connections. The caller ends the calls first.
 func (c *client) Close() {
 	c.end()
@@ -103,35 +91,22 @@ type bounded struct{ next http.RoundTripper }
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := b.next.RoundTrip(r)
 	if answer != nil {
-		answer.Body = &body{ReadCloser: answer.Body, left: maxBody}
+		answer.Body = http.MaxBytesReader(nil, answer.Body, maxBody)
 	}
 	return answer, err
 }
 
-// errTooLong is an answer of more than maxBody bytes.
-var errTooLong = fmt.Errorf("the answer has more than %d bytes", maxBody)
-
-// A body is one of an answer.
-type body struct {
-	io.ReadCloser
-
-	left int
+// isTooLong reports whether err is an answer of more than maxBody bytes.
+func isTooLong(err error) bool {
+	_, is := errors.AsType[*http.MaxBytesError](err)
+	return is
 }
 
-// Read implements io.Reader.
-func (b *body) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		// One byte more would be too long; there may be none.
-		n, err := b.ReadCloser.Read(make([]byte, 1))
-		if n > 0 || err == nil {
-			return 0, errTooLong
-		}
-		return 0, err
+// proxyOf returns the proxy that the environment names, for what is encrypted alone: a proxy sees all else, such
+// as the token for an agent on the node.
+func proxyOf(r *http.Request) (*url.URL, error) {
+	if r.URL.Scheme != "https" {
+		return nil, nil //nolint:nilnil // no proxy, as http.Transport has it
 	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
+	return http.ProxyFromEnvironment(r)
 }
-
-// isTooLong reports whether err is an answer of too many bytes.
-func isTooLong(err error) bool { return errors.Is(err, errTooLong) }

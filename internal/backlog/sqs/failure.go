@@ -74,7 +74,7 @@ func failed(err error) error {
 	case errors.Is(err, backlog.ErrPanic):
 		return fmt.Errorf("%w: %w", backlog.ErrUnavailable, err)
 	case isTooLong(err):
-		return fmt.Errorf("%w: %w", backlog.ErrMismatch, errTooLong)
+		return fmt.Errorf("%w: the answer has more than %d bytes", backlog.ErrMismatch, maxBody)
 	case isWithoutCredentials(err):
 		return newCredentialsError(err)
 	case begins(deniedCodes()):

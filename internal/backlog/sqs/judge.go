@@ -123,5 +123,9 @@ func (h *history) judge(r backlog.Reading, emptyFor time.Duration) backlog.Resul
 	return backlog.Result{Reading: held, Pending: true}
 }
 
+// interrupt notes that there was no answer: what was said before it and what is said after it do not follow each
+// other.
+func (h *history) interrupt() { h.zeros = 0 }
+
 // isDoubted reports whether the last answer was a zero that is not believed yet.
 func (h *history) isDoubted() bool { return h.zeros > 0 }

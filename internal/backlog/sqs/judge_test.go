@@ -53,6 +53,24 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestInterrupted: a zero before an outage does not help to believe one after it.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	var h history
+	at := time.Now()
+	says := func(visible int64, after time.Duration) backlog.Result {
+		at = at.Add(after)
+		return h.judge(numbers{visible: visible, created: "1"}.reading(counting{}, at), time.Minute)
+	}
+	says(7, 0)
+	says(0, time.Second)
+	h.interrupt()
+	says(0, time.Hour)
+	if r := says(0, time.Second); r.Err != nil || r.Reading.Ready != 7 || !r.Pending {
+		t.Errorf("two zeros after an outage mean %+v, want 7", r)
+	}
+}
+
 // TestOtherLife: nothing of a queue counts for the one that was made again under its name.
 func TestOtherLife(t *testing.T) {
 	t.Parallel()

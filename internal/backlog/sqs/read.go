@@ -118,6 +118,7 @@ func (s *source) readOne(ctx context.Context, q backlog.Query, began time.Time) 
 		one.history, one.url = history{worked: one.worked}, one.name.url
 		return missing(time.Now())
 	case err != nil:
+		one.interrupt()
 		return s.failure(q, err, isOutage(err))
 	}
 	result := one.judge(n.reading(one.counting, time.Now()), s.emptyFor)
