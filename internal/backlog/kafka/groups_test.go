@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -155,9 +156,13 @@ func (f *fixture) shareFrom(t testing.TB, q backlog.Query, offset int64) {
 	partition.StartOffset = offset
 	topic.Partitions = append(topic.Partitions, partition)
 	r.Topics = append(r.Topics, topic)
-	answer := kafkatest.Send[*kmsg.AlterShareGroupOffsetsResponse](t, f.client, r)
-	if answer.ErrorCode != 0 || answer.Topics[0].Partitions[0].ErrorCode != 0 {
-		t.Fatalf("set the offset of a share group: %+v", answer)
+	// The coordinator of the group learns of a new topic a moment later than the broker that created it.
+	err := childprocess.Poll(t.Context(), "the offset of a share group", patience, 20*time.Millisecond, func(context.Context) error {
+		answer := kafkatest.Send[*kmsg.AlterShareGroupOffsetsResponse](t, f.client, r)
+		return errors.Join(kerr.ErrorForCode(answer.ErrorCode), kerr.ErrorForCode(answer.Topics[0].Partitions[0].ErrorCode))
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
