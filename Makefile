@@ -21,6 +21,8 @@ TESTFLAGS ?=
 ENGINES ?=
 BENCHFLAGS ?=
 SOAKFLAGS ?=
+# Such as FAULTSFLAGS='-only kafka,redis'.
+FAULTSFLAGS ?=
 # Such as COMPARISONFLAGS='-trace 7' for bursts of other sizes.
 COMPARISONFLAGS ?=
 
@@ -52,12 +54,15 @@ run: ## Show the scaler at work on this machine: queue, replicas and why (Ctrl-C
 
 TESTED = $(or $(patsubst %,./internal/backlog/%/...,$(ENGINES)),./...)
 
+# How many packages are tested at a time: one more than there are processors, because tests wait for servers.
+SIDE_BY_SIDE = $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 .PHONY: test
 # All parts run, so that one failure does not hide another.
 test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image
 	@mkdir -p .tools
 	@failed=; run() { echo "$$*"; "$$@" || failed=1; }; \
-	run $(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -timeout 15m $(TESTFLAGS) $(TESTED); \
+	run $(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -p $(SIDE_BY_SIDE) -timeout 15m $(TESTFLAGS) $(TESTED); \
 	if [ -n '$(ENGINES)' ]; then exit $$failed; fi; \
 	$(if $(TESTFLAGS),,run $(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json;) \
 	cd bench; run $(GO) test -race -timeout 15m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/)); cd ..; \
@@ -79,6 +84,14 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s)
 .PHONY: soak
 soak: servers ## Let servers fail at random for ten minutes, and hold all answers against what the queues hold
 	$(GO) test -race -count=1 -timeout 0 -v -run '^TestSoak$$' ./internal/soak -args -for 10m $(SOAKFLAGS)
+
+.PHONY: faults
+faults: servers ## Cause every fault of a server on every engine, and compare docs/faults.md with what KEDA is answered
+	$(GO) test -count=1 -timeout 30m -v -run '^TestFaults$$' ./internal/faults -all $(FAULTSFLAGS)
+
+.PHONY: faults-table
+faults-table: override FAULTSFLAGS += -update-docs
+faults-table: faults ## The same, and write the table of docs/faults.md
 
 .PHONY: e2e
 e2e: servers ## Test it all together: control plane, KEDA, Redis and the scaler; prints the figures

@@ -32,6 +32,7 @@ type Proxy struct {
 	toClient gate
 	delay    time.Duration
 	garbage  []byte
+	halve    bool
 	closed   bool
 }
 
@@ -151,12 +152,22 @@ func (p *Proxy) Garble(garbage []byte) {
 	p.garbage = garbage
 }
 
-// Restore undoes Refuse, BlackHole, HalfOpen, Mute, Delay and Garble. What was held back passes.
+// Halve ends each connection after half of the first piece that the server sends from now on, until Restore.
+func (p *Proxy) Halve() { p.setHalve(true) }
+
+func (p *Proxy) setHalve(halve bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.halve = halve
+}
+
+// Restore undoes Refuse, BlackHole, HalfOpen, Mute, Delay, Garble and Halve. What was held back passes.
 func (p *Proxy) Restore() {
 	p.t.Helper()
 	p.shut(false, false)
 	p.Delay(0)
 	p.Garble(nil)
+	p.setHalve(false)
 	p.mu.Lock()
 	refuses := p.listener == nil && !p.closed
 	p.mu.Unlock()
@@ -268,12 +279,19 @@ func (p *Proxy) carry(l *link, to io.Writer, from io.Reader, gates ...*gate) {
 	}
 }
 
-// write sends what was received, or garbage to a client.
+// errHalved ends a link after half of a piece.
+var errHalved = errors.New("the connection is cut in the middle")
+
+// write sends what was received; to a client also garbage or a half of it.
 func (p *Proxy) write(l *link, to io.Writer, received []byte) error {
 	p.mu.Lock()
-	garbage := p.garbage
+	garbage, halve := p.garbage, p.halve
 	p.mu.Unlock()
-	if garbage == nil || to != l.client {
+	switch {
+	case halve && to == l.client:
+		_, err := to.Write(received[:len(received)/2])
+		return errors.Join(err, errHalved)
+	case garbage == nil || to != l.client:
 		_, err := to.Write(received)
 		return err
 	}

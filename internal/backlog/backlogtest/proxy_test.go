@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"testing"
@@ -136,6 +137,21 @@ func TestProxy(t *testing.T) {
 			p.Restore()
 			if err := c.answer(long); err != nil {
 				t.Errorf("what was held back: %v", err)
+			}
+		},
+		"cuts replies in half": func(t *testing.T, p *backlogtest.Proxy, c caller) {
+			t.Helper()
+			p.Halve()
+			_ = c.SetDeadline(time.Now().Add(long))
+			if _, err := fmt.Fprintln(c, "hello"); err != nil {
+				t.Fatal(err)
+			}
+			if half, err := io.ReadAll(c.lines); err != nil || string(half) != "hel" {
+				t.Errorf("half of a reply: %q, %v", half, err)
+			}
+			p.Restore()
+			if err := dial(t, p).call(long); err != nil {
+				t.Errorf("after Restore: %v", err)
 			}
 		},
 		"delays": func(t *testing.T, p *backlogtest.Proxy, c caller) {

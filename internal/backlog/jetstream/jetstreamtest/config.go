@@ -40,12 +40,20 @@ func (n *Node) configure(routes []string, domain, extra string) error {
 	if domain != "" {
 		domain = fmt.Sprintf("  domain: %q\n", domain)
 	}
-	text := fmt.Sprintf(configuration, n.Name, n.Address, n.Monitor, filepath.Join(n.dir, "data"), domain)
+	n.settings = fmt.Sprintf(configuration, n.Name, n.Address, n.Monitor, n.data(), domain)
 	if len(routes) > 1 {
-		text += fmt.Sprintf(clustered, n.route, `"`+strings.Join(routes, `", "`)+`"`)
+		n.settings += fmt.Sprintf(clustered, n.route, `"`+strings.Join(routes, `", "`)+`"`)
 	}
 	n.configuration = filepath.Join(n.dir, "nats.conf")
-	if err := os.WriteFile(n.configuration, []byte(text+extra), 0o600); err != nil {
+	return n.write(extra)
+}
+
+// data is the folder of the data.
+func (n *Node) data() string { return filepath.Join(n.dir, "data") }
+
+// write writes the configuration, with a text behind its settings.
+func (n *Node) write(extra string) error {
+	if err := os.WriteFile(n.configuration, []byte(n.settings+extra), 0o600); err != nil {
 		return fmt.Errorf("configure %s: %w", n.Name, err)
 	}
 	return nil

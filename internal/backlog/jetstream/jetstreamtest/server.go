@@ -50,7 +50,9 @@ type Node struct {
 	Address, Monitor string
 
 	route, dir, configuration string
-	child                     bool
+	// settings is the configuration without what Configured adds.
+	settings string
+	child    bool
 	// others is how many other servers there are.
 	others int
 
@@ -249,6 +251,22 @@ func (n *Node) Relaunch() (err error) {
 	}
 	n.server.Start()
 	return nil
+}
+
+// Reconfigure replaces the text that Configured has added. A server uses it from its next start on.
+func (n *Node) Reconfigure(t testing.TB, text string) {
+	t.Helper()
+	if err := n.write(text + "\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Empty removes the data of a server that has ended.
+func (n *Node) Empty(t testing.TB) {
+	t.Helper()
+	if err := os.RemoveAll(n.data()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Restart is Relaunch for one test.

@@ -8,7 +8,7 @@ import (
 
 // serverProperties is the configuration of a broker: https://kafka.apache.org/documentation/#brokerconfigs.
 // Sessions are short, so that a broker that is frozen or restarted is replaced within seconds, and long
-// enough for a busy machine.
+// enough for a busy machine. The cleaner of logs would take half of the heap.
 const serverProperties = `process.roles=broker,controller
 node.id=%[1]d
 controller.quorum.voters=%[2]s
@@ -16,11 +16,13 @@ controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 listeners=PLAINTEXT://%[3]s,CONTROLLER://%[4]s,SASL://%[5]s,TLS://%[6]s,PROXIED://%[11]s
 advertised.listeners=PLAINTEXT://%[3]s,SASL://%[5]s,TLS://%[6]s,PROXIED://%[12]s
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:%[13]s,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL
 log.dirs=%[7]s
 sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN,OAUTHBEARER
 listener.name.sasl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.proxied.sasl.enabled.mechanisms=SCRAM-SHA-256
+listener.name.proxied.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_scaler="secret";
 listener.name.sasl.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";
 ssl.client.auth=required
@@ -43,6 +45,7 @@ broker.heartbeat.interval.ms=500
 controller.quorum.fetch.timeout.ms=3000
 controller.quorum.election.timeout.ms=2000
 replica.lag.time.max.ms=3000
+log.cleaner.dedupe.buffer.size=4194304
 `
 
 // shareProperties are those of share groups.
@@ -63,8 +66,12 @@ func (b *Broker) configure(c *Cluster, controller int, voters string, brokers in
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return fmt.Errorf("create the folder of broker %d: %w", b.ID, err)
 	}
+	protocol := "PLAINTEXT"
+	if c.proxiedLogin {
+		protocol = "SASL_PLAINTEXT"
+	}
 	properties := fmt.Sprintf(serverProperties, b.ID, voters, b.plain, address(controller), b.sasl, b.tls,
-		filepath.Join(b.dir, "data"), c.Certificates.Server, c.Certificates.CA.Path, brokers, b.proxied, b.advertised)
+		filepath.Join(b.dir, "data"), c.Certificates.Server, c.Certificates.CA.Path, brokers, b.proxied, b.advertised, protocol)
 	if c.Version != V39 {
 		properties += fmt.Sprintf(shareProperties, brokers)
 	}

@@ -57,6 +57,8 @@ type Cluster struct {
 	dir string
 	// proxies are the addresses of the brokers' proxies; those that have none are left out.
 	proxies []string
+	// proxiedLogin makes their listeners demand a login.
+	proxiedLogin bool
 	// heap is the largest heap of a broker, in megabytes.
 	heap int
 }
@@ -76,13 +78,16 @@ func BehindProxies(addresses ...string) Option {
 	return func(c *Cluster) { c.proxies = addresses }
 }
 
+// ProxiedLogin makes the listeners behind proxies demand a login by SCRAM-SHA-256.
+func ProxiedLogin() Option { return func(c *Cluster) { c.proxiedLogin = true } }
+
 // A Broker is one process. Its ports stay the same when it is restarted.
 type Broker struct {
 	ID int32
 	// plain, sasl and tls are addresses of listeners: without a login, with SASL, and with TLS that
 	// asks for a client certificate.
 	plain, sasl, tls string
-	// proxied is a listener without a login whose clients connect by way of a proxy, at advertised.
+	// proxied is a listener, without a login unless that is wanted, whose clients connect by way of a proxy, at advertised.
 	proxied, advertised string
 
 	dir, installed string
@@ -93,12 +98,12 @@ type Broker struct {
 
 // Start is Launch for one test. In a short run it skips the test, and also where the version is not
 // installed, except in CI.
-func Start(t testing.TB, v Version, n int) *Cluster {
+func Start(t testing.TB, v Version, n int, options ...Option) *Cluster {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("servers are not started in a short run")
 	}
-	c, err := Launch(t.Context(), v, n)
+	c, err := Launch(t.Context(), v, n, options...)
 	switch {
 	case err == nil:
 		t.Cleanup(c.Close)
@@ -114,7 +119,7 @@ func Start(t testing.TB, v Version, n int) *Cluster {
 // Launch starts a cluster of n brokers and waits until it stores the offsets of groups: an open port
 // is not enough. The caller closes it. The error is one of os.ErrNotExist where the version is not
 // installed.
-func Launch(ctx context.Context, v Version, n int, options ...Option) (c *Cluster, err error) {
+func Launch(ctx context.Context, v Version, n int, options ...Option) (started *Cluster, err error) {
 	installed := folder(v)
 	if _, err := os.Stat(filepath.Join(installed, "installed")); err != nil {
 		return nil, fmt.Errorf("find Kafka %s: %w; install it with hack/install-servers.sh", v, err)
@@ -123,7 +128,7 @@ func Launch(ctx context.Context, v Version, n int, options ...Option) (c *Cluste
 	if err != nil {
 		return nil, fmt.Errorf("create the folder of Kafka: %w", err)
 	}
-	c = &Cluster{Version: v, dir: dir, heap: defaultHeap}
+	c := &Cluster{Version: v, dir: dir, heap: defaultHeap}
 	for _, option := range options {
 		option(c)
 	}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,6 +143,19 @@ func (s *Server) With(header http.Header) *Server {
 
 // Kill ends the server at once, as a crash would. It is idempotent.
 func (s *Server) Kill() { s.process.Kill() }
+
+// Freeze stops the server: it holds its connections, accepts new ones and answers nothing. Thaw lets it go on.
+func (s *Server) Freeze(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (s *Server) Thaw(t testing.TB) { s.signal(t, syscall.SIGCONT) }
+
+func (s *Server) signal(t testing.TB, signal syscall.Signal) {
+	t.Helper()
+	if err := s.process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Add adds entries, and returns when they can be found. The entries of a stream are in the order of
 // their time. OpenSearch puts them into an index, which has no meaning elsewhere.

@@ -26,14 +26,14 @@ type Database struct {
 // those of CREATE DATABASE.
 func (s *Server) Database(t testing.TB, options ...string) *Database {
 	t.Helper()
-	d := &Database{t: t, Name: fmt.Sprintf("db%d", s.names.Add(1)), Server: s}
+	name := fmt.Sprintf("db%d", s.names.Add(1))
 	conn, err := pgx.Connect(t.Context(), s.URL("postgres", "postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The template is in use while another database is created.
 	err = childprocess.Poll(t.Context(), "a database", Patience, 10*time.Millisecond, func(ctx context.Context) error {
-		_, err := conn.Exec(ctx, strings.Join(append([]string{"CREATE DATABASE", d.Name}, options...), " "))
+		_, err := conn.Exec(ctx, strings.Join(append([]string{"CREATE DATABASE", name}, options...), " "))
 		return err
 	})
 	if err != nil {
@@ -42,6 +42,13 @@ func (s *Server) Database(t testing.TB, options ...string) *Database {
 	if err := conn.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return s.Open(t, name)
+}
+
+// Open returns a database that exists, such as one of a standby.
+func (s *Server) Open(t testing.TB, name string) *Database {
+	t.Helper()
+	d := &Database{t: t, Name: name, Server: s}
 	config, err := pgxpool.ParseConfig(d.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)

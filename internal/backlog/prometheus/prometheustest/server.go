@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -155,6 +156,19 @@ func (s *Server) Addr() string { return strings.TrimPrefix(s.URL, "http://") }
 
 // Stop ends the server. It is idempotent.
 func (s *Server) Stop() { s.process.Kill() }
+
+// Freeze stops the server: it holds its connections, accepts new ones and answers nothing. Thaw lets it go on.
+func (s *Server) Freeze(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+
+// Thaw ends Freeze.
+func (s *Server) Thaw(t testing.TB) { s.signal(t, syscall.SIGCONT) }
+
+func (s *Server) signal(t testing.TB, signal syscall.Signal) {
+	t.Helper()
+	if err := s.process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // scraped answers a scrape: https://prometheus.io/docs/instrumenting/exposition_formats/.
 func (s *Server) scraped(w http.ResponseWriter, _ *http.Request) {

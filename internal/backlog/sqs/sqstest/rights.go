@@ -25,6 +25,16 @@ func (s *Server) User(t testing.TB, name string, actions ...string) Key {
 	return Key{ID: element(t, answer, "AccessKeyId"), Secret: element(t, answer, "SecretAccessKey")}
 }
 
+// Renew replaces the access key of a user by another one, which it returns.
+func (s *Server) Renew(t testing.TB, name string, old Key) Key {
+	t.Helper()
+	s.Authenticate(t, false)
+	s.iam(t, url.Values{"Action": {"DeleteAccessKey"}, "UserName": {name}, "AccessKeyId": {old.ID}})
+	answer := s.iam(t, url.Values{"Action": {"CreateAccessKey"}, "UserName": {name}})
+	s.Authenticate(t, true)
+	return Key{ID: element(t, answer, "AccessKeyId"), Secret: element(t, answer, "SecretAccessKey")}
+}
+
 // Role makes a role that may do the actions, and returns its ARN.
 func (s *Server) Role(t testing.TB, name string, actions ...string) string {
 	t.Helper()
