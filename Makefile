@@ -135,6 +135,10 @@ generate: servers ## Generate all that is generated: documentation, examples, co
 	$(GO) generate ./...
 	cd deploy && $(GO) generate ./...
 
+.PHONY: docs
+docs: ## Build the documentation as a site, with a search, and check its links
+	@hack/docs
+
 .PHONY: verify
 verify: ## Check that generated files and go.mod files are current
 	@hack/verify
