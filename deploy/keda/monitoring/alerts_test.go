@@ -190,3 +190,29 @@ func compare(t *testing.T, groups []*rules.Group, want alertTest) {
 		t.Errorf("%s at %s (-want +got):\n%s", want.AlertName, want.EvalTime, diff)
 	}
 }
+
+// TestRunbooks: each alert leads to a section of docs/runbooks.md of its name, and there are no other sections.
+func TestRunbooks(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "runbooks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sections []string
+	for line := range strings.Lines(string(document)) {
+		if name, found := strings.CutPrefix(strings.TrimSpace(line), "## "); found {
+			sections = append(sections, name)
+		}
+	}
+	var alerts []string
+	for _, r := range readRules(t) {
+		alerts = append(alerts, r.Alert)
+		want := "https://github.com/backlog-scaler/backlog-scaler/blob/main/docs/runbooks.md#" + strings.ToLower(r.Alert)
+		if got := r.Annotations["runbook_url"]; got != want {
+			t.Errorf("alert %s has the runbook %q, want %q", r.Alert, got, want)
+		}
+	}
+	if diff := gocmp.Diff(alerts, sections); diff != "" {
+		t.Errorf("the sections of docs/runbooks.md are not the alerts in their order (-alerts +sections):\n%s", diff)
+	}
+}

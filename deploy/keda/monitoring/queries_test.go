@@ -54,8 +54,9 @@ func readMetrics(t *testing.T) map[string][]string {
 }
 
 type rule struct {
-	Alert string `json:"alert"`
-	Expr  string `json:"expr"`
+	Alert       string            `json:"alert"`
+	Expr        string            `json:"expr"`
+	Annotations map[string]string `json:"annotations"`
 }
 
 func readRules(t *testing.T) []rule {
