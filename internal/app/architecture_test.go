@@ -20,7 +20,8 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler": {
 			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/explain",
-			"internal/kube", "internal/policycheck", "internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger",
+			"internal/kube", "internal/policycheck", "internal/sampler", "internal/server", "internal/server/inspector", "internal/simulation", "internal/simulation/*",
+			"internal/telemetry", "internal/trigger",
 		},
 		"api/v1alpha1":    {},
 		"cmd/scaler-demo": {"*"},
@@ -64,6 +65,7 @@ func mayImport() map[string][]string {
 		"internal/decision/push":                   {"internal/decision"},
 		"internal/simulation":                      {"internal/backlog", "internal/decision", "internal/decision/push", "internal/hpa", "internal/policies", "internal/policy", "internal/simulation/trace", "internal/trigger"},
 		"internal/simulation/candidate":            {"internal/backlog", "internal/hpa", "internal/policies", "internal/policy", "internal/policycheck", "internal/simulation", "internal/spelling", "internal/trigger"},
+		"internal/simulation/comparison":           {"internal/backlog", "internal/simulation", "internal/simulation/trace", "internal/terminal"},
 		"internal/simulation/trace":                {"internal/spelling"},
 		"internal/spelling":                        {},
 		"tools/prose":                              {},
