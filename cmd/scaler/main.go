@@ -31,6 +31,7 @@ type commandLine struct {
 	Explain  explainCommand  `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
 	Watch    watchCommand    `cmd:"" help:"Show all triggers of a running scaler, live."`
 	Policy   policyCommand   `cmd:"" help:"Check AutoscalerPolicies."`
+	Record   recordCommand   `cmd:"" help:"Record what comes to a queue, as a trace for simulate."`
 	Simulate simulateCommand `cmd:"" help:"Replay what came to a queue, with triggers and policies that are not turned on yet."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

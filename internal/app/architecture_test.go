@@ -66,6 +66,7 @@ func mayImport() map[string][]string {
 		"internal/simulation":                      {"internal/backlog", "internal/decision", "internal/decision/push", "internal/hpa", "internal/policies", "internal/policy", "internal/simulation/trace", "internal/trigger"},
 		"internal/simulation/candidate":            {"internal/backlog", "internal/hpa", "internal/policies", "internal/policy", "internal/policycheck", "internal/simulation", "internal/spelling", "internal/trigger"},
 		"internal/simulation/comparison":           {"internal/backlog", "internal/simulation", "internal/simulation/trace", "internal/terminal"},
+		"internal/simulation/record":               {"gen/*", "internal/backlog", "internal/simulation/trace"},
 		"internal/simulation/trace":                {"internal/spelling"},
 		"internal/spelling":                        {},
 		"tools/prose":                              {},

@@ -162,7 +162,7 @@ func (b sandbox) works(t *testing.T, place string, args []string) {
 	switch args[0] {
 	case "serve":
 		b.serves(t, place, args)
-	case "explain", "watch":
+	case "explain", "watch", "record":
 		b.parses(t, place, args)
 	default:
 		if out, err := b.command(t.Context(), args).CombinedOutput(); err != nil {
