@@ -33,6 +33,7 @@ type commandLine struct {
 	Policy   policyCommand   `cmd:"" help:"Check AutoscalerPolicies."`
 	Record   recordCommand   `cmd:"" help:"Record what comes to a queue, as a trace for simulate."`
 	Simulate simulateCommand `cmd:"" help:"Replay what came to a queue, with triggers and policies that are not turned on yet."`
+	Tune     tuneCommand     `cmd:"" help:"Search the settings of a ScaledObject that meet a goal at the least cost, on a trace."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

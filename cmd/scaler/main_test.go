@@ -41,7 +41,7 @@ func TestVersion(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	code, out, _ := scaler("--help")
-	for _, command := range []string{"serve", "read", "check", "explain", "watch", "policy", "record", "simulate", "version"} {
+	for _, command := range []string{"serve", "read", "check", "explain", "watch", "policy", "record", "simulate", "tune", "version"} {
 		if code != 0 || !strings.Contains(out, "\n  "+command) {
 			t.Errorf("code %d, and the help does not name %q:\n%s", code, command, out)
 		}

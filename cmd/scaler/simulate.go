@@ -100,15 +100,20 @@ func (w *workload) workers(t *trace.Trace) (*simulation.Workers, error) {
 	return workers, nil
 }
 
-// candidates reads the candidates of files.
-func (w *workload) candidates(engines []backlog.Engine, files []string) ([]candidate.Candidate, error) {
-	reader := candidate.Reader{Engines: engines, Notice: w.Notice}
+// reader returns the reader of candidates.
+func (w *workload) reader(engines []backlog.Engine) (*candidate.Reader, error) {
+	reader := &candidate.Reader{Engines: engines, Notice: w.Notice}
 	if w.Config != "" {
 		var err error
 		if reader.Catalog, err = catalogOf(w.Config, engines); err != nil {
 			return nil, err
 		}
 	}
+	return reader, nil
+}
+
+// readCandidates reads the candidates of files.
+func readCandidates(reader *candidate.Reader, files ...string) ([]candidate.Candidate, error) {
 	var all []candidate.Candidate
 	for _, file := range files {
 		data, err := readFile("candidate", file, maxPolicyFile)
@@ -177,7 +182,11 @@ func (c *simulateCommand) Run(engines []backlog.Engine, stdout io.Writer, build 
 	if err != nil {
 		return err
 	}
-	files, err := c.candidates(engines, c.Candidate)
+	reader, err := c.reader(engines)
+	if err != nil {
+		return err
+	}
+	files, err := readCandidates(reader, c.Candidate...)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,8 @@ func (a *asked) read(now time.Duration) {
 	}
 	if a.policy != nil {
 		a.policy.decide(now)
+	} else if a.sent.Active() && a.eyes[0].atWork() {
+		return // it stays active, and the repetition has a timer of its own
 	}
 	a.stream(now)
 }

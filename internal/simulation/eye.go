@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision"
 )
 
 // The pace of the scaler's reads, as in docs/design.md: a queue with work each second, an idle one
@@ -47,6 +48,13 @@ func (e *eye) read(f *fleet, at time.Time) time.Duration {
 		}
 	}
 	return e.interval(at)
+}
+
+// atWork reports whether the trigger is active for certain, without a decision: there is work, and any
+// of it is enough.
+func (e *eye) atWork() bool {
+	spec := &e.queue.Spec
+	return spec.Activation == 0 && (spec.Count == 0 || spec.Count == decision.CountAll) && e.seen.Latest.Backlog() > 0
 }
 
 // interval returns the time until the next read.

@@ -52,6 +52,9 @@ func (a *Activity) Update(active bool, now time.Time) bool {
 	return true
 }
 
+// Active reports whether the last message said that the trigger is active.
+func (a *Activity) Active() bool { return a.active }
+
 // IdleCheck is the longest time between two evaluations of a stream.
 const IdleCheck = time.Hour
 

@@ -87,9 +87,8 @@ func (r *Report) shorter(i int) int {
 	return n
 }
 
-// head returns sentences on the trace and the workers.
-func (r *Report) head() []string {
-	t, w := r.Trace, r.Workers
+// subject returns sentences on the trace and the workers.
+func subject(t *trace.Trace, w *simulation.Workers) []string {
 	from := ""
 	if t.Source != "" {
 		from = ", from " + backlog.Line(t.Source)
@@ -105,11 +104,17 @@ func (r *Report) head() []string {
 	if w.ColdShare > 0 {
 		workers += fmt.Sprintf(", and %s of them %s later", percent(w.ColdShare), w.Cold)
 	}
-	lines := []string{
+	return []string{
 		fmt.Sprintf("Trace: %d %s in %s%s; the arrivals are %s.", t.Messages(), unit(t), duration(t.End.Seconds()), from, article(t.Quality)),
 		workers + fmt.Sprintf("; grace period %s.", duration(w.Grace.Seconds())),
-		fmt.Sprintf("Runs: %d, which differ by the phases of KEDA and the HPA and by what is drawn. Each value is the median, with the 5th and the 95th percentile.", r.Seeds),
 	}
+}
+
+// head returns sentences on the trace, the workers and the runs.
+func (r *Report) head() []string {
+	lines := append(subject(r.Trace, r.Workers),
+		fmt.Sprintf("Runs: %d, which differ by the phases of KEDA and the HPA and by what is drawn. Each value is the median, with the 5th and the 95th percentile.", r.Seeds),
+	)
 	if r.Options.From > 0 {
 		lines = append(lines, fmt.Sprintf("The first %s count for nothing, because windows are not filled.", duration(r.Options.From.Seconds())))
 	}
