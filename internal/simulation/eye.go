@@ -42,10 +42,8 @@ func (e *eye) read(f *fleet, at time.Time) time.Duration {
 		return e.interval(at)
 	}
 	e.seen.Past = append(e.seen.Past, before)
-	for window := e.queue.Spec.Window(); at.Sub(e.seen.Past[0].At) > window; {
-		if e.seen.Past = e.seen.Past[1:]; len(e.seen.Past) == 0 {
-			break
-		}
+	for len(e.seen.Past) > 0 && at.Sub(e.seen.Past[0].At) > e.queue.Window {
+		e.seen.Past = e.seen.Past[1:]
 	}
 	return e.interval(at)
 }

@@ -58,6 +58,8 @@ type Trigger struct {
 // A Queue is the queue as the scaler sees it.
 type Queue struct {
 	Spec decision.Spec
+	// Window is the age up to which past readings are kept.
+	Window time.Duration
 	// Hidden reports that the engine cannot tell what is in flight, HeldIsReady that it counts that
 	// among the waiting messages, and Counter that it counts arrivals.
 	Hidden, HeldIsReady, Counter bool
@@ -107,10 +109,10 @@ func (c *Candidate) windows() time.Duration {
 	for i := range c.Triggers {
 		switch t := &c.Triggers[i]; {
 		case t.Queue != nil:
-			longest = max(longest, t.Queue.Spec.Window())
+			longest = max(longest, t.Queue.Window)
 		case t.Policy != nil:
 			for j := range t.Policy.Signals {
-				longest = max(longest, t.Policy.Signals[j].Spec.Window())
+				longest = max(longest, t.Policy.Signals[j].Window)
 			}
 		}
 	}

@@ -210,6 +210,7 @@ func (r *Reader) queue(catalog *trigger.Catalog, parsed *trigger.Trigger) (*simu
 	if q.Spec.MaxStaleness == 0 {
 		q.Spec.MaxStaleness = defaultStaleness
 	}
+	q.Window = q.Spec.Window()
 	if q.Spec.Jobs != "" {
 		return nil, errors.New("scaledJob: a ScaledJob is not simulated; want a trigger of a ScaledObject")
 	}

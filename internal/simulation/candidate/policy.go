@@ -44,6 +44,7 @@ func (r *Reader) compiled(found *policycheck.Policy) (*simulation.Policy, error)
 		if err != nil {
 			return nil, fmt.Errorf("policy %s: signals[%s].%w", found.Key, s.Name, err)
 		}
+		parsed.Policy.MaxStaleness = plain.Spec.Signals[i].MaxStaleness
 		queue, err := r.queue(catalog, &parsed.Trigger)
 		if err != nil {
 			return nil, fmt.Errorf("policy %s: signals[%s]: %w", found.Key, s.Name, err)
