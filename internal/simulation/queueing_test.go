@@ -48,6 +48,9 @@ func erlangC(c int, a float64) float64 {
 // of neighbours depend on each other, so that it takes many messages.
 func TestQueueingTheory(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("it takes eight million messages")
+	}
 	const service = time.Second
 	for _, tc := range []struct {
 		servers int

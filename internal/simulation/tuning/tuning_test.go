@@ -22,12 +22,12 @@ spec:
   triggers: [{type: external-push, metadata: {connection: main, list: jobs, inFlightList: held, target: "1"}}]
 `
 
-// newSearch returns a search on an hour with a burst each ten minutes. Today's target is one message for
+// newSearch returns a search on half an hour with a burst each ten minutes. Today's target is one message for
 // each replica, which costs more than is needed.
 func newSearch(t *testing.T, goal tuning.Goal) *tuning.Search {
 	t.Helper()
-	load := &trace.Trace{Header: trace.Header{End: time.Hour, Quality: trace.Exact}}
-	for at := time.Minute; at < time.Hour; at += 10 * time.Minute {
+	load := &trace.Trace{Header: trace.Header{End: 30 * time.Minute, Quality: trace.Exact}}
+	for at := time.Minute; at < 30*time.Minute; at += 10 * time.Minute {
 		load.Arrivals = append(load.Arrivals, trace.Arrival{At: at, Over: 2 * time.Minute, Count: 400}, trace.Arrival{At: at + 3*time.Minute, Over: 5 * time.Minute, Count: 50})
 	}
 	reader := &candidate.Reader{Engines: engines.All(), Notice: candidate.DefaultNotice}
@@ -37,7 +37,7 @@ func newSearch(t *testing.T, goal tuning.Goal) *tuning.Search {
 	}
 	today := &found[0]
 	return &tuning.Search{
-		Trace: load, Today: today, Goal: goal, Points: 27, Seed: 1,
+		Trace: load, Today: today, Goal: goal, Points: 18, Seed: 1,
 		Workers: &simulation.Workers{Service: simulation.LogNormal(time.Second, 3*time.Second), Startup: simulation.Fixed(8 * time.Second), Concurrency: 1, Grace: 30 * time.Second},
 		Change:  func(s *candidate.Settings) (candidate.Candidate, error) { return reader.With(today, s) },
 	}
@@ -63,7 +63,7 @@ func TestBetterThanToday(t *testing.T) {
 			t.Errorf("%s: %+v", c.Name, c)
 		}
 	}
-	if v.Chosen != 42*time.Minute || v.Checked != 18*time.Minute {
+	if v.Chosen != 21*time.Minute || v.Checked != 9*time.Minute {
 		t.Errorf("chosen by %s and checked by %s", v.Chosen, v.Checked)
 	}
 	for i, c := range v.Curve[1:] {
@@ -90,7 +90,7 @@ func TestSameSearchSameVerdict(t *testing.T) {
 	t.Parallel()
 	verdict := func(each func(int, func(int))) string {
 		s := newSearch(t, tuning.Goal{Percentile: 90, Wait: 30 * time.Second})
-		s.Each = each
+		s.Each, s.Points = each, 6
 		v := s.Run()
 		var b strings.Builder
 		for i := range v.Finalists {
@@ -116,7 +116,9 @@ func TestSameSearchSameVerdict(t *testing.T) {
 // TestNoBetterThanToday: a goal that start-up times rule out is an answer, too.
 func TestNoBetterThanToday(t *testing.T) {
 	t.Parallel()
-	v := newSearch(t, tuning.Goal{Percentile: 99, Wait: time.Millisecond}).Run()
+	s := newSearch(t, tuning.Goal{Percentile: 99, Wait: time.Millisecond})
+	s.Points = 6
+	v := s.Run()
 	if v.Best != nil || !strings.Contains(v.Why, "none of the best settings keeps p99 at 1ms or below in every check") {
 		t.Errorf("%+v, %q", v.Best, v.Why)
 	}
@@ -134,7 +136,7 @@ func TestShortTraces(t *testing.T) {
 	if got := tuning.Short(s); got != "the trace is shorter than two days" {
 		t.Errorf("%q", got)
 	}
-	s.Bounds = true
+	s.Bounds, s.Points = true, 6
 	v := s.Run()
 	for _, f := range v.Finalists {
 		if f.Settings.Target > 0 || f.Settings.DrainTime > 0 || f.Settings.Hold != nil || f.Settings.FastUp || f.Settings.Tolerance != nil || f.Settings.DownWindow != nil {
