@@ -146,6 +146,7 @@ type simulateCommand struct {
 	SLO       time.Duration `name:"slo" placeholder:"TIME" help:"Time that a message should wait at most; the report has the part that does."`
 	Seeds     int           `default:"20" help:"Number of runs, each with other phases of KEDA and the HPA."`
 	Replicas  int32         `default:"0" help:"Replicas at the beginning; at least minReplicaCount."`
+	Calibrate bool          `help:"Compare the first candidate, which was in force while the trace was recorded, with what the trace has seen."`
 	HTML      string        `name:"html" type:"path" placeholder:"FILE" help:"File to write a page with charts to."`
 	Output    string        `short:"o" enum:"text,json" default:"text" help:"Output format: ${enum}."`
 }
@@ -194,24 +195,15 @@ func (c *simulateCommand) Run(engines []backlog.Engine, stdout io.Writer, build 
 		Version: build.Version, Digest: read.digest, Trace: read.Trace, Workers: workers, Seeds: c.Seeds,
 		Options: simulation.Options{Goal: c.SLO, MostAfter: simulation.DefaultMostAfter},
 	}
-	var candidates []simulation.Candidate
-	for i := range files {
-		files[i].Start = c.Replicas
-		candidates = append(candidates, files[i].Candidate)
-		for _, note := range files[i].Notes {
-			r.Notes = append(r.Notes, files[i].Name+": "+note)
-		}
-	}
-	if c.BuiltIn {
-		if like := candidate.BuiltIn(&files[0]); like != nil && !hasBuiltIn(candidates) {
-			candidates = append(candidates, *like)
-		}
-	}
+	candidates := c.all(&r, files)
 	if err := checkWork(read.Trace, candidates, c.Seeds); err != nil {
 		return err
 	}
 	r.Options.From = simulation.Beginning(read.Trace, candidates)
 	r.Results = simulation.Compare(candidates, workers, read.Trace, c.Seeds, r.Options)
+	if c.Calibrate && !r.Calibrate() {
+		return fmt.Errorf("--calibrate: %s has no lines with what was seen, as scaler record writes them from a scaler", c.Trace)
+	}
 	if c.HTML != "" {
 		if err := writeFile(c.HTML, r.HTML); err != nil {
 			return err
@@ -221,6 +213,22 @@ func (c *simulateCommand) Run(engines []backlog.Engine, stdout io.Writer, build 
 		return r.JSON(stdout)
 	}
 	return r.Text(stdout)
+}
+
+// all returns the candidates of files, and KEDA's own trigger among them. Their notes go to the report.
+func (c *simulateCommand) all(r *comparison.Report, files []candidate.Candidate) []simulation.Candidate {
+	var candidates []simulation.Candidate
+	for i := range files {
+		files[i].Start = c.Replicas
+		candidates = append(candidates, files[i].Candidate)
+		for _, note := range files[i].Notes {
+			r.Notes = append(r.Notes, files[i].Name+": "+note)
+		}
+	}
+	if like := candidate.BuiltIn(&files[0]); c.BuiltIn && like != nil && !hasBuiltIn(candidates) {
+		candidates = append(candidates, *like)
+	}
+	return candidates
 }
 
 func hasBuiltIn(candidates []simulation.Candidate) bool {

@@ -15,6 +15,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/candidate"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/comparison"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/tuning"
+	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
 
 // tuneCommand searches settings.
@@ -25,6 +26,7 @@ type tuneCommand struct {
 	Points    int    `default:"81" help:"Number of settings that are tried besides those of today, at most 256."`
 	Seed      uint64 `default:"1" help:"Seed of all that is drawn."`
 	All       bool   `help:"Search all settings although the trace is shorter than two days or has lower bounds; by default only the smallest and the largest number of replicas then."`
+	HTML      string `name:"html" type:"path" placeholder:"FILE" help:"File to write a page to, with charts of today and of the proposal on the whole trace."`
 	Output    string `short:"o" enum:"text,json" default:"text" help:"Output format: ${enum}."`
 }
 
@@ -56,7 +58,7 @@ func (c *tuneCommand) Validate() error {
 }
 
 // Run searches and prints what was found.
-func (c *tuneCommand) Run(engines []backlog.Engine, stdout io.Writer) error {
+func (c *tuneCommand) Run(engines []backlog.Engine, stdout io.Writer, build telemetry.Build) error {
 	read, err := c.read()
 	if err != nil {
 		return err
@@ -106,10 +108,36 @@ func (c *tuneCommand) Run(engines []backlog.Engine, stdout io.Writer) error {
 		}
 		t.YAML = string(data)
 	}
+	if c.HTML != "" {
+		if err := c.page(&t, build); err != nil {
+			return err
+		}
+	}
 	if c.Output == "json" {
 		return t.JSON(stdout)
 	}
 	return t.Text(stdout)
+}
+
+// page writes a page that compares today with the proposal.
+func (c *tuneCommand) page(t *comparison.Tuned, build telemetry.Build) error {
+	const seeds = 20
+	s := t.Search
+	candidates := []simulation.Candidate{s.Today.Candidate}
+	candidates[0].Name = "today"
+	if t.Best != nil {
+		candidates = append(candidates, t.Best.Candidate.Candidate)
+		candidates[1].Name = "proposal: " + t.Best.Settings.String()
+	}
+	r := comparison.Report{
+		Version: build.Version, Digest: t.Digest, Trace: s.Trace, Workers: s.Workers, Seeds: seeds, Notes: t.Notes,
+		Options: simulation.Options{Goal: s.Goal.Wait, MostAfter: simulation.DefaultMostAfter, From: simulation.Beginning(s.Trace, candidates)},
+	}
+	if t.Best == nil {
+		r.Notes = append(r.Notes, "no better than today: "+t.Why)
+	}
+	r.Results = simulation.Compare(candidates, s.Workers, s.Trace, seeds, r.Options)
+	return writeFile(c.HTML, r.HTML)
 }
 
 // atOnce calls f for 0 to n-1, as many at once as there are processors.

@@ -44,6 +44,13 @@ func TestTune(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &result); code != 0 || err != nil || !result.Better || result.ScaledObject != text || len(result.Curve) == 0 || len(result.Finalists[0].Checks) != 5 {
 		t.Errorf("code %d, %v, %+v\n%s", code, err, result, errText)
 	}
+	page := filepath.Join(dir, "page.html")
+	if code, _, errText := scaler(append(args, "--html", page)...); code != 0 {
+		t.Fatalf("code %d: %s", code, errText)
+	}
+	if data, err := os.ReadFile(page); err != nil || !strings.Contains(string(data), ">today</th>") || !strings.Contains(string(data), ">proposal: ") {
+		t.Errorf("the page does not have today and the proposal, %v", err)
+	}
 	for _, tc := range []struct {
 		args []string
 		code int

@@ -87,6 +87,30 @@ func (r *Report) shorter(i int) int {
 	return n
 }
 
+// fits is the part by which the mean of the waiting messages may be off of a simulation that fits.
+const fits = 0.2
+
+// Calibrate adds a note on how the simulation of the first candidate, which was in force while the trace
+// was recorded, compares with what was seen. It reports whether the trace has what was seen.
+func (r *Report) Calibrate() bool {
+	seen, known := r.Trace.MeanReady()
+	if !known {
+		return false
+	}
+	first := &r.Results[0]
+	got := first.Spread(func(o *simulation.Outcome) float64 { return o.MeanWaiting }).Median
+	off := math.Abs(got-seen) / max(seen, 1e-9)
+	note := fmt.Sprintf("calibration: %s messages waited in the mean, and %s in the simulation of %s", number(seen), number(got), first.Candidate.Name)
+	switch {
+	case off <= fits:
+		note += fmt.Sprintf(", which is %s off", percent(off))
+	default:
+		note += ". DOES NOT FIT: the ScaledObject, --service, --startup or --concurrency differ from what ran, or the arrivals are a lower bound"
+	}
+	r.Notes = append(r.Notes, note)
+	return true
+}
+
 // subject returns sentences on the trace and the workers.
 func subject(t *trace.Trace, w *simulation.Workers) []string {
 	from := ""

@@ -102,6 +102,23 @@ func (t *Trace) Messages() int64 {
 	return sum
 }
 
+// MeanReady returns the mean over time of the messages that were seen waiting; false if none were looked
+// for. Each state lasts until the next one.
+func (t *Trace) MeanReady() (float64, bool) {
+	sum, length := 0.0, 0.0
+	for i, s := range t.Seen {
+		end := t.End
+		if i+1 < len(t.Seen) {
+			end = t.Seen[i+1].At
+		}
+		if s.Ready >= 0 {
+			sum += float64(s.Ready) * (end - s.At).Seconds()
+			length += (end - s.At).Seconds()
+		}
+	}
+	return sum / max(length, 1e-9), length > 0
+}
+
 // Between returns the part of the trace from an offset to another, which becomes its own trace. An
 // arrival belongs to the part in which it begins.
 func (t *Trace) Between(from, to time.Duration) *Trace {

@@ -130,6 +130,26 @@ func TestParts(t *testing.T) {
 	}
 }
 
+func TestMeanReady(t *testing.T) {
+	t.Parallel()
+	seen := func(at time.Duration, ready int64) trace.Seen { return trace.Seen{At: at, Ready: ready} }
+	for _, tc := range []struct {
+		name  string
+		seen  []trace.Seen
+		want  float64
+		known bool
+	}{
+		{"nothing", nil, 0, false},
+		{"30 for a quarter of the time", []trace.Seen{seen(0, 10), seen(15*time.Second, 30), seen(30*time.Second, 0)}, 10, true},
+		{"what is unknown does not count", []trace.Seen{seen(0, -1), seen(30*time.Second, 4)}, 4, true},
+	} {
+		whole := trace.Trace{Header: trace.Header{End: time.Minute}, Seen: tc.seen}
+		if got, known := whole.MeanReady(); got != tc.want || known != tc.known {
+			t.Errorf("%s: %g, %t, want %g, %t", tc.name, got, known, tc.want, tc.known)
+		}
+	}
+}
+
 // FuzzRead: no text makes a panic, and what is read is within the bounds and can be written.
 func FuzzRead(f *testing.F) {
 	f.Add("time,arrivals\n0,10\n60,1\n")
