@@ -32,7 +32,7 @@ const defaultStaleness = 30 * time.Second
 // maxObjects bounds the candidates of a file.
 const maxObjects = 32
 
-// A Reader reads candidates.
+// A Reader reads candidates. It is not safe for concurrent use.
 type Reader struct {
 	// Engines are those of the scaler.
 	Engines []backlog.Engine
@@ -40,6 +40,9 @@ type Reader struct {
 	Catalog *trigger.Catalog
 	// Notice is how long it takes until the scaler has noticed work in an idle queue.
 	Notice time.Duration
+
+	// checker checks policies; nil before the first file.
+	checker *policycheck.Checker
 }
 
 // A Candidate is one ScaledObject of a file.
@@ -58,11 +61,14 @@ type Candidate struct {
 // is that of the file, which becomes that of its only candidate. The error has the object, the field
 // and what is allowed.
 func (r *Reader) Read(name string, data []byte) ([]Candidate, error) {
-	checker, err := policycheck.New(r.Engines, r.Catalog, defaultNamespace)
-	if err != nil {
-		return nil, err
+	if r.checker == nil {
+		checker, err := policycheck.New(r.Engines, r.Catalog, defaultNamespace)
+		if err != nil {
+			return nil, err
+		}
+		r.checker = checker
 	}
-	found, err := checker.Check(data)
+	found, err := r.checker.Check(data)
 	if err != nil {
 		return nil, err
 	}

@@ -107,10 +107,22 @@ func TestRejects(t *testing.T) {
 	}
 }
 
-// FuzzRead: no text makes a panic.
+// FuzzRead: no text makes a panic, and what is read can be changed and written, or says why not.
 func FuzzRead(f *testing.F) {
 	f.Add(object(ours))
+	f.Add("kind: List\nitems: [{kind: ScaledObject, spec: {triggers: [{type: redis, metadata: {listLength: 5}}]}}]\n")
+	f.Add("---\n# nothing\n---\n" + object("  minReplicaCount: &n 3\n  maxReplicaCount: *n\n"+ours))
+	reader := &candidate.Reader{Engines: engines.All(), Notice: candidate.DefaultNotice}
+	settings := candidate.Settings{DrainTime: time.Minute, Throughput: 2, Min: new(int32(1)), DownWindow: new(time.Minute), Tolerance: new(0.0)}
 	f.Fuzz(func(_ *testing.T, text string) {
-		_, _ = read(text)
+		found, err := reader.Read("file", []byte(text))
+		if err != nil {
+			return
+		}
+		for i := range found {
+			if changed, err := reader.With(&found[i], &settings); err == nil {
+				_, _ = changed.YAML()
+			}
+		}
 	})
 }

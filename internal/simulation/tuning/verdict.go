@@ -1,6 +1,7 @@
 package tuning
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -116,13 +117,7 @@ func (v *Verdict) conclude(goal Goal) {
 func curve(all []Try) []Try {
 	sorted := slices.Clone(all)
 	slices.SortStableFunc(sorted, func(a, b Try) int {
-		if a.First.Cost != b.First.Cost {
-			if a.First.Cost < b.First.Cost {
-				return -1
-			}
-			return 1
-		}
-		return int(a.First.Wait - b.First.Wait)
+		return cmp.Or(cmp.Compare(a.First.Cost, b.First.Cost), cmp.Compare(a.First.Wait, b.First.Wait))
 	})
 	var front []Try
 	for _, t := range sorted {
