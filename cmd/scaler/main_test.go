@@ -26,6 +26,19 @@ func writeConfig(t *testing.T, text string) string {
 	return path
 }
 
+// folder returns a folder, and a function that writes a file into it and returns its path.
+func folder(t *testing.T) (dir string, file func(name, text string) string) {
+	t.Helper()
+	dir = t.TempDir()
+	return dir, func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+}
+
 func configFor(t *testing.T, address string) string {
 	t.Helper()
 	return writeConfig(t, "connections:\n  main:\n    engine: redis\n    namespaces: [none]\n    addresses: ["+address+"]\n")

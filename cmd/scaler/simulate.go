@@ -129,6 +129,20 @@ func readCandidates(reader *candidate.Reader, files ...string) ([]candidate.Cand
 	return all, nil
 }
 
+// load reads the trace, and returns its workers and the reader of candidates.
+func (w *workload) load(engines []backlog.Engine) (recording, *simulation.Workers, *candidate.Reader, error) {
+	read, err := w.read()
+	if err != nil {
+		return recording{}, nil, nil, err
+	}
+	workers, err := w.workers(read.Trace)
+	if err != nil {
+		return recording{}, nil, nil, err
+	}
+	reader, err := w.reader(engines)
+	return read, workers, reader, err
+}
+
 // catalogOf returns the connections of a configuration.
 func catalogOf(path string, engines []backlog.Engine) (*trigger.Catalog, error) {
 	loaded, err := config.Load(path, engines)
@@ -175,15 +189,7 @@ func (c *simulateCommand) Validate() error {
 
 // Run replays the trace and prints a report.
 func (c *simulateCommand) Run(engines []backlog.Engine, stdout io.Writer, build telemetry.Build) error {
-	read, err := c.read()
-	if err != nil {
-		return err
-	}
-	workers, err := c.workers(read.Trace)
-	if err != nil {
-		return err
-	}
-	reader, err := c.reader(engines)
+	read, workers, reader, err := c.load(engines)
 	if err != nil {
 		return err
 	}

@@ -23,14 +23,7 @@ spec:
 
 func TestSimulate(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	dir, file := folder(t)
 	orders, object := file("orders.csv", ordersTrace), file("orders.yaml", ordersObject)
 	timed := file("timed.csv", "time,arrivals,service\n0,20,0.5\n60,0,0\n")
 	const header = `{"format":"backlog-trace/1","end":600}` + "\n" + `{"t":0,"arrive":50,"over":300}` + "\n"

@@ -59,15 +59,7 @@ func (c *tuneCommand) Validate() error {
 
 // Run searches and prints what was found.
 func (c *tuneCommand) Run(engines []backlog.Engine, stdout io.Writer, build telemetry.Build) error {
-	read, err := c.read()
-	if err != nil {
-		return err
-	}
-	workers, err := c.workers(read.Trace)
-	if err != nil {
-		return err
-	}
-	reader, err := c.reader(engines)
+	read, workers, reader, err := c.load(engines)
 	if err != nil {
 		return err
 	}

@@ -11,14 +11,7 @@ import (
 // TestTune: what is proposed can be simulated, and the same input gives the same bytes.
 func TestTune(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	dir, file := folder(t)
 	csv := file("orders.csv", "time,arrivals\n0,20\n2m,400\n4m,50\n10m,20\n12m,500\n14m,10\n20m,20\n22m,400\n24m,10\n30m,0\n")
 	object := file("orders.yaml", strings.Replace(ordersObject, `target: "5"`, `target: "1", inFlightList: held`, 1))
 	args := []string{"tune", csv, "--candidate", object, "--slo", "p90=1m", "--service", "1s/3s", "--all", "--points", "27"}
