@@ -158,7 +158,7 @@ func (r *run) poll(now time.Duration) {
 	}
 }
 
-// syncTime is how long a sync takes that asks KEDA for a metric. The next one begins SyncPeriod after
+// syncTime is an estimate of how long a sync takes that asks KEDA for a metric. The next one begins SyncPeriod after
 // its end, so that the phases of polls and syncs drift against each other
 // (pkg/controller/podautoscaler/rate_limiters.go). docs/comparison.json shows it: where a poll and a
 // sync fall together, their order changes within minutes.
