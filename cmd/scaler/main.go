@@ -14,6 +14,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/cli"
+	"github.com/backlog-scaler/backlog-scaler/internal/simulation/candidate"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
 
@@ -24,13 +25,16 @@ var version, revision = "dev", "" //nolint:gochecknoglobals // the linker can se
 
 // commandLine is the command line.
 type commandLine struct {
-	Serve   serveCommand   `cmd:"" help:"Serve KEDA's external scaler protocol."`
-	Read    readCommand    `cmd:"" help:"Read one queue once and print the reading."`
-	Check   checkCommand   `cmd:"" help:"Validate a configuration and try each of its connections."`
-	Explain explainCommand `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
-	Watch   watchCommand   `cmd:"" help:"Show all triggers of a running scaler, live."`
-	Policy  policyCommand  `cmd:"" help:"Check AutoscalerPolicies."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve    serveCommand    `cmd:"" help:"Serve KEDA's external scaler protocol."`
+	Read     readCommand     `cmd:"" help:"Read one queue once and print the reading."`
+	Check    checkCommand    `cmd:"" help:"Validate a configuration and try each of its connections."`
+	Explain  explainCommand  `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
+	Watch    watchCommand    `cmd:"" help:"Show all triggers of a running scaler, live."`
+	Policy   policyCommand   `cmd:"" help:"Check AutoscalerPolicies."`
+	Record   recordCommand   `cmd:"" help:"Record what comes to a queue, as a trace for simulate."`
+	Simulate simulateCommand `cmd:"" help:"Replay what came to a queue, with triggers and policies that are not turned on yet."`
+	Tune     tuneCommand     `cmd:"" help:"Search the settings of a ScaledObject that meet a goal at the least cost, on a trace."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -62,6 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(all, telemetry.NewBuild(version, revision)),
+		kong.Vars{"notice": candidate.DefaultNotice.String()},
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 	)
 	if err != nil {

@@ -26,6 +26,19 @@ func writeConfig(t *testing.T, text string) string {
 	return path
 }
 
+// folder returns a folder, and a function that writes a file into it and returns its path.
+func folder(t *testing.T) (dir string, file func(name, text string) string) {
+	t.Helper()
+	dir = t.TempDir()
+	return dir, func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+}
+
 func configFor(t *testing.T, address string) string {
 	t.Helper()
 	return writeConfig(t, "connections:\n  main:\n    engine: redis\n    namespaces: [none]\n    addresses: ["+address+"]\n")
@@ -41,7 +54,7 @@ func TestVersion(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	code, out, _ := scaler("--help")
-	for _, command := range []string{"serve", "read", "check", "explain", "watch", "policy", "version"} {
+	for _, command := range []string{"serve", "read", "check", "explain", "watch", "policy", "record", "simulate", "tune", "version"} {
 		if code != 0 || !strings.Contains(out, "\n  "+command) {
 			t.Errorf("code %d, and the help does not name %q:\n%s", code, command, out)
 		}

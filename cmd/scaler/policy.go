@@ -9,9 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/config"
 	"github.com/backlog-scaler/backlog-scaler/internal/policycheck"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
@@ -40,11 +38,8 @@ var errNoPolicy = errors.New("no AutoscalerPolicy found")
 func (c policyCheckCommand) Run(engines []backlog.Engine, stdout io.Writer) error {
 	var catalog *trigger.Catalog
 	if c.Config != "" {
-		loaded, err := config.Load(c.Config, engines)
-		if err != nil {
-			return err
-		}
-		if catalog, err = app.NewCatalog(loaded, engines); err != nil {
+		var err error
+		if catalog, err = catalogOf(c.Config, engines); err != nil {
 			return err
 		}
 	}
@@ -59,7 +54,7 @@ func (c policyCheckCommand) Run(engines []backlog.Engine, stdout io.Writer) erro
 	report := policycheck.Report{From: from, To: from.Add(time.Duration(c.For)), Connections: catalog != nil}
 	var errs []error
 	for _, name := range c.Files {
-		data, err := readPolicies(name)
+		data, err := readFile("policies", name, maxPolicyFile)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -80,22 +75,23 @@ func (c policyCheckCommand) Run(engines []backlog.Engine, stdout io.Writer) erro
 	return errors.Join(errs...)
 }
 
-// readPolicies reads a file, or the standard input.
-func readPolicies(name string) ([]byte, error) {
+// readFile reads a file, or the standard input for -, of at most so many bytes. what is in it is for
+// the error.
+func readFile(what, name string, most int64) ([]byte, error) {
 	file := os.Stdin
 	if name != "-" {
 		var err error
 		if file, err = os.Open(name); err != nil { //nolint:gosec // the user names it
-			return nil, fmt.Errorf("read policies: %w", err)
+			return nil, fmt.Errorf("read %s: %w", what, err)
 		}
 		defer func() { _ = file.Close() }()
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxPolicyFile+1))
+	data, err := io.ReadAll(io.LimitReader(file, most+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read policies: %w", err)
-	case len(data) > maxPolicyFile:
-		return nil, fmt.Errorf("read policies: %s has more than %d bytes", name, maxPolicyFile)
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	case int64(len(data)) > most:
+		return nil, fmt.Errorf("read %s: %s has more than %d bytes", what, name, most)
 	}
 	return data, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,14 +12,7 @@ import (
 // nothing to check, and each file is looked into.
 func TestPolicyCheck(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	file := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	dir, file := folder(t)
 	good := file("good.yaml", policychecktest.Whole)
 	bad := file("bad.yaml", strings.Replace(policychecktest.Whole, "via: KEDA", "via: Kedo", 1))
 	other := file("other.yaml", "kind: Deployment\nmetadata: {name: billing}\n")

@@ -67,6 +67,10 @@ type Policy struct {
 	compiled *policy.Policy
 }
 
+// Compiled returns the policy as it decides, with what it was compiled from; nil if there are
+// mistakes.
+func (p *Policy) Compiled() (*policy.Policy, *policies.Policy) { return p.compiled, &p.plain }
+
 // A Mistake is one mistake in a policy.
 type Mistake struct {
 	Line int
@@ -193,16 +197,21 @@ func checkName(name string) error {
 	}
 }
 
-// catalogFor returns the connections of a configuration. Without one it returns a connection for
-// each that the policy names, to an engine that knows the keys of its triggers, so that these can
-// be checked.
+// catalogFor returns the connections of a configuration. Without one it returns those that the policy
+// names.
 func (c *Checker) catalogFor(p *policies.Policy) *trigger.Catalog {
 	if c.catalog != nil {
 		return c.catalog
 	}
-	// What settings of connections decide is not known.
-	engines := make([]backlog.Engine, 0, len(c.engines))
-	for _, engine := range c.engines {
+	return Assume(c.engines, p.Signals)
+}
+
+// Assume returns a catalog with a connection for each that the signals name, to an engine that knows
+// the keys of its trigger, so that these can be checked where there is no configuration. What settings
+// of connections decide is not checked.
+func Assume(known []backlog.Engine, signals []policies.Signal) *trigger.Catalog {
+	engines := make([]backlog.Engine, 0, len(known))
+	for _, engine := range known {
 		layouts := make([]backlog.Layout, 0, len(engine.Layouts))
 		for _, layout := range engine.Layouts {
 			layout.CheckOn, layout.PerNamespace = nil, nil
@@ -212,8 +221,8 @@ func (c *Checker) catalogFor(p *policies.Policy) *trigger.Catalog {
 		engines = append(engines, engine)
 	}
 	var connections []backlog.Connection
-	for i := range p.Signals {
-		s := &p.Signals[i]
+	for i := range signals {
+		s := &signals[i]
 		connections = append(connections, backlog.Connection{Name: s.Connection, Engine: engineOf(engines, s), Namespaces: []string{"*"}})
 	}
 	return trigger.NewCatalog(connections, engines)

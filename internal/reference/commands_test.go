@@ -40,7 +40,7 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
-var fileName = regexp.MustCompile(`^# ([a-z]+\.yaml)\n`)
+var fileName = regexp.MustCompile(`^# ([a-z]+\.(?:yaml|csv))\n`)
 
 // commandLines are all lines of shell in a document, and its code within lines.
 func commandLines(d document) []string {
@@ -133,7 +133,7 @@ func newSandbox(t *testing.T) sandbox {
 	for _, d := range own(t) {
 		for _, fence := range d.fences {
 			// A file that commands name begins with its name.
-			if name := fileName.FindStringSubmatch(fence.Text); name != nil && fence.Language == "yaml" {
+			if name := fileName.FindStringSubmatch(fence.Text); name != nil && (fence.Language == "yaml" || fence.Language == "csv") {
 				write(t, filepath.Join(box.dir, name[1]), fence.Text)
 			}
 		}
@@ -162,7 +162,7 @@ func (b sandbox) works(t *testing.T, place string, args []string) {
 	switch args[0] {
 	case "serve":
 		b.serves(t, place, args)
-	case "explain", "watch":
+	case "explain", "watch", "record":
 		b.parses(t, place, args)
 	default:
 		if out, err := b.command(t.Context(), args).CombinedOutput(); err != nil {

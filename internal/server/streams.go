@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
+	"github.com/backlog-scaler/backlog-scaler/internal/decision/push"
 )
 
 // StreamIsActive sends whether the trigger is active: the state at the start, and each change
@@ -88,13 +89,13 @@ func (t *liveTrigger) report(
 		return wait, nil
 	}
 	// While it warms up, a trigger may become active and not inactive.
-	if (d.Active || !warmingUp) && sent.update(d.Active, now) {
+	if (d.Active || !warmingUp) && sent.Update(d.Active, now) {
 		if err := stream.Send(&pb.IsActiveResponse{Result: d.Active}); err != nil {
 			return 0, err
 		}
 		t.calls.record(methodStreamIsActive, response{active: d.Active}, now)
 	}
-	return min(wait, sent.next(d, now)), nil
+	return min(wait, sent.Next(d, now)), nil
 }
 
 // errConnectionRemoved ends the streams of a connection that is no longer configured.
@@ -162,66 +163,9 @@ func (s *Server) shared(ref *pb.ScaledObjectRef) *pb.ScaledObjectRef {
 	return ref
 }
 
-// The pace of messages on a StreamIsActive.
-const (
-	// minEdge is the least time between two changes to active.
-	minEdge = time.Second
-	// firstRepeat and lastRepeat bound the time until "active" is sent again; it doubles
-	// each time. KEDA drops a message that comes before it knows the name of the trigger's
-	// metric, so one message is not enough. Each one costs KEDA a patch of the ScaledObject,
-	// so frequent messages are too many:
-	// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L353
-	firstRepeat = 2 * time.Second
-	lastRepeat  = 5 * time.Minute
-)
-
-// An activity is what a StreamIsActive has sent so far.
+// An activity is the pace of a StreamIsActive, and when it ends.
 type activity struct {
-	// ends is when the stream ends.
+	push.Activity
+
 	ends time.Time
-	// sentAt is when the last message was sent; zero before the first.
-	sentAt time.Time
-	active bool
-	// lastActive is when "active" was last sent.
-	lastActive time.Time
-	// repeat is the time from sentAt until "active" is sent again.
-	repeat time.Duration
-}
-
-// update reports whether to send the state, and then counts it as sent.
-func (a *activity) update(active bool, now time.Time) bool {
-	edge := a.sentAt.IsZero() || active != a.active
-	switch {
-	case edge && active && !a.lastActive.IsZero() && now.Sub(a.lastActive) < minEdge:
-		return false
-	case edge:
-		a.repeat = firstRepeat
-	case active && now.Sub(a.sentAt) >= a.repeat:
-		a.repeat = min(2*a.repeat, lastRepeat)
-	default:
-		return false
-	}
-	a.sentAt, a.active = now, active
-	if active {
-		a.lastActive = now
-	}
-	return true
-}
-
-// idleCheck is the longest time between two evaluations of a stream.
-const idleCheck = time.Hour
-
-// next returns the time until there may be a message to send without a new reading.
-func (a *activity) next(d decision.Decision, now time.Time) time.Duration {
-	wait := idleCheck
-	if !d.Until.IsZero() {
-		wait = min(wait, d.Until.Sub(now))
-	}
-	switch {
-	case d.Active && !a.active:
-		wait = min(wait, a.lastActive.Add(minEdge).Sub(now))
-	case d.Active:
-		wait = min(wait, a.sentAt.Add(a.repeat).Sub(now))
-	}
-	return max(wait, 0)
 }

@@ -36,6 +36,11 @@ func (c *Catalog) WakeToken(connection string) backlog.Secret {
 	return c.connections[connection].WakeToken
 }
 
+// Layout returns the layout of a trigger that the catalog has parsed; false for one that names a policy.
+func (c *Catalog) Layout(t *Trigger) (backlog.Layout, bool) {
+	return c.engines[c.connections[t.Connection].Engine].Layout(t.Query.Layout)
+}
+
 // visible returns a connection that a namespace may use.
 func (c *Catalog) visible(namespace, name string) (backlog.Connection, bool) {
 	connection, ok := c.connections[name]

@@ -68,7 +68,7 @@ func (c *Catalog) ParseSignal(namespace, connection string, metadata map[string]
 		}
 		return Signal{}, fmt.Errorf("trigger: %w", parseErr)
 	}
-	layout, _ := c.engines[c.connections[t.Connection].Engine].Layout(t.Query.Layout)
+	layout, _ := c.Layout(&t)
 	if bounds != nil {
 		if err := layout.CountsFinished(t.Query); err != nil {
 			faults.add(keyThroughput, "cannot be learned: %v; want a number of messages in a second", err)

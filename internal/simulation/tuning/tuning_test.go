@@ -1,0 +1,178 @@
+package tuning_test
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
+	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
+	"github.com/backlog-scaler/backlog-scaler/internal/simulation/candidate"
+	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
+	"github.com/backlog-scaler/backlog-scaler/internal/simulation/tuning"
+)
+
+const object = `kind: ScaledObject
+spec:
+  cooldownPeriod: 60
+  maxReplicaCount: 40
+  triggers: [{type: external-push, metadata: {connection: main, list: jobs, inFlightList: held, target: "1"}}]
+`
+
+// newSearch returns a search on half an hour with a burst each ten minutes. Today's target is one message for
+// each replica, which costs more than is needed.
+func newSearch(t *testing.T, goal tuning.Goal) *tuning.Search {
+	t.Helper()
+	load := &trace.Trace{Header: trace.Header{End: 30 * time.Minute, Quality: trace.Exact}}
+	for at := time.Minute; at < 30*time.Minute; at += 10 * time.Minute {
+		load.Arrivals = append(load.Arrivals, trace.Arrival{At: at, Over: 2 * time.Minute, Count: 400}, trace.Arrival{At: at + 3*time.Minute, Over: 5 * time.Minute, Count: 50})
+	}
+	reader := &candidate.Reader{Engines: engines.All(), Notice: candidate.DefaultNotice}
+	found, err := reader.Read("today", []byte(object))
+	if err != nil {
+		t.Fatal(err)
+	}
+	today := &found[0]
+	return &tuning.Search{
+		Trace: load, Today: today, Goal: goal, Points: 18, Seed: 1,
+		Workers: &simulation.Workers{Service: simulation.LogNormal(time.Second, 3*time.Second), Startup: simulation.Fixed(8 * time.Second), Concurrency: 1, Grace: 30 * time.Second},
+		Change:  func(s *candidate.Settings) (candidate.Candidate, error) { return reader.With(today, s) },
+	}
+}
+
+// TestBetterThanToday: the proposal costs less, meets the goal on what it was not chosen by, and is what
+// its YAML says.
+func TestBetterThanToday(t *testing.T) {
+	t.Parallel()
+	s := newSearch(t, tuning.Goal{Percentile: 95, Wait: time.Minute})
+	v := s.Run()
+	if v.Best == nil {
+		t.Fatalf("nothing is better than today: %s", v.Why)
+	}
+	if saved := 1 - v.Best.Checks[0].Cost/v.Today.Checks[0].Cost; saved < 0.1 {
+		t.Errorf("%s saves %.1f %%, want at least 10 %%", &v.Best.Settings, 100*saved)
+	}
+	if len(v.Best.Checks) != 5 || v.Today.Settings.Changes() != 0 {
+		t.Errorf("%d checks, and today is %s", len(v.Best.Checks), &v.Today.Settings)
+	}
+	for _, c := range v.Best.Checks {
+		if !c.Meets || c.Within < 0.95 || c.Killed > 0 {
+			t.Errorf("%s: %+v", c.Name, c)
+		}
+	}
+	if v.Chosen != 21*time.Minute || v.Checked != 9*time.Minute {
+		t.Errorf("chosen by %s and checked by %s", v.Chosen, v.Checked)
+	}
+	for i, c := range v.Curve[1:] {
+		if before := v.Curve[i]; c.First.Cost <= before.First.Cost || c.First.Wait >= before.First.Wait {
+			t.Errorf("point %d of the curve is %+v after %+v", i+1, c.First, before.First)
+		}
+	}
+	text, err := v.Best.Candidate.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := (&candidate.Reader{Engines: engines.All(), Notice: candidate.DefaultNotice}).Read("again", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again[0].Name = v.Best.Candidate.Name
+	if !reflect.DeepEqual(again[0].Candidate, v.Best.Candidate.Candidate) {
+		t.Errorf("the YAML is another candidate: %+v, want %+v\n%s", again[0].Candidate, v.Best.Candidate.Candidate, text)
+	}
+}
+
+// TestSameSearchSameVerdict: the order in which candidates are replayed changes nothing.
+func TestSameSearchSameVerdict(t *testing.T) {
+	t.Parallel()
+	verdict := func(each func(int, func(int))) string {
+		s := newSearch(t, tuning.Goal{Percentile: 90, Wait: 30 * time.Second})
+		s.Each, s.Points = each, 6
+		v := s.Run()
+		var b strings.Builder
+		for i := range v.Finalists {
+			b.WriteString(v.Finalists[i].Settings.String() + "\n")
+		}
+		for i := range v.Curve {
+			b.WriteString(v.Curve[i].Settings.String() + "\n")
+		}
+		return b.String()
+	}
+	first := verdict(nil)
+	if second := verdict(func(n int, f func(int)) {
+		var group sync.WaitGroup
+		for _, i := range rand.Perm(n) {
+			group.Go(func() { f(i) })
+		}
+		group.Wait()
+	}); first != second {
+		t.Errorf("one after the other:\n%s\nat once:\n%s", first, second)
+	}
+}
+
+// TestNoBetterThanToday: a goal that start-up times rule out is an answer, too.
+func TestNoBetterThanToday(t *testing.T) {
+	t.Parallel()
+	s := newSearch(t, tuning.Goal{Percentile: 99, Wait: time.Millisecond})
+	s.Points = 6
+	v := s.Run()
+	if v.Best != nil || !strings.Contains(v.Why, "none of the best settings keeps p99 at 1ms or below in every check") {
+		t.Errorf("%+v, %q", v.Best, v.Why)
+	}
+	empty := newSearch(t, tuning.Goal{Percentile: 99, Wait: time.Minute})
+	empty.Trace.End = 10 * time.Hour
+	if v := empty.Run(); v.Best != nil || v.Why != "one of the two parts of the trace has no messages" {
+		t.Errorf("%+v, %q", v.Best, v.Why)
+	}
+}
+
+// TestShortTraces: by a trace that is short or vague nothing but the bounds is chosen.
+func TestShortTraces(t *testing.T) {
+	t.Parallel()
+	s := newSearch(t, tuning.Goal{Percentile: 95, Wait: time.Minute})
+	if got := tuning.Short(s); got != "the trace is shorter than two days" {
+		t.Errorf("%q", got)
+	}
+	s.Bounds, s.Points = true, 6
+	v := s.Run()
+	for _, f := range v.Finalists {
+		if f.Settings.Target > 0 || f.Settings.DrainTime > 0 || f.Settings.Hold != nil || f.Settings.FastUp || f.Settings.Tolerance != nil || f.Settings.DownWindow != nil {
+			t.Errorf("more than the bounds is changed: %s", &f.Settings)
+		}
+	}
+	s.Trace.Quality = trace.LowerBound
+	if got := tuning.Short(s); got != "the arrivals are a lower bound" {
+		t.Errorf("%q", got)
+	}
+	s.Trace.Quality, s.Trace.End = trace.Exact, 48*time.Hour
+	if got := tuning.Short(s); got != "" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		rate        float64
+		concurrency int
+		goal        tuning.Goal
+		want        int32
+	}{
+		{8, 1, tuning.Goal{Percentile: 80, Wait: time.Millisecond}, 12}, // 14 % wait with 12, and 24 % with 11
+		{8, 1, tuning.Goal{Percentile: 95, Wait: time.Hour}, 9},
+		{8, 4, tuning.Goal{Percentile: 80, Wait: time.Millisecond}, 3},
+		{0, 1, tuning.Goal{Percentile: 80, Wait: time.Second}, 1},
+		{1e9, 1, tuning.Goal{Percentile: 80, Wait: time.Second}, 10_000},
+	} {
+		if got := tuning.Replicas(tc.rate, time.Second, tc.concurrency, tc.goal); got != tc.want {
+			t.Errorf("%g messages a second with concurrency %d: %d, want %d", tc.rate, tc.concurrency, got, tc.want)
+		}
+	}
+	rates := tuning.RatesOf(&trace.Trace{Header: trace.Header{End: 10 * time.Minute}, Arrivals: []trace.Arrival{{At: time.Minute, Count: 60}, {At: 5 * time.Minute, Over: 2 * time.Minute, Count: 90}}})
+	if rates.Mean != 0.25 || rates.Most != 1 {
+		t.Errorf("%+v, want 0.25 and 1", rates)
+	}
+}
