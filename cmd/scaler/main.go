@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,6 +31,7 @@ type commandLine struct {
 	Explain explainCommand `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
 	Watch   watchCommand   `cmd:"" help:"Show all triggers of a running scaler, live."`
 	Policy  policyCommand  `cmd:"" help:"Check AutoscalerPolicies."`
+	Migrate migrateCommand `cmd:"" help:"Turn triggers of KEDA's own scalers into triggers of this one, with a report."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -78,6 +80,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err := command.Run(); err != nil {
 		_, _ = fmt.Fprintln(stderr, "scaler:", backlog.Lines(err.Error(), maxErrorLines))
+		var coded interface{ ExitCode() int }
+		if errors.As(err, &coded) {
+			return coded.ExitCode()
+		}
 		return 1
 	}
 	return 0

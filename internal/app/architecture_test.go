@@ -20,7 +20,7 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler": {
 			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/explain",
-			"internal/kube", "internal/policycheck", "internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger",
+			"internal/kube", "internal/kube/manifests", "internal/migrate", "internal/policycheck", "internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger",
 		},
 		"api/v1alpha1":    {},
 		"cmd/scaler-demo": {"*"},
@@ -46,6 +46,7 @@ func mayImport() map[string][]string {
 		"internal/kube/conversion":                 {"api/v1alpha1", "internal/policies", "internal/policy", "internal/schedule"},
 		"internal/kube/election":                   {},
 		"internal/kube/kubeconfig":                 {"internal/spelling"},
+		"internal/kube/manifests":                  {"internal/kube/api"},
 		"internal/licenses":                        {},
 		"internal/policies":                        {"internal/backlog", "internal/decision", "internal/policy", "internal/trigger"},
 		"internal/policies/metrics":                {"internal/policies", "internal/policy"},
@@ -114,6 +115,11 @@ func mayImport() map[string][]string {
 		"internal/backlog/rabbitmq/stream":     {"internal/backlog"},
 		"internal/backlog/rabbitmq/tap":        {"internal/backlog", "internal/backlog/network", "internal/backlog/rabbitmq/dialer", "internal/backlog/rabbitmq/management", "internal/backlog/wakes"},
 
+		"internal/migrate":           {"internal/backlog", "internal/config", "internal/migrate/builtin", "internal/migrate/manifest", "internal/trigger"},
+		"internal/migrate/builtin":   {"internal/backlog", "internal/migrate/framework", "internal/spelling"},
+		"internal/migrate/framework": {"internal/backlog"},
+		"internal/migrate/manifest":  {"internal/backlog", "internal/migrate/builtin"},
+
 		"internal/policycheck":                 {"api/v1alpha1", "internal/backlog", "internal/kube/conversion", "internal/policies", "internal/policies/runner", "internal/policy", "internal/policycheck/schema", "internal/schedule", "internal/spelling", "internal/trigger"},
 		"internal/policycheck/policychecktest": {},
 		"internal/policycheck/schema":          {"internal/spelling"},
@@ -138,7 +144,7 @@ func homes() map[string][]string {
 		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/server/refcodec", "internal/backlog/redis/layout/layouttest", "internal/demo", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
-		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/kube/kubeconfig", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*"},
+		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/kube/kubeconfig", "internal/migrate/manifest", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*"},
 		"github.com/alecthomas/kong":                                {"cmd/scaler", "cmd/scaler-demo", "internal/reference", "internal/reference/*"},
 		"github.com/prometheus/client_golang/prometheus/collectors": {"internal/telemetry"},
 		"github.com/alicebob/miniredis/v2":                          {"internal/demo", "internal/demo/*"},
@@ -166,7 +172,7 @@ func homes() map[string][]string {
 		"github.com/expr-lang/expr/file":                            {"internal/formula"},
 		"github.com/expr-lang/expr/parser":                          {"internal/formula"},
 		"github.com/expr-lang/expr/vm":                              {"internal/formula"},
-		"k8s.io/client-go/rest":                                     {"internal/kube", "internal/kube/api", "internal/kube/kubeconfig"},
+		"k8s.io/client-go/rest":                                     {"internal/kube", "internal/kube/api", "internal/kube/kubeconfig", "internal/kube/manifests"},
 		"k8s.io/client-go/dynamic":                                  {"internal/kube/api"},
 		"k8s.io/client-go/tools/cache":                              {"internal/kube/api"},
 		"github.com/evanphx/json-patch/v5":                          {"internal/kube"},
@@ -186,6 +192,10 @@ func pure() map[string][]string {
 		"internal/kube/conversion":    arithmetic,
 		"internal/spelling":           arithmetic,
 		"internal/policy":             arithmetic,
+		"internal/migrate/builtin": slices.Concat(arithmetic, []string{
+			"crypto/sha256", "encoding/hex", "net", "net/netip", "net/url", "regexp",
+		}),
+		"internal/migrate/framework": slices.Concat(arithmetic, []string{"regexp"}),
 		// YAML is parsed from nodes.
 		"internal/policycheck/schema": slices.Concat(arithmetic, []string{"regexp", "unicode/utf8", "go.yaml.in/yaml/v3"}),
 		// zones.txt is embedded, and cron and expr only compute.
