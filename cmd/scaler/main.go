@@ -42,6 +42,9 @@ func main() {
 // maxErrorLines is how many lines of an error are printed, such as the faults of a file.
 const maxErrorLines = 200
 
+// notes is the standard error, for what accompanies the output of a command.
+type notes struct{ io.Writer }
+
 // run is the program: arguments in, exit code out. The first SIGINT or SIGTERM
 // ends it in order, a second one at once.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -63,7 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(all, telemetry.NewBuild(version, revision)),
+		kong.Bind(all, telemetry.NewBuild(version, revision), notes{stderr}),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 	)
 	if err != nil {

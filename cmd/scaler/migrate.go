@@ -63,13 +63,13 @@ const (
 )
 
 // Run migrates and writes the result.
-func (c migrateCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer) error {
+func (c migrateCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer, stderr notes) error {
 	files, err := c.files()
 	if err != nil {
 		return err
 	}
 	if c.Cluster {
-		objects, err := c.readCluster(ctx)
+		objects, err := c.readCluster(ctx, stderr)
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func (c migrateCommand) Run(ctx context.Context, engines []backlog.Engine, stdou
 	result, err := migrate.Run(files, migrate.Options{
 		Engines: engines, ScalerAddress: c.ScalerAddress, KEDANamespace: c.KEDANamespace, Namespace: c.Namespace,
 	})
-	if written := c.write(result, stdout); written != nil {
+	if written := c.write(result, stdout, stderr); written != nil {
 		return errors.Join(err, written)
 	}
 	switch {

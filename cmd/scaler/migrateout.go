@@ -17,7 +17,7 @@ import (
 )
 
 // readCluster reads the objects of the cluster.
-func (c migrateCommand) readCluster(ctx context.Context) (migrate.File, error) {
+func (c migrateCommand) readCluster(ctx context.Context, stderr notes) (migrate.File, error) {
 	config, err := kube.Access(c.Kubeconfig)
 	if err != nil {
 		return migrate.File{}, err
@@ -27,19 +27,19 @@ func (c migrateCommand) readCluster(ctx context.Context) (migrate.File, error) {
 		return migrate.File{}, err
 	}
 	for _, note := range objects.Notes {
-		_, _ = fmt.Fprintln(os.Stderr, "scaler:", backlog.Line(note))
+		_, _ = fmt.Fprintln(stderr, "scaler:", backlog.Line(note))
 	}
 	return migrate.File{Name: "cluster", Data: objects.YAML}, nil
 }
 
 // write writes the result: into a folder, or as one stream of YAML with the report next to it.
-func (c migrateCommand) write(r migrate.Result, stdout io.Writer) error {
+func (c migrateCommand) write(r migrate.Result, stdout io.Writer, stderr notes) error {
 	report := r.Report.Text
 	if c.Format == "json" {
 		report = r.Report.JSON
 	}
 	if c.OutputDir == "" {
-		return errors.Join(stream(r, stdout), report(os.Stderr))
+		return errors.Join(stream(r, stdout), report(stderr))
 	}
 	if err := os.MkdirAll(c.OutputDir, 0o750); err != nil {
 		return fmt.Errorf("write the result: %w", err)
