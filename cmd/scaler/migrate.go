@@ -24,6 +24,11 @@ type migrateCommand struct {
 	Format        string   `enum:"text,json" default:"text" help:"Format of the report: ${enum}."`
 	Namespace     string   `short:"n" help:"Namespace of objects that name none; with --cluster the only one that is read."`
 	KEDANamespace string   `name:"keda-namespace" default:"keda" help:"Namespace of KEDA, where names without a namespace were looked up."`
+	Shadow        bool     `help:"Add a static watch for each new trigger to the configuration, so that the scaler reads the queues next to KEDA. With --keda-metrics and --scaler-metrics compare their values in place of writing the result."`
+	KEDAMetrics   string   `name:"keda-metrics" placeholder:"URL" help:"Metrics of KEDA's operator, such as http://127.0.0.1:8080/metrics, for --shadow."`
+	ScalerMetrics string   `name:"scaler-metrics" placeholder:"URL" help:"Metrics of a scaler that has the watches, for --shadow."`
+	For           period   `default:"5m" placeholder:"TIME" help:"Time for which the values are compared, such as 5m or 1d."`
+	Behind        period   `default:"30s" placeholder:"TIME" help:"Longest polling interval of the objects: a value of KEDA may be as old."`
 	ScalerAddress string   `default:"backlog-scaler.backlog-scaler.svc:9090" placeholder:"HOST:PORT" help:"Address of the scaler for the new triggers."`
 }
 
@@ -36,6 +41,9 @@ func (migrateCommand) Help() string {
 
 // Validate reports inputs that do not go together; kong calls it.
 func (c migrateCommand) Validate() error {
+	if (c.KEDAMetrics == "") != (c.ScalerMetrics == "") || c.KEDAMetrics != "" && !c.Shadow {
+		return errors.New("--keda-metrics and --scaler-metrics: want both, with --shadow")
+	}
 	if !c.Cluster && len(c.Files) == 0 {
 		return errors.New("want a file, a folder, - for the standard input, or --cluster")
 	}
@@ -76,8 +84,14 @@ func (c migrateCommand) Run(ctx context.Context, engines []backlog.Engine, stdou
 		files = append(files, objects)
 	}
 	result, err := migrate.Run(files, migrate.Options{
-		Engines: engines, ScalerAddress: c.ScalerAddress, KEDANamespace: c.KEDANamespace, Namespace: c.Namespace,
+		Engines: engines, ScalerAddress: c.ScalerAddress, KEDANamespace: c.KEDANamespace, Namespace: c.Namespace, Watches: c.Shadow,
 	})
+	if c.KEDAMetrics != "" {
+		if err != nil {
+			return err
+		}
+		return c.compare(ctx, result.Watched, stdout)
+	}
 	if written := c.write(result, stdout, stderr); written != nil {
 		return errors.Join(err, written)
 	}

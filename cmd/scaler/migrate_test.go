@@ -190,3 +190,47 @@ spec:
 		t.Errorf("no note in\n%s", errText)
 	}
 }
+
+// TestMigrateShadow compares two pages of metrics.
+func TestMigrateShadow(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a.yaml")
+	if err := os.WriteFile(file, []byte(scaledObject+"---\n"+deployment), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	serve := func(text string) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	keda := serve(`keda_scaler_metrics_value{metric="s0-redis-mails",namespace="shop",scaledObject="mailer",scaler="redisScaler",triggerIndex="0",type="scaledobject"} 7` + "\n")
+	ours := func(number string) string {
+		return serve(`backlog_scaler_trigger_value{connection="redis",namespace="shop",queue="mails",scaledobject="shop.scaledobject.mailer.0",trigger="list-mails"} ` + number + "\n")
+	}
+	same, other, none := ours("7"), ours("8"), serve("")
+	gone := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(gone.Close)
+	for _, tc := range []struct {
+		name         string
+		args         []string
+		code         int
+		stdout, want string
+	}{
+		{"watches", []string{"--shadow"}, 0, "  shop.scaledobject.mailer.0:\n    namespace: shop\n    connection: redis\n    list: mails\n", "carried"},
+		{"equal", []string{"--shadow", "--keda-metrics", keda, "--scaler-metrics", same}, 0, "shop/mailer  0        7     7", ""},
+		{"differs", []string{"--shadow", "--keda-metrics", keda, "--scaler-metrics", other}, 3, "differs, and the report announced nothing", "1 triggers differ"},
+		{"no value", []string{"--shadow", "--keda-metrics", keda, "--scaler-metrics", none}, 3, "the scaler has no value for the watch shop.scaledobject.mailer.0", "1 had no values"},
+		{"no page", []string{"--shadow", "--keda-metrics", gone.URL, "--scaler-metrics", same}, 1, "", "read the metrics of KEDA: " + gone.URL + " answered 404"},
+		{"one page", []string{"--shadow", "--keda-metrics", keda}, 2, "", "want both, with --shadow"},
+		{"no shadow", []string{"--keda-metrics", keda, "--scaler-metrics", same}, 2, "", "want both, with --shadow"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			code, out, errText := scaler(append([]string{"migrate", file, "--for", "10ms"}, tc.args...)...)
+			if code != tc.code || !strings.Contains(out, tc.stdout) || !strings.Contains(errText, tc.want) {
+				t.Errorf("code %d, want %d; no %q and %q in\n%s\n%s", code, tc.code, tc.stdout, tc.want, out, errText)
+			}
+		})
+	}
+}

@@ -20,7 +20,7 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler": {
 			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/explain",
-			"internal/kube", "internal/kube/manifests", "internal/migrate", "internal/policycheck", "internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger",
+			"internal/kube", "internal/kube/manifests", "internal/migrate", "internal/migrate/shadow", "internal/policycheck", "internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger",
 		},
 		"api/v1alpha1":    {},
 		"cmd/scaler-demo": {"*"},
@@ -115,10 +115,11 @@ func mayImport() map[string][]string {
 		"internal/backlog/rabbitmq/stream":     {"internal/backlog"},
 		"internal/backlog/rabbitmq/tap":        {"internal/backlog", "internal/backlog/network", "internal/backlog/rabbitmq/dialer", "internal/backlog/rabbitmq/management", "internal/backlog/wakes"},
 
-		"internal/migrate":           {"internal/backlog", "internal/config", "internal/migrate/builtin", "internal/migrate/manifest", "internal/trigger"},
+		"internal/migrate":           {"internal/backlog", "internal/config", "internal/migrate/builtin", "internal/migrate/manifest", "internal/migrate/shadow", "internal/trigger"},
 		"internal/migrate/builtin":   {"internal/backlog", "internal/migrate/framework", "internal/spelling"},
 		"internal/migrate/framework": {"internal/backlog"},
 		"internal/migrate/manifest":  {"internal/backlog", "internal/migrate/builtin"},
+		"internal/migrate/shadow":    {"internal/backlog"},
 
 		"internal/policycheck":                 {"api/v1alpha1", "internal/backlog", "internal/kube/conversion", "internal/policies", "internal/policies/runner", "internal/policy", "internal/policycheck/schema", "internal/schedule", "internal/spelling", "internal/trigger"},
 		"internal/policycheck/policychecktest": {},

@@ -156,6 +156,9 @@ func (m *migration) configText(stubs bool) string {
 			}
 		}
 	}
+	if m.options.Watches && !stubs {
+		m.watches(&b)
+	}
 	return b.String()
 }
 

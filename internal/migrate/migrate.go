@@ -13,6 +13,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/migrate/builtin"
 	"github.com/backlog-scaler/backlog-scaler/internal/migrate/manifest"
+	"github.com/backlog-scaler/backlog-scaler/internal/migrate/shadow"
 )
 
 // A File is one input.
@@ -31,6 +32,9 @@ type Options struct {
 	KEDANamespace string
 	// Namespace is that of objects that name none; empty leaves a gap.
 	Namespace string
+	// Watches adds a static watch for each new trigger to the configuration, so that the scaler reads its
+	// queue before KEDA asks for it.
+	Watches bool
 }
 
 // An Output is an object with new triggers.
@@ -47,6 +51,8 @@ type Result struct {
 	// Objects are those that have new triggers.
 	Objects []Output
 	Report  Report
+	// Watched are the triggers that have a static watch.
+	Watched []shadow.Trigger
 }
 
 // Run migrates the objects of files. The error is what could not be read, or a result that the scaler's own
@@ -66,6 +72,7 @@ func Run(files []File, o Options) (Result, error) {
 	m.prune()
 	faults = append(faults, m.check())
 	m.result.Report.finish()
+	m.watched()
 	return m.result, errors.Join(faults...)
 }
 

@@ -306,7 +306,7 @@ func (c *conversion) queue(layout, name string, escape bool, stub string) {
 	v := c.get(name)
 	c.Layout = layout
 	if strings.HasSuffix(v.Key, fromEnv) {
-		c.Keys = append(c.Keys, Pair{Key: layout + fromEnv, Value: c.trigger.Metadata[v.Key].Text, Was: v.Key, Stub: stub})
+		c.Keys = append(c.Keys, Pair{Key: layout + fromEnv, Value: c.trigger.Metadata[v.Key].Text, Was: v.Key, Stub: stub, Resolved: v.Text})
 		c.Queue = v.Text
 		if escape {
 			c.find(Changed, v.Key, "a comma, a star, a question mark or a backslash in the variable is special here, and KEDA takes it as it is")

@@ -88,7 +88,7 @@ func convertKafka(c *conversion) {
 		c.queue("topic", "topic", true, "stub")
 	}
 	if group := c.get("consumerGroup"); group.Key == "consumerGroup"+fromEnv {
-		c.Keys = append(c.Keys, Pair{Key: group.Key, Value: c.trigger.Metadata[group.Key].Text, Was: group.Key, Stub: "stub"})
+		c.Keys = append(c.Keys, Pair{Key: group.Key, Value: c.trigger.Metadata[group.Key].Text, Was: group.Key, Stub: "stub", Resolved: group.Text})
 	} else {
 		c.put("consumerGroup", group.Text, "consumerGroup")
 	}

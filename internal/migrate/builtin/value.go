@@ -121,6 +121,8 @@ type Pair struct {
 	// Stub is what to check the trigger with in place of Value: a value from the environment, which
 	// KEDA resolves.
 	Stub string
+	// Resolved is that value, if it is known.
+	Resolved string
 }
 
 // A Level says how much a finding matters.
