@@ -21,6 +21,7 @@ type migrateCommand struct {
 	Cluster       bool     `help:"Read the objects of a cluster, which is never written to, and no Secret."`
 	Kubeconfig    string   `env:"KUBECONFIG" placeholder:"FILE" help:"File that says where the API server is, for --cluster; without one the service account of the pod, or .kube/config of the home."`
 	OutputDir     string   `name:"output" short:"o" type:"path" placeholder:"DIR" help:"Folder for config.yaml, an object in each file, and report.md; without it all YAML goes to the standard output and the report to the standard error."`
+	ReportFile    string   `name:"report" type:"path" placeholder:"FILE" help:"File for the report, in place of the standard error or of the folder."`
 	Format        string   `enum:"text,json" default:"text" help:"Format of the report: ${enum}."`
 	Namespace     string   `short:"n" help:"Namespace of objects that name none; with --cluster the only one that is read."`
 	KEDANamespace string   `name:"keda-namespace" default:"keda" help:"Namespace of KEDA, where names without a namespace were looked up."`

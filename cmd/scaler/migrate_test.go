@@ -87,6 +87,17 @@ func TestMigrate(t *testing.T) {
 			}
 		})
 	}
+	t.Run("report in a file", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(dir, "report")
+		code, out, errText := scaler("migrate", alone, "--report", file, "--format", "json")
+		if code != 3 || !strings.Contains(out, "external-push") || strings.Contains(errText, "outcome") {
+			t.Errorf("code %d\n%s\n%s", code, out, errText)
+		}
+		if data, err := os.ReadFile(file); err != nil || !json.Valid(data) {
+			t.Errorf("%v, or no JSON:\n%s", err, data)
+		}
+	})
 	t.Run("into a folder", func(t *testing.T) {
 		t.Parallel()
 		into := filepath.Join(dir, "into")

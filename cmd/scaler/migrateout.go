@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,9 +39,26 @@ func (c migrateCommand) write(r migrate.Result, stdout io.Writer, stderr notes) 
 	if c.Format == "json" {
 		report = r.Report.JSON
 	}
-	if c.OutputDir == "" {
+	var text strings.Builder
+	if c.OutputDir == "" && c.ReportFile == "" {
 		return errors.Join(stream(r, stdout), report(stderr))
 	}
+	if c.ReportFile != "" {
+		if err := report(&text); err != nil {
+			return err
+		}
+		if err := os.WriteFile(c.ReportFile, []byte(text.String()), 0o600); err != nil {
+			return fmt.Errorf("write the report: %w", err)
+		}
+	}
+	if c.OutputDir == "" {
+		return stream(r, stdout)
+	}
+	return c.writeFolder(r, stdout)
+}
+
+// writeFolder writes the result into a folder.
+func (c migrateCommand) writeFolder(r migrate.Result, stdout io.Writer) error {
 	if err := os.MkdirAll(c.OutputDir, 0o750); err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
@@ -54,7 +72,10 @@ func (c migrateCommand) write(r migrate.Result, stdout io.Writer, stderr notes) 
 	if err != nil {
 		return err
 	}
-	outputs := append([]migrate.Output{{Name: name, Text: text.String()}}, r.Objects...)
+	outputs := slices.Clone(r.Objects)
+	if c.ReportFile == "" {
+		outputs = append(outputs, migrate.Output{Name: name, Text: text.String()})
+	}
 	if r.Config != "" {
 		outputs = append(outputs, migrate.Output{Name: "config.yaml", Text: r.Config})
 	}

@@ -68,13 +68,12 @@ func round(ctx context.Context, comparison *shadow.Comparison, keda, scaler stri
 
 // scrape reads a page of metrics.
 func scrape(ctx context.Context, url string) (page shadow.Page, err error) {
-	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
-	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return shadow.Page{}, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	client := http.Client{Timeout: scrapeTimeout}
+	response, err := client.Do(request)
 	if err != nil {
 		return shadow.Page{}, err
 	}
