@@ -65,11 +65,8 @@ const exitPartial = 3
 // ExitCode returns the exit code.
 func (partialError) ExitCode() int { return exitPartial }
 
-// The bounds of the input.
-const (
-	maxManifest  = 16 << 20
-	maxManifests = 10_000
-)
+// maxManifests bounds how many files are read.
+const maxManifests = 10_000
 
 // Run migrates and writes the result.
 func (c migrateCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer, stderr notes) error {
@@ -115,7 +112,7 @@ func (c migrateCommand) files() ([]migrate.File, error) {
 		names, err := manifestFiles(name)
 		faults = append(faults, err)
 		for _, name := range names {
-			data, err := readPolicies(name)
+			data, err := readManifest(name)
 			if err != nil {
 				faults = append(faults, err)
 				continue

@@ -30,8 +30,8 @@ type policyCheckCommand struct {
 	Namespace string   `short:"n" default:"default" help:"Namespace of policies that name none."`
 }
 
-// maxPolicyFile bounds a file with policies, in bytes.
-const maxPolicyFile = 16 << 20
+// maxManifestFile bounds a file with objects, in bytes.
+const maxManifestFile = 16 << 20
 
 // errNoPolicy is the outcome of a check that found nothing to check.
 var errNoPolicy = errors.New("no AutoscalerPolicy found")
@@ -59,7 +59,7 @@ func (c policyCheckCommand) Run(engines []backlog.Engine, stdout io.Writer) erro
 	report := policycheck.Report{From: from, To: from.Add(time.Duration(c.For)), Connections: catalog != nil}
 	var errs []error
 	for _, name := range c.Files {
-		data, err := readPolicies(name)
+		data, err := readManifest(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -80,22 +80,22 @@ func (c policyCheckCommand) Run(engines []backlog.Engine, stdout io.Writer) erro
 	return errors.Join(errs...)
 }
 
-// readPolicies reads a file, or the standard input.
-func readPolicies(name string) ([]byte, error) {
+// readManifest reads a file with objects, or the standard input.
+func readManifest(name string) ([]byte, error) {
 	file := os.Stdin
 	if name != "-" {
 		var err error
 		if file, err = os.Open(name); err != nil { //nolint:gosec // the user names it
-			return nil, fmt.Errorf("read policies: %w", err)
+			return nil, fmt.Errorf("read manifest: %w", err)
 		}
 		defer func() { _ = file.Close() }()
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxPolicyFile+1))
+	data, err := io.ReadAll(io.LimitReader(file, maxManifestFile+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read policies: %w", err)
-	case len(data) > maxPolicyFile:
-		return nil, fmt.Errorf("read policies: %s has more than %d bytes", name, maxPolicyFile)
+		return nil, fmt.Errorf("read manifest: %w", err)
+	case len(data) > maxManifestFile:
+		return nil, fmt.Errorf("read manifest: %s has more than %d bytes", name, maxManifestFile)
 	}
 	return data, nil
 }

@@ -58,7 +58,7 @@ func (m *migration) check() error {
 func (m *migration) gaps() int {
 	n := 0
 	for _, k := range m.connections {
-		if len(k.namespaces) == 1 && k.namespaces[0] == "" {
+		if k.isNameless() {
 			n++
 		}
 		for _, s := range k.settings {

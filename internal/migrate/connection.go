@@ -162,6 +162,9 @@ func (m *migration) configText(stubs bool) string {
 	return b.String()
 }
 
+// isNameless reports whether an object that uses the connection names no namespace.
+func (k *connection) isNameless() bool { return slices.Contains(k.namespaces, "") }
+
 // namespaceList returns the value of namespaces.
 func (k *connection) namespaceList(stubs bool) string {
 	var names []string
@@ -173,16 +176,16 @@ func (k *connection) namespaceList(stubs bool) string {
 	list := "[" + strings.Join(names, ", ") + "]"
 	for _, s := range k.settings {
 		if s.Name == builtin.Namespaces && !stubs {
-			return "[] # FILL IN " + list + ", once the login is written below: " + comment(s.Gap)
+			return "[] # FILL IN " + list + ", once the rest is right: " + comment(s.Gap)
 		}
 	}
 	switch {
+	case k.isNameless() && !stubs:
+		return "[] # FILL IN " + list + " and the namespace of the objects that name none"
 	case len(names) > 0:
 		return list
-	case stubs:
-		return `["stub"]`
 	default:
-		return "[] # FILL IN: the namespace of the object, which its manifest does not name"
+		return `["stub"]`
 	}
 }
 

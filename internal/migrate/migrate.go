@@ -145,6 +145,9 @@ func (m *migration) reportObject(o *object) {
 		return
 	}
 	r := o.report
+	if o.namespace == "" {
+		r.add(builtin.Gap, "the object names no namespace, which the connection has to list: pass it with --namespace")
+	}
 	if o.Owner != "" {
 		r.add(builtin.Changed, "the object belongs to %s, which may put the old triggers back: change them there", o.Owner)
 	}
