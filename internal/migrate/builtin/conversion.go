@@ -37,7 +37,8 @@ func Convert(t Trigger) (Conversion, bool) {
 	c.unread()
 	c.checkCommon()
 	for _, name := range family.needs {
-		if c.Left == "" && !c.get(name).IsSet() && c.trigger.AuthUnknown == "" {
+		key, _ := family.key(name)
+		if c.Left == "" && !c.get(name).IsSet() && (c.trigger.AuthUnknown == "" || !strings.Contains(key.From, "A")) {
 			c.leave(name, "KEDA refuses this trigger: %s is missing", name)
 		}
 	}
