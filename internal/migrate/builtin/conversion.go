@@ -45,6 +45,7 @@ func Convert(t Trigger) (Conversion, bool) {
 	if c.Left == "" {
 		family.convert(c)
 	}
+	c.refuseUserInfo()
 	if c.Left != "" {
 		// What would have become of it does not matter.
 		c.Findings = slices.DeleteFunc(c.Findings, func(f Finding) bool { return f.Level != Cannot && f.Level != Unread })
@@ -219,26 +220,6 @@ func (c *conversion) require(setting string, names ...string) {
 	c.gap(setting, "%s", c.trigger.AuthUnknown)
 }
 
-// copySecret sets a setting to a reference to the secret of a key. It reports whether the key is set.
-func (c *conversion) copySecret(setting string, kind Kind, names ...string) bool {
-	v := c.get(names...)
-	s := Setting{Name: setting, Kind: kind, Secret: v.Secret}
-	switch {
-	case v.Secret != nil:
-	case v.IsPlain():
-		s.Gap = v.Key + " stands in plain text in " + v.From + ": put it into a Secret and write its path here"
-		s.mark = fingerprint(v.Text)
-		c.add(Finding{Level: Gap, Line: v.Line, Key: v.Key, Text: setting + " of the connection: " + s.Gap + "; change it as well, because it has leaked"})
-	case v.Unknown != "":
-		s.Gap = c.why(v)
-		c.add(Finding{Level: Gap, Line: v.Line, Key: v.Key, Text: setting + " of the connection: " + s.Gap})
-	default:
-		return false
-	}
-	c.Settings = append(c.Settings, s)
-	return true
-}
-
 // flag returns a truth value as KEDA reads it. Without the key it returns otherwise.
 func (c *conversion) flag(name string, otherwise bool) bool {
 	v := c.get(name)
@@ -308,7 +289,7 @@ func (c *conversion) queue(layout, name string, escape bool, stub string) {
 	c.Layout = layout
 	if strings.HasSuffix(v.Key, fromEnv) {
 		c.Keys = append(c.Keys, Pair{Key: layout + fromEnv, Value: c.trigger.Metadata[v.Key].Text, Was: v.Key, Stub: stub, Resolved: v.Text})
-		c.Queue = v.Text
+		// The value of a variable is shown nowhere, as by the scaler itself.
 		if escape {
 			c.find(Changed, v.Key, "a comma, a star, a question mark or a backslash in the variable is special here, and KEDA takes it as it is")
 		}

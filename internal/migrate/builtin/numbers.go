@@ -133,7 +133,7 @@ func convertMetricsAPI(c *conversion) {
 	value, ok := jsonPath(location)
 	switch format := c.get("format").Text; {
 	case format != "" && format != "json":
-		c.leave("format", "format %s cannot be carried: the engine http reads JSON", format)
+		c.leave("format", "format%s cannot be carried: the engine http reads JSON", known(format, "prometheus", "xml", "yaml"))
 	case c.flag("aggregateFromKubeServiceEndpoints", false):
 		c.leave("aggregateFromKubeServiceEndpoints", "the numbers of several pods cannot be combined: one answer is read")
 	case secretInQuery(path):
@@ -266,7 +266,7 @@ func (c *conversion) httpLogin() {
 		case "tls":
 			tls = true
 		default:
-			c.leave("authModes", "authModes %s cannot be carried", mode)
+			c.leave("authModes", "authModes%s cannot be carried", known(mode, "oauth", "custom", "apiKey"))
 		}
 	}
 	c.tlsFiles(tls || c.get("ca").IsSet() || c.flag("unsafeSsl", false))

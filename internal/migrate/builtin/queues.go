@@ -26,7 +26,8 @@ func convertJetStream(c *conversion) {
 	v := c.get("natsServerMonitoringEndpoint")
 	gap := "the addresses for clients, whose port is 4222 as a rule"
 	if v.IsPlain() {
-		name := host(strings.TrimPrefix(strings.TrimPrefix(v.Text, "http://"), "https://"))
+		name := strings.TrimPrefix(strings.TrimPrefix(v.Text, "http://"), "https://")
+		name = host(name[strings.LastIndexByte(name, '@')+1:])
 		c.Host = name
 		gap += ": KEDA asks the monitoring at " + shown(v.Text) + ", so perhaps " + shown(name+":4222")
 	}

@@ -111,7 +111,7 @@ func (c *conversion) rabbitOperation() {
 	case "max":
 		c.put("combine", "max", "operation")
 	default:
-		c.leave("operation", "operation %s cannot be carried: want sum or max", operation)
+		c.leave("operation", "operation%s cannot be carried: want sum or max", known(operation, "avg"))
 	}
 }
 
