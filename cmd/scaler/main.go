@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,6 +32,7 @@ type commandLine struct {
 	Explain  explainCommand  `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
 	Watch    watchCommand    `cmd:"" help:"Show all triggers of a running scaler, live."`
 	Policy   policyCommand   `cmd:"" help:"Check AutoscalerPolicies."`
+	Migrate  migrateCommand  `cmd:"" help:"Turn triggers of KEDA's own scalers into triggers of this one, with a report."`
 	Record   recordCommand   `cmd:"" help:"Record what comes to a queue, as a trace for simulate."`
 	Simulate simulateCommand `cmd:"" help:"Replay what came to a queue, with triggers and policies that are not turned on yet."`
 	Tune     tuneCommand     `cmd:"" help:"Search the settings of a ScaledObject that meet a goal at the least cost, on a trace."`
@@ -43,6 +45,9 @@ func main() {
 
 // maxErrorLines is how many lines of an error are printed, such as the faults of a file.
 const maxErrorLines = 200
+
+// notes is the standard error, for what accompanies the output of a command.
+type notes struct{ io.Writer }
 
 // run is the program: arguments in, exit code out. The first SIGINT or SIGTERM
 // ends it in order, a second one at once.
@@ -65,7 +70,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(all, telemetry.NewBuild(version, revision)),
+		kong.Bind(all, telemetry.NewBuild(version, revision), notes{stderr}),
 		kong.Vars{"notice": candidate.DefaultNotice.String()},
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 	)
@@ -83,6 +88,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err := command.Run(); err != nil {
 		_, _ = fmt.Fprintln(stderr, "scaler:", backlog.Lines(err.Error(), maxErrorLines))
+		var coded interface{ ExitCode() int }
+		if errors.As(err, &coded) {
+			return coded.ExitCode()
+		}
 		return 1
 	}
 	return 0

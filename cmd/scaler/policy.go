@@ -28,8 +28,8 @@ type policyCheckCommand struct {
 	Namespace string   `short:"n" default:"default" help:"Namespace of policies that name none."`
 }
 
-// maxPolicyFile bounds a file with policies, in bytes.
-const maxPolicyFile = 16 << 20
+// maxManifestFile bounds a file with objects, in bytes.
+const maxManifestFile = 16 << 20
 
 // errNoPolicy is the outcome of a check that found nothing to check.
 var errNoPolicy = errors.New("no AutoscalerPolicy found")
@@ -54,7 +54,7 @@ func (c policyCheckCommand) Run(engines []backlog.Engine, stdout io.Writer) erro
 	report := policycheck.Report{From: from, To: from.Add(time.Duration(c.For)), Connections: catalog != nil}
 	var errs []error
 	for _, name := range c.Files {
-		data, err := readFile("policies", name, maxPolicyFile)
+		data, err := readFile("policies", name, maxManifestFile)
 		if err != nil {
 			errs = append(errs, err)
 			continue

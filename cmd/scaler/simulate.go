@@ -116,7 +116,7 @@ func (w *workload) reader(engines []backlog.Engine) (*candidate.Reader, error) {
 func readCandidates(reader *candidate.Reader, files ...string) ([]candidate.Candidate, error) {
 	var all []candidate.Candidate
 	for _, file := range files {
-		data, err := readFile("candidate", file, maxPolicyFile)
+		data, err := readFile("candidate", file, maxManifestFile)
 		if err != nil {
 			return nil, err
 		}

@@ -64,6 +64,8 @@ type Options struct {
 	// GRPCPort and HTTPPort are chosen when zero.
 	GRPCPort, HTTPPort int
 	Connections        map[string]Connection
+	// Text is the configuration file itself, in place of Connections.
+	Text string
 	// Args are further flags of "scaler serve", and Env is added to its environment.
 	Args, Env []string
 }
@@ -110,6 +112,9 @@ func (s *Scaler) Configure(connections map[string]Connection) error {
 	b, err := yaml.Marshal(map[string]any{"connections": connections})
 	if err != nil {
 		return fmt.Errorf("encode the configuration of %s: %w", s.options.Name, err)
+	}
+	if s.options.Text != "" {
+		b = []byte(s.options.Text)
 	}
 	next := s.config + ".next"
 	if err := os.WriteFile(next, b, 0o600); err != nil {

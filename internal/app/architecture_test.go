@@ -20,8 +20,8 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler": {
 			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/explain",
-			"internal/kube", "internal/policycheck", "internal/sampler", "internal/server", "internal/server/inspector", "internal/simulation", "internal/simulation/*",
-			"internal/telemetry", "internal/trigger",
+			"internal/kube", "internal/kube/manifests", "internal/migrate", "internal/migrate/shadow", "internal/policycheck", "internal/sampler", "internal/server",
+			"internal/server/inspector", "internal/simulation", "internal/simulation/*", "internal/telemetry", "internal/trigger",
 		},
 		"api/v1alpha1":    {},
 		"cmd/scaler-demo": {"*"},
@@ -47,6 +47,7 @@ func mayImport() map[string][]string {
 		"internal/kube/conversion":                 {"api/v1alpha1", "internal/policies", "internal/policy", "internal/schedule"},
 		"internal/kube/election":                   {},
 		"internal/kube/kubeconfig":                 {"internal/spelling"},
+		"internal/kube/manifests":                  {"internal/kube/api"},
 		"internal/licenses":                        {},
 		"internal/policies":                        {"internal/backlog", "internal/decision", "internal/policy", "internal/trigger"},
 		"internal/policies/metrics":                {"internal/policies", "internal/policy"},
@@ -123,6 +124,12 @@ func mayImport() map[string][]string {
 		"internal/backlog/rabbitmq/stream":     {"internal/backlog"},
 		"internal/backlog/rabbitmq/tap":        {"internal/backlog", "internal/backlog/network", "internal/backlog/rabbitmq/dialer", "internal/backlog/rabbitmq/management", "internal/backlog/wakes"},
 
+		"internal/migrate":           {"internal/backlog", "internal/config", "internal/migrate/builtin", "internal/migrate/manifest", "internal/migrate/shadow", "internal/trigger"},
+		"internal/migrate/builtin":   {"internal/backlog", "internal/migrate/framework", "internal/spelling"},
+		"internal/migrate/framework": {"internal/backlog"},
+		"internal/migrate/manifest":  {"internal/backlog", "internal/migrate/builtin"},
+		"internal/migrate/shadow":    {"internal/backlog"},
+
 		"internal/policycheck":                 {"api/v1alpha1", "internal/backlog", "internal/kube/conversion", "internal/policies", "internal/policies/runner", "internal/policy", "internal/policycheck/schema", "internal/schedule", "internal/spelling", "internal/trigger"},
 		"internal/policycheck/policychecktest": {},
 		"internal/policycheck/schema":          {"internal/spelling"},
@@ -147,7 +154,7 @@ func homes() map[string][]string {
 		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/backlog/redis/layout/layouttest", "internal/demo", "internal/demo/*", "internal/faults", "internal/server", "internal/server/refcodec", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"gen/*", "internal/demo/*", "internal/faults", "internal/server", "internal/server/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"gen/*", "internal/demo/*", "internal/faults", "internal/server", "internal/server/*", "internal/soak"},
-		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/kube/kubeconfig", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*", "internal/simulation/candidate"},
+		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/kube/kubeconfig", "internal/migrate/manifest", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*", "internal/simulation/candidate"},
 		"github.com/alecthomas/kong":                                {"cmd/scaler", "cmd/scaler-demo", "internal/reference", "internal/reference/*"},
 		"github.com/prometheus/client_golang/prometheus/collectors": {"internal/telemetry"},
 		"github.com/alicebob/miniredis/v2":                          {"internal/demo", "internal/demo/*"},
@@ -175,7 +182,7 @@ func homes() map[string][]string {
 		"github.com/expr-lang/expr/file":                            {"internal/formula"},
 		"github.com/expr-lang/expr/parser":                          {"internal/formula"},
 		"github.com/expr-lang/expr/vm":                              {"internal/formula"},
-		"k8s.io/client-go/rest":                                     {"internal/kube", "internal/kube/api", "internal/kube/kubeconfig"},
+		"k8s.io/client-go/rest":                                     {"internal/kube", "internal/kube/api", "internal/kube/kubeconfig", "internal/kube/manifests"},
 		"k8s.io/client-go/dynamic":                                  {"internal/kube/api"},
 		"k8s.io/client-go/tools/cache":                              {"internal/kube/api"},
 		"github.com/evanphx/json-patch/v5":                          {"internal/kube"},
@@ -198,6 +205,10 @@ func pure() map[string][]string {
 		"internal/simulation":         slices.Concat(arithmetic, []string{"math/rand/v2"}),
 		"internal/simulation/tuning":  slices.Concat(arithmetic, []string{"math/rand/v2"}),
 		"internal/policy":             arithmetic,
+		"internal/migrate/builtin": slices.Concat(arithmetic, []string{
+			"crypto/sha256", "encoding/hex", "net", "net/netip", "net/url", "regexp",
+		}),
+		"internal/migrate/framework": slices.Concat(arithmetic, []string{"regexp"}),
 		// YAML is parsed from nodes.
 		"internal/policycheck/schema": slices.Concat(arithmetic, []string{"regexp", "unicode/utf8", "go.yaml.in/yaml/v3"}),
 		// zones.txt is embedded, and cron and expr only compute.

@@ -42,6 +42,7 @@ func TestGenerated(t *testing.T) {
 			{"settings", settings()},
 			{"acl", rights()},
 		}},
+		{"docs/migrate.md", []Block{{"keda keys", kedaKeys()}}},
 		{"docs/metrics.md", []Block{
 			{"trigger metrics", Metrics(metrics, "backlog_scaler_queue_", "backlog_scaler_trigger_")},
 			{"connection metrics", Metrics(metrics, "backlog_scaler_connection_")},

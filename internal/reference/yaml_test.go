@@ -249,7 +249,7 @@ func (c checker) check(node *yaml.Node) error {
 			return fmt.Errorf("a %s without triggers", content["kind"].Value)
 		}
 		return c.triggers(object.Spec.Triggers, object.Metadata.Namespace)
-	case slices.Contains([]string{"TriggerAuthentication", "HorizontalPodAutoscaler", "Role", "Application"}, content["kind"].Value):
+	case slices.Contains([]string{"TriggerAuthentication", "Deployment", "HorizontalPodAutoscaler", "Role", "Application"}, content["kind"].Value):
 		return nil
 	case has(content, "connections"):
 		return c.configuration(content)
