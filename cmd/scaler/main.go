@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,6 +30,7 @@ type commandLine struct {
 	Check   checkCommand   `cmd:"" help:"Validate a configuration and try each of its connections."`
 	Explain explainCommand `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
 	Watch   watchCommand   `cmd:"" help:"Show all triggers of a running scaler, live."`
+	Doctor  doctorCommand  `cmd:"" help:"Find traps in the set-up of KEDA, a cluster and the scaler."`
 	Policy  policyCommand  `cmd:"" help:"Check AutoscalerPolicies."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -78,6 +80,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err := command.Run(); err != nil {
 		_, _ = fmt.Fprintln(stderr, "scaler:", backlog.Lines(err.Error(), maxErrorLines))
+		if coder := kong.ExitCoder(nil); errors.As(err, &coder) {
+			return coder.ExitCode()
+		}
 		return 1
 	}
 	return 0

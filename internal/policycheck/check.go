@@ -193,16 +193,23 @@ func checkName(name string) error {
 	}
 }
 
-// catalogFor returns the connections of a configuration. Without one it returns a connection for
-// each that the policy names, to an engine that knows the keys of its triggers, so that these can
-// be checked.
+// catalogFor returns the connections of a configuration. Without one it assumes those that the policy
+// names.
 func (c *Checker) catalogFor(p *policies.Policy) *trigger.Catalog {
 	if c.catalog != nil {
 		return c.catalog
 	}
+	catalog, _ := Assume(c.engines, p.Signals)
+	return catalog
+}
+
+// Assume returns a catalogue without a configuration: a connection for each that signals name, to an
+// engine that knows the keys of their triggers, so that these can be checked. The engines are those of
+// the signals, in their order.
+func Assume(all []backlog.Engine, signals []policies.Signal) (catalog *trigger.Catalog, names []string) {
 	// What settings of connections decide is not known.
-	engines := make([]backlog.Engine, 0, len(c.engines))
-	for _, engine := range c.engines {
+	engines := make([]backlog.Engine, 0, len(all))
+	for _, engine := range all {
 		layouts := make([]backlog.Layout, 0, len(engine.Layouts))
 		for _, layout := range engine.Layouts {
 			layout.CheckOn, layout.PerNamespace = nil, nil
@@ -212,11 +219,12 @@ func (c *Checker) catalogFor(p *policies.Policy) *trigger.Catalog {
 		engines = append(engines, engine)
 	}
 	var connections []backlog.Connection
-	for i := range p.Signals {
-		s := &p.Signals[i]
-		connections = append(connections, backlog.Connection{Name: s.Connection, Engine: engineOf(engines, s), Namespaces: []string{"*"}})
+	for i := range signals {
+		s := &signals[i]
+		names = append(names, engineOf(engines, s))
+		connections = append(connections, backlog.Connection{Name: s.Connection, Engine: names[i], Namespaces: []string{"*"}})
 	}
-	return trigger.NewCatalog(connections, engines)
+	return trigger.NewCatalog(connections, engines), names
 }
 
 // engineOf returns the engine that fits the trigger of a signal best: one that accepts it, else one
