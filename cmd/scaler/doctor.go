@@ -145,7 +145,7 @@ func (c doctorCommand) gather(ctx context.Context, facts *doctor.Facts) (err err
 	}
 	ask, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	facts.Scaler, err = running.Ask(ask, cmp.Or(c.Address, defaultAdmin))
+	facts.Scaler, err = running.Ask(ask, cmp.Or(c.Address, defaultAdmin), c.Namespace)
 	switch {
 	case err != nil && c.Address != "":
 		return advise(err)

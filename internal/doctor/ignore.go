@@ -69,6 +69,9 @@ func annotationChecks() []Check {
 		find: func(v *view, found *findings) {
 			for i := range v.Objects {
 				o := &v.Objects[i]
+				if v.owner(o) != nil {
+					continue // KEDA copies the annotations of a ScaledObject to its HPA
+				}
 				for _, fault := range v.ignores[o].faults {
 					found.add(o, "metadata.annotations."+IgnoreAnnotation, "", "%s", fault)
 				}

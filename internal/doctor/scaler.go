@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
@@ -148,12 +149,20 @@ func checkProblems(v *view, found *findings) {
 		}
 		severity, text := Error, r.title()+": "+p.Message
 		if r.Reading == nil {
-			text += ". It has never answered since this scaler runs"
+			text = sentence(text) + " It has never answered since this scaler runs"
 		} else if p.Reason == "unavailable" && !v.longAgo(p.Since) {
-			severity, text = Warning, text+". The last reading is used"
+			severity, text = Warning, sentence(text)+" The last reading is used"
 		}
 		found.addAs(severity, v.of(r), "", p.Advice, "%s", text)
 	}
+}
+
+// sentence returns a text with a mark at its end.
+func sentence(text string) string {
+	if strings.HasSuffix(text, "?") || strings.HasSuffix(text, ".") {
+		return text
+	}
+	return text + "."
 }
 
 // longAgo reports whether a problem is older than a short outage.

@@ -64,6 +64,7 @@ func silent() []trapCase {
 			p.set(billing, "spec.advanced.horizontalPodAutoscalerConfig.name", "cpu")
 			p.set(billing, "status.hpaName", "cpu")
 		}, nil},
+		sets("a wrong annotation that KEDA copied", autoscaler, ignore, "S240"),
 		{"an HPA in another namespace", func(p *patient) {
 			p.add("{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: cpu, namespace: test}, spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: billing}}}")
 		}, nil},

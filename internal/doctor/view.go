@@ -109,14 +109,20 @@ func (v *view) ignored(o *object.Object, code string) string {
 		return reason
 	}
 	// KEDA writes its HorizontalPodAutoscalers, so their annotations are those of the ScaledObject.
-	for _, owner := range o.At("metadata", "ownerReferences").List() {
-		if owner.At("kind").Text() == string(object.ScaledObjects) {
-			if above := v.object(object.ScaledObjects, o.Namespace(), owner.At("name").Text()); above != nil {
-				return v.ignores[above].reasons[code]
-			}
-		}
+	if above := v.owner(o); above != nil {
+		return v.ignores[above].reasons[code]
 	}
 	return ""
+}
+
+// owner returns the ScaledObject that an object belongs to; nil if it belongs to none that is known.
+func (v *view) owner(o *object.Object) *object.Object {
+	for _, owner := range o.At("metadata", "ownerReferences").List() {
+		if owner.At("kind").Text() == string(object.ScaledObjects) {
+			return v.object(object.ScaledObjects, o.Namespace(), owner.At("name").Text())
+		}
+	}
+	return nil
 }
 
 // A ref names an object that is scaled.

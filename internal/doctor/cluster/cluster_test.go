@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	"go.yaml.in/yaml/v3"
 	"k8s.io/client-go/rest"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
@@ -182,5 +184,39 @@ func TestUnreachable(t *testing.T) {
 	defer client.Close()
 	if err := cluster.Gather(t.Context(), client, "", &doctor.Facts{}); !errors.Is(err, cluster.ErrUnreachable) {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestRole: the role in deploy/keda has the rights to list what is listed, and no others.
+func TestRole(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("../../../deploy/keda/doctor.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var role struct {
+		Rules []struct {
+			APIGroups []string `yaml:"apiGroups"`
+			Resources []string `yaml:"resources"`
+			Verbs     []string `yaml:"verbs"`
+		} `yaml:"rules"`
+	}
+	if err := yaml.Unmarshal(data, &role); err != nil {
+		t.Fatal(err)
+	}
+	var granted []string
+	for _, rule := range role.Rules {
+		for _, resource := range rule.Resources {
+			granted = append(granted, strings.Join(rule.Verbs, ",")+" "+strings.TrimSuffix(resource+"."+rule.APIGroups[0], "."))
+		}
+	}
+	needed := []string{"create selfsubjectaccessreviews.authorization.k8s.io"}
+	for _, r := range object.Resources() {
+		needed = append(needed, r.Right())
+	}
+	slices.Sort(granted)
+	slices.Sort(needed)
+	if diff := cmp.Diff(needed, granted); diff != "" {
+		t.Errorf("rights (-needed +granted):\n%s", diff)
 	}
 }

@@ -20,15 +20,16 @@ const maxTriggers = 100_000
 // errComplete ends the watch after its first set of messages.
 var errComplete = errors.New("complete")
 
-// Ask returns what the scaler at an admin address reports. The error is one of the inspector's client.
-func Ask(ctx context.Context, address string) (_ *doctor.Scaler, err error) {
+// Ask returns what the scaler at an admin address reports of the triggers of a namespace, or of all if it is
+// empty. The error is one of the inspector's client.
+func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err error) {
 	client, err := inspector.NewClient(address)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	s := &doctor.Scaler{Address: address}
-	err = client.Watch(ctx, &pb.WatchDecisionsRequest{}, func(r *pb.WatchDecisionsResponse) error {
+	err = client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: namespace}, func(r *pb.WatchDecisionsResponse) error {
 		s.At = r.GetAt().AsTime()
 		for _, e := range r.GetChanged() {
 			if len(s.Triggers) < maxTriggers {

@@ -28,7 +28,10 @@ type service struct {
 	pb.UnimplementedInspectorServiceServer
 }
 
-func (service) WatchDecisions(_ *pb.WatchDecisionsRequest, stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse]) error {
+func (service) WatchDecisions(request *pb.WatchDecisionsRequest, stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse]) error {
+	if request.GetNamespace() != "shop" {
+		return errors.New("another namespace was asked for")
+	}
 	first := &pb.Explanation{
 		Trigger:    &pb.Trigger{Namespace: "shop", ScaledObject: "billing", Name: "orders-list-jobs", Connection: "orders", Layout: "list", Queue: "jobs"},
 		Decision:   &pb.Decision{WantedReplicas: 4},
@@ -78,7 +81,7 @@ func serve(t *testing.T) string {
 func TestAsk(t *testing.T) {
 	t.Parallel()
 	address := serve(t)
-	got, err := running.Ask(t.Context(), address)
+	got, err := running.Ask(t.Context(), address, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +107,7 @@ func TestAskNothing(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if _, err := running.Ask(ctx, "127.0.0.1:1"); !errors.Is(err, inspector.ErrUnreachable) {
+	if _, err := running.Ask(ctx, "127.0.0.1:1", ""); !errors.Is(err, inspector.ErrUnreachable) {
 		t.Errorf("the error is %v", err)
 	}
 }
