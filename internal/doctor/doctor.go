@@ -61,6 +61,8 @@ type Check struct {
 	Offline bool
 	// Why says what the trap costs. Change says what to change.
 	Why, Change string
+	// Evidence are reports of the trap, such as kedacore/keda#7116, and addresses of code.
+	Evidence []string
 
 	// needs are what it cannot do without. reads are the kinds that it looks at; a part of it is skipped
 	// where one of them could not be read.

@@ -13,9 +13,10 @@ func encryptionChecks() []Check {
 	return []Check{
 		{
 			Code: "S206", Title: "TLS settings that do not fit together", Severity: Error, Offline: true, reads: triggerKinds(object.Authentications, object.ClusterAuths, object.Services, object.Deployments),
-			Why:    "Either the handshake fails, with \"certificate required\" or \"first record does not look like a TLS handshake\", or a parameter that should protect has no effect.",
-			Change: "Set enableTLS: \"true\", and an authenticationRef with caCert, tlsClientCert and tlsClientKey, as in the operations guide.",
-			find:   checkTLS,
+			Why:      "Either the handshake fails, with \"certificate required\" or \"first record does not look like a TLS handshake\", or a parameter that should protect has no effect.",
+			Change:   "Set enableTLS: \"true\", and an authenticationRef with caCert, tlsClientCert and tlsClientKey, as in the operations guide.",
+			Evidence: []string{"kedacore/keda#7017", "kedacore/keda#5250"},
+			find:     checkTLS,
 		},
 		{
 			Code: "S216", Title: "Plain text between KEDA and the scaler", Severity: Warning, Offline: true, reads: triggerKinds(),

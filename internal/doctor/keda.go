@@ -117,26 +117,30 @@ func kedaChecks() []Check {
 	return []Check{
 		{
 			Code: "K101", Title: "External metrics that the API server does not get", Severity: Error, needs: reading(object.APIServices),
-			Why:    "The HPA asks for external metrics through the API server. Without them no workload scales above the first replica.",
-			Change: "Let the control plane reach KEDA's metrics adapter: TCP 6443 in firewalls and NetworkPolicies, NO_PROXY of kube-apiserver, or hostNetwork where pods cannot be reached.",
-			find:   checkRegistration,
+			Why:      "The HPA asks for external metrics through the API server. Without them no workload scales above the first replica.",
+			Change:   "Let the control plane reach KEDA's metrics adapter: TCP 6443 in firewalls and NetworkPolicies, NO_PROXY of kube-apiserver, or hostNetwork where pods cannot be reached.",
+			Evidence: []string{"kedacore/keda#6572", "kedacore/keda#3778", "kedacore/keda#1827", "kedacore/keda#3051"},
+			find:     checkRegistration,
 		},
 		{
 			Code: "K102", Title: "External metrics that are not KEDA's", Severity: Error, needs: reading(object.APIServices),
-			Why:    "A cluster has one source of external metrics. While another adapter is registered, the HPA never asks KEDA.",
-			Change: "Remove the external metrics of the other adapter, such as externalRules of prometheus-adapter, and install KEDA's APIService again.",
-			find:   checkRegistered,
+			Why:      "A cluster has one source of external metrics. While another adapter is registered, the HPA never asks KEDA.",
+			Change:   "Remove the external metrics of the other adapter, such as externalRules of prometheus-adapter, and install KEDA's APIService again.",
+			Evidence: []string{"kedacore/keda#470", "kubernetes-sigs/prometheus-adapter#705"},
+			find:     checkRegistered,
 		},
 		{
 			Code: "K103", Title: "A version of KEDA with a known defect", Severity: Error, needs: reading(object.Deployments),
-			Why:    "The defect is in KEDA, so no setting of a ScaledObject avoids it.",
-			Change: "Upgrade KEDA to 2.21 or later.",
-			find:   checkVersion,
+			Why:      "The defect is in KEDA, so no setting of a ScaledObject avoids it.",
+			Change:   "Upgrade KEDA to 2.21 or later.",
+			Evidence: []string{"kedacore/keda#7116", "kedacore/keda#7687"},
+			find:     checkVersion,
 		},
 		{
 			Code: "K104", Title: "A metrics adapter that cannot reach KEDA's operator", Severity: Warning, needs: reading(object.Autoscalers),
-			Why:    "KEDA's adapter asks its operator over gRPC at port 9666. While it cannot, the HPA gets no value and holds the replicas.",
-			Change: "Allow TCP 9666 from KEDA's metrics adapter to its operator, and exclude that port from a service mesh.",
+			Why:      "KEDA's adapter asks its operator over gRPC at port 9666. While it cannot, the HPA gets no value and holds the replicas.",
+			Change:   "Allow TCP 9666 from KEDA's metrics adapter to its operator, and exclude that port from a service mesh.",
+			Evidence: []string{"kedacore/keda#5184", "kedacore/keda#7095"},
 			find: func(v *view, found *findings) {
 				for _, h := range v.byKind[object.Autoscalers] {
 					c := h.At("status", "conditions").Condition("ScalingActive")

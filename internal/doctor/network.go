@@ -17,15 +17,17 @@ func networkChecks() []Check {
 	return []Check{
 		{
 			Code: "K105", Title: "A proxy between KEDA and the scaler", Severity: Warning, needs: reading(object.Deployments), reads: triggerKinds(),
-			Why:    "gRPC uses the proxy of the environment. A proxy for HTTP answers 502 for a name of the cluster, or closes streams.",
-			Change: "Add .svc and .cluster.local to NO_PROXY of KEDA's Deployments.",
-			find:   checkProxy,
+			Why:      "gRPC uses the proxy of the environment. A proxy for HTTP answers 502 for a name of the cluster, or closes streams.",
+			Change:   "Add .svc and .cluster.local to NO_PROXY of KEDA's Deployments.",
+			Evidence: []string{"kedacore/keda#4190", "kedacore/keda-docs#83"},
+			find:     checkProxy,
 		},
 		{
 			Code: "K106", Title: "Mutual TLS of a mesh on one side alone", Severity: Warning, needs: reading(object.PeerAuthentications, object.Pods), reads: triggerKinds(object.Deployments, object.Services),
-			Why:    "A sidecar in STRICT mode closes connections of a client without one. KEDA then reports Unavailable for each trigger.",
-			Change: "Give both KEDA and the scaler a sidecar, or neither; or set the gRPC port of the scaler to PERMISSIVE and use the scaler's own TLS.",
-			find:   checkMesh,
+			Why:      "A sidecar in STRICT mode closes connections of a client without one. KEDA then reports Unavailable for each trigger.",
+			Change:   "Give both KEDA and the scaler a sidecar, or neither; or set the gRPC port of the scaler to PERMISSIVE and use the scaler's own TLS.",
+			Evidence: []string{"kedacore/keda#3852", "kedacore/keda#4106"},
+			find:     checkMesh,
 		},
 		{
 			Code: "K107", Title: "A NetworkPolicy that keeps KEDA from the scaler", Severity: Error, needs: reading(object.NetworkPolicies, object.Namespaces, object.Deployments, object.Services), reads: triggerKinds(),

@@ -15,15 +15,17 @@ func policyChecks() []Check {
 	return []Check{
 		{
 			Code: "P601", Title: "A mistake in a policy, or windows that contradict each other", Severity: Error, Offline: true, needs: []need{needPolicies}, reads: []object.Kind{object.Policies},
-			Why:    "A policy with a mistake decides nothing, and KEDA holds the replicas. Of a floor above a ceiling the ceiling counts; a window that never opens does nothing.",
-			Change: "scaler policy check FILE prints the windows of the next days and what they do when the clock changes.",
-			find:   checkPolicies,
+			Why:      "A policy with a mistake decides nothing, and KEDA holds the replicas. Of a floor above a ceiling the ceiling counts; a window that never opens does nothing.",
+			Change:   "scaler policy check FILE prints the windows of the next days and what they do when the clock changes.",
+			Evidence: []string{"kedacore/keda#4677", "kedacore/keda#2031"},
+			find:     checkPolicies,
 		},
 		{
 			Code: "P602", Title: "A ScaledObject that keeps a policy from deciding", Severity: Warning, Offline: true, reads: []object.Kind{object.ScaledObjects, object.Policies},
-			Why:    "The policy decides on a number, and a setting of the ScaledObject changes it afterwards.",
-			Change: "Set the ScaledObject as in the example of the policies guide: no other trigger, no window, no minimum of its own.",
-			find:   checkDriven,
+			Why:      "The policy decides on a number, and a setting of the ScaledObject changes it afterwards.",
+			Change:   "Set the ScaledObject as in the example of the policies guide: no other trigger, no window, no minimum of its own.",
+			Evidence: []string{"argoproj/argo-rollouts#4847"},
+			find:     checkDriven,
 		},
 	}
 }

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +48,7 @@ func newScaled(v *view, o *object.Object) *scaled {
 		e.ours = (e.kind == "external" || e.kind == "external-push") && v.isOurs(e)
 		if e.ours && v.Triggers != nil {
 			e.parse(v.Triggers, o.Namespace())
+			e.addUnquoted()
 		}
 		s.triggers = append(s.triggers, e)
 	}
@@ -82,6 +85,16 @@ func (e *entry) parse(parser Parser, namespace string) {
 		}
 	case err != nil:
 		e.denied = err
+	}
+}
+
+// addUnquoted adds a fault for each key whose value is no text, which an API server does not accept.
+func (e *entry) addUnquoted() {
+	fields, _ := e.At("metadata").V.(map[string]any)
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if _, text := fields[key].(string); !text {
+			e.faults = append(e.faults, trigger.Fault{Key: key, Text: fmt.Sprintf("%s: KEDA takes text alone, write it in quotes", object.Value{V: fields[key]}.Shown())})
+		}
 	}
 }
 

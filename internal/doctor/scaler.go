@@ -45,9 +45,10 @@ func scalerChecks() []Check {
 		},
 		{
 			Code: "B406", Title: "A trigger that has never been asked for", Severity: Warning, needs: []need{needCluster, needScaler, need(object.ScaledObjects), need(object.ScaledJobs)},
-			Why:    "KEDA does not reach this scaler for the trigger, so the scaler does not read its queue.",
-			Change: "Compare scalerAddress with the Service of this scaler, and read the events of the ScaledObject.",
-			find:   checkAsked,
+			Why:      "KEDA does not reach this scaler for the trigger, so the scaler does not read its queue.",
+			Change:   "Compare scalerAddress with the Service of this scaler, and read the events of the ScaledObject.",
+			Evidence: []string{"microsoft/azure-container-apps#364"},
+			find:     checkAsked,
 		},
 		{
 			Code: "B407", Title: "A queue without workers", Severity: Warning, needs: []need{needCluster, needScaler, need(object.ScaledObjects)}, reads: []object.Kind{object.Deployments, object.StatefulSets},

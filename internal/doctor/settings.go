@@ -30,13 +30,15 @@ func settingChecks() []Check {
 			Code: "S207", Title: "A fallback in place of holding", Severity: Error, Offline: true, reads: []object.Kind{object.ScaledObjects},
 			Why: "While a queue cannot be read KEDA holds the replicas. With a fallback it sets a fixed number: 0 takes every worker away in an outage, " +
 				"and another number is right only by chance.",
-			Change: "Remove spec.fallback. maxStaleness bridges short outages, and after it KEDA holds.",
-			find:   checkFallback,
+			Change:   "Remove spec.fallback. maxStaleness bridges short outages, and after it KEDA holds.",
+			Evidence: []string{"kedacore/keda#7239"},
+			find:     checkFallback,
 		},
 		{
 			Code: "S208", Title: "Cached metrics", Severity: Warning, Offline: true, reads: triggerKinds(),
-			Why:    "With useCachedMetrics the HPA gets the value of the last poll, so growth is as slow as pollingInterval. The scaler answers from memory, so the cache saves nothing.",
-			Change: "Remove useCachedMetrics.",
+			Why:      "With useCachedMetrics the HPA gets the value of the last poll, so growth is as slow as pollingInterval. The scaler answers from memory, so the cache saves nothing.",
+			Change:   "Remove useCachedMetrics.",
+			Evidence: []string{"kedacore/keda#3921"},
 			find: func(v *view, found *findings) {
 				v.each(func(s *scaled, e *entry) {
 					if e.At("useCachedMetrics").Truth() {
@@ -49,8 +51,9 @@ func settingChecks() []Check {
 			Code: "S209", Title: "Polling in step with the HPA", Severity: Warning, Offline: true, reads: []object.Kind{object.ScaledObjects},
 			Why: "After an error KEDA closes the triggers of a ScaledObject. A poll in the same milliseconds as a sync of the HPA, which comes each 15 s, " +
 				"takes the closed triggers for inactive and may scale to zero.",
-			Change: "Set a pollingInterval that is no multiple of 15, such as 20: pushes wake the workload, so polls are not urgent.",
-			find:   checkPolling,
+			Change:   "Set a pollingInterval that is no multiple of 15, such as 20: pushes wake the workload, so polls are not urgent.",
+			Evidence: []string{"https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L1131"},
+			find:     checkPolling,
 		},
 		{
 			Code: "S210", Title: "The default pace of the HPA", Severity: Info, Offline: true, reads: []object.Kind{object.ScaledObjects},
@@ -69,13 +72,15 @@ func settingChecks() []Check {
 			Code: "S211", Title: "The HPA's tolerance next to exact counts", Severity: Warning, Offline: true, reads: []object.Kind{object.ScaledObjects},
 			Why: "The HPA changes nothing while the value is within a tenth of what the replicas stand for. From ten replicas on, a number that is meant exactly " +
 				"is off by up to a tenth.",
-			Change: "Set tolerance: \"0\" in scaleUp and scaleDown of the behavior. It is in force from Kubernetes 1.35 on, before that with the gate HPAConfigurableTolerance.",
-			find:   checkTolerance,
+			Change:   "Set tolerance: \"0\" in scaleUp and scaleDown of the behavior. It is in force from Kubernetes 1.35 on, before that with the gate HPAConfigurableTolerance.",
+			Evidence: []string{"kedacore/keda#7900", "kedacore/keda#5263"},
+			find:     checkTolerance,
 		},
 		{
 			Code: "S212", Title: "Scaling modifiers over a trigger of the scaler", Severity: Warning, Offline: true, reads: []object.Kind{object.ScaledObjects},
-			Why:    "With a formula one trigger that fails makes all of them inactive, so an outage of one queue stops the workers of the others.",
-			Change: "Remove scalingModifiers. Combine queues in one trigger (combine, weights), or signals in an AutoscalerPolicy (formula).",
+			Why:      "With a formula one trigger that fails makes all of them inactive, so an outage of one queue stops the workers of the others.",
+			Change:   "Remove scalingModifiers. Combine queues in one trigger (combine, weights), or signals in an AutoscalerPolicy (formula).",
+			Evidence: []string{"kedacore/keda#7072"},
 			find: func(v *view, found *findings) {
 				v.eachScaled(func(s *scaled, _ []*entry) {
 					if formula := s.At("spec", "advanced", "scalingModifiers", "formula"); formula.Text() != "" {
@@ -86,8 +91,9 @@ func settingChecks() []Check {
 		},
 		{
 			Code: "S213", Title: "No maxReplicaCount", Severity: Warning, Offline: true, reads: triggerKinds(),
-			Why:    "KEDA's default is 100. A burst, or a wrong target, starts as many: more than a database takes, or than the queue has partitions.",
-			Change: "Set maxReplicaCount to what the workers' dependencies can take.",
+			Why:      "KEDA's default is 100. A burst, or a wrong target, starts as many: more than a database takes, or than the queue has partitions.",
+			Change:   "Set maxReplicaCount to what the workers' dependencies can take.",
+			Evidence: []string{"kedacore/keda#4483"},
 			find: func(v *view, found *findings) {
 				for _, s := range v.scaled {
 					if s.hasOurs() && !s.At("spec", "maxReplicaCount").Exists() {
@@ -98,16 +104,18 @@ func settingChecks() []Check {
 		},
 		{
 			Code: "S214", Title: "A paused ScaledObject", Severity: Warning, Offline: true, reads: triggerKinds(),
-			Why:    "A pause has no end. A forgotten one keeps a workload at its number whatever is in the queue.",
-			Change: "Remove the annotation when the maintenance is over.",
-			find:   checkPauses,
+			Why:      "A pause has no end. A forgotten one keeps a workload at its number whatever is in the queue.",
+			Change:   "Remove the annotation when the maintenance is over.",
+			Evidence: []string{"kedacore/keda#6982"},
+			find:     checkPauses,
 		},
 		{
 			Code: "S215", Title: "A cooldown that is shorter than the jobs", Severity: Warning, Offline: true, reads: []object.Kind{object.ScaledObjects},
 			Why: "When no trigger has been active for cooldownPeriod, KEDA takes the workload from any number to zero in one step. " +
 				"Where work in flight does not show in the queue, the pods that still work are stopped.",
-			Change: "Set holdActive of the trigger, or cooldownPeriod, to more than the longest job; better use a layout that shows work in flight.",
-			find:   checkCooldown,
+			Change:   "Set holdActive of the trigger, or cooldownPeriod, to more than the longest job; better use a layout that shows work in flight.",
+			Evidence: []string{"kedacore/keda#7770", "kedacore/keda#157", "kedacore/keda#6719"},
+			find:     checkCooldown,
 		},
 	}
 }

@@ -15,21 +15,24 @@ func statusChecks() []Check {
 	return []Check{
 		{
 			Code: "S220", Title: "A ScaledObject that is not ready", Severity: Error, needs: reading(object.ScaledObjects), reads: []object.Kind{object.ScaledJobs, object.Events},
-			Why:    "KEDA does not scale by this ScaledObject, or not by all of its triggers.",
-			Change: "Correct what the message names; scaler explain NAMESPACE/NAME has the scaler's own words.",
-			find:   checkReady,
+			Why:      "KEDA does not scale by this ScaledObject, or not by all of its triggers.",
+			Change:   "Correct what the message names; scaler explain NAMESPACE/NAME has the scaler's own words.",
+			Evidence: []string{"kedacore/keda-docs#1298"},
+			find:     checkReady,
 		},
 		{
 			Code: "S221", Title: "A trigger whose activations KEDA drops", Severity: Error, needs: reading(object.ScaledObjects),
-			Why:    "KEDA did not get the metric of the trigger when it made the HPA, for example because the scaler was restarting. It then drops each push without a word.",
-			Change: "Change any field of spec, such as pollingInterval: that restarts the loop of the ScaledObject.",
-			find:   checkMetricNames,
+			Why:      "KEDA did not get the metric of the trigger when it made the HPA, for example because the scaler was restarting. It then drops each push without a word.",
+			Change:   "Change any field of spec, such as pollingInterval: that restarts the loop of the ScaledObject.",
+			Evidence: []string{"kedacore/keda#8168"},
+			find:     checkMetricNames,
 		},
 		{
 			Code: "S222", Title: "An HPA that cannot scale", Severity: Error, needs: reading(object.ScaledObjects, object.Autoscalers),
-			Why:    "The HPA reports that it computes no number, so the workload stays at its replicas.",
-			Change: "Correct what the message names.",
-			find:   checkAutoscalers,
+			Why:      "The HPA reports that it computes no number, so the workload stays at its replicas.",
+			Change:   "Correct what the message names.",
+			Evidence: []string{"https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/podautoscaler/horizontal.go"},
+			find:     checkAutoscalers,
 		},
 		{
 			Code: "S223", Title: "A workload at its maximum", Severity: Warning, needs: reading(object.ScaledObjects, object.Autoscalers),
@@ -39,8 +42,9 @@ func statusChecks() []Check {
 		},
 		{
 			Code: "S224", Title: "A ScaledObject that is not deleted", Severity: Warning, needs: reading(object.ScaledObjects),
-			Why:    "KEDA's finalizer keeps it. Its operator is down, or another program writes the object again and again.",
-			Change: "Start KEDA's operator. If KEDA is gone for good, remove finalizer.keda.sh from the object.",
+			Why:      "KEDA's finalizer keeps it. Its operator is down, or another program writes the object again and again.",
+			Change:   "Start KEDA's operator. If KEDA is gone for good, remove finalizer.keda.sh from the object.",
+			Evidence: []string{"kedacore/keda#7950", "kedacore/keda#1470"},
 			find: func(v *view, found *findings) {
 				for _, s := range v.scaled {
 					deleted := s.At("metadata", "deletionTimestamp").Moment()

@@ -74,6 +74,7 @@ func triggerTraps() []trapCase {
 	return []trapCase{
 		sets("S201 unknown key", billing, "spec.triggers[0].metadata.hold_active", "30s"),
 		sets("S201 bad value", billing, "spec.triggers[0].metadata.target", "many"),
+		sets("S201 no quotes", billing, "spec.triggers[0].metadata.target", "5"),
 		sets("S202 unknown connection", billing, "spec.triggers[0].metadata.connection", "ordres"),
 		{"S202 another namespace", func(p *patient) {
 			p.configure(backlog.Connection{Name: "orders", Engine: "redis", Namespaces: []string{"billing"}})

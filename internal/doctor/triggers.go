@@ -12,8 +12,9 @@ func triggerChecks() []Check {
 	return []Check{
 		{
 			Code: "S201", Title: "A mistake in the metadata of a trigger", Severity: Error, Offline: true, reads: triggerKinds(),
-			Why:    "The scaler rejects the trigger with InvalidArgument. KEDA holds the replicas, and nothing wakes a workload at zero.",
-			Change: "Correct the key or the value.",
+			Why:      "The scaler rejects the trigger with InvalidArgument. KEDA holds the replicas, and nothing wakes a workload at zero.",
+			Change:   "Correct the key or the value.",
+			Evidence: []string{"kedacore/keda#4021", "n8n-io/n8n-hosting#173"},
 			find: func(v *view, found *findings) {
 				v.each(func(s *scaled, e *entry) {
 					for _, fault := range e.faults {
@@ -41,8 +42,9 @@ func triggerChecks() []Check {
 		},
 		{
 			Code: "S203", Title: "A ScaledJob with a push trigger", Severity: Error, Offline: true, reads: []object.Kind{object.ScaledJobs},
-			Why:    "KEDA ignores pushes for a ScaledJob. Its Jobs start at the next poll, or never if the trigger is only pushed.",
-			Change: "Use type: external, and a short pollingInterval.",
+			Why:      "KEDA ignores pushes for a ScaledJob. Its Jobs start at the next poll, or never if the trigger is only pushed.",
+			Change:   "Use type: external, and a short pollingInterval.",
+			Evidence: []string{"kedacore/keda#1035", "kedacore/keda#1224"},
 			find: func(v *view, found *findings) {
 				v.each(func(s *scaled, e *entry) {
 					if s.job && e.kind == "external-push" {
@@ -53,8 +55,9 @@ func triggerChecks() []Check {
 		},
 		{
 			Code: "S204", Title: "A ScaledObject that polls where it could be pushed", Severity: Warning, Offline: true, reads: []object.Kind{object.ScaledObjects},
-			Why:    "The first message of an idle queue waits for the next poll, 30 s by default. With external-push it wakes the workload within milliseconds.",
-			Change: "Use type: external-push.",
+			Why:      "The first message of an idle queue waits for the next poll, 30 s by default. With external-push it wakes the workload within milliseconds.",
+			Change:   "Use type: external-push.",
+			Evidence: []string{"kedacore/keda#230", "noctaya/noctaya#42"},
 			find: func(v *view, found *findings) {
 				v.each(func(s *scaled, e *entry) {
 					if !s.job && e.kind == "external" {
@@ -65,9 +68,10 @@ func triggerChecks() []Check {
 		},
 		{
 			Code: "S205", Title: "A scalerAddress that does not lead to the scaler", Severity: Error, Offline: true, reads: triggerKinds(object.Services),
-			Why:    "KEDA resolves the address in its own namespace. Where it leads nowhere each call fails with \"no such host\" or a timeout.",
-			Change: "Use NAME.NAMESPACE.svc:PORT of the scaler's Service, such as backlog-scaler.backlog-scaler.svc:9090.",
-			find:   checkAddresses,
+			Why:      "KEDA resolves the address in its own namespace. Where it leads nowhere each call fails with \"no such host\" or a timeout.",
+			Change:   "Use NAME.NAMESPACE.svc:PORT of the scaler's Service, such as backlog-scaler.backlog-scaler.svc:9090.",
+			Evidence: []string{"kedacore/http-add-on#361"},
+			find:     checkAddresses,
 		},
 		{
 			Code: "S217", Title: "A virtual address in front of several replicas of the scaler", Severity: Warning, Offline: true, reads: triggerKinds(object.Services),

@@ -15,21 +15,24 @@ func workloadChecks() []Check {
 	return []Check{
 		{
 			Code: "W301", Title: "Two autoscalers on one workload", Severity: Error, Offline: true, reads: []object.Kind{object.ScaledObjects, object.Autoscalers, object.Policies},
-			Why:    "Two HPAs over the same pods both stop, and two programs that write replicas take each other's numbers back.",
-			Change: "Keep one. Several queues are triggers of one ScaledObject, or signals of one policy.",
-			find:   checkOwners,
+			Why:      "Two HPAs over the same pods both stop, and two programs that write replicas take each other's numbers back.",
+			Change:   "Keep one. Several queues are triggers of one ScaledObject, or signals of one policy.",
+			Evidence: []string{"https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/controller/podautoscaler/horizontal.go#L425", "temporalio/temporal-worker-controller#529"},
+			find:     checkOwners,
 		},
 		{
 			Code: "W302", Title: "Replicas in a manifest", Severity: Warning, Offline: true, reads: []object.Kind{object.ScaledObjects, object.Deployments, object.StatefulSets},
-			Why:    "Each apply of the manifest sets the replicas back: a rollout at night takes forty workers to one.",
-			Change: "Remove spec.replicas from the manifest. With Argo CD ignore /spec/replicas and set RespectIgnoreDifferences.",
-			find:   checkReplicas,
+			Why:      "Each apply of the manifest sets the replicas back: a rollout at night takes forty workers to one.",
+			Change:   "Remove spec.replicas from the manifest. With Argo CD ignore /spec/replicas and set RespectIgnoreDifferences.",
+			Evidence: []string{"kedacore/keda#5572", "argoproj/argo-cd#28590"},
+			find:     checkReplicas,
 		},
 		{
 			Code: "W303", Title: "A grace period that is shorter than the jobs", Severity: Warning, Offline: true, reads: []object.Kind{object.ScaledObjects, object.Deployments, object.StatefulSets},
-			Why:    "A pod that is scaled away gets SIGTERM, and SIGKILL after terminationGracePeriodSeconds. A job that takes longer is lost or done twice.",
-			Change: "Raise terminationGracePeriodSeconds above the longest job, and let workers finish their job after SIGTERM.",
-			find:   checkGrace,
+			Why:      "A pod that is scaled away gets SIGTERM, and SIGKILL after terminationGracePeriodSeconds. A job that takes longer is lost or done twice.",
+			Change:   "Raise terminationGracePeriodSeconds above the longest job, and let workers finish their job after SIGTERM.",
+			Evidence: []string{"kedacore/keda#3674", "kedacore/keda#2900"},
+			find:     checkGrace,
 		},
 		{
 			Code: "W304", Title: "Replicas that do not start", Severity: Warning, needs: reading(object.ScaledObjects, object.Pods, object.Deployments),
