@@ -69,7 +69,7 @@ func newDoctorSuite(t *testing.T) *doctorSuite {
 	role, err := os.ReadFile(filepath.Join(root, "..", "deploy", "keda", "doctor.yaml"))
 	check(t, err)
 	check(t, s.stage.Cluster.Apply(s.ctx, role))
-	check(t, s.stage.Cluster.Apply(s.ctx, []byte(doctorBindings)))
+	s.apply(t, "doctor-bindings.yaml")
 	for _, account := range []string{fullAccount, partAccount} {
 		s.access[account], err = s.stage.Cluster.ServiceAccountKubeconfig(trapNamespace, account)
 		check(t, err)
@@ -77,24 +77,13 @@ func newDoctorSuite(t *testing.T) *doctorSuite {
 	return s
 }
 
-const doctorBindings = `
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: doctor-full}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: backlog-scaler-doctor}
-subjects: [{kind: ServiceAccount, name: full, namespace: e2e-doctor-traps}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: doctor-part, namespace: e2e-doctor-traps}
-rules: [{apiGroups: [keda.sh], resources: [scaledobjects, scaledjobs], verbs: [list]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: doctor-part, namespace: e2e-doctor-traps}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: doctor-part}
-subjects: [{kind: ServiceAccount, name: part, namespace: e2e-doctor-traps}]
-`
+// apply applies the manifests of a file in testdata, in which ADDRESS stands for that of the scaler.
+func (s *doctorSuite) apply(t *testing.T, name string) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", name))
+	check(t, err)
+	check(t, s.stage.Cluster.Apply(s.ctx, bytes.ReplaceAll(data, []byte("ADDRESS"), []byte(s.scaler.Address()))))
+}
 
 // An examined is what scaler doctor printed as JSON.
 type examined struct {
@@ -141,7 +130,7 @@ func (s *doctorSuite) doctor(ctx context.Context, account string, code int, args
 
 // sound: nothing is found in a namespace without a trap, not even a remark, once KEDA has settled.
 func (s *doctorSuite) sound(t *testing.T) {
-	check(t, s.stage.Cluster.Apply(s.ctx, []byte(strings.ReplaceAll(soundManifests, "ADDRESS", s.scaler.Address()))))
+	s.apply(t, "doctor-sound.yaml")
 	check(t, childprocess.Poll(s.ctx, "nothing is found", time.Minute, time.Second, func(ctx context.Context) error {
 		e, err := s.doctor(ctx, fullAccount, 0, "--namespace="+soundNamespace, "--address="+s.admin, "--config="+s.scaler.Config())
 		if err != nil {
@@ -163,36 +152,9 @@ func (s *doctorSuite) sound(t *testing.T) {
 	}))
 }
 
-const soundManifests = `
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: billing, namespace: e2e-doctor-sound, annotations: {backlog-scaler.github.io/job-duration: 20s}}
-spec:
-  selector: {matchLabels: {app: billing}}
-  template:
-    metadata: {labels: {app: billing}}
-    spec: {containers: [{name: worker, image: "registry.example.com/worker:1"}]}
----
-apiVersion: keda.sh/v1alpha1
-kind: ScaledObject
-metadata: {name: billing, namespace: e2e-doctor-sound}
-spec:
-  scaleTargetRef: {name: billing}
-  pollingInterval: 2
-  minReplicaCount: 0
-  maxReplicaCount: 20
-  advanced:
-    horizontalPodAutoscalerConfig:
-      behavior:
-        scaleUp: {policies: [{type: Percent, value: 900, periodSeconds: 15}]}
-  triggers:
-    - type: external-push
-      metadata: {scalerAddress: "ADDRESS", connection: main, list: doctor-sound, target: "5"}
-`
-
 // traps: each trap that is set is found by its code, and a second namespace is left alone.
 func (s *doctorSuite) traps(t *testing.T) {
-	check(t, s.stage.Cluster.Apply(s.ctx, []byte(strings.ReplaceAll(trapManifests, "ADDRESS", s.scaler.Address()))))
+	s.apply(t, "doctor-traps.yaml")
 	want := []string{
 		"B403 mistaken", // the scaler rejects what KEDA asks
 		"D901 polled", "K103 keda-operator",
@@ -222,166 +184,6 @@ func (s *doctorSuite) traps(t *testing.T) {
 		return nil
 	}))
 }
-
-const trapManifests = `
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: keda-operator, namespace: keda, labels: {app.kubernetes.io/name: keda-operator}}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: keda-operator}}
-  template:
-    metadata: {labels: {app: keda-operator}}
-    spec: {containers: [{name: keda-operator, image: "ghcr.io/kedacore/keda:2.17.0"}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: fallback, namespace: e2e-doctor-traps, annotations: {backlog-scaler.github.io/job-duration: 10m}}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: fallback}}
-  template:
-    metadata: {labels: {app: fallback}}
-    spec: {containers: [{name: worker, image: "registry.example.com/worker:1"}]}
----
-apiVersion: keda.sh/v1alpha1
-kind: ScaledObject
-metadata: {name: fallback, namespace: e2e-doctor-traps}
-spec:
-  scaleTargetRef: {name: fallback}
-  pollingInterval: 15
-  cooldownPeriod: 10
-  fallback: {failureThreshold: 3, replicas: 0}
-  triggers:
-    - type: external-push
-      useCachedMetrics: true
-      metadata: {scalerAddress: "ADDRESS", connection: main, list: doctor-fallback, target: "1"}
----
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata: {name: fallback-cpu, namespace: e2e-doctor-traps}
-spec:
-  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: fallback}
-  maxReplicas: 3
-  metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 80}}}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: plain, namespace: e2e-doctor-traps}
-spec:
-  selector: {matchLabels: {app: plain}}
-  template:
-    metadata: {labels: {app: plain}}
-    spec: {containers: [{name: worker, image: "registry.example.com/worker:1"}]}
----
-apiVersion: keda.sh/v1alpha1
-kind: ScaledObject
-metadata: {name: polled, namespace: e2e-doctor-traps, annotations: {backlog-scaler.github.io/doctor-ignore: "S999: a mistake"}}
-spec:
-  scaleTargetRef: {name: plain}
-  pollingInterval: 2
-  maxReplicaCount: 5
-  triggers:
-    - type: external
-      metadata: {scalerAddress: "ADDRESS", connection: main, list: doctor-polled, target: "5"}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: paused, namespace: e2e-doctor-traps}
-spec:
-  selector: {matchLabels: {app: paused}}
-  template:
-    metadata: {labels: {app: paused}}
-    spec: {containers: [{name: worker, image: "registry.example.com/worker:1"}]}
----
-apiVersion: keda.sh/v1alpha1
-kind: ScaledObject
-metadata: {name: paused, namespace: e2e-doctor-traps, annotations: {autoscaling.keda.sh/paused: "true"}}
-spec:
-  scaleTargetRef: {name: paused}
-  pollingInterval: 2
-  maxReplicaCount: 5
-  triggers:
-    - type: external-push
-      metadata: {scalerAddress: "ADDRESS", connection: main, list: doctor-paused, target: "5"}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: combined, namespace: e2e-doctor-traps}
-spec:
-  selector: {matchLabels: {app: combined}}
-  template:
-    metadata: {labels: {app: combined}}
-    spec: {containers: [{name: worker, image: "registry.example.com/worker:1"}]}
----
-apiVersion: keda.sh/v1alpha1
-kind: ScaledObject
-metadata: {name: combined, namespace: e2e-doctor-traps}
-spec:
-  scaleTargetRef: {name: combined}
-  pollingInterval: 2
-  maxReplicaCount: 5
-  advanced: {scalingModifiers: {formula: "queue + 1", target: "5"}}
-  triggers:
-    - type: external-push
-      name: queue
-      metadata: {scalerAddress: "ADDRESS", connection: main, list: doctor-combined, target: "5"}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: mistaken, namespace: e2e-doctor-traps}
-spec:
-  selector: {matchLabels: {app: mistaken}}
-  template:
-    metadata: {labels: {app: mistaken}}
-    spec: {containers: [{name: worker, image: "registry.example.com/worker:1"}]}
----
-apiVersion: keda.sh/v1alpha1
-kind: ScaledObject
-metadata: {name: mistaken, namespace: e2e-doctor-traps}
-spec:
-  scaleTargetRef: {name: mistaken}
-  pollingInterval: 2
-  maxReplicaCount: 5
-  triggers:
-    - type: external-push
-      metadata: {scalerAddress: "ADDRESS", connection: main, list: doctor-mistaken, targt: "5"}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: mistaken-connection, namespace: e2e-doctor-traps}
-spec:
-  selector: {matchLabels: {app: mistaken-connection}}
-  template:
-    metadata: {labels: {app: mistaken-connection}}
-    spec: {containers: [{name: worker, image: "registry.example.com/worker:1"}]}
----
-apiVersion: keda.sh/v1alpha1
-kind: ScaledObject
-metadata: {name: mistaken-connection, namespace: e2e-doctor-traps}
-spec:
-  scaleTargetRef: {name: mistaken-connection}
-  pollingInterval: 2
-  maxReplicaCount: 5
-  triggers:
-    - type: external-push
-      metadata: {scalerAddress: "ADDRESS", connection: mian, list: doctor-mistaken}
----
-apiVersion: keda.sh/v1alpha1
-kind: ScaledJob
-metadata: {name: import, namespace: e2e-doctor-traps}
-spec:
-  pollingInterval: 60
-  maxReplicaCount: 1
-  jobTargetRef:
-    template:
-      spec:
-        restartPolicy: Never
-        containers: [{name: import, image: "registry.example.com/import:1"}]
-  triggers:
-    - type: external-push
-      metadata: {scalerAddress: "ADDRESS", connection: main, list: doctor-import, inFlightList: doctor-importing, scaledJob: default, target: "1"}
-`
 
 // rights: with a part of the rights the checks that need more say which right is missing, the others find what they found, and
 // nothing was written.
