@@ -94,6 +94,15 @@ type server struct {
 
 // server returns the scaler behind an address.
 func (v *view) server(a address) server {
+	found, known := v.servers[a.text]
+	if !known {
+		found = v.findServer(a)
+		v.servers[a.text] = found
+	}
+	return found
+}
+
+func (v *view) findServer(a address) server {
 	service := v.service(a)
 	if service == nil {
 		return server{}

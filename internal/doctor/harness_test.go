@@ -30,12 +30,12 @@ func now() time.Time { return time.Date(2026, time.November, 27, 9, 0, 0, 0, tim
 
 // A patient is what a case changes before the doctor examines it.
 type patient struct {
-	t *testing.T
+	t testing.TB
 	doctor.Facts
 }
 
 // healthy returns a cluster and a scaler without a trap.
-func healthy(t *testing.T) *patient {
+func healthy(t testing.TB) *patient {
 	t.Helper()
 	objects, err := manifests.Read([]string{"testdata/healthy.yaml"}, nil, "shop")
 	if err != nil {

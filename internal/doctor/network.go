@@ -145,17 +145,13 @@ func (v *view) strict(workload *object.Object, port int64) *object.Object {
 
 // sidecar reports whether the pods of a workload have one of Istio, and whether there are pods.
 func (v *view) sidecar(workload *object.Object) (has, known bool) {
-	selector := workload.At("spec", "selector", "matchLabels").Texts()
-	for _, pod := range v.byKind[object.Pods] {
-		if pod.Namespace() != workload.Namespace() || len(selector) == 0 || !object.Includes(pod.Labels(), selector) {
-			continue
-		}
-		known = true
+	pods := v.podsOf(workload)
+	for _, pod := range pods {
 		for _, container := range append(pod.At("spec", "containers").List(), pod.At("spec", "initContainers").List()...) {
 			has = has || container.At("name").Text() == "istio-proxy"
 		}
 	}
-	return has, known
+	return has, len(pods) > 0
 }
 
 func checkNetworkPolicies(v *view, found *findings) {

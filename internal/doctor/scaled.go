@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -93,7 +92,7 @@ func (e *entry) addUnquoted() {
 	fields, _ := e.At("metadata").V.(map[string]any)
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if _, text := fields[key].(string); !text {
-			e.faults = append(e.faults, trigger.Fault{Key: key, Text: fmt.Sprintf("%s: KEDA takes text alone, write it in quotes", object.Value{V: fields[key]}.Shown())})
+			e.faults = append(e.faults, trigger.Fault{Key: key, Text: object.Value{V: fields[key]}.Shown() + ": KEDA takes text alone, write it in quotes"})
 		}
 	}
 }

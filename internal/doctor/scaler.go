@@ -86,14 +86,29 @@ func checkServing(v *view, found *findings) {
 // settled is how long a scaler runs before something that is missing counts.
 const settled = 2 * time.Minute
 
-// settled reports whether the scaler is known to have run for a while.
-func (s *Scaler) settled() bool {
-	for i := range s.Triggers {
-		if since := s.Triggers[i].Since; !since.IsZero() && s.At.Sub(since) >= settled {
+// settled reports whether the scaler is known to have run for a while: by what it remembers, or by its pods,
+// which all have been ready for that long.
+func (v *view) settled() bool {
+	for i := range v.Scaler.Triggers {
+		if since := v.Scaler.Triggers[i].Since; !since.IsZero() && v.Scaler.At.Sub(since) >= settled {
 			return true
 		}
 	}
-	return false
+	pods := 0
+	for _, e := range v.endpoints() {
+		if e.workload == nil {
+			continue
+		}
+		for _, pod := range v.podsOf(e.workload) {
+			ready := pod.At("status", "conditions").Condition("Ready")
+			since := ready.At("lastTransitionTime").Moment()
+			if ready.At("status").Text() != "True" || since.IsZero() || v.Now.Sub(since) < settled {
+				return false
+			}
+			pods++
+		}
+	}
+	return pods > 0
 }
 
 // mayHaveStarted says why something that is missing in the scaler says nothing.
@@ -122,7 +137,7 @@ func (r *Running) title() string {
 }
 
 func checkStreams(v *view, found *findings) {
-	if !v.Scaler.settled() {
+	if !v.settled() {
 		found.skip(mayHaveStarted)
 		return
 	}
@@ -222,7 +237,7 @@ func checkUnused(v *view, found *findings) {
 }
 
 func checkAsked(v *view, found *findings) {
-	if !v.Scaler.settled() {
+	if !v.settled() {
 		found.skip(mayHaveStarted)
 		return
 	}

@@ -138,6 +138,18 @@ func undecided() []trapCase {
 				p.Scaler.Triggers[i].Since = now()
 			}
 		}, nil},
+		{"the scaler and its pods have just started", func(p *patient) {
+			p.Scaler.Triggers = nil
+			p.set("Pod backlog-scaler/backlog-scaler-1", "status.conditions", `[{type: Ready, status: "True", lastTransitionTime: "2026-11-27T08:59:30Z"}]`)
+		}, nil},
+		{"a name without a namespace in manifests", func(p *patient) {
+			p.set(billing, address, "backlog-scaler:9090")
+			p.remove(operator)
+			p.remove(metrics)
+			p.set(worker, "spec.replicas", "")
+			p.set("Deployment shop/frontdesk", "spec.replicas", "")
+			p.offline()
+		}, nil},
 		{"a stream may be at another replica", func(p *patient) { p.Scaler.Triggers[0].Streams = 0 }, nil},
 		{"a short cooldown, and nothing is known of the jobs", func(p *patient) {
 			p.set(worker, "metadata.annotations", "")

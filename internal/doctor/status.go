@@ -176,15 +176,4 @@ func checkMaximum(v *view, found *findings) {
 }
 
 // running returns what the running scaler knows of the triggers of a ScaledObject.
-func (v *view) running(s *scaled) []*Running {
-	if v.Scaler == nil {
-		return nil
-	}
-	var known []*Running
-	for i := range v.Scaler.Triggers {
-		if r := &v.Scaler.Triggers[i]; r.Namespace == s.Namespace() && r.ScaledObject == s.Name() {
-			known = append(known, r)
-		}
-	}
-	return known
-}
+func (v *view) running(s *scaled) []*Running { return v.known[s.Namespace()+"/"+s.Name()] }

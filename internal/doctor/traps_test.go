@@ -210,6 +210,10 @@ func scalerTraps() []trapCase {
 		{"B404 polled", first(func(r *doctor.Running) { r.WakeUp, r.Fallback = "poll", "NOPERM client|tracking" }), nil},
 		{"B405 unused", func(p *patient) { p.configure(orders(), legacy()) }, nil},
 		{"B406 never asked", func(p *patient) { p.Scaler.Triggers = p.Scaler.Triggers[1:] }, nil},
+		{"B406 nothing was asked", func(p *patient) {
+			p.Scaler.Triggers = nil
+			p.set("Pod backlog-scaler/backlog-scaler-1", "status.conditions", `[{type: Ready, status: "True", lastTransitionTime: "2026-11-27T08:00:00Z"}]`)
+		}, nil},
 		{"B407 no worker", first(func(r *doctor.Running) {
 			r.Reading = &doctor.Reading{Backlog: 40, Ready: 40, Consumers: 0, Oldest: 5 * time.Minute}
 		}), nil},

@@ -106,7 +106,7 @@ func checkAddresses(v *view, found *findings) {
 		case e.service != nil:
 			e.checkPort(found, o, path)
 		case e.namespace == "" && v.keda.namespace == "":
-			found.addAs(Warning, o, path, "", "%q has no namespace, so it is that of KEDA and not that of the ScaledObject%s", e.text, e.and())
+			found.addAs(Info, o, path, "", "%q has no namespace, so it is looked for in that of KEDA, and not in that of the ScaledObject%s", e.text, e.and())
 		case v.knows(object.Services):
 			found.add(o, path, "", "there is no Service %s/%s%s", cmp.Or(e.namespace, v.keda.namespace), e.name, e.and())
 		}

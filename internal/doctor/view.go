@@ -35,6 +35,9 @@ type view struct {
 
 	byKind  map[object.Kind][]*object.Object
 	byName  map[object.Kind]map[string]*object.Object
+	pods    map[string][]pod      // by namespace
+	known   map[string][]*Running // by namespace and name of the ScaledObject
+	servers map[string]server     // by address; filled as they are looked for
 	scaled  []*scaled
 	ignores map[*object.Object]ignores
 	// keda is what is known of KEDA's own Deployments.
@@ -43,6 +46,7 @@ type view struct {
 
 func newView(facts *Facts) *view {
 	v := &view{Facts: facts, byKind: make(map[object.Kind][]*object.Object), byName: make(map[object.Kind]map[string]*object.Object), ignores: make(map[*object.Object]ignores)}
+	v.pods, v.known, v.servers = make(map[string][]pod), make(map[string][]*Running), make(map[string]server)
 	for i := range facts.Objects {
 		o := &facts.Objects[i]
 		v.byKind[o.Kind] = append(v.byKind[o.Kind], o)
@@ -51,6 +55,15 @@ func newView(facts *Facts) *view {
 		}
 		v.byName[o.Kind][o.Namespace()+"/"+o.Name()] = o
 		v.ignores[o] = parseIgnores(o)
+	}
+	for _, o := range v.byKind[object.Pods] {
+		v.pods[o.Namespace()] = append(v.pods[o.Namespace()], pod{o, o.Labels()})
+	}
+	if facts.Scaler != nil {
+		for i := range facts.Scaler.Triggers {
+			r := &facts.Scaler.Triggers[i]
+			v.known[r.Namespace+"/"+r.ScaledObject] = append(v.known[r.Namespace+"/"+r.ScaledObject], r)
+		}
 	}
 	v.keda = findKEDA(v)
 	for _, o := range slices.Concat(v.byKind[object.ScaledObjects], v.byKind[object.ScaledJobs]) {
@@ -147,6 +160,27 @@ func (v *view) workload(r ref) *object.Object {
 		return nil
 	}
 	return v.object(object.Kind(r.kind), r.namespace, r.name)
+}
+
+// A pod is one with its labels, which are compared with those of each workload of the namespace.
+type pod struct {
+	*object.Object
+	labels map[string]string
+}
+
+// podsOf returns the pods of a workload, by the labels that it selects.
+func (v *view) podsOf(workload *object.Object) []*object.Object {
+	selector := workload.At("spec", "selector", "matchLabels").Texts()
+	if len(selector) == 0 {
+		return nil
+	}
+	var own []*object.Object
+	for _, pod := range v.pods[workload.Namespace()] {
+		if object.Includes(pod.labels, selector) {
+			own = append(own, pod.Object)
+		}
+	}
+	return own
 }
 
 // count returns a number with its noun.

@@ -209,11 +209,9 @@ func checkPending(v *view, found *findings) {
 			return
 		}
 		pending, reason := 0, ""
-		for _, pod := range v.byKind[object.Pods] {
-			selector := w.At("spec", "selector", "matchLabels").Texts()
+		for _, pod := range v.podsOf(w) {
 			created := pod.At("metadata", "creationTimestamp").Moment()
-			if pod.Namespace() != w.Namespace() || len(selector) == 0 || !object.Includes(pod.Labels(), selector) ||
-				pod.At("status", "phase").Text() != "Pending" || created.IsZero() || v.Now.Sub(created) < lasting {
+			if pod.At("status", "phase").Text() != "Pending" || created.IsZero() || v.Now.Sub(created) < lasting {
 				continue
 			}
 			pending++
