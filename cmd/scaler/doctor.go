@@ -47,9 +47,6 @@ type exitError struct {
 	code int
 }
 
-// ExitCode returns the code.
-func (e exitError) ExitCode() int { return e.code }
-
 func (e exitError) Unwrap() error { return e.error }
 
 // exitUnseen is the exit code of a doctor that could not look.

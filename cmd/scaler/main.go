@@ -80,8 +80,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if err := command.Run(); err != nil {
 		_, _ = fmt.Fprintln(stderr, "scaler:", backlog.Lines(err.Error(), maxErrorLines))
-		if coder := kong.ExitCoder(nil); errors.As(err, &coder) {
-			return coder.ExitCode()
+		if coded := (exitError{}); errors.As(err, &coded) {
+			return coded.code
 		}
 		return 1
 	}

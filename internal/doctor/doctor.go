@@ -244,6 +244,13 @@ func (f *findings) skip(why string) {
 	}
 }
 
+// skipMissing says that objects which other ones name are not among the manifests.
+func (f *findings) skipMissing(v *view, what string) {
+	if !v.Online {
+		f.skip("some " + what + " are not among the manifests")
+	}
+}
+
 // sorted returns the findings, the worst first and then by object.
 func (f *findings) sorted() []Finding {
 	slices.SortStableFunc(f.all, func(a, b Finding) int {

@@ -117,9 +117,13 @@ func checkTLS(v *view, found *findings) {
 		}
 		switch {
 		case !c.known:
+			found.skipMissing(v, "TriggerAuthentications")
 		case c.cert != c.key:
 			found.add(s.Object, auth, "", "%q has one of tlsClientCert and tlsClientKey, and both are needed", name)
 		case scaler.workload == nil:
+			if !e.address.opaque {
+				found.skipMissing(v, "Deployments of the scaler")
+			}
 		case scaler.servesTLS() && !c.on:
 			found.add(s.Object, metadata+".enableTLS", "", "the scaler speaks TLS and the trigger does not")
 		case !scaler.servesTLS() && c.on:

@@ -88,7 +88,9 @@ func checkDriven(v *view, found *findings) {
 			switch p := v.object(object.Policies, s.Namespace(), name); {
 			case p != nil:
 				v.compare(found, s, e, p)
-			case v.Online && v.Unread[object.Policies] == "":
+			case !v.Online:
+				found.skipMissing(v, "policies")
+			case v.Unread[object.Policies] == "":
 				found.addAs(Error, s.Object, field(e.index, "metadata.policy"), "Create the policy, or correct the name.", "there is no AutoscalerPolicy %s/%s", s.Namespace(), name)
 			}
 		}

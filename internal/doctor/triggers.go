@@ -107,6 +107,8 @@ func checkAddresses(v *view, found *findings) {
 			e.checkPort(found, o, path)
 		case e.namespace == "" && v.keda.namespace == "":
 			found.addAs(Info, o, path, "", "%q has no namespace, so it is looked for in that of KEDA, and not in that of the ScaledObject%s", e.text, e.and())
+		case !v.Online:
+			found.skipMissing(v, "Services of the scaler")
 		case v.knows(object.Services):
 			found.add(o, path, "", "there is no Service %s/%s%s", cmp.Or(e.namespace, v.keda.namespace), e.name, e.and())
 		}
@@ -131,8 +133,8 @@ func (e *endpoint) checkPort(found *findings, o *object.Object, path string) {
 func checkHeadless(v *view, found *findings) {
 	for _, e := range v.endpoints() {
 		if e.service == nil {
-			if !v.Online && !e.opaque && e.err == nil {
-				found.skip("the Service of the scaler is not among the manifests")
+			if !e.opaque && e.err == nil {
+				found.skipMissing(v, "Services of the scaler")
 			}
 			continue
 		}

@@ -127,7 +127,11 @@ func checkReplicas(v *view, found *findings) {
 	seen := make(map[*object.Object]bool)
 	v.eachScaled(func(s *scaled, _ []*entry) {
 		w := v.workload(s.target)
-		if w == nil || seen[w] {
+		if w == nil {
+			found.skipMissing(v, "workloads")
+			return
+		}
+		if seen[w] {
 			return
 		}
 		seen[w] = true
@@ -179,7 +183,7 @@ func checkGrace(v *view, found *findings) {
 		case s.job:
 			continue // KEDA does not end Jobs to scale
 		case w == nil:
-			unknown = true
+			found.skipMissing(v, "workloads")
 			continue
 		default:
 			template = w.At("spec", "template", "spec")
