@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/app"
@@ -27,7 +28,7 @@ import (
 // doctorCommand looks for traps.
 type doctorCommand struct {
 	Offline   []string      `placeholder:"FILE" help:"Manifests to check in place of a cluster: a file, a folder, or - for the standard input; may be repeated."`
-	Config    string        `type:"path" placeholder:"FILE" help:"Configuration file of the scaler; connections are checked against it."`
+	Config    string        `type:"path" placeholder:"FILE" help:"Configuration file of the scaler; connections are checked against it. The secrets that it names are not read."`
 	Namespace string        `short:"n" help:"Only namespace whose objects are read; all without it. With --offline, the namespace of objects that name none."`
 	Address   string        `placeholder:"HOST:PORT" help:"Admin API address of the scaler. Without it 127.0.0.1:9091 is tried, and its checks are skipped if no scaler answers." env:"SCALER_INSPECT_ADDRESS"`
 	FailOn    string        `enum:"warning,error" default:"warning" help:"Least severity of a finding that gives the exit code 1: ${enum}."`
@@ -97,7 +98,7 @@ func (c doctorCommand) configure(facts *doctor.Facts, engines []backlog.Engine) 
 	var catalog *trigger.Catalog
 	var connections []backlog.Connection
 	if c.Config != "" {
-		loaded, err := config.Load(c.Config, engines)
+		loaded, err := readConnections(c.Config, engines)
 		if err != nil {
 			return err
 		}
@@ -116,6 +117,27 @@ func (c doctorCommand) configure(facts *doctor.Facts, engines []backlog.Engine) 
 	var err error
 	facts.Policies, err = policycheck.New(engines, catalog, cmp.Or(c.Namespace, "default"))
 	return err
+}
+
+// readConnections reads a configuration, and none of the files and variables that it names: they may be
+// secrets, and are not there where manifests are checked. So what the engines check of settings is not
+// checked; scaler check does.
+func readConnections(path string, engines []backlog.Engine) (*config.Config, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	unchecked := slices.Clone(engines)
+	for i := range unchecked {
+		unchecked[i].Check = nil
+	}
+	const unread = "not read"
+	loaded, err := config.Parse(data, unchecked,
+		func(string) ([]byte, error) { return []byte(unread), nil }, func(string) (string, bool) { return unread, true })
+	if err != nil {
+		return nil, fmt.Errorf("the configuration %s is not valid:\n%w", path, err)
+	}
+	return loaded, nil
 }
 
 // gather reads manifests, or a cluster and a running scaler.

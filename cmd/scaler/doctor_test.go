@@ -45,7 +45,9 @@ func TestDoctor(t *testing.T) {
 	ignored := file("ignored.yaml", strings.NewReplacer("external-push", "external", "metadata: {name: billing,",
 		`metadata: {annotations: {backlog-scaler.github.io/doctor-ignore: "S204: a poll is soon enough"}, name: billing,`).Replace(healthyManifest))
 	broken := file("broken.yaml", "a: [\n")
-	config := writeConfig(t, "connections:\n  orders: {engine: redis, namespaces: [bank], addresses: [127.0.0.1:1]}\n")
+	// None of the files is there, and none is read.
+	config := writeConfig(t, "connections:\n  orders: {engine: redis, namespaces: [bank], addresses: [127.0.0.1:1], tls: true, tlsCAFile: missing.pem, username: a, password: {file: missing}}\n"+
+		"  nats: {engine: jetstream, namespaces: [bank], addresses: [127.0.0.1:1], credentialsFile: missing.creds}\n")
 	for _, tc := range []struct {
 		name         string
 		args         []string
