@@ -42,6 +42,8 @@ type Parser interface {
 	// Parse returns the trigger, and what its layout cannot count of what workers hold; nil if all is
 	// counted.
 	Parse(namespace string, metadata map[string]string) (t trigger.Trigger, unseen, err error)
+	// NamesQueue reports whether a key of metadata names a queue in any layout.
+	NamesQueue(key string) bool
 }
 
 // A Scaler is what a running scaler reports of itself.

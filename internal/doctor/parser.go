@@ -53,6 +53,16 @@ func (c *Catalog) Parse(namespace string, metadata map[string]string) (t trigger
 	return t, c.unseen(engine, t.Query), nil
 }
 
+// NamesQueue reports whether a key of metadata names a queue in any layout.
+func (c *Catalog) NamesQueue(key string) bool {
+	for _, engine := range c.engines {
+		if _, found := engine.Layout(key); found {
+			return true
+		}
+	}
+	return false
+}
+
 // unseen returns why the backlog does not have what workers hold; nil if it has, and for a number that is
 // not of messages.
 func (c *Catalog) unseen(name string, query backlog.Query) error {

@@ -54,19 +54,24 @@ func newScaled(v *view, o *object.Object) *scaled {
 	return s
 }
 
-// isOurs reports whether a trigger of an external scaler is one of this scaler: by the keys that each of
-// them has, by the name in its address, or by the labels of the Service there.
+// isOurs reports whether a trigger of an external scaler is one of this scaler: by the name in its address,
+// by the labels of the Service there, or by its keys. Other scalers have a key connection too, so one that
+// names a queue has to be there as well.
 func (v *view) isOurs(e *entry) bool {
-	for _, key := range []string{"connection", "policy"} {
-		if _, found := e.metadata[key]; found {
-			return true
-		}
-	}
 	if strings.Contains(e.address.host, "backlog-scaler") {
 		return true
 	}
 	service := v.service(e.address)
-	return service != nil && service.Labels()["app.kubernetes.io/name"] == "backlog-scaler"
+	if service != nil && service.Labels()["app.kubernetes.io/name"] == "backlog-scaler" {
+		return true
+	}
+	connected, names := false, e.metadata["policy"] != ""
+	for key := range e.metadata {
+		plain := strings.TrimSuffix(key, "FromEnv")
+		connected = connected || plain == "connection" || plain == "policy"
+		names = names || v.Triggers != nil && v.Triggers.NamesQueue(plain)
+	}
+	return connected && names
 }
 
 func (e *entry) parse(parser Parser, namespace string) {

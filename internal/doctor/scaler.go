@@ -207,7 +207,7 @@ func checkUnused(v *view, found *findings) {
 	for _, s := range v.scaled {
 		for _, e := range s.triggers {
 			used[e.metadata["connection"]] = true
-			if e.metadata["connectionFromEnv"] != "" {
+			if e.ours && e.metadata["connectionFromEnv"] != "" {
 				found.skip("some triggers take the name of their connection from the environment")
 				return
 			}

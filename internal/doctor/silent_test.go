@@ -22,6 +22,7 @@ func silent() []trapCase {
 		sets("a selector by expressions", network, "spec.ingress[0].from", "[{namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: In, values: [keda]}, {key: sandbox, operator: DoesNotExist}]}}]"),
 		sets("a policy of egress", network, "spec", "{podSelector: {}, policyTypes: [Egress]}"),
 		sets("a trigger of another scaler", billing, "spec.triggers", "[{type: external-push, metadata: {scalerAddress: \"keda-add-ons-http-external-scaler.keda:9090\", hosts: shop.example.com}}]"),
+		sets("a trigger of another scaler with a connection", billing, "spec.triggers", "[{type: external, metadata: {scalerAddress: \"cosmosdb-scaler.keda:4050\", connectionFromEnv: COSMOS, connection: x, databaseId: shop}}]"),
 		sets("a full name", billing, address, "backlog-scaler.backlog-scaler.svc.cluster.local.:9090"),
 		sets("a target of gRPC", billing, address, "dns:///backlog-scaler.backlog-scaler.svc:9090"),
 		sets("a name outside of the cluster", billing, address, "scaler.example.net:443", ""),
