@@ -18,6 +18,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/manifests"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/output"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/running"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/triggers"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/api"
 	"github.com/backlog-scaler/backlog-scaler/internal/policycheck"
@@ -113,7 +114,7 @@ func (c doctorCommand) configure(facts *doctor.Facts, engines []backlog.Engine) 
 			facts.Watched = append(facts.Watched, loaded.Watches[i].Trigger["connection"])
 		}
 	}
-	facts.Triggers = doctor.NewCatalog(engines, catalog, connections)
+	facts.Triggers = triggers.New(engines, catalog, connections)
 	var err error
 	facts.Policies, err = policycheck.New(engines, catalog, cmp.Or(c.Namespace, "default"))
 	return err

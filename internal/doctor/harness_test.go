@@ -19,6 +19,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/manifests"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/triggers"
 	"github.com/backlog-scaler/backlog-scaler/internal/policycheck"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
@@ -65,7 +66,7 @@ func (p *patient) configure(connections ...backlog.Connection) {
 	for i := range connections {
 		p.Connections = append(p.Connections, connections[i].Name)
 	}
-	p.Triggers = doctor.NewCatalog(engines.All(), catalog, connections)
+	p.Triggers = triggers.New(engines.All(), catalog, connections)
 	p.check(catalog)
 }
 
@@ -78,7 +79,7 @@ func (p *patient) check(catalog *trigger.Catalog) {
 
 // unconfigured takes the configuration of the scaler away.
 func (p *patient) unconfigured() {
-	p.Connections, p.Triggers = nil, doctor.NewCatalog(engines.All(), nil, nil)
+	p.Connections, p.Triggers = nil, triggers.New(engines.All(), nil, nil)
 	p.check(nil)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/manifests"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/triggers"
 	"github.com/backlog-scaler/backlog-scaler/internal/policycheck"
 )
 
@@ -20,8 +21,8 @@ func TestExamplesHaveNoTraps(t *testing.T) {
 	if err != nil || len(paths) < 10 {
 		t.Fatalf("%d examples, %v", len(paths), err)
 	}
-	connections, triggers := exampleConnections(t), catalog(t)
-	policies, err := policycheck.New(engines.All(), triggers, "shop")
+	connections, configured := exampleConnections(t), catalog(t)
+	policies, err := policycheck.New(engines.All(), configured, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +32,7 @@ func TestExamplesHaveNoTraps(t *testing.T) {
 			t.Fatal(err)
 		}
 		facts := doctor.Facts{Now: time.Now(), Objects: objects, Connections: []string{}, Policies: policies}
-		for _, parser := range []doctor.Parser{doctor.NewCatalog(engines.All(), triggers, connections), doctor.NewCatalog(engines.All(), nil, nil)} {
+		for _, parser := range []doctor.Parser{triggers.New(engines.All(), configured, connections), triggers.New(engines.All(), nil, nil)} {
 			facts.Triggers = parser
 			for _, result := range doctor.Examine(&facts).Results {
 				for i := range result.Findings {

@@ -1,4 +1,5 @@
-package doctor
+// Package triggers parses the triggers of ScaledObjects for scaler doctor, with the scaler's own parser.
+package triggers
 
 import (
 	"strings"
@@ -17,9 +18,9 @@ type Catalog struct {
 	of         map[string]string
 }
 
-// NewCatalog returns a parser for triggers of engines. The configured catalogue is that of the connections;
+// New returns a parser for triggers of engines. The configured catalogue is that of the connections;
 // nil without a configuration, and then each connection is taken to exist.
-func NewCatalog(engines []backlog.Engine, configured *trigger.Catalog, connections []backlog.Connection) *Catalog {
+func New(engines []backlog.Engine, configured *trigger.Catalog, connections []backlog.Connection) *Catalog {
 	c := &Catalog{engines: engines, of: make(map[string]string)}
 	if configured != nil {
 		c.configured = configured.WithPolicies()
@@ -30,7 +31,8 @@ func NewCatalog(engines []backlog.Engine, configured *trigger.Catalog, connectio
 	return c
 }
 
-// Parse returns the trigger of metadata, as Parser has it.
+// Parse returns the trigger of metadata, and what its layout cannot count of what workers hold; nil if all is
+// counted. The error is trigger.MetadataError, or wraps trigger.ErrDenied.
 func (c *Catalog) Parse(namespace string, metadata map[string]string) (t trigger.Trigger, unseen, err error) {
 	catalog, engine := c.configured, c.of[metadata["connection"]]
 	if catalog == nil {
