@@ -31,6 +31,7 @@ type commandLine struct {
 	Check    checkCommand    `cmd:"" help:"Validate a configuration and try each of its connections."`
 	Explain  explainCommand  `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
 	Watch    watchCommand    `cmd:"" help:"Show all triggers of a running scaler, live."`
+	Doctor   doctorCommand   `cmd:"" help:"Find traps in the set-up of KEDA, a cluster and the scaler."`
 	Policy   policyCommand   `cmd:"" help:"Check AutoscalerPolicies."`
 	Migrate  migrateCommand  `cmd:"" help:"Turn triggers of KEDA's own scalers into triggers of this one, with a report."`
 	Record   recordCommand   `cmd:"" help:"Record what comes to a queue, as a trace for simulate."`

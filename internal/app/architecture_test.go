@@ -19,8 +19,8 @@ const module = "github.com/backlog-scaler/backlog-scaler/"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler": {
-			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/explain",
-			"internal/kube", "internal/kube/manifests", "internal/migrate", "internal/migrate/shadow", "internal/policycheck", "internal/sampler", "internal/server",
+			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/doctor", "internal/doctor/*", "internal/explain",
+			"internal/kube", "internal/kube/api", "internal/kube/manifests", "internal/migrate", "internal/migrate/shadow", "internal/policycheck", "internal/sampler", "internal/server",
 			"internal/server/inspector", "internal/simulation", "internal/simulation/*", "internal/telemetry", "internal/trigger",
 		},
 		"api/v1alpha1":    {},
@@ -40,6 +40,13 @@ func mayImport() map[string][]string {
 		"internal/config":                          {"internal/backlog", "internal/spelling"},
 		"internal/demo":                            {"*"},
 		"internal/demo/*":                          {"*"},
+		"internal/doctor":                          {"internal/decision", "internal/doctor/object", "internal/policycheck", "internal/spelling", "internal/trigger"},
+		"internal/doctor/cluster":                  {"internal/backlog", "internal/doctor", "internal/doctor/object", "internal/kube/api"},
+		"internal/doctor/manifests":                {"internal/doctor/object"},
+		"internal/doctor/object":                   {},
+		"internal/doctor/output":                   {"internal/backlog", "internal/doctor", "internal/doctor/object"},
+		"internal/doctor/running":                  {"gen/*", "internal/doctor", "internal/server/inspector"},
+		"internal/doctor/triggers":                 {"internal/backlog", "internal/policies", "internal/policycheck", "internal/trigger"},
 		"internal/explain":                         {"gen/*", "internal/terminal"},
 		"internal/hpa":                             {},
 		"internal/kube":                            {"api/v1alpha1", "internal/kube/api", "internal/kube/conversion", "internal/kube/election", "internal/kube/kubeconfig", "internal/policies", "internal/policy", "worker"},
@@ -154,7 +161,7 @@ func homes() map[string][]string {
 		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/backlog/redis/layout/layouttest", "internal/demo", "internal/demo/*", "internal/faults", "internal/server", "internal/server/refcodec", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"gen/*", "internal/demo/*", "internal/faults", "internal/server", "internal/server/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"gen/*", "internal/demo/*", "internal/faults", "internal/server", "internal/server/*", "internal/soak"},
-		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/kube/kubeconfig", "internal/migrate/manifest", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*", "internal/simulation/candidate"},
+		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/doctor/manifests", "internal/kube/kubeconfig", "internal/migrate/manifest", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*", "internal/simulation/candidate"},
 		"github.com/alecthomas/kong":                                {"cmd/scaler", "cmd/scaler-demo", "internal/reference", "internal/reference/*"},
 		"github.com/prometheus/client_golang/prometheus/collectors": {"internal/telemetry"},
 		"github.com/alicebob/miniredis/v2":                          {"internal/demo", "internal/demo/*"},
@@ -177,6 +184,7 @@ func homes() map[string][]string {
 		"github.com/jackc/pgx/v5":                                   {"internal/backlog/postgresql/postgresqltest"},
 		"github.com/jackc/pgx/v5/pgconn":                            {"internal/backlog/postgresql"},
 		"github.com/jackc/pgx/v5/pgproto3":                          {"internal/backlog/postgresql"},
+		"golang.org/x/net/http/httpproxy":                           {"internal/doctor"},
 		"github.com/expr-lang/expr":                                 {"internal/formula"},
 		"github.com/expr-lang/expr/ast":                             {"internal/formula"},
 		"github.com/expr-lang/expr/file":                            {"internal/formula"},
@@ -195,6 +203,8 @@ func pure() map[string][]string {
 	arithmetic := []string{"cmp", "errors", "fmt", "hash/fnv", "maps", "math", "slices", "strconv", "strings", "time"}
 	return map[string][]string{
 		"internal/decision":           arithmetic,
+		"internal/doctor":             slices.Concat(arithmetic, []string{"encoding/json", "net/netip", "net/url", "golang.org/x/net/http/httpproxy"}),
+		"internal/doctor/object":      arithmetic,
 		"internal/backlog/redis/resp": arithmetic,
 		"internal/trigger":            arithmetic,
 		"internal/backlog/sqlqueue":   slices.Concat(arithmetic, []string{"unicode/utf8"}),

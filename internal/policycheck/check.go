@@ -197,21 +197,23 @@ func checkName(name string) error {
 	}
 }
 
-// catalogFor returns the connections of a configuration. Without one it returns those that the policy
+// catalogFor returns the connections of a configuration. Without one it assumes those that the policy
 // names.
 func (c *Checker) catalogFor(p *policies.Policy) *trigger.Catalog {
 	if c.catalog != nil {
 		return c.catalog
 	}
-	return Assume(c.engines, p.Signals)
+	catalog, _ := Assume(c.engines, p.Signals)
+	return catalog
 }
 
-// Assume returns a catalog with a connection for each that the signals name, to an engine that knows
-// the keys of its trigger, so that these can be checked where there is no configuration. What settings
-// of connections decide is not checked.
-func Assume(known []backlog.Engine, signals []policies.Signal) *trigger.Catalog {
-	engines := make([]backlog.Engine, 0, len(known))
-	for _, engine := range known {
+// Assume returns a catalogue without a configuration: a connection for each that signals name, to an
+// engine that knows the keys of their triggers, so that these can be checked. The engines are those of
+// the signals, in their order.
+func Assume(all []backlog.Engine, signals []policies.Signal) (catalog *trigger.Catalog, names []string) {
+	// What settings of connections decide is not known.
+	engines := make([]backlog.Engine, 0, len(all))
+	for _, engine := range all {
 		layouts := make([]backlog.Layout, 0, len(engine.Layouts))
 		for _, layout := range engine.Layouts {
 			layout.CheckOn, layout.PerNamespace = nil, nil
@@ -223,9 +225,10 @@ func Assume(known []backlog.Engine, signals []policies.Signal) *trigger.Catalog 
 	var connections []backlog.Connection
 	for i := range signals {
 		s := &signals[i]
-		connections = append(connections, backlog.Connection{Name: s.Connection, Engine: engineOf(engines, s), Namespaces: []string{"*"}})
+		names = append(names, engineOf(engines, s))
+		connections = append(connections, backlog.Connection{Name: s.Connection, Engine: names[i], Namespaces: []string{"*"}})
 	}
-	return trigger.NewCatalog(connections, engines)
+	return trigger.NewCatalog(connections, engines), names
 }
 
 // engineOf returns the engine that fits the trigger of a signal best: one that accepts it, else one

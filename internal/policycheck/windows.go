@@ -186,3 +186,34 @@ func (t *timetable) unopened() []string {
 	}
 	return lines
 }
+
+// A Remark is about the windows of a policy.
+type Remark struct {
+	// Text has what happens, in a sentence.
+	Text string
+	// Conflict reports a bound that does not count as it is written, or a window that is over.
+	Conflict bool
+}
+
+// Remarks returns what is worth knowing of the windows of a policy between two moments: windows that
+// overlap, bounds outside of those of the policy, and windows that do not open. There are none for a
+// policy with mistakes.
+func (p *Policy) Remarks(from, to time.Time) []Remark {
+	if p.compiled == nil || p.compiled.Schedule().Empty() {
+		return nil
+	}
+	t := newTimetable(p, from, to)
+	var remarks []Remark
+	for _, line := range t.overlaps() {
+		kind, text, _ := strings.Cut(line, ": ")
+		remarks = append(remarks, Remark{text, kind == "CONFLICT"})
+	}
+	for _, line := range t.limits() {
+		remarks = append(remarks, Remark{strings.TrimPrefix(line, "note: "), true})
+	}
+	for _, line := range t.unopened() {
+		text := strings.TrimPrefix(line, "note: ")
+		remarks = append(remarks, Remark{text, strings.Contains(text, " is over since ")})
+	}
+	return remarks
+}

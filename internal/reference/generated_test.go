@@ -13,6 +13,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -43,6 +44,7 @@ func TestGenerated(t *testing.T) {
 			{"acl", rights()},
 		}},
 		{"docs/migrate.md", []Block{{"keda keys", kedaKeys()}}},
+		{"docs/doctor.md", []Block{{"doctor flags", Flags(help(t, "doctor"))}, {"checks", Checks(doctor.Checks())}}},
 		{"docs/metrics.md", []Block{
 			{"trigger metrics", Metrics(metrics, "backlog_scaler_queue_", "backlog_scaler_trigger_")},
 			{"connection metrics", Metrics(metrics, "backlog_scaler_connection_")},

@@ -253,8 +253,8 @@ func (c checker) check(node *yaml.Node) error {
 		return nil
 	case has(content, "connections"):
 		return c.configuration(content)
-	case has(content, "rules"), has(content, "externalRules"), has(content, "scrape_configs"):
-		return nil // of Prometheus and its adapter
+	case has(content, "rules"), has(content, "externalRules"), has(content, "scrape_configs"), has(content, "steps"):
+		return nil // of Prometheus and its adapter, and of a workflow
 	default:
 		return c.chartValues(content)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -91,6 +92,21 @@ func newTyped(config *rest.Config, httpClient *http.Client, version schema.Group
 
 // Close closes the connections that no request uses.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Version returns the version of the API server, such as "v1.36.3".
+func (c *Client) Version(ctx context.Context) (string, error) {
+	data, err := c.typed[v1alpha1.GroupVersion()].Get().AbsPath("/version").Do(ctx).Raw()
+	if err != nil {
+		return "", fmt.Errorf("read the version of the API server: %w", err)
+	}
+	var version struct {
+		Git string `json:"gitVersion"`
+	}
+	if err := json.Unmarshal(data, &version); err != nil {
+		return "", fmt.Errorf("parse the version of the API server: %w", err)
+	}
+	return version.Git, nil
+}
 
 // Resource returns the requests for objects of a kind that has no Go type. The first one for a kind
 // asks the API server for its name in addresses. For a kind that does not exist, or whose objects

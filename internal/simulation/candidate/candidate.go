@@ -184,7 +184,7 @@ func (r *Reader) trigger(t *triggerSpec, namespace string, found []policycheck.P
 	}
 	catalog := r.Catalog
 	if catalog == nil {
-		catalog = policycheck.Assume(r.Engines, []policies.Signal{{Connection: metadata["connection"], Trigger: without(metadata, "connection")}})
+		catalog, _ = policycheck.Assume(r.Engines, []policies.Signal{{Connection: metadata["connection"], Trigger: without(metadata, "connection")}})
 	}
 	parsed, err := catalog.Parse(namespace, metadata)
 	if err != nil {

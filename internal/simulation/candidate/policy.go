@@ -36,7 +36,7 @@ func (r *Reader) compiled(found *policycheck.Policy) (*simulation.Policy, error)
 	p := &simulation.Policy{Policy: compiled, Jump: plain.Jump, Max: plain.Spec.MaxReplicas, SparesBusy: plain.Spec.Busy != nil}
 	catalog := r.Catalog
 	if catalog == nil {
-		catalog = policycheck.Assume(r.Engines, plain.Signals)
+		catalog, _ = policycheck.Assume(r.Engines, plain.Signals)
 	}
 	for i := range plain.Signals {
 		s := &plain.Signals[i]

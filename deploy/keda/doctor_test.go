@@ -1,0 +1,46 @@
+package keda
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// TestDoctorRole: the role of scaler doctor is one that an API server takes. It lists and writes nothing, and it
+// has no Secrets.
+func TestDoctorRole(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("doctor.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var object map[string]any
+	if err := yaml.UnmarshalStrict(data, &object); err != nil {
+		t.Fatal(err)
+	}
+	if err := newValidator(t).Validate(object); err != nil {
+		t.Error(err)
+	}
+	var role rbacv1.ClusterRole
+	if err := yaml.UnmarshalStrict(data, &role); err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range role.Rules {
+		review := slices.Equal(rule.Resources, []string{"selfsubjectaccessreviews"}) && slices.Equal(rule.Verbs, []string{"create"})
+		if !review && !slices.Equal(rule.Verbs, []string{"list"}) {
+			t.Errorf("%v may %v", rule.Resources, rule.Verbs)
+		}
+		for _, resource := range append(rule.Resources, rule.APIGroups...) {
+			if strings.Contains(resource, "*") || strings.HasPrefix(resource, "secret") {
+				t.Errorf("the role has %q", resource)
+			}
+		}
+	}
+	if len(role.Rules) == 0 {
+		t.Error("the role has no rules")
+	}
+}

@@ -1,0 +1,100 @@
+// Package running asks a running scaler what it knows, for scaler doctor.
+package running
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
+)
+
+// maxTriggers bounds the triggers that are kept; a scaler holds no more by default.
+const maxTriggers = 100_000
+
+// errComplete ends the watch after its first set of messages.
+var errComplete = errors.New("complete")
+
+// Ask returns what the scaler at an admin address reports of the triggers of a namespace, or of all if it is
+// empty. The error is one of the inspector's client.
+func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err error) {
+	client, err := inspector.NewClient(address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	s := &doctor.Scaler{Address: address}
+	err = client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: namespace}, func(r *pb.WatchDecisionsResponse) error {
+		s.At = r.GetAt().AsTime()
+		for _, e := range r.GetChanged() {
+			if len(s.Triggers) < maxTriggers {
+				s.Triggers = append(s.Triggers, convert(e))
+			}
+		}
+		if r.GetComplete() {
+			return errComplete
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errComplete):
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%w at %s within the timeout", inspector.ErrUnreachable, address)
+	case err != nil:
+		return nil, err
+	}
+	// The faults of the file are in the explanation of any trigger.
+	for i := range s.Triggers {
+		t := &s.Triggers[i]
+		if response, err := client.Explain(ctx, &pb.ExplainRequest{Namespace: t.Namespace, ScaledObject: t.ScaledObject}); err == nil {
+			s.ConfigurationError = response.GetConfigurationError()
+			break
+		}
+	}
+	return s, nil
+}
+
+func convert(e *pb.Explanation) doctor.Running {
+	t, status, calls := e.GetTrigger(), e.GetReadStatus(), e.GetCallHistory()
+	r := doctor.Running{
+		Namespace: t.GetNamespace(), ScaledObject: t.GetScaledObject(), Name: t.GetName(),
+		Connection: t.GetConnection(), Layout: t.GetLayout(), Queue: t.GetQueue(), Policy: t.GetPolicy(),
+		Wanted: e.GetDecision().GetWantedReplicas(), WakeUp: status.GetWakeUpMode(), Fallback: status.GetFallbackReason(),
+		Streams: int(calls.GetOpenStreams()), Called: calls.GetLastCallAt() != nil,
+	}
+	earliest(&r.Since, e.GetProblem().GetSince(), status.GetBecameNonempty().GetAt(), status.GetLastChangeAt())
+	for _, response := range calls.GetLastResponses() {
+		earliest(&r.Since, response.GetUnchangedSince())
+	}
+	if p := e.GetProblem(); p != nil {
+		r.Problem = &doctor.Problem{Reason: p.GetReason(), Message: p.GetMessage(), Advice: p.GetAdvice()}
+		earliest(&r.Problem.Since, p.GetSince())
+	}
+	if reading := e.GetReading(); reading != nil {
+		r.Reading = &doctor.Reading{
+			Backlog: reading.GetBacklog(), Ready: reading.GetReady(), Consumers: -1,
+			Oldest: time.Duration(reading.GetOldestAgeSeconds() * float64(time.Second)),
+		}
+		if reading.Consumers != nil {
+			r.Reading.Consumers = reading.GetConsumers()
+		}
+	}
+	return r
+}
+
+// earliest sets at to the earliest of the moments that are known and itself.
+func earliest(at *time.Time, moments ...*timestamppb.Timestamp) {
+	for _, moment := range moments {
+		if moment == nil {
+			continue
+		}
+		if t := moment.AsTime(); at.IsZero() || t.Before(*at) {
+			*at = t
+		}
+	}
+}

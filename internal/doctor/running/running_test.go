@@ -1,0 +1,113 @@
+package running_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/running"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// at is a moment, some seconds after the clock of the scaler began.
+func at(seconds int64) *timestamppb.Timestamp { return &timestamppb.Timestamp{Seconds: seconds} }
+
+// A service sends two triggers in two messages, and then nothing.
+type service struct {
+	pb.UnimplementedInspectorServiceServer
+}
+
+func (service) WatchDecisions(request *pb.WatchDecisionsRequest, stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse]) error {
+	if request.GetNamespace() != "shop" {
+		return errors.New("another namespace was asked for")
+	}
+	first := &pb.Explanation{
+		Trigger:    &pb.Trigger{Namespace: "shop", ScaledObject: "billing", Name: "orders-list-jobs", Connection: "orders", Layout: "list", Queue: "jobs"},
+		Decision:   &pb.Decision{WantedReplicas: 4},
+		Problem:    &pb.Problem{Reason: "unavailable", Message: "refused", Advice: "start it", Since: at(90)},
+		Reading:    &pb.Reading{Backlog: 20, Ready: 18, Consumers: new(int64(2)), OldestAgeSeconds: new(1.5)},
+		ReadStatus: &pb.ReadStatus{WakeUpMode: "poll", FallbackReason: "NOPERM"},
+		CallHistory: &pb.CallHistory{OpenStreams: 2, LastCallAt: at(99), LastResponses: []*pb.LastResponse{
+			{Method: "GetMetrics", UnchangedSince: at(60)}, {Method: "IsActive", UnchangedSince: at(30)},
+		}},
+	}
+	second := &pb.Explanation{Trigger: &pb.Trigger{Namespace: "shop", ScaledObject: "frontdesk", Policy: "frontdesk"}, Reading: &pb.Reading{Ready: 1}}
+	if err := stream.Send(&pb.WatchDecisionsResponse{At: at(100), Changed: []*pb.Explanation{first}}); err != nil {
+		return err
+	}
+	if err := stream.Send(&pb.WatchDecisionsResponse{At: at(100), Changed: []*pb.Explanation{second}, Complete: true}); err != nil {
+		return err
+	}
+	<-stream.Context().Done()
+	return nil
+}
+
+func (service) Explain(context.Context, *pb.ExplainRequest) (*pb.ExplainResponse, error) {
+	return &pb.ExplainResponse{ConfigurationError: "config.yaml:3: unknown key"}, nil
+}
+
+func serve(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	pb.RegisterInspectorServiceServer(server, service{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener)
+	}()
+	t.Cleanup(func() {
+		server.Stop()
+		<-done
+	})
+	return listener.Addr().String()
+}
+
+// TestAsk: what a scaler reports of its triggers becomes plain values.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	address := serve(t)
+	got, err := running.Ask(t.Context(), address, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &doctor.Scaler{
+		Address: address, At: at(100).AsTime(), ConfigurationError: "config.yaml:3: unknown key",
+		Triggers: []doctor.Running{
+			{
+				Namespace: "shop", ScaledObject: "billing", Name: "orders-list-jobs", Connection: "orders", Layout: "list", Queue: "jobs",
+				Problem: &doctor.Problem{Reason: "unavailable", Message: "refused", Advice: "start it", Since: at(90).AsTime()},
+				Reading: &doctor.Reading{Backlog: 20, Ready: 18, Consumers: 2, Oldest: 1500 * time.Millisecond},
+				Wanted:  4, WakeUp: "poll", Fallback: "NOPERM", Streams: 2, Called: true, Since: at(30).AsTime(),
+			},
+			{Namespace: "shop", ScaledObject: "frontdesk", Policy: "frontdesk", Reading: &doctor.Reading{Ready: 1, Consumers: -1}},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestAskNothing: an address at which nothing answers is an error that says so.
+func TestAskNothing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := running.Ask(ctx, "127.0.0.1:1", ""); !errors.Is(err, inspector.ErrUnreachable) {
+		t.Errorf("the error is %v", err)
+	}
+}
