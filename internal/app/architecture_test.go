@@ -20,15 +20,16 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler": {
 			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/explain",
-			"internal/kube", "internal/policycheck", "internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger",
+			"internal/kube", "internal/page", "internal/policycheck", "internal/sampler", "internal/server", "internal/server/inspector", "internal/telemetry", "internal/trigger",
 		},
 		"api/v1alpha1":    {},
 		"cmd/scaler-demo": {"*"},
 		"gen/*":           {},
 		"internal/app": {
-			"internal/backlog", "internal/config", "internal/kube", "internal/policies", "internal/policies/metrics", "internal/policies/runner", "internal/sampler", "internal/server",
+			"internal/admin", "internal/backlog", "internal/config", "internal/kube", "internal/page", "internal/policies", "internal/policies/metrics", "internal/policies/runner", "internal/sampler", "internal/server",
 			"internal/server/connlimit", "internal/server/inspector", "internal/telemetry", "internal/trigger",
 		},
+		"internal/admin":                           {},
 		"internal/backlog":                         {"internal/spelling"},
 		"internal/backlog/backlogtest":             {"internal/backlog"},
 		"internal/backlog/engines":                 {"internal/backlog", "internal/backlog/*"},
@@ -47,6 +48,8 @@ func mayImport() map[string][]string {
 		"internal/kube/election":                   {},
 		"internal/kube/kubeconfig":                 {"internal/spelling"},
 		"internal/licenses":                        {},
+		"internal/page":                            {"gen/*", "internal/backlog", "internal/explain", "internal/policies", "internal/policy", "internal/schedule", "internal/server/inspector"},
+		"internal/page/pagetest":                   {"internal/admin", "internal/backlog", "internal/backlog/backlogtest", "internal/page", "internal/policies", "internal/policies/runner", "internal/policy", "internal/sampler", "internal/schedule", "internal/server", "internal/server/inspector", "internal/trigger"},
 		"internal/policies":                        {"internal/backlog", "internal/decision", "internal/policy", "internal/trigger"},
 		"internal/policies/metrics":                {"internal/policies", "internal/policy"},
 		"internal/policies/runner":                 {"internal/backlog", "internal/decision", "internal/policies", "internal/policy", "internal/schedule", "internal/spelling", "internal/trigger"},
@@ -135,7 +138,8 @@ func mayImport() map[string][]string {
 func homes() map[string][]string {
 	return map[string][]string{
 		"github.com/redis/go-redis/v9":                              {"examples/worker", "internal/backlog/redis/conn", "internal/backlog/redis/layout/layouttest", "internal/backlog/redis/redistest", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
-		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/server", "internal/server/refcodec", "internal/backlog/redis/layout/layouttest", "internal/demo", "internal/demo/*", "internal/soak"},
+		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/page/pagetest", "internal/server", "internal/server/refcodec", "internal/backlog/redis/layout/layouttest", "internal/demo", "internal/demo/*", "internal/soak"},
+		"connectrpc.com/connect":                                    {"internal/server/inspector"},
 		"google.golang.org/grpc/codes":                              {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"internal/server", "internal/server/*", "gen/*", "internal/demo/*", "internal/soak"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/kube/kubeconfig", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*"},
