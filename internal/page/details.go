@@ -43,7 +43,7 @@ func (p *Page) trigger(w http.ResponseWriter, r *http.Request) {
 		p.failed(w, err)
 		return
 	}
-	body := scaledObject{Namespace: backlog.Line(namespace), Name: backlog.Line(name)}
+	body := scaledObject{Namespace: namespace, Name: name}
 	view := p.inspector.Triggers(&inspector.Query{Namespace: body.Namespace, Text: body.Namespace + "/" + body.Name})
 	sheets := explain.Sheets(response)
 	for n, e := range response.GetExplanations() {
@@ -64,7 +64,7 @@ func (p *Page) trigger(w http.ResponseWriter, r *http.Request) {
 		}
 		body.Triggers = append(body.Triggers, d)
 	}
-	p.render(w, http.StatusOK, "trigger", p.frame(body.Namespace+"/"+body.Name, "triggers", body))
+	p.render(w, http.StatusOK, "trigger", p.frame(backlog.Line(namespace+"/"+name), "triggers", body))
 }
 
 // failed serves the error of the inspector.
@@ -219,7 +219,7 @@ func (p *Page) policy(w http.ResponseWriter, r *http.Request) {
 		Timeline        *timeline
 	}
 	x := response.GetExplanation().GetPolicy()
-	b := body{Namespace: backlog.Line(key.Namespace), Name: backlog.Line(key.Name), Sheet: explain.PolicySheet(response)}
+	b := body{Namespace: key.Namespace, Name: key.Name, Sheet: explain.PolicySheet(response)}
 	b.Picture, b.Steps = policyPicture("picture", x, b.Sheet.Verdict), replicaSteps(x)
 	all, _ := p.inspector.Policies()
 	for i := range all {
@@ -233,7 +233,7 @@ func (p *Page) policy(w http.ResponseWriter, r *http.Request) {
 			b.Chart = chartOf("chart", view.Histories[i], "replicas")
 		}
 	}
-	p.render(w, http.StatusOK, "policy", p.frame("Policy "+key.String(), "policies", b))
+	p.render(w, http.StatusOK, "policy", p.frame(backlog.Line("Policy "+key.String()), "policies", b))
 }
 
 // about serves what the scaler is.

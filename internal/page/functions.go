@@ -81,13 +81,13 @@ func ago(now, t time.Time) string {
 // shortText is how much of a text a table shows, in characters.
 const shortText = 160
 
-// short returns the begin of a text.
+// short returns the begin of a text, in which every character is visible.
 func short(text string) string {
-	runes := []rune(text)
+	runes := []rune(backlog.Line(text))
 	if len(runes) > shortText {
 		return string(runes[:shortText]) + "…"
 	}
-	return text
+	return string(runes)
 }
 
 func plural(n int, word string) string {

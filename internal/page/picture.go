@@ -46,7 +46,7 @@ type bar struct {
 }
 
 const (
-	pictureWidth, pictureLeft, pictureRight = 760, 150, 190
+	pictureWidth, pictureLeft, pictureRight = 860, 150, 290
 	rowHeight, barHeight, pictureTop        = 34, 20, 26
 )
 

@@ -77,9 +77,10 @@ type entry struct {
 
 // A removal is a trigger that is gone, and the scan that did not find it.
 type removal struct {
-	scan    uint64
-	key     uint64
-	trigger *pb.Trigger
+	scan      uint64
+	key       uint64
+	namespace string
+	trigger   *pb.Trigger
 }
 
 func newHub(known Server, explain func(server.TriggerStatus, time.Time) *pb.Explanation) *hub {
@@ -173,7 +174,7 @@ func (h *hub) remove() {
 		}
 		delete(h.entries, key)
 		if len(h.watchers) > 0 {
-			h.removed = append(h.removed, removal{scan: h.scans, key: key, trigger: e.row.trigger()})
+			h.removed = append(h.removed, removal{scan: h.scans, key: key, namespace: e.row.Namespace, trigger: e.row.trigger()})
 		}
 	}
 	slowest := uint64(math.MaxUint64)

@@ -42,9 +42,10 @@ func (s State) String() string {
 // A Row is what a list shows of one trigger.
 type Row struct {
 	// Key identifies the trigger while the scaler runs.
-	Key                              uint64
-	Namespace, ScaledObject, Trigger string
-	Connection, Layout, Queue        string
+	Key uint64
+	// Namespace and ScaledObject are as the client sent them. All other texts are fit to be shown.
+	Namespace, ScaledObject            string
+	Trigger, Connection, Layout, Queue string
 	// Policy is the AutoscalerPolicy that decides; empty for a trigger that names a queue.
 	Policy string
 	State  State
@@ -78,7 +79,7 @@ type Row struct {
 func rowOf(key uint64, t *server.TriggerStatus) Row {
 	q := &t.Trigger.Query
 	r := Row{
-		Key: key, Namespace: line(t.Namespace), ScaledObject: line(t.ScaledObject), Trigger: line(t.Trigger.MetricName),
+		Key: key, Namespace: t.Namespace, ScaledObject: t.ScaledObject, Trigger: line(t.Trigger.MetricName),
 		Connection: t.Trigger.Connection, Layout: q.Layout, Queue: line(q.ShownQueue()), Policy: t.Trigger.PolicyName,
 		State: rowState(t),
 	}
@@ -149,7 +150,7 @@ func (r *Row) age(t *server.TriggerStatus) {
 // trigger returns the trigger of a row without its metadata.
 func (r *Row) trigger() *pb.Trigger {
 	return &pb.Trigger{
-		Id: server.ID(r.Key), Namespace: r.Namespace, ScaledObject: r.ScaledObject, Name: r.Trigger,
+		Id: server.ID(r.Key), Namespace: line(r.Namespace), ScaledObject: line(r.ScaledObject), Name: r.Trigger,
 		Connection: r.Connection, Layout: r.Layout, Queue: r.Queue, Policy: r.Policy,
 	}
 }

@@ -140,7 +140,7 @@ func (w *watcher) collect(now time.Time) collection {
 // removedSince returns the triggers that are gone since a scan, and not there again. mu is held.
 func (h *hub) removedSince(scan uint64, namespace string) (removed []*pb.Trigger) {
 	for _, r := range h.removed {
-		if _, again := h.entries[r.key]; r.scan > scan && !again && wants(namespace, r.trigger.GetNamespace()) {
+		if _, again := h.entries[r.key]; r.scan > scan && !again && wants(namespace, r.namespace) {
 			removed = append(removed, r.trigger)
 		}
 	}
