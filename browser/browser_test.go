@@ -69,7 +69,7 @@ func browser(t testing.TB) context.Context {
 }
 
 // open returns a tab that has opened an address in a theme: "light" or "dark".
-func open(t testing.TB, in context.Context, url, theme string) *tab {
+func open(in context.Context, t testing.TB, url, theme string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(in)
 	t.Cleanup(cancel)
@@ -199,7 +199,7 @@ func (b *tab) axe(what string) {
 // axe returns the source of axe-core.
 var axe = sync.OnceValues(func() (string, error) {
 	for _, folder := range []string{"../.tools/axe", "axe"} {
-		source, err := os.ReadFile(filepath.Join(folder, "node_modules/axe-core/axe.min.js"))
+		source, err := os.ReadFile(filepath.Join(folder, "node_modules", "axe-core", "axe.min.js"))
 		if err == nil {
 			return string(source), nil
 		}

@@ -23,10 +23,10 @@ func TestPages(t *testing.T) {
 	full, empty := world(t), pagetest.New(t, pagetest.Options{})
 	broken := pagetest.New(t, pagetest.Options{MaxStaleness: time.Hour, Fault: errors.New("scaler.yaml:7: unknown key \"adresses\", did you mean \"addresses\"?")})
 	broken.Demo()
-	open(t, in, broken.URL+"/", "light").await(`document.body.textContent.includes("21 / 4")`)
+	open(in, t, broken.URL+"/", "light").await(`document.body.textContent.includes("21 / 4")`)
 	broken.Other.Fail(fmt.Errorf("%w: dial tcp 10.0.0.7:6379: connect: connection refused", backlog.ErrUnavailable))
 	// A history has its second sample after ten seconds.
-	first := open(t, in, full.URL+"/triggers/shop/checkout", "light")
+	first := open(in, t, full.URL+"/triggers/shop/checkout", "light")
 	for i := range 12 {
 		full.Main.Set("orders", backlog.Reading{Ready: int64(20 + 7*i%40), Due: 6, InFlight: backlog.Exactly(12), Oldest: backlog.Age{Kind: backlog.AgeExact, Since: time.Now().Add(-95 * time.Second)}})
 		time.Sleep(time.Second)
@@ -55,7 +55,7 @@ func TestPages(t *testing.T) {
 	} {
 		for _, theme := range []string{"light", "dark"} {
 			t.Run(tc.name+"/"+theme, func(t *testing.T) {
-				b := open(t, in, tc.url, theme)
+				b := open(in, t, tc.url, theme)
 				b.await(fmt.Sprintf("document.body.textContent.includes(%q)", tc.wait))
 				b.status("live")
 				b.axe(tc.name)
@@ -76,7 +76,7 @@ func TestPages(t *testing.T) {
 // TestLive: what changes is shown at once, an outage too; a lost stream is shown, and resumes.
 func TestLive(t *testing.T) {
 	w := world(t)
-	b := open(t, browser(t), w.URL+"/", "light")
+	b := open(browser(t), t, w.URL+"/", "light")
 	b.status("live")
 	row := func(text string) string {
 		return fmt.Sprintf(`[...document.querySelectorAll("tbody tr")].some((r) => r.textContent.includes("bank/ledger") && r.textContent.includes(%q))`, text)
@@ -109,7 +109,7 @@ func TestLive(t *testing.T) {
 // TestPause: a paused page does not change, and is reached by the keyboard.
 func TestPause(t *testing.T) {
 	w := world(t)
-	b := open(t, browser(t), w.URL+"/", "light")
+	b := open(browser(t), t, w.URL+"/", "light")
 	b.status("live")
 	b.await(`document.body.textContent.includes("21 / 4")`)
 	b.do(chromedp.KeyEvent(kb.Tab))
@@ -139,7 +139,7 @@ func TestPause(t *testing.T) {
 func TestMany(t *testing.T) {
 	w := pagetest.New(t, pagetest.Options{})
 	w.Fill(10_000)
-	b := open(t, browser(t), w.URL+"/?sort=name", "light")
+	b := open(browser(t), t, w.URL+"/?sort=name", "light")
 	if rows := eval[int](b, `document.querySelectorAll("tbody tr").length`); rows != inspector.PageSize {
 		t.Errorf("%d rows", rows)
 	}
@@ -161,7 +161,7 @@ func TestHostileNames(t *testing.T) {
 	w.Ask("shop", pagetest.Hostile, "connection", "main", "queue", pagetest.Hostile)
 	w.Ask("shop", "long", "connection", "main", "queue", strings.Repeat("x", 10_000))
 	in := browser(t)
-	b := open(t, in, w.URL+"/", "light")
+	b := open(in, t, w.URL+"/", "light")
 	b.await(`document.body.textContent.includes("<svg onload=alert(1)>")`)
 	b.status("live")
 	w.Main.SetReady(pagetest.Hostile, 8)
@@ -179,7 +179,7 @@ func TestHostileNames(t *testing.T) {
 // TestWithoutScript: every page is whole without a script.
 func TestWithoutScript(t *testing.T) {
 	w := world(t)
-	b := open(t, browser(t), "http://"+strings.TrimPrefix(w.URL, "http://")+"/about", "light")
+	b := open(browser(t), t, "http://"+strings.TrimPrefix(w.URL, "http://")+"/about", "light")
 	if _, err := chromedp.Call(b.Context, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 		t.Fatal(err)
 	}

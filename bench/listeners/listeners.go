@@ -101,7 +101,7 @@ func compare(ctx context.Context, scaler *program.Server, kind kind) ([]measurem
 				return nil, err
 			}
 			reading.Go(func() {
-				for read() == nil { //nolint:revive // until it ends
+				for read() == nil {
 				}
 			})
 		}
@@ -190,7 +190,7 @@ func openPage(ctx context.Context, address string) (read func() error, err error
 		return nil, fmt.Errorf("open a page: %w", err)
 	}
 	client := &http.Client{Transport: &http.Transport{}}
-	response, err := client.Do(request)
+	response, err := client.Do(request) //nolint:bodyclose // read closes it when it ends
 	if err != nil {
 		return nil, fmt.Errorf("open a page: %w", err)
 	}

@@ -183,12 +183,12 @@ func TestRequestThatDoesNotEnd(t *testing.T) {
 func TestClientThatDoesNotReadIsEnded(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
-		ended := make(chan error, 1)
+		ended := make(chan struct{})
 		endless := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			piece := make([]byte, 64<<10)
 			for {
 				if _, err := w.Write(piece); err != nil {
-					ended <- err
+					close(ended)
 					return
 				}
 			}
