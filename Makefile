@@ -34,7 +34,7 @@ COVERAGE := internal/backlog:90 internal/config:97 internal/hpa:98 internal/spel
 COVERAGE += internal/decision:97 internal/formula:97 internal/policy:97 internal/schedule:97
 
 # The modules with code, and those with tools.
-MODULES := . bench deploy e2e
+MODULES := . bench browser deploy e2e
 TOOL_MODULES := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
 
 GOTESTSUM := $(GO) tool -modfile=$(CURDIR)/tools/gotestsum/go.mod gotestsum
@@ -66,6 +66,7 @@ test: servers frameworks ## Test the scaler (with the race detector), the Helm c
 	if [ -n '$(ENGINES)' ]; then exit $$failed; fi; \
 	$(if $(TESTFLAGS),,run $(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json;) \
 	cd bench; run $(GO) test -race -timeout 15m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/)); cd ..; \
+	cd browser; run $(GO) test -timeout 15m $(TESTFLAGS) ./...; cd ..; \
 	cd deploy; run $(GO) test -timeout 15m $(TESTFLAGS) ./...; exit $$failed
 
 .PHONY: test-short

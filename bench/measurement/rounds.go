@@ -69,3 +69,15 @@ func Quantile(numbers []float64, q float64) float64 {
 	rank := int(math.Ceil(q * float64(len(ordered))))
 	return ordered[min(max(rank, 1), len(ordered))-1]
 }
+
+// InTurns calls both; which of them goes first alternates with n.
+func InTurns(n int, own, baseline func() error) error {
+	first, second := own, baseline
+	if n%2 == 1 {
+		first, second = baseline, own
+	}
+	if err := first(); err != nil {
+		return err
+	}
+	return second()
+}

@@ -28,8 +28,8 @@ const (
 type Server struct {
 	*childprocess.Process
 
-	// GRPC and HTTP are the addresses on which it listens.
-	GRPC, HTTP string
+	// GRPC, HTTP and Admin are the addresses on which it listens. Admin is that of a scaler.
+	GRPC, HTTP, Admin string
 	// Ready is the time from the start to the first successful probe of its readiness.
 	Ready time.Duration
 
@@ -59,7 +59,7 @@ func (s *Server) await(ctx context.Context, announced *announcement) error {
 	defer cancel()
 	select {
 	case <-announced.complete:
-		s.GRPC, s.HTTP = announced.grpc, announced.http
+		s.GRPC, s.HTTP, s.Admin = announced.grpc, announced.http, announced.admin
 	case <-s.Exited():
 		return errors.New("it ended before it listened")
 	case <-ctx.Done():
@@ -75,10 +75,10 @@ func (s *Server) await(ctx context.Context, announced *announcement) error {
 // goroutine that copies the output writes the fields; they are read once complete is closed or that goroutine
 // has ended.
 type announcement struct {
-	complete   chan struct{}
-	grpc, http string
-	last       string // line
-	partial    []byte // of a line
+	complete          chan struct{}
+	grpc, http, admin string
+	last              string // line
+	partial           []byte // of a line
 }
 
 // Write implements io.Writer.
@@ -100,6 +100,9 @@ func (a *announcement) Write(text []byte) (int, error) {
 			}
 			if address, found := strings.CutPrefix(word, "http="); found {
 				a.http = address
+			}
+			if address, found := strings.CutPrefix(word, "admin="); found {
+				a.admin = address
 			}
 		}
 		if a.grpc != "" && a.http != "" {

@@ -158,7 +158,7 @@ func (q *queueServer) reads(ctx context.Context, s *stage) ([]measurement.Measur
 	var rates measurement.Rounds
 	for n := range cmp.Or(q.rounds, engineRounds) {
 		var took, least time.Duration
-		err := inTurns(n,
+		err := measurement.InTurns(n,
 			func() (err error) { took, _, err = timed(func() error { return own(ctx) }); return err },
 			func() (err error) { least, _, err = timed(func() error { return bare(ctx) }); return err },
 		)

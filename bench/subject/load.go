@@ -50,7 +50,7 @@ func Load(ctx context.Context, programs Programs) (result Result, err error) {
 	var read hotReads
 	for n := range loadRounds {
 		var watched, alone float64
-		err := inTurns(n,
+		err := measurement.InTurns(n,
 			func() (err error) { watched, err = read.during(ctx, r, w, all.lists[0]); return err },
 			func() (err error) { alone, err = w.burst(ctx, "unwatched:orders"); return err },
 		)

@@ -49,21 +49,21 @@ func Neighbours(ctx context.Context, programs Programs) (result Result, err erro
 
 // A visit is what the quiet namespace saw, alone and attacked, and what the neighbour took.
 type visit struct {
-	alone, with outlook
+	alone, with measurement.Outlook
 	peak        float64 // bytes
 	load        string
 }
 
 // add takes in another round.
 func (v *visit) add(other visit) {
-	v.alone.add(other.alone)
-	v.with.add(other.with)
+	v.alone.Add(other.alone)
+	v.with.Add(other.with)
 	v.peak, v.load = max(v.peak, other.peak), other.load
 }
 
 func (v *visit) measurements(a attack.Attack) []measurement.Measurement {
 	one := func(name string, with, alone [][]float64) measurement.Measurement {
-		value, baseline := tail(with), tail(alone)
+		value, baseline := measurement.Tail(with), measurement.Tail(alone)
 		all, before := slices.Concat(with...), slices.Concat(alone...)
 		return measurement.Measurement{
 			Name: "neighbours_" + name + "_" + a.Name, Value: value, Unit: "ms", Ratio: new(value / baseline), Bound: measurement.RatioAtMost(neighbourLimit),
@@ -72,8 +72,8 @@ func (v *visit) measurements(a attack.Attack) []measurement.Measurement {
 		}
 	}
 	return []measurement.Measurement{
-		one("calls", v.with.calls, v.alone.calls),
-		one("wake", v.with.wakes, v.alone.wakes),
+		one("calls", v.with.Calls, v.alone.Calls),
+		one("wake", v.with.Wakes, v.alone.Wakes),
 		{
 			Name: "neighbours_memory_" + a.Name, Value: v.peak / (1 << 20), Unit: "MiB", Bound: measurement.AtMost(chartMemory >> 20),
 			Note: fmt.Sprintf("peak; %s: %s", a.Load, v.load),

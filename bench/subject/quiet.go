@@ -30,33 +30,6 @@ type quiet struct {
 	listening sync.WaitGroup
 }
 
-// An outlook is what the namespace saw in some seconds: how long calls and wake-ups took, in milliseconds, by the second in
-// which they began.
-type outlook struct{ calls, wakes [][]float64 }
-
-// newOutlook returns one of so many seconds.
-func newOutlook(seconds int) outlook {
-	return outlook{calls: make([][]float64, seconds), wakes: make([][]float64, seconds)}
-}
-
-// add takes in the seconds of another one.
-func (o *outlook) add(other outlook) {
-	o.calls = append(o.calls, other.calls...)
-	o.wakes = append(o.wakes, other.wakes...)
-}
-
-// tail is the 99th percentile of a second, at the median of the seconds. A stall of the machine spoils some seconds; what
-// a neighbour does, it does in most.
-func tail(seconds [][]float64) float64 {
-	var tails []float64
-	for _, samples := range seconds {
-		if len(samples) > 0 {
-			tails = append(tails, measurement.Quantile(samples, 0.99))
-		}
-	}
-	return measurement.Median(tails)
-}
-
 // newQuiet opens the streams of the namespace, until ctx ends.
 func newQuiet(ctx context.Context, scaler *side, r *redisserver.Server) (*quiet, error) {
 	q := &quiet{scaler: scaler, redis: r, all: newObjects(quietTriggers), idle: make(chan int, quietTriggers)}
@@ -93,8 +66,8 @@ func newQuiet(ctx context.Context, scaler *side, r *redisserver.Server) (*quiet,
 func (q *quiet) wait() { q.listening.Wait() }
 
 // look calls and wakes at fixed times, whether or not the ones before have ended, for d.
-func (q *quiet) look(ctx context.Context, d time.Duration) (outlook, error) {
-	o := newOutlook(int(d/time.Second) + 1)
+func (q *quiet) look(ctx context.Context, d time.Duration) (measurement.Outlook, error) {
+	o := measurement.NewOutlook(int(d/time.Second) + 1)
 	began := time.Now()
 	// mu guards o.
 	var mu sync.Mutex
@@ -117,18 +90,18 @@ func (q *quiet) look(ctx context.Context, d time.Duration) (outlook, error) {
 		case <-calling.C:
 			c, ref := calls()[n%2], q.all.refs[n/2%quietTriggers]
 			n++
-			add(o.calls, func() time.Duration {
+			add(o.Calls, func() time.Duration {
 				return q.timed(ctx, func(ctx context.Context) error { return c.do(ctx, q.scaler, ref) })
 			})
 		case <-waking.C:
 			select {
 			case i := <-q.idle:
-				add(o.wakes, func() time.Duration { return q.wake(ctx, i) })
+				add(o.Wakes, func() time.Duration { return q.wake(ctx, i) })
 			default: // all are being woken
 			}
 		case <-end:
 			running.Wait()
-			calls, wakes := slices.Concat(o.calls...), slices.Concat(o.wakes...)
+			calls, wakes := slices.Concat(o.Calls...), slices.Concat(o.Wakes...)
 			if len(calls) == 0 || len(wakes) == 0 {
 				return o, fmt.Errorf("look at the quiet namespace: %d calls, %d wake-ups", len(calls), len(wakes))
 			}

@@ -89,7 +89,7 @@ func (s *stage) bareClient(ctx context.Context, r *redisserver.Server) (*goredis
 func compare(own, baseline func() error) (wall, cpu measurement.Rounds, err error) {
 	for n := range readRounds {
 		var ownWall, ownCPU, baselineWall, baselineCPU time.Duration
-		err := inTurns(n,
+		err := measurement.InTurns(n,
 			func() (err error) { ownWall, ownCPU, err = timed(own); return err },
 			func() (err error) { baselineWall, baselineCPU, err = timed(baseline); return err },
 		)

@@ -84,7 +84,7 @@ func compareCalls(ctx context.Context, c call, all objects, ours, baseline *side
 	}
 	for n := range rpcRounds {
 		var own, least score
-		err := inTurns(n,
+		err := measurement.InTurns(n,
 			func() (err error) { own, err = burst(ctx, c, all, ours); return err },
 			func() (err error) { least, err = burst(ctx, c, all, baseline); return err },
 		)

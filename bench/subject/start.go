@@ -29,7 +29,7 @@ func Start(ctx context.Context, programs Programs) (result Result, err error) {
 	var ready, occupied, anonymous, held measurement.Rounds
 	for n := range startRounds {
 		var own, least started
-		err := inTurns(n,
+		err := measurement.InTurns(n,
 			func() (err error) {
 				own, err = s.startOnce(ctx, func(s *stage) (*side, error) { return s.ours(ctx, r) })
 				return err

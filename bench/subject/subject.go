@@ -32,18 +32,6 @@ type Subject struct {
 	Run  func(context.Context, Programs) (Result, error)
 }
 
-// inTurns calls both; which of them goes first alternates with n.
-func inTurns(n int, own, baseline func() error) error {
-	first, second := own, baseline
-	if n%2 == 1 {
-		first, second = baseline, own
-	}
-	if err := first(); err != nil {
-		return err
-	}
-	return second()
-}
-
 // All are the subjects, in the order in which they run.
 func All() []Subject {
 	return []Subject{

@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/admin"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/policies"
 	"github.com/backlog-scaler/backlog-scaler/internal/policy"
@@ -19,6 +22,8 @@ import (
 type onePolicy struct{}
 
 func (onePolicy) Status(string) (backlog.Status, bool) { return backlog.Status{}, false }
+
+func (onePolicy) Connections() []backlog.ConnectionState { return nil }
 
 func (p onePolicy) Keys() []policies.Key { return []policies.Key{{Namespace: "shop", Name: "billing"}} }
 
@@ -38,16 +43,15 @@ func (p onePolicy) Explain(key policies.Key) (policies.Explanation, bool) {
 func TestExplainPolicy(t *testing.T) {
 	t.Parallel()
 	known := server.New(nil, trigger.NewCatalog(nil, nil), server.Options{})
-	g := inspector.NewGRPC(inspector.New(known, onePolicy{}, onePolicy{}, func() error { return nil }))
+	served := admin.NewServer(admin.Options{Routes: inspector.New(known, onePolicy{}, onePolicy{}, func() error { return nil }).Routes(), Page: http.NotFoundHandler()})
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- g.Serve(listener) }()
+	ended := make(chan error, 1)
+	go func() { ended <- served.Serve(listener) }()
 	defer func() {
-		g.Stop()
-		if err := <-served; err != nil {
+		if err := errors.Join(served.Close(), <-ended); !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 	}()

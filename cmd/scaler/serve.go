@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"os"
@@ -11,11 +12,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"google.golang.org/grpc/grpclog"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube"
+	"github.com/backlog-scaler/backlog-scaler/internal/page"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
@@ -27,7 +30,8 @@ type serveCommand struct {
 	GRPCAddress string `name:"grpc-address" default:":9090" help:"gRPC listen address for KEDA." env:"SCALER_GRPC_ADDRESS"`
 	HTTPAddress string `name:"http-address" default:":8080" help:"HTTP listen address for probes, metrics and the version." env:"SCALER_HTTP_ADDRESS"`
 	// Operators reach it by kubectl port-forward. It is not for the network.
-	AdminAddress string `default:"127.0.0.1:9091" help:"Admin API listen address, for scaler explain and scaler watch; it shows the queues of all namespaces. Empty disables it." env:"SCALER_ADMIN_ADDRESS"`
+	AdminAddress string   `default:"127.0.0.1:9091" help:"Admin listen address, for the web page, scaler explain and scaler watch; it shows the queues of all namespaces. Empty disables it." env:"SCALER_ADMIN_ADDRESS"`
+	AdminHosts   []string `placeholder:"NAME,..." help:"Names by which clients reach the admin address, next to addresses and localhost; requests to other names are rejected." env:"SCALER_ADMIN_HOSTS"`
 
 	TLSCertFile     string `name:"tls-cert-file" type:"path" placeholder:"FILE" help:"Certificate of the gRPC server, in PEM. It is reloaded when it changes." env:"SCALER_TLS_CERT_FILE"`
 	TLSKeyFile      string `name:"tls-key-file" type:"path" placeholder:"FILE" help:"Private key of the certificate, in PEM." env:"SCALER_TLS_KEY_FILE"`
@@ -100,7 +104,7 @@ func (c serveCommand) Validate() error {
 }
 
 // Run serves until ctx ends.
-func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build telemetry.Build) error {
+func (c serveCommand) Run(ctx context.Context, command *kong.Context, engines []backlog.Engine, build telemetry.Build) error {
 	// Before anything else: by default the signal ends the process.
 	hangUps := make(chan os.Signal, 1)
 	signal.Notify(hangUps, syscall.SIGHUP)
@@ -121,6 +125,9 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 		GRPCAddress:     c.GRPCAddress,
 		HTTPAddress:     c.HTTPAddress,
 		AdminAddress:    c.AdminAddress,
+		AdminHosts:      c.AdminHosts,
+		Replica:         replica(),
+		Settings:        settings(command),
 		TLS:             server.TLSFiles{Cert: c.TLSCertFile, Key: c.TLSKeyFile, ClientCA: c.TLSClientCAFile},
 		DrainDelay:      c.DrainDelay,
 		ShutdownTimeout: c.ShutdownTimeout,
@@ -156,6 +163,24 @@ func (c serveCommand) Run(ctx context.Context, engines []backlog.Engine, build t
 		background.Go(func() { telemetry.TuneCollector(ctx) })
 	}
 	return a.Run(ctx)
+}
+
+// replica returns the name of this host, which is that of the pod; empty if it is unknown.
+func replica() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// settings returns the flags of the command with their values. None of them is a secret.
+func settings(command *kong.Context) []page.Setting {
+	var all []page.Setting
+	for _, flag := range command.Selected().Flags {
+		all = append(all, page.Setting{Name: flag.Name, Value: fmt.Sprint(flag.Target.Interface())})
+	}
+	return all
 }
 
 // reloadOn calls reload for each signal until ctx ends. Later signals are ignored, because

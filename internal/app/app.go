@@ -16,12 +16,12 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube"
+	"github.com/backlog-scaler/backlog-scaler/internal/page"
 	"github.com/backlog-scaler/backlog-scaler/internal/policies/metrics"
 	"github.com/backlog-scaler/backlog-scaler/internal/policies/runner"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/connlimit"
-	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
@@ -29,9 +29,6 @@ import (
 // reloadInterval is the interval at which the configuration and its secrets are checked. A
 // change is loaded when two checks agree on it, so within about two intervals.
 const reloadInterval = time.Second
-
-// adminStreams is the number of concurrent calls on one connection to the inspector.
-const adminStreams = 100
 
 // Options configure a scaler.
 type Options struct {
@@ -42,6 +39,12 @@ type Options struct {
 	// AdminAddress is the listen address of the inspector; empty disables it. Every client of
 	// it sees the queues of all namespaces.
 	AdminAddress string
+	// AdminHosts are the names, next to addresses and localhost, by which clients may reach it.
+	AdminHosts []string
+	// Replica is the name of this process, such as that of its pod, and Settings are its flags. The
+	// web page shows both.
+	Replica  string
+	Settings []page.Setting
 	// TLS enables TLS for gRPC if its Cert is set.
 	TLS server.TLSFiles
 	// DrainDelay is how long the scaler keeps serving after it was asked to stop, so that
@@ -81,7 +84,7 @@ type App struct {
 	grpcPort *connlimit.Port
 	httpPort *connlimit.Port
 	// admin and adminPort are nil without an AdminAddress.
-	admin     *grpc.Server
+	admin     *http.Server
 	adminPort *connlimit.Port
 	// parts are everything that New opens and Run starts.
 	parts parts
@@ -158,8 +161,7 @@ func (a *App) build(ctx context.Context) error {
 	a.http.ErrorLog = telemetry.NewHTTPLog(o.Logger)
 	a.reloads = newReloads(registry)
 	if adminPort != nil {
-		a.adminPort = a.server.NewPort(server.PortAdmin, adminPort)
-		a.admin = inspector.NewGRPC(inspector.New(a.server, a.sampler, a.inspected(), a.reloads.Fault), a.server.Guards(server.PortAdmin, nil, adminStreams)...)
+		a.addAdmin(adminPort)
 	}
 	a.inForce = loaded
 	a.watcher = config.NewWatcher(o.Config, o.Engines, loaded, reloadInterval, a.reloads, o.Logger)
@@ -187,11 +189,7 @@ func (a *App) addServers() {
 		return nil
 	}})
 	if a.admin != nil {
-		a.parts.add(part{
-			name: "serve the inspector",
-			run:  func(context.Context) error { return a.admin.Serve(a.adminPort) },
-			stop: func(context.Context) { cutOff(a.admin, a.adminPort) },
-		})
+		a.parts.add(part{name: "serve the inspector", run: a.serveAdmin, stop: func(context.Context) { a.stopAdmin() }})
 	}
 	a.parts.add(part{
 		name: "serve gRPC", stop: a.stopGRPC,

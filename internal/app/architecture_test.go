@@ -20,16 +20,17 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler": {
 			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/doctor", "internal/doctor/*", "internal/explain",
-			"internal/kube", "internal/kube/api", "internal/kube/manifests", "internal/migrate", "internal/migrate/shadow", "internal/policycheck", "internal/sampler", "internal/server",
-			"internal/server/inspector", "internal/simulation", "internal/simulation/*", "internal/telemetry", "internal/trigger",
+			"internal/kube", "internal/kube/api", "internal/kube/manifests", "internal/migrate", "internal/migrate/shadow", "internal/page", "internal/policycheck", "internal/sampler",
+			"internal/server", "internal/server/inspector", "internal/simulation", "internal/simulation/*", "internal/telemetry", "internal/trigger",
 		},
 		"api/v1alpha1":    {},
 		"cmd/scaler-demo": {"*"},
 		"gen/*":           {},
 		"internal/app": {
-			"internal/backlog", "internal/config", "internal/kube", "internal/policies", "internal/policies/metrics", "internal/policies/runner", "internal/sampler", "internal/server",
+			"internal/admin", "internal/backlog", "internal/config", "internal/kube", "internal/page", "internal/policies", "internal/policies/metrics", "internal/policies/runner", "internal/sampler", "internal/server",
 			"internal/server/connlimit", "internal/server/inspector", "internal/telemetry", "internal/trigger",
 		},
+		"internal/admin":                           {},
 		"internal/backlog":                         {"internal/spelling"},
 		"internal/backlog/backlogtest":             {"internal/backlog"},
 		"internal/backlog/engines":                 {"internal/backlog", "internal/backlog/*"},
@@ -56,6 +57,8 @@ func mayImport() map[string][]string {
 		"internal/kube/kubeconfig":                 {"internal/spelling"},
 		"internal/kube/manifests":                  {"internal/kube/api"},
 		"internal/licenses":                        {},
+		"internal/page":                            {"gen/*", "internal/backlog", "internal/explain", "internal/policies", "internal/policy", "internal/schedule", "internal/server/inspector"},
+		"internal/page/pagetest":                   {"internal/admin", "internal/backlog", "internal/backlog/backlogtest", "internal/page", "internal/policies", "internal/policies/runner", "internal/policy", "internal/sampler", "internal/schedule", "internal/server", "internal/server/inspector", "internal/trigger"},
 		"internal/policies":                        {"internal/backlog", "internal/decision", "internal/policy", "internal/trigger"},
 		"internal/policies/metrics":                {"internal/policies", "internal/policy"},
 		"internal/policies/runner":                 {"internal/backlog", "internal/decision", "internal/policies", "internal/policy", "internal/schedule", "internal/spelling", "internal/trigger"},
@@ -158,10 +161,11 @@ func mayImport() map[string][]string {
 func homes() map[string][]string {
 	return map[string][]string{
 		"github.com/redis/go-redis/v9":                              {"examples/worker", "internal/backlog/redis/conn", "internal/backlog/redis/layout/layouttest", "internal/backlog/redis/redistest", "internal/demo", "internal/demo/*", "internal/soak/redisstage"},
-		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/backlog/redis/layout/layouttest", "internal/demo", "internal/demo/*", "internal/faults", "internal/server", "internal/server/refcodec", "internal/soak"},
+		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/backlog/redis/layout/layouttest", "internal/demo", "internal/demo/*", "internal/faults", "internal/page/pagetest", "internal/server", "internal/server/refcodec", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"gen/*", "internal/demo/*", "internal/faults", "internal/server", "internal/server/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"gen/*", "internal/demo/*", "internal/faults", "internal/server", "internal/server/*", "internal/soak"},
 		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/doctor/manifests", "internal/kube/kubeconfig", "internal/migrate/manifest", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*", "internal/simulation/candidate"},
+		"connectrpc.com/connect":                                    {"internal/server/inspector"},
 		"github.com/alecthomas/kong":                                {"cmd/scaler", "cmd/scaler-demo", "internal/reference", "internal/reference/*"},
 		"github.com/prometheus/client_golang/prometheus/collectors": {"internal/telemetry"},
 		"github.com/alicebob/miniredis/v2":                          {"internal/demo", "internal/demo/*"},

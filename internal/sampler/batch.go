@@ -109,6 +109,7 @@ func (l *connectionLoop) read(ctx context.Context, reader *batchReader, batch []
 		return
 	}
 	l.meter.observeRead(len(batch), now.Sub(began), results)
+	l.contacted(now, now.Sub(began), results)
 	l.apply(batch, results, now)
 }
 

@@ -78,12 +78,16 @@ type connectionLoop struct {
 	// never. It applies to confirmable snapshots. A heartbeat writes it, every goroutine reads
 	// it.
 	confirmedAt atomic.Pointer[time.Time]
+	// lastContact is the last batch that reached the engine; nil if none did. Readers write it,
+	// every goroutine reads it.
+	lastContact atomic.Pointer[contact]
 }
 
-// An openSource is a source and the name of its engine.
+// An openSource is a source, the name of its engine and the namespaces that may use it.
 type openSource struct {
 	backlog.Source
-	engine string
+	engine     string
+	namespaces []string
 }
 
 func newConnectionLoop(connection backlog.Connection, options Options, meter meter, budget *historyBudget) *connectionLoop {
@@ -109,7 +113,7 @@ func newConnectionLoop(connection backlog.Connection, options Options, meter met
 func (l *connectionLoop) start(source backlog.Source) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
-	l.source.Store(&openSource{Source: source, engine: l.connection.Engine})
+	l.source.Store(&openSource{Source: source, engine: l.connection.Engine, namespaces: l.connection.Namespaces})
 	l.mu.Lock()
 	l.retryAt, l.failures, l.heartbeatActive = time.Time{}, 0, false
 	for _, w := range l.watches {

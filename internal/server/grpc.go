@@ -45,7 +45,7 @@ const (
 // text. It registers its metrics with registerer.
 func NewGRPC(s *Server, health *Health, creds credentials.TransportCredentials, registerer prometheus.Registerer) *grpc.Server {
 	i := newInterceptors(s.errorLog, s.options.Logger)
-	options := append(s.Guards(PortGRPC, creds, s.options.MaxStreamsPerConnection), i.options()...)
+	options := append(s.guards(creds), i.options()...)
 	g := grpc.NewServer(append(options, grpc.ForceServerCodecV2(refcodec.New(s.triggers.seed, s.triggers)), grpc.MaxRecvMsgSize(maxMessage))...)
 	pb.RegisterExternalScalerServer(g, s)
 	healthpb.RegisterHealthServer(g, health)
@@ -55,22 +55,21 @@ func NewGRPC(s *Server, health *Health, creds credentials.TransportCredentials, 
 	return g
 }
 
-// Guards returns the options of a gRPC server on a port that bound what its clients hold
-// open. Without creds it speaks plain text. streams bounds the concurrent calls of one
-// connection.
-func (s *Server) Guards(port string, creds credentials.TransportCredentials, streams int) []grpc.ServerOption {
-	alive := keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout, MaxConnectionIdle: maxIdle}
-	if port == PortGRPC {
+// guards returns the options of the gRPC server that bound what its clients hold open. Without
+// creds it speaks plain text.
+func (s *Server) guards(creds credentials.TransportCredentials) []grpc.ServerOption {
+	alive := keepalive.ServerParameters{
+		Time: pingAfter, Timeout: pingTimeout, MaxConnectionIdle: maxIdle,
 		// A connection outlives its streams, so that they end with EOF and not with the
 		// connection.
-		alive.MaxConnectionAge, alive.MaxConnectionAgeGrace = 2*s.options.StreamLifetime, s.options.StreamLifetime*3/2
+		MaxConnectionAge: 2 * s.options.StreamLifetime, MaxConnectionAgeGrace: s.options.StreamLifetime * 3 / 2,
 	}
 	return []grpc.ServerOption{
-		grpc.Creds(connlimit.NewHalfOpen(creds, s.rejections.WithLabelValues(port+"_requests"))),
+		grpc.Creds(connlimit.NewHalfOpen(creds, s.rejections.WithLabelValues(PortGRPC+"_requests"))),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.MaxHeaderListSize(maxHeaders),
-		grpc.MaxConcurrentStreams(uint32(streams)), //nolint:gosec // positive: a constant, or a flag that is checked
+		grpc.MaxConcurrentStreams(uint32(s.options.MaxStreamsPerConnection)), //nolint:gosec // positive: a flag that is checked
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(alive),
 	}
@@ -83,10 +82,11 @@ const (
 	PortAdmin = "admin"
 )
 
-// The number of connections to the ports for monitoring and operators.
+// The number of connections to the ports for monitoring and operators. A browser holds up to six
+// to the admin port for each program that forwards it, and half of them may come from one address.
 const (
 	maxHTTPConnections  = 100
-	maxAdminConnections = 32
+	maxAdminConnections = 96
 )
 
 // NewPort returns the listener with the connection limits of a port.

@@ -60,7 +60,7 @@ func (i *interceptors) stream(server any, stream grpc.ServerStream, info *grpc.S
 		err = presentable(err)
 		m.end(began, err)
 	}()
-	return Briefly(server, stream, info, handler)
+	return briefly(server, stream, info, handler)
 }
 
 // unimplemented answers a call of a method that the server does not have. Otherwise grpc-go
@@ -78,9 +78,9 @@ const (
 	reflectionTime = 5 * time.Second
 )
 
-// Briefly is an interceptor that ends a stream of reflection after reflectionTime. The
+// briefly is an interceptor that ends a stream of reflection after reflectionTime. The
 // handler ends with the stream, because its context does. A panic in it becomes an error.
-func Briefly(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+func briefly(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	if !strings.HasPrefix(info.FullMethod, reflectionPrefix) {
 		return handler(server, stream)
 	}

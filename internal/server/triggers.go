@@ -236,7 +236,7 @@ func (t *triggers) wanted(now time.Time) []*liveTrigger {
 	t.mu.Unlock()
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	var live []*liveTrigger
+	live := make([]*liveTrigger, 0, len(t.live))
 	for _, trigger := range t.live {
 		if trigger.wanted(now, t.ttl) {
 			live = append(live, trigger)

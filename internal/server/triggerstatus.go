@@ -73,7 +73,8 @@ func (s *Server) TriggerStatuses(now time.Time, wanted func(namespace, scaledObj
 // EachTriggerStatus calls yield for the same triggers in any order, until it returns false.
 // The status is valid during the call only. ID, Metadata and LastResponses are empty until
 // complete is called: they are most of the cost, and a caller that polls needs them only
-// for the few triggers that changed. key identifies the trigger while the server runs. No
+// for the few triggers that changed. A caller that has kept the Metadata of a trigger sets it
+// before, so that it is redacted once. key identifies the trigger while the server runs. No
 // lock is held during yield, so it may wait.
 func (s *Server) EachTriggerStatus(
 	now time.Time, wanted func(namespace, scaledObject string) bool, yield func(key uint64, t *TriggerStatus, complete func()) bool,
@@ -84,8 +85,10 @@ func (s *Server) EachTriggerStatus(
 	var t TriggerStatus
 	var live *liveTrigger
 	complete := func() {
-		t.ID = id(s.triggers.hash(live.ref))
-		t.Metadata = redact(s.generation.Load().catalog, live.ref.GetScalerMetadata())
+		t.ID = ID(live.key)
+		if t.Metadata == nil {
+			t.Metadata = redact(s.generation.Load().catalog, live.ref.GetScalerMetadata())
+		}
 		t.LastResponses = live.calls.all()
 	}
 	for _, live = range s.triggers.wanted(now) {
@@ -140,7 +143,7 @@ func (s *Server) fillStatus(ctx context.Context, live *liveTrigger, now time.Tim
 func (t rejectedTrigger) status(key uint64) TriggerStatus {
 	s := status.Convert(t.err)
 	return TriggerStatus{
-		ID:        id(key),
+		ID:        ID(key),
 		Namespace: t.namespace, ScaledObject: t.scaledObject,
 		Metadata: t.metadata,
 		Rejected: true, RejectedSince: t.since,
@@ -149,4 +152,5 @@ func (t rejectedTrigger) status(key uint64) TriggerStatus {
 	}
 }
 
-func id(hash uint64) string { return strconv.FormatUint(hash, 36) }
+// ID returns the identity of the trigger with a key, as it is shown.
+func ID(key uint64) string { return strconv.FormatUint(key, 36) }

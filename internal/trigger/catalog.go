@@ -11,6 +11,8 @@ import (
 type Catalog struct {
 	connections map[string]backlog.Connection
 	engines     map[string]backlog.Engine
+	// known are the keys that metadata may have.
+	known map[string]bool
 	// policies reports whether triggers may name a policy.
 	policies bool
 }
@@ -27,6 +29,7 @@ func NewCatalog(connections []backlog.Connection, engines []backlog.Engine) *Cat
 			c.connections[connection.Name] = connection
 		}
 	}
+	c.known = c.knownKeys()
 	return c
 }
 

@@ -36,6 +36,7 @@ func (i *Inspector) ExplainPolicy(ctx context.Context, request *pb.ExplainPolicy
 	if err := i.fault(); err != nil {
 		response.ConfigurationError = err.Error()
 	}
+	present(response)
 	return response, nil
 }
 

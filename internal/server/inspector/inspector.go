@@ -3,14 +3,12 @@
 package inspector
 
 import (
+	"cmp"
 	"context"
 	"slices"
-	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -35,6 +33,8 @@ type Server interface {
 type Connections interface {
 	// Status returns the status of a connection, from memory; false if there is none.
 	Status(connection string) (backlog.Status, bool)
+	// Connections returns the state of all connections, ordered by name, from memory.
+	Connections() []backlog.ConnectionState
 }
 
 // Policies have the status of the AutoscalerPolicies.
@@ -45,35 +45,26 @@ type Policies interface {
 	Keys() []policies.Key
 }
 
-// An Inspector implements InspectorService.
+// An Inspector implements InspectorService, and has what the web page shows.
 type Inspector struct {
-	pb.UnimplementedInspectorServiceServer
-
 	server      Server
 	connections Connections
 	// policies is nil in a scaler that watches none.
 	policies Policies
 	fault    func() error
-	// slots is a semaphore of the calls that visit all triggers; watchers counts those that
-	// watch.
-	slots    chan struct{}
-	watchers atomic.Int32
+	// slots is a semaphore of the calls that visit all triggers.
+	slots chan struct{}
+	// hub serves those that list or watch all triggers again and again.
+	hub *hub
 }
 
 // New returns an Inspector of a server, its connections and its policies, which are nil in a
 // scaler that watches none. fault returns the faults of the configuration file; nil if it is in
 // force.
 func New(known Server, connections Connections, decided Policies, fault func() error) *Inspector {
-	return &Inspector{server: known, connections: connections, policies: decided, fault: fault, slots: make(chan struct{}, maxCalls)}
-}
-
-// NewGRPC returns a gRPC server for the Inspector and reflection alone. guards bound what its
-// clients hold open.
-func NewGRPC(i *Inspector, guards ...grpc.ServerOption) *grpc.Server {
-	g := grpc.NewServer(append(guards, grpc.MaxRecvMsgSize(maxRequest), grpc.UnaryInterceptor(presentUnary), grpc.ChainStreamInterceptor(presentStream, server.Briefly))...)
-	pb.RegisterInspectorServiceServer(g, i)
-	reflection.Register(g)
-	return g
+	i := &Inspector{server: known, connections: connections, policies: decided, fault: fault, slots: make(chan struct{}, maxCalls)}
+	i.hub = newHub(known, i.explain)
+	return i
 }
 
 const (
@@ -100,10 +91,27 @@ func (i *Inspector) ListTriggers(ctx context.Context, request *pb.ListTriggersRe
 		return nil, err
 	}
 	defer leave()
-	response := &pb.ListTriggersResponse{}
-	for _, a := range i.server.TriggerStatuses(time.Now(), inNamespace(request.GetNamespace())) {
-		response.Triggers = append(response.Triggers, triggerMessage(a))
+	type listed struct {
+		*pb.Trigger
+		lastCall time.Time
 	}
+	var all []listed
+	i.server.EachTriggerStatus(time.Now(), inNamespace(request.GetNamespace()), func(_ uint64, t *server.TriggerStatus, complete func()) bool {
+		complete()
+		all = append(all, listed{triggerMessage(t), t.LastCall})
+		return true
+	})
+	slices.SortFunc(all, func(a, b listed) int {
+		return cmp.Or(
+			cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetScaledObject(), b.GetScaledObject()),
+			cmp.Compare(a.GetName(), b.GetName()), b.lastCall.Compare(a.lastCall), cmp.Compare(a.GetId(), b.GetId()),
+		)
+	})
+	response := &pb.ListTriggersResponse{Triggers: make([]*pb.Trigger, len(all))}
+	for n := range all {
+		response.Triggers[n] = all[n].Trigger
+	}
+	present(response)
 	return response, nil
 }
 
@@ -148,5 +156,6 @@ func (i *Inspector) Explain(ctx context.Context, request *pb.ExplainRequest) (*p
 		}
 		response.Explanations = append(response.Explanations, e)
 	}
+	present(response)
 	return response, nil
 }

@@ -17,7 +17,7 @@ import (
 
 // explain returns the status of a trigger as a message.
 func (i *Inspector) explain(t server.TriggerStatus, now time.Time) *pb.Explanation {
-	e := &pb.Explanation{Trigger: triggerMessage(t), Problem: problem(t), CallHistory: callHistory(t)}
+	e := &pb.Explanation{Trigger: triggerMessage(&t), Problem: problem(t), CallHistory: callHistory(t)}
 	if t.Rejected {
 		return e
 	}
@@ -37,7 +37,7 @@ func (i *Inspector) explain(t server.TriggerStatus, now time.Time) *pb.Explanati
 	return e
 }
 
-func triggerMessage(t server.TriggerStatus) *pb.Trigger {
+func triggerMessage(t *server.TriggerStatus) *pb.Trigger {
 	return &pb.Trigger{
 		Id: t.ID, Namespace: t.Namespace, ScaledObject: t.ScaledObject, Name: t.Trigger.MetricName,
 		Connection: t.Trigger.Connection, Layout: t.Trigger.Query.Layout, Queue: t.Trigger.Query.ShownQueue(), Policy: t.Trigger.PolicyName,

@@ -65,11 +65,13 @@ func TestWatchShowsPolicies(t *testing.T) {
 		b.set()
 		b.target(4, 4)
 		b.called("billing")
-		stream := &recorder{ctx: b.Context()}
-		w := b.inspector.watch(stream)
+		stream := &recorder{}
+		w := b.inspector.hub.watch("", stream.send)
+		defer w.end()
 		lines := func() string {
 			b.Helper()
-			if err := w.scan(time.Now()); err != nil {
+			time.Sleep(Interval)
+			if err := w.step(time.Now()); err != nil {
 				b.Fatal(err)
 			}
 			var text strings.Builder

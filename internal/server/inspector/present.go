@@ -1,10 +1,6 @@
 package inspector
 
 import (
-	"context"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -83,37 +79,4 @@ func presented(field protoreflect.FieldDescriptor, value protoreflect.Value) (ch
 	default:
 		return value, false
 	}
-}
-
-// presentUnary is the interceptor of single calls.
-func presentUnary(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	response, err := handler(ctx, request)
-	if m, ok := response.(proto.Message); ok {
-		present(m)
-	}
-	return response, presentError(err)
-}
-
-// presentStream is the interceptor of streams.
-func presentStream(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	return presentError(handler(server, presentingStream{stream}))
-}
-
-// A presentingStream presents what it sends.
-type presentingStream struct{ grpc.ServerStream }
-
-// SendMsg presents a message and sends it.
-func (s presentingStream) SendMsg(m any) error {
-	if message, ok := m.(proto.Message); ok {
-		present(message)
-	}
-	return s.ServerStream.SendMsg(m)
-}
-
-func presentError(err error) error {
-	if err == nil {
-		return nil
-	}
-	s := status.Convert(err)
-	return status.Error(s.Code(), backlog.Line(s.Message()))
 }

@@ -49,7 +49,7 @@ func TestPresent(t *testing.T) {
 func TestPresentLeavesTheAccountAlone(t *testing.T) {
 	t.Parallel()
 	account := server.TriggerStatus{Metadata: map[string]string{"k": "v\n"}}
-	message := triggerMessage(account)
+	message := triggerMessage(&account)
 	present(message)
 	if account.Metadata["k"] != "v\n" || message.GetMetadata()["k"] != `v\n` {
 		t.Errorf("account %q, message %q", account.Metadata, message.GetMetadata())

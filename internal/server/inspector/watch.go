@@ -1,16 +1,11 @@
 package inspector
 
 import (
-	"cmp"
-	"fmt"
+	"context"
 	"slices"
-	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -18,150 +13,211 @@ import (
 )
 
 const (
-	// watchInterval is the time between two scans of the triggers for a watching client.
-	watchInterval = 500 * time.Millisecond
 	// heartbeat is the time after which a client gets a message although nothing changed.
 	heartbeat = 2 * time.Second
 	// batch is the number of triggers in one message, far below the 4 MiB that gRPC clients
 	// accept by default.
 	batch = 200
-	// maxWatchers is the number of clients that may watch. Each costs two scans of all
-	// triggers a second.
-	maxWatchers = 8
-	// readTimeout is how long a client may take to read a message before its watch ends.
-	readTimeout = 20 * time.Second
 )
 
-// WatchDecisions sends all triggers and then those whose decision changed, until the client
-// ends the stream or does not read.
-func (i *Inspector) WatchDecisions(request *pb.WatchDecisionsRequest, stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse]) error {
-	if i.watchers.Add(1) > maxWatchers {
-		i.watchers.Add(-1)
-		i.server.CountRejection("watchers")
-		return status.Errorf(codes.ResourceExhausted, "%d clients already watch this scaler, which is the maximum", maxWatchers)
+// WatchDecisions sends all triggers and then those whose decision changed, until ctx ends or send
+// returns an error.
+func (i *Inspector) WatchDecisions(ctx context.Context, request *pb.WatchDecisionsRequest, send func(*Frame) error) error {
+	leave, err := i.hub.join()
+	if err != nil {
+		return err
 	}
-	w := &watcher{inspector: i, wanted: inNamespace(request.GetNamespace()), stream: stream, sent: map[uint64]*snapshot{}}
-	ended := make(chan error, 1)
-	go func() {
-		defer i.watchers.Add(-1)
-		defer func() {
-			if p := recover(); p != nil {
-				ended <- status.Error(codes.Internal, fmt.Sprintf("internal error: %v", p))
-			}
-		}()
-		ended <- w.run()
-	}()
-	ticker := time.NewTicker(heartbeat)
-	defer ticker.Stop()
+	defer leave()
+	w := i.hub.watch(request.GetNamespace(), send)
+	defer w.end()
 	for {
-		select {
-		case err := <-ended:
+		now := time.Now()
+		if err := w.step(now); err != nil {
 			return err
-		case now := <-ticker.C:
-			// A Send cannot be interrupted. It ends with the stream, and so does the goroutine
-			// that sends.
-			if since := w.sending.Load(); since != 0 && now.Sub(time.Unix(0, since)) > readTimeout {
-				return status.Errorf(codes.Aborted, "a message was not read for %s", readTimeout)
-			}
+		}
+		timer := time.NewTimer(time.Until(next(now)))
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return status.FromContextError(ctx.Err()).Err()
 		}
 	}
 }
 
-// A watcher serves one watching client. One goroutine uses it, except for sending.
+// A watcher serves one client of WatchDecisions. One goroutine uses it.
 type watcher struct {
-	inspector *Inspector
-	wanted    func(namespace, scaledObject string) bool
-	stream    grpc.ServerStreamingServer[pb.WatchDecisionsResponse]
+	hub       *hub
+	namespace string
+	send      func(*Frame) error
 
-	// sent has the last snapshot of each trigger that the client got, by key. scans counts
-	// the scans.
-	sent  map[uint64]*snapshot
-	scans uint64
+	// cursor is the scan whose changes the client has. hub.mu guards it.
+	cursor uint64
 	// changed are the triggers of the next message, and lastSent when the last complete one
 	// was sent.
 	changed  []*pb.Explanation
 	lastSent time.Time
-	// sending is when the message that is being sent began, in nanoseconds since 1970; zero
-	// for none. The goroutine of run writes it, that of WatchDecisions reads it.
-	sending atomic.Int64
 }
 
-// A snapshot is what the client got about a trigger, and the last scan that found it.
-type snapshot struct {
-	trigger *pb.Trigger
-	state   state
-	scan    uint64
+// watch returns a watcher of the triggers of a namespace; empty means all. Its end must be called.
+func (h *hub) watch(namespace string, send func(*Frame) error) *watcher {
+	w := &watcher{hub: h, namespace: namespace, send: send}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watchers[w] = struct{}{}
+	return w
 }
 
-// run scans the triggers until the stream ends.
-func (w *watcher) run() error {
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	for {
-		if err := w.scan(time.Now()); err != nil {
+func (w *watcher) end() {
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	delete(w.hub.watchers, w)
+}
+
+// step sends what changed since the last step, in messages of at most batch triggers. The last
+// one is marked as complete. A client that reads slowly misses steps, and then gets the latest
+// state of what changed meanwhile.
+func (w *watcher) step(now time.Time) error {
+	c := w.collect(now)
+	for _, f := range c.frames {
+		w.lastSent = now
+		if err := w.send(f); err != nil {
 			return err
 		}
-		select {
-		case <-ticker.C:
-		case <-w.stream.Context().Done():
-			return status.FromContextError(w.stream.Context().Err()).Err()
+	}
+	if c.missed != nil {
+		if err := w.resend(now, c.missed); err != nil {
+			return err
 		}
 	}
+	if len(w.changed) > 0 || len(c.removed) > 0 || now.Sub(w.lastSent) >= heartbeat {
+		w.lastSent = now
+		if err := w.send(newFrame(now, w.changed, c.removed, true)); err != nil {
+			return err
+		}
+		w.changed = nil
+	}
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	w.cursor = c.scan
+	return nil
 }
 
-// scan sends the changes since the last scan, in messages of at most batch triggers. The last
-// one is marked as complete. A message is built when it can be sent, so that a slow client
-// has at most one in memory.
-func (w *watcher) scan(now time.Time) (err error) {
-	w.scans++
-	w.inspector.server.EachTriggerStatus(now, w.wanted, func(key uint64, t *server.TriggerStatus, complete func()) bool {
-		before, current := w.sent[key], stateOf(t)
-		if before != nil && before.state == current {
-			before.scan = w.scans
-			return true
-		}
-		if len(w.changed) == batch {
-			if err = w.send(now, nil, false); err != nil {
-				return false
-			}
-		}
-		complete()
-		explained := w.inspector.explain(*t, now)
-		w.changed = append(w.changed, explained)
-		w.sent[key] = &snapshot{trigger: explained.GetTrigger(), state: current, scan: w.scans}
-		return true
-	})
-	if err != nil {
-		return err
+// A collection is what a watcher has to send: frames that all watchers share, or the keys of the
+// triggers to explain.
+type collection struct {
+	frames  []*Frame
+	missed  map[uint64]bool
+	removed []*pb.Trigger
+	// scan is the cursor after that.
+	scan uint64
+}
+
+// collect returns what changed since the cursor.
+func (w *watcher) collect(now time.Time) collection {
+	h := w.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refresh(now)
+	c := collection{scan: h.scans}
+	if w.cursor == h.scans {
+		return c
 	}
-	var removed []*pb.Trigger
-	for key, last := range w.sent {
-		if last.scan != w.scans {
-			removed = append(removed, last.trigger)
-			delete(w.sent, key)
+	c.removed = h.removedSince(w.cursor, w.namespace)
+	if h.shared && w.cursor == h.scans-1 {
+		c.frames, c.removed = h.frames(w.namespace, c.removed), nil
+		return c
+	}
+	c.missed = map[uint64]bool{}
+	for key, e := range h.entries {
+		if e.changed > w.cursor && wants(w.namespace, e.row.Namespace) {
+			c.missed[key] = true
 		}
 	}
-	if len(w.changed) == 0 && len(removed) == 0 && now.Sub(w.lastSent) < heartbeat {
+	return c
+}
+
+// removedSince returns the triggers that are gone since a scan, and not there again. mu is held.
+func (h *hub) removedSince(scan uint64, namespace string) (removed []*pb.Trigger) {
+	for _, r := range h.removed {
+		if _, again := h.entries[r.key]; r.scan > scan && !again && wants(namespace, r.namespace) {
+			removed = append(removed, r.trigger)
+		}
+	}
+	return removed
+}
+
+// frames returns the messages with the changes of the last scan. Those of all namespaces are built
+// and encoded once for all watchers. mu is held.
+func (h *hub) frames(namespace string, removed []*pb.Trigger) []*Frame {
+	if namespace == "" && h.encoded != nil {
+		return h.encoded
+	}
+	changed := h.changes
+	if namespace != "" {
+		changed = slices.DeleteFunc(slices.Clone(changed), func(e *pb.Explanation) bool { return e.GetTrigger().GetNamespace() != namespace })
+	}
+	if len(changed) == 0 && len(removed) == 0 {
 		return nil
 	}
-	w.lastSent = now
-	return w.send(now, removed, true)
+	var frames []*Frame
+	for len(changed) > batch {
+		frames = append(frames, newFrame(h.scanned, changed[:batch:batch], nil, false))
+		changed = changed[batch:]
+	}
+	frames = append(frames, newFrame(h.scanned, slices.Clone(changed), removed, true))
+	if namespace == "" {
+		for _, f := range frames {
+			f.encode()
+		}
+		h.encoded = frames
+	}
+	return frames
 }
 
-// send sends the changed and the removed triggers.
-func (w *watcher) send(now time.Time, removed []*pb.Trigger, complete bool) error {
-	slices.SortFunc(w.changed, func(a, b *pb.Explanation) int {
-		x, y := a.GetTrigger(), b.GetTrigger()
-		return cmp.Or(cmp.Compare(x.GetNamespace(), y.GetNamespace()), cmp.Compare(x.GetScaledObject(), y.GetScaledObject()), cmp.Compare(x.GetName(), y.GetName()))
+// wants reports whether a namespace is the wanted one; empty wants all.
+func wants(wanted, namespace string) bool { return wanted == "" || wanted == namespace }
+
+// resend adds the triggers with these keys, as they are now. A message is built when it can be
+// sent, so that a slow client has at most one in memory.
+func (w *watcher) resend(now time.Time, keys map[uint64]bool) (err error) {
+	w.hub.server.EachTriggerStatus(now, inNamespace(w.namespace), func(key uint64, t *server.TriggerStatus, complete func()) bool {
+		if !keys[key] {
+			return true
+		}
+		err = w.add(now, w.hub.explainKnown(key, t, complete))
+		return err == nil
 	})
-	response := &pb.WatchDecisionsResponse{At: timestamppb.New(now), Changed: w.changed, Removed: removed, Complete: complete}
-	w.changed = nil
-	w.sending.Store(time.Now().UnixNano())
-	defer w.sending.Store(0)
-	return w.stream.Send(response)
+	return err
 }
 
-// A state has what counts as a change: everything except ages. It is compared twice a second
+// explainKnown returns the explanation of a trigger that has an entry, unless it is gone meanwhile.
+func (h *hub) explainKnown(key uint64, t *server.TriggerStatus, complete func()) *pb.Explanation {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.entries[key]
+	if e == nil {
+		return nil
+	}
+	return h.explained(e, t, complete)
+}
+
+// add adds a trigger to the next message, and sends the message before if that is full.
+func (w *watcher) add(now time.Time, e *pb.Explanation) error {
+	if e == nil {
+		return nil
+	}
+	if len(w.changed) == batch {
+		if err := w.send(newFrame(now, w.changed, nil, false)); err != nil {
+			return err
+		}
+		w.changed = nil
+	}
+	w.changed = append(w.changed, e)
+	return nil
+}
+
+// A state has what counts as a change: everything except ages. It is compared once a second
 // for each trigger, so building it allocates nothing.
 type state struct {
 	value, target    float64
