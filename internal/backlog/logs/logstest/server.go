@@ -145,10 +145,16 @@ func (s *Server) With(header http.Header) *Server {
 func (s *Server) Kill() { s.process.Kill() }
 
 // Freeze stops the server: it holds its connections, accepts new ones and answers nothing. Thaw lets it go on.
-func (s *Server) Freeze(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+func (s *Server) Freeze(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+}
 
 // Thaw ends Freeze.
-func (s *Server) Thaw(t testing.TB) { s.signal(t, syscall.SIGCONT) }
+func (s *Server) Thaw(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGCONT)
+}
 
 func (s *Server) signal(t testing.TB, signal syscall.Signal) {
 	t.Helper()
