@@ -26,18 +26,24 @@ var version, revision = "dev", "" //nolint:gochecknoglobals // the linker can se
 
 // commandLine is the command line.
 type commandLine struct {
-	Serve    serveCommand    `cmd:"" help:"Serve KEDA's external scaler protocol."`
-	Read     readCommand     `cmd:"" help:"Read one queue once and print the reading."`
-	Check    checkCommand    `cmd:"" help:"Validate a configuration and try each of its connections."`
-	Explain  explainCommand  `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
-	Watch    watchCommand    `cmd:"" help:"Show all triggers of a running scaler, live."`
+	Serve   serveCommand   `cmd:"" help:"Serve KEDA's external scaler protocol."`
+	Read    readCommand    `cmd:"" help:"Read one queue once and print the reading."`
+	Check   checkCommand   `cmd:"" help:"Validate a configuration and try each of its connections."`
+	Explain explainCommand `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
+	Watch   watchCommand   `cmd:"" help:"Show all triggers of a running scaler, live."`
+	Policy  policyCommand  `cmd:"" help:"Check AutoscalerPolicies."`
+	// Plugins has the tools, except when the scaler is served.
+	kong.Plugins
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// tools are the commands with many flags.
+type tools struct {
 	Doctor   doctorCommand   `cmd:"" help:"Find traps in the set-up of KEDA, a cluster and the scaler."`
-	Policy   policyCommand   `cmd:"" help:"Check AutoscalerPolicies."`
 	Migrate  migrateCommand  `cmd:"" help:"Turn triggers of KEDA's own scalers into triggers of this one, with a report."`
 	Record   recordCommand   `cmd:"" help:"Record what comes to a queue, as a trace for simulate."`
 	Simulate simulateCommand `cmd:"" help:"Replay what came to a queue, with triggers and policies that are not turned on yet."`
 	Tune     tuneCommand     `cmd:"" help:"Search the settings of a ScaledObject that meet a goal at the least cost, on a trace."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -58,8 +64,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 	var c commandLine
 	all := engines.All()
-	// There are more flags of layouts than all others: building them is a fifth of the page faults of a
-	// start.
+	// Building flags takes a large part of a start, so those of layouts and tools are left out where they
+	// are not needed.
+	if !slices.Contains(args, "serve") {
+		c.Plugins = kong.Plugins{&tools{}}
+	}
 	if slices.Contains(args, "read") {
 		c.Read.Plugins = kong.Plugins{metadataFlags(all)}
 	}

@@ -63,7 +63,7 @@ func checkQuery(q backlog.Query) error {
 	}
 	account := q.Params.Get(paramAccount)
 	return backlog.JoinFaults(
-		backlog.Fault{Present: account != "" && !isAccount.MatchString(account), Text: paramAccount + ": want 12 digits"},
+		backlog.Fault{Present: account != "" && !isAccount(account), Text: paramAccount + ": want 12 digits"},
 		backlog.Fault{Present: account != "" && n.account != "" && account != n.account, Text: paramAccount + ": is another account than that of the queue's ARN"},
 		backlog.Fault{Present: account != "" && n.url != "", Text: paramAccount + ": the URL has the account"},
 		backlog.Fault{Present: q.Params.Get(paramGroups) != "" && !n.isFIFO(), Text: paramGroups + ": only a FIFO queue has groups, whose name ends with .fifo"},

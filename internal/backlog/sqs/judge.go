@@ -2,7 +2,6 @@ package sqs
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -23,9 +22,6 @@ type numbers struct {
 	// created identifies the life of the queue.
 	created string
 }
-
-// isTime is when a queue was created, in seconds. The service has whole ones, and others have not.
-var isTime = regexp.MustCompile(`^\d{1,20}(\.\d{1,20})?$`)
 
 // maxNumber is more than a queue holds.
 const maxNumber = 1 << 53
@@ -51,7 +47,7 @@ func parseNumbers(attributes map[string]string) (n numbers, err error) {
 		*one.target = number
 	}
 	n.created = attributes[string(types.QueueAttributeNameCreatedTimestamp)]
-	if !isTime.MatchString(n.created) {
+	if !isTime(n.created) {
 		return n, fmt.Errorf("%w: the answer does not say when the queue was created", backlog.ErrPartial)
 	}
 	return n, nil

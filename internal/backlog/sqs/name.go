@@ -2,7 +2,6 @@ package sqs
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 )
 
@@ -16,14 +15,6 @@ type name struct {
 }
 
 func (n name) isFIFO() bool { return strings.HasSuffix(n.queue, ".fifo") }
-
-// The parts of a name:
-// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html.
-var (
-	isQueue   = regexp.MustCompile(`^([A-Za-z0-9_-]{1,80}|[A-Za-z0-9_-]{1,75}\.fifo)$`)
-	isAccount = regexp.MustCompile(`^\d{12}$`)
-	isRegion  = regexp.MustCompile(`^[a-z]{2,}(-[a-z0-9]+)+$`)
-)
 
 // maxURL bounds the URL of a queue in bytes.
 const maxURL = 2048
@@ -41,11 +32,11 @@ func parseName(text string) (name, error) {
 		return parseARN(text)
 	case strings.Contains(text, "://"):
 		u, is := parseURL(text)
-		if !is || !isQueue.MatchString(u.Path[strings.LastIndex(u.Path, "/")+1:]) {
+		if !is || !isQueue(u.Path[strings.LastIndex(u.Path, "/")+1:]) {
 			return name{}, errURL
 		}
 		return name{queue: u.Path[strings.LastIndex(u.Path, "/")+1:], url: text}, nil
-	case !isQueue.MatchString(text):
+	case !isQueue(text):
 		return name{}, errName
 	}
 	return name{queue: text}, nil
@@ -57,7 +48,7 @@ func parseARN(text string) (name, error) {
 		return name{}, errARN
 	}
 	n := name{region: parts[3], account: parts[4], queue: parts[5]}
-	if !isRegion.MatchString(n.region) || !isAccount.MatchString(n.account) || !isQueue.MatchString(n.queue) {
+	if !isRegion(n.region) || !isAccount(n.account) || !isQueue(n.queue) {
 		return name{}, errARN
 	}
 	return n, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -61,18 +60,16 @@ func settings() []backlog.Parameter {
 	}, tlsconfig.Settings("the host of the endpoint"))
 }
 
-var isRole = regexp.MustCompile(`^arn:[a-z-]+:iam::\d{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
-
 // check reports settings that do not go together.
 func check(s backlog.Settings) error {
 	endpoint, sts := checkURL(s, settingEndpoint), checkURL(s, settingSTSEndpoint)
 	role := s.Text(settingRole)
 	return errors.Join(endpoint, sts, backlog.JoinFaults(
-		backlog.Fault{Present: !isRegion.MatchString(s.Text(settingRegion)), Text: settingRegion + ": want a region such as eu-central-1"},
+		backlog.Fault{Present: !isRegion(s.Text(settingRegion)), Text: settingRegion + ": want a region such as eu-central-1"},
 		backlog.Fault{Present: s.Text(settingKeyID) != "" && !s.Secret(settingKey).IsSet(), Text: settingKeyID + ": needs a " + settingKey},
 		backlog.Fault{Present: s.Text(settingKeyID) == "" && s.Secret(settingKey).IsSet(), Text: settingKey + ": needs an " + settingKeyID},
 		backlog.Fault{Present: s.Text(settingKeyID) == "" && s.Secret(settingToken).IsSet(), Text: settingToken + ": needs an " + settingKeyID},
-		backlog.Fault{Present: role != "" && !isRole.MatchString(role), Text: settingRole + ": want the ARN of a role, such as arn:aws:iam::123456789012:role/scaler"},
+		backlog.Fault{Present: role != "" && !isRole(role), Text: settingRole + ": want the ARN of a role, such as arn:aws:iam::123456789012:role/scaler"},
 		backlog.Fault{Present: role == "" && s.Text(settingExternalID) != "", Text: settingExternalID + ": needs a " + settingRole},
 	), tlsconfig.Check(s, !strings.HasPrefix(s.Text(settingEndpoint), "http:"), settingEndpoint+": a URL that begins with https://"))
 }
