@@ -164,15 +164,17 @@ func eval[T any](b *tab, expression string) T {
 	return value
 }
 
-// await waits until an expression is true.
+// await waits until an expression is true. While a page is replaced by the next one it has no value.
 func (b *tab) await(expression string) {
 	b.Helper()
-	deadline := time.Now().Add(patience)
-	for !eval[bool](b, expression) {
-		if time.Now().After(deadline) {
-			b.Fatalf("never true: %s\n%s", expression, eval[string](b, "document.body.innerText"))
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		is, err := chromedp.Run(b.Context, chromedp.Evaluate[bool](expression, chromedp.EvalAwaitPromise))
+		switch {
+		case err == nil && is:
+			return
+		case time.Now().After(deadline):
+			b.Fatalf("never true: %s, %v\n%s", expression, err, eval[string](b, "document.body.innerText"))
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 }
 

@@ -185,9 +185,17 @@ func TestWithoutScript(t *testing.T) {
 	}
 	for path, want := range map[string]string{"/": "shop/checkout", "/triggers/shop/checkout": "wants 11 replicas", "/policies/shop/checkout": "office-hours"} {
 		b.do(chromedp.Navigate(w.URL + path))
-		text, err := chromedp.Run(b.Context, chromedp.Text(chromedp.CSS("body")))
-		if err != nil || !strings.Contains(text, want) || !strings.Contains(text, "as of ") {
-			t.Errorf("%s: %v, without %q:\n%s", path, err, want, text)
+		// The browser may replace the nodes of the page before while it is asked for one.
+		var text string
+		var err error
+		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+			text, err = chromedp.Run(b.Context, chromedp.Text(chromedp.CSS("body")))
+			if err == nil && strings.Contains(text, want) && strings.Contains(text, "as of ") {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %v, without %q:\n%s", path, err, want, text)
+			}
 		}
 	}
 	b.check("without a script")
