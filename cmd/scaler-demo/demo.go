@@ -15,8 +15,9 @@ import (
 )
 
 type commandLine struct {
-	GRPCAddress string `name:"grpc-address" default:"127.0.0.1:9090" help:"gRPC listen address of the scaler. Port 0 means any free port."`
-	HTTPAddress string `name:"http-address" default:"127.0.0.1:8080" help:"HTTP listen address of the scaler, for probes and metrics. Port 0 means any free port."`
+	GRPCAddress  string `name:"grpc-address" default:"127.0.0.1:9090" help:"gRPC listen address of the scaler. Port 0 means any free port."`
+	HTTPAddress  string `name:"http-address" default:"127.0.0.1:8080" help:"HTTP listen address of the scaler, for probes and metrics. Port 0 means any free port."`
+	AdminAddress string `default:"127.0.0.1:9091" help:"Listen address of the scaler's web page and of what scaler explain asks. Port 0 means any free port."`
 
 	RedisServer string `type:"path" placeholder:"FILE" xor:"redis" help:"Program of the Redis to start. By default the first redis-server or valkey-server on the PATH."`
 	InProcess   bool   `xor:"redis" help:"A Redis inside the process in place of a redis-server. It cannot notify of changes."`
@@ -56,7 +57,7 @@ func (c commandLine) Validate() error {
 // Run runs the demo until ctx ends. It prints a table if stdout is a terminal, else lines.
 func (c commandLine) Run(ctx context.Context, engines []backlog.Engine, build telemetry.Build, stdout io.Writer) error {
 	options := demo.Options{
-		GRPCAddress: c.GRPCAddress, HTTPAddress: c.HTTPAddress,
+		GRPCAddress: c.GRPCAddress, HTTPAddress: c.HTTPAddress, AdminAddress: c.AdminAddress,
 		Redis: c.RedisServer, InProcess: c.InProcess,
 		Polling: c.PollingInterval, Cooldown: c.Cooldown, Sync: c.HPASync, Stabilization: c.Stabilization,
 		Workloads: workload.Specs(c.Speed, c.Rounds),

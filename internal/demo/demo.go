@@ -22,8 +22,9 @@ import (
 
 // Options say how the demo runs.
 type Options struct {
-	// GRPCAddress and HTTPAddress are where the scaler listens, as in net.Listen.
-	GRPCAddress, HTTPAddress string
+	// GRPCAddress, HTTPAddress and AdminAddress are where the scaler listens, as in net.Listen. The last one
+	// has its web page.
+	GRPCAddress, HTTPAddress, AdminAddress string
 	// Redis is the redis-server to start; empty for the one on the PATH. InProcess asks for the
 	// Redis inside the process instead.
 	Redis     string

@@ -65,7 +65,7 @@ func (o *output) await(t *testing.T, pattern string) []string {
 // fast are the options of a demo that takes some seconds.
 func fast(out *output) Options {
 	return Options{
-		GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0",
+		GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0", AdminAddress: "127.0.0.1:0",
 		Polling: time.Second, Sync: 400 * time.Millisecond, Cooldown: time.Second, Stabilization: time.Second,
 		Workloads: workload.Specs(20, 1), Finite: true, Duration: testTimeout,
 		Out: out, Engines: engines.All(), Build: telemetry.NewBuild("test", ""),
@@ -212,6 +212,8 @@ func TestHints(t *testing.T) {
 	streaming.await(t, `"result": true`)
 	out.await(t, `emails +0 → 1  woken`)
 	answers(t, tool, command(`grpcurl .*/GetMetrics`), `"metricValueFloat": [123]\b`)
+	page := out.await(t, `decision as a picture: (http://[0-9.:]+/)`)[1]
+	answers(t, tool, "curl -s "+page, `(?s)<table.*demo/emails`)
 	answers(t, tool, command(`curl .*`), `(?m)^backlog_scaler_trigger_target\{.*scaledobject="emails".*\} 5$`)
 	stop()
 }
@@ -268,8 +270,9 @@ func TestPortTaken(t *testing.T) {
 	}
 	defer taken.Close()
 	for flag, change := range map[string]func(*Options){
-		"--grpc-address": func(o *Options) { o.GRPCAddress = taken.Addr().String() },
-		"--http-address": func(o *Options) { o.HTTPAddress = taken.Addr().String() },
+		"--grpc-address":  func(o *Options) { o.GRPCAddress = taken.Addr().String() },
+		"--http-address":  func(o *Options) { o.HTTPAddress = taken.Addr().String() },
+		"--admin-address": func(o *Options) { o.AdminAddress = taken.Addr().String() },
 	} {
 		options := fast(new(output))
 		options.InProcess = true

@@ -90,6 +90,7 @@ func (s *runner) startScaler(ctx context.Context, dir string) error {
 		Config:          path,
 		GRPCAddress:     s.options.GRPCAddress,
 		HTTPAddress:     s.options.HTTPAddress,
+		AdminAddress:    s.options.AdminAddress,
 		ShutdownTimeout: shutdownTimeout,
 		Engines:         s.options.Engines,
 		Build:           s.options.Build,
@@ -129,8 +130,13 @@ func (s *runner) nameFlag(err error) error {
 		return err
 	}
 	flag := "--grpc-address"
-	if op := new(net.OpError); errors.As(err, &op) && op.Addr != nil && op.Addr.String() == s.options.HTTPAddress {
-		flag = "--http-address"
+	if op := new(net.OpError); errors.As(err, &op) && op.Addr != nil {
+		switch op.Addr.String() {
+		case s.options.HTTPAddress:
+			flag = "--http-address"
+		case s.options.AdminAddress:
+			flag = "--admin-address"
+		}
 	}
 	return fmt.Errorf("%w; choose another address with %s, such as %s 127.0.0.1:0 for any free port", err, flag, flag)
 }

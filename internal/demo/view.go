@@ -68,6 +68,7 @@ func (s *runner) intro() []string {
 	intro := []string{
 		fmt.Sprintf("backlog-scaler on %s (HTTP on %s) reads %s on %s.",
 			s.scaler.GRPCAddr(), s.scaler.HTTPAddr(), s.broker.Name, s.broker.Addr),
+		fmt.Sprintf("Its web page, with each decision as a picture: http://%s/", dialable(s.scaler.AdminAddr())),
 		fmt.Sprintf("It is called as KEDA does (push, poll each %s, cooldown %s) and the HPA (sync each %s, down after %s).",
 			o.Polling, o.Cooldown, o.Sync, o.Stabilization),
 	}
