@@ -24,26 +24,41 @@ import (
 // the one that the Go toolchain recorded.
 var version, revision = "dev", "" //nolint:gochecknoglobals // the linker can set nothing else
 
+// serving is the command line of a scaler that is served.
+type serving struct {
+	Serve serveCommand `cmd:"" help:"Serve KEDA's external scaler protocol."`
+}
+
 // commandLine is the command line.
 type commandLine struct {
-	Serve   serveCommand   `cmd:"" help:"Serve KEDA's external scaler protocol."`
+	serving
+
 	Read    readCommand    `cmd:"" help:"Read one queue once and print the reading."`
 	Check   checkCommand   `cmd:"" help:"Validate a configuration and try each of its connections."`
 	Explain explainCommand `cmd:"" help:"Explain why a running scaler scales a ScaledObject as it does."`
 	Watch   watchCommand   `cmd:"" help:"Show all triggers of a running scaler, live."`
 	Policy  policyCommand  `cmd:"" help:"Check AutoscalerPolicies."`
-	// Plugins has the tools, except when the scaler is served.
-	kong.Plugins
-	Version versionCommand `cmd:"" help:"Print the version."`
-}
 
-// tools are the commands with many flags.
-type tools struct {
 	Doctor   doctorCommand   `cmd:"" help:"Find traps in the set-up of KEDA, a cluster and the scaler."`
 	Migrate  migrateCommand  `cmd:"" help:"Turn triggers of KEDA's own scalers into triggers of this one, with a report."`
 	Record   recordCommand   `cmd:"" help:"Record what comes to a queue, as a trace for simulate."`
 	Simulate simulateCommand `cmd:"" help:"Replay what came to a queue, with triggers and policies that are not turned on yet."`
 	Tune     tuneCommand     `cmd:"" help:"Search the settings of a ScaledObject that meet a goal at the least cost, on a trace."`
+
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// grammar returns the command line of a run. Building flags takes a large part of a start, so a scaler
+// that is served has those of serve alone, and the flags of layouts are there where a queue is read.
+func grammar(args []string, all []backlog.Engine) any {
+	if len(args) > 0 && args[0] == "serve" {
+		return &serving{}
+	}
+	var c commandLine
+	if slices.Contains(args, "read") {
+		c.Read.Plugins = kong.Plugins{metadataFlags(all)}
+	}
+	return &c
 }
 
 func main() {
@@ -62,18 +77,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := cli.UntilSignal()
 	defer stop()
 
-	var c commandLine
 	all := engines.All()
-	// Building flags takes a large part of a start, so those of layouts and tools are left out where they
-	// are not needed.
-	if !slices.Contains(args, "serve") {
-		c.Plugins = kong.Plugins{&tools{}}
-	}
-	if slices.Contains(args, "read") {
-		c.Read.Plugins = kong.Plugins{metadataFlags(all)}
-	}
 	exit := -1
-	parser, err := kong.New(&c,
+	parser, err := kong.New(grammar(args, all),
 		kong.Name("scaler"),
 		kong.Description("Scales queue workers by their backlog, through KEDA."),
 		kong.UsageOnError(),
