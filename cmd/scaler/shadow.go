@@ -30,10 +30,9 @@ func (c migrateCommand) compare(ctx context.Context, triggers []shadow.Trigger, 
 	ticker := time.NewTicker(shadowInterval)
 	defer ticker.Stop()
 	end := time.After(time.Duration(c.For))
-	var last error
 	for more := true; more; {
-		if last = round(ctx, comparison, c.KEDAMetrics, c.ScalerMetrics); last != nil && ctx.Err() == nil {
-			return last
+		if err := round(ctx, comparison, c.KEDAMetrics, c.ScalerMetrics); err != nil && ctx.Err() == nil {
+			return err
 		}
 		select {
 		case <-ticker.C:

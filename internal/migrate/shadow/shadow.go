@@ -68,11 +68,15 @@ func Parse(r io.Reader) (Page, error) {
 		if err != nil {
 			continue // a formula has no index
 		}
-		p.keda[kedaKey{l["namespace"], l["scaledObject"], strings.EqualFold(l["type"], "scaledjob"), index}] = number(m)
+		if n, known := number(m); known {
+			p.keda[kedaKey{l["namespace"], l["scaledObject"], strings.EqualFold(l["type"], "scaledjob"), index}] = n
+		}
 	}
 	for _, m := range families[scalerValue].GetMetric() {
 		l := labels(m)
-		p.scaler[[2]string{l["namespace"], l["scaledobject"]}] = number(m)
+		if n, known := number(m); known {
+			p.scaler[[2]string{l["namespace"], l["scaledobject"]}] = n
+		}
 	}
 	return p, nil
 }
@@ -85,8 +89,18 @@ func labels(m *dto.Metric) map[string]string {
 	return all
 }
 
-func number(m *dto.Metric) float64 {
-	return m.GetGauge().GetValue() + m.GetUntyped().GetValue()
+// number returns the value of a gauge, or of a metric without a type. It is not known of others, and NaN is
+// no number: it would equal every one.
+func number(m *dto.Metric) (value float64, known bool) {
+	switch {
+	case m.GetGauge() != nil:
+		value = m.GetGauge().GetValue()
+	case m.GetUntyped() != nil:
+		value = m.GetUntyped().GetValue()
+	default:
+		return 0, false
+	}
+	return value, !math.IsNaN(value)
 }
 
 // A Comparison collects values of both sides.

@@ -72,6 +72,26 @@ func TestComparison(t *testing.T) {
 	}
 }
 
+// TestNoNumbers: what is no number is unknown. It neither is 0 nor equals anything.
+func TestNoNumbers(t *testing.T) {
+	t.Parallel()
+	const series = `keda_scaler_metrics_value{namespace="shop",scaledObject="mailer",triggerIndex="1",type="scaledobject"} `
+	for name, text := range map[string]string{
+		"NaN":       series + "NaN\n",
+		"a counter": "# TYPE keda_scaler_metrics_value counter\n" + series + "5\n",
+	} {
+		keda, err := shadow.Parse(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := shadow.New([]shadow.Trigger{{Namespace: "shop", Object: "mailer", Index: 1, Watch: "shop.mailer.1"}}, 3)
+		c.Add(keda, page(t, -1, 0))
+		if differ, never := c.Unexplained(); differ != 0 || never != 1 {
+			t.Errorf("%s: %d differ and %d were never compared, want 0 and 1", name, differ, never)
+		}
+	}
+}
+
 // TestParseError: a page that is none.
 func TestParseError(t *testing.T) {
 	t.Parallel()
