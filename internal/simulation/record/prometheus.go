@@ -76,6 +76,9 @@ func Prometheus(ctx context.Context, client *http.Client, out io.Writer, q Range
 			}
 		}
 	}
+	if !next.After(q.To) {
+		summary.Gaps++
+	}
 	if summary.Messages == 0 {
 		return summary, errors.New("ask Prometheus: the query has no messages in this time; want a rate in messages per second, such as sum(rate(orders_total[1m]))")
 	}

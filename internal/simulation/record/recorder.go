@@ -37,7 +37,9 @@ type Recorder struct {
 	// last is the sample at the offset at; nil before the first and after a gap.
 	last *Sample
 	at   time.Duration
-	seen trace.Seen
+	// unread reports that the queue could not be read since at.
+	unread bool
+	seen   trace.Seen
 	// held is the time integral of the messages in flight, in seconds, and done how many were finished
 	// in that time.
 	held float64
@@ -76,11 +78,11 @@ func (s *Sample) finished() (int64, bool) {
 	}
 }
 
-// Add adds the sample of an offset. A sample that is nil is a
-// queue that could not be read.
+// Add adds the sample of an offset. A sample that is nil is a queue that could not be read.
 func (r *Recorder) Add(at time.Duration, s *Sample) error {
 	exact := r.summary.Quality == trace.Exact
-	if s == nil || exact && s.quality() != trace.Exact {
+	r.unread = s == nil || exact && s.quality() != trace.Exact
+	if r.unread {
 		// A counter goes on while it is not read, and shows later what came. Without one that is unknown.
 		if r.last != nil && !exact {
 			r.last = nil
@@ -155,8 +157,15 @@ func (r *Recorder) see(at time.Duration, s *Sample) error {
 	return r.writer.See(seen)
 }
 
-// End writes the last line: how long the recording was, and the mean time of a message if it is known.
+// End writes the last line: how long the recording was, and the mean time of a message if it is known. A
+// recording ends where the queue was read last: what came after that is not nothing.
 func (r *Recorder) End(at time.Duration) (Summary, error) {
+	if r.unread && r.at < at {
+		at = r.at
+		if r.last != nil { // else it was counted when it began
+			r.summary.Gaps++
+		}
+	}
 	if r.done >= leastDone && r.held > 0 {
 		r.summary.Service = time.Duration(r.held / float64(r.done) * float64(time.Second)).Round(time.Millisecond)
 		if err := r.writer.Service(at, r.summary.Service); err != nil {

@@ -84,6 +84,8 @@ func TestScaler(t *testing.T) {
 		{"a backlog does not", script{reading(0, -1, -1, -1), nil, reading(40, -1, -1, -1), reading(41, -1, -1, -1)}, trace.LowerBound, arrivals{3: 1}, 1},
 		{"a counter that is not there for once", script{reading(0, -1, 5, -1), reading(9, -1, -1, -1), reading(3, -1, 8, -1)}, trace.Exact, arrivals{2: 3}, 0},
 		{"a counter that went back", script{reading(0, -1, 100, -1), reading(2, -1, 3, -1), reading(2, -1, 4, -1)}, trace.Exact, arrivals{2: 1}, 1},
+		{"an outage at the end, with a counter", script{reading(0, -1, 100, -1), reading(0, -1, 107, -1), nil, failing}, trace.Exact, arrivals{1: 7}, 1},
+		{"an outage at the end, without one", script{reading(0, -1, -1, -1), reading(5, -1, -1, -1), nil, nil}, trace.LowerBound, arrivals{1: 5}, 1},
 		{"other data", script{reading(0, -1, -1, -1), other, other}, trace.LowerBound, nil, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -103,6 +105,14 @@ func TestScaler(t *testing.T) {
 					}
 					for _, a := range read.Arrivals {
 						got[(a.At+a.Over)/time.Second] += a.Count
+					}
+					// What was not read at the end is no part of the trace.
+					known := len(tc.script) - 1
+					for known > 0 && (tc.script[known] == nil || tc.script[known].GetProblem() != nil) {
+						known--
+					}
+					if want := time.Duration(known) * time.Second; read.End != want {
+						t.Errorf("the trace ends after %s, want %s", read.End, want)
 					}
 					if sum = read.Messages(); read.Quality != tc.quality || read.Resolution != time.Second || read.Seen[0].Value < 0 {
 						t.Errorf("the trace is %+v", read)
