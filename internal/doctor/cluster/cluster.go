@@ -19,11 +19,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/api"
 )
 
-// pageSize is the number of objects of one reply, and requestTimeout bounds one request.
-const (
-	pageSize       = 500
-	requestTimeout = 30 * time.Second
-)
+// requestTimeout bounds one request.
+const requestTimeout = 30 * time.Second
 
 // ErrUnreachable is an API server that does not answer.
 var ErrUnreachable = errors.New("the API server does not answer")
@@ -110,27 +107,12 @@ func (g *gatherer) may(ctx context.Context, r *object.Resource, namespace string
 	return allowed, err
 }
 
-// list reads all objects of a kind, page by page.
+// list reads all objects of a kind.
 func (g *gatherer) list(ctx context.Context, r *object.Resource, namespace string) error {
-	options := metav1.ListOptions{Limit: pageSize, FieldSelector: r.Fields}
-	for {
-		page, err := g.page(ctx, r, namespace, options)
-		if err != nil {
-			return err
-		}
-		for i := range page.Items {
-			reduce(r.Kind, page.Items[i].Object)
-			g.facts.Objects = append(g.facts.Objects, object.Object{Kind: r.Kind, Fields: page.Items[i].Object})
-		}
-		if options.Continue = page.GetContinue(); options.Continue == "" {
-			return nil
-		}
-	}
-}
-
-func (g *gatherer) page(ctx context.Context, r *object.Resource, namespace string, options metav1.ListOptions) (*unstructured.UnstructuredList, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
 	resource := schema.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.Plural}
-	return g.client.Untyped(resource, namespace).List(ctx, options)
+	return g.client.Each(ctx, resource, namespace, r.Fields, func(o *unstructured.Unstructured) error {
+		reduce(r.Kind, o.Object)
+		g.facts.Objects = append(g.facts.Objects, object.Object{Kind: r.Kind, Fields: o.Object})
+		return nil
+	})
 }

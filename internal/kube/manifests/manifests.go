@@ -12,17 +12,12 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/api"
 )
-
-// pageSize is how many objects an answer has at most, as kubectl asks for:
-// https://github.com/kubernetes/kubernetes/blob/v1.36.0/staging/src/k8s.io/kubectl/pkg/cmd/util/helpers.go
-const pageSize = 500
 
 // maxObjects bounds how many objects of a kind are read.
 const maxObjects = 50_000
@@ -98,25 +93,13 @@ func (r *reader) note(resource, namespace string, err error) {
 // list reads all objects of a resource, and returns the namespaces in which there are some.
 func (r *reader) list(ctx context.Context, resource schema.GroupVersionResource, namespace string) ([]string, error) {
 	var names []string
-	options := metav1.ListOptions{Limit: pageSize}
-	for count := 0; ; {
-		page, err := r.client.Untyped(resource, namespace).List(ctx, options)
-		if err != nil {
-			return names, err
+	err := r.client.Each(ctx, resource, namespace, "", func(o *unstructured.Unstructured) error {
+		if names = append(names, o.GetNamespace()); len(names) > maxObjects {
+			return fmt.Errorf("there are more than %d", maxObjects)
 		}
-		for i := range page.Items {
-			names = append(names, page.Items[i].GetNamespace())
-			if err := r.add(&page.Items[i]); err != nil {
-				return names, err
-			}
-		}
-		if count += len(page.Items); count > maxObjects {
-			return names, fmt.Errorf("there are more than %d", maxObjects)
-		}
-		if options.Continue = page.GetContinue(); options.Continue == "" {
-			return names, nil
-		}
-	}
+		return r.add(o)
+	})
+	return names, err
 }
 
 // add adds an object as a document. JSON is YAML.
