@@ -46,7 +46,7 @@ func mayImport() map[string][]string {
 		"internal/doctor/manifests":                {"internal/doctor/object"},
 		"internal/doctor/object":                   {},
 		"internal/doctor/output":                   {"internal/backlog", "internal/doctor", "internal/doctor/object"},
-		"internal/doctor/running":                  {"gen/*", "internal/doctor", "internal/server/inspector"},
+		"internal/doctor/running":                  {"gen/*", "internal/backlog", "internal/doctor", "internal/server/inspector"},
 		"internal/doctor/triggers":                 {"internal/backlog", "internal/policies", "internal/policycheck", "internal/trigger"},
 		"internal/explain":                         {"gen/*", "internal/terminal"},
 		"internal/hpa":                             {},

@@ -53,7 +53,9 @@ type Scaler struct {
 	At      time.Time
 	// ConfigurationError has the faults of its file while an older version is in force.
 	ConfigurationError string
-	Triggers           []Running
+	// ConfigurationUnread says why that is not known; empty if it is.
+	ConfigurationUnread string
+	Triggers            []Running
 }
 
 // A Running is a trigger that a running scaler knows.

@@ -60,6 +60,9 @@ func scalerChecks() []Check {
 }
 
 func checkServing(v *view, found *findings) {
+	if v.Scaler != nil && v.Scaler.ConfigurationUnread != "" {
+		found.skip(v.Scaler.ConfigurationUnread)
+	}
 	if v.Scaler != nil && v.Scaler.ConfigurationError != "" {
 		found.add(object.Named(object.Configurations, "", "of the scaler at "+v.Scaler.Address), "", "Correct the file; scaler check --config FILE checks it.",
 			"an older version is in force: %s", v.Scaler.ConfigurationError)

@@ -115,6 +115,7 @@ func (p *patient) unread(kinds ...object.Kind) {
 // undecided are changes after which something cannot be decided.
 func undecided() []trapCase {
 	return []trapCase{
+		{"B401 the scaler does not say whether its file has faults", func(p *patient) { p.Scaler.ConfigurationUnread = "busy" }, nil},
 		{"nothing may be read", func(p *patient) {
 			for _, r := range object.Resources() {
 				p.unread(r.Kind)

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
@@ -48,15 +49,25 @@ func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err 
 	case err != nil:
 		return nil, err
 	}
-	// The faults of the file are in the explanation of any trigger.
-	for i := range s.Triggers {
-		t := &s.Triggers[i]
-		if response, err := client.Explain(ctx, &pb.ExplainRequest{Namespace: t.Namespace, ScaledObject: t.ScaledObject}); err == nil {
-			s.ConfigurationError = response.GetConfigurationError()
-			break
-		}
-	}
+	askConfiguration(ctx, client, s)
 	return s, nil
+}
+
+// attempts is how many triggers are tried, of which some may be gone by now.
+const attempts = 3
+
+// askConfiguration asks for the faults of the configuration, which are in the explanation of any trigger.
+func askConfiguration(ctx context.Context, client *inspector.Client, s *doctor.Scaler) {
+	s.ConfigurationUnread = "needs a scaler with a trigger, whose explanation says whether its configuration has faults"
+	for i := range s.Triggers[:min(len(s.Triggers), attempts)] {
+		t := &s.Triggers[i]
+		response, err := client.Explain(ctx, &pb.ExplainRequest{Namespace: t.Namespace, ScaledObject: t.ScaledObject})
+		if err == nil {
+			s.ConfigurationError, s.ConfigurationUnread = response.GetConfigurationError(), ""
+			return
+		}
+		s.ConfigurationUnread = "the scaler does not say whether its configuration has faults: " + backlog.Line(err.Error())
+	}
 }
 
 func convert(e *pb.Explanation) doctor.Running {

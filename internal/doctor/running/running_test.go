@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
@@ -26,6 +29,9 @@ func at(seconds int64) *timestamppb.Timestamp { return &timestamppb.Timestamp{Se
 // A service sends two triggers in two messages, and then nothing.
 type service struct {
 	pb.UnimplementedInspectorServiceServer
+
+	// busy reports that it explains nothing.
+	busy bool
 }
 
 func (service) WatchDecisions(request *pb.WatchDecisionsRequest, stream grpc.ServerStreamingServer[pb.WatchDecisionsResponse]) error {
@@ -53,18 +59,21 @@ func (service) WatchDecisions(request *pb.WatchDecisionsRequest, stream grpc.Ser
 	return nil
 }
 
-func (service) Explain(context.Context, *pb.ExplainRequest) (*pb.ExplainResponse, error) {
+func (s service) Explain(_ context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error) {
+	if s.busy {
+		return nil, status.Error(codes.Unavailable, "busy with "+request.GetScaledObject())
+	}
 	return &pb.ExplainResponse{ConfigurationError: "config.yaml:3: unknown key"}, nil
 }
 
-func serve(t *testing.T) string {
+func serve(t *testing.T, s service) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer()
-	pb.RegisterInspectorServiceServer(server, service{})
+	pb.RegisterInspectorServiceServer(server, s)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -80,7 +89,7 @@ func serve(t *testing.T) string {
 // TestAsk: what a scaler reports of its triggers becomes plain values.
 func TestAsk(t *testing.T) {
 	t.Parallel()
-	address := serve(t)
+	address := serve(t, service{})
 	got, err := running.Ask(t.Context(), address, "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -99,6 +108,18 @@ func TestAsk(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestAskWithoutExplanations: a scaler that explains nothing is no scaler without faults.
+func TestAskWithoutExplanations(t *testing.T) {
+	t.Parallel()
+	got, err := running.Ask(t.Context(), serve(t, service{busy: true}), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.ConfigurationError != "" || !strings.Contains(got.ConfigurationUnread, "busy with frontdesk") {
+		t.Errorf("the configuration has %q, and is unread because %q", got.ConfigurationError, got.ConfigurationUnread)
 	}
 }
 
