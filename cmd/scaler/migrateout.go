@@ -39,11 +39,11 @@ func (c migrateCommand) write(r migrate.Result, stdout io.Writer, stderr notes) 
 	if c.Format == "json" {
 		report = r.Report.JSON
 	}
-	var text strings.Builder
 	if c.OutputDir == "" && c.ReportFile == "" {
 		return errors.Join(stream(r, stdout), report(stderr))
 	}
 	if c.ReportFile != "" {
+		var text strings.Builder
 		if err := report(&text); err != nil {
 			return err
 		}
@@ -62,18 +62,16 @@ func (c migrateCommand) writeFolder(r migrate.Result, stdout io.Writer) error {
 	if err := os.MkdirAll(c.OutputDir, 0o750); err != nil {
 		return fmt.Errorf("write the result: %w", err)
 	}
-	name, text := "report.md", new(strings.Builder)
-	err := r.Report.Markdown(text)
-	if c.Format == "json" {
-		name = "report.json"
-		text.Reset()
-		err = r.Report.JSON(text)
-	}
-	if err != nil {
-		return err
-	}
 	outputs := slices.Clone(r.Objects)
 	if c.ReportFile == "" {
+		name, report := "report.md", r.Report.Markdown
+		if c.Format == "json" {
+			name, report = "report.json", r.Report.JSON
+		}
+		var text strings.Builder
+		if err := report(&text); err != nil {
+			return err
+		}
 		outputs = append(outputs, migrate.Output{Name: name, Text: text.String()})
 	}
 	if r.Config != "" {
@@ -84,7 +82,7 @@ func (c migrateCommand) writeFolder(r migrate.Result, stdout io.Writer) error {
 			return fmt.Errorf("write the result: %w", err)
 		}
 	}
-	_, err = fmt.Fprintf(stdout, "%s\nwritten to %s: %d files\n", r.Report.Summary(), c.OutputDir, len(outputs))
+	_, err := fmt.Fprintf(stdout, "%s\nwritten to %s: %d files\n", r.Report.Summary(), c.OutputDir, len(outputs))
 	return err
 }
 
