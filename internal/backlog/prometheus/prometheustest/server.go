@@ -141,10 +141,21 @@ func (s *Server) launch(t testing.TB, program, file, data string) error {
 	if err != nil {
 		return err
 	}
+	exited := false
 	err = childprocess.Poll(t.Context(), "Prometheus", patience, 10*time.Millisecond, func(ctx context.Context) error {
+		select {
+		case <-s.process.Exited():
+			// There is nothing to wait for, such as where the port was taken by a server that answers.
+			exited = true
+			return nil
+		default:
+		}
 		_, err := get(ctx, s.URL+"/-/ready")
 		return err
 	})
+	if exited {
+		err = fmt.Errorf("start Prometheus: %w", s.process.Err())
+	}
 	if err != nil {
 		s.Stop()
 	}

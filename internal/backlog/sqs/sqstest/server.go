@@ -100,6 +100,8 @@ func installed() (string, error) {
 	}
 }
 
+var errNotMoto = errors.New("the server on the port is not moto")
+
 // launch starts the process and waits until it answers.
 func (s *Server) launch(ctx context.Context) (err error) {
 	var log childprocess.Output
@@ -110,10 +112,13 @@ func (s *Server) launch(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	exited := false
 	err = childprocess.Poll(ctx, "moto", Patience, 20*time.Millisecond, func(ctx context.Context) error {
 		select {
 		case <-s.process.Exited():
-			return fmt.Errorf("%w: it has exited", os.ErrProcessDone)
+			// There is nothing to wait for, such as where the port was taken.
+			exited = true
+			return nil
 		default:
 		}
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL()+"/moto-api/data.json", http.NoBody)
@@ -124,8 +129,15 @@ func (s *Server) launch(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		return answer.Body.Close()
+		// Another server may have taken the port. It has no such page.
+		if answer.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%w: it answers %s", errNotMoto, answer.Status)
+		}
+		return errors.Join(err, answer.Body.Close())
 	})
+	if exited {
+		err = fmt.Errorf("%w: moto has exited", os.ErrProcessDone)
+	}
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, log.String())
 	}
