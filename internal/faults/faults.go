@@ -167,6 +167,38 @@ func (s *Subject) refuse() {
 	}
 }
 
+// A freezer is a server that can be stopped and go on.
+type freezer interface {
+	Freeze(t testing.TB)
+	Thaw(t testing.TB)
+}
+
+// frozen freezes the present server.
+func frozen(server func() freezer) Cause {
+	return func(t testing.TB) func() {
+		t.Helper()
+		one := server()
+		one.Freeze(t)
+		return func() { one.Thaw(t) }
+	}
+}
+
+// emptied replaces the data of servers while they cannot be reached by their proxies.
+func emptied(replace func(t testing.TB), proxies ...*backlogtest.Proxy) Cause {
+	return func(t testing.TB) func() {
+		t.Helper()
+		for _, p := range proxies {
+			p.Refuse()
+		}
+		return func() {
+			replace(t)
+			for _, p := range proxies {
+				p.Restore()
+			}
+		}
+	}
+}
+
 // The times for which a server that flaps can be reached, and for which it cannot.
 const (
 	flapUp   = 2 * time.Second

@@ -150,26 +150,18 @@ func (q *natsStream) causes(s *Subject) map[Fault]Cause {
 			node.Kill()
 			return func() { serve(t) }
 		},
-		Frozen: func(t testing.TB) func() {
+		Frozen: frozen(func() freezer { return node }),
+		Emptied: emptied(func(t testing.TB) {
 			t.Helper()
-			node.Freeze(t)
-			return func() { node.Thaw(t) }
-		},
-		Emptied: func(t testing.TB) func() {
-			t.Helper()
-			s.Proxies[0].Refuse()
 			node.Kill()
-			return func() {
-				node.Empty(t)
-				serve(t)
-				q.must(t, "a stream", func(ctx context.Context) error {
-					_, err := q.client.JS.AccountInfo(ctx)
-					return err
-				})
-				q.create(t)
-				s.restore()
-			}
-		},
+			node.Empty(t)
+			serve(t)
+			q.must(t, "a stream", func(ctx context.Context) error {
+				_, err := q.client.JS.AccountInfo(ctx)
+				return err
+			})
+			q.create(t)
+		}, s.Proxies...),
 		Password: func(t testing.TB) func() {
 			t.Helper()
 			q.secret.change()

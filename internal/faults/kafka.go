@@ -106,28 +106,20 @@ func (b *brokers) causes(s *Subject) map[Fault]Cause {
 				served(t)
 			}
 		},
-		Frozen: func(t testing.TB) func() {
+		Frozen: frozen(func() freezer { return one }),
+		Emptied: emptied(func(t testing.TB) {
 			t.Helper()
-			one.Freeze(t)
-			return func() { one.Thaw(t) }
-		},
-		Emptied: func(t testing.TB) func() {
-			t.Helper()
-			s.refuse()
-			return func() {
-				b.must(t, "no topic", func(ctx context.Context) error {
-					_, err := b.client.Admin.DeleteTopic(ctx, "jobs")
-					return err
-				})
-				one.Kill()
-				one.Restart(t)
-				// A producer keeps the id of the former topic for a while.
-				b.client = b.servers.Client(t)
-				b.create(t)
-				served(t)
-				s.restore()
-			}
-		},
+			b.must(t, "no topic", func(ctx context.Context) error {
+				_, err := b.client.Admin.DeleteTopic(ctx, "jobs")
+				return err
+			})
+			one.Kill()
+			one.Restart(t)
+			// A producer keeps the id of the former topic for a while.
+			b.client = b.servers.Client(t)
+			b.create(t)
+			served(t)
+		}, s.Proxies...),
 		Password: func(t testing.TB) func() {
 			t.Helper()
 			b.secret.change()

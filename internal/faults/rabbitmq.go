@@ -92,22 +92,14 @@ func (r *rabbit) causes(s *Subject) map[Fault]Cause {
 			r.node.Kill()
 			return func() { r.node.Restart(t) }
 		},
-		Frozen: func(t testing.TB) func() {
+		Frozen: frozen(func() freezer { return r.node }),
+		Emptied: emptied(func(t testing.TB) {
 			t.Helper()
-			r.node.Freeze(t)
-			return func() { r.node.Thaw(t) }
-		},
-		Emptied: func(t testing.TB) func() {
-			t.Helper()
-			s.refuse()
-			return func() {
-				r.node.Do(t, http.MethodDelete, "/api/queues/%2F/jobs", nil)
-				r.node.Kill()
-				r.node.Restart(t)
-				r.setUp(t)
-				s.restore()
-			}
-		},
+			r.node.Do(t, http.MethodDelete, "/api/queues/%2F/jobs", nil)
+			r.node.Kill()
+			r.node.Restart(t)
+			r.setUp(t)
+		}, s.Proxies...),
 		Password: func(t testing.TB) func() {
 			t.Helper()
 			r.secret.change()

@@ -120,11 +120,16 @@ func (r *record) check(t testing.TB, fault Fault, since, until time.Time, before
 	}
 }
 
-// answers returns how the calls of an interval were answered. before is what the queue held at its
-// beginning.
-func (r *record) answers(since, until time.Time, before int) Answers {
+// answers returns how the calls of an interval were answered, in which there must be some. before is what the
+// queue held at its beginning.
+func (r *record) answers(t testing.TB, since, until time.Time, before int) Answers {
+	t.Helper()
+	all := r.between(since, until)
+	if len(all) == 0 {
+		t.Errorf("no call was answered within %s", until.Sub(since))
+	}
 	var values, errs, later int
-	for _, a := range r.between(since, until) {
+	for _, a := range all {
 		switch {
 		case a.err != nil:
 			errs++

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -109,6 +110,8 @@ func (r *run) suffer(t *testing.T, fault Fault, began time.Time, end func()) Out
 		r.put(t, 1)
 		time.Sleep(visible)
 	case Failover:
+		// KEDA asks while no server has taken over.
+		time.Sleep(beyond)
 	default:
 		time.Sleep(maxStaleness + beyond)
 	}
@@ -124,7 +127,7 @@ func (r *run) suffer(t *testing.T, fault Fault, began time.Time, end func()) Out
 	ended := time.Now()
 	recovered := r.await(t, fmt.Sprintf("after %q", fault), ended, r.truth)
 	r.record.check(t, fault, began, recovered, before, r.truth)
-	outcome := Outcome{Answers: r.record.answers(began, ending, before), Recovery: recovered.Sub(ended)}
+	outcome := Outcome{Answers: r.record.answers(t, began, ending, before), Recovery: recovered.Sub(ended)}
 	if fault == Emptied && !r.subject.Keeps {
 		r.put(t, messages)
 	}
@@ -215,6 +218,18 @@ func (r *run) start(t *testing.T) {
 	})
 }
 
+// errValues is an answer that has not one value. It is none that KEDA may get.
+var errValues = errors.New("the answer has not one value")
+
+// only returns the value of an answer.
+func only(metrics *pb.GetMetricsResponse) (float64, error) {
+	values := metrics.GetMetricValues()
+	if len(values) != 1 {
+		return 0, errValues
+	}
+	return values[0].GetMetricValueFloat(), nil
+}
+
 // call makes KEDA's calls until ctx ends.
 func (r *run) call(ctx context.Context) {
 	timer := time.NewTimer(0)
@@ -228,8 +243,8 @@ func (r *run) call(ctx context.Context) {
 		began := time.Now()
 		metrics, err := r.client.GetMetrics(ctx, &pb.GetMetricsRequest{ScaledObjectRef: r.ref})
 		a := answer{began: began, err: err}
-		if values := metrics.GetMetricValues(); err == nil && len(values) == 1 {
-			a.value = values[0].GetMetricValueFloat()
+		if err == nil {
+			a.value, a.err = only(metrics)
 		}
 		activity, err := r.client.IsActive(ctx, r.ref)
 		a.active, a.activeErr = activity.GetResult(), err

@@ -62,22 +62,14 @@ func (q table) causes(server sqlServer, in database, s *secret, proxy *backlogte
 				reconnect()
 			}
 		},
-		Frozen: func(t testing.TB) func() {
+		Frozen: frozen(func() freezer { return server }),
+		Emptied: emptied(func(t testing.TB) {
 			t.Helper()
-			server.Freeze(t)
-			return func() { server.Thaw(t) }
-		},
-		Emptied: func(t testing.TB) func() {
-			t.Helper()
-			proxy.Refuse()
 			server.Kill()
-			return func() {
-				server.Restart(t)
-				reconnect()
-				must(t, in, q.empty)
-				proxy.Restore()
-			}
-		},
+			server.Restart(t)
+			reconnect()
+			must(t, in, q.empty)
+		}, proxy),
 		Password: func(t testing.TB) func() {
 			t.Helper()
 			s.change()

@@ -37,21 +37,13 @@ func sqsServer(t testing.TB) *Subject {
 		Proxies: []*backlogtest.Proxy{proxy},
 		Garbage: httpGarbage,
 		Causes: map[Fault]Cause{
-			Frozen: func(t testing.TB) func() {
+			Frozen: frozen(func() freezer { return server }),
+			Emptied: emptied(func(t testing.TB) {
 				t.Helper()
-				server.Freeze(t)
-				return func() { server.Thaw(t) }
-			},
-			Emptied: func(t testing.TB) func() {
-				t.Helper()
-				proxy.Refuse()
 				server.Kill()
-				return func() {
-					server.Restart(t)
-					client.Create(t, "jobs", nil)
-					proxy.Restore()
-				}
-			},
+				server.Restart(t)
+				client.Create(t, "jobs", nil)
+			}, proxy),
 			Password: func(t testing.TB) func() {
 				t.Helper()
 				key = server.Renew(t, user, key)

@@ -115,34 +115,6 @@ func (a *target) handler() http.Handler {
 	}
 }
 
-// A freezer is a server that can be stopped and go on.
-type freezer interface {
-	Freeze(t testing.TB)
-	Thaw(t testing.TB)
-}
-
-// frozen freezes the present server.
-func frozen(server func() freezer) Cause {
-	return func(t testing.TB) func() {
-		t.Helper()
-		one := server()
-		one.Freeze(t)
-		return func() { one.Thaw(t) }
-	}
-}
-
-// emptied replaces the server while it cannot be reached.
-func (s *Subject) emptied(replace func(t testing.TB)) Cause {
-	return func(t testing.TB) func() {
-		t.Helper()
-		s.refuse()
-		return func() {
-			replace(t)
-			s.restore()
-		}
-	}
-}
-
 // prometheusServer is one Prometheus. Without its data it has the present numbers again after a scrape.
 func prometheusServer(t testing.TB) *Subject {
 	t.Helper()
@@ -159,13 +131,13 @@ func prometheusServer(t testing.TB) *Subject {
 	}
 	s.Causes[Frozen] = frozen(func() freezer { return server })
 	s.Keeps = true
-	s.Causes[Emptied] = s.emptied(func(t testing.TB) {
+	s.Causes[Emptied] = emptied(func(t testing.TB) {
 		t.Helper()
 		server.Stop()
 		server = prometheustest.Start(t)
 		server.Set(t, "jobs", float64(number))
 		api.set(t, server.URL)
-	})
+	}, s.Proxies...)
 	return s
 }
 
@@ -187,11 +159,11 @@ func httpServer(t testing.TB) *Subject {
 		number += n
 	}
 	s.Put = func(_ testing.TB, n int) { add(n) }
-	s.Causes[Emptied] = s.emptied(func(testing.TB) {
+	s.Causes[Emptied] = emptied(func(testing.TB) {
 		mu.Lock()
 		defer mu.Unlock()
 		number = 0
-	})
+	}, s.Proxies...)
 	return s
 }
 
@@ -210,11 +182,11 @@ func logServer(t testing.TB) *Subject {
 		}
 	}
 	s.Causes[Frozen] = frozen(func() freezer { return server })
-	s.Causes[Emptied] = s.emptied(func(t testing.TB) {
+	s.Causes[Emptied] = emptied(func(t testing.TB) {
 		t.Helper()
 		server.Kill()
 		server = logstest.StartVictoriaLogs(t)
 		api.set(t, server.URL)
-	})
+	}, s.Proxies...)
 	return s
 }
