@@ -53,7 +53,7 @@ func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err 
 	return s, nil
 }
 
-// attempts is how many triggers are tried, of which some may be gone by now.
+// attempts is how many triggers are tried: one may be gone by now.
 const attempts = 3
 
 // askConfiguration asks for the faults of the configuration, which are in the explanation of any trigger.
