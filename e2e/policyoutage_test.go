@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -80,7 +81,9 @@ type endpoint struct {
 
 func startEndpoint(t *testing.T, number int64) *endpoint {
 	t.Helper()
-	e := &endpoint{address: "127.0.0.1:0"}
+	ports, err := childprocess.FreePorts("127.0.0.1", 1)
+	check(t, err)
+	e := &endpoint{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))}
 	e.number.Store(number)
 	e.start(t)
 	t.Cleanup(func() { e.stop(t) })
@@ -89,12 +92,8 @@ func startEndpoint(t *testing.T, number int64) *endpoint {
 
 func (e *endpoint) start(t *testing.T) {
 	t.Helper()
-	var listener net.Listener
-	check(t, childprocess.Poll(t.Context(), "the port of the endpoint", time.Minute, 50*time.Millisecond, func(ctx context.Context) (err error) {
-		listener, err = new(net.ListenConfig).Listen(ctx, "tcp", e.address)
-		return err
-	}))
-	e.address = listener.Addr().String()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", e.address)
+	check(t, err)
 	e.server = &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintf(w, `{"jobs": %d}`, e.number.Load())
 	})}

@@ -32,7 +32,7 @@ func mayImport() map[string][]string {
 		},
 		"internal/admin":                           {},
 		"internal/backlog":                         {"internal/spelling"},
-		"internal/backlog/backlogtest":             {"internal/backlog"},
+		"internal/backlog/backlogtest":             {"internal/backlog", "internal/childprocess"},
 		"internal/backlog/engines":                 {"internal/backlog", "internal/backlog/*"},
 		"internal/backlog/*":                       {"internal/backlog", "internal/spelling"},
 		"internal/childprocess":                    {},

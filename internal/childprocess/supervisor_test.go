@@ -3,6 +3,7 @@ package childprocess_test
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,12 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(portsVariable) != "" {
+		os.Exit(ownPorts())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait.
 const patience = 20 * time.Second

@@ -56,8 +56,8 @@ type link struct {
 // NewProxy starts a proxy to target, a "host:port".
 func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	p := &Proxy{t: t, target: target, links: make(map[*link]bool)}
-	if err := p.listen("127.0.0.1:0"); err != nil {
+	p := &Proxy{t: t, target: target, addr: FreeAddress(t), links: make(map[*link]bool)}
+	if err := p.listen(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.close)
@@ -174,7 +174,7 @@ func (p *Proxy) Restore() {
 	if !refuses {
 		return
 	}
-	if err := p.listen(p.addr); err != nil {
+	if err := p.listen(); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -206,14 +206,13 @@ func (g *gate) set(shut bool) {
 	g.shut = shut
 }
 
-func (p *Proxy) listen(address string) error {
-	listener, err := net.Listen("tcp", address) //nolint:noctx // lives as long as the test
+func (p *Proxy) listen() error {
+	listener, err := net.Listen("tcp", p.addr) //nolint:noctx // lives as long as the test
 	if err != nil {
 		return err
 	}
 	p.mu.Lock()
 	p.listener = listener
-	p.addr = listener.Addr().String()
 	p.mu.Unlock()
 	p.tasks.Go(func() { p.accept(listener) })
 	return nil

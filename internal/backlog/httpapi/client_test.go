@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/backlogtest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/httpapi"
 )
 
@@ -159,17 +160,13 @@ func TestFirstContact(t *testing.T) {
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	plain := answering(t, ok)
-	closed, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // binding a local port cannot block
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
+	closed := backlogtest.FreeAddress(t)
 	for name, c := range map[string]struct{ url, text, change string }{
 		"plain to a TLS port": {strings.Replace(secure.URL, "https", "http", 1), "speaks TLS", "url: https:// in place of http://"},
 		"TLS to a plain port": {strings.Replace(plain, "http", "https", 1), "does not speak TLS", "url: http:// in place of https://"},
 		"unknown authority":   {secure.URL, "unknown authority", "tlsCAFile: "},
 		"no such host":        {"http://no-such-host.invalid", "no-such-host.invalid", `url: the name "no-such-host.invalid" does not resolve`},
-		"connection refused":  {"http://" + closed.Addr().String(), "refused", "url, or start the server: nothing listens there"},
+		"connection refused":  {"http://" + closed, "refused", "url, or start the server: nothing listens there"},
 		"not HTTP":            {talking(t, send("220 mail.example.com ESMTP\r\n")), "not HTTP", "url: the host and port of the API"},
 		"the end":             {talking(t, send()), "ends the connection", "url: "},
 	} {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -183,11 +182,7 @@ func TestFirstContact(t *testing.T) {
 		maps.Copy(all, more)
 		return all
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // finds a port
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
+	closed := backlogtest.FreeAddress(t)
 	at := func(c *jetstreamtest.Cluster) string { return c.Nodes[0].Address }
 	for name, c := range map[string]contact{
 		"user":                  {address: at(plain), more: user("admin", "admin")},
@@ -206,7 +201,7 @@ func TestFirstContact(t *testing.T) {
 		"unknown authority":     {at(secured), map[string]any{"tls": true}, backlog.ErrUnavailable, "certificate", "tlsCAFile"},
 		"tls before the server": {at(first), secure, backlog.ErrUnavailable, "says nothing", "tlsHandshakeFirst: true"},
 		"monitoring":            {plain.Nodes[0].Monitor, nil, backlog.ErrUnavailable, "says nothing", "8222"},
-		"nothing there":         {closed.Addr().String(), nil, backlog.ErrUnavailable, "refused", "nothing listens there"},
+		"nothing there":         {closed, nil, backlog.ErrUnavailable, "refused", "nothing listens there"},
 		"account without":       {at(noJetStream), user("without", "secret"), backlog.ErrUnavailable, "JetStream", "enable JetStream"},
 		"wrong domain":          {at(plain), map[string]any{"username": "admin", "password": backlog.NewSecret("admin"), "domain": "elsewhere"}, backlog.ErrUnavailable, "no server answers", "domain"},
 		"no nkeys":              {at(token), nkeyLogin(t), backlog.ErrDenied, "NKey", "username and password"},

@@ -83,11 +83,7 @@ func TestFirstContact(t *testing.T) {
 		maps.Copy(all, more)
 		return all
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // finds a port
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
+	closed := backlogtest.FreeAddress(t)
 	for name, c := range map[string]struct {
 		address      string
 		more         map[string]any
@@ -103,7 +99,7 @@ func TestFirstContact(t *testing.T) {
 		"speaks tls":          {n.TLSAddress, nil, backlog.ErrUnavailable, "speaks TLS", "tls: true"},
 		"speaks plainly":      {n.Address, secure, backlog.ErrUnavailable, "does not speak TLS", "tls: false"},
 		"speaks http":         {strings.TrimPrefix(n.Management, "http://"), nil, backlog.ErrUnavailable, "EOF", "no RabbitMQ"},
-		"nothing there":       {closed.Addr().String(), nil, backlog.ErrUnavailable, "refused", "nothing listens there"},
+		"nothing there":       {closed, nil, backlog.ErrUnavailable, "refused", "nothing listens there"},
 		"unknown authority":   {n.TLSAddress, with(secure, map[string]any{"tlsCAFile": nil}), backlog.ErrUnavailable, "certificate", "tlsCAFile"},
 		"management password": {n.Address, map[string]any{"managementUsername": "scaler", "managementPassword": backlog.NewSecret("hunter2")}, backlog.ErrDenied, "401", "managementUsername and managementPassword"},
 		"management is amqp":  {n.Address, map[string]any{"managementURL": "http://" + n.Address}, backlog.ErrUnavailable, "HTTP", "managementURL:"},

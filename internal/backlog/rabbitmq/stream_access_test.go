@@ -3,7 +3,6 @@ package rabbitmq_test
 import (
 	"errors"
 	"maps"
-	"net"
 	"strings"
 	"testing"
 
@@ -27,11 +26,7 @@ func TestStreamFirstContact(t *testing.T) {
 	secure := map[string]any{"tls": true, "tlsCAFile": certificates.CA, "tlsCertFile": certificates.Cert, "tlsKeyFile": certificates.Key}
 	external := map[string]any{"sasl": "external", "username": nil, "password": nil, "managementUsername": "scaler", "managementPassword": backlog.NewSecret("secret")}
 	maps.Copy(external, secure)
-	closed, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // finds a port
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
+	closed := backlogtest.FreeAddress(t)
 	for name, c := range map[string]struct {
 		address      string
 		more         map[string]any
@@ -47,7 +42,7 @@ func TestStreamFirstContact(t *testing.T) {
 		"speaks http":       {strings.TrimPrefix(n.Management, "http://"), nil, backlog.ErrUnavailable, "", "streamAddresses: the "},
 		"speaks tls":        {n.StreamTLS, nil, backlog.ErrUnavailable, "speaks TLS", "tls: true"},
 		"speaks plainly":    {n.Stream, secure, backlog.ErrUnavailable, "TLS", "tls: false"},
-		"nothing there":     {closed.Addr().String(), nil, backlog.ErrUnavailable, "refused", "the plugin rabbitmq_stream"},
+		"nothing there":     {closed, nil, backlog.ErrUnavailable, "refused", "the plugin rabbitmq_stream"},
 		"unknown authority": {n.StreamTLS, map[string]any{"tls": true, "tlsCertFile": certificates.Cert, "tlsKeyFile": certificates.Key}, backlog.ErrUnavailable, "certificate", "tlsCAFile"},
 	} {
 		t.Run(name, func(t *testing.T) {

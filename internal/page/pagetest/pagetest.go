@@ -108,7 +108,7 @@ func New(t testing.TB, o Options) *World {
 	}
 	w.Server = server.New(observer{s}, catalog, options)
 	w.Inspector = inspector.New(w.Server, s, inspected, func() error { return o.Fault })
-	w.Serve("127.0.0.1:0")
+	w.Serve(backlogtest.FreeAddress(w))
 	return w
 }
 

@@ -1,34 +1,34 @@
 package redistest
 
 import (
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
-// freePort returns a port of 12000 to 20999 that is free. The port 10000
-// above, where nodes of a cluster talk to each other, is free too. Both are outside of
-// the range from which systems choose ports of outgoing connections.
+// freePort returns a port that is free. The port 10000 above, where nodes of a cluster talk to each other, is
+// free too.
 func freePort(t testing.TB) int {
 	t.Helper()
-	for range 1000 {
-		port := 12000 + rand.IntN(9000)
-		if isFree(port) && isFree(port+10000) {
-			return port
+	for range 100 {
+		ports, err := childprocess.FreePorts("127.0.0.1", 1)
+		if err != nil {
+			t.Fatal(err)
 		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]+10000))) //nolint:noctx // a test's probe of a port
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return ports[0]
 	}
 	t.Fatal("find a free port")
 	return 0
-}
-
-func isFree(port int) bool {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // a test's probe of a port
-	if err != nil {
-		return false
-	}
-	return l.Close() == nil
 }
 
 // Eventually polls condition until it is true, and fails the test if it does not become so.
