@@ -36,6 +36,7 @@ func mayImport() map[string][]string {
 		"internal/backlog/engines":                 {"internal/backlog", "internal/backlog/*"},
 		"internal/backlog/*":                       {"internal/backlog", "internal/spelling"},
 		"internal/childprocess":                    {},
+		"internal/childprocess/processtest":        {},
 		"internal/terminal":                        {},
 		"internal/cli":                             {},
 		"internal/config":                          {"internal/backlog", "internal/spelling"},
@@ -125,7 +126,7 @@ func mayImport() map[string][]string {
 		"internal/backlog/postgresql": {"internal/backlog", "internal/backlog/network", "internal/backlog/postgresql/layout", "internal/backlog/reads", "internal/backlog/sqlqueue", "internal/backlog/tlsconfig", "internal/backlog/wakes"},
 
 		"internal/backlog/mysql/layout":        {"internal/backlog", "internal/backlog/sqlqueue"},
-		"internal/backlog/mysql/mysqltest":     {"internal/childprocess"},
+		"internal/backlog/mysql/mysqltest":     {"internal/childprocess", "internal/childprocess/processtest"},
 		"internal/backlog/postgresql/layout":   {"internal/backlog", "internal/backlog/sqlqueue"},
 		"internal/backlog/rabbitmq":            {"internal/backlog", "internal/backlog/network", "internal/backlog/quota", "internal/backlog/rabbitmq/lag", "internal/backlog/rabbitmq/dialer", "internal/backlog/rabbitmq/management", "internal/backlog/rabbitmq/stream", "internal/backlog/rabbitmq/tap", "internal/backlog/reads", "internal/backlog/tlsconfig", "internal/backlog/wakes"},
 		"internal/backlog/rabbitmq/lag":        {"internal/backlog", "internal/backlog/network", "internal/backlog/rabbitmq/dialer", "internal/backlog/rabbitmq/stream"},
@@ -144,14 +145,14 @@ func mayImport() map[string][]string {
 		"internal/policycheck/policychecktest": {},
 		"internal/policycheck/schema":          {"internal/spelling"},
 
-		"internal/backlog/jetstream/jetstreamtest":   {"internal/childprocess"},
-		"internal/backlog/kafka/kafkatest":           {"internal/backlog/tlsconfig/tlstest", "internal/childprocess"},
-		"internal/backlog/logs/logstest":             {"internal/childprocess"},
-		"internal/backlog/postgresql/postgresqltest": {"internal/childprocess"},
-		"internal/backlog/prometheus/prometheustest": {"internal/childprocess"},
-		"internal/backlog/rabbitmq/rabbitmqtest":     {"internal/backlog/tlsconfig/tlstest", "internal/childprocess"},
+		"internal/backlog/jetstream/jetstreamtest":   {"internal/childprocess", "internal/childprocess/processtest"},
+		"internal/backlog/kafka/kafkatest":           {"internal/backlog/tlsconfig/tlstest", "internal/childprocess", "internal/childprocess/processtest"},
+		"internal/backlog/logs/logstest":             {"internal/childprocess", "internal/childprocess/processtest"},
+		"internal/backlog/postgresql/postgresqltest": {"internal/childprocess", "internal/childprocess/processtest"},
+		"internal/backlog/prometheus/prometheustest": {"internal/childprocess", "internal/childprocess/processtest"},
+		"internal/backlog/rabbitmq/rabbitmqtest":     {"internal/backlog/tlsconfig/tlstest", "internal/childprocess", "internal/childprocess/processtest"},
 		"internal/backlog/redis/redistest":           {"internal/backlog/tlsconfig/tlstest", "internal/childprocess"},
-		"internal/backlog/sqs/sqstest":               {"internal/childprocess"},
+		"internal/backlog/sqs/sqstest":               {"internal/childprocess", "internal/childprocess/processtest"},
 		"internal/backlog/tlsconfig/tlstest":         {"internal/backlog"},
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // patience bounds the wait for a server. It is long because it passes only where something is wrong.
@@ -45,6 +46,8 @@ type Cluster struct {
 
 // A Node is one server. Its ports and its data stay the same when it is started again.
 type Node struct {
+	processtest.Freezer
+
 	Name string
 	// Address is that for clients, and Monitor that of the monitoring over HTTP.
 	Address, Monitor string
@@ -158,6 +161,7 @@ func (c *Cluster) launch(ctx context.Context, dir string, n int) error {
 			Name: "n" + strconv.Itoa(i+1), Address: address(p[0]), route: address(p[1]), Monitor: address(p[2]),
 			dir: filepath.Join(dir, strconv.Itoa(i+1)), child: c.children, output: new(childprocess.Output),
 		}
+		node.Freezer = processtest.NewFreezer(node.Signal)
 		if err := node.configure(routes, c.domain, c.extra); err != nil {
 			return err
 		}
@@ -301,22 +305,6 @@ func (n *Node) Signal(s syscall.Signal) error {
 		return fmt.Errorf("signal %s: it has no process of its own", n.Name)
 	}
 	return p.Signal(s)
-}
-
-// Freeze stops the server: it holds its connections, accepts new ones and answers nothing.
-func (n *Node) Freeze(t testing.TB) {
-	t.Helper()
-	if err := n.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Thaw ends Freeze.
-func (n *Node) Thaw(t testing.TB) {
-	t.Helper()
-	if err := n.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // Connections returns how many clients are connected to a server in this process.

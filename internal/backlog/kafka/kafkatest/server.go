@@ -20,6 +20,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig/tlstest"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // patience bounds the wait for a broker to start and to answer. It is long because it passes only
@@ -83,6 +84,8 @@ func ProxiedLogin() Option { return func(c *Cluster) { c.proxiedLogin = true } }
 
 // A Broker is one process. Its ports stay the same when it is restarted.
 type Broker struct {
+	processtest.Freezer
+
 	ID int32
 	// plain, sasl and tls are addresses of listeners: without a login, with SASL, and with TLS that
 	// asks for a client certificate.
@@ -166,6 +169,7 @@ func (c *Cluster) launch(ctx context.Context, dir, installed string, n int) erro
 			ID: int32(i + 1), plain: address(p[1]), sasl: address(p[2]), tls: address(p[3]), proxied: address(p[4]),
 			dir: filepath.Join(dir, strconv.Itoa(i+1)), installed: installed, heap: c.heap,
 		}
+		b.Freezer = processtest.NewFreezer(b.Signal)
 		b.advertised = b.proxied
 		if i < len(c.proxies) {
 			b.advertised = c.proxies[i]
@@ -342,25 +346,6 @@ func (b *Broker) State() string {
 	}
 	output := b.output.String()
 	return state + "\n" + output[max(0, len(output)-2000):]
-}
-
-// Freeze stops the broker: it holds its connections, accepts new ones and answers nothing.
-func (b *Broker) Freeze(t testing.TB) {
-	t.Helper()
-	b.signal(t, syscall.SIGSTOP)
-}
-
-// Thaw ends Freeze.
-func (b *Broker) Thaw(t testing.TB) {
-	t.Helper()
-	b.signal(t, syscall.SIGCONT)
-}
-
-func (b *Broker) signal(t testing.TB, s syscall.Signal) {
-	t.Helper()
-	if err := b.Signal(s); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // folder returns where a version is, in this folder or one above: tests run in the folder of their

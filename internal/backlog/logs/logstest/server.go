@@ -15,11 +15,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // patience bounds the wait for a server to start and to answer. It is long because it passes only
@@ -30,6 +30,8 @@ const host = "127.0.0.1"
 
 // A Server is one server process.
 type Server struct {
+	processtest.Freezer
+
 	// URL is the address of its API.
 	URL string
 
@@ -106,7 +108,10 @@ func launch(t testing.TB, k kind, installed string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{URL: "http://" + net.JoinHostPort(host, strconv.Itoa(ports[0])), kind: k, process: process}
+	s := &Server{
+		Freezer: processtest.NewFreezer(process.Signal),
+		URL:     "http://" + net.JoinHostPort(host, strconv.Itoa(ports[0])), kind: k, process: process,
+	}
 	if err = s.await(t.Context()); err != nil {
 		process.Kill() // the output is complete after it
 		return nil, fmt.Errorf("start %s: %w\n%s", k.name, err, output)
@@ -143,25 +148,6 @@ func (s *Server) With(header http.Header) *Server {
 
 // Kill ends the server at once, as a crash would. It is idempotent.
 func (s *Server) Kill() { s.process.Kill() }
-
-// Freeze stops the server: it holds its connections, accepts new ones and answers nothing. Thaw lets it go on.
-func (s *Server) Freeze(t testing.TB) {
-	t.Helper()
-	s.signal(t, syscall.SIGSTOP)
-}
-
-// Thaw ends Freeze.
-func (s *Server) Thaw(t testing.TB) {
-	t.Helper()
-	s.signal(t, syscall.SIGCONT)
-}
-
-func (s *Server) signal(t testing.TB, signal syscall.Signal) {
-	t.Helper()
-	if err := s.process.Signal(signal); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // Add adds entries, and returns when they can be found. The entries of a stream are in the order of
 // their time. OpenSearch puts them into an index, which has no meaning elsewhere.

@@ -22,6 +22,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // Patience bounds the wait for what must happen. It is long because it passes only where something
@@ -33,6 +34,8 @@ var errExited = errors.New("it has exited")
 
 // A Server is a running MariaDB, whose user root has no password.
 type Server struct {
+	processtest.Freezer
+
 	// root is the folder of its programs and texts, and dir belongs to the user of the server.
 	root, dir string
 	// user runs the server; nil for the user of this process.
@@ -70,6 +73,7 @@ func Launch(ctx context.Context) (s *Server, err error) {
 		return nil, err
 	}
 	s = &Server{root: root}
+	s.Freezer = processtest.NewFreezer(s.Signal)
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -247,27 +251,6 @@ func (s *Server) Restart(t testing.TB) {
 
 // Signal sends a signal to the server: SIGSTOP and SIGCONT are Freeze and Thaw.
 func (s *Server) Signal(signal syscall.Signal) error { return s.process.Signal(signal) }
-
-// Freeze stops the server until Thaw: connections stay open, new ones are accepted, and nothing is
-// answered.
-func (s *Server) Freeze(t testing.TB) {
-	t.Helper()
-	s.signal(t, syscall.SIGSTOP)
-	t.Cleanup(func() { s.Thaw(t) })
-}
-
-// Thaw ends Freeze.
-func (s *Server) Thaw(t testing.TB) {
-	t.Helper()
-	s.signal(t, syscall.SIGCONT)
-}
-
-func (s *Server) signal(t testing.TB, signal syscall.Signal) {
-	t.Helper()
-	if err := s.Signal(signal); err != nil {
-		t.Fatalf("signal MariaDB: %v", err)
-	}
-}
 
 // A Database is a new database of a server. Several goroutines may use it.
 type Database struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // Rules puts lines before those of pg_hba.conf, which trust everyone, and makes the server use them.
@@ -53,6 +54,7 @@ func (s *Server) Rules(t testing.TB, lines string) {
 func (s *Server) StartStandby(t testing.TB) *Server {
 	t.Helper()
 	standby := &Server{version: s.version, args: s.args}
+	standby.Freezer = processtest.NewFreezer(standby.Signal)
 	t.Cleanup(standby.Close)
 	if err := standby.makeDir(); err != nil {
 		t.Fatal(err)

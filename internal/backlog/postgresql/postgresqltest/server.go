@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // Patience bounds the wait for what must happen. It is long because it passes only where something
@@ -27,6 +28,8 @@ const Patience = time.Minute
 
 // A Server is a running PostgreSQL. One goroutine uses its methods; several may use Database and Exec.
 type Server struct {
+	processtest.Freezer
+
 	version Version
 	// user runs the server; nil for the user of this process.
 	user *syscall.Credential
@@ -53,6 +56,7 @@ func Start(t testing.TB, v Version, args ...string) *Server {
 // args are further arguments, such as "-c", "max_connections=20". The caller closes it.
 func Launch(ctx context.Context, v Version, args ...string) (s *Server, err error) {
 	s = &Server{version: v, args: args}
+	s.Freezer = processtest.NewFreezer(s.Signal)
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -187,27 +191,6 @@ func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	if err := s.Relaunch(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// Freeze stops the server and the processes of its connections until Thaw, as a virtual machine that
-// is paused does: connections stay open, new ones are accepted, and nothing is answered.
-func (s *Server) Freeze(t testing.TB) {
-	t.Helper()
-	s.signal(t, syscall.SIGSTOP)
-	t.Cleanup(func() { s.Thaw(t) })
-}
-
-// Thaw ends Freeze.
-func (s *Server) Thaw(t testing.TB) {
-	t.Helper()
-	s.signal(t, syscall.SIGCONT)
-}
-
-func (s *Server) signal(t testing.TB, sig syscall.Signal) {
-	t.Helper()
-	if err := s.Signal(sig); err != nil {
-		t.Fatalf("signal PostgreSQL: %v", err)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // patience bounds the wait for what must happen. It is long because it passes only where something
@@ -43,6 +44,8 @@ scrape_configs:
 
 // A Server is a Prometheus with the numbers that it scrapes. Several goroutines may use it.
 type Server struct {
+	processtest.Freezer
+
 	// URL is the address of its API.
 	URL     string
 	process *childprocess.Process
@@ -58,6 +61,7 @@ func Start(t testing.TB) *Server {
 	t.Helper()
 	program := find(t)
 	s := &Server{series: map[string]float64{}}
+	s.Freezer = processtest.NewFreezer(func(signal syscall.Signal) error { return s.process.Signal(signal) })
 	target := httptest.NewServer(http.HandlerFunc(s.scraped))
 	t.Cleanup(target.Close)
 	dir := t.TempDir()
@@ -167,25 +171,6 @@ func (s *Server) Addr() string { return strings.TrimPrefix(s.URL, "http://") }
 
 // Stop ends the server. It is idempotent.
 func (s *Server) Stop() { s.process.Kill() }
-
-// Freeze stops the server: it holds its connections, accepts new ones and answers nothing. Thaw lets it go on.
-func (s *Server) Freeze(t testing.TB) {
-	t.Helper()
-	s.signal(t, syscall.SIGSTOP)
-}
-
-// Thaw ends Freeze.
-func (s *Server) Thaw(t testing.TB) {
-	t.Helper()
-	s.signal(t, syscall.SIGCONT)
-}
-
-func (s *Server) signal(t testing.TB, signal syscall.Signal) {
-	t.Helper()
-	if err := s.process.Signal(signal); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // scraped answers a scrape: https://prometheus.io/docs/instrumenting/exposition_formats/.
 func (s *Server) scraped(w http.ResponseWriter, _ *http.Request) {

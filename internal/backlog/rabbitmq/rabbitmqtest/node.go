@@ -18,10 +18,13 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // A Node is one process of a server.
 type Node struct {
+	processtest.Freezer
+
 	// Name is that of the Erlang node, such as "n1@localhost".
 	Name string
 	// Address is its "host:port" for AMQP, TLSAddress the one with TLS, which only StartTLS has.
@@ -164,33 +167,16 @@ func (n *Node) await(ctx context.Context, nodes int) error {
 	})
 }
 
-// Freeze stops the process of a node without ending it, until Thaw.
-func (n *Node) Freeze(t testing.TB) {
-	t.Helper()
-	n.signal(t, syscall.SIGSTOP)
-}
-
-// Thaw undoes Freeze.
-func (n *Node) Thaw(t testing.TB) {
-	t.Helper()
-	n.signal(t, syscall.SIGCONT)
-}
-
 // Signal sends a signal to the process of the node: SIGSTOP and SIGCONT are Freeze and Thaw.
 func (n *Node) Signal(signal syscall.Signal) error { return n.process.Signal(signal) }
-
-func (n *Node) signal(t testing.TB, signal syscall.Signal) {
-	t.Helper()
-	if err := n.Signal(signal); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // Stop ends a node in order. Unlike Kill it keeps the coordinator of streams of a server that has just
 // been started, which is not yet on disk.
 func (n *Node) Stop(t testing.TB) {
 	t.Helper()
-	n.signal(t, syscall.SIGTERM)
+	if err := n.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
 	select {
 	case <-n.process.Exited():
 	case <-time.After(Patience):

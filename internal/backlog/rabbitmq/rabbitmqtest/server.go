@@ -15,6 +15,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig/tlstest"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // Patience bounds the wait for what must happen. It is long because it passes only where something is
@@ -135,6 +136,7 @@ func launch(ctx context.Context, version string, nodes int, certificates *tlstes
 			return nil, err
 		}
 		n := &Node{Name: fmt.Sprintf("n%d@localhost", i+1), server: s, ports: ports, dir: filepath.Join(dir, strconv.Itoa(i+1))}
+		n.Freezer = processtest.NewFreezer(n.Signal)
 		n.Address = net.JoinHostPort(host, strconv.Itoa(ports[0]))
 		n.Management = "http://" + net.JoinHostPort(host, strconv.Itoa(ports[1]))
 		n.Stream = net.JoinHostPort(host, strconv.Itoa(ports[4]))

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
+	"github.com/backlog-scaler/backlog-scaler/internal/childprocess/processtest"
 )
 
 // Patience bounds the wait for what must happen. It is long because it passes only where something
@@ -34,6 +35,8 @@ const host = "127.0.0.1"
 
 // A Server is a running moto.
 type Server struct {
+	processtest.Freezer
+
 	program string
 	port    int
 	process *childprocess.Process
@@ -73,6 +76,7 @@ func Launch(ctx context.Context) (*Server, error) {
 			return nil, err
 		}
 		s := &Server{program: program, port: ports[0]}
+		s.Freezer = processtest.NewFreezer(func(signal syscall.Signal) error { return s.process.Signal(signal) })
 		if err = s.launch(ctx); err == nil {
 			return s, nil
 		}
@@ -168,25 +172,6 @@ func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.process.Kill()
 	if err := s.launch(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Freeze stops it, so that it accepts connections and answers nothing; Thaw lets it go on.
-func (s *Server) Freeze(t testing.TB) {
-	t.Helper()
-	if err := s.process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	if err := childprocess.AwaitStopped(s.process.PID()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Thaw lets a server go on that was frozen.
-func (s *Server) Thaw(t testing.TB) {
-	t.Helper()
-	if err := s.process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 }
