@@ -10,6 +10,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/cli"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/operator"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/workload"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
@@ -61,6 +62,7 @@ func (c commandLine) Run(ctx context.Context, engines []backlog.Engine, build te
 		Redis: c.RedisServer, InProcess: c.InProcess,
 		Polling: c.PollingInterval, Cooldown: c.Cooldown, Sync: c.HPASync, Stabilization: c.Stabilization,
 		Workloads: workload.Specs(c.Speed, c.Rounds),
+		Policies:  operator.Policy(),
 		Duration:  c.Duration, Finite: c.Rounds > 0,
 		Out:     stdout,
 		Engines: engines, Build: build,

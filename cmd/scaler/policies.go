@@ -3,10 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies/runner"
 )
 
 // policiesFlags are the flags of AutoscalerPolicies.
@@ -27,10 +31,10 @@ func (f *policiesFlags) Validate() error {
 	return nil
 }
 
-// options returns the options of the client of Kubernetes; nil without --policies.
-func (f *policiesFlags) options() (*kube.Options, error) {
+// source returns the source of policies, which is the API server; nil without --policies.
+func (f *policiesFlags) source(log *slog.Logger) (app.PolicySource, error) {
 	if !f.Policies {
-		return nil, nil //nolint:nilnil // nothing is a value here: no client
+		return nil, nil //nolint:nilnil // nothing is a value here: no source
 	}
 	config, err := kube.Access(os.Getenv("KUBECONFIG"))
 	if err != nil {
@@ -40,6 +44,12 @@ func (f *policiesFlags) options() (*kube.Options, error) {
 	if err != nil {
 		return nil, err
 	}
+	kube.LogTo(log)
 	namespace, name, _ := strings.Cut(f.Lease, "/")
-	return &kube.Options{Config: config, Namespaces: f.Namespaces, LeaseNamespace: namespace, Lease: name, Identity: identity}, nil
+	return func(r *runner.Runner, log *slog.Logger) (app.PolicyWatcher, error) {
+		return kube.New(kube.Options{
+			Config: config, Namespaces: f.Namespaces, LeaseNamespace: namespace, Lease: name, Identity: identity,
+			Runner: r, Logger: log, Now: time.Now,
+		})
+	}, nil
 }

@@ -17,7 +17,6 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/kube"
 	"github.com/backlog-scaler/backlog-scaler/internal/page"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
@@ -112,12 +111,9 @@ func (c serveCommand) Run(ctx context.Context, command *kong.Context, engines []
 	defer log.Close() //nolint:contextcheck // what it writes belongs to no call
 	// grpc-go has one logger for the process, to be set before anything else of it is used.
 	grpclog.SetLoggerV2(telemetry.NewGRPCLog(log.Logger))
-	policies, err := c.options()
+	policies, err := c.source(log.Logger)
 	if err != nil {
 		return err
-	}
-	if policies != nil {
-		kube.LogTo(log.Logger)
 	}
 	a, err := app.New(ctx, app.Options{
 		Policies:        policies,

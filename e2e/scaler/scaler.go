@@ -159,6 +159,9 @@ func (s *Scaler) Address() string {
 // Host is the address without the port.
 func (s *Scaler) Host() string { return s.options.Host }
 
+// GRPCPort is the port of the address.
+func (s *Scaler) GRPCPort() int { return s.options.GRPCPort }
+
 // Process is the running process.
 func (s *Scaler) Process() *childprocess.Process { return s.process }
 

@@ -20,6 +20,8 @@ type Binary struct {
 	Module  string // folder of the module, under tools
 	Name    string // file name of the program
 	Package string // import path
+	// Stamp sets the version that the program reports, as the release of its module does; empty for a program that needs none.
+	Stamp []string
 }
 
 // Binaries lists the servers of the control plane and of KEDA.
@@ -34,8 +36,25 @@ func Binaries() []Binary {
 func ControlPlane() []Binary {
 	return []Binary{
 		{Module: "etcd", Name: "etcd", Package: "go.etcd.io/etcd/server/v3"},
-		{Module: "kubernetes", Name: "kube-apiserver", Package: "k8s.io/kubernetes/cmd/kube-apiserver"},
+		// Without a version it says v0.0.0, on which Helm installs no chart that wants a later one.
+		{Module: "kubernetes", Name: "kube-apiserver", Package: "k8s.io/kubernetes/cmd/kube-apiserver", Stamp: kubernetesVersion()},
 		{Module: "kubernetes", Name: "kube-controller-manager", Package: "k8s.io/kubernetes/cmd/kube-controller-manager"},
+	}
+}
+
+// kubernetesVersion is that of tools/kubernetes, as its own build sets it:
+// https://github.com/kubernetes/kubernetes/blob/v1.36.3/hack/lib/version.sh
+func kubernetesVersion() []string {
+	const base = "k8s.io/component-base/version."
+	return []string{base + "gitMajor=1", base + "gitMinor=36", base + "gitVersion=v1.36.3"}
+}
+
+// Clients lists the programs that docs/start.md uses and that need no container runtime to be built: kubectl, helm and kind.
+func Clients() []Binary {
+	return []Binary{
+		{Module: "kubectl", Name: "kubectl", Package: "k8s.io/kubernetes/cmd/kubectl"},
+		{Module: "helm", Name: "helm", Package: "helm.sh/helm/v3/cmd/helm"},
+		{Module: "kind", Name: "kind", Package: "sigs.k8s.io/kind"},
 	}
 }
 
@@ -62,7 +81,11 @@ func (c Cache) Build(ctx context.Context, list []Binary) (map[string]string, err
 
 func (c Cache) build(ctx context.Context, b Binary) (string, error) {
 	module := filepath.Join(c.Root, "tools", b.Module)
-	key, err := moduleKey(module)
+	flags := "-s -w"
+	if len(b.Stamp) > 0 {
+		flags += " -X " + strings.Join(b.Stamp, " -X ")
+	}
+	key, err := moduleKey(module, b.Stamp)
 	if err != nil {
 		return "", err
 	}
@@ -78,7 +101,7 @@ func (c Cache) build(ctx context.Context, b Binary) (string, error) {
 	}
 	// No -trimpath: with it the packages could not be shared with the tests, which link KEDA's client code.
 	partial := path + ".partial"
-	if _, err := runGo(ctx, module, "build", "-ldflags=-s -w", "-o", partial, b.Package); err != nil {
+	if _, err := runGo(ctx, module, "build", "-ldflags="+flags, "-o", partial, b.Package); err != nil {
 		return "", fmt.Errorf("build %s: %w", b.Name, err)
 	}
 	if err := os.Rename(partial, path); err != nil { // so that an interrupted build never counts as done
@@ -109,8 +132,8 @@ func (c Cache) BuildScaler(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// moduleKey names a state of a tools module on this platform.
-func moduleKey(dir string) (string, error) {
+// moduleKey names a state of a tools module on this platform, and what its program is stamped with.
+func moduleKey(dir string, stamp []string) (string, error) {
 	h := sha256.New()
 	for _, name := range []string{"go.mod", "go.sum"} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
@@ -120,6 +143,9 @@ func moduleKey(dir string) (string, error) {
 		h.Write(b)
 	}
 	fmt.Fprint(h, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	for _, variable := range stamp {
+		fmt.Fprint(h, variable)
+	}
 	return hex.EncodeToString(h.Sum(nil))[:12], nil
 }
 

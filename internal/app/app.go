@@ -15,7 +15,6 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
-	"github.com/backlog-scaler/backlog-scaler/internal/kube"
 	"github.com/backlog-scaler/backlog-scaler/internal/page"
 	"github.com/backlog-scaler/backlog-scaler/internal/policies/metrics"
 	"github.com/backlog-scaler/backlog-scaler/internal/policies/runner"
@@ -56,9 +55,8 @@ type Options struct {
 	// Sampling and Server are the options of those parts; New sets their Logger and Registerer.
 	Sampling sampler.Options
 	Server   server.Options
-	// Policies are the options of the client of Kubernetes that watches AutoscalerPolicies; New
-	// sets their Runner, Logger and Now. nil watches none, and nothing of Kubernetes is needed.
-	Policies *kube.Options
+	// Policies opens the source of AutoscalerPolicies. nil watches none.
+	Policies PolicySource
 	// Engines are the available engines.
 	Engines []backlog.Engine
 	// Build is the version of the program.

@@ -20,14 +20,14 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler": {
 			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/doctor", "internal/doctor/*", "internal/explain",
-			"internal/kube", "internal/kube/api", "internal/kube/manifests", "internal/migrate", "internal/migrate/shadow", "internal/page", "internal/policycheck", "internal/sampler",
+			"internal/kube", "internal/kube/api", "internal/kube/manifests", "internal/migrate", "internal/migrate/shadow", "internal/page", "internal/policies/runner", "internal/policycheck", "internal/sampler",
 			"internal/server", "internal/server/inspector", "internal/simulation", "internal/simulation/*", "internal/telemetry", "internal/trigger",
 		},
 		"api/v1alpha1":    {},
 		"cmd/scaler-demo": {"*"},
 		"gen/*":           {},
 		"internal/app": {
-			"internal/admin", "internal/backlog", "internal/config", "internal/kube", "internal/page", "internal/policies", "internal/policies/metrics", "internal/policies/runner", "internal/sampler", "internal/server",
+			"internal/admin", "internal/backlog", "internal/config", "internal/page", "internal/policies", "internal/policies/metrics", "internal/policies/runner", "internal/sampler", "internal/server",
 			"internal/server/connlimit", "internal/server/inspector", "internal/telemetry", "internal/trigger",
 		},
 		"internal/admin":                           {},

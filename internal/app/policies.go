@@ -3,10 +3,10 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/kube"
 	"github.com/backlog-scaler/backlog-scaler/internal/policies"
 	"github.com/backlog-scaler/backlog-scaler/internal/policies/runner"
 	"github.com/backlog-scaler/backlog-scaler/internal/sampler"
@@ -15,22 +15,30 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
+// A PolicySource opens what passes AutoscalerPolicies, and what is known of their workloads, to a
+// runner. It does not wait for them.
+type PolicySource func(*runner.Runner, *slog.Logger) (PolicyWatcher, error)
+
+// A PolicyWatcher passes policies on, and acts on what is decided.
+type PolicyWatcher interface {
+	// Run passes policies on until the context ends. An error ends the App.
+	Run(ctx context.Context) error
+}
+
 // addPolicies adds the parts that watch AutoscalerPolicies and decide on them, if that is wanted.
 // They stop before the sampler, which observes their signals.
 func (a *App) addPolicies(catalog *trigger.Catalog) error {
 	if a.options.Policies == nil {
 		return nil
 	}
-	o := *a.options.Policies
 	a.runner = runner.New(signalObserver{a.sampler}, catalog, time.Now)
-	o.Runner, o.Logger, o.Now = a.runner, a.options.Logger, time.Now
-	controller, err := kube.New(o)
+	watcher, err := a.options.Policies(a.runner, a.options.Logger)
 	if err != nil {
 		return fmt.Errorf("watch policies: %w", err)
 	}
 	a.parts.add(part{name: "observe signals", stop: func(context.Context) { a.runner.Close() }})
 	a.parts.add(part{name: "decide on policies", run: func(ctx context.Context) error { a.runner.Run(ctx); return nil }})
-	a.parts.add(part{name: "watch policies", run: controller.Run})
+	a.parts.add(part{name: "watch policies", run: watcher.Run})
 	return nil
 }
 

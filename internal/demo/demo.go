@@ -34,6 +34,8 @@ type Options struct {
 	Polling, Cooldown, Sync, Stabilization time.Duration
 	// Workloads are scaled; see workload.Specs.
 	Workloads []workload.Spec
+	// Policies are AutoscalerPolicies in YAML, such as operator.Policy; see workload.Spec for what names them.
+	Policies []byte
 	// Duration ends the demo; 0 means never. Finite also ends it when all workloads have
 	// finished.
 	Duration time.Duration

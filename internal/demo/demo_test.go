@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/operator"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/workload"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
@@ -67,9 +69,15 @@ func fast(out *output) Options {
 	return Options{
 		GRPCAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0", AdminAddress: "127.0.0.1:0",
 		Polling: time.Second, Sync: 400 * time.Millisecond, Cooldown: time.Second, Stabilization: time.Second,
-		Workloads: workload.Specs(20, 1), Finite: true, Duration: testTimeout,
+		Workloads: workload.Specs(20, 1), Policies: withSchedule(""), Finite: true, Duration: testTimeout,
 		Out: out, Engines: engines.All(), Build: telemetry.NewBuild("test", ""),
 	}
+}
+
+// withSchedule returns the policy of the demo with another schedule; with none if it is empty.
+func withSchedule(schedules string) []byte {
+	text, _, _ := strings.Cut(string(operator.Policy()), "  schedules:")
+	return []byte(text + schedules)
 }
 
 // start runs a demo until stop is called, which waits for its end and checks that
@@ -106,13 +114,17 @@ func start(t *testing.T, options Options) (wait, stop func()) {
 // zero again, and that no message is left.
 func allGoUpAndDown(t *testing.T, out *output) {
 	t.Helper()
-	for _, name := range []string{"emails", "orders", "reminders"} {
-		for _, pattern := range []string{
+	for _, name := range []string{"emails", "orders", "reminders", "invoices"} {
+		patterns := []string{
 			name + ` +GetMetricSpec: metric \S+, target 5 for each replica\n`,
 			name + ` +0 → 1  (woken \d+\.\d ms after the (write|due moment)|the poll saw work)\n`,
 			name + ` +1 → \d+  HPA: ceil\(\d+/5\) = \d+`,
 			name + ` +\d+ → 0  inactive for more than 1s\n`,
-		} {
+		}
+		if name == "invoices" { // its policy decides on replicas, and its few messages need one
+			patterns[0], patterns[2] = name+` +GetMetricSpec: metric \S+, target 1 for each replica\n`, ``
+		}
+		for _, pattern := range patterns {
 			if !regexp.MustCompile(pattern).MatchString(out.String()) {
 				t.Errorf("%s: there is no %q", name, pattern)
 			}
@@ -184,6 +196,32 @@ func TestOnTerminal(t *testing.T) {
 	}
 }
 
+// The window of a policy brings an idle workload up when it opens, and lets it go when it closes.
+func TestSchedule(t *testing.T) {
+	out := new(output)
+	options := fast(out)
+	options.InProcess, options.Finite = true, false
+	for i := range options.Workloads {
+		options.Workloads[i].Bursts.First = time.Hour
+	}
+	opens := time.Now().Add(5 * time.Second).Truncate(time.Second).UTC()
+	options.Policies = withSchedule(fmt.Sprintf("  schedules:\n    - {name: rush, from: %q, until: %q, floor: 3}\n",
+		opens.Format(time.RFC3339), opens.Add(8*time.Second).Format(time.RFC3339)))
+	_, stop := start(t, options)
+	page := out.await(t, `has a schedule: (http://[0-9.:]+/policies/demo/invoices)`)[1]
+	out.await(t, `invoices +GetMetricSpec: metric \S+, target 1 for each replica\n`)
+	out.await(t, `invoices +window rush opens: at least 3 replicas; it closes in 8 s\n`)
+	out.await(t, `invoices +0 → 1  `)
+	out.await(t, `invoices +1 → 3  HPA: ceil\(3/1\) = 3\n`)
+	answers(t, "", "curl -s "+page, `(?s)<title>.*demo/invoices.*rush`)
+	out.await(t, `invoices +window rush closes: at least 0 replicas\n`)
+	out.await(t, `invoices +3 → 0  inactive for more than 1s\n`)
+	stop()
+	if got := out.String(); !strings.Contains(got, "invoices: 0 messages sent, 0 done") {
+		t.Errorf("the schedule alone is to decide:\n%s", got)
+	}
+}
+
 // Every line that the demo offers works as it stands.
 func TestHints(t *testing.T) {
 	redistest.Program(t)
@@ -214,6 +252,7 @@ func TestHints(t *testing.T) {
 	answers(t, tool, command(`grpcurl .*/GetMetrics`), `"metricValueFloat": [123]\b`)
 	page := out.await(t, `decision as a picture: (http://[0-9.:]+/)`)[1]
 	answers(t, tool, "curl -s "+page, `(?s)<table.*demo/emails`)
+	answers(t, tool, command(`go run ./cmd/scaler explain .*`), `(?s)demo/invoices.*backlog`)
 	answers(t, tool, command(`curl .*`), `(?m)^backlog_scaler_trigger_target\{.*scaledobject="emails".*\} 5$`)
 	stop()
 }
@@ -255,6 +294,7 @@ func begin(t *testing.T, tool, line string) *output {
 func answers(t *testing.T, tool, line, want string) {
 	t.Helper()
 	shell := exec.CommandContext(t.Context(), "sh", "-c", line)
+	shell.Dir = "../.." // where "make run" is
 	shell.Env = append(os.Environ(), "PATH="+tool+string(os.PathListSeparator)+os.Getenv("PATH"))
 	text, err := shell.CombinedOutput()
 	if err != nil || !regexp.MustCompile(want).Match(text) {

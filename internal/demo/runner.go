@@ -23,6 +23,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/broker"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/caller"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/journal"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/operator"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/workload"
 	"github.com/backlog-scaler/backlog-scaler/internal/hpa"
 )
@@ -46,6 +47,7 @@ type runner struct {
 	scaler    *app.App
 	conn      *grpc.ClientConn
 	metrics   *scraper
+	operator  *operator.Operator
 	workloads []scaledWorkload
 	// nextEvent is the number of the first event that was not shown. The goroutine that shows
 	// them owns it.
@@ -73,10 +75,25 @@ func newRunner(ctx context.Context, options Options, server *broker.Broker, dir 
 		}
 		s.workloads = append(s.workloads, scaledWorkload{workload: w})
 	}
+	parsed, err := operator.Parse(options.Policies, options.Engines, namespace)
+	if err != nil {
+		return nil, errors.Join(err, s.redis.Close())
+	}
+	s.operator = operator.New(parsed, s.find, s.log)
 	if err := s.startScaler(ctx, dir); err != nil {
 		return nil, errors.Join(err, s.redis.Close())
 	}
 	return s, nil
+}
+
+// find returns the workload of a name; nil if there is none.
+func (s *runner) find(name string) operator.Workload {
+	for _, p := range s.workloads {
+		if p.workload.Spec().Name == name {
+			return p.workload
+		}
+	}
+	return nil
 }
 
 // startScaler makes the scaler listen, and creates the clients that call it.
@@ -92,6 +109,7 @@ func (s *runner) startScaler(ctx context.Context, dir string) error {
 		HTTPAddress:     s.options.HTTPAddress,
 		AdminAddress:    s.options.AdminAddress,
 		ShutdownTimeout: shutdownTimeout,
+		Policies:        s.operator.Open,
 		Engines:         s.options.Engines,
 		Build:           s.options.Build,
 		Logger:          newLogger(s.log.Writer("scaler")),
@@ -172,7 +190,12 @@ func (s *runner) run(ctx context.Context) error {
 	var stopWorkloads, stopCallers []func()
 	for _, p := range s.workloads {
 		stopWorkloads = append(stopWorkloads, background(ctx, p.workload.Run))
-		stopCallers = append(stopCallers, background(ctx, p.caller.Run))
+		stopCallers = append(stopCallers, background(ctx, func(ctx context.Context) {
+			if p.workload.Spec().Policy != "" {
+				s.operator.Await(ctx)
+			}
+			p.caller.Run(ctx)
+		}))
 	}
 	err := s.show(ctx, failed)
 	_, _ = fmt.Fprintln(s.options.Out, "Ending: the replicas finish what they have begun.")

@@ -8,8 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/journal"
+	"github.com/backlog-scaler/backlog-scaler/internal/demo/operator"
 	"github.com/backlog-scaler/backlog-scaler/internal/demo/screen"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies"
 )
 
 // snapshot is how everything is now.
@@ -42,13 +45,33 @@ func (s *runner) finished(now time.Time) bool {
 // row is how a workload is now.
 func (s *runner) row(p scaledWorkload, now time.Time) screen.Row {
 	spec, scale := p.workload.Spec(), p.workload.Scale()
-	row := s.metrics.row(spec.Name)
+	row, working, window := s.metrics.row(spec.Name), false, ""
+	if spec.Policy != "" {
+		view := s.operator.Look(policies.Key{Namespace: namespace, Name: spec.Policy}, now)
+		row, working, window = rowOf(view, now), view.Active, view.Window
+	}
 	row.Workload, row.Queue = spec.Name, spec.Layout+" "+spec.Name
 	row.Wanted, row.Running = scale.Spec, scale.Ready
-	empty := row.Empty()
+	empty := row.Empty() && !working
 	row.Why = p.caller.Why(now, empty)
 	if next := p.workload.Next(now); empty && scale.Spec == 0 && next.After(now) {
 		row.Why = fmt.Sprintf("idle: %d messages in %d s", spec.Bursts.Messages, int64(math.Ceil(next.Sub(now).Seconds())))
+	}
+	if window != "" {
+		row.Why = window + "; " + row.Why
+	}
+	return row
+}
+
+// rowOf returns the columns of a row whose queue is the signal of a policy.
+func rowOf(view operator.View, now time.Time) screen.Row {
+	r := view.Reading
+	row := screen.Row{
+		Waiting:  screen.Number{N: r.Ready + r.Due, Known: view.Known},
+		InFlight: screen.Number{N: r.InFlight.N, Known: view.Known && r.InFlight.Known},
+	}
+	if r.Oldest.Kind != backlog.AgeUnknown {
+		row.Oldest = screen.Age{Age: max(0, now.Sub(r.Oldest.Since)), Known: view.Known}
 	}
 	return row
 }
@@ -72,6 +95,9 @@ func (s *runner) intro() []string {
 		fmt.Sprintf("It is called as KEDA does (push, poll each %s, cooldown %s) and the HPA (sync each %s, down after %s).",
 			o.Polling, o.Cooldown, o.Sync, o.Stabilization),
 	}
+	if name := s.policy(); name != "" {
+		intro = append(intro, fmt.Sprintf("The AutoscalerPolicy %s/%s has a schedule: http://%s/policies/%s/%s", namespace, name, dialable(s.scaler.AdminAddr()), namespace, name))
+	}
 	if s.broker.Missing != "" {
 		intro = append(intro,
 			"This is no redis-server ("+s.broker.Missing+"): it cannot report changes, so the scaler polls it,",
@@ -93,15 +119,28 @@ func (s *runner) hints() []string {
 	call := func(data, method string) string {
 		return fmt.Sprintf("grpcurl -plaintext -d '%s' %s externalscaler.ExternalScaler/%s", data, grpcAddr, method)
 	}
-	return []string{
+	hints := []string{
 		"Try it from another terminal (without grpcurl, in the source folder: go tool -modfile=tools/grpcurl/go.mod grpcurl ...):",
 		call(ref, "IsActive"),
 		call(fmt.Sprintf(`{"metricName":"any","scaledObjectRef":%s}`, ref), "GetMetrics"),
 		call(ref, "StreamIsActive"),
 		fmt.Sprintf("curl -s http://%s/metrics | grep ^backlog_scaler_", httpAddr),
 		fmt.Sprintf("redis-cli -h %s -p %s LPUSH %s one two three", host, port, name),
-		"Ctrl-C ends the demo.",
 	}
+	if name := s.policy(); name != "" {
+		hints = append(hints, fmt.Sprintf("go run ./cmd/scaler explain --address %s --policy %s/%s", dialable(s.scaler.AdminAddr()), namespace, name))
+	}
+	return append(hints, "Ctrl-C ends the demo.")
+}
+
+// policy returns the name of the first policy that a workload has; empty if none has one.
+func (s *runner) policy() string {
+	for _, p := range s.workloads {
+		if name := p.workload.Spec().Policy; name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // object is JSON that a shell takes between single quotes.

@@ -28,6 +28,8 @@ type Spec struct {
 	// Target is the number of messages per replica; Max bounds the replicas.
 	Target int
 	Max    int32
+	// Policy is the name of the AutoscalerPolicy that its trigger names; empty for a trigger that names the queue.
+	Policy string
 	// Work is how long a replica works on one message.
 	Work time.Duration
 	// Bursts are when messages come.
@@ -48,7 +50,8 @@ type Bursts struct {
 }
 
 // Specs are the workloads of the demo, with times divided by speed: a burst on a
-// list, a wave of a steady trickle on a stream, and jobs that are due later.
+// list, a wave of a steady trickle on a stream, jobs that are due later, and a few messages on a list whose
+// workload has a policy.
 func Specs(speed float64, rounds int) []Spec {
 	at := func(d time.Duration) time.Duration { return time.Duration(float64(d) / speed) }
 	return []Spec{
@@ -60,6 +63,9 @@ func Specs(speed float64, rounds int) []Spec {
 		}},
 		{Name: "reminders", Layout: "sortedSet", Target: 5, Max: 10, Work: at(2 * time.Second), Bursts: Bursts{
 			First: at(2 * time.Second), Every: at(100 * time.Second), Messages: 30, Delay: at(20 * time.Second), Rounds: rounds,
+		}},
+		{Name: "invoices", Layout: "list", Target: 5, Max: 10, Policy: "invoices", Work: at(2 * time.Second), Bursts: Bursts{
+			First: at(20 * time.Second), Every: at(120 * time.Second), Messages: 5, Rounds: rounds,
 		}},
 	}
 }
@@ -91,6 +97,9 @@ func New(ctx context.Context, client *redis.Client, spec Spec, log *journal.Jour
 
 // Metadata returns the metadata of the trigger of the workload's ScaledObject.
 func (w *Workload) Metadata(connection string) map[string]string {
+	if w.spec.Policy != "" {
+		return map[string]string{"policy": w.spec.Policy}
+	}
 	metadata := map[string]string{
 		"connection":  connection,
 		w.spec.Layout: w.spec.Name,

@@ -147,7 +147,7 @@ func TestSpecs(t *testing.T) {
 	for _, spec := range Specs(10, 3) {
 		got = append(got, fmt.Sprint(spec.Name, " ", spec.Layout, " ", spec.Bursts.Every, " ", spec.Bursts.Rounds))
 	}
-	want := []string{"emails list 9s 3", "orders stream 11s 3", "reminders sortedSet 10s 3"}
+	want := []string{"emails list 9s 3", "orders stream 11s 3", "reminders sortedSet 10s 3", "invoices list 12s 3"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("specs (-want +got):\n%s", diff)
 	}
