@@ -29,12 +29,14 @@ func TestPages(t *testing.T) {
 	open(in, t, down.url+"/", "light").await(`document.body.textContent.includes("21 / 4")`)
 	down.other.Kill()
 	// A history has its second sample after ten seconds.
-	first := open(in, t, real.url+"/triggers/shop/checkout", "light")
+	trigger, policy := open(in, t, real.url+"/triggers/shop/checkout", "light"), open(in, t, full.URL+"/policies/shop/checkout", "light")
 	for i := range 12 {
 		real.add(3 * (i % 4))
+		full.Main.SetReady("orders", int64(40+9*(i%5)))
 		time.Sleep(time.Second)
 	}
-	first.await(`!!document.querySelector("#d0 .line-wants")`)
+	trigger.await(`!!document.querySelector("#d0 .line-wants")`)
+	policy.await(`!!document.querySelector("#decision .line-ceiling")`)
 	for _, tc := range []struct {
 		name, url string
 		height    int64
@@ -138,7 +140,9 @@ func TestTrigger(t *testing.T) {
 	s.demo()
 	b := open(browser(t), t, s.url+"/triggers/shop/checkout", "light")
 	b.status("live")
-	has := func(text string) string { return fmt.Sprintf(`document.getElementById("d0").textContent.includes(%q)`, text) }
+	has := func(text string) string {
+		return fmt.Sprintf(`document.getElementById("d0").textContent.includes(%q)`, text)
+	}
 	for _, text := range []string{
 		"wants 10 replicas (49 messages / 5 per replica), active", "37 ready + 12 in flight", "activation 3", "GetMetrics", "tracking",
 	} {
@@ -225,28 +229,26 @@ func TestHostileNames(t *testing.T) {
 
 // TestWithoutScript: every page is whole without a script.
 func TestWithoutScript(t *testing.T) {
-	s, w := startScaler(t), world(t)
+	s, w, in := startScaler(t), world(t), browser(t)
 	s.demo()
-	b := open(browser(t), t, s.url+"/about", "light")
-	if _, err := chromedp.Call(b.Context, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]string{
-		s.url + "/": "shop/checkout", s.url + "/triggers/shop/checkout": "wants 10 replicas", w.URL + "/policies/shop/checkout": "office-hours",
+	for _, page := range []struct{ host, path, want string }{
+		{s.url, "/", "shop/checkout"}, {s.url, "/triggers/shop/checkout", "wants 10 replicas"}, {w.URL, "/policies/shop/checkout", "office-hours"},
 	} {
-		b.do(chromedp.Navigate(path))
+		b := open(in, t, page.host+"/about", "light")
+		if _, err := chromedp.Call(b.Context, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+			t.Fatal(err)
+		}
+		b.do(chromedp.Navigate(page.host + page.path))
 		// The browser may replace the nodes of the page before while it is asked for one.
-		var text string
-		var err error
 		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-			text, err = chromedp.Run(b.Context, chromedp.Text(chromedp.CSS("body")))
-			if err == nil && strings.Contains(text, want) && strings.Contains(text, "as of ") {
+			text, err := chromedp.Run(b.Context, chromedp.Text(chromedp.CSS("body")))
+			if err == nil && strings.Contains(text, page.want) && strings.Contains(text, "as of ") {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%s: %v, without %q:\n%s", path, err, want, text)
+				t.Fatalf("%s: %v, without %q:\n%s", page.path, err, page.want, text)
 			}
 		}
+		b.check("without a script")
 	}
-	b.check("without a script")
 }
