@@ -3,7 +3,7 @@ package doctor_test
 import (
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -77,10 +77,10 @@ func silent() []trapCase {
 			p.set("Pod shop/billing-1", "metadata.creationTimestamp", `"2026-11-27T08:59:00Z"`)
 		}, nil},
 		{"a trigger that warms up", func(p *patient) {
-			p.Scaler.Triggers[0].Problem = &doctor.Problem{Reason: "warming_up", Message: "warming up after a start", Since: now()}
+			p.Scaler.Triggers[0].Problem = &facts.Problem{Reason: "warming_up", Message: "warming up after a start", Since: now()}
 		}, nil},
 		{"a queue whose workers are not seen", func(p *patient) {
-			p.Scaler.Triggers[0].Reading = &doctor.Reading{Backlog: 40, Ready: 40, Consumers: -1, Oldest: time.Hour}
+			p.Scaler.Triggers[0].Reading = &facts.Reading{Backlog: 40, Ready: 40, Consumers: -1, Oldest: time.Hour}
 		}, nil},
 		{"a connection of a watch", func(p *patient) {
 			p.configure(orders(), legacy())
@@ -159,7 +159,7 @@ func undecided() []trapCase {
 		}, nil},
 		sets("at the maximum, and no more is wanted", autoscaler, "status.conditions", `[{type: ScalingLimited, status: "True", reason: TooManyReplicas, lastTransitionTime: "2026-11-27T08:00:00Z"}]`),
 		{"messages arrived just now", func(p *patient) {
-			p.Scaler.Triggers[0].Reading = &doctor.Reading{Backlog: 2, Ready: 2, Consumers: 0}
+			p.Scaler.Triggers[0].Reading = &facts.Reading{Backlog: 2, Ready: 2, Consumers: 0}
 		}, nil},
 		{"one namespace, and a connection that no trigger in it uses", func(p *patient) {
 			p.Namespace = "shop"

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 )
 
 // A trapCase sets one trap in a healthy cluster. Its name begins with the code that finds it. Further findings
@@ -188,7 +188,7 @@ func workloadTraps() []trapCase {
 }
 
 func scalerTraps() []trapCase {
-	first := func(change func(r *doctor.Running)) func(p *patient) {
+	first := func(change func(r *facts.Running)) func(p *patient) {
 		return func(p *patient) { change(&p.Scaler.Triggers[0]) }
 	}
 	return []trapCase{
@@ -200,22 +200,22 @@ func scalerTraps() []trapCase {
 			p.set(scaler, "status.readyReplicas", "1")
 			p.Scaler.Triggers[0].Streams = 0
 		}, nil},
-		{"B403 denied", first(func(r *doctor.Running) {
-			r.Problem = &doctor.Problem{Reason: "denied", Message: "NOPERM no permissions", Advice: "Give the user the right to read the key.", Since: now().Add(-time.Hour)}
+		{"B403 denied", first(func(r *facts.Running) {
+			r.Problem = &facts.Problem{Reason: "denied", Message: "NOPERM no permissions", Advice: "Give the user the right to read the key.", Since: now().Add(-time.Hour)}
 			r.Reading = nil
 		}), nil},
-		{"B403 a short outage", first(func(r *doctor.Running) {
-			r.Problem = &doctor.Problem{Reason: "unavailable", Message: "connection refused", Since: now().Add(-10 * time.Second)}
+		{"B403 a short outage", first(func(r *facts.Running) {
+			r.Problem = &facts.Problem{Reason: "unavailable", Message: "connection refused", Since: now().Add(-10 * time.Second)}
 		}), nil},
-		{"B404 polled", first(func(r *doctor.Running) { r.WakeUp, r.Fallback = "poll", "NOPERM client|tracking" }), nil},
+		{"B404 polled", first(func(r *facts.Running) { r.WakeUp, r.Fallback = "poll", "NOPERM client|tracking" }), nil},
 		{"B405 unused", func(p *patient) { p.configure(orders(), legacy()) }, nil},
 		{"B406 never asked", func(p *patient) { p.Scaler.Triggers = p.Scaler.Triggers[1:] }, nil},
 		{"B406 nothing was asked", func(p *patient) {
 			p.Scaler.Triggers = nil
 			p.set("Pod backlog-scaler/backlog-scaler-1", "status.conditions", `[{type: Ready, status: "True", lastTransitionTime: "2026-11-27T08:00:00Z"}]`)
 		}, nil},
-		{"B407 no worker", first(func(r *doctor.Running) {
-			r.Reading = &doctor.Reading{Backlog: 40, Ready: 40, Consumers: 0, Oldest: 5 * time.Minute}
+		{"B407 no worker", first(func(r *facts.Running) {
+			r.Reading = &facts.Reading{Backlog: 40, Ready: 40, Consumers: 0, Oldest: 5 * time.Minute}
 		}), nil},
 	}
 }

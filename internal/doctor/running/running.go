@@ -11,7 +11,7 @@ import (
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
 
@@ -23,13 +23,13 @@ var errComplete = errors.New("complete")
 
 // Ask returns what the scaler at an admin address reports of the triggers of a namespace, or of all if it is
 // empty. The error is one of the inspector's client.
-func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err error) {
+func Ask(ctx context.Context, address, namespace string) (_ *facts.Scaler, err error) {
 	client, err := inspector.NewClient(address)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	s := &doctor.Scaler{Address: address}
+	s := &facts.Scaler{Address: address}
 	err = client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: namespace}, func(r *pb.WatchDecisionsResponse) error {
 		s.At = r.GetAt().AsTime()
 		for _, e := range r.GetChanged() {
@@ -57,7 +57,7 @@ func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err 
 const attempts = 3
 
 // askConfiguration asks for the faults of the configuration, which are in the explanation of any trigger.
-func askConfiguration(ctx context.Context, client *inspector.Client, s *doctor.Scaler) {
+func askConfiguration(ctx context.Context, client *inspector.Client, s *facts.Scaler) {
 	s.ConfigurationUnread = "needs a scaler with a trigger, whose explanation says whether its configuration has faults"
 	for i := range s.Triggers[:min(len(s.Triggers), attempts)] {
 		t := &s.Triggers[i]
@@ -70,9 +70,9 @@ func askConfiguration(ctx context.Context, client *inspector.Client, s *doctor.S
 	}
 }
 
-func convert(e *pb.Explanation) doctor.Running {
+func convert(e *pb.Explanation) facts.Running {
 	t, status, calls := e.GetTrigger(), e.GetReadStatus(), e.GetCallHistory()
-	r := doctor.Running{
+	r := facts.Running{
 		Namespace: t.GetNamespace(), ScaledObject: t.GetScaledObject(), Name: t.GetName(),
 		Connection: t.GetConnection(), Layout: t.GetLayout(), Queue: t.GetQueue(), Policy: t.GetPolicy(),
 		Wanted: e.GetDecision().GetWantedReplicas(), WakeUp: status.GetWakeUpMode(), Fallback: status.GetFallbackReason(),
@@ -83,11 +83,11 @@ func convert(e *pb.Explanation) doctor.Running {
 		earliest(&r.Since, response.GetUnchangedSince())
 	}
 	if p := e.GetProblem(); p != nil {
-		r.Problem = &doctor.Problem{Reason: p.GetReason(), Message: p.GetMessage(), Advice: p.GetAdvice()}
+		r.Problem = &facts.Problem{Reason: p.GetReason(), Message: p.GetMessage(), Advice: p.GetAdvice()}
 		earliest(&r.Problem.Since, p.GetSince())
 	}
 	if reading := e.GetReading(); reading != nil {
-		r.Reading = &doctor.Reading{
+		r.Reading = &facts.Reading{
 			Backlog: reading.GetBacklog(), Ready: reading.GetReady(), Consumers: -1,
 			Oldest: time.Duration(reading.GetOldestAgeSeconds() * float64(time.Second)),
 		}

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/running"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
@@ -94,16 +94,16 @@ func TestAsk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &doctor.Scaler{
+	want := &facts.Scaler{
 		Address: address, At: at(100).AsTime(), ConfigurationError: "config.yaml:3: unknown key",
-		Triggers: []doctor.Running{
+		Triggers: []facts.Running{
 			{
 				Namespace: "shop", ScaledObject: "billing", Name: "orders-list-jobs", Connection: "orders", Layout: "list", Queue: "jobs",
-				Problem: &doctor.Problem{Reason: "unavailable", Message: "refused", Advice: "start it", Since: at(90).AsTime()},
-				Reading: &doctor.Reading{Backlog: 20, Ready: 18, Consumers: 2, Oldest: 1500 * time.Millisecond},
+				Problem: &facts.Problem{Reason: "unavailable", Message: "refused", Advice: "start it", Since: at(90).AsTime()},
+				Reading: &facts.Reading{Backlog: 20, Ready: 18, Consumers: 2, Oldest: 1500 * time.Millisecond},
 				Wanted:  4, WakeUp: "poll", Fallback: "NOPERM", Streams: 2, Called: true, Since: at(30).AsTime(),
 			},
-			{Namespace: "shop", ScaledObject: "frontdesk", Policy: "frontdesk", Reading: &doctor.Reading{Ready: 1, Consumers: -1}},
+			{Namespace: "shop", ScaledObject: "frontdesk", Policy: "frontdesk", Reading: &facts.Reading{Ready: 1, Consumers: -1}},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -1,4 +1,6 @@
-package doctor
+// Package facts has what is known of a cluster, of manifests and of a running scaler, and a view of it
+// in which checks find what belongs together. It judges nothing, and is pure.
+package facts
 
 import (
 	"time"
@@ -86,4 +88,16 @@ type Reading struct {
 	Consumers int64
 	// Oldest is the age of the oldest waiting message; 0 if it is unknown.
 	Oldest time.Duration
+}
+
+// Title returns the name of a trigger.
+func (r *Running) Title() string {
+	switch {
+	case r.Policy != "":
+		return "policy " + r.Policy
+	case r.Queue != "":
+		return r.Layout + " " + r.Queue + " on connection " + r.Connection
+	default:
+		return "a trigger"
+	}
 }
