@@ -48,7 +48,7 @@ func TestPages(t *testing.T) {
 		{"trigger-rejected", real.url + "/triggers/shop/exports", 900, "tagret"},
 		{"trigger-error", real.url + "/triggers/shop/reports", 900, "mismatch"},
 		{"trigger-policy", full.URL + "/triggers/shop/uses-checkout", 1300, "From the signals"},
-		{"connections", real.url + "/connections", 500, "tracking"},
+		{"connections", real.url + "/connections", 500, "at risk"},
 		{"policies", full.URL + "/policies", 500, "Enforce via KEDA"},
 		{"policy", full.URL + "/policies/shop/checkout", 1900, "office-hours"},
 		{"about", real.url + "/about", 600, "admin-address"},
@@ -155,6 +155,32 @@ func TestTrigger(t *testing.T) {
 	push(s.main, "orders", 3)
 	b.await(has("Correct the layout or the name of the queue in the trigger."))
 	b.check("trigger")
+}
+
+// TestConnections: each connection has its server, how changes are noticed and why not better, its latency,
+// its errors, and what endangers its queues.
+func TestConnections(t *testing.T) {
+	s := startScaler(t, "--max-staleness=1h", "--read-timeout=500ms")
+	s.demo()
+	s.ask("bank", "statements", "connection", "limited", "list", "statements")
+	b := open(browser(t), t, s.url+"/connections", "light")
+	b.status("live")
+	row := func(connection, text string) string {
+		return fmt.Sprintf(`[...document.querySelectorAll("tbody tr")].some((r) => r.querySelector("th a").textContent === %q && r.textContent.includes(%q))`, connection, text)
+	}
+	b.await(row("main", "tracking"))
+	b.await(row("main", "redis "))
+	b.await(row("main", " ms"))
+	b.await(row("limited", "client|tracking"))
+	b.await(row("other", "at risk: maxmemory-policy is allkeys-lru, so the server deletes queues when its memory is full"))
+	if eval[bool](b, row("main", "at risk")) {
+		t.Error("a server without a limit is at risk")
+	}
+	s.other.Kill()
+	b.await(row("other", "connection refused"))
+	b.await(row("other", "1 of 1 queue, for"))
+	b.axe("connections")
+	b.check("connections")
 }
 
 // TestPause: a paused page does not change, and is reached by the keyboard.

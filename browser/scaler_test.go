@@ -27,7 +27,8 @@ import (
 const pollInterval = time.Second
 
 // A scaler is the program "scaler serve" with the connections "main" and "other", which are real
-// servers of Redis. A client asks it about triggers for as long as the test runs, as KEDA does.
+// servers of Redis. The second one may delete queues, and the connection "limited" to it has few
+// rights. A client asks it about triggers for as long as the test runs, as KEDA does.
 type scaler struct {
 	testing.TB
 
@@ -73,17 +74,26 @@ func TestMain(m *testing.M) {
 func startScaler(t testing.TB, flags ...string) *scaler {
 	t.Helper()
 	s := &scaler{
-		TB: t, main: redistest.Start(t), other: redistest.Start(t, redistest.WithAppendOnly()),
+		TB: t, main: redistest.Start(t),
+		other: redistest.Start(t, redistest.WithAppendOnly(), redistest.WithConfig(
+			"maxmemory 512mb", "maxmemory-policy allkeys-lru", "user limited on >secret ~* &* +@all -client|tracking -config",
+		)),
 		log: new(childprocess.Output), asked: map[string]*pbkeda.ScaledObjectRef{},
 	}
 	ports, err := childprocess.FreePorts("127.0.0.1", 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := filepath.Join(t.TempDir(), "scaler.yaml")
+	folder := t.TempDir()
+	config, password := filepath.Join(folder, "scaler.yaml"), filepath.Join(folder, "password")
+	if err := os.WriteFile(password, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	text := fmt.Sprintf("connections:\n"+
 		"  main: {engine: redis, namespaces: [\"*\"], addresses: [%q]}\n"+
-		"  other: {engine: redis, namespaces: [shop, bank], addresses: [%q]}\n", s.main.Addr(), s.other.Addr())
+		"  other: {engine: redis, namespaces: [shop, bank], addresses: [%q]}\n"+
+		"  limited: {engine: redis, namespaces: [bank], addresses: [%q], username: limited, password: {file: %q}}\n",
+		s.main.Addr(), s.other.Addr(), s.other.Addr(), password)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
