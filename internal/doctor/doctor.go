@@ -89,6 +89,7 @@ func categories() []struct{ letter, name string } {
 		{"S", "ScaledObjects and ScaledJobs"},
 		{"W", "Workloads"},
 		{"B", "The scaler and its queues"},
+		{"R", "The servers of queues"},
 		{"P", "AutoscalerPolicies"},
 		{"D", "Annotations for scaler doctor"},
 	}

@@ -50,7 +50,7 @@ func healthy(t testing.TB) *patient {
 	since := now().Add(-time.Hour)
 	p := &patient{t: t, Facts: facts.Facts{
 		Now: now(), Online: true, Objects: objects, Unread: map[object.Kind]string{}, Kubernetes: "v1.36.3",
-		Scaler: &facts.Scaler{Address: "127.0.0.1:9091", At: now(), Triggers: []facts.Running{
+		Scaler: &facts.Scaler{Address: "127.0.0.1:9091", At: now(), Connections: []facts.Connection{{Name: "orders"}}, Triggers: []facts.Running{
 			{Namespace: "shop", ScaledObject: "billing", Name: "orders-list-jobs", Connection: "orders", Layout: "list", Queue: "jobs", Reading: reading(), Wanted: 1, WakeUp: "tracking", Streams: 2, Called: true, Since: since},
 			{Namespace: "shop", ScaledObject: "frontdesk", Name: "policy-frontdesk", Policy: "frontdesk", Wanted: 1, Streams: 2, Called: true, Since: since},
 			{Namespace: "shop", ScaledObject: "thumbnails", Name: "orders-list-images", Connection: "orders", Layout: "list", Queue: "images", Reading: reading(), Called: true, Since: since},

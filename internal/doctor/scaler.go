@@ -15,8 +15,8 @@ import (
 func scalerChecks() []Check {
 	return []Check{
 		{
-			Code: "B401", Title: "A scaler that does not serve", Severity: Error, needs: []need{needCluster}, reads: triggerKinds(object.Services, object.Deployments),
-			Why:    "Without a ready replica KEDA holds all replicas. With a fault in its configuration file the scaler goes on with the version before, so a change has no effect.",
+			Code: "B401", Title: "A scaler that does not serve", Severity: Error, needs: []need{needCluster}, reads: triggerKinds(object.Services, object.EndpointSlices, object.Deployments, object.Pods),
+			Why:    "Without a ready replica, or a Service that leads to one, KEDA holds all replicas. Replicas of two versions may answer the same call differently. With a fault in its configuration file the scaler goes on with the version before, so a change has no effect.",
 			Change: "Correct what the message names; the log of the scaler has more.",
 			find:   checkServing,
 		},
@@ -57,33 +57,6 @@ func scalerChecks() []Check {
 			Change: "Compare the name of the queue in the trigger with the one of the workers.",
 			find:   checkWorkers,
 		},
-	}
-}
-
-func checkServing(v *view, found *findings) {
-	if v.Scaler != nil && v.Scaler.ConfigurationUnread != "" {
-		found.skip(v.Scaler.ConfigurationUnread)
-	}
-	if v.Scaler != nil && v.Scaler.ConfigurationError != "" {
-		found.add(object.Named(object.Configurations, "", "of the scaler at "+v.Scaler.Address), "", "Correct the file; scaler check --config FILE checks it.",
-			"an older version is in force: %s", v.Scaler.ConfigurationError)
-	}
-	for _, e := range v.Endpoints() {
-		if e.Workload == nil {
-			continue
-		}
-		ready := e.Workload.At("status", "readyReplicas").NumberOr(0)
-		progressing := e.Workload.At("status", "conditions").Condition("Progressing")
-		switch n := e.Replicas(); {
-		case n == 0:
-			found.add(e.Workload, "spec.replicas", "Scale it up.", "the scaler has no replicas")
-		case ready == 0:
-			found.add(e.Workload, "status.readyReplicas", "", "none of %s of the scaler is ready", facts.Count(int(n), "replica"))
-		case progressing.At("reason").Text() == "ProgressDeadlineExceeded":
-			found.addAs(Warning, e.Workload, "status.conditions", "", "its rollout does not go on, so its replicas may be of two versions: %s", progressing.At("message").Text())
-		case ready < n:
-			found.addAs(Info, e.Workload, "status.readyReplicas", "", "%d of %d replicas are ready", ready, n)
-		}
 	}
 }
 

@@ -91,7 +91,7 @@ func settingChecks() []Check {
 			},
 		},
 		{
-			Code: "S213", Title: "No maxReplicaCount", Severity: Warning, Offline: true, reads: triggerKinds(),
+			Code: "S213", Title: "No maxReplicaCount, or one above what helps", Severity: Warning, Offline: true, reads: triggerKinds(),
 			Why:      "KEDA's default is 100. A burst, or a wrong target, starts as many: more than a database takes, or than the queue has partitions.",
 			Change:   "Set maxReplicaCount to what the workers' dependencies can take.",
 			Evidence: []string{"kedacore/keda#4483"},
@@ -99,6 +99,8 @@ func settingChecks() []Check {
 				for _, s := range v.Scaled {
 					if s.HasOurs() && !s.At("spec", "maxReplicaCount").Exists() {
 						found.add(s.Object, "spec", "", "maxReplicaCount is not set, so it is %d", defaultMaximum)
+					} else if s.HasOurs() {
+						v.compareMaximum(found, s)
 					}
 				}
 			},
@@ -263,4 +265,15 @@ func checkCooldown(v *view, found *findings) {
 				why, cooldown+covered, facts.DurationAnnotation)
 		}
 	})
+}
+
+// compareMaximum compares maxReplicaCount with the number of workers that help a queue, such as that of its
+// partitions, as the running scaler knows it.
+func (v *view) compareMaximum(found *findings, s *facts.Scaled) {
+	known := v.Running(s)
+	maximum := s.At("spec", "maxReplicaCount").NumberOr(defaultMaximum)
+	if len(known) != 1 || len(s.Triggers) != 1 || known[0].Reading == nil || known[0].Reading.MaxUseful == 0 || maximum <= known[0].Reading.MaxUseful {
+		return
+	}
+	found.addAs(Info, s.Object, "spec.maxReplicaCount", "", "maxReplicaCount is %d, and more than %s do not help %s", maximum, facts.Count(int(known[0].Reading.MaxUseful), "worker"), known[0].Title())
 }

@@ -82,6 +82,19 @@ func silent() []trapCase {
 		{"a queue whose workers are not seen", func(p *patient) {
 			p.Scaler.Triggers[0].Reading = &facts.Reading{Backlog: 40, Ready: 40, Consumers: -1, Oldest: time.Hour}
 		}, nil},
+		sets("endpoints of two families", slice, "endpoints", "[{}, {}]"),
+		{"a rollout under way", func(p *patient) {
+			for version, since := range map[string]string{"1.0.0": "2026-11-27T08:00:00Z", "1.1.0": "2026-11-27T08:59:00Z"} {
+				p.add("{apiVersion: v1, kind: Pod, metadata: {name: backlog-scaler-" + version + ", namespace: backlog-scaler, labels: {app.kubernetes.io/name: backlog-scaler}}, spec: {containers: [{name: scaler, image: \"backlog-scaler:" + version + "\"}, {name: istio-proxy}]}, status: {conditions: [{type: Ready, status: \"True\", lastTransitionTime: \"" + since + "\"}]}}")
+			}
+		}, nil},
+		{"a maximum that all workers of a queue help", func(p *patient) { p.Scaler.Triggers[0].Reading.MaxUseful = 40 }, nil},
+		{"a measured throughput of short jobs", func(p *patient) {
+			p.Scaler.Learned = map[string]facts.Throughput{"shop/frontdesk": {Signal: "requests", PerSecond: 2}}
+		}, nil},
+		{"a risk that no check knows", func(p *patient) {
+			p.Scaler.Connections[0].Risks = []facts.Risk{{Kind: "later", Text: "of a later scaler"}}
+		}, nil},
 		{"a connection of a watch", func(p *patient) {
 			p.configure(orders(), legacy())
 			p.Watched = []string{"legacy"}
@@ -115,7 +128,11 @@ func (p *patient) unread(kinds ...object.Kind) {
 // undecided are changes after which something cannot be decided.
 func undecided() []trapCase {
 	return []trapCase{
-		{"B401 the scaler does not say whether its file has faults", func(p *patient) { p.Scaler.ConfigurationUnread = "busy" }, nil},
+		{"the scaler lists neither its connections nor the faults of its file", func(p *patient) { p.Scaler.Unlisted = "the scaler lists no connections: busy" }, nil},
+		sets("one of two replicas is an endpoint", slice, "endpoints", "[{}]"),
+		{"a server that would delete queues if it had a limit", func(p *patient) {
+			p.Scaler.Connections[0].Risks = []facts.Risk{{Kind: "eviction", Latent: true, Text: "maxmemory-policy is allkeys-lru, so the server deletes queues once it has a maxmemory, which is 0, and that is full"}}
+		}, nil},
 		{"nothing may be read", func(p *patient) {
 			for _, r := range object.Resources() {
 				p.unread(r.Kind)

@@ -199,7 +199,7 @@ func checkGrace(v *view, found *findings) {
 		}
 	}
 	if unknown {
-		found.skip("how long the jobs of some workloads take is not known: the annotation " + facts.DurationAnnotation + " says it")
+		found.skip("how long the jobs of some workloads take is not known: the annotation " + facts.DurationAnnotation + " says it, and no engine reports it")
 	}
 }
 

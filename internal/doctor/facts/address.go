@@ -257,3 +257,27 @@ func (e *Endpoint) IncludesPort(port object.Value) bool {
 		return byName == 0 || byName == e.Port
 	}
 }
+
+// ReadyEndpoints returns the number of ready endpoints of a Service, and reports whether it is known. A slice
+// has those of one family of addresses, so the largest number counts.
+func (v *View) ReadyEndpoints(service *object.Object) (ready int, known bool) {
+	if !v.Online || v.Unread[object.EndpointSlices] != "" {
+		return 0, false
+	}
+	families := make(map[string]int)
+	for _, slice := range v.ByKind[object.EndpointSlices] {
+		if slice.Namespace() != service.Namespace() || slice.Labels()["kubernetes.io/service-name"] != service.Name() {
+			continue
+		}
+		for _, endpoint := range slice.At("endpoints").List() {
+			// A condition that is not there counts as true.
+			if condition := endpoint.At("conditions", "ready"); !condition.Exists() || condition.V == true {
+				families[slice.At("addressType").Text()]++
+			}
+		}
+	}
+	for _, n := range families {
+		ready = max(ready, n)
+	}
+	return ready, true
+}

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -155,8 +156,10 @@ type JobLength struct {
 	Source string
 }
 
-// JobLength returns what is known of the length of a job; zero if nothing is. A replica that finishes t
-// messages in a second, one at a time, needs 1/t for each; with several at a time it needs more.
+// JobLength returns what is known of the length of a job; zero if nothing is: what an annotation says, else
+// what follows from the throughput that the running scaler has measured, or that a trigger states. A replica
+// that finishes t messages in a second, one at a time, needs 1/t for each; with several at a time it needs
+// more.
 func (v *View) JobLength(s *Scaled) JobLength {
 	objects := []*object.Object{s.Object}
 	if !s.Job {
@@ -172,6 +175,12 @@ func (v *View) JobLength(s *Scaled) JobLength {
 	}
 	var longest JobLength
 	for _, e := range s.Triggers {
+		if t := v.learned(s, e); t.PerSecond > 0 {
+			each := time.Duration(float64(time.Second) / t.PerSecond)
+			if each > longest.Duration {
+				longest = JobLength{each, fmt.Sprintf("the scaler has measured that a replica takes at least %s for a message on average (signal %s)", each.Round(time.Second/10), t.Signal)}
+			}
+		}
 		if !e.Valid || e.Parsed.Policy.DrainTime <= 0 || e.Parsed.Policy.Target <= 0 {
 			continue
 		}
@@ -202,3 +211,12 @@ func (s *Scaled) HasOurs() bool {
 // DurationAnnotation is the annotation that says how long the longest job of a workload takes, such as
 // 10m.
 const DurationAnnotation = "backlog-scaler.github.io/job-duration"
+
+// learned returns the throughput that the running scaler has measured for the policy of a trigger; zero
+// without one.
+func (v *View) learned(s *Scaled, e *Entry) Throughput {
+	if v.Scaler == nil || e.Metadata["policy"] == "" {
+		return Throughput{}
+	}
+	return v.Scaler.Learned[s.Namespace()+"/"+e.Metadata["policy"]]
+}

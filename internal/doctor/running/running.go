@@ -49,24 +49,59 @@ func Ask(ctx context.Context, address, namespace string) (_ *facts.Scaler, err e
 	case err != nil:
 		return nil, err
 	}
-	askConfiguration(ctx, client, s)
+	addConnections(ctx, client, s)
+	addThroughputs(ctx, client, s)
 	return s, nil
 }
 
-// attempts is how many triggers are tried: one may be gone by now.
-const attempts = 3
-
-// askConfiguration asks for the faults of the configuration, which are in the explanation of any trigger.
-func askConfiguration(ctx context.Context, client *inspector.Client, s *facts.Scaler) {
-	s.ConfigurationUnread = "needs a scaler with a trigger, whose explanation says whether its configuration has faults"
-	for i := range s.Triggers[:min(len(s.Triggers), attempts)] {
-		t := &s.Triggers[i]
-		response, err := client.Explain(ctx, &pb.ExplainRequest{Namespace: t.Namespace, ScaledObject: t.ScaledObject})
-		if err == nil {
-			s.ConfigurationError, s.ConfigurationUnread = response.GetConfigurationError(), ""
-			return
+// addConnections adds the connections, and the faults of the configuration.
+func addConnections(ctx context.Context, client *inspector.Client, s *facts.Scaler) {
+	response, err := client.ListConnections(ctx)
+	if err != nil {
+		s.Unlisted = "the scaler lists no connections: " + backlog.Line(err.Error())
+		return
+	}
+	s.ConfigurationError = response.GetConfigurationError()
+	for _, c := range response.GetConnections() {
+		known := facts.Connection{Name: c.GetName()}
+		for _, risk := range c.GetRisks() {
+			known.Risks = append(known.Risks, facts.Risk{Kind: risk.GetKind(), Text: risk.GetMessage(), Latent: risk.GetLatent()})
 		}
-		s.ConfigurationUnread = "the scaler does not say whether its configuration has faults: " + backlog.Line(err.Error())
+		s.Connections = append(s.Connections, known)
+	}
+}
+
+// maxPolicies bounds the policies that are asked for, one call each.
+const maxPolicies = 200
+
+// addThroughputs adds what the scaler has measured for the policies that its triggers name. What it does not
+// say is unknown.
+func addThroughputs(ctx context.Context, client *inspector.Client, s *facts.Scaler) {
+	asked := 0
+	for i := range s.Triggers {
+		t := &s.Triggers[i]
+		key := t.Namespace + "/" + t.Policy
+		if _, known := s.Learned[key]; known || t.Policy == "" || asked == maxPolicies {
+			continue
+		}
+		asked++
+		response, err := client.ExplainPolicy(ctx, &pb.ExplainPolicyRequest{Namespace: t.Namespace, Name: t.Policy})
+		if err != nil {
+			continue
+		}
+		for _, signal := range response.GetExplanation().GetPolicy().GetSignals() {
+			learned := signal.GetLearned()
+			if !learned.GetKnown() || learned.Measured == nil || learned.GetMeasured() <= 0 {
+				continue
+			}
+			slowest, known := s.Learned[key]
+			if s.Learned == nil {
+				s.Learned = make(map[string]facts.Throughput)
+			}
+			if !known || learned.GetMeasured() < slowest.PerSecond {
+				s.Learned[key] = facts.Throughput{Signal: signal.GetName(), PerSecond: learned.GetMeasured()}
+			}
+		}
 	}
 }
 
@@ -88,7 +123,7 @@ func convert(e *pb.Explanation) facts.Running {
 	}
 	if reading := e.GetReading(); reading != nil {
 		r.Reading = &facts.Reading{
-			Backlog: reading.GetBacklog(), Ready: reading.GetReady(), Consumers: -1,
+			Backlog: reading.GetBacklog(), Ready: reading.GetReady(), Consumers: -1, MaxUseful: reading.GetMaxUsefulWorkers(),
 			Oldest: time.Duration(reading.GetOldestAgeSeconds() * float64(time.Second)),
 		}
 		if reading.Consumers != nil {
