@@ -31,6 +31,8 @@ type message struct {
 	At string `json:"at"`
 	// Rows are the rows that changed.
 	Rows []json.RawMessage `json:"rows,omitempty"`
+	// Policies is the line about policies of the list; empty if it is not sent.
+	Policies string `json:"policies,omitempty"`
 	// Load reports that the page is to be loaded again.
 	Load bool `json:"load,omitempty"`
 }
@@ -110,7 +112,7 @@ func (f *follower) send(w http.ResponseWriter) error {
 	}
 	m := f.message(&news, first)
 	f.since, f.outages = news.Scan, len(news.Outages)
-	if len(m.Rows) == 0 && !m.Load && !first && news.Scan-f.sent < quietEvery {
+	if len(m.Rows) == 0 && !m.Load && m.Policies == "" && !first && news.Scan-f.sent < quietEvery {
 		return nil
 	}
 	f.sent = news.Scan
@@ -121,7 +123,7 @@ func (f *follower) send(w http.ResponseWriter) error {
 const maxEvent = 64 << 10
 
 // write sends a message in events of at most maxEvent bytes: the rows of one that is larger are those of
-// several, and the last one says whether the page is to be loaded again.
+// several, and the last one has the rest.
 func write(w io.Writer, m *message) error {
 	for rows := m.Rows; ; {
 		part := message{At: m.At}
@@ -131,7 +133,9 @@ func write(w io.Writer, m *message) error {
 			part.Rows = rows[:len(part.Rows)+1]
 		}
 		rows = rows[len(part.Rows):]
-		part.Load = m.Load && len(rows) == 0
+		if len(rows) == 0 {
+			part.Load, part.Policies = m.Load, m.Policies
+		}
 		data, err := json.Marshal(part)
 		if err != nil {
 			return err
@@ -152,6 +156,9 @@ func (f *follower) message(news *inspector.News, first bool) message {
 	// All streams do this at the same scans, so that they share what it costs.
 	if aged := news.Scan%ageEvery == 0; aged && !first {
 		changed = f.keys
+		if f.list {
+			m.Policies = f.page.shared.policies(news.Scan, f.page)
+		}
 		m.Load = m.Load || !f.list || !slices.Equal(f.keys, f.page.shared.keys(news.Scan, &f.query, f.page.inspector))
 	}
 	if m.Load && f.list {

@@ -103,6 +103,9 @@ func plural(n int, word string) string {
 	if n == 1 {
 		return "1 " + word
 	}
+	if stem, is := strings.CutSuffix(word, "policy"); is {
+		return strconv.Itoa(n) + " " + stem + "policies"
+	}
 	return strconv.Itoa(n) + " " + word + "s"
 }
 

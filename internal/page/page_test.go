@@ -85,7 +85,7 @@ func TestPages(t *testing.T) {
 	}{
 		{"the list", "/", 200, []string{
 			`<a href="/triggers/shop/checkout">shop/checkout</a>`, `data-c="value">55 / 5<`, `data-c="wants">11<`, `data-c="inflight">12<`, "error <b>1</b>", "rejected <b>1</b>",
-			"scaler.yaml:7: unknown key", "policy checkout",
+			"scaler.yaml:7: unknown key", "policy checkout", `id="policies-line">1 policy<`,
 		}},
 		{"a state", "/?state=rejected", 200, []string{"shop/exports", "1 to 1 of 1 trigger, of 8 in all", `did you mean &#34;target&#34;?`}},
 		{"a search", "/?q=LEDG", 200, []string{"bank/ledger", "1 to 1 of 1 trigger"}},
@@ -129,6 +129,23 @@ func TestGates(t *testing.T) {
 			t.Errorf("the timeline does not have %q", window)
 		}
 	}
+}
+
+// TestPoliciesLine: the list of triggers says how many policies there are, also while it is open.
+func TestPoliciesLine(t *testing.T) {
+	t.Parallel()
+	w := pagetest.New(t, pagetest.Options{Policies: true})
+	w.Demo()
+	if _, body := get(t, w.URL+"/"); strings.Contains(body, "policies-line") {
+		t.Error("a list without policies has a line about them")
+	}
+	w.SetPolicy("checkout", 4)
+	await(t, w.URL+"/", `id="policies-line">1 policy<`)
+	s := follow(t, w, "/")
+	w.SetPolicy("billing", 4)
+	w.Runner.SetTarget("shop", "billing", policies.Target{Err: errors.New("no such Deployment")})
+	s.until(`"policies":"2 policies, 1 with a problem"`)
+	await(t, w.URL+"/policies", "2 policies", "no such Deployment")
 }
 
 func TestEmptyPages(t *testing.T) {

@@ -108,6 +108,8 @@ function open() {
     const news = JSON.parse(event.data);
     at = news.at;
     if (news.rows) apply(news.rows);
+    const policies = document.getElementById("policies-line");
+    if (policies && news.policies) policies.textContent = news.policies;
     if (news.load) load();
     show("is-live", "live");
   };

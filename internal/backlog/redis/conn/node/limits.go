@@ -11,8 +11,8 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// Settings and limits of a server that endanger queues or connections are asked for next to a read, as
-// the checks are, so they cost no round trip. They change seldom.
+// Settings and limits of a server that endanger queues or connections are asked for next to a read or a
+// confirmation, as the checks are, so they cost no round trip. They change seldom.
 const (
 	// limitsInterval is the time between two questions.
 	limitsInterval = time.Minute
@@ -117,10 +117,10 @@ func numberOf(text string) int64 {
 	return n
 }
 
-// questions returns the checks of a session that are due, and notes that the limits are asked for if l is
-// not nil. The caller holds semaphore.
-func (n *Node) questions(s *session, now time.Time) (checks []check, l *limits) {
-	checks = s.checks(n.cfg, n.currentSubscriber(), false)
+// questions returns the checks of a session, and notes that the limits are asked for if l is not nil. swaps
+// is that of session.checks. The caller holds semaphore.
+func (n *Node) questions(s *session, sub *subscriber, swaps bool, now time.Time) (checks []check, l *limits) {
+	checks = s.checks(n.cfg, sub, swaps)
 	if now.Before(n.nextLimits) {
 		return checks, nil
 	}

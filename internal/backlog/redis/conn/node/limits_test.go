@@ -105,6 +105,25 @@ func TestRisksOfServers(t *testing.T) {
 	}
 }
 
+// TestRisksOfIdleServers: a server whose queues are only confirmed is asked, too.
+func TestRisksOfIdleServers(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	n, _ := openNode(t, server.Addr(), func(*conn.Config) {})
+	redistest.Eventually(t, "changes are tracked", func() bool { return n.Status().WakeUp == conn.WakeTracking })
+	server.Do("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
+	// A session begins to track with a read.
+	if _, err := n.Do(t.Context(), []resp.Command{{Args: []any{"LLEN", "jobs"}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	redistest.Eventually(t, "the risk is known", func() bool {
+		if err := n.Confirm(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return kinds(n.Status()) == "eviction"
+	})
+}
+
 // TestLimitsAtAProxy: what hangs up at a question for limits is not asked again, and no read fails of it.
 func TestLimitsAtAProxy(t *testing.T) {
 	t.Parallel()

@@ -151,7 +151,7 @@ func (n *Node) run(ctx context.Context, s *session, commands []resp.Command, dst
 	if !s.isCheckDue(now) {
 		return s.Do(ctx, commands, dst)
 	}
-	checks, limits := n.questions(s, now)
+	checks, limits := n.questions(s, n.currentSubscriber(), false, now)
 	all := slices.Clip(commands)
 	for _, c := range checks {
 		all = append(all, resp.Command{Args: c.args})
