@@ -11,45 +11,51 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/page/pagetest"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
 
 // TestPages: each page, in each state and theme, breaks no rule of accessibility, no policy, and asks
-// no other host.
+// no other host. Triggers and connections are those of the real program on real servers of Redis;
+// policies, whose objects need an API server, and faults of the file are in memory.
 func TestPages(t *testing.T) {
 	in := browser(t)
+	real, down := startScaler(t), startScaler(t, "--max-staleness=1h")
+	real.demo()
+	down.demo()
 	full, empty := world(t), pagetest.New(t, pagetest.Options{})
 	broken := pagetest.New(t, pagetest.Options{MaxStaleness: time.Hour, Fault: errors.New("scaler.yaml:7: unknown key \"adresses\", did you mean \"addresses\"?")})
 	broken.Demo()
-	open(in, t, broken.URL+"/", "light").await(`document.body.textContent.includes("21 / 4")`)
-	broken.Other.Fail(fmt.Errorf("%w: dial tcp 10.0.0.7:6379: connect: connection refused", backlog.ErrUnavailable))
+	open(in, t, down.url+"/", "light").await(`document.body.textContent.includes("21 / 4")`)
+	down.other.Kill()
 	// A history has its second sample after ten seconds.
-	first := open(in, t, full.URL+"/triggers/shop/checkout", "light")
+	trigger, policy := open(in, t, real.url+"/triggers/shop/checkout", "light"), open(in, t, full.URL+"/policies/shop/checkout", "light")
 	for i := range 12 {
-		full.Main.Set("orders", backlog.Reading{Ready: int64(20 + 7*i%40), Due: 6, InFlight: backlog.Exactly(12), Oldest: backlog.Age{Kind: backlog.AgeExact, Since: time.Now().Add(-95 * time.Second)}})
+		real.add(3 * (i % 4))
+		full.Main.SetReady("orders", int64(40+9*(i%5)))
 		time.Sleep(time.Second)
 	}
-	first.await(`!!document.querySelector("#d0 .line-wants")`)
+	trigger.await(`!!document.querySelector("#d0 .line-wants")`)
+	policy.await(`!!document.querySelector("#decision .line-ceiling")`)
 	for _, tc := range []struct {
 		name, url string
 		height    int64
 		wait      string
 	}{
-		{"triggers", full.URL + "/", 720, "shop/checkout"},
-		{"no-match", full.URL + "/?q=nothing", 600, "No trigger matches"},
-		{"trigger", full.URL + "/triggers/shop/checkout", 1080, "What is known"},
-		{"trigger-rejected", full.URL + "/triggers/shop/exports", 900, "tagret"},
-		{"trigger-error", full.URL + "/triggers/shop/reports", 900, "mismatch"},
+		{"triggers", real.url + "/", 720, "shop/checkout"},
+		{"no-match", real.url + "/?q=nothing", 600, "No trigger matches"},
+		{"trigger", real.url + "/triggers/shop/checkout", 1080, "What is known"},
+		{"trigger-rejected", real.url + "/triggers/shop/exports", 900, "tagret"},
+		{"trigger-error", real.url + "/triggers/shop/reports", 900, "mismatch"},
 		{"trigger-policy", full.URL + "/triggers/shop/uses-checkout", 1300, "From the signals"},
-		{"connections", full.URL + "/connections", 500, "other-fake"},
+		{"connections", real.url + "/connections", 500, "at risk"},
 		{"policies", full.URL + "/policies", 500, "Enforce via KEDA"},
 		{"policy", full.URL + "/policies/shop/checkout", 1900, "office-hours"},
-		{"about", full.URL + "/about", 600, "admin-address"},
-		{"missing", full.URL + "/nothing", 500, "no such page"},
-		{"outage", broken.URL + "/", 900, "Connection other cannot be read"},
-		{"outage-connections", broken.URL + "/connections", 600, "connection refused"},
+		{"about", real.url + "/about", 600, "admin-address"},
+		{"missing", real.url + "/nothing", 500, "no such page"},
+		{"outage", down.url + "/", 900, "Connection other cannot be read"},
+		{"outage-connections", down.url + "/connections", 600, "connection refused"},
+		{"fault", broken.URL + "/", 900, "did you mean"},
 		{"empty", empty.URL + "/", 800, "KEDA has not asked"},
 		{"empty-policies", empty.URL + "/policies", 500, "watches no AutoscalerPolicies"},
 	} {
@@ -73,43 +79,115 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestLive: what changes is shown at once, an outage too; a lost stream is shown, and resumes.
+// TestLive: what changes in a real queue is shown at once, an outage of its server too; a page whose
+// scaler is gone says so, and resumes with the next one.
 func TestLive(t *testing.T) {
-	w := world(t)
-	b := open(browser(t), t, w.URL+"/", "light")
+	s := startScaler(t, "--max-staleness=1h", "--read-timeout=500ms")
+	s.demo()
+	b := open(browser(t), t, s.url+"/", "light")
 	b.status("live")
 	row := func(text string) string {
 		return fmt.Sprintf(`[...document.querySelectorAll("tbody tr")].some((r) => r.textContent.includes("bank/ledger") && r.textContent.includes(%q))`, text)
 	}
 	b.await(row("21 / 4"))
-	w.Other.Set("transfers", backlog.Reading{Ready: 44})
+	push(s.other, "transfers", 23)
 	b.await(row("44 / 4"))
 
-	w.Other.Fail(errors.Join(backlog.ErrUnavailable, errors.New("connection refused")))
-	b.await(row("bridged"))
-	b.await(`document.getElementById("banners").textContent.includes("Connection other cannot be read")`)
-	w.Other.Fail(nil)
-	b.await(row("active"))
-	b.await(`!document.getElementById("banners").textContent.includes("cannot be read")`)
+	unread := `document.getElementById("banners").textContent.includes("Connection other cannot be read")`
+	for _, outage := range []struct {
+		name       string
+		begin, end func()
+	}{
+		{"a server that does not answer", s.other.Freeze, s.other.Thaw},
+		{"a server that is gone", s.other.Kill, s.other.Restart},
+	} {
+		t.Log(outage.name)
+		outage.begin()
+		b.await(row("bridged"))
+		b.await(unread)
+		if !eval[bool](b, row("44 / 4")) {
+			t.Errorf("%s: the last value is not shown", outage.name)
+		}
+		outage.end()
+		b.await(row("active"))
+		b.await("!" + unread)
+	}
 
 	b.lenient = true
-	address := strings.TrimPrefix(w.URL, "http://")
-	w.Stop()
+	s.stop()
 	b.status("connection lost, as of ")
 	if !eval[bool](b, `document.body.classList.contains("is-lost")`) {
 		t.Error("a page that is not current does not look so")
 	}
-	w.Other.Set("transfers", backlog.Reading{Ready: 48})
-	w.Serve(address)
+	push(s.other, "transfers", 4)
+	s.start()
 	b.status("live")
 	b.await(row("48 / 4"))
+
+	// Its ports still accept connections, so the browser notices nothing.
+	s.freeze()
+	b.status("connection lost, as of ")
+	s.thaw()
+	b.status("live")
+	push(s.other, "transfers", 4)
+	b.await(row("52 / 4"))
 	b.check("live")
+}
+
+// TestTrigger: the page of a trigger follows what is read and what KEDA calls, and says what to do.
+func TestTrigger(t *testing.T) {
+	s := startScaler(t, "--max-staleness=1h")
+	s.demo()
+	b := open(browser(t), t, s.url+"/triggers/shop/checkout", "light")
+	b.status("live")
+	has := func(text string) string {
+		return fmt.Sprintf(`document.getElementById("d0").textContent.includes(%q)`, text)
+	}
+	for _, text := range []string{
+		"wants 10 replicas (49 messages / 5 per replica), active", "37 ready + 12 in flight", "activation 3", "GetMetrics", "tracking",
+	} {
+		b.await(has(text))
+	}
+	s.add(6)
+	b.await(has("wants 11 replicas (55 messages / 5 per replica)"))
+	// What is there is no stream, so nothing can be counted.
+	s.main.Do("DEL", "orders")
+	push(s.main, "orders", 3)
+	b.await(has("Correct the layout or the name of the queue in the trigger."))
+	b.check("trigger")
+}
+
+// TestConnections: each connection has its server, how changes are noticed and why not better, its latency,
+// its errors, and what endangers its queues.
+func TestConnections(t *testing.T) {
+	s := startScaler(t, "--max-staleness=1h", "--read-timeout=500ms")
+	s.demo()
+	s.ask("bank", "statements", "connection", "limited", "list", "statements")
+	b := open(browser(t), t, s.url+"/connections", "light")
+	b.status("live")
+	row := func(connection, text string) string {
+		return fmt.Sprintf(`[...document.querySelectorAll("tbody tr")].some((r) => r.querySelector("th a").textContent === %q && r.textContent.includes(%q))`, connection, text)
+	}
+	b.await(row("main", "tracking"))
+	b.await(row("main", "redis "))
+	b.await(row("main", " ms"))
+	b.await(row("limited", "client|tracking"))
+	b.await(row("other", "at risk: maxmemory-policy is allkeys-lru, so the server deletes queues when its memory is full"))
+	if eval[bool](b, row("main", "at risk")) {
+		t.Error("a server without a limit is at risk")
+	}
+	s.other.Kill()
+	b.await(row("other", "connection refused"))
+	b.await(row("other", "1 of 1 queue, for"))
+	b.axe("connections")
+	b.check("connections")
 }
 
 // TestPause: a paused page does not change, and is reached by the keyboard.
 func TestPause(t *testing.T) {
-	w := world(t)
-	b := open(browser(t), t, w.URL+"/", "light")
+	s := startScaler(t)
+	s.demo()
+	b := open(browser(t), t, s.url+"/", "light")
 	b.status("live")
 	b.await(`document.body.textContent.includes("21 / 4")`)
 	b.do(chromedp.KeyEvent(kb.Tab))
@@ -124,7 +202,7 @@ func TestPause(t *testing.T) {
 	}
 	b.do(chromedp.KeyEvent(" "))
 	b.status("paused, as of ")
-	w.Other.Set("transfers", backlog.Reading{Ready: 52})
+	push(s.other, "transfers", 31)
 	time.Sleep(2500 * time.Millisecond)
 	if eval[bool](b, `document.body.textContent.includes("52 / 4")`) {
 		t.Error("a paused page changes")
@@ -156,15 +234,14 @@ func TestMany(t *testing.T) {
 
 // TestHostileNames: a name that is markup is a text.
 func TestHostileNames(t *testing.T) {
-	w := pagetest.New(t, pagetest.Options{})
-	w.Main.SetReady(pagetest.Hostile, 3)
-	w.Ask("shop", pagetest.Hostile, "connection", "main", "queue", pagetest.Hostile)
-	w.Ask("shop", "long", "connection", "main", "queue", strings.Repeat("x", 10_000))
+	s := startScaler(t)
+	s.hostile()
+	s.ask("shop", "long", "connection", "main", "list", strings.Repeat("x", 10_000))
 	in := browser(t)
-	b := open(in, t, w.URL+"/", "light")
+	b := open(in, t, s.url+"/", "light")
 	b.await(`document.body.textContent.includes("<svg onload=alert(1)>")`)
 	b.status("live")
-	w.Main.SetReady(pagetest.Hostile, 8)
+	push(s.main, pagetest.Hostile, 5)
 	b.await(`document.body.textContent.includes("8 / 5")`)
 	b.axe("hostile")
 	if n := eval[int](b, `document.querySelectorAll("[onload], main script").length`); n != 0 {
@@ -178,25 +255,26 @@ func TestHostileNames(t *testing.T) {
 
 // TestWithoutScript: every page is whole without a script.
 func TestWithoutScript(t *testing.T) {
-	w := world(t)
-	b := open(browser(t), t, "http://"+strings.TrimPrefix(w.URL, "http://")+"/about", "light")
-	if _, err := chromedp.Call(b.Context, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]string{"/": "shop/checkout", "/triggers/shop/checkout": "wants 11 replicas", "/policies/shop/checkout": "office-hours"} {
-		b.do(chromedp.Navigate(w.URL + path))
+	s, w, in := startScaler(t), world(t), browser(t)
+	s.demo()
+	for _, page := range []struct{ host, path, want string }{
+		{s.url, "/", "shop/checkout"}, {s.url, "/triggers/shop/checkout", "wants 10 replicas"}, {w.URL, "/policies/shop/checkout", "office-hours"},
+	} {
+		b := open(in, t, page.host+"/about", "light")
+		if _, err := chromedp.Call(b.Context, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+			t.Fatal(err)
+		}
+		b.do(chromedp.Navigate(page.host + page.path))
 		// The browser may replace the nodes of the page before while it is asked for one.
-		var text string
-		var err error
 		for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-			text, err = chromedp.Run(b.Context, chromedp.Text(chromedp.CSS("body")))
-			if err == nil && strings.Contains(text, want) && strings.Contains(text, "as of ") {
+			text, err := chromedp.Run(b.Context, chromedp.Text(chromedp.CSS("body")))
+			if err == nil && strings.Contains(text, page.want) && strings.Contains(text, "as of ") {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%s: %v, without %q:\n%s", path, err, want, text)
+				t.Fatalf("%s: %v, without %q:\n%s", page.path, err, page.want, text)
 			}
 		}
+		b.check("without a script")
 	}
-	b.check("without a script")
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
@@ -47,6 +48,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("rights", s.rights)
 	// Streams are open by now, and the HPA has asked.
 	t.Run("sound for a while", s.sound)
+	t.Run("servers", s.servers)
 }
 
 func newDoctorSuite(t *testing.T) *doctorSuite {
@@ -156,6 +158,7 @@ func (s *doctorSuite) sound(t *testing.T) {
 func (s *doctorSuite) traps(t *testing.T) {
 	s.apply(t, "doctor-traps.yaml")
 	want := []string{
+		"B401 stray",    // nothing is behind the Service
 		"B403 mistaken", // the scaler rejects what KEDA asks
 		"D901 polled", "K103 keda-operator",
 		"S201 mistaken", "S202 mistaken-connection", "S203 import", "S204 polled",
@@ -170,8 +173,9 @@ func (s *doctorSuite) traps(t *testing.T) {
 		}
 		found := slices.DeleteFunc(e.codes(), func(code string) bool {
 			// Of the triggers of the scaler the rejected one is certain, and others depend on what KEDA has asked by then. The
-			// HPA of a rejected trigger fails at its next sync.
-			return strings.HasPrefix(code, "B403 ") && code != "B403 mistaken" || strings.HasPrefix(code, "S222 keda-hpa-mistaken")
+			// HPA of a rejected trigger fails at its next sync, and so does what has no scaler.
+			return strings.HasPrefix(code, "B403 ") && code != "B403 mistaken" || strings.HasPrefix(code, "S222 keda-hpa-mistaken") ||
+				strings.HasSuffix(code, "stray") && code != "B401 stray"
 		})
 		if diff := cmp.Diff(want, found); diff != "" {
 			return fmt.Errorf("(-want +found):\n%s", diff)
@@ -183,6 +187,40 @@ func (s *doctorSuite) traps(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// servers: what endangers the queues of a server is found once the scaler has asked it, and is gone when the setting is.
+func (s *doctorSuite) servers(t *testing.T) {
+	set := func(name, value string) { check(t, s.redis.Client().ConfigSet(s.ctx, name, value).Err()) }
+	found := func(what string, code int, want ...string) {
+		t.Helper()
+		// The scaler asks its servers once a minute.
+		check(t, childprocess.Poll(s.ctx, what, 3*time.Minute, time.Second, func(ctx context.Context) error {
+			e, err := s.doctor(ctx, fullAccount, code, "--namespace="+soundNamespace, "--address="+s.admin, "--config="+s.scaler.Config())
+			if err != nil {
+				return err
+			}
+			if diff := cmp.Diff(want, e.codes()); diff != "" {
+				return fmt.Errorf("(-want +found):\n%s", diff)
+			}
+			return nil
+		}))
+	}
+	// With those of the scaler these are more than nine tenths of the limit, and leave room for the connections that the scaler
+	// opens to verify the address.
+	const limit, clients = "30", 25
+	pool := redis.NewClient(&redis.Options{Addr: s.redis.Address(), PoolSize: clients})
+	defer func() { check(t, pool.Close()) }()
+	for range clients {
+		check(t, pool.Conn().Ping(s.ctx).Err())
+	}
+	set("maxmemory", "512mb")
+	set("maxmemory-policy", "allkeys-lru")
+	set("maxclients", limit)
+	found("the risks of the server are found", 1, "R501 main", "R502 main")
+	set("maxclients", "10000")
+	set("maxmemory-policy", "noeviction")
+	found("the risks are gone", 0)
 }
 
 // rights: with a part of the rights the checks that need more say which right is missing, the others find what they found, and

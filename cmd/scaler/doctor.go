@@ -15,6 +15,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/cluster"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/manifests"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/output"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/running"
@@ -74,14 +75,14 @@ func (c doctorCommand) Validate() error {
 func (c doctorCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer, build telemetry.Build) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	facts := doctor.Facts{Now: time.Now()}
-	if err := c.configure(&facts, engines); err != nil {
+	known := facts.Facts{Now: time.Now()}
+	if err := c.configure(&known, engines); err != nil {
 		return exitError{err, exitUnseen}
 	}
-	if err := c.gather(ctx, &facts); err != nil {
+	if err := c.gather(ctx, &known); err != nil {
 		return exitError{err, exitUnseen}
 	}
-	found := doctor.Examine(&facts)
+	found := doctor.Examine(&known)
 	if err := output.Write(stdout, c.Output, found, build.Version); err != nil {
 		return exitError{err, exitUnseen}
 	}
@@ -98,7 +99,7 @@ func (c doctorCommand) Run(ctx context.Context, engines []backlog.Engine, stdout
 }
 
 // configure takes the scaler's configuration into facts, and the parsers of triggers and policies.
-func (c doctorCommand) configure(facts *doctor.Facts, engines []backlog.Engine) error {
+func (c doctorCommand) configure(known *facts.Facts, engines []backlog.Engine) error {
 	var catalog *trigger.Catalog
 	var connections []backlog.Connection
 	if c.Config != "" {
@@ -109,17 +110,17 @@ func (c doctorCommand) configure(facts *doctor.Facts, engines []backlog.Engine) 
 		if catalog, err = app.NewCatalog(loaded, engines); err != nil {
 			return err
 		}
-		connections, facts.Connections = loaded.Connections, []string{}
+		connections, known.Connections = loaded.Connections, []string{}
 		for i := range connections {
-			facts.Connections = append(facts.Connections, connections[i].Name)
+			known.Connections = append(known.Connections, connections[i].Name)
 		}
 		for i := range loaded.Watches {
-			facts.Watched = append(facts.Watched, loaded.Watches[i].Trigger["connection"])
+			known.Watched = append(known.Watched, loaded.Watches[i].Trigger["connection"])
 		}
 	}
-	facts.Triggers = triggers.New(engines, catalog, connections)
+	known.Triggers = triggers.New(engines, catalog, connections)
 	var err error
-	facts.Policies, err = policycheck.New(engines, catalog, cmp.Or(c.Namespace, "default"))
+	known.Policies, err = policycheck.New(engines, catalog, cmp.Or(c.Namespace, "default"))
 	return err
 }
 
@@ -145,11 +146,11 @@ func readConnections(path string, engines []backlog.Engine) (*config.Config, err
 }
 
 // gather reads manifests, or a cluster and a running scaler.
-func (c doctorCommand) gather(ctx context.Context, facts *doctor.Facts) (err error) {
+func (c doctorCommand) gather(ctx context.Context, known *facts.Facts) (err error) {
 	if len(c.Offline) > 0 {
-		facts.NoScaler = "needs a running scaler, and manifests were given"
-		facts.Objects, err = manifests.Read(c.Offline, os.Stdin, cmp.Or(c.Namespace, "default"))
-		if err == nil && len(facts.Objects) == 0 {
+		known.NoScaler = "needs a running scaler, and manifests were given"
+		known.Objects, err = manifests.Read(c.Offline, os.Stdin, cmp.Or(c.Namespace, "default"))
+		if err == nil && len(known.Objects) == 0 {
 			return errors.New("no manifest of a kind that is checked was found")
 		}
 		return err
@@ -163,17 +164,17 @@ func (c doctorCommand) gather(ctx context.Context, facts *doctor.Facts) (err err
 		return err
 	}
 	defer client.Close()
-	if err := cluster.Gather(ctx, client, c.Namespace, facts); err != nil {
+	if err := cluster.Gather(ctx, client, c.Namespace, known); err != nil {
 		return err
 	}
 	ask, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	facts.Scaler, err = running.Ask(ask, cmp.Or(c.Address, defaultAdmin), c.Namespace)
+	known.Scaler, err = running.Ask(ask, cmp.Or(c.Address, defaultAdmin), c.Namespace)
 	switch {
 	case err != nil && c.Address != "":
 		return advise(err)
 	case err != nil:
-		facts.NoScaler = fmt.Sprintf("no scaler answers at %s: kubectl port-forward reaches one, and --address names another", defaultAdmin)
+		known.NoScaler = fmt.Sprintf("no scaler answers at %s: kubectl port-forward reaches one, and --address names another", defaultAdmin)
 	}
 	return nil
 }

@@ -21,3 +21,25 @@ type ConnectionState struct {
 	FailingSince time.Time
 	Err          error
 }
+
+// A Risk is a setting or a limit of a server that endangers queues or connections, although reads work.
+type Risk struct {
+	Kind RiskKind
+	// Text says what is, in a phrase.
+	Text string
+	// Latent reports that nothing is endangered before something else changes, such as another setting.
+	Latent bool
+}
+
+// A RiskKind is what is endangered. It is stable.
+type RiskKind string
+
+// The kinds of risks.
+const (
+	// RiskEviction is a server that deletes queues when its memory is full.
+	RiskEviction RiskKind = "eviction"
+	// RiskTracking is a server that soon reports changes of queues that did not change.
+	RiskTracking RiskKind = "tracking"
+	// RiskClients is a server that soon takes no more connections.
+	RiskClients RiskKind = "clients"
+)

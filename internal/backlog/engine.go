@@ -286,6 +286,9 @@ type Status struct {
 	// IdlePoll is the interval at which an idle queue that is not armed is worth reading; zero
 	// leaves it to the caller.
 	IdlePoll time.Duration
+	// Risks are settings and limits of the server that endanger queues or connections although reads
+	// work; nil without one, and where the engine does not look for them.
+	Risks []Risk
 	// Calls are those of an engine whose calls have a price; nil for others.
 	Calls *Calls
 }

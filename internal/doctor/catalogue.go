@@ -7,7 +7,7 @@ func Checks() []Check {
 	return slices.Concat(
 		kedaChecks(), networkChecks(),
 		inOrder(slices.Concat(triggerChecks(), encryptionChecks(), settingChecks(), statusChecks())),
-		workloadChecks(), scalerChecks(), policyChecks(), annotationChecks(),
+		workloadChecks(), scalerChecks(), serverChecks(), policyChecks(), annotationChecks(),
 	)
 }
 

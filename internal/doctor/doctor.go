@@ -1,5 +1,5 @@
-// Package doctor finds traps in how KEDA, a cluster and the scaler are set up: it judges objects and
-// facts that others have gathered, and is pure.
+// Package doctor finds traps in how KEDA, a cluster and the scaler are set up: it judges facts that
+// others have gathered, and is pure. A file has the checks of one subject of the catalogue.
 package doctor
 
 import (
@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -88,6 +89,7 @@ func categories() []struct{ letter, name string } {
 		{"S", "ScaledObjects and ScaledJobs"},
 		{"W", "Workloads"},
 		{"B", "The scaler and its queues"},
+		{"R", "The servers of queues"},
 		{"P", "AutoscalerPolicies"},
 		{"D", "Annotations for scaler doctor"},
 	}
@@ -192,9 +194,9 @@ func (r *Report) Count() (bySeverity map[Severity]int, ignored int) {
 }
 
 // Examine makes all checks.
-func Examine(facts *Facts) *Report {
-	v := newView(facts)
-	report := &Report{Incomplete: facts.Incomplete}
+func Examine(known *facts.Facts) *Report {
+	v := newView(known)
+	report := &Report{Incomplete: known.Incomplete}
 	for _, check := range Checks() {
 		result := Result{Check: &check}
 		if why := v.cannot(&check); why != "" {

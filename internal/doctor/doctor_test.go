@@ -141,7 +141,7 @@ func TestIgnored(t *testing.T) {
 func TestCatalogue(t *testing.T) {
 	t.Parallel()
 	codes := doctor.Codes()
-	form := regexp.MustCompile(`^[KSWBPD][1-9]\d{2}$`)
+	form := regexp.MustCompile(`^[KSWBRPD][1-9]\d{2}$`)
 	for i, check := range doctor.Checks() {
 		if !form.MatchString(check.Code) || slices.Index(codes, check.Code) != i || check.Category() == "" {
 			t.Errorf("the code %q of %q is not one letter and three digits, or is there twice", check.Code, check.Title)

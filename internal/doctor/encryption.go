@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -44,7 +45,7 @@ type clientTLS struct {
 
 // clientTLS returns how KEDA connects for a trigger:
 // https://github.com/kedacore/keda/blob/v2.21.0/pkg/scalers/external_scaler.go#L446
-func (v *view) clientTLS(s *scaled, e *entry) clientTLS {
+func (v *view) clientTLS(s *facts.Scaled, e *facts.Entry) clientTLS {
 	c := clientTLS{known: true}
 	name := e.At("authenticationRef", "name").Text()
 	if name != "" {
@@ -52,15 +53,15 @@ func (v *view) clientTLS(s *scaled, e *entry) clientTLS {
 		if e.At("authenticationRef", "kind").Text() == string(object.ClusterAuths) {
 			kind, namespace = object.ClusterAuths, ""
 		}
-		c.auth = v.object(kind, namespace, name)
+		c.auth = v.Object(kind, namespace, name)
 		c.known = c.auth != nil
 		c.missing = c.auth == nil && v.Online && v.Unread[kind] == "" && (v.Namespace == "" || kind == object.Authentications)
 	}
 	if c.auth != nil {
 		c.read(c.auth)
 	}
-	c.on = object.IsTrue(e.metadata["enableTLS"]) || c.ca || c.cert && c.key
-	if object.IsTrue(e.metadata["enableTLS"]) {
+	c.on = object.IsTrue(e.Metadata["enableTLS"]) || c.ca || c.cert && c.key
+	if object.IsTrue(e.Metadata["enableTLS"]) {
 		c.known = c.known || c.auth == nil
 	}
 	return c
@@ -103,9 +104,9 @@ func (c *clientTLS) take(parameter string) {
 }
 
 func checkTLS(v *view, found *findings) {
-	v.each(func(s *scaled, e *entry) {
-		c, scaler := v.clientTLS(s, e), v.server(e.address)
-		auth, metadata := field(e.index, "authenticationRef"), field(e.index, "metadata")
+	v.Each(func(s *facts.Scaled, e *facts.Entry) {
+		c, scaler := v.clientTLS(s, e), v.Server(e.Address)
+		auth, metadata := facts.Field(e.Index, "authenticationRef"), facts.Field(e.Index, "metadata")
 		name := e.At("authenticationRef", "name").Text()
 		switch {
 		case c.missing:
@@ -120,48 +121,41 @@ func checkTLS(v *view, found *findings) {
 			found.skipMissing(v, "TriggerAuthentications")
 		case c.cert != c.key:
 			found.add(s.Object, auth, "", "%q has one of tlsClientCert and tlsClientKey, and both are needed", name)
-		case scaler.workload == nil:
-			if !e.address.opaque {
+		case scaler.Workload == nil:
+			if !e.Address.Opaque {
 				found.skipMissing(v, "Deployments of the scaler")
 			}
-		case scaler.servesTLS() && !c.on:
+		case scaler.ServesTLS() && !c.on:
 			found.add(s.Object, metadata+".enableTLS", "", "the scaler speaks TLS and the trigger does not")
-		case !scaler.servesTLS() && c.on:
+		case !scaler.ServesTLS() && c.on:
 			found.add(s.Object, metadata+".enableTLS", "Enable tls of the scaler, or remove enableTLS and authenticationRef.", "the trigger speaks TLS and the scaler does not")
-		case scaler.wantsClients() && !c.cert:
+		case scaler.WantsClients() && !c.cert:
 			found.add(s.Object, auth, "", "the scaler asks for a client certificate, and the trigger has none")
 		}
 	})
 }
 
-// servesTLS and wantsClients report what the scaler is started with.
-func (s server) servesTLS() bool { return s.has("--tls-cert-file", "SCALER_TLS_CERT_FILE") }
-
-func (s server) wantsClients() bool {
-	return s.has("--tls-client-ca-file", "SCALER_TLS_CLIENT_CA_FILE")
-}
-
 func checkPlainText(v *view, found *findings) {
-	for _, e := range v.endpoints() {
-		plain := slices.IndexFunc(e.users, func(u user) bool {
-			c := v.clientTLS(u.s, u.e)
+	for _, e := range v.Endpoints() {
+		plain := slices.IndexFunc(e.Users, func(u facts.User) bool {
+			c := v.clientTLS(u.Scaled, u.Entry)
 			return c.known && !c.on
 		})
-		if plain < 0 || e.err != nil || loopback(e.host) {
+		if plain < 0 || e.Err != nil || loopback(e.Host) {
 			continue
 		}
-		u := e.users[plain]
-		o, path := u.s.Object, field(u.e.index, "metadata.scalerAddress")
-		text := fmt.Sprintf("calls to %s are plain text%s", e.text, e.and())
+		u := e.Users[plain]
+		o, path := u.Scaled.Object, facts.Field(u.Entry.Index, "metadata.scalerAddress")
+		text := fmt.Sprintf("calls to %s are plain text%s", e.Text, e.And())
 		meshed := false
-		if e.workload != nil {
-			meshed, _ = v.sidecar(e.workload)
+		if e.Workload != nil {
+			meshed, _ = v.sidecar(e.Workload)
 		}
 		switch {
 		case meshed:
-		case !v.Online || v.Unread[object.NetworkPolicies] != "" || e.workload == nil:
+		case !v.Online || v.Unread[object.NetworkPolicies] != "" || e.Workload == nil:
 			found.addAs(Info, o, path, "", "%s; whether a NetworkPolicy limits who calls the scaler is not known", text)
-		case len(v.ingressPolicies(e.workload)) == 0:
+		case len(v.ingressPolicies(e.Workload)) == 0:
 			found.add(o, path, "", "%s, and no NetworkPolicy limits who calls the scaler", text)
 		}
 	}

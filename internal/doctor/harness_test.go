@@ -17,6 +17,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/manifests"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/triggers"
@@ -32,7 +33,7 @@ func now() time.Time { return time.Date(2026, time.November, 27, 9, 0, 0, 0, tim
 // A patient is what a case changes before the doctor examines it.
 type patient struct {
 	t testing.TB
-	doctor.Facts
+	facts.Facts
 }
 
 // healthy returns a cluster and a scaler without a trap.
@@ -45,11 +46,11 @@ func healthy(t testing.TB) *patient {
 	for i := range objects { // those of a cluster have no files
 		objects[i].File, objects[i].Lines = "", nil
 	}
-	reading := func() *doctor.Reading { return &doctor.Reading{Backlog: 4, Ready: 4, Consumers: 3} }
+	reading := func() *facts.Reading { return &facts.Reading{Backlog: 4, Ready: 4, Consumers: 3} }
 	since := now().Add(-time.Hour)
-	p := &patient{t: t, Facts: doctor.Facts{
+	p := &patient{t: t, Facts: facts.Facts{
 		Now: now(), Online: true, Objects: objects, Unread: map[object.Kind]string{}, Kubernetes: "v1.36.3",
-		Scaler: &doctor.Scaler{Address: "127.0.0.1:9091", At: now(), Triggers: []doctor.Running{
+		Scaler: &facts.Scaler{Address: "127.0.0.1:9091", At: now(), Connections: []facts.Connection{{Name: "orders"}}, Triggers: []facts.Running{
 			{Namespace: "shop", ScaledObject: "billing", Name: "orders-list-jobs", Connection: "orders", Layout: "list", Queue: "jobs", Reading: reading(), Wanted: 1, WakeUp: "tracking", Streams: 2, Called: true, Since: since},
 			{Namespace: "shop", ScaledObject: "frontdesk", Name: "policy-frontdesk", Policy: "frontdesk", Wanted: 1, Streams: 2, Called: true, Since: since},
 			{Namespace: "shop", ScaledObject: "thumbnails", Name: "orders-list-images", Connection: "orders", Layout: "list", Queue: "images", Reading: reading(), Called: true, Since: since},

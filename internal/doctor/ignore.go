@@ -5,17 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 	"github.com/backlog-scaler/backlog-scaler/internal/spelling"
 )
 
-// The annotations that the author of an object writes for scaler doctor.
-const (
-	// IgnoreAnnotation ignores findings about the object: codes, each with a reason.
-	IgnoreAnnotation = "backlog-scaler.github.io/doctor-ignore"
-	// DurationAnnotation says how long the longest job of a workload takes, such as 10m.
-	DurationAnnotation = "backlog-scaler.github.io/job-duration"
-)
+// IgnoreAnnotation is the annotation that ignores findings about its object: codes, each with a reason.
+const IgnoreAnnotation = "backlog-scaler.github.io/doctor-ignore"
 
 // codeIgnore is the code of annotations that cannot be read. It cannot be ignored.
 const codeIgnore = "D901"
@@ -69,14 +65,14 @@ func annotationChecks() []Check {
 		find: func(v *view, found *findings) {
 			for i := range v.Objects {
 				o := &v.Objects[i]
-				if v.owner(o) != nil {
+				if v.Owner(o) != nil {
 					continue // KEDA copies the annotations of a ScaledObject to its HPA
 				}
 				for _, fault := range v.ignores[o].faults {
 					found.add(o, "metadata.annotations."+IgnoreAnnotation, "", "%s", fault)
 				}
-				if text := o.Annotations()[DurationAnnotation]; text != "" && statedDuration(o) == 0 {
-					found.add(o, "metadata.annotations."+DurationAnnotation, "", "%s %q: want a duration such as 90s or 10m", DurationAnnotation, text)
+				if text := o.Annotations()[facts.DurationAnnotation]; text != "" && facts.StatedDuration(o) == 0 {
+					found.add(o, "metadata.annotations."+facts.DurationAnnotation, "", "%s %q: want a duration such as 90s or 10m", facts.DurationAnnotation, text)
 				}
 			}
 		},

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/net/http/httpproxy"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -39,7 +40,7 @@ func networkChecks() []Check {
 }
 
 func checkProxy(v *view, found *findings) {
-	callers := v.kedaCallers()
+	callers := v.KEDACallers()
 	if len(callers) == 0 {
 		found.skip("no Deployment of KEDA was found")
 	}
@@ -50,14 +51,14 @@ func checkProxy(v *view, found *findings) {
 				found.skip("the proxy of " + d.Name() + " comes from another object")
 				continue
 			}
-			for _, e := range v.endpoints() {
-				if e.host == "" || e.opaque {
+			for _, e := range v.Endpoints() {
+				if e.Host == "" || e.Opaque {
 					continue
 				}
-				through, err := proxy.ProxyFunc()(&url.URL{Scheme: "https", Host: fmt.Sprintf("%s:%d", e.host, e.port)})
+				through, err := proxy.ProxyFunc()(&url.URL{Scheme: "https", Host: fmt.Sprintf("%s:%d", e.Host, e.Port)})
 				if err == nil && through != nil {
 					found.add(d, fmt.Sprintf("spec.template.spec.containers[%d].env", i), "",
-						"HTTPS_PROXY is set and NO_PROXY does not have %s, so calls to the scaler go through the proxy", e.host)
+						"HTTPS_PROXY is set and NO_PROXY does not have %s, so calls to the scaler go through the proxy", e.Host)
 					break
 				}
 			}
@@ -84,27 +85,27 @@ func proxyOf(container object.Value) (proxy httpproxy.Config, known bool) {
 const istioNamespace = "istio-system"
 
 func checkMesh(v *view, found *findings) {
-	if len(v.byKind[object.PeerAuthentications]) == 0 {
+	if len(v.ByKind[object.PeerAuthentications]) == 0 {
 		return
 	}
-	caller := v.keda.operator
+	caller := v.KEDA.Operator
 	if caller == nil {
 		found.skip("no Deployment of KEDA was found")
 		return
 	}
 	calls, known := v.sidecar(caller)
-	for _, e := range v.endpoints() {
-		if e.workload == nil {
+	for _, e := range v.Endpoints() {
+		if e.Workload == nil {
 			continue
 		}
-		strict := v.strict(e.workload, e.port)
-		serves, both := v.sidecar(e.workload)
+		strict := v.strict(e.Workload, e.Port)
+		serves, both := v.sidecar(e.Workload)
 		switch {
 		case strict == nil:
 		case !known || !both:
 			found.skip("no pods of KEDA or of the scaler were found")
 		case serves && !calls:
-			found.add(strict, "spec.mtls.mode", "", "it is STRICT for %s, and the pods of %s have no sidecar", e.workload.Place(""), caller.Place(""))
+			found.add(strict, "spec.mtls.mode", "", "it is STRICT for %s, and the pods of %s have no sidecar", e.Workload.Place(""), caller.Place(""))
 		}
 	}
 }
@@ -115,7 +116,7 @@ func (v *view) strict(workload *object.Object, port int64) *object.Object {
 	labels := workload.At("spec", "template", "metadata", "labels").Texts()
 	var best *object.Object
 	most := 0
-	for _, p := range v.byKind[object.PeerAuthentications] {
+	for _, p := range v.ByKind[object.PeerAuthentications] {
 		selector := p.At("spec", "selector", "matchLabels").Texts()
 		fit := 0
 		switch {
@@ -145,7 +146,7 @@ func (v *view) strict(workload *object.Object, port int64) *object.Object {
 
 // sidecar reports whether the pods of a workload have one of Istio, and whether there are pods.
 func (v *view) sidecar(workload *object.Object) (has, known bool) {
-	pods := v.podsOf(workload)
+	pods := v.PodsOf(workload)
 	for _, pod := range pods {
 		for _, container := range append(pod.At("spec", "containers").List(), pod.At("spec", "initContainers").List()...) {
 			has = has || container.At("name").Text() == "istio-proxy"
@@ -155,30 +156,24 @@ func (v *view) sidecar(workload *object.Object) (has, known bool) {
 }
 
 func checkNetworkPolicies(v *view, found *findings) {
-	for _, e := range v.endpoints() {
-		if e.workload == nil || !e.reaches() {
+	for _, e := range v.Endpoints() {
+		if e.Workload == nil || !e.Reaches() {
 			continue
 		}
-		selecting := v.ingressPolicies(e.workload)
+		selecting := v.ingressPolicies(e.Workload)
 		allowed := slices.ContainsFunc(selecting, func(p *object.Object) bool { return v.allows(p, e) })
 		if len(selecting) > 0 && !allowed {
 			found.add(selecting[0], "spec.ingress", "", "no rule of the NetworkPolicies for %s allows KEDA's namespace %s to port %d",
-				e.workload.Place(""), v.kedaNamespace(), e.port)
+				e.Workload.Place(""), v.KEDANamespace(), e.Port)
 		}
 	}
-}
-
-// reaches reports whether the Service of an address may have its port.
-func (e *endpoint) reaches() bool {
-	port, _, known := e.targetPort(e.port)
-	return e.err == nil && (!known || port != 0)
 }
 
 // ingressPolicies returns the NetworkPolicies that limit what reaches the pods of a workload.
 func (v *view) ingressPolicies(workload *object.Object) []*object.Object {
 	labels := workload.At("spec", "template", "metadata", "labels").Texts()
 	var selecting []*object.Object
-	for _, p := range v.byKind[object.NetworkPolicies] {
+	for _, p := range v.ByKind[object.NetworkPolicies] {
 		types := p.At("spec", "policyTypes").List()
 		ingress := len(types) == 0 || slices.ContainsFunc(types, func(t object.Value) bool { return t.Text() == "Ingress" })
 		if p.Namespace() == workload.Namespace() && ingress && object.Matches(labels, p.At("spec", "podSelector")) {
@@ -189,10 +184,10 @@ func (v *view) ingressPolicies(workload *object.Object) []*object.Object {
 }
 
 // allows reports whether a NetworkPolicy may let KEDA reach the scaler. What cannot be decided is allowed.
-func (v *view) allows(p *object.Object, e *endpoint) bool {
+func (v *view) allows(p *object.Object, e *facts.Endpoint) bool {
 	for _, rule := range p.At("spec", "ingress").List() {
 		from, ports := rule.At("from").List(), rule.At("ports").List()
-		byPort := len(ports) == 0 || slices.ContainsFunc(ports, func(port object.Value) bool { return e.includesPort(port) })
+		byPort := len(ports) == 0 || slices.ContainsFunc(ports, func(port object.Value) bool { return e.IncludesPort(port) })
 		byPeer := len(from) == 0 || slices.ContainsFunc(from, func(peer object.Value) bool { return v.includesKEDA(p, peer) })
 		if byPort && byPeer {
 			return true
@@ -201,35 +196,16 @@ func (v *view) allows(p *object.Object, e *endpoint) bool {
 	return false
 }
 
-// includesPort reports whether a port of a rule includes that of the scaler.
-func (e *endpoint) includesPort(port object.Value) bool {
-	if protocol := port.At("protocol").Text(); protocol != "" && protocol != "TCP" {
-		return false
-	}
-	number, whole := port.At("port").Number()
-	switch {
-	case !port.At("port").Exists():
-		return true
-	case whole:
-		target, _, known := e.targetPort(e.port)
-		last := port.At("endPort").NumberOr(number)
-		return !known || target >= number && target <= last
-	default:
-		byName := e.named(port.At("port").Text())
-		return byName == 0 || byName == e.port
-	}
-}
-
 // includesKEDA reports whether a peer of a rule may include KEDA's operator.
 func (v *view) includesKEDA(p *object.Object, peer object.Value) bool {
 	if peer.At("ipBlock").Exists() {
 		return true
 	}
-	namespace := v.kedaNamespace()
+	namespace := v.KEDANamespace()
 	if !peer.At("namespaceSelector").Exists() {
 		return p.Namespace() == namespace
 	}
-	o := v.object(object.Namespaces, "", namespace)
+	o := v.Object(object.Namespaces, "", namespace)
 	if o == nil {
 		return true
 	}
@@ -238,6 +214,6 @@ func (v *view) includesKEDA(p *object.Object, peer object.Value) bool {
 	if !object.Matches(labels, peer.At("namespaceSelector")) {
 		return false
 	}
-	return v.keda.operator == nil || !peer.At("podSelector").Exists() ||
-		object.Matches(v.keda.operator.At("spec", "template", "metadata", "labels").Texts(), peer.At("podSelector"))
+	return v.KEDA.Operator == nil || !peer.At("podSelector").Exists() ||
+		object.Matches(v.KEDA.Operator.At("spec", "template", "metadata", "labels").Texts(), peer.At("podSelector"))
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -34,7 +35,7 @@ func policyChecks() []Check {
 const ahead = 14 * 24 * time.Hour
 
 func checkPolicies(v *view, found *findings) {
-	for _, o := range v.byKind[object.Policies] {
+	for _, o := range v.ByKind[object.Policies] {
 		// Objects of a cluster are JSON, and so is YAML.
 		data, err := json.Marshal(o.Fields)
 		if err != nil {
@@ -79,36 +80,36 @@ func mistakeField(text string) string {
 }
 
 func checkDriven(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, ours []*entry) {
+	v.EachScaled(func(s *facts.Scaled, ours []*facts.Entry) {
 		for _, e := range ours {
-			name := e.metadata["policy"]
+			name := e.Metadata["policy"]
 			if name == "" {
 				continue
 			}
-			switch p := v.object(object.Policies, s.Namespace(), name); {
+			switch p := v.Object(object.Policies, s.Namespace(), name); {
 			case p != nil:
 				v.compare(found, s, e, p)
 			case !v.Online:
 				found.skipMissing(v, "policies")
 			case v.Unread[object.Policies] == "":
-				found.addAs(Error, s.Object, field(e.index, "metadata.policy"), "Create the policy, or correct the name.", "there is no AutoscalerPolicy %s/%s", s.Namespace(), name)
+				found.addAs(Error, s.Object, facts.Field(e.Index, "metadata.policy"), "Create the policy, or correct the name.", "there is no AutoscalerPolicy %s/%s", s.Namespace(), name)
 			}
 		}
 	})
 }
 
 // compare holds the settings of a ScaledObject to what its policy needs: docs/hands.md has the reasons.
-func (v *view) compare(found *findings, s *scaled, e *entry, p *object.Object) {
+func (v *view) compare(found *findings, s *facts.Scaled, e *facts.Entry, p *object.Object) {
 	spec := p.At("spec")
 	if spec.At("mode").Text() == "Observe" || spec.At("via").Text() == "Scale" {
-		found.addAs(Error, s.Object, field(e.index, "metadata.policy"), "Remove the trigger, or change the policy to mode: Enforce and via: KEDA.",
+		found.addAs(Error, s.Object, facts.Field(e.Index, "metadata.policy"), "Remove the trigger, or change the policy to mode: Enforce and via: KEDA.",
 			"the policy answers no trigger: mode %q, via %q", spec.At("mode").Text(), spec.At("via").Text())
 		return
 	}
-	if target := targetOf(p); target != s.target {
-		found.addAs(Error, s.Object, "spec.scaleTargetRef", "Correct scaleTargetRef of one of them.", "it scales %s, and the policy decides on %s", s.target, target)
+	if target := facts.TargetOf(p); target != s.Target {
+		found.addAs(Error, s.Object, "spec.scaleTargetRef", "Correct scaleTargetRef of one of them.", "it scales %s, and the policy decides on %s", s.Target, target)
 	}
-	if n := len(s.triggers); n > 1 {
+	if n := len(s.Triggers); n > 1 {
 		found.add(s.Object, "spec.triggers", "Make the others signals of the policy.", "there are %d triggers, and the largest of them counts, so the policy's ceilings do not bind", n)
 	}
 	least, most := spec.At("minReplicas").NumberOr(0), spec.At("maxReplicas").NumberOr(0)
@@ -119,7 +120,7 @@ func (v *view) compare(found *findings, s *scaled, e *entry, p *object.Object) {
 		found.add(s.Object, "spec.maxReplicaCount", fmt.Sprintf("Set maxReplicaCount: %d or more.", most), "maxReplicaCount is %d, and the policy goes up to %d", own, most)
 	}
 	const path = "spec.advanced.horizontalPodAutoscalerConfig.behavior"
-	if seconds := s.behavior("scaleDown").At("stabilizationWindowSeconds").NumberOr(300); seconds > 0 {
+	if seconds := s.Behavior("scaleDown").At("stabilizationWindowSeconds").NumberOr(300); seconds > 0 {
 		found.add(s.Object, path, "Set behavior.scaleDown.stabilizationWindowSeconds: 0; steps.down.hold of the policy holds.",
 			"the HPA keeps a larger number for %d s after the policy went down", seconds)
 	}

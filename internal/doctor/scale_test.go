@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 )
 
 // BenchmarkExamine examines ten thousand ScaledObjects with their Deployments, pods and triggers.
@@ -32,7 +33,7 @@ kind: Pod
 metadata: {name: ` + name + `, namespace: n` + strconv.Itoa(i%100) + `, labels: {app: ` + name + `}}
 status: {phase: Running}
 `)
-		p.Scaler.Triggers = append(p.Scaler.Triggers, doctor.Running{Namespace: fmt.Sprintf("n%d", i%100), ScaledObject: name, Called: true, Since: now()})
+		p.Scaler.Triggers = append(p.Scaler.Triggers, facts.Running{Namespace: fmt.Sprintf("n%d", i%100), ScaledObject: name, Called: true, Since: now()})
 	}
 	for _, configured := range []bool{true, false} {
 		b.Run(fmt.Sprintf("configured=%t", configured), func(b *testing.B) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -14,8 +15,8 @@ import (
 func scalerChecks() []Check {
 	return []Check{
 		{
-			Code: "B401", Title: "A scaler that does not serve", Severity: Error, needs: []need{needCluster}, reads: triggerKinds(object.Services, object.Deployments),
-			Why:    "Without a ready replica KEDA holds all replicas. With a fault in its configuration file the scaler goes on with the version before, so a change has no effect.",
+			Code: "B401", Title: "A scaler that does not serve", Severity: Error, needs: []need{needCluster}, reads: triggerKinds(object.Services, object.EndpointSlices, object.Deployments, object.Pods),
+			Why:    "Without a ready replica, or a Service that leads to one, KEDA holds all replicas. Replicas of two versions may answer the same call differently. With a fault in its configuration file the scaler goes on with the version before, so a change has no effect.",
 			Change: "Correct what the message names; the log of the scaler has more.",
 			find:   checkServing,
 		},
@@ -59,33 +60,6 @@ func scalerChecks() []Check {
 	}
 }
 
-func checkServing(v *view, found *findings) {
-	if v.Scaler != nil && v.Scaler.ConfigurationUnread != "" {
-		found.skip(v.Scaler.ConfigurationUnread)
-	}
-	if v.Scaler != nil && v.Scaler.ConfigurationError != "" {
-		found.add(object.Named(object.Configurations, "", "of the scaler at "+v.Scaler.Address), "", "Correct the file; scaler check --config FILE checks it.",
-			"an older version is in force: %s", v.Scaler.ConfigurationError)
-	}
-	for _, e := range v.endpoints() {
-		if e.workload == nil {
-			continue
-		}
-		ready := e.workload.At("status", "readyReplicas").NumberOr(0)
-		progressing := e.workload.At("status", "conditions").Condition("Progressing")
-		switch n := e.replicas(); {
-		case n == 0:
-			found.add(e.workload, "spec.replicas", "Scale it up.", "the scaler has no replicas")
-		case ready == 0:
-			found.add(e.workload, "status.readyReplicas", "", "none of %s of the scaler is ready", count(int(n), "replica"))
-		case progressing.At("reason").Text() == "ProgressDeadlineExceeded":
-			found.addAs(Warning, e.workload, "status.conditions", "", "its rollout does not go on, so its replicas may be of two versions: %s", progressing.At("message").Text())
-		case ready < n:
-			found.addAs(Info, e.workload, "status.readyReplicas", "", "%d of %d replicas are ready", ready, n)
-		}
-	}
-}
-
 // settled is how long a scaler runs before something that is missing counts.
 const settled = 2 * time.Minute
 
@@ -98,11 +72,11 @@ func (v *view) settled() bool {
 		}
 	}
 	pods := 0
-	for _, e := range v.endpoints() {
-		if e.workload == nil {
+	for _, e := range v.Endpoints() {
+		if e.Workload == nil {
 			continue
 		}
-		for _, pod := range v.podsOf(e.workload) {
+		for _, pod := range v.PodsOf(e.Workload) {
 			ready := pod.At("status", "conditions").Condition("Ready")
 			since := ready.At("lastTransitionTime").Moment()
 			if ready.At("status").Text() != "True" || since.IsZero() || v.Now.Sub(since) < settled {
@@ -118,25 +92,13 @@ func (v *view) settled() bool {
 const mayHaveStarted = "the scaler may have started moments ago"
 
 // of returns the ScaledObject or ScaledJob of a trigger, or one of its name that has no more.
-func (v *view) of(r *Running) *object.Object {
+func (v *view) of(r *facts.Running) *object.Object {
 	for _, kind := range []object.Kind{object.ScaledObjects, object.ScaledJobs} {
-		if o := v.object(kind, r.Namespace, r.ScaledObject); o != nil {
+		if o := v.Object(kind, r.Namespace, r.ScaledObject); o != nil {
 			return o
 		}
 	}
 	return object.Named(object.ScaledObjects, r.Namespace, r.ScaledObject)
-}
-
-// title returns the name of a trigger.
-func (r *Running) title() string {
-	switch {
-	case r.Policy != "":
-		return "policy " + r.Policy
-	case r.Queue != "":
-		return r.Layout + " " + r.Queue + " on connection " + r.Connection
-	default:
-		return "a trigger"
-	}
 }
 
 func checkStreams(v *view, found *findings) {
@@ -144,14 +106,14 @@ func checkStreams(v *view, found *findings) {
 		found.skip(mayHaveStarted)
 		return
 	}
-	v.eachScaled(func(s *scaled, ours []*entry) {
-		known := v.running(s)
-		pushed := slices.ContainsFunc(ours, func(e *entry) bool { return e.kind == "external-push" })
-		open := slices.ContainsFunc(known, func(r *Running) bool { return r.Streams > 0 })
-		if len(known) == 0 || !pushed || open || s.paused() {
+	v.EachScaled(func(s *facts.Scaled, ours []*facts.Entry) {
+		known := v.Running(s)
+		pushed := slices.ContainsFunc(ours, func(e *facts.Entry) bool { return e.Kind == "external-push" })
+		open := slices.ContainsFunc(known, func(r *facts.Running) bool { return r.Streams > 0 })
+		if len(known) == 0 || !pushed || open || s.Paused() {
 			return
 		}
-		if v.server(ours[0].address).replicas() == 1 {
+		if v.Server(ours[0].Address).Replicas() == 1 {
 			found.add(s.Object, "", "", "KEDA holds no stream to the scaler")
 			return
 		}
@@ -166,7 +128,7 @@ func checkProblems(v *view, found *findings) {
 		if p == nil || p.Reason == "warming_up" {
 			continue
 		}
-		severity, text := Error, r.title()+": "+p.Message
+		severity, text := Error, r.Title()+": "+p.Message
 		if r.Reading == nil {
 			text = sentence(text) + " It has never answered since this scaler runs"
 		} else if p.Reason == "unavailable" && !v.longAgo(p.Since) {
@@ -190,7 +152,7 @@ func (v *view) longAgo(since time.Time) bool {
 }
 
 func checkWakeUps(v *view, found *findings) {
-	reasons := make(map[string]*Running)
+	reasons := make(map[string]*facts.Running)
 	for i := range v.Scaler.Triggers {
 		if r := &v.Scaler.Triggers[i]; r.Fallback != "" && reasons[r.Connection] == nil {
 			reasons[r.Connection] = r
@@ -207,16 +169,16 @@ func checkUnused(v *view, found *findings) {
 	for _, name := range v.Watched {
 		used[name] = true
 	}
-	for _, s := range v.scaled {
-		for _, e := range s.triggers {
-			used[e.metadata["connection"]] = true
-			if e.ours && e.metadata["connectionFromEnv"] != "" {
+	for _, s := range v.Scaled {
+		for _, e := range s.Triggers {
+			used[e.Metadata["connection"]] = true
+			if e.Ours && e.Metadata["connectionFromEnv"] != "" {
 				found.skip("some triggers take the name of their connection from the environment")
 				return
 			}
 		}
 	}
-	for _, p := range v.byKind[object.Policies] {
+	for _, p := range v.ByKind[object.Policies] {
 		for _, signal := range p.At("spec", "signals").List() {
 			used[signal.At("connection").Text()] = true
 		}
@@ -226,7 +188,7 @@ func checkUnused(v *view, found *findings) {
 			used[v.Scaler.Triggers[i].Connection] = true
 		}
 	}
-	all := v.knows(object.ScaledObjects) && v.knows(object.ScaledJobs) && v.knows(object.Policies)
+	all := v.Knows(object.ScaledObjects) && v.Knows(object.ScaledJobs) && v.Knows(object.Policies)
 	for _, name := range v.Connections {
 		o := object.Named(object.Connections, "", name)
 		switch {
@@ -244,9 +206,9 @@ func checkAsked(v *view, found *findings) {
 		found.skip(mayHaveStarted)
 		return
 	}
-	for _, s := range v.scaled {
+	for _, s := range v.Scaled {
 		created := s.At("metadata", "creationTimestamp").Moment()
-		if !s.hasOurs() || s.paused() || len(v.running(s)) > 0 || created.IsZero() || v.Now.Sub(created) < stuckAfter {
+		if !s.HasOurs() || s.Paused() || len(v.Running(s)) > 0 || created.IsZero() || v.Now.Sub(created) < stuckAfter {
 			continue
 		}
 		found.add(s.Object, "", "", "the scaler at %s does not know it", v.Scaler.Address)
@@ -254,12 +216,12 @@ func checkAsked(v *view, found *findings) {
 }
 
 func checkWorkers(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, _ []*entry) {
-		w := v.workload(s.target)
+	v.EachScaled(func(s *facts.Scaled, _ []*facts.Entry) {
+		w := v.Workload(s.Target)
 		if w == nil || w.At("status", "readyReplicas").NumberOr(0) == 0 {
 			return
 		}
-		for _, r := range v.running(s) {
+		for _, r := range v.Running(s) {
 			if r.Reading == nil || r.Reading.Consumers != 0 || r.Reading.Ready == 0 || r.Policy != "" {
 				continue
 			}
@@ -267,8 +229,8 @@ func checkWorkers(v *view, found *findings) {
 			if r.Reading.Oldest > time.Minute {
 				severity, waits = Warning, ", the oldest for "+r.Reading.Oldest.Round(time.Second).String()
 			}
-			found.addAs(severity, s.Object, "", "", "%s: %s%s, ready replicas: %d, and the engine sees no worker", r.title(),
-				count(int(r.Reading.Ready), "waiting message"), waits, w.At("status", "readyReplicas").NumberOr(0))
+			found.addAs(severity, s.Object, "", "", "%s: %s%s, ready replicas: %d, and the engine sees no worker", r.Title(),
+				facts.Count(int(r.Reading.Ready), "waiting message"), waits, w.At("status", "readyReplicas").NumberOr(0))
 		}
 	})
 }

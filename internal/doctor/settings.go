@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -40,9 +41,9 @@ func settingChecks() []Check {
 			Change:   "Remove useCachedMetrics.",
 			Evidence: []string{"kedacore/keda#3921"},
 			find: func(v *view, found *findings) {
-				v.each(func(s *scaled, e *entry) {
+				v.Each(func(s *facts.Scaled, e *facts.Entry) {
 					if e.At("useCachedMetrics").Truth() {
-						found.add(s.Object, field(e.index, "useCachedMetrics"), "", "useCachedMetrics is true")
+						found.add(s.Object, facts.Field(e.Index, "useCachedMetrics"), "", "useCachedMetrics is true")
 					}
 				})
 			},
@@ -60,9 +61,9 @@ func settingChecks() []Check {
 			Why:    "Without behavior.scaleUp the HPA at most doubles the replicas each 15 s: 69 s from 1 to 40.",
 			Change: "Set behavior.scaleUp.policies: [{type: Percent, value: 900, periodSeconds: 15}] in spec.advanced.horizontalPodAutoscalerConfig.",
 			find: func(v *view, found *findings) {
-				v.eachScaled(func(s *scaled, _ []*entry) {
+				v.EachScaled(func(s *facts.Scaled, _ []*facts.Entry) {
 					largest := s.At("spec", "maxReplicaCount").NumberOr(defaultMaximum)
-					if !s.behavior("scaleUp").At("policies").Exists() && largest > firstStep {
+					if !s.Behavior("scaleUp").At("policies").Exists() && largest > firstStep {
 						found.add(s.Object, "spec.advanced.horizontalPodAutoscalerConfig.behavior", "", "scaleUp has no policies, and up to %d replicas are allowed", largest)
 					}
 				})
@@ -82,7 +83,7 @@ func settingChecks() []Check {
 			Change:   "Remove scalingModifiers. Combine queues in one trigger (combine, weights), or signals in an AutoscalerPolicy (formula).",
 			Evidence: []string{"kedacore/keda#7072"},
 			find: func(v *view, found *findings) {
-				v.eachScaled(func(s *scaled, _ []*entry) {
+				v.EachScaled(func(s *facts.Scaled, _ []*facts.Entry) {
 					if formula := s.At("spec", "advanced", "scalingModifiers", "formula"); formula.Text() != "" {
 						found.add(s.Object, "spec.advanced.scalingModifiers.formula", "", "the formula %q decides", formula.Text())
 					}
@@ -90,14 +91,16 @@ func settingChecks() []Check {
 			},
 		},
 		{
-			Code: "S213", Title: "No maxReplicaCount", Severity: Warning, Offline: true, reads: triggerKinds(),
+			Code: "S213", Title: "No maxReplicaCount, or one above what helps", Severity: Warning, Offline: true, reads: triggerKinds(),
 			Why:      "KEDA's default is 100. A burst, or a wrong target, starts as many: more than a database takes, or than the queue has partitions.",
 			Change:   "Set maxReplicaCount to what the workers' dependencies can take.",
 			Evidence: []string{"kedacore/keda#4483"},
 			find: func(v *view, found *findings) {
-				for _, s := range v.scaled {
-					if s.hasOurs() && !s.At("spec", "maxReplicaCount").Exists() {
+				for _, s := range v.Scaled {
+					if s.HasOurs() && !s.At("spec", "maxReplicaCount").Exists() {
 						found.add(s.Object, "spec", "", "maxReplicaCount is not set, so it is %d", defaultMaximum)
+					} else if s.HasOurs() {
+						v.compareMaximum(found, s)
 					}
 				}
 			},
@@ -120,23 +123,8 @@ func settingChecks() []Check {
 	}
 }
 
-// behavior returns a direction of the behavior of the HPA.
-func (s *scaled) behavior(direction string) object.Value {
-	return s.At("spec", "advanced", "horizontalPodAutoscalerConfig", "behavior", direction)
-}
-
-// hasOurs reports whether a trigger is one of the scaler.
-func (s *scaled) hasOurs() bool {
-	for _, e := range s.triggers {
-		if e.ours {
-			return true
-		}
-	}
-	return false
-}
-
 func checkFallback(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, _ []*entry) {
+	v.EachScaled(func(s *facts.Scaled, _ []*facts.Entry) {
 		fallback := s.At("spec", "fallback")
 		switch replicas := fallback.At("replicas").NumberOr(0); {
 		case !fallback.Exists():
@@ -149,7 +137,7 @@ func checkFallback(v *view, found *findings) {
 }
 
 func checkPolling(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, _ []*entry) {
+	v.EachScaled(func(s *facts.Scaled, _ []*facts.Entry) {
 		interval, set := s.At("spec", "pollingInterval").Number()
 		switch {
 		case set && interval > 0 && interval%syncSeconds == 0:
@@ -162,18 +150,18 @@ func checkPolling(v *view, found *findings) {
 
 // configurableTolerance is the first version of Kubernetes in which the tolerance of a behavior is in
 // force by default: https://github.com/kubernetes/kubernetes/blob/v1.36.3/pkg/features/kube_features.go#L1498
-func configurableTolerance() version { return version{1, 35} }
+func configurableTolerance() facts.Version { return facts.Version{Major: 1, Minor: 35} }
 
 func checkTolerance(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, ours []*entry) {
+	v.EachScaled(func(s *facts.Scaled, ours []*facts.Entry) {
 		largest := s.At("spec", "maxReplicaCount").NumberOr(defaultMaximum)
 		exact := ""
 		for _, e := range ours {
 			switch {
-			case !e.valid:
-			case e.parsed.PolicyName != "":
-				exact = "the policy " + e.parsed.PolicyName + " decides on an exact number"
-			case e.parsed.Policy.Target == 1 && e.parsed.Policy.DrainTime == 0:
+			case !e.Valid:
+			case e.Parsed.PolicyName != "":
+				exact = "the policy " + e.Parsed.PolicyName + " decides on an exact number"
+			case e.Parsed.Policy.Target == 1 && e.Parsed.Policy.DrainTime == 0:
 				exact = "the target is 1, one replica for each message"
 			}
 		}
@@ -183,7 +171,7 @@ func checkTolerance(v *view, found *findings) {
 		}
 		var missing []string
 		for _, direction := range []string{"scaleUp", "scaleDown"} {
-			if s.behavior(direction).At("tolerance").Shown() != "0" {
+			if s.Behavior(direction).At("tolerance").Shown() != "0" {
 				missing = append(missing, direction)
 			}
 		}
@@ -191,7 +179,7 @@ func checkTolerance(v *view, found *findings) {
 			return
 		}
 		note := ""
-		if running, known := parseVersion(v.Kubernetes); known && running.before(configurableTolerance()) {
+		if running, known := facts.ParseVersion(v.Kubernetes); known && running.Before(configurableTolerance()) {
 			note = ". The cluster is Kubernetes " + strings.TrimPrefix(v.Kubernetes, "v") + ", where that needs the gate HPAConfigurableTolerance"
 		}
 		found.add(s.Object, "spec.advanced.horizontalPodAutoscalerConfig.behavior", "", "%s, without tolerance \"0\" in %s%s", exact, strings.Join(missing, " and "), note)
@@ -211,12 +199,12 @@ func pauseAnnotations() [][2]string {
 }
 
 func checkPauses(v *view, found *findings) {
-	for _, s := range v.scaled {
-		if !s.hasOurs() {
+	for _, s := range v.Scaled {
+		if !s.HasOurs() {
 			continue
 		}
 		for _, pause := range pauseAnnotations() {
-			key := annotationPrefix + pause[0]
+			key := facts.AnnotationPrefix + pause[0]
 			text, set := s.Annotations()[key]
 			if !set || pause[0] != "paused-replicas" && !object.IsTrue(text) {
 				continue
@@ -248,7 +236,7 @@ func annotated(o *object.Object, key string) time.Time {
 const shortCooldown = time.Minute
 
 func checkCooldown(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, ours []*entry) {
+	v.EachScaled(func(s *facts.Scaled, ours []*facts.Entry) {
 		if s.At("spec", "minReplicaCount").NumberOr(0) > 0 && !s.At("spec", "idleReplicaCount").Exists() {
 			return
 		}
@@ -256,25 +244,36 @@ func checkCooldown(v *view, found *findings) {
 		why := ""
 		for _, e := range ours {
 			switch {
-			case !e.valid || e.parsed.PolicyName != "":
+			case !e.Valid || e.Parsed.PolicyName != "":
 				return // nothing is known of it, or the policy holds
-			case e.unseen != nil:
-				why = e.unseen.Error()
-			case e.parsed.Policy.Count != 0 && e.parsed.Policy.Count&decision.CountInFlight == 0:
+			case e.Unseen != nil:
+				why = e.Unseen.Error()
+			case e.Parsed.Policy.Count != 0 && e.Parsed.Policy.Count&decision.CountInFlight == 0:
 				why = "the trigger does not count work in flight (count)"
 			default:
 				return
 			}
-			covered = max(covered, e.parsed.Policy.Hold, e.parsed.Policy.HoldActive)
+			covered = max(covered, e.Parsed.Policy.Hold, e.Parsed.Policy.HoldActive)
 		}
 		cooldown := time.Duration(s.At("spec", "cooldownPeriod").NumberOr(defaultCooldown)) * time.Second
-		length := v.jobLength(s)
+		length := v.JobLength(s)
 		switch {
 		case length.Duration > cooldown+covered:
-			found.add(s.Object, "spec.cooldownPeriod", "", "%s, %s, and the workload goes to zero %v after the last message was taken", why, length.source, cooldown+covered)
+			found.add(s.Object, "spec.cooldownPeriod", "", "%s, %s, and the workload goes to zero %v after the last message was taken", why, length.Source, cooldown+covered)
 		case length.Duration == 0 && cooldown+covered < shortCooldown:
 			found.addAs(Info, s.Object, "spec.cooldownPeriod", "", "%s, and the workload goes to zero %v after the last message was taken; the annotation %s says how long a job takes",
-				why, cooldown+covered, DurationAnnotation)
+				why, cooldown+covered, facts.DurationAnnotation)
 		}
 	})
+}
+
+// compareMaximum compares maxReplicaCount with the number of workers that help a queue, such as that of its
+// partitions, as the running scaler knows it.
+func (v *view) compareMaximum(found *findings, s *facts.Scaled) {
+	known := v.Running(s)
+	maximum := s.At("spec", "maxReplicaCount").NumberOr(defaultMaximum)
+	if len(known) != 1 || len(s.Triggers) != 1 || known[0].Reading == nil || known[0].Reading.MaxUseful == 0 || maximum <= known[0].Reading.MaxUseful {
+		return
+	}
+	found.addAs(Info, s.Object, "spec.maxReplicaCount", "", "maxReplicaCount is %d, and more than %s do not help %s", maximum, facts.Count(int(known[0].Reading.MaxUseful), "worker"), known[0].Title())
 }

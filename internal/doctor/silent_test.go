@@ -3,7 +3,7 @@ package doctor_test
 import (
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -77,10 +77,23 @@ func silent() []trapCase {
 			p.set("Pod shop/billing-1", "metadata.creationTimestamp", `"2026-11-27T08:59:00Z"`)
 		}, nil},
 		{"a trigger that warms up", func(p *patient) {
-			p.Scaler.Triggers[0].Problem = &doctor.Problem{Reason: "warming_up", Message: "warming up after a start", Since: now()}
+			p.Scaler.Triggers[0].Problem = &facts.Problem{Reason: "warming_up", Message: "warming up after a start", Since: now()}
 		}, nil},
 		{"a queue whose workers are not seen", func(p *patient) {
-			p.Scaler.Triggers[0].Reading = &doctor.Reading{Backlog: 40, Ready: 40, Consumers: -1, Oldest: time.Hour}
+			p.Scaler.Triggers[0].Reading = &facts.Reading{Backlog: 40, Ready: 40, Consumers: -1, Oldest: time.Hour}
+		}, nil},
+		sets("endpoints of two families", slice, "endpoints", "[{}, {}]"),
+		{"a rollout under way", func(p *patient) {
+			for version, since := range map[string]string{"1.0.0": "2026-11-27T08:00:00Z", "1.1.0": "2026-11-27T08:59:00Z"} {
+				p.add("{apiVersion: v1, kind: Pod, metadata: {name: backlog-scaler-" + version + ", namespace: backlog-scaler, labels: {app.kubernetes.io/name: backlog-scaler}}, spec: {containers: [{name: scaler, image: \"backlog-scaler:" + version + "\"}, {name: istio-proxy}]}, status: {conditions: [{type: Ready, status: \"True\", lastTransitionTime: \"" + since + "\"}]}}")
+			}
+		}, nil},
+		{"a maximum that all workers of a queue help", func(p *patient) { p.Scaler.Triggers[0].Reading.MaxUseful = 40 }, nil},
+		{"a measured throughput of short jobs", func(p *patient) {
+			p.Scaler.Learned = map[string]facts.Throughput{"shop/frontdesk": {Signal: "requests", PerSecond: 2}}
+		}, nil},
+		{"a risk that no check knows", func(p *patient) {
+			p.Scaler.Connections[0].Risks = []facts.Risk{{Kind: "later", Text: "of a later scaler"}}
 		}, nil},
 		{"a connection of a watch", func(p *patient) {
 			p.configure(orders(), legacy())
@@ -115,7 +128,11 @@ func (p *patient) unread(kinds ...object.Kind) {
 // undecided are changes after which something cannot be decided.
 func undecided() []trapCase {
 	return []trapCase{
-		{"B401 the scaler does not say whether its file has faults", func(p *patient) { p.Scaler.ConfigurationUnread = "busy" }, nil},
+		{"the scaler lists neither its connections nor the faults of its file", func(p *patient) { p.Scaler.Unlisted = "the scaler lists no connections: busy" }, nil},
+		sets("one of two replicas is an endpoint", slice, "endpoints", "[{}]"),
+		{"a server that would delete queues if it had a limit", func(p *patient) {
+			p.Scaler.Connections[0].Risks = []facts.Risk{{Kind: "eviction", Latent: true, Text: "maxmemory-policy is allkeys-lru, so the server deletes queues once it has a maxmemory, which is 0, and that is full"}}
+		}, nil},
 		{"nothing may be read", func(p *patient) {
 			for _, r := range object.Resources() {
 				p.unread(r.Kind)
@@ -159,7 +176,7 @@ func undecided() []trapCase {
 		}, nil},
 		sets("at the maximum, and no more is wanted", autoscaler, "status.conditions", `[{type: ScalingLimited, status: "True", reason: TooManyReplicas, lastTransitionTime: "2026-11-27T08:00:00Z"}]`),
 		{"messages arrived just now", func(p *patient) {
-			p.Scaler.Triggers[0].Reading = &doctor.Reading{Backlog: 2, Ready: 2, Consumers: 0}
+			p.Scaler.Triggers[0].Reading = &facts.Reading{Backlog: 2, Ready: 2, Consumers: 0}
 		}, nil},
 		{"one namespace, and a connection that no trigger in it uses", func(p *patient) {
 			p.Namespace = "shop"

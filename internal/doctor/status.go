@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -46,9 +47,9 @@ func statusChecks() []Check {
 			Change:   "Start KEDA's operator. If KEDA is gone for good, remove finalizer.keda.sh from the object.",
 			Evidence: []string{"kedacore/keda#7950", "kedacore/keda#1470"},
 			find: func(v *view, found *findings) {
-				for _, s := range v.scaled {
+				for _, s := range v.Scaled {
 					deleted := s.At("metadata", "deletionTimestamp").Moment()
-					if s.hasOurs() && !deleted.IsZero() && v.Now.Sub(deleted) > stuckAfter {
+					if s.HasOurs() && !deleted.IsZero() && v.Now.Sub(deleted) > stuckAfter {
 						found.add(s.Object, "metadata.finalizers", "", "it is being deleted since %s", deleted.UTC().Format(time.RFC3339))
 					}
 				}
@@ -64,9 +65,9 @@ const stuckAfter = 5 * time.Minute
 const lasting = 10 * time.Minute
 
 func checkReady(v *view, found *findings) {
-	for _, s := range v.scaled {
+	for _, s := range v.Scaled {
 		ready := s.At("status", "conditions").Condition("Ready")
-		if !s.hasOurs() || ready.At("status").Text() != "False" || s.paused() {
+		if !s.HasOurs() || ready.At("status").Text() != "False" || s.Paused() {
 			continue
 		}
 		text := fmt.Sprintf("%s: %s", ready.At("reason").Text(), ready.At("message").Text())
@@ -80,7 +81,7 @@ func checkReady(v *view, found *findings) {
 // lastFailure returns the text of the last event of KEDA about a scaler that failed.
 func (v *view) lastFailure(o *object.Object) string {
 	latest, text := "", ""
-	for _, event := range v.byKind[object.Events] {
+	for _, event := range v.ByKind[object.Events] {
 		about := event.At("involvedObject")
 		if about.At("kind").Text() != string(o.Kind) || about.At("name").Text() != o.Name() || event.Namespace() != o.Namespace() ||
 			!strings.HasSuffix(event.At("reason").Text(), "Failed") {
@@ -94,33 +95,33 @@ func (v *view) lastFailure(o *object.Object) string {
 }
 
 func checkMetricNames(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, ours []*entry) {
-		if s.At("status", "conditions").Condition("Ready").At("status").Text() != "True" || s.paused() || s.At("status", "hpaName").Text() == "" {
+	v.EachScaled(func(s *facts.Scaled, ours []*facts.Entry) {
+		if s.At("status", "conditions").Condition("Ready").At("status").Text() != "True" || s.Paused() || s.At("status", "hpaName").Text() == "" {
 			return
 		}
 		names := s.At("status", "externalMetricNames").List()
 		for _, e := range ours {
-			prefix := fmt.Sprintf("s%d-", e.index)
+			prefix := fmt.Sprintf("s%d-", e.Index)
 			if !slices.ContainsFunc(names, func(name object.Value) bool { return strings.HasPrefix(name.Text(), prefix) }) {
-				found.add(s.Object, field(e.index, ""), "", "status.externalMetricNames has no metric of this trigger")
+				found.add(s.Object, facts.Field(e.Index, ""), "", "status.externalMetricNames has no metric of this trigger")
 			}
 		}
 	})
 }
 
 // autoscaler returns the HPA that KEDA made for a ScaledObject; nil if it is not known.
-func (v *view) autoscaler(s *scaled) *object.Object {
+func (v *view) autoscaler(s *facts.Scaled) *object.Object {
 	name := s.At("status", "hpaName").Text()
 	if name == "" {
 		name = "keda-hpa-" + s.Name()
 	}
-	return v.object(object.Autoscalers, s.Namespace(), name)
+	return v.Object(object.Autoscalers, s.Namespace(), name)
 }
 
 func checkAutoscalers(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, _ []*entry) {
+	v.EachScaled(func(s *facts.Scaled, _ []*facts.Entry) {
 		h := v.autoscaler(s)
-		if h == nil || s.paused() {
+		if h == nil || s.Paused() {
 			return
 		}
 		conditions := h.At("status", "conditions")
@@ -152,7 +153,7 @@ func changeFor(reason string) string {
 }
 
 func checkMaximum(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, _ []*entry) {
+	v.EachScaled(func(s *facts.Scaled, _ []*facts.Entry) {
 		h := v.autoscaler(s)
 		if h == nil {
 			return
@@ -164,7 +165,7 @@ func checkMaximum(v *view, found *findings) {
 		}
 		largest, text := h.At("spec", "maxReplicas").NumberOr(0), "since "+since.UTC().Format(time.RFC3339)
 		var wanted int64
-		for _, r := range v.running(s) {
+		for _, r := range v.Running(s) {
 			wanted = max(wanted, r.Wanted)
 		}
 		if wanted > largest {
@@ -174,6 +175,3 @@ func checkMaximum(v *view, found *findings) {
 		found.addAs(Info, s.Object, "spec.maxReplicaCount", "", "the HPA stops at %d replicas, %s", largest, text)
 	})
 }
-
-// running returns what the running scaler knows of the triggers of a ScaledObject.
-func (v *view) running(s *scaled) []*Running { return v.known[s.Namespace()+"/"+s.Name()] }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 )
 
 // A trapCase sets one trap in a healthy cluster. Its name begins with the code that finds it. Further findings
@@ -29,6 +29,7 @@ const (
 	policy      = "AutoscalerPolicy shop/frontdesk"
 	autoscaler  = "HorizontalPodAutoscaler shop/keda-hpa-billing"
 	credentials = "TriggerAuthentication shop/scaler"
+	slice       = "EndpointSlice backlog-scaler/backlog-scaler-x1"
 	address     = "spec.triggers[0].metadata.scalerAddress"
 	container   = "spec.template.spec.containers[0]"
 	behavior    = "spec.advanced.horizontalPodAutoscalerConfig.behavior"
@@ -41,7 +42,7 @@ func sets(name, object, path, text string, also ...string) trapCase {
 }
 
 func traps() []trapCase {
-	return slices.Concat(clusterTraps(), triggerTraps(), settingTraps(), statusTraps(), workloadTraps(), scalerTraps(), policyTraps())
+	return slices.Concat(clusterTraps(), triggerTraps(), settingTraps(), statusTraps(), workloadTraps(), scalerTraps(), serverTraps(), policyTraps())
 }
 
 func clusterTraps() []trapCase {
@@ -116,6 +117,7 @@ func settingTraps() []trapCase {
 		}, nil},
 		sets("S212 formula", billing, "spec.advanced.scalingModifiers", "{formula: trig_one + 1, target: \"1\"}"),
 		sets("S213 no maximum", billing, "spec.maxReplicaCount", ""),
+		{"S213 more than help", func(p *patient) { p.Scaler.Triggers[0].Reading.MaxUseful = 12 }, nil},
 		sets("S213 no maximum of Jobs", thumbnails, "spec.maxReplicaCount", ""),
 		{"S214 paused", func(p *patient) {
 			p.set(billing, "metadata|annotations|autoscaling.keda.sh/paused-replicas", `"3"`)
@@ -178,6 +180,10 @@ func workloadTraps() []trapCase {
 			p.set(worker, "spec.replicas", "3")
 		}, []string{"skipped "}},
 		sets("W303 default", worker, "spec.template.spec.terminationGracePeriodSeconds", ""),
+		{"W303 measured", func(p *patient) {
+			p.set("Deployment shop/frontdesk", "metadata.annotations", "")
+			p.Scaler.Learned = map[string]facts.Throughput{"shop/frontdesk": {Signal: "requests", PerSecond: 0.01}}
+		}, nil},
 		sets("W304 no node", "Pod shop/billing-1", "status", `{phase: Pending, conditions: [{type: PodScheduled, status: "False", message: "0/3 nodes are available: 3 Insufficient cpu."}]}`),
 		sets("W304 quota", worker, "status.conditions", `[{type: ReplicaFailure, status: "True", reason: FailedCreate, message: "pods \"billing-x\" is forbidden: exceeded quota: compute"}]`),
 		sets("D901 unknown code", billing, ignore, `"S240: a poll is soon enough"`),
@@ -188,35 +194,57 @@ func workloadTraps() []trapCase {
 }
 
 func scalerTraps() []trapCase {
-	first := func(change func(r *doctor.Running)) func(p *patient) {
+	first := func(change func(r *facts.Running)) func(p *patient) {
 		return func(p *patient) { change(&p.Scaler.Triggers[0]) }
 	}
 	return []trapCase{
 		sets("B401 none is ready", scaler, "status.readyReplicas", "0"),
 		sets("B401 scaled to zero", scaler, "spec.replicas", "0"),
+		sets("B401 no endpoint", slice, "endpoints", "[{conditions: {ready: false}}]"),
+		{"B401 nothing behind the Service", func(p *patient) {
+			p.remove(scaler)
+			p.remove(slice)
+		}, []string{" S206 ", " S217 ", "skipped "}},
+		{"B401 two versions", func(p *patient) {
+			ready := `status: {phase: Running, conditions: [{type: Ready, status: "True", lastTransitionTime: "2026-11-27T08:00:00Z"}]}`
+			for _, version := range []string{"1.0.0", "1.1.0"} {
+				p.add("{apiVersion: v1, kind: Pod, metadata: {name: backlog-scaler-" + version + ", namespace: backlog-scaler, labels: {app.kubernetes.io/name: backlog-scaler}}, spec: {containers: [{name: istio-proxy, image: istio}, {name: scaler, image: \"backlog-scaler:" + version + "\"}]}, " + ready + "}")
+			}
+		}, nil},
 		{"B401 a fault in the file", func(p *patient) { p.Scaler.ConfigurationError = "config.yaml:3:5: connections.orders.engine: unknown" }, nil},
 		{"B402 no stream", func(p *patient) {
 			p.set(scaler, "spec.replicas", "1")
 			p.set(scaler, "status.readyReplicas", "1")
 			p.Scaler.Triggers[0].Streams = 0
 		}, nil},
-		{"B403 denied", first(func(r *doctor.Running) {
-			r.Problem = &doctor.Problem{Reason: "denied", Message: "NOPERM no permissions", Advice: "Give the user the right to read the key.", Since: now().Add(-time.Hour)}
+		{"B403 denied", first(func(r *facts.Running) {
+			r.Problem = &facts.Problem{Reason: "denied", Message: "NOPERM no permissions", Advice: "Give the user the right to read the key.", Since: now().Add(-time.Hour)}
 			r.Reading = nil
 		}), nil},
-		{"B403 a short outage", first(func(r *doctor.Running) {
-			r.Problem = &doctor.Problem{Reason: "unavailable", Message: "connection refused", Since: now().Add(-10 * time.Second)}
+		{"B403 a short outage", first(func(r *facts.Running) {
+			r.Problem = &facts.Problem{Reason: "unavailable", Message: "connection refused", Since: now().Add(-10 * time.Second)}
 		}), nil},
-		{"B404 polled", first(func(r *doctor.Running) { r.WakeUp, r.Fallback = "poll", "NOPERM client|tracking" }), nil},
+		{"B404 polled", first(func(r *facts.Running) { r.WakeUp, r.Fallback = "poll", "NOPERM client|tracking" }), nil},
 		{"B405 unused", func(p *patient) { p.configure(orders(), legacy()) }, nil},
 		{"B406 never asked", func(p *patient) { p.Scaler.Triggers = p.Scaler.Triggers[1:] }, nil},
 		{"B406 nothing was asked", func(p *patient) {
 			p.Scaler.Triggers = nil
 			p.set("Pod backlog-scaler/backlog-scaler-1", "status.conditions", `[{type: Ready, status: "True", lastTransitionTime: "2026-11-27T08:00:00Z"}]`)
 		}, nil},
-		{"B407 no worker", first(func(r *doctor.Running) {
-			r.Reading = &doctor.Reading{Backlog: 40, Ready: 40, Consumers: 0, Oldest: 5 * time.Minute}
+		{"B407 no worker", first(func(r *facts.Running) {
+			r.Reading = &facts.Reading{Backlog: 40, Ready: 40, Consumers: 0, Oldest: 5 * time.Minute}
 		}), nil},
+	}
+}
+
+func serverTraps() []trapCase {
+	risk := func(name, kind, text string) trapCase {
+		return trapCase{name, func(p *patient) { p.Scaler.Connections[0].Risks = []facts.Risk{{Kind: kind, Text: text}} }, nil}
+	}
+	return []trapCase{
+		risk("R501 evicts", "eviction", "maxmemory-policy is allkeys-lru, so the server deletes queues when its memory is full"),
+		risk("R502 many keys", "tracking", "the server tracks 950000 keys of at most 1000000 (tracking-table-max-keys)"),
+		risk("R502 many clients", "clients", "9400 clients are connected of at most 10000 (maxclients)"),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -16,13 +17,13 @@ func triggerChecks() []Check {
 			Change:   "Correct the key or the value.",
 			Evidence: []string{"kedacore/keda#4021", "n8n-io/n8n-hosting#173"},
 			find: func(v *view, found *findings) {
-				v.each(func(s *scaled, e *entry) {
-					for _, fault := range e.faults {
+				v.Each(func(s *facts.Scaled, e *facts.Entry) {
+					for _, fault := range e.Faults {
 						text := fault.Text
 						if fault.Key != "" {
 							text = fault.Key + ": " + text
 						}
-						found.add(s.Object, field(e.index, keyPath(fault.Key)), "", "%s", text)
+						found.add(s.Object, facts.Field(e.Index, keyPath(fault.Key)), "", "%s", text)
 					}
 				})
 			},
@@ -32,10 +33,10 @@ func triggerChecks() []Check {
 			Why:    "The scaler rejects the trigger with PermissionDenied: the connection does not exist, is for other namespaces, or has other queues.",
 			Change: "Correct the name, or extend namespaces or queues of the connection in the scaler's configuration.",
 			find: func(v *view, found *findings) {
-				v.each(func(s *scaled, e *entry) {
-					if e.denied != nil {
-						found.add(s.Object, field(e.index, "metadata.connection"),
-							fmt.Sprintf("Correct the name, or extend namespaces or queues of the connection for %q.", s.Namespace()), "%v", e.denied)
+				v.Each(func(s *facts.Scaled, e *facts.Entry) {
+					if e.Denied != nil {
+						found.add(s.Object, facts.Field(e.Index, "metadata.connection"),
+							fmt.Sprintf("Correct the name, or extend namespaces or queues of the connection for %q.", s.Namespace()), "%v", e.Denied)
 					}
 				})
 			},
@@ -46,9 +47,9 @@ func triggerChecks() []Check {
 			Change:   "Use type: external, and a short pollingInterval.",
 			Evidence: []string{"kedacore/keda#1035", "kedacore/keda#1224"},
 			find: func(v *view, found *findings) {
-				v.each(func(s *scaled, e *entry) {
-					if s.job && e.kind == "external-push" {
-						found.add(s.Object, field(e.index, "type"), "", "the type is external-push")
+				v.Each(func(s *facts.Scaled, e *facts.Entry) {
+					if s.Job && e.Kind == "external-push" {
+						found.add(s.Object, facts.Field(e.Index, "type"), "", "the type is external-push")
 					}
 				})
 			},
@@ -59,9 +60,9 @@ func triggerChecks() []Check {
 			Change:   "Use type: external-push.",
 			Evidence: []string{"kedacore/keda#230", "noctaya/noctaya#42"},
 			find: func(v *view, found *findings) {
-				v.each(func(s *scaled, e *entry) {
-					if !s.job && e.kind == "external" {
-						found.add(s.Object, field(e.index, "type"), "", "the type is external")
+				v.Each(func(s *facts.Scaled, e *facts.Entry) {
+					if !s.Job && e.Kind == "external" {
+						found.add(s.Object, facts.Field(e.Index, "type"), "", "the type is external")
 					}
 				})
 			},
@@ -97,56 +98,56 @@ func keyPath(key string) string {
 }
 
 func checkAddresses(v *view, found *findings) {
-	for _, e := range v.endpoints() {
-		o, path := e.users[0].s.Object, field(e.users[0].e.index, "metadata.scalerAddress")
+	for _, e := range v.Endpoints() {
+		o, path := e.Users[0].Scaled.Object, facts.Field(e.Users[0].Entry.Index, "metadata.scalerAddress")
 		switch {
-		case e.err != nil:
-			found.add(o, path, "", "%v%s", e.err, e.and())
-		case e.opaque:
-		case e.service != nil:
-			e.checkPort(found, o, path)
-		case e.namespace == "" && v.keda.namespace == "":
-			found.addAs(Info, o, path, "", "%q has no namespace, so it is looked for in that of KEDA, and not in that of the ScaledObject%s", e.text, e.and())
+		case e.Err != nil:
+			found.add(o, path, "", "%v%s", e.Err, e.And())
+		case e.Opaque:
+		case e.Service != nil:
+			checkPort(found, e, o, path)
+		case e.Namespace == "" && v.KEDA.Namespace == "":
+			found.addAs(Info, o, path, "", "%q has no namespace, so it is looked for in that of KEDA, and not in that of the ScaledObject%s", e.Text, e.And())
 		case !v.Online:
 			found.skipMissing(v, "Services of the scaler")
-		case v.knows(object.Services):
-			found.add(o, path, "", "there is no Service %s/%s%s", cmp.Or(e.namespace, v.keda.namespace), e.name, e.and())
+		case v.Knows(object.Services):
+			found.add(o, path, "", "there is no Service %s/%s%s", cmp.Or(e.Namespace, v.KEDA.Namespace), e.Name, e.And())
 		}
 	}
 }
 
 // checkPort looks for the port of an address in its Service.
-func (e *endpoint) checkPort(found *findings, o *object.Object, path string) {
-	if e.service.At("spec", "type").Text() == "ExternalName" {
+func checkPort(found *findings, e *facts.Endpoint, o *object.Object, path string) {
+	if e.Service.At("spec", "type").Text() == "ExternalName" {
 		return
 	}
-	switch target, headless, known := e.targetPort(e.port); {
+	switch target, headless, known := e.TargetPort(e.Port); {
 	case !known || target != 0:
 	case headless:
 		found.add(o, path, "", "the pods behind the headless Service %s do not listen on port %d: its name leads to the pods, so the port is theirs%s",
-			e.service.Place("").String()[len("Service "):], e.port, e.and())
+			e.Service.Place("").String()[len("Service "):], e.Port, e.And())
 	default:
-		found.add(o, path, "", "the Service %s has no port %d%s", e.service.Place("").String()[len("Service "):], e.port, e.and())
+		found.add(o, path, "", "the Service %s has no port %d%s", e.Service.Place("").String()[len("Service "):], e.Port, e.And())
 	}
 }
 
 func checkHeadless(v *view, found *findings) {
-	for _, e := range v.endpoints() {
-		if e.service == nil {
-			if !e.opaque && e.err == nil {
+	for _, e := range v.Endpoints() {
+		if e.Service == nil {
+			if !e.Opaque && e.Err == nil {
 				found.skipMissing(v, "Services of the scaler")
 			}
 			continue
 		}
-		kind, ip := e.service.At("spec", "type").Text(), e.service.At("spec", "clusterIP").Text()
+		kind, ip := e.Service.At("spec", "type").Text(), e.Service.At("spec", "clusterIP").Text()
 		if ip == "None" || kind == "ExternalName" {
 			continue
 		}
-		switch n := e.replicas(); {
-		case e.workload == nil:
-			found.addAs(Info, e.service, "spec.clusterIP", "", "it has a virtual address, and the number of replicas behind it is not known")
+		switch n := e.Replicas(); {
+		case e.Workload == nil:
+			found.addAs(Info, e.Service, "spec.clusterIP", "", "it has a virtual address, and the number of replicas behind it is not known")
 		case n > 1:
-			found.add(e.service, "spec.clusterIP", "", "it has a virtual address, and %s has %d replicas", e.workload.Place(""), n)
+			found.add(e.Service, "spec.clusterIP", "", "it has a virtual address, and %s has %d replicas", e.Workload.Place(""), n)
 		}
 	}
 }

@@ -2,12 +2,26 @@ package doctor
 
 import (
 	"cmp"
-	"fmt"
-	"slices"
-	"strings"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
+
+// A view is what checks look at: the facts in their order, and what the authors of objects ignore.
+type view struct {
+	*facts.View
+
+	ignores map[*object.Object]ignores
+}
+
+func newView(known *facts.Facts) *view {
+	v := &view{facts.NewView(known), make(map[*object.Object]ignores)}
+	for i := range known.Objects {
+		o := &known.Objects[i]
+		v.ignores[o] = parseIgnores(o)
+	}
+	return v
+}
 
 // A need is something that a check cannot do without.
 type need string
@@ -27,59 +41,6 @@ func reading(kinds ...object.Kind) []need {
 		needs = append(needs, need(kind))
 	}
 	return needs
-}
-
-// A view has the facts in the order in which checks look for them.
-type view struct {
-	*Facts
-
-	byKind  map[object.Kind][]*object.Object
-	byName  map[object.Kind]map[string]*object.Object
-	pods    map[string][]pod      // by namespace
-	known   map[string][]*Running // by namespace and name of the ScaledObject
-	servers map[string]server     // by address; filled as they are looked for
-	scaled  []*scaled
-	ignores map[*object.Object]ignores
-	// keda is what is known of KEDA's own Deployments.
-	keda keda
-}
-
-func newView(facts *Facts) *view {
-	v := &view{Facts: facts, byKind: make(map[object.Kind][]*object.Object), byName: make(map[object.Kind]map[string]*object.Object), ignores: make(map[*object.Object]ignores)}
-	v.pods, v.known, v.servers = make(map[string][]pod), make(map[string][]*Running), make(map[string]server)
-	for i := range facts.Objects {
-		o := &facts.Objects[i]
-		v.byKind[o.Kind] = append(v.byKind[o.Kind], o)
-		if v.byName[o.Kind] == nil {
-			v.byName[o.Kind] = make(map[string]*object.Object)
-		}
-		v.byName[o.Kind][o.Namespace()+"/"+o.Name()] = o
-		v.ignores[o] = parseIgnores(o)
-	}
-	for _, o := range v.byKind[object.Pods] {
-		v.pods[o.Namespace()] = append(v.pods[o.Namespace()], pod{o, o.Labels()})
-	}
-	if facts.Scaler != nil {
-		for i := range facts.Scaler.Triggers {
-			r := &facts.Scaler.Triggers[i]
-			v.known[r.Namespace+"/"+r.ScaledObject] = append(v.known[r.Namespace+"/"+r.ScaledObject], r)
-		}
-	}
-	v.keda = findKEDA(v)
-	for _, o := range slices.Concat(v.byKind[object.ScaledObjects], v.byKind[object.ScaledJobs]) {
-		v.scaled = append(v.scaled, newScaled(v, o))
-	}
-	return v
-}
-
-// object returns an object by its kind and name; nil without it.
-func (v *view) object(kind object.Kind, namespace, name string) *object.Object {
-	return v.byName[kind][namespace+"/"+name]
-}
-
-// knows reports whether every object of a kind is known.
-func (v *view) knows(kind object.Kind) bool {
-	return v.Online && v.Namespace == "" && v.Unread[kind] == ""
 }
 
 // cannot says why a check cannot be made; empty if it can.
@@ -122,80 +83,8 @@ func (v *view) ignored(o *object.Object, code string) string {
 		return reason
 	}
 	// KEDA writes its HorizontalPodAutoscalers, so their annotations are those of the ScaledObject.
-	if above := v.owner(o); above != nil {
+	if above := v.Owner(o); above != nil {
 		return v.ignores[above].reasons[code]
 	}
 	return ""
-}
-
-// owner returns the ScaledObject that an object belongs to; nil if it belongs to none that is known.
-func (v *view) owner(o *object.Object) *object.Object {
-	for _, owner := range o.At("metadata", "ownerReferences").List() {
-		if owner.At("kind").Text() == string(object.ScaledObjects) {
-			return v.object(object.ScaledObjects, o.Namespace(), owner.At("name").Text())
-		}
-	}
-	return nil
-}
-
-// A ref names an object that is scaled.
-type ref struct{ namespace, group, kind, name string }
-
-func (r ref) String() string { return r.kind + " " + r.namespace + "/" + r.name }
-
-// targetOf returns what the scaleTargetRef of an object names, a Deployment by default.
-func targetOf(o *object.Object) ref {
-	target := o.At("spec", "scaleTargetRef")
-	kind := cmp.Or(target.At("kind").Text(), "Deployment")
-	group := "apps"
-	if version := target.At("apiVersion").Text(); version != "" {
-		group, _, _ = strings.Cut(version, "/")
-	}
-	return ref{o.Namespace(), group, kind, target.At("name").Text()}
-}
-
-// workload returns the Deployment or StatefulSet that is scaled; nil if it is not known.
-func (v *view) workload(r ref) *object.Object {
-	if r.group != "apps" {
-		return nil
-	}
-	return v.object(object.Kind(r.kind), r.namespace, r.name)
-}
-
-// A pod is one with its labels, which are compared with those of each workload of the namespace.
-type pod struct {
-	*object.Object
-	labels map[string]string
-}
-
-// podsOf returns the pods of a workload, by the labels that it selects.
-func (v *view) podsOf(workload *object.Object) []*object.Object {
-	selector := workload.At("spec", "selector", "matchLabels").Texts()
-	if len(selector) == 0 {
-		return nil
-	}
-	var own []*object.Object
-	for _, pod := range v.pods[workload.Namespace()] {
-		if object.Includes(pod.labels, selector) {
-			own = append(own, pod.Object)
-		}
-	}
-	return own
-}
-
-// count returns a number with its noun.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// field returns the path of a field of a trigger.
-func field(index int, rest string) string {
-	path := fmt.Sprintf("spec.triggers[%d]", index)
-	if rest != "" {
-		path += "." + rest
-	}
-	return path
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
 
@@ -44,10 +45,10 @@ func workloadChecks() []Check {
 }
 
 // autoscalers are the objects that scale workloads.
-type autoscalers map[ref][]*object.Object
+type autoscalers map[facts.Ref][]*object.Object
 
 // add adds an object. One that is there twice, as in a base and an overlay, is one.
-func (a autoscalers) add(target ref, o *object.Object) {
+func (a autoscalers) add(target facts.Ref, o *object.Object) {
 	same := func(other *object.Object) bool { return other.Kind == o.Kind && other.Name() == o.Name() }
 	if !slices.ContainsFunc(a[target], same) {
 		a[target] = append(a[target], o)
@@ -57,7 +58,7 @@ func (a autoscalers) add(target ref, o *object.Object) {
 func checkOwners(v *view, found *findings) {
 	owners, concerned := v.owners()
 	for target, all := range owners {
-		if len(all) < 2 || !concerned[target] || target.name == "" {
+		if len(all) < 2 || !concerned[target] || target.Name == "" {
 			continue
 		}
 		var names []string
@@ -69,23 +70,23 @@ func checkOwners(v *view, found *findings) {
 }
 
 // owners returns what scales each workload, and which workloads the scaler has to do with.
-func (v *view) owners() (owners autoscalers, concerned map[ref]bool) {
-	owners, concerned = make(autoscalers), make(map[ref]bool)
-	for _, s := range v.scaled {
-		if !s.job {
-			owners.add(s.target, s.Object)
-			concerned[s.target] = concerned[s.target] || s.hasOurs()
+func (v *view) owners() (owners autoscalers, concerned map[facts.Ref]bool) {
+	owners, concerned = make(autoscalers), make(map[facts.Ref]bool)
+	for _, s := range v.Scaled {
+		if !s.Job {
+			owners.add(s.Target, s.Object)
+			concerned[s.Target] = concerned[s.Target] || s.HasOurs()
 		}
 	}
-	for _, h := range v.byKind[object.Autoscalers] {
+	for _, h := range v.ByKind[object.Autoscalers] {
 		if !v.madeByKEDA(h) {
-			owners.add(targetOf(h), h)
+			owners.add(facts.TargetOf(h), h)
 		}
 	}
 	// A policy with via: KEDA and the ScaledObject of its trigger are one.
 	deciders := make(autoscalers)
-	for _, p := range v.byKind[object.Policies] {
-		target := targetOf(p)
+	for _, p := range v.ByKind[object.Policies] {
+		target := facts.TargetOf(p)
 		switch {
 		case p.At("spec", "mode").Text() == "Observe":
 		case p.At("spec", "via").Text() == "Scale":
@@ -117,7 +118,7 @@ func (v *view) madeByKEDA(h *object.Object) bool {
 	if h.Labels()["scaledobject.keda.sh/name"] != "" {
 		return true
 	}
-	return slices.ContainsFunc(v.scaled, func(s *scaled) bool {
+	return slices.ContainsFunc(v.Scaled, func(s *facts.Scaled) bool {
 		own := s.At("spec", "advanced", "horizontalPodAutoscalerConfig", "name").Text()
 		return s.Namespace() == h.Namespace() && own == h.Name() && object.IsTrue(s.Annotations()["scaledobject.keda.sh/transfer-hpa-ownership"])
 	})
@@ -125,8 +126,8 @@ func (v *view) madeByKEDA(h *object.Object) bool {
 
 func checkReplicas(v *view, found *findings) {
 	seen := make(map[*object.Object]bool)
-	v.eachScaled(func(s *scaled, _ []*entry) {
-		w := v.workload(s.target)
+	v.EachScaled(func(s *facts.Scaled, _ []*facts.Entry) {
+		w := v.Workload(s.Target)
 		if w == nil {
 			found.skipMissing(v, "workloads")
 			return
@@ -174,13 +175,13 @@ const defaultGrace = 30
 
 func checkGrace(v *view, found *findings) {
 	unknown := false
-	for _, s := range v.scaled {
-		w, path := v.workload(s.target), "spec.template.spec.terminationGracePeriodSeconds"
+	for _, s := range v.Scaled {
+		w, path := v.Workload(s.Target), "spec.template.spec.terminationGracePeriodSeconds"
 		var template object.Value
 		switch {
-		case !s.hasOurs():
+		case !s.HasOurs():
 			continue
-		case s.job:
+		case s.Job:
 			continue // KEDA does not end Jobs to scale
 		case w == nil:
 			found.skipMissing(v, "workloads")
@@ -188,23 +189,23 @@ func checkGrace(v *view, found *findings) {
 		default:
 			template = w.At("spec", "template", "spec")
 		}
-		length := v.jobLength(s)
+		length := v.JobLength(s)
 		grace := time.Duration(template.At("terminationGracePeriodSeconds").NumberOr(defaultGrace)) * time.Second
 		switch {
 		case length.Duration == 0:
 			unknown = true
 		case length.Duration > grace:
-			found.add(w, path, "", "the grace period is %v, and %s", grace, length.source)
+			found.add(w, path, "", "the grace period is %v, and %s", grace, length.Source)
 		}
 	}
 	if unknown {
-		found.skip("how long the jobs of some workloads take is not known: the annotation " + DurationAnnotation + " says it")
+		found.skip("how long the jobs of some workloads take is not known: the annotation " + facts.DurationAnnotation + " says it, and no engine reports it")
 	}
 }
 
 func checkPending(v *view, found *findings) {
-	v.eachScaled(func(s *scaled, _ []*entry) {
-		w := v.workload(s.target)
+	v.EachScaled(func(s *facts.Scaled, _ []*facts.Entry) {
+		w := v.Workload(s.Target)
 		if w == nil {
 			return
 		}
@@ -213,7 +214,7 @@ func checkPending(v *view, found *findings) {
 			return
 		}
 		pending, reason := 0, ""
-		for _, pod := range v.podsOf(w) {
+		for _, pod := range v.PodsOf(w) {
 			created := pod.At("metadata", "creationTimestamp").Moment()
 			if pod.At("status", "phase").Text() != "Pending" || created.IsZero() || v.Now.Sub(created) < lasting {
 				continue
@@ -224,7 +225,7 @@ func checkPending(v *view, found *findings) {
 			}
 		}
 		if pending > 0 {
-			found.add(w, "status.replicas", "", "%s pending for more than 10 min%s", count(pending, "pod"), reason)
+			found.add(w, "status.replicas", "", "%s pending for more than 10 min%s", facts.Count(pending, "pod"), reason)
 		}
 	})
 }

@@ -68,12 +68,16 @@ func path(h []inspector.Sample, of func(inspector.Sample) float64, on plane, ste
 	return b.String()
 }
 
-// A chart is a picture of a history: the value above, the replicas below.
+// A chart is a picture of a history: the value above, the replicas with their bounds below.
 type chart struct {
 	ID, Title     string
 	Width, Height float64
-	Panels        []panel
-	Times         []mark
+	// Unit is what the value counts.
+	Unit string
+	// Note says which bounds are not there, and why; empty if none is missing.
+	Note   string
+	Panels []panel
+	Times  []mark
 	// Gaps are the times in which nothing is known.
 	Gaps []bar
 	// Table has the samples, the newest first.
@@ -101,29 +105,47 @@ type mark struct {
 }
 
 const (
-	chartWidth, chartLeft      = 760, 56
+	chartWidth, chartLeft      = 820, 56
 	panelHeight, panelDistance = 110, 34
+	// chartRight is room for the names of the lines.
+	chartRight = 140
 )
 
-// chartOf returns the chart of a history; nil if it has fewer than two samples. unit is that of the
-// values.
-func chartOf(id string, h []inspector.Sample, unit string) *chart {
+// unbounded says why the history of a trigger without a policy has no bounds of its ScaledObject.
+const unbounded = "minReplicaCount and maxReplicaCount are not in it: KEDA does not send them to a scaler."
+
+// demand is what the value of a policy is.
+const demand = "what the signals want, in replicas"
+
+// triggerChart returns the chart of a trigger that names a queue; nil if its history has fewer than two
+// samples. unit is what its value counts.
+func triggerChart(id string, h []inspector.Sample, unit string) *chart {
+	c := chartOf(id, h, unit, "more do not help")
+	if c != nil {
+		c.Note = unbounded
+	}
+	return c
+}
+
+// chartOf returns the chart of a history; nil if it has fewer than two samples. ceiling is the name of
+// its upper bound.
+func chartOf(id string, h []inspector.Sample, unit, ceiling string) *chart {
 	if len(h) < 2 {
 		return nil
 	}
-	c := &chart{ID: id, Title: "The last ten minutes", Width: chartWidth, Table: slices.Clone(h)}
+	c := &chart{ID: id, Title: "The last ten minutes", Width: chartWidth, Unit: unit, Table: slices.Clone(h)}
 	slices.Reverse(c.Table)
-	value := func(s inspector.Sample) float64 { return s.Value }
-	wants := func(s inspector.Sample) float64 { return s.Wants }
-	floor := func(s inspector.Sample) float64 { return s.Floor }
-	ceiling := func(s inspector.Sample) float64 { return s.Ceiling }
-	bounded := slices.ContainsFunc(h, func(s inspector.Sample) bool { return !math.IsNaN(s.Ceiling) })
-	if !bounded {
-		c.add(unit, h, line{"value", "line-value", value})
-		c.add("replicas", h, line{"wanted", "line-wants", wants})
-	} else {
-		c.add("replicas", h, line{"ceiling", "line-ceiling", ceiling}, line{"floor", "line-floor", floor}, line{"wanted", "line-wants", wants})
+	c.add(unit, h, line{"value", "line-value", func(s inspector.Sample) float64 { return s.Value }})
+	replicas := []line{{"wanted", "line-wants", func(s inspector.Sample) float64 { return s.Wants }}}
+	for _, bound := range []line{
+		{"floor", "line-floor", func(s inspector.Sample) float64 { return s.Floor }},
+		{ceiling, "line-ceiling", func(s inspector.Sample) float64 { return s.Ceiling }},
+	} {
+		if slices.ContainsFunc(h, func(s inspector.Sample) bool { return !math.IsNaN(bound.of(s)) }) {
+			replicas = append(replicas, bound)
+		}
 	}
+	c.add("replicas", h, replicas...)
 	c.Height = float64(len(c.Panels))*(panelHeight+panelDistance) + 20
 	plane := c.Panels[0].Plane
 	for minutes := 10; minutes >= 0; minutes -= 2 {
@@ -154,7 +176,7 @@ func (c *chart) add(title string, h []inspector.Sample, lines ...line) {
 	}
 	top = ceilingOf(top)
 	p := panel{Title: title, Plane: plane{
-		Left: chartLeft, Over: float64(len(c.Panels))*(panelHeight+panelDistance) + 22, Width: chartWidth - chartLeft - 70, Height: panelHeight, Top: top,
+		Left: chartLeft, Over: float64(len(c.Panels))*(panelHeight+panelDistance) + 22, Width: chartWidth - chartLeft - chartRight, Height: panelHeight, Top: top,
 	}}
 	p.Bottom = p.Plane.Over + p.Plane.Height
 	for _, l := range lines {
@@ -176,7 +198,7 @@ func (c *chart) gaps(h []inspector.Sample, on plane) {
 	height := c.Panels[len(c.Panels)-1].Bottom - on.Over
 	begin := -1
 	for i := range len(h) + 1 {
-		gap := i < len(h) && math.IsNaN(h[i].Value)
+		gap := i < len(h) && math.IsNaN(h[i].Value) && math.IsNaN(h[i].Wants)
 		switch {
 		case gap && begin < 0:
 			begin = i

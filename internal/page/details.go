@@ -25,6 +25,8 @@ type detail struct {
 	Picture *picture
 	Steps   []step
 	Chart   *chart
+	// Next says what happens to the replicas next, and what of that a scaler cannot know.
+	Next []string
 	// Metadata is what KEDA sent.
 	Metadata []Setting
 }
@@ -56,8 +58,13 @@ func (p *Page) trigger(w http.ResponseWriter, r *http.Request) {
 		}
 		for i := range view.Rows {
 			if rowID(view.Rows[i].Key) == "t-"+e.GetTrigger().GetId() {
-				d.Chart = chartOf(d.ID+"-chart", view.Histories[i], unitOf(e))
+				d.Chart = triggerChart(d.ID+"-chart", view.Histories[i], unitOf(e))
 			}
+		}
+		if named := e.GetTrigger().GetPolicy(); named != "" {
+			d.Chart = chartOf(d.ID+"-chart", p.inspector.PolicyHistory(policies.Key{Namespace: namespace, Name: named}), demand, "ceiling")
+		} else {
+			d.Next = nextOf(e, response.GetAt().AsTime())
 		}
 		for _, key := range slices.Sorted(maps.Keys(e.GetTrigger().GetMetadata())) {
 			d.Metadata = append(d.Metadata, Setting{key, e.GetTrigger().GetMetadata()[key]})
@@ -134,6 +141,8 @@ type policyRow struct {
 	Namespace, Name, Workload, Mode, Via, Windows, Next, Gate, Problem string
 	Current, Wanted, Reported, Floor, Ceiling                          string
 	NextAt                                                             time.Time
+	// History has what was reported.
+	History []inspector.Sample
 }
 
 // policies serves the list of policies.
@@ -146,9 +155,19 @@ func (p *Page) policies(w http.ResponseWriter, _ *http.Request) {
 	b := body{Watched: watched}
 	now := p.now()
 	for i := range all {
-		b.Policies = append(b.Policies, policyRowOf(&all[i], now))
+		row := policyRowOf(&all[i], now)
+		row.History = wanted(p.inspector.PolicyHistory(all[i].Policy.Key))
+		b.Policies = append(b.Policies, row)
 	}
 	p.render(w, http.StatusOK, "policies", p.frame("Policies", "policies", b))
+}
+
+// wanted returns a history whose values are the replicas that were wanted.
+func wanted(h []inspector.Sample) []inspector.Sample {
+	for i := range h {
+		h[i].Value = h[i].Wants
+	}
+	return h
 }
 
 func policyRowOf(x *policies.Explanation, now time.Time) policyRow {
@@ -227,12 +246,7 @@ func (p *Page) policy(w http.ResponseWriter, r *http.Request) {
 			b.Timeline = timelineOf(&all[i].Policy.Spec, p.now())
 		}
 	}
-	view := p.inspector.Triggers(&inspector.Query{Namespace: b.Namespace, Text: b.Name})
-	for i := range view.Rows {
-		if view.Rows[i].Policy == key.Name {
-			b.Chart = chartOf("chart", view.Histories[i], "replicas")
-		}
-	}
+	b.Chart = chartOf("chart", p.inspector.PolicyHistory(key), demand, "ceiling")
 	p.render(w, http.StatusOK, "policy", p.frame(backlog.Line("Policy "+key.String()), "policies", b))
 }
 

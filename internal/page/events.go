@@ -20,9 +20,9 @@ const (
 	// ageEvery is the number of scans after which the ages of all rows are sent, and a page that is
 	// no list is loaded again.
 	ageEvery = 5
-	// quietEvery is the number of scans after which a stream without news sends a comment, so that
-	// what lies between does not close it.
-	quietEvery = 15
+	// quietEvery is the number of scans after which a stream without news says so, so that what lies
+	// between does not close it, and a page knows that the scaler is there.
+	quietEvery = 10
 )
 
 // A message is one event of a stream.
@@ -31,6 +31,8 @@ type message struct {
 	At string `json:"at"`
 	// Rows are the rows that changed.
 	Rows []json.RawMessage `json:"rows,omitempty"`
+	// Policies is the line about policies of the list; empty if it is not sent.
+	Policies string `json:"policies,omitempty"`
 	// Load reports that the page is to be loaded again.
 	Load bool `json:"load,omitempty"`
 }
@@ -110,21 +112,42 @@ func (f *follower) send(w http.ResponseWriter) error {
 	}
 	m := f.message(&news, first)
 	f.since, f.outages = news.Scan, len(news.Outages)
-	text := ": nothing new\n\n"
-	switch {
-	case len(m.Rows) > 0 || m.Load || first:
-		data, err := json.Marshal(m)
-		if err != nil {
-			return err
-		}
-		text = "data: " + string(data) + "\n\n"
-	case news.Scan-f.sent < quietEvery:
+	if len(m.Rows) == 0 && !m.Load && m.Policies == "" && !first && news.Scan-f.sent < quietEvery {
 		return nil
 	}
 	f.sent = news.Scan
-	_, err := io.WriteString(w, text)
-	return err
+	return write(w, &m)
 }
+
+// maxEvent bounds one event of a stream, in bytes. A row of the list takes less than 2 kB.
+const maxEvent = 64 << 10
+
+// write sends a message in events of at most maxEvent bytes: the rows of one that is larger are those of
+// several, and the last one has the rest.
+func write(w io.Writer, m *message) error {
+	for rows := m.Rows; ; {
+		part := message{At: m.At}
+		size := 0
+		for len(part.Rows) < len(rows) && (size == 0 || size+len(rows[len(part.Rows)]) < maxEvent-envelope) {
+			size += len(rows[len(part.Rows)]) + len(",")
+			part.Rows = rows[:len(part.Rows)+1]
+		}
+		rows = rows[len(part.Rows):]
+		if len(rows) == 0 {
+			part.Load, part.Policies = m.Load, m.Policies
+		}
+		data, err := json.Marshal(part)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(w, "data: %s\n\n", data); err != nil || len(rows) == 0 {
+			return err
+		}
+	}
+}
+
+// envelope is room for what an event has next to its rows.
+const envelope = 256
 
 // message returns the message about a scan.
 func (f *follower) message(news *inspector.News, first bool) message {
@@ -133,6 +156,9 @@ func (f *follower) message(news *inspector.News, first bool) message {
 	// All streams do this at the same scans, so that they share what it costs.
 	if aged := news.Scan%ageEvery == 0; aged && !first {
 		changed = f.keys
+		if f.list {
+			m.Policies = f.page.shared.policies(news.Scan, f.page)
+		}
 		m.Load = m.Load || !f.list || !slices.Equal(f.keys, f.page.shared.keys(news.Scan, &f.query, f.page.inspector))
 	}
 	if m.Load && f.list {

@@ -42,6 +42,7 @@ func functions() template.FuncMap {
 		"minus":   func(f float64) float64 { return -f },
 		"times":   func(n, by int) float64 { return float64(n * by) },
 		"sample":  sampleText,
+		"bound":   boundOf,
 		"milliseconds": func(d time.Duration) string {
 			return explain.Number(float64(d.Microseconds())/1000) + " ms"
 		},
@@ -59,6 +60,14 @@ func sum(terms []float64) (total float64) {
 func sampleText(f float64) string {
 	if math.IsNaN(f) {
 		return unknown
+	}
+	return explain.Number(f)
+}
+
+// boundOf returns a bound of a sample, which not every one has.
+func boundOf(f float64) string {
+	if math.IsNaN(f) {
+		return "–"
 	}
 	return explain.Number(f)
 }
@@ -93,6 +102,9 @@ func short(text string) string {
 func plural(n int, word string) string {
 	if n == 1 {
 		return "1 " + word
+	}
+	if stem, is := strings.CutSuffix(word, "policy"); is {
+		return strconv.Itoa(n) + " " + stem + "policies"
 	}
 	return strconv.Itoa(n) + " " + word + "s"
 }

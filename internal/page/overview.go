@@ -21,6 +21,8 @@ type list struct {
 	Clear, Earlier, Later, This string
 	// First and Last are the numbers of the first and the last row.
 	First, Last int
+	// Policies says how many there are; empty without any.
+	Policies string
 	// Hidden are the fields that the form keeps.
 	Hidden []Setting
 }
@@ -105,6 +107,25 @@ func with(q inspector.Query, change func(*inspector.Query)) string {
 	return address(&q)
 }
 
+// policiesLine says how many policies there are, and how many have a problem; empty without any.
+func (p *Page) policiesLine() string {
+	all, _ := p.inspector.Policies()
+	if len(all) == 0 {
+		return ""
+	}
+	problems, now := 0, p.now()
+	for i := range all {
+		if row := policyRowOf(&all[i], now); row.Problem != "" {
+			problems++
+		}
+	}
+	text := plural(len(all), "policy")
+	if problems > 0 {
+		text += ", " + strconv.Itoa(problems) + " with a problem"
+	}
+	return text
+}
+
 // overview serves the list of triggers.
 func (p *Page) overview(w http.ResponseWriter, r *http.Request) {
 	q := queryOf(r.URL.Query())
@@ -121,7 +142,7 @@ func (p *Page) overview(w http.ResponseWriter, r *http.Request) {
 	if v.Page < v.Pages {
 		l.Later = with(q, func(q *inspector.Query) { q.Page = v.Page + 1 })
 	}
-	l.States = states(&q, &v)
+	l.States, l.Policies = states(&q, &v), p.policiesLine()
 	for by, natural := range sorts() {
 		c := choice{URL: with(q, func(q *inspector.Query) { q.Sort, q.Reverse = by, q.Sort == by && !q.Reverse })}
 		if q.Sort == by {

@@ -43,6 +43,8 @@ type Inspector interface {
 	ConnectionStates() []backlog.ConnectionState
 	// Policies returns all policies, ordered by name, and whether any are watched.
 	Policies() (all []policies.Explanation, watched bool)
+	// PolicyHistory returns the last ten minutes of a policy, the oldest sample first.
+	PolicyHistory(key policies.Key) []inspector.Sample
 	// Fault returns the faults of the configuration file; nil if it is in force.
 	Fault() error
 }

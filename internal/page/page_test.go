@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/page/pagetest"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies"
+	"github.com/backlog-scaler/backlog-scaler/internal/policy"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
 
@@ -82,17 +85,21 @@ func TestPages(t *testing.T) {
 	}{
 		{"the list", "/", 200, []string{
 			`<a href="/triggers/shop/checkout">shop/checkout</a>`, `data-c="value">55 / 5<`, `data-c="wants">11<`, `data-c="inflight">12<`, "error <b>1</b>", "rejected <b>1</b>",
-			"scaler.yaml:7: unknown key", "policy checkout",
+			"scaler.yaml:7: unknown key", "policy checkout", `id="policies-line">1 policy<`,
 		}},
 		{"a state", "/?state=rejected", 200, []string{"shop/exports", "1 to 1 of 1 trigger, of 8 in all", `did you mean &#34;target&#34;?`}},
 		{"a search", "/?q=LEDG", 200, []string{"bank/ledger", "1 to 1 of 1 trigger"}},
 		{"no match", "/?q=nothing-like-it", 200, []string{"No trigger matches", `<a href="/">Show all of them</a>`}},
-		{"a trigger", "/triggers/shop/checkout", 200, []string{"wants 11 replicas (55 messages / 5 per replica), active", "37 ready", "scaler explain shop/checkout", "activation 3"}},
+		{"a trigger", "/triggers/shop/checkout", 200, []string{
+			"wants 11 replicas (55 messages / 5 per replica), active", "37 ready", "scaler explain shop/checkout", "activation 3", "What happens next",
+			"The time of that, and how far its behavior lets it go, are unknown here", "It last got the value", "describe hpa keda-hpa-checkout",
+		}},
+		{"one with a policy", "/triggers/shop/uses-checkout", 200, []string{"From the signals to the replicas", "next, by HPA", "The policy checkout"}},
 		{"a rejected one", "/triggers/shop/exports", 200, []string{"rejected", "tagret", "Correct the trigger in the ScaledObject", "unknown is not zero"}},
 		{"one that KEDA does not ask about", "/triggers/shop/chekcout", 404, []string{"did you mean shop/checkout?"}},
 		{"the connections", "/connections", 200, []string{"2 connections of the configuration", "other-fake", "shop, bank"}},
-		{"the policies", "/policies", 200, []string{"shop/checkout", "Deployment checkout", "Enforce via KEDA"}},
-		{"a policy", "/policies/shop/checkout", 200, []string{"AutoscalerPolicy shop/checkout wants", "office-hours", "Europe/Berlin", "From the signals to the replicas"}},
+		{"the policies", "/policies", 200, []string{"shop/checkout", "Deployment checkout", "Enforce via KEDA", "s in ", `class="spark"`}},
+		{"a policy", "/policies/shop/checkout", 200, []string{"AutoscalerPolicy shop/checkout wants", "office-hours", "Europe/Berlin", "From the signals to the replicas", "The windows of the next seven days", "It begins when a page is open"}},
 		{"no policy", "/policies/shop/nothing", 404, []string{"knows no AutoscalerPolicy"}},
 		{"about", "/about", 200, []string{"v0.0.0", "backlog-scaler-7c9d8-x2v5p", "--active-interval", "has faults"}},
 		{"no page", "/nothing", 404, []string{"There is no such page"}},
@@ -105,6 +112,40 @@ func TestPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGates: the list of policies has what the next step waits for, and the edges of windows.
+func TestGates(t *testing.T) {
+	t.Parallel()
+	w := pagetest.New(t, pagetest.Options{Policies: true})
+	w.Demo()
+	w.SetPolicy("checkout", 4)
+	await(t, w.URL+"/policies", "office-hours", "s in ")
+	w.Runner.SetTarget("shop", "checkout", policies.Target{Target: policy.Target{Replicas: 8, Available: 5, LastScale: time.Now().Add(-time.Minute)}})
+	await(t, w.URL+"/policies", "waits for ")
+	body := await(t, w.URL+"/policies/shop/checkout", "waits for", "The windows of the next seven days")
+	for _, window := range []string{"office-hours", "night", "sale", "Floor", "Ceiling"} {
+		if !strings.Contains(body, window) {
+			t.Errorf("the timeline does not have %q", window)
+		}
+	}
+}
+
+// TestPoliciesLine: the list of triggers says how many policies there are, also while it is open.
+func TestPoliciesLine(t *testing.T) {
+	t.Parallel()
+	w := pagetest.New(t, pagetest.Options{Policies: true})
+	w.Demo()
+	if _, body := get(t, w.URL+"/"); strings.Contains(body, "policies-line") {
+		t.Error("a list without policies has a line about them")
+	}
+	w.SetPolicy("checkout", 4)
+	await(t, w.URL+"/", `id="policies-line">1 policy<`)
+	s := follow(t, w, "/")
+	w.SetPolicy("billing", 4)
+	w.Runner.SetTarget("shop", "billing", policies.Target{Err: errors.New("no such Deployment")})
+	s.until(`"policies":"2 policies, 1 with a problem"`)
+	await(t, w.URL+"/policies", "2 policies", "no such Deployment")
 }
 
 func TestEmptyPages(t *testing.T) {
@@ -252,6 +293,34 @@ func TestEvents(t *testing.T) {
 	w.Other.Fail(errors.Join(backlog.ErrUnavailable, errors.New("gone")))
 	ledger.until(`"state":"bridged"`, `"load":true`)
 	trigger.until(`"load":true`)
+}
+
+// TestLargeEvents: one event has at most 64 KiB, and all rows arrive in the order of the list.
+func TestLargeEvents(t *testing.T) {
+	t.Parallel()
+	w := pagetest.New(t, pagetest.Options{})
+	for i := range inspector.PageSize {
+		w.Ask("shop", fmt.Sprintf("worker-%03d", i), "connection", "main", "queue", "jobs", strings.Repeat("<", 500), "x")
+	}
+	await(t, w.URL+"/", "1 to 100 of 100 triggers")
+	s := follow(t, w, "/")
+	events, rows := 0, 0
+	for rows < inspector.PageSize && s.lines.Scan() {
+		data, is := strings.CutPrefix(s.lines.Text(), "data: ")
+		if !is {
+			continue
+		}
+		var event struct {
+			Rows []struct{ ID string }
+		}
+		if err := json.Unmarshal([]byte(data), &event); err != nil || len(data) > 64<<10 || len(event.Rows) == 0 {
+			t.Fatalf("an event of %d bytes with %d rows: %v", len(data), len(event.Rows), err)
+		}
+		events, rows = events+1, rows+len(event.Rows)
+	}
+	if rows != inspector.PageSize || events < 2 {
+		t.Errorf("%d rows in %d events, want %d rows in several: %v", rows, events, inspector.PageSize, s.lines.Err())
+	}
 }
 
 // TestStreamsAreBounded: beyond the limit a browser is asked to poll, and a stream that ends makes

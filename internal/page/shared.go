@@ -16,12 +16,14 @@ type shared struct {
 	scan  uint64
 	rows  map[uint64]json.RawMessage
 	lists map[string][]uint64
+	// line is that of policies, if it is known.
+	line *string
 }
 
 // at forgets what is of another scan. mu is held.
 func (s *shared) at(scan uint64) {
 	if s.scan != scan || s.rows == nil {
-		s.scan, s.rows, s.lists = scan, map[uint64]json.RawMessage{}, map[string][]uint64{}
+		s.scan, s.rows, s.lists, s.line = scan, map[uint64]json.RawMessage{}, map[string][]uint64{}, nil
 	}
 }
 
@@ -51,6 +53,17 @@ func (s *shared) keys(scan uint64, q *inspector.Query, from Inspector) []uint64 
 		s.lists[name] = from.Keys(q)
 	}
 	return s.lists[name]
+}
+
+// policies returns the line about policies.
+func (s *shared) policies(scan uint64, of *Page) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at(scan)
+	if s.line == nil {
+		s.line = new(of.policiesLine())
+	}
+	return *s.line
 }
 
 // changeOf returns the cells of a row that changed.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/manifests"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/triggers"
 	"github.com/backlog-scaler/backlog-scaler/internal/policycheck"
@@ -31,10 +32,10 @@ func TestExamplesHaveNoTraps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		facts := doctor.Facts{Now: time.Now(), Objects: objects, Connections: []string{}, Policies: policies}
-		for _, parser := range []doctor.Parser{triggers.New(engines.All(), configured, connections), triggers.New(engines.All(), nil, nil)} {
-			facts.Triggers = parser
-			for _, result := range doctor.Examine(&facts).Results {
+		known := facts.Facts{Now: time.Now(), Objects: objects, Connections: []string{}, Policies: policies}
+		for _, parser := range []facts.Parser{triggers.New(engines.All(), configured, connections), triggers.New(engines.All(), nil, nil)} {
+			known.Triggers = parser
+			for _, result := range doctor.Examine(&known).Results {
 				for i := range result.Findings {
 					if f := &result.Findings[i]; f.Severity >= doctor.Warning {
 						t.Errorf("%s: %s %s: %s", strings.TrimPrefix(f.File, root+"/"), f.Code, f.Field, f.What)

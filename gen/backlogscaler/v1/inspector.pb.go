@@ -1881,7 +1881,7 @@ var File_backlogscaler_v1_inspector_proto protoreflect.FileDescriptor
 
 const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\n" +
-	" backlogscaler/v1/inspector.proto\x12\x10backlogscaler.v1\x1a\x1dbacklogscaler/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n" +
+	" backlogscaler/v1/inspector.proto\x12\x10backlogscaler.v1\x1a!backlogscaler/v1/connection.proto\x1a\x1dbacklogscaler/v1/policy.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n" +
 	"\x13ListTriggersRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\"M\n" +
 	"\x14ListTriggersResponse\x125\n" +
@@ -2057,11 +2057,12 @@ const file_backlogscaler_v1_inspector_proto_rawDesc = "" +
 	"\x05error\x18\b \x01(\tR\x05errorB\b\n" +
 	"\x06_valueB\t\n" +
 	"\a_targetB\t\n" +
-	"\a_active2\x8a\x03\n" +
+	"\a_active2\xf2\x03\n" +
 	"\x10InspectorService\x12]\n" +
 	"\fListTriggers\x12%.backlogscaler.v1.ListTriggersRequest\x1a&.backlogscaler.v1.ListTriggersResponse\x12N\n" +
 	"\aExplain\x12 .backlogscaler.v1.ExplainRequest\x1a!.backlogscaler.v1.ExplainResponse\x12`\n" +
-	"\rExplainPolicy\x12&.backlogscaler.v1.ExplainPolicyRequest\x1a'.backlogscaler.v1.ExplainPolicyResponse\x12e\n" +
+	"\rExplainPolicy\x12&.backlogscaler.v1.ExplainPolicyRequest\x1a'.backlogscaler.v1.ExplainPolicyResponse\x12f\n" +
+	"\x0fListConnections\x12(.backlogscaler.v1.ListConnectionsRequest\x1a).backlogscaler.v1.ListConnectionsResponse\x12e\n" +
 	"\x0eWatchDecisions\x12'.backlogscaler.v1.WatchDecisionsRequest\x1a(.backlogscaler.v1.WatchDecisionsResponse0\x01BOZMgithub.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1;backlogscalerv1b\x06proto3"
 
 var (
@@ -2078,30 +2079,32 @@ func file_backlogscaler_v1_inspector_proto_rawDescGZIP() []byte {
 
 var file_backlogscaler_v1_inspector_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_backlogscaler_v1_inspector_proto_goTypes = []any{
-	(*ListTriggersRequest)(nil),    // 0: backlogscaler.v1.ListTriggersRequest
-	(*ListTriggersResponse)(nil),   // 1: backlogscaler.v1.ListTriggersResponse
-	(*ExplainRequest)(nil),         // 2: backlogscaler.v1.ExplainRequest
-	(*ExplainResponse)(nil),        // 3: backlogscaler.v1.ExplainResponse
-	(*ExplainPolicyRequest)(nil),   // 4: backlogscaler.v1.ExplainPolicyRequest
-	(*ExplainPolicyResponse)(nil),  // 5: backlogscaler.v1.ExplainPolicyResponse
-	(*PolicyExplanation)(nil),      // 6: backlogscaler.v1.PolicyExplanation
-	(*WatchDecisionsRequest)(nil),  // 7: backlogscaler.v1.WatchDecisionsRequest
-	(*WatchDecisionsResponse)(nil), // 8: backlogscaler.v1.WatchDecisionsResponse
-	(*Trigger)(nil),                // 9: backlogscaler.v1.Trigger
-	(*Explanation)(nil),            // 10: backlogscaler.v1.Explanation
-	(*Decision)(nil),               // 11: backlogscaler.v1.Decision
-	(*Drain)(nil),                  // 12: backlogscaler.v1.Drain
-	(*Step)(nil),                   // 13: backlogscaler.v1.Step
-	(*Problem)(nil),                // 14: backlogscaler.v1.Problem
-	(*Reading)(nil),                // 15: backlogscaler.v1.Reading
-	(*Part)(nil),                   // 16: backlogscaler.v1.Part
-	(*ReadStatus)(nil),             // 17: backlogscaler.v1.ReadStatus
-	(*ReadAttempt)(nil),            // 18: backlogscaler.v1.ReadAttempt
-	(*CallHistory)(nil),            // 19: backlogscaler.v1.CallHistory
-	(*LastResponse)(nil),           // 20: backlogscaler.v1.LastResponse
-	nil,                            // 21: backlogscaler.v1.Trigger.MetadataEntry
-	(*timestamppb.Timestamp)(nil),  // 22: google.protobuf.Timestamp
-	(*Policy)(nil),                 // 23: backlogscaler.v1.Policy
+	(*ListTriggersRequest)(nil),     // 0: backlogscaler.v1.ListTriggersRequest
+	(*ListTriggersResponse)(nil),    // 1: backlogscaler.v1.ListTriggersResponse
+	(*ExplainRequest)(nil),          // 2: backlogscaler.v1.ExplainRequest
+	(*ExplainResponse)(nil),         // 3: backlogscaler.v1.ExplainResponse
+	(*ExplainPolicyRequest)(nil),    // 4: backlogscaler.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil),   // 5: backlogscaler.v1.ExplainPolicyResponse
+	(*PolicyExplanation)(nil),       // 6: backlogscaler.v1.PolicyExplanation
+	(*WatchDecisionsRequest)(nil),   // 7: backlogscaler.v1.WatchDecisionsRequest
+	(*WatchDecisionsResponse)(nil),  // 8: backlogscaler.v1.WatchDecisionsResponse
+	(*Trigger)(nil),                 // 9: backlogscaler.v1.Trigger
+	(*Explanation)(nil),             // 10: backlogscaler.v1.Explanation
+	(*Decision)(nil),                // 11: backlogscaler.v1.Decision
+	(*Drain)(nil),                   // 12: backlogscaler.v1.Drain
+	(*Step)(nil),                    // 13: backlogscaler.v1.Step
+	(*Problem)(nil),                 // 14: backlogscaler.v1.Problem
+	(*Reading)(nil),                 // 15: backlogscaler.v1.Reading
+	(*Part)(nil),                    // 16: backlogscaler.v1.Part
+	(*ReadStatus)(nil),              // 17: backlogscaler.v1.ReadStatus
+	(*ReadAttempt)(nil),             // 18: backlogscaler.v1.ReadAttempt
+	(*CallHistory)(nil),             // 19: backlogscaler.v1.CallHistory
+	(*LastResponse)(nil),            // 20: backlogscaler.v1.LastResponse
+	nil,                             // 21: backlogscaler.v1.Trigger.MetadataEntry
+	(*timestamppb.Timestamp)(nil),   // 22: google.protobuf.Timestamp
+	(*Policy)(nil),                  // 23: backlogscaler.v1.Policy
+	(*ListConnectionsRequest)(nil),  // 24: backlogscaler.v1.ListConnectionsRequest
+	(*ListConnectionsResponse)(nil), // 25: backlogscaler.v1.ListConnectionsResponse
 }
 var file_backlogscaler_v1_inspector_proto_depIdxs = []int32{
 	9,  // 0: backlogscaler.v1.ListTriggersResponse.triggers:type_name -> backlogscaler.v1.Trigger
@@ -2141,13 +2144,15 @@ var file_backlogscaler_v1_inspector_proto_depIdxs = []int32{
 	0,  // 34: backlogscaler.v1.InspectorService.ListTriggers:input_type -> backlogscaler.v1.ListTriggersRequest
 	2,  // 35: backlogscaler.v1.InspectorService.Explain:input_type -> backlogscaler.v1.ExplainRequest
 	4,  // 36: backlogscaler.v1.InspectorService.ExplainPolicy:input_type -> backlogscaler.v1.ExplainPolicyRequest
-	7,  // 37: backlogscaler.v1.InspectorService.WatchDecisions:input_type -> backlogscaler.v1.WatchDecisionsRequest
-	1,  // 38: backlogscaler.v1.InspectorService.ListTriggers:output_type -> backlogscaler.v1.ListTriggersResponse
-	3,  // 39: backlogscaler.v1.InspectorService.Explain:output_type -> backlogscaler.v1.ExplainResponse
-	5,  // 40: backlogscaler.v1.InspectorService.ExplainPolicy:output_type -> backlogscaler.v1.ExplainPolicyResponse
-	8,  // 41: backlogscaler.v1.InspectorService.WatchDecisions:output_type -> backlogscaler.v1.WatchDecisionsResponse
-	38, // [38:42] is the sub-list for method output_type
-	34, // [34:38] is the sub-list for method input_type
+	24, // 37: backlogscaler.v1.InspectorService.ListConnections:input_type -> backlogscaler.v1.ListConnectionsRequest
+	7,  // 38: backlogscaler.v1.InspectorService.WatchDecisions:input_type -> backlogscaler.v1.WatchDecisionsRequest
+	1,  // 39: backlogscaler.v1.InspectorService.ListTriggers:output_type -> backlogscaler.v1.ListTriggersResponse
+	3,  // 40: backlogscaler.v1.InspectorService.Explain:output_type -> backlogscaler.v1.ExplainResponse
+	5,  // 41: backlogscaler.v1.InspectorService.ExplainPolicy:output_type -> backlogscaler.v1.ExplainPolicyResponse
+	25, // 42: backlogscaler.v1.InspectorService.ListConnections:output_type -> backlogscaler.v1.ListConnectionsResponse
+	8,  // 43: backlogscaler.v1.InspectorService.WatchDecisions:output_type -> backlogscaler.v1.WatchDecisionsResponse
+	39, // [39:44] is the sub-list for method output_type
+	34, // [34:39] is the sub-list for method input_type
 	34, // [34:34] is the sub-list for extension type_name
 	34, // [34:34] is the sub-list for extension extendee
 	0,  // [0:34] is the sub-list for field type_name
@@ -2158,6 +2163,7 @@ func file_backlogscaler_v1_inspector_proto_init() {
 	if File_backlogscaler_v1_inspector_proto != nil {
 		return
 	}
+	file_backlogscaler_v1_connection_proto_init()
 	file_backlogscaler_v1_policy_proto_init()
 	file_backlogscaler_v1_inspector_proto_msgTypes[15].OneofWrappers = []any{}
 	file_backlogscaler_v1_inspector_proto_msgTypes[16].OneofWrappers = []any{}

@@ -22,10 +22,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	InspectorService_ListTriggers_FullMethodName   = "/backlogscaler.v1.InspectorService/ListTriggers"
-	InspectorService_Explain_FullMethodName        = "/backlogscaler.v1.InspectorService/Explain"
-	InspectorService_ExplainPolicy_FullMethodName  = "/backlogscaler.v1.InspectorService/ExplainPolicy"
-	InspectorService_WatchDecisions_FullMethodName = "/backlogscaler.v1.InspectorService/WatchDecisions"
+	InspectorService_ListTriggers_FullMethodName    = "/backlogscaler.v1.InspectorService/ListTriggers"
+	InspectorService_Explain_FullMethodName         = "/backlogscaler.v1.InspectorService/Explain"
+	InspectorService_ExplainPolicy_FullMethodName   = "/backlogscaler.v1.InspectorService/ExplainPolicy"
+	InspectorService_ListConnections_FullMethodName = "/backlogscaler.v1.InspectorService/ListConnections"
+	InspectorService_WatchDecisions_FullMethodName  = "/backlogscaler.v1.InspectorService/WatchDecisions"
 )
 
 // InspectorServiceClient is the client API for InspectorService service.
@@ -45,6 +46,8 @@ type InspectorServiceClient interface {
 	// one that no ScaledObject names. The error is NotFound if there is none; it suggests
 	// similar names. It is FailedPrecondition if the scaler watches no policies.
 	ExplainPolicy(ctx context.Context, in *ExplainPolicyRequest, opts ...grpc.CallOption) (*ExplainPolicyResponse, error)
+	// ListConnections returns the connections of the configuration and how they work.
+	ListConnections(ctx context.Context, in *ListConnectionsRequest, opts ...grpc.CallOption) (*ListConnectionsResponse, error)
 	// WatchDecisions sends all triggers first and then each trigger whose decision
 	// changed. It sends an empty message if nothing changed for two seconds.
 	WatchDecisions(ctx context.Context, in *WatchDecisionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDecisionsResponse], error)
@@ -88,6 +91,16 @@ func (c *inspectorServiceClient) ExplainPolicy(ctx context.Context, in *ExplainP
 	return out, nil
 }
 
+func (c *inspectorServiceClient) ListConnections(ctx context.Context, in *ListConnectionsRequest, opts ...grpc.CallOption) (*ListConnectionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListConnectionsResponse)
+	err := c.cc.Invoke(ctx, InspectorService_ListConnections_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *inspectorServiceClient) WatchDecisions(ctx context.Context, in *WatchDecisionsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchDecisionsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &InspectorService_ServiceDesc.Streams[0], InspectorService_WatchDecisions_FullMethodName, cOpts...)
@@ -124,6 +137,8 @@ type InspectorServiceServer interface {
 	// one that no ScaledObject names. The error is NotFound if there is none; it suggests
 	// similar names. It is FailedPrecondition if the scaler watches no policies.
 	ExplainPolicy(context.Context, *ExplainPolicyRequest) (*ExplainPolicyResponse, error)
+	// ListConnections returns the connections of the configuration and how they work.
+	ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error)
 	// WatchDecisions sends all triggers first and then each trigger whose decision
 	// changed. It sends an empty message if nothing changed for two seconds.
 	WatchDecisions(*WatchDecisionsRequest, grpc.ServerStreamingServer[WatchDecisionsResponse]) error
@@ -145,6 +160,9 @@ func (UnimplementedInspectorServiceServer) Explain(context.Context, *ExplainRequ
 }
 func (UnimplementedInspectorServiceServer) ExplainPolicy(context.Context, *ExplainPolicyRequest) (*ExplainPolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainPolicy not implemented")
+}
+func (UnimplementedInspectorServiceServer) ListConnections(context.Context, *ListConnectionsRequest) (*ListConnectionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListConnections not implemented")
 }
 func (UnimplementedInspectorServiceServer) WatchDecisions(*WatchDecisionsRequest, grpc.ServerStreamingServer[WatchDecisionsResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchDecisions not implemented")
@@ -224,6 +242,24 @@ func _InspectorService_ExplainPolicy_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _InspectorService_ListConnections_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListConnectionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(InspectorServiceServer).ListConnections(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: InspectorService_ListConnections_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(InspectorServiceServer).ListConnections(ctx, req.(*ListConnectionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _InspectorService_WatchDecisions_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchDecisionsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -253,6 +289,10 @@ var InspectorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ExplainPolicy",
 			Handler:    _InspectorService_ExplainPolicy_Handler,
+		},
+		{
+			MethodName: "ListConnections",
+			Handler:    _InspectorService_ListConnections_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

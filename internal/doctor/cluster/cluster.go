@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/api"
 )
@@ -27,11 +27,11 @@ var ErrUnreachable = errors.New("the API server does not answer")
 
 // Gather reads the objects of a cluster, of one namespace if it is not empty, into facts. Each kind is listed
 // once, in pages. What may not be read is in Unread. The error wraps ErrUnreachable, or that of ctx.
-func Gather(ctx context.Context, client *api.Client, namespace string, facts *doctor.Facts) error {
-	facts.Online, facts.Namespace, facts.Unread = true, namespace, make(map[object.Kind]string)
-	g := gatherer{client: client, facts: facts}
+func Gather(ctx context.Context, client *api.Client, namespace string, known *facts.Facts) error {
+	known.Online, known.Namespace, known.Unread = true, namespace, make(map[object.Kind]string)
+	g := gatherer{client: client, known: known}
 	var err error
-	if facts.Kubernetes, err = g.version(ctx); err != nil && !isAnswer(err) {
+	if known.Kubernetes, err = g.version(ctx); err != nil && !isAnswer(err) {
 		return fmt.Errorf("%w: %s", ErrUnreachable, backlog.Line(err.Error()))
 	}
 	for _, r := range object.Resources() {
@@ -55,7 +55,7 @@ func isAnswer(err error) bool {
 
 type gatherer struct {
 	client *api.Client
-	facts  *doctor.Facts
+	known  *facts.Facts
 }
 
 // read reads the objects of a kind, or notes why it could not.
@@ -70,11 +70,11 @@ func (g *gatherer) read(ctx context.Context, r *object.Resource, namespace strin
 		if namespace != "" {
 			where = namespace
 		}
-		g.facts.Unread[r.Kind] = "needs the right to " + r.Right() + " in " + where
+		g.known.Unread[r.Kind] = "needs the right to " + r.Right() + " in " + where
 	case err != nil && !apierrors.IsNotFound(err): // a kind that is not served has no objects
 		text := backlog.Line(fmt.Sprintf("%s: %v", r.Right(), err))
-		g.facts.Unread[r.Kind] = text
-		g.facts.Incomplete = append(g.facts.Incomplete, text)
+		g.known.Unread[r.Kind] = text
+		g.known.Incomplete = append(g.known.Incomplete, text)
 	}
 }
 
@@ -112,7 +112,7 @@ func (g *gatherer) list(ctx context.Context, r *object.Resource, namespace strin
 	resource := schema.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.Plural}
 	return g.client.Each(ctx, resource, namespace, r.Fields, func(o *unstructured.Unstructured) error {
 		reduce(r.Kind, o.Object)
-		g.facts.Objects = append(g.facts.Objects, object.Object{Kind: r.Kind, Fields: o.Object})
+		g.known.Objects = append(g.known.Objects, object.Object{Kind: r.Kind, Fields: o.Object})
 		return nil
 	})
 }

@@ -18,8 +18,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	"k8s.io/client-go/rest"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/cluster"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/api"
 )
@@ -114,12 +114,12 @@ func TestGather(t *testing.T) {
 		"/apis/keda.sh/v1alpha1/scaledobjects": {named("ScaledObject", "a"), named("ScaledObject", "b"), named("ScaledObject", "c"), named("ScaledObject", "d"), named("ScaledObject", "e")},
 		"/apis/apps/v1/deployments":            {named("Deployment", "a")},
 	}}
-	facts := doctor.Facts{Now: time.Now()}
-	if err := cluster.Gather(t.Context(), start(t, s), "", &facts); err != nil {
+	known := facts.Facts{Now: time.Now()}
+	if err := cluster.Gather(t.Context(), start(t, s), "", &known); err != nil {
 		t.Fatal(err)
 	}
 	counts := map[object.Kind]int{}
-	for _, o := range facts.Objects {
+	for _, o := range known.Objects {
 		counts[o.Kind]++
 	}
 	if diff := cmp.Diff(map[object.Kind]int{object.ScaledObjects: 5, object.Deployments: 1}, counts); diff != "" {
@@ -128,11 +128,11 @@ func TestGather(t *testing.T) {
 	const failure = "list events: InternalError"
 	if diff := cmp.Diff(map[object.Kind]string{
 		object.Pods: "needs the right to list pods in all namespaces", object.Services: "needs the right to list services in all namespaces", object.Events: failure,
-	}, facts.Unread); diff != "" {
+	}, known.Unread); diff != "" {
 		t.Errorf("unread (-want +got):\n%s", diff)
 	}
-	if !facts.Online || facts.Kubernetes != "v1.36.3" || !slices.Equal(facts.Incomplete, []string{failure}) {
-		t.Errorf("online %v, version %q, incomplete %q", facts.Online, facts.Kubernetes, facts.Incomplete)
+	if !known.Online || known.Kubernetes != "v1.36.3" || !slices.Equal(known.Incomplete, []string{failure}) {
+		t.Errorf("online %v, version %q, incomplete %q", known.Online, known.Kubernetes, known.Incomplete)
 	}
 	s.checkRequests(t)
 }
@@ -165,12 +165,12 @@ func TestGatherNamespace(t *testing.T) {
 	s := &server{denied: []string{"pods"}, objects: map[string][]map[string]any{
 		"/apis/keda.sh/v1alpha1/namespaces/shop/scaledobjects": {named("ScaledObject", "a")},
 	}}
-	facts := doctor.Facts{}
-	if err := cluster.Gather(t.Context(), start(t, s), "shop", &facts); err != nil {
+	known := facts.Facts{}
+	if err := cluster.Gather(t.Context(), start(t, s), "shop", &known); err != nil {
 		t.Fatal(err)
 	}
-	if len(facts.Objects) != 1 || facts.Namespace != "shop" || facts.Unread[object.Pods] != "needs the right to list pods in shop" {
-		t.Errorf("%d objects of %q; unread %q", len(facts.Objects), facts.Namespace, facts.Unread)
+	if len(known.Objects) != 1 || known.Namespace != "shop" || known.Unread[object.Pods] != "needs the right to list pods in shop" {
+		t.Errorf("%d objects of %q; unread %q", len(known.Objects), known.Namespace, known.Unread)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if err := cluster.Gather(t.Context(), client, "", &doctor.Facts{}); !errors.Is(err, cluster.ErrUnreachable) {
+	if err := cluster.Gather(t.Context(), client, "", &facts.Facts{}); !errors.Is(err, cluster.ErrUnreachable) {
 		t.Errorf("the error is %v", err)
 	}
 }

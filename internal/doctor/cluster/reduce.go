@@ -29,6 +29,13 @@ func reduce(kind object.Kind, fields map[string]any) {
 	case object.Pods:
 		reducePod(fields, "spec")
 		keep(fields, "status", "phase", "conditions")
+	case object.EndpointSlices:
+		unstructured.RemoveNestedField(fields, "ports")
+		endpoints, _ := fields["endpoints"].([]any)
+		for i := range endpoints {
+			endpoint, _ := endpoints[i].(map[string]any)
+			endpoints[i] = map[string]any{"conditions": endpoint["conditions"]}
+		}
 	default:
 	}
 }

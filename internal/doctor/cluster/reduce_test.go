@@ -25,8 +25,12 @@ func TestReduce(t *testing.T) {
 			`{"metadata": {` + annotations + `}, "spec": {"template": {"spec": {"containers": [` + container + `], "terminationGracePeriodSeconds": 60}}}}`,
 			append(kept, `{\"spec\":{\"replicas\":3}}`, `"terminationGracePeriodSeconds":60`),
 		},
-		object.ScaledJobs:    {`{"metadata": {` + annotations + `}, "spec": {"jobTargetRef": {"template": {"spec": {"containers": [` + container + `]}}}}}`, nil},
-		object.Pods:          {`{"metadata": {` + annotations + `}, "spec": {"containers": [` + container + `]}, "status": {"phase": "Pending", "message": "S3CRET"}}`, append(kept, `"Pending"`)},
+		object.ScaledJobs: {`{"metadata": {` + annotations + `}, "spec": {"jobTargetRef": {"template": {"spec": {"containers": [` + container + `]}}}}}`, nil},
+		object.Pods:       {`{"metadata": {` + annotations + `}, "spec": {"containers": [` + container + `]}, "status": {"phase": "Pending", "message": "S3CRET"}}`, append(kept, `"Pending"`)},
+		object.EndpointSlices: {
+			`{"metadata": {"labels": {"kubernetes.io/service-name": "scaler"}}, "endpoints": [{"addresses": ["S3CRET"], "conditions": {"ready": true}}], "ports": [{"name": "S3CRET"}]}`,
+			[]string{`"kubernetes.io/service-name":"scaler"`, `[{"conditions":{"ready":true}}]`},
+		},
 		object.ScaledObjects: {`{"metadata": {` + annotations + `}, "spec": {"pollingInterval": 20}}`, []string{`"pollingInterval":20`}},
 		object.Policies:      {`{"spec": {}}`, nil},
 	} {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/manifests"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/object"
 )
@@ -116,7 +117,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("apiVersion: keda.sh/v1alpha1\nkind: ScaledObject\nspec: {triggers: [1, {type: 2}]}\nmetadata: 3\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		objects, _ := manifests.Read([]string{"-"}, strings.NewReader(text), "shop")
-		if report := doctor.Examine(&doctor.Facts{Objects: objects}); len(report.Results) != len(doctor.Codes()) {
+		if report := doctor.Examine(&facts.Facts{Objects: objects}); len(report.Results) != len(doctor.Codes()) {
 			t.Errorf("there are %d results", len(report.Results))
 		}
 	})

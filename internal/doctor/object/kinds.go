@@ -16,6 +16,7 @@ const (
 	StatefulSets        Kind = "StatefulSet"
 	Pods                Kind = "Pod"
 	Services            Kind = "Service"
+	EndpointSlices      Kind = "EndpointSlice"
 	Namespaces          Kind = "Namespace"
 	Events              Kind = "Event"
 	NetworkPolicies     Kind = "NetworkPolicy"
@@ -59,6 +60,7 @@ func Resources() []Resource {
 		{Kind: StatefulSets, Group: "apps", Version: "v1", Plural: "statefulsets"},
 		{Kind: Pods, Version: "v1", Plural: "pods"},
 		{Kind: Services, Version: "v1", Plural: "services"},
+		{Kind: EndpointSlices, Group: "discovery.k8s.io", Version: "v1", Plural: "endpointslices"},
 		{Kind: Namespaces, Version: "v1", Plural: "namespaces", ClusterWide: true},
 		{Kind: Events, Version: "v1", Plural: "events", Fields: "involvedObject.kind=ScaledObject,type=Warning"},
 		{Kind: NetworkPolicies, Group: "networking.k8s.io", Version: "v1", Plural: "networkpolicies"},

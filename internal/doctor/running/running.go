@@ -11,7 +11,7 @@ import (
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
 
@@ -23,13 +23,13 @@ var errComplete = errors.New("complete")
 
 // Ask returns what the scaler at an admin address reports of the triggers of a namespace, or of all if it is
 // empty. The error is one of the inspector's client.
-func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err error) {
+func Ask(ctx context.Context, address, namespace string) (_ *facts.Scaler, err error) {
 	client, err := inspector.NewClient(address)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	s := &doctor.Scaler{Address: address}
+	s := &facts.Scaler{Address: address}
 	err = client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: namespace}, func(r *pb.WatchDecisionsResponse) error {
 		s.At = r.GetAt().AsTime()
 		for _, e := range r.GetChanged() {
@@ -49,30 +49,65 @@ func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err 
 	case err != nil:
 		return nil, err
 	}
-	askConfiguration(ctx, client, s)
+	addConnections(ctx, client, s)
+	addThroughputs(ctx, client, s)
 	return s, nil
 }
 
-// attempts is how many triggers are tried: one may be gone by now.
-const attempts = 3
-
-// askConfiguration asks for the faults of the configuration, which are in the explanation of any trigger.
-func askConfiguration(ctx context.Context, client *inspector.Client, s *doctor.Scaler) {
-	s.ConfigurationUnread = "needs a scaler with a trigger, whose explanation says whether its configuration has faults"
-	for i := range s.Triggers[:min(len(s.Triggers), attempts)] {
-		t := &s.Triggers[i]
-		response, err := client.Explain(ctx, &pb.ExplainRequest{Namespace: t.Namespace, ScaledObject: t.ScaledObject})
-		if err == nil {
-			s.ConfigurationError, s.ConfigurationUnread = response.GetConfigurationError(), ""
-			return
+// addConnections adds the connections, and the faults of the configuration.
+func addConnections(ctx context.Context, client *inspector.Client, s *facts.Scaler) {
+	response, err := client.ListConnections(ctx)
+	if err != nil {
+		s.Unlisted = "the scaler lists no connections: " + backlog.Line(err.Error())
+		return
+	}
+	s.ConfigurationError = response.GetConfigurationError()
+	for _, c := range response.GetConnections() {
+		known := facts.Connection{Name: c.GetName()}
+		for _, risk := range c.GetRisks() {
+			known.Risks = append(known.Risks, facts.Risk{Kind: risk.GetKind(), Text: risk.GetMessage(), Latent: risk.GetLatent()})
 		}
-		s.ConfigurationUnread = "the scaler does not say whether its configuration has faults: " + backlog.Line(err.Error())
+		s.Connections = append(s.Connections, known)
 	}
 }
 
-func convert(e *pb.Explanation) doctor.Running {
+// maxPolicies bounds the policies that are asked for, one call each.
+const maxPolicies = 200
+
+// addThroughputs adds what the scaler has measured for the policies that its triggers name. What it does not
+// say is unknown.
+func addThroughputs(ctx context.Context, client *inspector.Client, s *facts.Scaler) {
+	asked := 0
+	for i := range s.Triggers {
+		t := &s.Triggers[i]
+		key := t.Namespace + "/" + t.Policy
+		if _, known := s.Learned[key]; known || t.Policy == "" || asked == maxPolicies {
+			continue
+		}
+		asked++
+		response, err := client.ExplainPolicy(ctx, &pb.ExplainPolicyRequest{Namespace: t.Namespace, Name: t.Policy})
+		if err != nil {
+			continue
+		}
+		for _, signal := range response.GetExplanation().GetPolicy().GetSignals() {
+			learned := signal.GetLearned()
+			if !learned.GetKnown() || learned.Measured == nil || learned.GetMeasured() <= 0 {
+				continue
+			}
+			slowest, known := s.Learned[key]
+			if s.Learned == nil {
+				s.Learned = make(map[string]facts.Throughput)
+			}
+			if !known || learned.GetMeasured() < slowest.PerSecond {
+				s.Learned[key] = facts.Throughput{Signal: signal.GetName(), PerSecond: learned.GetMeasured()}
+			}
+		}
+	}
+}
+
+func convert(e *pb.Explanation) facts.Running {
 	t, status, calls := e.GetTrigger(), e.GetReadStatus(), e.GetCallHistory()
-	r := doctor.Running{
+	r := facts.Running{
 		Namespace: t.GetNamespace(), ScaledObject: t.GetScaledObject(), Name: t.GetName(),
 		Connection: t.GetConnection(), Layout: t.GetLayout(), Queue: t.GetQueue(), Policy: t.GetPolicy(),
 		Wanted: e.GetDecision().GetWantedReplicas(), WakeUp: status.GetWakeUpMode(), Fallback: status.GetFallbackReason(),
@@ -83,12 +118,12 @@ func convert(e *pb.Explanation) doctor.Running {
 		earliest(&r.Since, response.GetUnchangedSince())
 	}
 	if p := e.GetProblem(); p != nil {
-		r.Problem = &doctor.Problem{Reason: p.GetReason(), Message: p.GetMessage(), Advice: p.GetAdvice()}
+		r.Problem = &facts.Problem{Reason: p.GetReason(), Message: p.GetMessage(), Advice: p.GetAdvice()}
 		earliest(&r.Problem.Since, p.GetSince())
 	}
 	if reading := e.GetReading(); reading != nil {
-		r.Reading = &doctor.Reading{
-			Backlog: reading.GetBacklog(), Ready: reading.GetReady(), Consumers: -1,
+		r.Reading = &facts.Reading{
+			Backlog: reading.GetBacklog(), Ready: reading.GetReady(), Consumers: -1, MaxUseful: reading.GetMaxUsefulWorkers(),
 			Oldest: time.Duration(reading.GetOldestAgeSeconds() * float64(time.Second)),
 		}
 		if reading.Consumers != nil {

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
-	"github.com/backlog-scaler/backlog-scaler/internal/doctor"
+	"github.com/backlog-scaler/backlog-scaler/internal/doctor/facts"
 	"github.com/backlog-scaler/backlog-scaler/internal/doctor/running"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
@@ -30,7 +30,7 @@ func at(seconds int64) *timestamppb.Timestamp { return &timestamppb.Timestamp{Se
 type service struct {
 	pb.UnimplementedInspectorServiceServer
 
-	// busy reports that it explains nothing.
+	// busy reports that it lists no connections and explains no policy.
 	busy bool
 }
 
@@ -59,11 +59,29 @@ func (service) WatchDecisions(request *pb.WatchDecisionsRequest, stream grpc.Ser
 	return nil
 }
 
-func (s service) Explain(_ context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error) {
+func (s service) ListConnections(context.Context, *pb.ListConnectionsRequest) (*pb.ListConnectionsResponse, error) {
 	if s.busy {
-		return nil, status.Error(codes.Unavailable, "busy with "+request.GetScaledObject())
+		return nil, status.Error(codes.Unavailable, "busy")
 	}
-	return &pb.ExplainResponse{ConfigurationError: "config.yaml:3: unknown key"}, nil
+	return &pb.ListConnectionsResponse{
+		ConfigurationError: "config.yaml:3: unknown key",
+		Connections: []*pb.Connection{
+			{Name: "cache", Risks: []*pb.Risk{{Kind: "eviction", Message: "maxmemory-policy is allkeys-lru"}, {Kind: "clients", Message: "many", Latent: true}}},
+			{Name: "orders"},
+		},
+	}, nil
+}
+
+func (s service) ExplainPolicy(_ context.Context, request *pb.ExplainPolicyRequest) (*pb.ExplainPolicyResponse, error) {
+	if s.busy {
+		return nil, status.Error(codes.Unavailable, "busy with "+request.GetName())
+	}
+	learned := func(name string, known bool, perSecond float64) *pb.Signal {
+		return &pb.Signal{Name: name, Learned: &pb.LearnedThroughput{Known: known, Measured: &perSecond}}
+	}
+	return &pb.ExplainPolicyResponse{Explanation: &pb.PolicyExplanation{Policy: &pb.Policy{Signals: []*pb.Signal{
+		{Name: "stated"}, learned("mails", true, 4), learned("reports", true, 0.5), learned("new", false, 0.1), learned("none", true, 0),
+	}}}}, nil
 }
 
 func serve(t *testing.T, s service) string {
@@ -94,32 +112,37 @@ func TestAsk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &doctor.Scaler{
+	want := &facts.Scaler{
 		Address: address, At: at(100).AsTime(), ConfigurationError: "config.yaml:3: unknown key",
-		Triggers: []doctor.Running{
+		Triggers: []facts.Running{
 			{
 				Namespace: "shop", ScaledObject: "billing", Name: "orders-list-jobs", Connection: "orders", Layout: "list", Queue: "jobs",
-				Problem: &doctor.Problem{Reason: "unavailable", Message: "refused", Advice: "start it", Since: at(90).AsTime()},
-				Reading: &doctor.Reading{Backlog: 20, Ready: 18, Consumers: 2, Oldest: 1500 * time.Millisecond},
+				Problem: &facts.Problem{Reason: "unavailable", Message: "refused", Advice: "start it", Since: at(90).AsTime()},
+				Reading: &facts.Reading{Backlog: 20, Ready: 18, Consumers: 2, Oldest: 1500 * time.Millisecond},
 				Wanted:  4, WakeUp: "poll", Fallback: "NOPERM", Streams: 2, Called: true, Since: at(30).AsTime(),
 			},
-			{Namespace: "shop", ScaledObject: "frontdesk", Policy: "frontdesk", Reading: &doctor.Reading{Ready: 1, Consumers: -1}},
+			{Namespace: "shop", ScaledObject: "frontdesk", Policy: "frontdesk", Reading: &facts.Reading{Ready: 1, Consumers: -1}},
 		},
+		Connections: []facts.Connection{
+			{Name: "cache", Risks: []facts.Risk{{Kind: "eviction", Text: "maxmemory-policy is allkeys-lru"}, {Kind: "clients", Text: "many", Latent: true}}},
+			{Name: "orders"},
+		},
+		Learned: map[string]facts.Throughput{"shop/frontdesk": {Signal: "reports", PerSecond: 0.5}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// TestAskWithoutExplanations: a scaler that explains nothing is no scaler without faults.
-func TestAskWithoutExplanations(t *testing.T) {
+// TestAskWithoutConnections: a scaler that lists no connections is no scaler without faults and risks.
+func TestAskWithoutConnections(t *testing.T) {
 	t.Parallel()
 	got, err := running.Ask(t.Context(), serve(t, service{busy: true}), "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.ConfigurationError != "" || !strings.Contains(got.ConfigurationUnread, "busy with frontdesk") {
-		t.Errorf("the configuration has %q, and is unread because %q", got.ConfigurationError, got.ConfigurationUnread)
+	if got.ConfigurationError != "" || !strings.Contains(got.Unlisted, "busy") || len(got.Learned) > 0 {
+		t.Errorf("the configuration has %q, learned is %v, and nothing is listed because %q", got.ConfigurationError, got.Learned, got.Unlisted)
 	}
 }
 

@@ -2,8 +2,11 @@
 const status = document.getElementById("status");
 const pause = document.getElementById("pause");
 const pollTime = 10000;
+// The scaler sends something every ten seconds at least.
+const silenceTime = 20000;
 let stream = null;
 let poll = 0;
+let silence = 0;
 let paused = false;
 let at = document.getElementById("at").textContent;
 
@@ -72,6 +75,17 @@ function close() {
   if (stream) stream.close();
   stream = null;
   clearInterval(poll);
+  clearTimeout(silence);
+}
+
+// hear notes that the scaler sent something. One that is silent may be frozen, or the way to it is
+// gone, which a browser does not notice by itself.
+function hear() {
+  clearTimeout(silence);
+  silence = setTimeout(() => {
+    lost();
+    open();
+  }, silenceTime);
 }
 
 // polling is for when as many pages are open as the scaler has streams for.
@@ -86,10 +100,16 @@ function open() {
   close();
   if (paused || document.hidden) return;
   stream = new EventSource("/events?of=" + encodeURIComponent(location.pathname + location.search));
+  hear();
   stream.onmessage = (event) => {
+    hear();
+    // Another process may answer now, whose triggers have other names in the page.
+    if (document.body.className === "is-lost") load();
     const news = JSON.parse(event.data);
     at = news.at;
     if (news.rows) apply(news.rows);
+    const policies = document.getElementById("policies-line");
+    if (policies && news.policies) policies.textContent = news.policies;
     if (news.load) load();
     show("is-live", "live");
   };

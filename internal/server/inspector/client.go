@@ -81,6 +81,13 @@ func (c *Client) ExplainPolicy(ctx context.Context, request *pb.ExplainPolicyReq
 	return response, c.plain(err)
 }
 
+// ListConnections returns the connections of the configuration and how they work.
+func (c *Client) ListConnections(ctx context.Context) (*pb.ListConnectionsResponse, error) {
+	response, err := c.service.ListConnections(ctx, &pb.ListConnectionsRequest{})
+	present(response)
+	return response, c.plain(err)
+}
+
 // Watch calls show for each message of WatchDecisions until ctx ends, which is no error, or
 // until show or the scaler returns an error.
 func (c *Client) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, show func(*pb.WatchDecisionsResponse) error) error {

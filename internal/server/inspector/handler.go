@@ -36,6 +36,7 @@ func (i *Inspector) Routes() map[string]http.Handler {
 		pb.InspectorService_ListTriggers_FullMethodName:                      unary(pb.InspectorService_ListTriggers_FullMethodName, i.ListTriggers, options),
 		pb.InspectorService_Explain_FullMethodName:                           unary(pb.InspectorService_Explain_FullMethodName, i.Explain, options),
 		pb.InspectorService_ExplainPolicy_FullMethodName:                     unary(pb.InspectorService_ExplainPolicy_FullMethodName, i.ExplainPolicy, options),
+		pb.InspectorService_ListConnections_FullMethodName:                   unary(pb.InspectorService_ListConnections_FullMethodName, i.ListConnections, options),
 		pb.InspectorService_WatchDecisions_FullMethodName:                    i.watchHandler(options),
 		"/" + reflectionv1.ServerReflection_ServiceDesc.ServiceName + "/":    reflected,
 		"/" + reflectionalpha.ServerReflection_ServiceDesc.ServiceName + "/": reflected,

@@ -11,11 +11,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/admin"
@@ -25,12 +28,21 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
-// noConnections knows no connection.
+// noConnections knows no connection that works.
 type noConnections struct{}
 
 func (noConnections) Status(string) (backlog.Status, bool) { return backlog.Status{}, false }
 
-func (noConnections) Connections() []backlog.ConnectionState { return nil }
+func (noConnections) Connections() []backlog.ConnectionState {
+	return []backlog.ConnectionState{
+		{Name: "new", Engine: "redis"},
+		{
+			Name: "orders", Engine: "redis", Namespaces: []string{"shop"}, Queues: 3, Failing: 1, FailingSince: time.Unix(90, 0), Err: errors.New("refused\nwith two lines"),
+			LastContact: time.Unix(99, 0), Took: 1500 * time.Microsecond,
+			Status: backlog.Status{Server: "redis 7.0.15", WakeUp: "poll", WakeUpReason: "NOPERM", Risks: []backlog.Risk{{Kind: backlog.RiskEviction, Text: "allkeys-lru", Latent: true}}},
+		},
+	}
+}
 
 // serveInspector serves one without triggers, at the address that it returns.
 func serveInspector(t *testing.T) string {
@@ -92,6 +104,37 @@ func TestClientsOfGRPC(t *testing.T) {
 	}
 }
 
+// TestListConnections: a connection has all that is known of it, on lines of their own, and nothing that is
+// not.
+func TestListConnections(t *testing.T) {
+	t.Parallel()
+	client, err := inspector.NewClient(serveInspector(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	got, err := client.ListConnections(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []*pb.Connection{
+		{Name: "new", Engine: "redis"},
+		{
+			Name: "orders", Engine: "redis", Namespaces: []string{"shop"}, Server: "redis 7.0.15", WakeUpMode: "poll", FallbackReason: "NOPERM",
+			Queues: 3, Failing: 1, FailingSince: timestamppb.New(time.Unix(90, 0)), Error: backlog.Line("refused\nwith two lines"),
+			LastContactAt: timestamppb.New(time.Unix(99, 0)), LastContactSeconds: new(0.0015),
+			Risks: []*pb.Risk{{Kind: "eviction", Message: "allkeys-lru", Latent: true}},
+		},
+	}
+	if diff := cmp.Diff(want, got.GetConnections(), protocmp.Transform()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // TestReflection lists the service, as grpcurl does.
 func TestReflection(t *testing.T) {
 	t.Parallel()
@@ -125,8 +168,8 @@ func TestReflection(t *testing.T) {
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	address := serveInspector(t)
-	for path, want := range map[string]string{"ListTriggers": "", "Explain": "not_found"} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/backlogscaler.v1.InspectorService/"+path, strings.NewReader(`{"namespace": "shop"}`))
+	for path, want := range map[string]string{"ListTriggers": "", "ListConnections": "", "Explain": "not_found"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/backlogscaler.v1.InspectorService/"+path, strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}

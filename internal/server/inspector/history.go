@@ -15,7 +15,7 @@ const (
 // slotOf returns the number of the sample that a moment belongs to.
 func slotOf(now time.Time) int64 { return now.Unix() / int64(SampleTime/time.Second) }
 
-// A history is what a list remembers of a trigger while a client looks: the largest value of each
+// A history is what a list remembers of a trigger or a policy while a client looks: the largest value of each
 // sample. A trigger that does not change takes no memory.
 type history struct {
 	// from is the first slot, and last the slot of the last sample.
@@ -39,8 +39,11 @@ func sampleOf(r *Row) sample {
 	if r.Decided {
 		s.value, s.wants = float32(r.Value), float32(r.Wants)
 	}
-	if r.Decided && r.Policy != "" {
+	switch {
+	case r.Decided && r.Policy != "":
 		s.floor, s.ceiling = float32(r.Floor), float32(r.Ceiling)
+	case r.Known && r.MaxUseful > 0:
+		s.ceiling = float32(r.MaxUseful)
 	}
 	return s
 }
@@ -56,10 +59,9 @@ func (h *history) begin(slot int64) {
 	*h = history{from: slot, last: slot - 1}
 }
 
-// add adds the sample of a row to a slot. In one slot the larger value counts, and a known one more
-// than an unknown one.
-func (h *history) add(slot int64, r *Row) {
-	s := sampleOf(r)
+// add adds a sample to a slot. In one slot the larger value counts, and a known one more than an
+// unknown one.
+func (h *history) add(slot int64, s sample) {
 	switch {
 	case h.last < h.from:
 		h.constant, h.last = s, slot
@@ -83,7 +85,9 @@ func (h *history) add(slot int64, r *Row) {
 	h.last = max(h.last, slot)
 }
 
-// A Sample is what a trigger had at one time. NaN is unknown, or a bound that there is not.
+// A Sample is what a trigger or a policy had at one time. NaN is unknown, or a bound that there is not.
+// The bounds are those of the policy. The ceiling of a trigger without one is the number of workers
+// beyond which more do not help, such as that of partitions.
 type Sample struct {
 	At                           time.Time
 	Value, Wants, Floor, Ceiling float64

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/policies"
 	"github.com/backlog-scaler/backlog-scaler/internal/server"
 )
 
@@ -37,6 +38,8 @@ type hub struct {
 	server Server
 	// explain builds the explanation of a trigger whose status is complete.
 	explain func(t server.TriggerStatus, now time.Time) *pb.Explanation
+	// policies is nil in a scaler that watches none.
+	policies Policies
 
 	// mu guards what follows, and is held while the triggers are scanned.
 	mu      sync.Mutex
@@ -46,6 +49,9 @@ type hub struct {
 	scanned time.Time
 	// states is the number of triggers in each state.
 	states [NumberOfStates]int
+	// policyHistories are those of policies, and policySlot is the slot of their last sample.
+	policyHistories map[policies.Key]*history
+	policySlot      int64
 	// outages are those of connections, of the last scan; replaced, never changed.
 	outages []Outage
 	// listeners is the number of clients that listen, and watchers are those of WatchDecisions.
@@ -83,8 +89,8 @@ type removal struct {
 	trigger   *pb.Trigger
 }
 
-func newHub(known Server, explain func(server.TriggerStatus, time.Time) *pb.Explanation) *hub {
-	return &hub{server: known, explain: explain, entries: map[uint64]*entry{}, watchers: map[*watcher]struct{}{}}
+func newHub(known Server, decided Policies, explain func(server.TriggerStatus, time.Time) *pb.Explanation) *hub {
+	return &hub{server: known, policies: decided, explain: explain, entries: map[uint64]*entry{}, watchers: map[*watcher]struct{}{}}
 }
 
 // next returns the moment of the next scan.
@@ -132,12 +138,13 @@ func (h *hub) refresh(now time.Time) {
 		}
 		e.row.age(t)
 		e.seen = h.scans
-		e.history.add(slot, &e.row)
+		e.history.add(slot, sampleOf(&e.row))
 		h.states[e.row.State]++
 		h.addOutage(&e.row)
 		return true
 	})
 	h.remove()
+	h.samplePolicies(slot)
 }
 
 func everything(string, string) bool { return true }
@@ -211,6 +218,7 @@ func (h *hub) clear() {
 	clear(h.entries)
 	h.entries, h.removed, h.changes, h.encoded, h.outages = map[uint64]*entry{}, nil, nil, nil, nil
 	h.states = [NumberOfStates]int{}
+	h.policyHistories, h.policySlot = nil, 0
 	h.scans++
 	h.scanned = time.Time{}
 }

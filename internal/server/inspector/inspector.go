@@ -63,7 +63,7 @@ type Inspector struct {
 // force.
 func New(known Server, connections Connections, decided Policies, fault func() error) *Inspector {
 	i := &Inspector{server: known, connections: connections, policies: decided, fault: fault, slots: make(chan struct{}, maxCalls)}
-	i.hub = newHub(known, i.explain)
+	i.hub = newHub(known, decided, i.explain)
 	return i
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/backlog-scaler/backlog-scaler/internal/explain"
 	"github.com/backlog-scaler/backlog-scaler/internal/policies"
 	"github.com/backlog-scaler/backlog-scaler/internal/policy"
@@ -98,6 +100,48 @@ func TestWatchShowsPolicies(t *testing.T) {
 			if got := lines(); got != tc.want {
 				b.Errorf("%q, want %q", got, tc.want)
 			}
+		}
+	})
+}
+
+// TestPolicyHistory: a policy has a sample in each ten seconds in which a client looks, whether or not a
+// trigger names it, and none of a time before.
+func TestPolicyHistory(t *testing.T) {
+	withBench(t, func(b *bench) {
+		key := policies.Key{Namespace: "shop", Name: "billing"}
+		b.fake.SetReady("orders", 90)
+		b.set(func(p *policies.Policy) { p.Spec.MinReplicas = 2 })
+		b.target(4, 4)
+		time.Sleep(time.Minute)
+		leave, err := b.inspector.Listen()
+		if err != nil {
+			b.Fatal(err)
+		}
+		look := func() []Sample {
+			time.Sleep(SampleTime)
+			return b.inspector.PolicyHistory(key)
+		}
+		look()
+		b.fake.SetReady("orders", 200)
+		time.Sleep(time.Minute)
+		look()
+		b.runner.SetTarget("shop", "billing", policies.Target{Err: policy.ErrUnknown})
+		synctest.Wait()
+		got := look()
+		var text []string
+		for _, s := range got {
+			text = append(text, fmt.Sprint(s.Value, s.Wants, s.Floor, s.Ceiling))
+		}
+		nothing := "NaN NaN NaN NaN"
+		want := []string{"4.5 5 2 40", nothing, nothing, nothing, nothing, nothing, nothing, "10 10 2 40", nothing}
+		if diff := cmp.Diff(want, text); diff != "" {
+			b.Errorf("value, wanted, floor and ceiling (-want +got):\n%s", diff)
+		}
+		// The workload is forgotten with the policy, and all with those who look.
+		leave()
+		time.Sleep(2 * keepUnused)
+		if got := b.inspector.PolicyHistory(key); len(got) != 1 {
+			b.Errorf("%d samples are kept for no client", len(got))
 		}
 	})
 }

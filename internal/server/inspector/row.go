@@ -66,6 +66,8 @@ type Row struct {
 	Ready, Due int64
 	InFlight   backlog.Count
 	Measured   backlog.Measurement
+	// MaxUseful is the number of workers beyond which more do not help; 0 is no limit.
+	MaxUseful int64
 
 	// UsedUntil is until when the last reading is used while reads fail; zero if they do not, or
 	// if there is none.
@@ -85,6 +87,7 @@ func rowOf(key uint64, t *server.TriggerStatus) Row {
 	}
 	if seen := &t.Observation.Latest; t.Observation.Known() {
 		r.Known, r.Ready, r.Due, r.InFlight, r.Measured = true, seen.Ready, seen.Due, seen.InFlight, seen.Measured
+		r.MaxUseful = seen.MaxUseful
 	}
 	var words []string
 	if t.Err == nil {

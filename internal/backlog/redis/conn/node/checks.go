@@ -17,11 +17,15 @@ const checkInterval = 2 * time.Second
 
 // The checks that a server may refuse; bits of session.unanswered.
 const (
-	checkServer uint8 = 1 << iota
+	checkServer uint16 = 1 << iota
 	checkReplication
 	checkSwaps
 	checkRedirect
 	checkEvents
+	checkMemory
+	checkClients
+	checkTracked
+	checkTable
 )
 
 var (
@@ -34,7 +38,7 @@ var (
 
 // A check is a command that shows whether a server still is what it was.
 type check struct {
-	bit  uint8
+	bit  uint16
 	args []any
 	// verify returns an error if the session is not what it was.
 	verify func(resp.Reply) error
@@ -58,7 +62,12 @@ func (s *session) checks(cfg *conn.Config, sub *subscriber, swaps bool) []check 
 	if swaps && cfg.Mode != conn.ModeCluster {
 		all = append(all, check{checkSwaps, []any{"INFO", "commandstats"}, s.verifySwaps})
 	}
-	return slices.DeleteFunc(all, func(c check) bool { return s.unanswered&c.bit != 0 })
+	return s.answered(all)
+}
+
+// answered returns the checks that the server has not refused before.
+func (s *session) answered(checks []check) []check {
+	return slices.DeleteFunc(checks, func(c check) bool { return s.unanswered&c.bit != 0 })
 }
 
 // isCheckDue reports whether it is time to check again.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/conn"
@@ -30,13 +31,17 @@ func (n *Node) Confirm(ctx context.Context) (err error) {
 		return errors.ErrUnsupported
 	}
 	commands := []resp.Command{{Args: []any{"PING"}}}
-	checks := s.checks(n.cfg, sub, true)
+	now := time.Now()
+	checks, limits := n.questions(s, sub, true, now)
 	for _, c := range checks {
 		commands = append(commands, resp.Command{Args: c.args})
 	}
 	replies, err := s.Do(ctx, commands, nil)
 	if err == nil {
 		err = s.verify(checks, replies[1:])
+	}
+	if err == nil {
+		n.setLimits(limits, now)
 	}
 	switch {
 	case errors.Is(err, errSwapped):

@@ -66,7 +66,7 @@ func (s *session) greet(ctx context.Context, cfg *conn.Config, m handshakeMode) 
 		}
 	}
 	s.checked, s.unanswered = time.Now(), 0
-	for bit, answer := range map[uint8]resp.Reply{checkServer: server, checkReplication: replication, checkSwaps: statistics} {
+	for bit, answer := range map[uint16]resp.Reply{checkServer: server, checkReplication: replication, checkSwaps: statistics} {
 		if answer.Err != nil {
 			s.unanswered |= bit
 		}

@@ -37,6 +37,8 @@ type Node struct {
 	// unknown is how long the server was read last before it was asked again what it is; zero if it is
 	// known. It belongs to the holder of semaphore.
 	unknown time.Duration
+	// nextLimits is when the server is asked for its limits again. It belongs to the holder of semaphore.
+	nextLimits time.Time
 
 	scanner *scanner
 
@@ -64,6 +66,8 @@ type Node struct {
 	handshake handshakeMode
 	// tableFull is a server whose tracking table is too small, so that idle queues are read.
 	tableFull bool
+	// risks are those of the last answer about limits; replaced, never changed.
+	risks []backlog.Risk
 }
 
 // New returns the node of the server at an address. It connects in the background.
@@ -143,10 +147,11 @@ func (n *Node) attempt(ctx context.Context, commands []resp.Command, dst []resp.
 // run runs commands on s, and checks from time to time whether the server still is what it
 // was. The caller holds semaphore.
 func (n *Node) run(ctx context.Context, s *session, commands []resp.Command, dst []resp.Reply) ([]resp.Reply, error) {
-	if !s.isCheckDue(time.Now()) {
+	now := time.Now()
+	if !s.isCheckDue(now) {
 		return s.Do(ctx, commands, dst)
 	}
-	checks := s.checks(n.cfg, n.currentSubscriber(), false)
+	checks, limits := n.questions(s, n.currentSubscriber(), false, now)
 	all := slices.Clip(commands)
 	for _, c := range checks {
 		all = append(all, resp.Command{Args: c.args})
@@ -158,6 +163,7 @@ func (n *Node) run(ctx context.Context, s *session, commands []resp.Command, dst
 	if err := s.verify(checks, replies[len(commands):]); err != nil {
 		return nil, err
 	}
+	n.setLimits(limits, now)
 	return replies[:len(commands)], nil
 }
 
@@ -210,7 +216,7 @@ func (n *Node) bind(ctx context.Context) (context.Context, context.CancelFunc) {
 func (n *Node) Status() backlog.Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	status := backlog.Status{Server: n.server.String(), WakeUp: n.mode, WakeUpReason: n.reason, IdlePoll: n.cfg.IdlePoll}
+	status := backlog.Status{Server: n.server.String(), WakeUp: n.mode, WakeUpReason: n.reason, IdlePoll: n.cfg.IdlePoll, Risks: n.risks}
 	if n.tableFull && n.mode == conn.WakePoll {
 		status.IdlePoll = evictedPoll(n.cfg.IdlePoll, n.tracker.Len())
 	}

@@ -26,7 +26,7 @@ type session struct {
 	// checked is when the server was last checked, and unanswered holds the checks that it
 	// refuses (check.bit).
 	checked    time.Time
-	unanswered uint8
+	unanswered uint16
 	// swaps is how often databases of the server have been swapped.
 	swaps string
 	// until is when the session is to be replaced; zero is never.
@@ -124,7 +124,7 @@ func (n *Node) mayBeProxy(err error) bool {
 func (n *Node) connectUnknown(ctx context.Context) (*session, error) {
 	n.setHandshakeMode(minimalHandshake)
 	return n.connectWith(ctx, func(_ context.Context, s *session) error {
-		s.Server, s.unanswered = new(conn.UnknownServer()), ^uint8(0)
+		s.Server, s.unanswered = new(conn.UnknownServer()), ^uint16(0)
 		s.until = n.nextQuestion()
 		return nil
 	})

@@ -243,6 +243,9 @@ func (t *Topology) CloseScans() {
 	}
 }
 
+// maxRisks bounds the risks of the servers of a connection that are reported.
+const maxRisks = 20
+
 // Status describes the servers, from memory. Of several it shows the one whose changes are
 // noticed worst.
 func (t *Topology) Status() backlog.Status {
@@ -260,6 +263,14 @@ func (t *Topology) Status() backlog.Status {
 		}
 		if status.Server != "" && !strings.Contains(worst.Server, status.Server) {
 			worst.Server = strings.TrimPrefix(worst.Server+", "+status.Server, ", ")
+		}
+		for _, risk := range status.Risks {
+			if len(m.nodes) > 1 {
+				risk.Text = n.Address() + ": " + risk.Text
+			}
+			if len(worst.Risks) < maxRisks {
+				worst.Risks = append(worst.Risks, risk)
+			}
 		}
 	}
 	return worst

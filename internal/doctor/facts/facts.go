@@ -1,4 +1,6 @@
-package doctor
+// Package facts has what is known of a cluster, of manifests and of a running scaler, and a view of it
+// in which checks find what belongs together. It judges nothing, and is pure.
+package facts
 
 import (
 	"time"
@@ -53,9 +55,34 @@ type Scaler struct {
 	At      time.Time
 	// ConfigurationError has the faults of its file while an older version is in force.
 	ConfigurationError string
-	// ConfigurationUnread says why that is not known; empty if it is.
-	ConfigurationUnread string
-	Triggers            []Running
+	// Unlisted says why neither that nor its connections are known; empty if they are.
+	Unlisted string
+	Triggers []Running
+	// Connections are those of its configuration.
+	Connections []Connection
+	// Learned are the throughputs that it has measured, by the namespace and name of the policy.
+	Learned map[string]Throughput
+}
+
+// A Connection is what a running scaler knows of one.
+type Connection struct {
+	Name  string
+	Risks []Risk
+}
+
+// A Risk is a setting or a limit of a server that endangers queues or connections.
+type Risk struct {
+	// Kind is the word of the inspector, such as "eviction". Text says what is.
+	Kind, Text string
+	// Latent reports that nothing is endangered before something else changes.
+	Latent bool
+}
+
+// A Throughput is the number of messages that one replica finishes in a second, as a running scaler has
+// measured it.
+type Throughput struct {
+	Signal    string
+	PerSecond float64
 }
 
 // A Running is a trigger that a running scaler knows.
@@ -84,6 +111,20 @@ type Reading struct {
 	Backlog, Ready int64
 	// Consumers are the workers that the engine sees; negative if it does not know.
 	Consumers int64
+	// MaxUseful is the number of workers beyond which more do not help; 0 is no limit.
+	MaxUseful int64
 	// Oldest is the age of the oldest waiting message; 0 if it is unknown.
 	Oldest time.Duration
+}
+
+// Title returns the name of a trigger.
+func (r *Running) Title() string {
+	switch {
+	case r.Policy != "":
+		return "policy " + r.Policy
+	case r.Queue != "":
+		return r.Layout + " " + r.Queue + " on connection " + r.Connection
+	default:
+		return "a trigger"
+	}
 }
