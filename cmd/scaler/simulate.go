@@ -202,6 +202,7 @@ func (c *simulateCommand) Run(engines []backlog.Engine, stdout io.Writer, build 
 		Options: simulation.Options{Goal: c.SLO, MostAfter: simulation.DefaultMostAfter},
 	}
 	candidates := c.all(&r, files)
+	r.Notes = append(r.Notes, undated(read.Trace, candidates)...)
 	if err := checkWork(read.Trace, candidates, c.Seeds); err != nil {
 		return err
 	}
@@ -235,6 +236,21 @@ func (c *simulateCommand) all(r *comparison.Report, files []candidate.Candidate)
 		candidates = append(candidates, *like)
 	}
 	return candidates
+}
+
+// undated returns a note on the windows of policies, if the trace does not say on which day they are.
+func undated(t *trace.Trace, candidates []simulation.Candidate) []string {
+	if !t.Start.IsZero() {
+		return nil
+	}
+	for i := range candidates {
+		for _, of := range candidates[i].Triggers {
+			if of.Policy != nil && !of.Policy.Policy.Schedule().Empty() {
+				return []string{"the trace has no date, so that schedules are those of " + simulation.DefaultStart().Format("Monday 2006-01-02, 15:04 MST") + " and later"}
+			}
+		}
+	}
+	return nil
 }
 
 func hasBuiltIn(candidates []simulation.Candidate) bool {

@@ -80,7 +80,7 @@ func mayImport() map[string][]string {
 		"internal/simulation/comparison":           {"internal/backlog", "internal/simulation", "internal/simulation/trace", "internal/simulation/tuning", "internal/terminal"},
 		"internal/simulation/record":               {"gen/*", "internal/backlog", "internal/simulation/trace"},
 		"internal/simulation/trace":                {"internal/spelling"},
-		"internal/simulation/tuning":               {"internal/simulation", "internal/simulation/candidate", "internal/simulation/trace"},
+		"internal/simulation/tuning":               {"internal/policies", "internal/simulation", "internal/simulation/candidate", "internal/simulation/trace"},
 		"internal/spelling":                        {},
 		"tools/prose":                              {},
 		"worker":                                   {},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
 )
 
@@ -52,6 +53,12 @@ const leastGain = 0.03
 
 // Run searches and checks.
 func (s *Search) Run() Verdict {
+	if s.Trace.Start.IsZero() { // the windows of a policy go on from one part to the next
+		dated := *s.Trace
+		dated.Start = simulation.DefaultStart()
+		on := *s
+		on.Trace, s = &dated, &on
+	}
 	cut := time.Duration(float64(s.Trace.End) * (1 - heldOut)).Truncate(time.Second)
 	chosenBy, checkedBy := s.Trace.Between(0, cut), s.Trace.Between(cut, s.Trace.End)
 	v := Verdict{Chosen: cut, Checked: s.Trace.End - cut, Rates: RatesOf(s.Trace)}
