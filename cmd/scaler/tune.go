@@ -131,7 +131,11 @@ func (c *tuneCommand) page(t *comparison.Tuned, build telemetry.Build) error {
 	if t.Best == nil {
 		r.Notes = append(r.Notes, "no better than today: "+t.Why)
 	}
+	for i := range t.Curve {
+		r.Tried = append(r.Tried, comparison.Tried{Settings: t.Curve[i].Settings.String(), Cost: t.Curve[i].First.Cost, Wait: t.Curve[i].First.Wait})
+	}
 	r.Results = simulation.Compare(candidates, s.Workers, s.Trace, seeds, r.Options)
+	r.Varied = simulation.CompareVaried(candidates, s.Workers, s.Trace, seeds, r.Options)
 	return writeFile(c.HTML, r.HTML)
 }
 

@@ -23,8 +23,21 @@ type Report struct {
 	Options         simulation.Options
 	// Results are those of the candidates, the one to compare with first.
 	Results []simulation.Result
+	// Varied are the same candidates if something is otherwise; empty if that was not simulated. The first
+	// one is as recorded.
+	Varied []simulation.Varied
+	// Tried are settings of a search that no others beat in both cost and waiting; empty without a search.
+	Tried []Tried
 	// Notes are remarks on the simulation and on single candidates.
 	Notes []string
+}
+
+// A Tried is a setting of a search, by one run on the part of the trace that settings are chosen by.
+type Tried struct {
+	Settings string
+	// Cost is in replica-seconds, and Wait the percentile of the goal.
+	Cost float64
+	Wait time.Duration
 }
 
 // A measure is one number of an outcome.
@@ -62,8 +75,29 @@ func (r *Report) measures() []measure {
 		{"reversals", "reversals within 10 min", func(o *simulation.Outcome) float64 { return float64(o.Reversals) }, number},
 		{"fromZero", "starts from zero", func(o *simulation.Outcome) float64 { return float64(o.FromZero) }, number},
 		{"killed", "messages killed at work", func(o *simulation.Outcome) float64 { return float64(o.Killed) }, number},
+		{"killedPods", "busy pods killed", func(o *simulation.Outcome) float64 { return float64(o.KilledPods) }, number},
 		{"unfinished", "messages not taken", func(o *simulation.Outcome) float64 { return float64(o.Unfinished) }, number},
 	}...)
+}
+
+// varied are the measures that are shown for each variation: how long messages wait, and what it costs.
+func (r *Report) varied() []measure {
+	wait := "waitP95Seconds"
+	if r.Options.Goal > 0 {
+		wait = "withinGoal"
+	}
+	var shown []measure
+	for _, m := range r.measures() {
+		if m.name == wait || m.name == "replicaSeconds" {
+			shown = append(shown, m)
+		}
+	}
+	return shown
+}
+
+// otherwise introduces the variations.
+func (r *Report) otherwise() string {
+	return fmt.Sprintf("If it comes otherwise, by the medians of %d runs:", len(r.Varied[0].Results[0].Outcomes))
 }
 
 // cell returns a spread as a text: one number if it does not depend on the seed.
@@ -124,6 +158,9 @@ func subject(t *trace.Trace, w *simulation.Workers) []string {
 	workers := fmt.Sprintf("Workers: %d message at once, each takes %s; pods take messages after %s", w.Concurrency, service, w.Startup)
 	if w.Concurrency > 1 {
 		workers = fmt.Sprintf("Workers: %d messages at once, each takes %s; pods take messages after %s", w.Concurrency, service, w.Startup)
+	}
+	if w.WarmUp > 0 {
+		workers += fmt.Sprintf(", at full speed %s later", duration(w.WarmUp.Seconds()))
 	}
 	if w.ColdShare > 0 {
 		workers += fmt.Sprintf(", and %s of them %s later", percent(w.ColdShare), w.Cold)
