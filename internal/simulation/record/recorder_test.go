@@ -5,8 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/prometheus"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/prometheus/prometheustest"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/record"
@@ -174,11 +175,21 @@ func TestScalerRejects(t *testing.T) {
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	server := prometheustest.Start(t)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	source, err := prometheus.Engine().Open(t.Context(), backlog.Connection{
+		Name: "metrics", Engine: "prometheus", Settings: backlog.NewSettings(map[string]any{"url": server.URL}),
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = source.Close() }()
+	client, ok := source.(backlog.Ranger)
+	if !ok {
+		t.Fatal("the engine keeps no past")
+	}
 	for i := range 5 {
 		server.Set(t, "orders_total", float64(50*i)) // it waits until Prometheus has the value
 	}
-	query := record.RangeQuery{URL: server.URL, Query: "sum(rate(orders_total[2s]))", Step: time.Second}
+	query := record.RangeQuery{Query: "sum(rate(orders_total[2s]))", Step: time.Second}
 	var b bytes.Buffer
 	var summary record.Summary
 	if err := childprocess.Poll(t.Context(), "the rate", time.Minute, 100*time.Millisecond, func(ctx context.Context) error {
@@ -207,27 +218,5 @@ func TestPrometheus(t *testing.T) {
 		if _, err := record.Prometheus(t.Context(), client, &bytes.Buffer{}, query); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", text, err, want)
 		}
-	}
-}
-
-// TestPrometheusAnswers: what a server answers that is no Prometheus, or has more than was asked for.
-func TestPrometheusAnswers(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct{ answer, want string }{
-		"a page":         {"<html>", "status 200 without an answer of its API"},
-		"an error":       {`{"status":"error","error":"too\nmany"}`, `too\nmany`},
-		"several series": {`{"status":"success","data":{"result":[{},{}]}}`, "2 series, want one"},
-		"a text":         {`{"status":"success","data":{"result":[{"values":[[1,"x"]]}]}}`, "read a value"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(tc.answer)) }))
-			defer server.Close()
-			to := time.Now()
-			_, err := record.Prometheus(t.Context(), server.Client(), &bytes.Buffer{}, record.RangeQuery{URL: server.URL, Query: "up", From: to.Add(-time.Minute), To: to, Step: time.Second})
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("error %v, want %q", err, tc.want)
-			}
-		})
 	}
 }
