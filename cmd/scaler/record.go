@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube/workloads"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/record"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
@@ -20,6 +22,9 @@ import (
 type recordCommand struct {
 	ScaledObject string        `arg:"" optional:"" name:"namespace/name" help:"The ScaledObject, or a static watch of the configuration, whose queue is recorded."`
 	Trigger      string        `placeholder:"NAME" help:"Name of the metric of the trigger, if there are several."`
+	Signal       string        `placeholder:"NAME" help:"Signal of the AutoscalerPolicy that the trigger names, if several of them count messages."`
+	Cluster      bool          `help:"Record the replicas of the workload too, which an API server knows: those of the ScaledObject's target."`
+	Kubeconfig   string        `env:"KUBECONFIG" placeholder:"FILE" help:"File that says where the API server is, for --cluster; without one the service account of the pod, or .kube/config of the home."`
 	Address      string        `default:"127.0.0.1:9091" help:"Admin API address of the scaler: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
 	Interval     time.Duration `default:"1s" help:"Time between two samples."`
 	For          period        `default:"1h" placeholder:"TIME" help:"Time to record, such as 1h or 7d; an interrupt ends it earlier. With Prometheus the time up to --to."`
@@ -35,6 +40,8 @@ func (c *recordCommand) Validate() error {
 		return errors.New("want the namespace and the name of a ScaledObject, such as shop/billing, or --prometheus")
 	case c.ScaledObject != "" && !qualified(c.ScaledObject):
 		return fmt.Errorf("%q: want the namespace and the name of a ScaledObject, such as shop/billing", c.ScaledObject)
+	case c.named() && (c.Cluster || c.Signal != "" || c.Trigger != ""):
+		return errors.New("--cluster, --signal and --trigger: are for a ScaledObject, not for Prometheus")
 	}
 	return errors.Join(c.checkPast(), c.checkTimes())
 }
@@ -89,13 +96,31 @@ func (c *recordCommand) record(ctx context.Context, engines []backlog.Engine, ou
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	namespace, name, _ := strings.Cut(c.ScaledObject, "/")
+	var workload record.Workload
+	if c.Cluster {
+		found, err := c.workload(ctx, namespace, name)
+		if err != nil {
+			return record.Summary{}, err
+		}
+		defer found.Close()
+		workload = found
+	}
 	ticker := time.NewTicker(c.Interval)
 	defer ticker.Stop()
 	summary, err = record.Scaler(ctx, client, out, record.Options{
-		Namespace: namespace, ScaledObject: name, Trigger: c.Trigger,
+		Namespace: namespace, ScaledObject: name, Trigger: c.Trigger, Signal: c.Signal, Workload: workload,
 		Start: time.Now(), Interval: c.Interval, For: time.Duration(c.For), Ticks: ticker.C,
 	})
 	return summary, advise(err)
+}
+
+// workload returns that of the ScaledObject in the cluster.
+func (c *recordCommand) workload(ctx context.Context, namespace, name string) (*workloads.Workload, error) {
+	config, err := kube.Access(c.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return workloads.Find(ctx, config, "scaler-record", namespace, name, time.Now)
 }
 
 // open opens the output. What it returns closes it.

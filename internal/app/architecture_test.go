@@ -20,7 +20,7 @@ func mayImport() map[string][]string {
 	return map[string][]string{
 		"cmd/scaler": {
 			"gen/*", "internal/app", "internal/backlog", "internal/backlog/engines", "internal/cli", "internal/config", "internal/doctor", "internal/doctor/*", "internal/explain",
-			"internal/kube", "internal/kube/api", "internal/kube/manifests", "internal/migrate", "internal/migrate/shadow", "internal/page", "internal/policycheck", "internal/sampler",
+			"internal/kube", "internal/kube/api", "internal/kube/manifests", "internal/kube/workloads", "internal/migrate", "internal/migrate/shadow", "internal/page", "internal/policycheck", "internal/sampler",
 			"internal/server", "internal/server/inspector", "internal/simulation", "internal/simulation/*", "internal/telemetry", "internal/trigger",
 		},
 		"api/v1alpha1":    {},
@@ -56,6 +56,7 @@ func mayImport() map[string][]string {
 		"internal/kube/election":                   {},
 		"internal/kube/kubeconfig":                 {"internal/spelling"},
 		"internal/kube/manifests":                  {"internal/kube/api"},
+		"internal/kube/workloads":                  {"internal/kube/api"},
 		"internal/licenses":                        {},
 		"internal/page":                            {"gen/*", "internal/backlog", "internal/explain", "internal/policies", "internal/policy", "internal/schedule", "internal/server/inspector"},
 		"internal/page/pagetest":                   {"internal/admin", "internal/backlog", "internal/backlog/backlogtest", "internal/page", "internal/policies", "internal/policies/runner", "internal/policy", "internal/sampler", "internal/schedule", "internal/server", "internal/server/inspector", "internal/trigger"},
@@ -194,7 +195,7 @@ func homes() map[string][]string {
 		"github.com/expr-lang/expr/file":                            {"internal/formula"},
 		"github.com/expr-lang/expr/parser":                          {"internal/formula"},
 		"github.com/expr-lang/expr/vm":                              {"internal/formula"},
-		"k8s.io/client-go/rest":                                     {"internal/kube", "internal/kube/api", "internal/kube/kubeconfig", "internal/kube/manifests"},
+		"k8s.io/client-go/rest":                                     {"internal/kube", "internal/kube/api", "internal/kube/kubeconfig", "internal/kube/manifests", "internal/kube/workloads"},
 		"k8s.io/client-go/dynamic":                                  {"internal/kube/api"},
 		"k8s.io/client-go/tools/cache":                              {"internal/kube/api"},
 		"github.com/evanphx/json-patch/v5":                          {"internal/kube"},

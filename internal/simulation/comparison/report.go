@@ -124,17 +124,27 @@ func (r *Report) shorter(i int) int {
 // fits is the part by which the mean of the waiting messages may be off of a simulation that fits.
 const fits = 0.2
 
-// Calibrate adds a note on how the simulation of the first candidate, which was in force while the trace
-// was recorded, compares with what was seen. It reports whether the trace has what was seen.
+// Calibrate adds notes on how the simulation of the first candidate, which was in force while the trace
+// was recorded, compares with what was seen: the messages that waited, and the replicas if they are known.
+// It reports whether the trace has what was seen.
 func (r *Report) Calibrate() bool {
-	seen, known := r.Trace.MeanReady()
+	waited, known := r.Trace.MeanSeen(func(s *trace.Seen) int64 { return s.Ready })
 	if !known {
 		return false
 	}
+	r.calibrate("messages waited", waited, func(o *simulation.Outcome) float64 { return o.MeanWaiting })
+	if replicas, known := r.Trace.MeanSeen(func(s *trace.Seen) int64 { return s.Replicas }); known {
+		r.calibrate("replicas were there", replicas, func(o *simulation.Outcome) float64 { return o.ReplicaSeconds / max(o.Length.Seconds(), 1e-9) })
+	}
+	return true
+}
+
+// calibrate adds a note on one mean.
+func (r *Report) calibrate(what string, seen float64, value func(*simulation.Outcome) float64) {
 	first := &r.Results[0]
-	got := first.Spread(func(o *simulation.Outcome) float64 { return o.MeanWaiting }).Median
+	got := first.Spread(value).Median
 	off := math.Abs(got-seen) / max(seen, 1e-9)
-	note := fmt.Sprintf("calibration: %s messages waited in the mean, and %s in the simulation of %s", number(seen), number(got), first.Candidate.Name)
+	note := fmt.Sprintf("calibration: %s %s in the mean, and %s in the simulation of %s", number(seen), what, number(got), first.Candidate.Name)
 	switch {
 	case off <= fits:
 		note += fmt.Sprintf(", which is %s off", percent(off))
@@ -142,7 +152,6 @@ func (r *Report) Calibrate() bool {
 		note += ". DOES NOT FIT: the ScaledObject, --service, --startup or --concurrency differ from what ran, or the arrivals are a lower bound"
 	}
 	r.Notes = append(r.Notes, note)
-	return true
 }
 
 // subject returns sentences on the trace and the workers.
