@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube/workloads"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/record"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
@@ -21,57 +22,52 @@ import (
 type recordCommand struct {
 	ScaledObject string        `arg:"" optional:"" name:"namespace/name" help:"The ScaledObject, or a static watch of the configuration, whose queue is recorded."`
 	Trigger      string        `placeholder:"NAME" help:"Name of the metric of the trigger, if there are several."`
+	Signal       string        `placeholder:"NAME" help:"Signal of the AutoscalerPolicy that the trigger names, if several of them count messages."`
+	Cluster      bool          `help:"Record the replicas of the workload too, which an API server knows: those of the ScaledObject's target."`
+	Kubeconfig   string        `env:"KUBECONFIG" placeholder:"FILE" help:"File that says where the API server is, for --cluster; without one the service account of the pod, or .kube/config of the home."`
 	Address      string        `default:"127.0.0.1:9091" help:"Admin API address of the scaler: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
 	Interval     time.Duration `default:"1s" help:"Time between two samples."`
-	For          period        `default:"1h" placeholder:"TIME" help:"Time to record, such as 1h or 7d; an interrupt ends it earlier. With --prometheus the time up to --to."`
-	Prometheus   string        `placeholder:"URL" help:"Address of Prometheus to take the past from, in place of a scaler."`
-	Query        string        `placeholder:"PROMQL" help:"With --prometheus: arrivals in messages per second, as one series, such as 'sum(rate(orders_total[1m]))'."`
-	Step         time.Duration `default:"1m" help:"With --prometheus: time between two values."`
-	To           moment        `placeholder:"TIME" help:"With --prometheus: end of the time, such as 2026-11-26 or 2026-11-26T12:00:00Z; now without it."`
+	For          period        `default:"1h" placeholder:"TIME" help:"Time to record, such as 1h or 7d; an interrupt ends it earlier. With Prometheus the time up to --to."`
 	Out          string        `required:"" type:"path" placeholder:"FILE" help:"File to write the trace to, compressed if its name ends in .gz; - is the standard output."`
+
+	pastFlags
 }
 
 // Validate reports flags that do not go together; kong calls it.
 func (c *recordCommand) Validate() error {
 	switch {
-	case (c.Prometheus == "") == (c.ScaledObject == ""):
+	case c.named() == (c.ScaledObject != ""):
 		return errors.New("want the namespace and the name of a ScaledObject, such as shop/billing, or --prometheus")
 	case c.ScaledObject != "" && !qualified(c.ScaledObject):
 		return fmt.Errorf("%q: want the namespace and the name of a ScaledObject, such as shop/billing", c.ScaledObject)
-	case (c.Prometheus == "") != (c.Query == ""):
-		return errors.New("--prometheus and --query: want both or none")
-	case c.Prometheus != "" && !isHTTP(c.Prometheus):
-		return errors.New("--prometheus: want an address such as http://prometheus:9090")
+	case c.named() && (c.Cluster || c.Signal != "" || c.Trigger != ""):
+		return errors.New("--cluster, --signal and --trigger: are for a ScaledObject, not for Prometheus")
 	}
-	return c.checkTimes()
-}
-
-// isHTTP reports whether a text is an address of HTTP.
-func isHTTP(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
+	return errors.Join(c.checkPast(), c.checkTimes())
 }
 
 // checkTimes reports times that are out of range.
 func (c *recordCommand) checkTimes() error {
-	switch {
-	case c.Interval < 500*time.Millisecond || c.Interval > time.Minute:
+	if c.Interval < 500*time.Millisecond || c.Interval > time.Minute {
 		return fmt.Errorf("--interval=%s: want 500ms to 1m", c.Interval)
-	case c.Step < time.Second || c.Step > time.Hour:
-		return fmt.Errorf("--step=%s: want 1s to 1h", c.Step)
-	case time.Duration(c.For)/c.Step > trace.MaxLines/2 || time.Duration(c.For)/c.Interval > trace.MaxLines/2:
+	}
+	every := c.Interval
+	if c.named() {
+		every = max(c.Step, time.Second)
+	}
+	if time.Duration(c.For)/every > trace.MaxLines/2 {
 		return fmt.Errorf("--for: want at most %d samples; take a longer --interval or --step", trace.MaxLines/2)
 	}
 	return nil
 }
 
 // Run records until the time is over or ctx ends.
-func (c *recordCommand) Run(ctx context.Context, stdout io.Writer) error {
+func (c *recordCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer) error {
 	out, closeOut, err := c.open(stdout)
 	if err != nil {
 		return err
 	}
-	summary, err := c.record(ctx, out)
+	summary, err := c.record(ctx, engines, out)
 	if err := errors.Join(err, closeOut()); err != nil {
 		return err
 	}
@@ -90,16 +86,9 @@ func (c *recordCommand) Run(ctx context.Context, stdout io.Writer) error {
 }
 
 // record records from the source that is named.
-func (c *recordCommand) record(ctx context.Context, out io.Writer) (summary record.Summary, err error) {
-	if c.Prometheus != "" {
-		to := time.Time(c.To)
-		if to.IsZero() {
-			to = time.Now()
-		}
-		to = to.Truncate(time.Second)
-		return record.Prometheus(ctx, &http.Client{Timeout: time.Minute}, out, record.RangeQuery{
-			URL: c.Prometheus, Query: c.Query, From: to.Add(-time.Duration(c.For)), To: to, Step: c.Step,
-		})
+func (c *recordCommand) record(ctx context.Context, engines []backlog.Engine, out io.Writer) (summary record.Summary, err error) {
+	if c.named() {
+		return c.recordPast(ctx, engines, time.Duration(c.For), out)
 	}
 	client, err := inspector.NewClient(c.Address)
 	if err != nil {
@@ -107,13 +96,31 @@ func (c *recordCommand) record(ctx context.Context, out io.Writer) (summary reco
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
 	namespace, name, _ := strings.Cut(c.ScaledObject, "/")
+	var workload record.Workload
+	if c.Cluster {
+		found, err := c.workload(ctx, namespace, name)
+		if err != nil {
+			return record.Summary{}, err
+		}
+		defer found.Close()
+		workload = found
+	}
 	ticker := time.NewTicker(c.Interval)
 	defer ticker.Stop()
 	summary, err = record.Scaler(ctx, client, out, record.Options{
-		Namespace: namespace, ScaledObject: name, Trigger: c.Trigger,
+		Namespace: namespace, ScaledObject: name, Trigger: c.Trigger, Signal: c.Signal, Workload: workload,
 		Start: time.Now(), Interval: c.Interval, For: time.Duration(c.For), Ticks: ticker.C,
 	})
 	return summary, advise(err)
+}
+
+// workload returns that of the ScaledObject in the cluster.
+func (c *recordCommand) workload(ctx context.Context, namespace, name string) (*workloads.Workload, error) {
+	config, err := kube.Access(c.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return workloads.Find(ctx, config, "scaler-record", namespace, name, time.Now)
 }
 
 // open opens the output. What it returns closes it.

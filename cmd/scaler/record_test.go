@@ -1,13 +1,21 @@
 package main
 
 import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig/tlstest"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
 )
 
@@ -67,6 +75,77 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+// TestRecordPast: with a login, with certificates and with a connection of the configuration Prometheus is
+// asked as for a trigger. What it answers is a trace, and no output has a secret.
+func TestRecordPast(t *testing.T) {
+	t.Parallel()
+	dir, file := folder(t)
+	certificates := tlstest.New(t, dir, "reader")
+	pair, err := tls.LoadX509KeyPair(certificates.ServerCert, certificates.ServerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const token, password = "hunter2-token", "hunter2-password"
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		user, word, basic := r.BasicAuth()
+		switch {
+		case r.URL.Path != "/prom/api/v1/query_range":
+			w.WriteHeader(http.StatusNotFound)
+		case r.Header.Get("Authorization") == "Bearer "+token, basic && user == "reader" && word == password:
+			_, _ = io.WriteString(w, `{"status":"success","data":{"resultType":"matrix","result":[{"values":[[1764158460,"2"],[1764158520,"0.5"],[1764158580,"0"]]}]}}`)
+		default:
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"status":"error","error":"who is `+r.Header.Get("Authorization")+`?"}`)
+		}
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(answer))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	tokenFile, passwordFile := file("token", token+"\n"), file("password", password)
+	wrong := file("wrong", "hunter2-wrong")
+	ca := []string{"--tls-ca-file", certificates.CA.Path}
+	config := writeConfig(t, "connections:\n  metrics: {engine: prometheus, namespaces: [shop], url: "+server.URL+"/prom, token: {file: "+tokenFile+"}, tlsCAFile: "+certificates.CA.Path+"}\n")
+	queues := writeConfig(t, "connections:\n  main: {engine: redis, namespaces: [shop], addresses: [127.0.0.1:1]}\n")
+	for _, tc := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"a token", append([]string{"--prometheus", server.URL + "/prom", "--token-file", tokenFile}, ca...), 0, "150 messages; the arrivals are reconstructed."},
+		{"a user", append([]string{"--prometheus", server.URL + "/prom", "--username", "reader", "--password-file", passwordFile}, ca...), 0, "150 messages"},
+		{"a connection", []string{"--config", config, "--connection", "metrics"}, 0, "150 messages"},
+		{"no login", append([]string{"--prometheus", server.URL + "/prom"}, ca...), 1, "ask Prometheus: "},
+		{"a wrong token", append([]string{"--prometheus", server.URL + "/prom", "--token-file", wrong}, ca...), 1, "401 Unauthorized"},
+		{"an unknown authority", []string{"--prometheus", server.URL + "/prom", "--token-file", tokenFile}, 1, "tlsCAFile: "},
+		{"another path", append([]string{"--prometheus", server.URL, "--token-file", tokenFile}, ca...), 1, "the address under which /api/v1/query_range is served"},
+		{"a connection to a queue", []string{"--config", queues, "--connection", "main"}, 1, "which keeps no past; want one with the engine prometheus"},
+		{"no such connection", []string{"--config", config, "--connection", "other"}, 1, `has no connection "other"`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			out := filepath.Join(t.TempDir(), "trace.jsonl")
+			args := append([]string{"record", "--out", out, "--query", "up", "--for", "3m", "--to", "2025-11-26T12:03:00Z"}, tc.args...)
+			code, stdout, errText := scaler(args...)
+			if code != tc.code || !strings.Contains(stdout+errText, tc.want) || strings.Contains(stdout+errText, "hunter2") {
+				t.Errorf("code %d, want %d and %q\n%s%s", code, tc.code, tc.want, stdout, errText)
+			}
+			if tc.code != 0 {
+				return
+			}
+			data, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if read, err := trace.Read(bytes.NewReader(data)); err != nil || read.Messages() != 150 || read.End != 3*time.Minute {
+				t.Errorf("%v\n%s", err, data)
+			}
+		})
+	}
+}
+
 func TestRecordMistakes(t *testing.T) {
 	t.Parallel()
 	out := filepath.Join(t.TempDir(), "trace")
@@ -78,11 +157,18 @@ func TestRecordMistakes(t *testing.T) {
 		{"", 2, "want the namespace and the name of a ScaledObject, such as shop/billing, or --prometheus"},
 		{"billing", 2, `"billing": want the namespace and the name`},
 		{"shop/billing --prometheus http://127.0.0.1:1 --query up", 2, "or --prometheus"},
-		{"--prometheus http://127.0.0.1:1", 2, "--prometheus and --query: want both or none"},
-		{"--prometheus 127.0.0.1:9090 --query up", 2, "want an address such as http://prometheus:9090"},
+		{"--prometheus http://127.0.0.1:1", 2, "--query: missing, want a rate"},
+		{"shop/billing --query up", 2, "--query: want --prometheus, or --connection"},
+		{"--prometheus 127.0.0.1:9090 --query up", 1, `url: want an address such as "http://prometheus:9090"`},
+		{"--prometheus http://127.0.0.1:1 --query up --step 1ms", 2, "--step=1ms: want 1s to 1h"},
+		{"--connection a --query up", 2, "--config and --connection: want both or none"},
+		{"shop/billing --token-file a", 2, "--tls-...: want --prometheus, too"},
+		{"--prometheus http://127.0.0.1:1 --query up --username reader", 1, "username: needs a password"},
+		{"--prometheus http://127.0.0.1:1 --query up --tls-server-name a", 1, "url: must begin with https:// for the tls settings"},
+		{"--prometheus http://127.0.0.1:1 --query up --token-file /does/not/exist", 1, "/does/not/exist"},
 		{"shop/billing --interval 1ms", 2, "--interval=1ms: want 500ms to 1m"},
 		{"shop/billing --address 127.0.0.1:1", 1, "kubectl --namespace backlog-scaler port-forward"},
-		{"--prometheus http://user:secret@127.0.0.1:1 --query up", 1, "ask Prometheus: dial tcp"},
+		{"--prometheus http://user:secret@127.0.0.1:1 --query up", 1, "--prometheus: url: a URL with user information"},
 	} {
 		code, stdout, errText := scaler(append([]string{"record", "--out", out}, strings.Fields(tc.args)...)...)
 		if code != tc.code || !strings.Contains(errText, tc.want) || strings.Contains(stdout+errText, "secret") {

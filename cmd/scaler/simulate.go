@@ -30,6 +30,7 @@ type workload struct {
 	Startup     length        `default:"10s" placeholder:"TIME" help:"Time from a change of the replicas until a new pod takes messages; one time, or two percentiles."`
 	Cold        length        `placeholder:"TIME" help:"What is added to that for some pods, as for a new node; one time, or two percentiles."`
 	ColdShare   float64       `placeholder:"PART" help:"Part of the pods that --cold is for, from 0 to 1."`
+	WarmUp      time.Duration `placeholder:"TIME" help:"Time in which a replica that takes messages gets up to speed; it begins at half of it."`
 	Concurrency int           `default:"1" help:"Messages that one replica works on at once."`
 	Grace       time.Duration `default:"30s" help:"terminationGracePeriodSeconds of the pods. A message that is not finished by then is queued again."`
 	Notice      time.Duration `default:"${notice}" help:"Time until the scaler notices work in an idle queue. An engine that is polled takes up to its interval."`
@@ -55,8 +56,8 @@ func (w *workload) check() error {
 		return fmt.Errorf("--cold-share=%g: want 0 to 1", w.ColdShare)
 	case (w.ColdShare > 0) == w.Cold.IsZero():
 		return errors.New("--cold and --cold-share: want both or none")
-	case w.Grace < 0 || w.Notice < 0:
-		return errors.New("--grace and --notice: want 0s or more")
+	case w.Grace < 0 || w.Notice < 0 || w.WarmUp < 0:
+		return errors.New("--grace, --notice and --warm-up: want 0s or more")
 	}
 	return nil
 }
@@ -88,7 +89,7 @@ func (w *workload) read() (recording, error) {
 // workers returns the workers of a trace.
 func (w *workload) workers(t *trace.Trace) (*simulation.Workers, error) {
 	workers := &simulation.Workers{
-		Service: w.Service.Distribution, Startup: w.Startup.Distribution, Cold: w.Cold.Distribution, ColdShare: w.ColdShare,
+		Service: w.Service.Distribution, Startup: w.Startup.Distribution, Cold: w.Cold.Distribution, ColdShare: w.ColdShare, WarmUp: w.WarmUp,
 		Concurrency: w.Concurrency, Grace: w.Grace,
 	}
 	if workers.Service.IsZero() && len(t.Service) > 0 {
@@ -155,14 +156,15 @@ func catalogOf(path string, engines []backlog.Engine) (*trigger.Catalog, error) 
 // simulateCommand replays a trace.
 type simulateCommand struct {
 	workload
-	Candidate []string      `required:"" short:"c" type:"path" sep:"none" placeholder:"FILE" help:"YAML file with one or more ScaledObjects, and the AutoscalerPolicies that they name; may be given several times."`
-	BuiltIn   bool          `default:"true" negatable:"" help:"Add KEDA's own trigger with the target of the first candidate, unless a candidate has one."`
-	SLO       time.Duration `name:"slo" placeholder:"TIME" help:"Time that a message should wait at most; the report has the part that does."`
-	Seeds     int           `default:"20" help:"Number of runs, each with other phases of KEDA and the HPA."`
-	Replicas  int32         `default:"0" help:"Replicas at the beginning; at least minReplicaCount."`
-	Calibrate bool          `help:"Compare the first candidate, which was in force while the trace was recorded, with what the trace has seen."`
-	HTML      string        `name:"html" type:"path" placeholder:"FILE" help:"File to write a page with charts to."`
-	Output    string        `short:"o" enum:"text,json" default:"text" help:"Output format: ${enum}."`
+	Candidate  []string      `required:"" short:"c" type:"path" sep:"none" placeholder:"FILE" help:"YAML file with one or more ScaledObjects, and the AutoscalerPolicies that they name; may be given several times."`
+	BuiltIn    bool          `default:"true" negatable:"" help:"Add KEDA's own trigger with the target of the first candidate, unless a candidate has one."`
+	SLO        time.Duration `name:"slo" placeholder:"TIME" help:"Time that a message should wait at most; the report has the part that does."`
+	Seeds      int           `default:"20" help:"Number of runs, each with other phases of KEDA and the HPA."`
+	Replicas   int32         `default:"0" help:"Replicas at the beginning; at least minReplicaCount."`
+	Variations bool          `default:"true" negatable:"" help:"Also simulate a fifth fewer and more messages, a fifth more work, and twice the start-up time."`
+	Calibrate  bool          `help:"Compare the first candidate, which was in force while the trace was recorded, with what the trace has seen."`
+	HTML       string        `name:"html" type:"path" placeholder:"FILE" help:"File to write a page with charts to."`
+	Output     string        `short:"o" enum:"text,json" default:"text" help:"Output format: ${enum}."`
 }
 
 // The bounds of a comparison.
@@ -202,11 +204,19 @@ func (c *simulateCommand) Run(engines []backlog.Engine, stdout io.Writer, build 
 		Options: simulation.Options{Goal: c.SLO, MostAfter: simulation.DefaultMostAfter},
 	}
 	candidates := c.all(&r, files)
-	if err := checkWork(read.Trace, candidates, c.Seeds); err != nil {
+	r.Notes = append(r.Notes, undated(read.Trace, candidates)...)
+	runs := c.Seeds
+	if c.Variations {
+		runs += simulation.VariedRuns(c.Seeds)
+	}
+	if err := checkWork(read.Trace, candidates, runs); err != nil {
 		return err
 	}
 	r.Options.From = simulation.Beginning(read.Trace, candidates)
 	r.Results = simulation.Compare(candidates, workers, read.Trace, c.Seeds, r.Options)
+	if c.Variations {
+		r.Varied = simulation.CompareVaried(candidates, workers, read.Trace, c.Seeds, r.Options)
+	}
 	if c.Calibrate && !r.Calibrate() {
 		return fmt.Errorf("--calibrate: %s has no lines with what was seen, as scaler record writes them from a scaler", c.Trace)
 	}
@@ -237,6 +247,21 @@ func (c *simulateCommand) all(r *comparison.Report, files []candidate.Candidate)
 	return candidates
 }
 
+// undated returns a note on the windows of policies, if the trace does not say on which day they are.
+func undated(t *trace.Trace, candidates []simulation.Candidate) []string {
+	if !t.Start.IsZero() {
+		return nil
+	}
+	for i := range candidates {
+		for _, of := range candidates[i].Triggers {
+			if of.Policy != nil && !of.Policy.Policy.Schedule().Empty() {
+				return []string{"the trace has no date, so that schedules are those of " + simulation.DefaultStart().Format("Monday 2006-01-02, 15:04 MST") + " and later"}
+			}
+		}
+	}
+	return nil
+}
+
 func hasBuiltIn(candidates []simulation.Candidate) bool {
 	return slices.ContainsFunc(candidates, func(c simulation.Candidate) bool {
 		return slices.ContainsFunc(c.Triggers, func(t simulation.Trigger) bool { return t.BuiltIn != nil })
@@ -253,7 +278,7 @@ func checkWork(t *trace.Trace, candidates []simulation.Candidate, seeds int) err
 		work += float64(seeds) * (float64(t.Messages()) + t.End.Seconds() + t.End.Seconds()/candidates[i].Polling.Seconds())
 	}
 	if work > maxWork {
-		return fmt.Errorf("%d messages in %s, %d candidates and %d seeds take longer than ten minutes; want a shorter trace, or fewer --seeds", t.Messages(), t.End, len(candidates), seeds)
+		return fmt.Errorf("%d messages in %s, %d candidates and %d runs of each take longer than ten minutes; want a shorter trace, or fewer --seeds", t.Messages(), t.End, len(candidates), seeds)
 	}
 	return nil
 }

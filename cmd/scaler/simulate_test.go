@@ -28,6 +28,7 @@ func TestSimulate(t *testing.T) {
 	timed := file("timed.csv", "time,arrivals,service\n0,20,0.5\n60,0,0\n")
 	const header = `{"format":"backlog-trace/1","end":600}` + "\n" + `{"t":0,"arrive":50,"over":300}` + "\n"
 	seen, other := file("seen.jsonl", header+`{"t":0,"seen":{"ready":2}}`), file("other.jsonl", header+`{"t":0,"seen":{"ready":900}}`)
+	scaled := file("scaled.jsonl", header+`{"t":0,"seen":{"ready":2,"replicas":40}}`)
 	config := writeConfig(t, "connections:\n  other: {engine: redis, namespaces: [shop], addresses: [127.0.0.1:1]}\n")
 	page := filepath.Join(dir, "page.html")
 	for _, tc := range []struct {
@@ -43,6 +44,7 @@ func TestSimulate(t *testing.T) {
 		{"a page", []string{orders, "-c", object, "--service", "1s", "--html", page}, 0, "replica-seconds", ""},
 		{"what was seen", []string{seen, "-c", object, "--service", "1s", "--calibrate"}, 0, "Note: calibration: 2 messages waited in the mean, and ", ""},
 		{"what was seen and does not fit", []string{other, "-c", object, "--service", "1s", "--calibrate"}, 0, "DOES NOT FIT", ""},
+		{"replicas were seen", []string{scaled, "-c", object, "--service", "1s", "--calibrate"}, 0, "Note: calibration: 40 replicas were there in the mean, and ", ""},
 		{"nothing was seen", []string{orders, "-c", object, "--service", "1s", "--calibrate"}, 1, "", "has no lines with what was seen"},
 		{"no time of work", []string{orders, "-c", object}, 1, "", "--service: missing"},
 		{"no candidate", []string{orders}, 2, "", "--candidate"},

@@ -21,7 +21,7 @@ import (
 // tuneCommand searches settings.
 type tuneCommand struct {
 	workload
-	Candidate string `required:"" short:"c" type:"path" placeholder:"FILE" help:"YAML file with the ScaledObject of today; it has one trigger of the scaler, which names a queue."`
+	Candidate string `required:"" short:"c" type:"path" placeholder:"FILE" help:"YAML file with the ScaledObject of today, which has one trigger of the scaler, and with the AutoscalerPolicy if it names one."`
 	SLO       goal   `required:"" name:"slo" placeholder:"pN=TIME" help:"Goal: a percentile of the waiting and the time that it is at most, such as p95=30s."`
 	Points    int    `default:"81" help:"Number of settings that are tried besides those of today, at most 256."`
 	Seed      uint64 `default:"1" help:"Seed of all that is drawn."`
@@ -83,7 +83,7 @@ func (c *tuneCommand) Run(engines []backlog.Engine, stdout io.Writer, build tele
 		Trace: read.Trace, Workers: workers, Today: today, Goal: tuning.Goal(c.SLO), Points: c.Points, Seed: c.Seed, Each: atOnce,
 		Change: func(settings *candidate.Settings) (candidate.Candidate, error) { return reader.With(today, settings) },
 	}
-	t := comparison.Tuned{Digest: read.digest, Search: s, Notes: today.Notes}
+	t := comparison.Tuned{Digest: read.digest, Search: s, Notes: append(today.Notes, undated(read.Trace, []simulation.Candidate{today.Candidate})...)}
 	if short := tuning.Short(s); short != "" {
 		s.Bounds = !c.All
 		note := short + ", so that nothing but the smallest and the largest number of replicas is searched; --all searches all settings"
@@ -121,6 +121,9 @@ func (c *tuneCommand) page(t *comparison.Tuned, build telemetry.Build) error {
 		candidates = append(candidates, t.Best.Candidate.Candidate)
 		candidates[1].Name = "proposal: " + t.Best.Settings.String()
 	}
+	if like := candidate.BuiltIn(s.Today); like != nil {
+		candidates = append(candidates, *like)
+	}
 	r := comparison.Report{
 		Version: build.Version, Digest: t.Digest, Trace: s.Trace, Workers: s.Workers, Seeds: seeds, Notes: t.Notes,
 		Options: simulation.Options{Goal: s.Goal.Wait, MostAfter: simulation.DefaultMostAfter, From: simulation.Beginning(s.Trace, candidates)},
@@ -128,7 +131,11 @@ func (c *tuneCommand) page(t *comparison.Tuned, build telemetry.Build) error {
 	if t.Best == nil {
 		r.Notes = append(r.Notes, "no better than today: "+t.Why)
 	}
+	for i := range t.Curve {
+		r.Tried = append(r.Tried, comparison.Tried{Settings: t.Curve[i].Settings.String(), Cost: t.Curve[i].First.Cost, Wait: t.Curve[i].First.Wait})
+	}
 	r.Results = simulation.Compare(candidates, s.Workers, s.Trace, seeds, r.Options)
+	r.Varied = simulation.CompareVaried(candidates, s.Workers, s.Trace, seeds, r.Options)
 	return writeFile(c.HTML, r.HTML)
 }
 

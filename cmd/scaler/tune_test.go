@@ -8,6 +8,26 @@ import (
 	"testing"
 )
 
+// policyOfOrders is a policy that asks for more than is needed.
+const policyOfOrders = `apiVersion: backlog-scaler.github.io/v1alpha1
+kind: AutoscalerPolicy
+metadata: {name: orders}
+spec:
+  via: KEDA
+  scaleTargetRef: {name: orders}
+  maxReplicas: 30
+  signals: [{name: backlog, connection: main, trigger: {list: orders, inFlightList: held, target: "1"}}]
+  schedules: [{name: night, timeZone: UTC, start: "0 0 * * *", duration: 1h, floor: 4}]
+  steps: {down: {percent: 10, period: 1m, hold: 5m}}
+---
+kind: ScaledObject
+metadata: {name: orders}
+spec:
+  cooldownPeriod: 60
+  maxReplicaCount: 30
+  triggers: [{type: external-push, metadata: {policy: orders}}]
+`
+
 // TestTune: what is proposed can be simulated, and the same input gives the same bytes.
 func TestTune(t *testing.T) {
 	t.Parallel()
@@ -28,14 +48,24 @@ func TestTune(t *testing.T) {
 		t.Errorf("simulate the proposal: code %d\n%s%s", code, out, errText)
 	}
 	var result struct {
-		Better       bool
-		ScaledObject string
-		Finalists    []struct{ Checks []struct{ Meets bool } }
-		Curve        []struct{ WaitSeconds float64 }
+		Better    bool
+		YAML      string
+		Finalists []struct{ Checks []struct{ Meets bool } }
+		Curve     []struct{ WaitSeconds float64 }
 	}
 	code, out, errText = scaler(append(args, "--output", "json")...)
-	if err := json.Unmarshal([]byte(out), &result); code != 0 || err != nil || !result.Better || result.ScaledObject != text || len(result.Curve) == 0 || len(result.Finalists[0].Checks) != 5 {
+	if err := json.Unmarshal([]byte(out), &result); code != 0 || err != nil || !result.Better || result.YAML != text || len(result.Curve) == 0 || len(result.Finalists[0].Checks) != 5 {
 		t.Errorf("code %d, %v, %+v\n%s", code, err, result, errText)
+	}
+	policy := file("policy.yaml", policyOfOrders)
+	code, out, errText = scaler("tune", csv, "--candidate", policy, "--slo", "p90=1m", "--service", "1s/3s", "--all", "--points", "18")
+	_, text, _ = strings.Cut(out, ".\n\napiVersion: backlog-scaler.github.io")
+	if code != 0 || !strings.Contains(text, "kind: ScaledObject") || !strings.Contains(out, "schedules are those of Monday 2026-01-05, 00:00 UTC") {
+		t.Errorf("tune a policy: code %d\n%s%s", code, out, errText)
+	}
+	policy = file("proposed.yaml", "apiVersion: backlog-scaler.github.io"+text)
+	if code, out, errText := scaler("simulate", csv, "--candidate", policy, "--service", "1s/3s"); code != 0 || !strings.Contains(out, "KEDA's own trigger") {
+		t.Errorf("simulate the proposed policy: code %d\n%s%s", code, out, errText)
 	}
 	page := filepath.Join(dir, "page.html")
 	if code, _, errText := scaler(append(args, "--html", page)...); code != 0 {

@@ -10,11 +10,21 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestDoctorRole: the role of scaler doctor is one that an API server takes. It lists and writes nothing, and it
-// has no Secrets.
-func TestDoctorRole(t *testing.T) {
+// TestCommandRoles: the roles of scaler doctor and of scaler migrate are ones that an API server takes. They list
+// and write nothing, and they have no Secrets.
+func TestCommandRoles(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("doctor.yaml")
+	for _, file := range []string{"doctor.yaml", "migrate.yaml"} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			checkRole(t, file)
+		})
+	}
+}
+
+func checkRole(t *testing.T, file string) {
+	t.Helper()
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// auditPolicy has every write of a service account logged, and nothing else: KEDA, the controllers and the tests have the
+// auditPolicy has every write of a service account logged and every read of Secrets, and nothing else: KEDA, the controllers and the tests have the
 // administrator's access. https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -20,6 +20,9 @@ rules:
 - level: Metadata
   userGroups: ["system:serviceaccounts"]
   verbs: [create, update, patch, delete, deletecollection]
+- level: Metadata
+  userGroups: ["system:serviceaccounts"]
+  resources: [{group: "", resources: [secrets]}]
 - level: None
 `
 
@@ -36,6 +39,17 @@ type Write struct {
 // Writes lists what service accounts wrote in a namespace, or in all of them if it is empty, the denied and failed requests
 // included.
 func (c *Cluster) Writes(namespace string) ([]Write, error) {
+	return c.logged(func(w Write) bool { return !w.reads() && (namespace == "" || w.Namespace == namespace) })
+}
+
+// SecretReads lists the reads of Secrets that service accounts asked for, the denied requests included.
+func (c *Cluster) SecretReads() ([]Write, error) { return c.logged(Write.reads) }
+
+// reads reports whether the request writes nothing.
+func (w Write) reads() bool { return w.Verb == "get" || w.Verb == "list" || w.Verb == "watch" }
+
+// logged lists the requests of the log that a function keeps.
+func (c *Cluster) logged(keep func(Write) bool) ([]Write, error) {
 	file, err := os.Open(c.auditLog())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -58,9 +72,6 @@ func (c *Cluster) Writes(namespace string) ([]Write, error) {
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			return nil, fmt.Errorf("parse audit log: %w", err)
 		}
-		if namespace != "" && event.ObjectRef.Namespace != namespace {
-			continue
-		}
 		w := Write{
 			At: event.RequestTimestamp, User: event.User.Username, Verb: event.Verb, Resource: event.ObjectRef.Resource,
 			Namespace: event.ObjectRef.Namespace, Name: event.ObjectRef.Name, Code: event.ResponseStatus.Code,
@@ -68,7 +79,9 @@ func (c *Cluster) Writes(namespace string) ([]Write, error) {
 		if event.ObjectRef.Subresource != "" {
 			w.Resource += "/" + event.ObjectRef.Subresource
 		}
-		writes = append(writes, w)
+		if keep(w) {
+			writes = append(writes, w)
+		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read audit log: %w", err)

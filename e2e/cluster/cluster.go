@@ -133,6 +133,9 @@ func (c *Cluster) Kubeconfig() string { return c.kubeconfig }
 // Dir is the folder of the run's data, for further servers of the run.
 func (c *Cluster) Dir() string { return c.dir }
 
+// KEDAMetrics is where KEDA's operator serves its metrics.
+func (c *Cluster) KEDAMetrics() string { return c.metrics }
+
 // Operator is KEDA's operator.
 func (c *Cluster) Operator() *childprocess.Process { return c.operator }
 

@@ -232,6 +232,20 @@ type Prober interface {
 	Probe(ctx context.Context) error
 }
 
+// A Ranger is a Source whose server keeps the past, so that a query can be asked for a range of time.
+type Ranger interface {
+	// Range returns the values of a query that has one series, at each step from one time to another, both
+	// included. A step without a number has no value. The error wraps one of this package's errors.
+	// Servers return some ten thousand values at most.
+	Range(ctx context.Context, query string, from, to time.Time, step time.Duration) ([]Point, error)
+}
+
+// A Point is a value at a time. It is finite.
+type Point struct {
+	At    time.Time
+	Value float64
+}
+
 // A Pacer is a Source each of whose reads has a price, so that it says itself how soon a query is read
 // again. A wake-up, or a caller who asks for a fresh reading, has it read sooner.
 type Pacer interface {

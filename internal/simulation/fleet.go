@@ -14,6 +14,8 @@ type replica struct {
 	ready    bool
 	stopping bool
 	gone     bool
+	// since is when it began to take messages.
+	since time.Duration
 	// working are the messages that it works on.
 	working []int32
 }
@@ -108,7 +110,16 @@ func (f *fleet) take(now time.Duration, r *replica) {
 	r.working = append(r.working, i)
 	f.inFlight++
 	f.tally.taken(i, now)
-	f.events.add(event{at: now + f.messages[i].work, kind: finished, replica: r, message: i})
+	f.events.add(event{at: now + scale(f.messages[i].work, f.slowness(now-r.since)), kind: finished, replica: r, message: i})
+}
+
+// slowness returns how many times as long work takes at an age of a replica: twice at its start, 4/3 after
+// half of the warm-up, and once after it.
+func (f *fleet) slowness(age time.Duration) float64 {
+	if age >= f.workers.WarmUp {
+		return 1
+	}
+	return 2 / (1 + age.Seconds()/f.workers.WarmUp.Seconds())
 }
 
 // finish ends the work on a message.
@@ -119,7 +130,7 @@ func (f *fleet) finish(now time.Duration, r *replica, i int32) {
 	r.working = slices.DeleteFunc(r.working, func(other int32) bool { return other == i })
 	f.inFlight--
 	f.done++
-	f.tally.worked(f.messages[i].work)
+	f.tally.worked(i, now)
 	switch {
 	case r.stopping:
 		if len(r.working) == 0 {
@@ -138,7 +149,7 @@ func (f *fleet) start(now time.Duration, r *replica) {
 	if r.stopping {
 		return
 	}
-	r.ready = true
+	r.ready, r.since = true, now
 	f.available++
 	for range f.workers.Concurrency {
 		f.free = append(f.free, r)
@@ -208,6 +219,7 @@ func (f *fleet) kill(now time.Duration, r *replica) {
 	r.gone = true
 	f.stopped--
 	f.tally.killed += len(r.working)
+	f.tally.killedPods++
 	f.inFlight -= len(r.working)
 	for _, i := range r.working {
 		f.requeued.push(i)

@@ -35,15 +35,16 @@ const (
 
 func stream(seed, number uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, number)) } //nolint:gosec // not for secrets
 
-// defaultStart returns the time of the offset zero where a trace is of no particular day: a Monday.
-func defaultStart() time.Time { return time.Date(2026, time.January, 5, 0, 0, 0, 0, time.UTC) }
+// DefaultStart returns the time of the offset zero where a trace is of no particular day: the midnight of
+// a Monday, in UTC.
+func DefaultStart() time.Time { return time.Date(2026, time.January, 5, 0, 0, 0, 0, time.UTC) }
 
 // NewLoad draws the messages of a seed: when within its time each arrives, and how long it takes.
 func NewLoad(t *trace.Trace, w *Workers, seed uint64) *Load {
 	arrivals, service := stream(seed, streamArrivals), stream(seed, streamService)
 	load := &Load{end: t.End, start: t.Start, seed: seed, messages: make([]message, 0, t.Messages())}
 	if load.start.IsZero() {
-		load.start = defaultStart()
+		load.start = DefaultStart()
 	}
 	for _, a := range t.Arrivals {
 		for range a.Count {

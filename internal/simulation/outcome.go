@@ -31,8 +31,8 @@ type Outcome struct {
 	// ten minutes, and FromZero how often they left zero.
 	Changes, Reversals, FromZero int
 	// Killed is the number of messages that a stopped replica did not finish within its grace
-	// period.
-	Killed int
+	// period, and KilledPods that of these replicas.
+	Killed, KilledPods int
 	// Length is the length of the run without the beginning that is left out.
 	Length time.Duration
 	// Waits has the wait at each percentile from 0 to 100.
@@ -75,6 +75,7 @@ type tally struct {
 	took []time.Duration
 
 	killed           int
+	killedPods       int
 	workSeconds      float64
 	replicaSeconds   float64
 	podSeconds       float64
@@ -188,16 +189,17 @@ func (t *tally) scaled(now time.Duration, before, after int32) {
 
 func (t *tally) taken(i int32, now time.Duration) { t.took[i] = now }
 
-func (t *tally) worked(work time.Duration) {
+// worked notes that a message is done.
+func (t *tally) worked(i int32, now time.Duration) {
 	if t.now >= t.from {
-		t.workSeconds += work.Seconds()
+		t.workSeconds += (now - t.took[i]).Seconds()
 	}
 }
 
 // outcome returns the result at the end of a run.
 func (t *tally) outcome(f *fleet) Outcome {
 	o := Outcome{
-		Killed: t.killed, ReplicaSeconds: t.replicaSeconds, PodSeconds: t.podSeconds, MostWaiting: float64(t.mostWaiting),
+		Killed: t.killed, KilledPods: t.killedPods, ReplicaSeconds: t.replicaSeconds, PodSeconds: t.podSeconds, MostWaiting: float64(t.mostWaiting),
 		MostReplicas: t.mostReplicas, AtMost: t.atMost, Changes: t.changes, Reversals: t.reversals, FromZero: t.fromZero,
 		Length: t.now - t.from, Series: t.series,
 	}

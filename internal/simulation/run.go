@@ -78,6 +78,7 @@ func newRun(c *Candidate, w *Workers, load *Load, phases Phases, options Options
 	r.fleet.scale(0, r.replicas)
 	for _, replica := range r.fleet.replicas {
 		r.fleet.start(0, replica)
+		replica.since = -w.WarmUp
 	}
 	r.events = events{} // they have started
 	r.events.add(event{at: phases.Poll, kind: polled})

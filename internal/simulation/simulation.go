@@ -21,6 +21,9 @@ type Workers struct {
 	// to it for the part ColdShare of the pods: a new node, or an image that has to be pulled.
 	Startup, Cold Distribution
 	ColdShare     float64
+	// WarmUp is how long a replica that has started takes to get up to speed. It begins at half of it,
+	// and the speed at which it takes a message is that of the whole message.
+	WarmUp time.Duration
 	// Concurrency is how many messages a replica works on at once; at least 1.
 	Concurrency int
 	// Grace is how long a stopped replica may finish what it works on. What is not finished by then

@@ -134,6 +134,8 @@ type Request struct {
 	// ErrorText returns the server's own description of an error from the body of an answer
 	// whose status is 400 or above; "" if the body has none. It may be nil.
 	ErrorText func(body []byte) string
+	// Timeout takes the place of answerTimeout; zero does not.
+	Timeout time.Duration
 }
 
 // A Response is an answer whose status is 200 to 299, or 400 to 499 except for 401, 403, 407 and
@@ -153,9 +155,9 @@ type Response struct {
 //   - backlog.ErrMismatch if the answer is none of an API: a redirect, a page in HTML, or a body
 //     of more than MaxBody bytes.
 //
-// It takes at most answerTimeout.
+// It takes at most answerTimeout, or the timeout of the request.
 func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
-	bounded, cancel := context.WithTimeout(ctx, c.timeout)
+	bounded, cancel := context.WithTimeout(ctx, cmp.Or(r.Timeout, c.timeout))
 	defer cancel()
 	answer, err := c.send(bounded, r)
 	if err != nil {

@@ -90,5 +90,5 @@ func open(ctx context.Context, c backlog.Connection, log *slog.Logger) (backlog.
 		return nil, err
 	}
 	r := &reader{client: client, label: c.Settings.Text(namespaceLabel)}
-	return httpapi.NewSource(ctx, client, r.server, r.read).WithProbe(r.probe), nil
+	return source{httpapi.NewSource(ctx, client, r.server, r.read).WithProbe(r.probe), client}, nil
 }

@@ -97,7 +97,7 @@ func (r *reader) ask(ctx context.Context, query string) (backlog.Reading, error)
 		return backlog.Reading{}, err
 	case response.Status == http.StatusNotFound:
 		return backlog.Reading{}, backlog.WithAdvice(response.Error(backlog.ErrMismatch),
-			"url: the address under which "+queryPath+" is served; Mimir has it below /prometheus, VictoriaMetrics below /select/0/prometheus in a cluster")
+			"url: "+servedUnder(queryPath))
 	case response.Status >= http.StatusBadRequest:
 		return backlog.Reading{}, response.Error(backlog.ErrMismatch)
 	}
@@ -107,6 +107,11 @@ func (r *reader) ask(ctx context.Context, query string) (backlog.Reading, error)
 	}
 	reading.At = at
 	return reading, nil
+}
+
+// servedUnder describes the address of an API.
+func servedUnder(path string) string {
+	return "the address under which " + path + " is served; Mimir has it below /prometheus, VictoriaMetrics below /select/0/prometheus in a cluster"
 }
 
 // errorText returns the description of an error, such as "bad_data: parse error: ...".

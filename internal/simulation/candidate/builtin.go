@@ -1,6 +1,7 @@
 package candidate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -101,17 +102,33 @@ func positive(metadata map[string]string, key string, or float64) (float64, erro
 }
 
 // BuiltIn returns a candidate with KEDA's own trigger of the same target, in place of the scaler's; nil
-// if the candidate has no trigger of a queue.
+// if the candidate has no trigger of a queue, and no policy with one signal that has a target.
 func BuiltIn(c *Candidate) *simulation.Candidate {
 	for i := range c.Triggers {
-		if q := c.Triggers[i].Queue; q != nil {
-			like := c.Candidate
-			like.Name = "KEDA's own trigger"
-			like.Triggers = []simulation.Trigger{{Type: c.Triggers[i].Type, BuiltIn: &simulation.BuiltIn{
-				Target: q.Spec.Target, Activation: q.Spec.Activation, Waiting: true,
-			}}}
-			return &like
+		target, activation := c.size(&c.Triggers[i])
+		if target == 0 {
+			continue
 		}
+		like := c.Candidate
+		like.Name = "KEDA's own trigger"
+		like.Object.Min, like.Object.Max = c.Bounds()
+		like.Triggers = []simulation.Trigger{{Type: c.Triggers[i].Type, BuiltIn: &simulation.BuiltIn{Target: target, Activation: activation, Waiting: true}}}
+		return &like
 	}
 	return nil
+}
+
+// size returns the target and the activation of a trigger; zero if it has no target of its own.
+func (c *Candidate) size(t *simulation.Trigger) (target, activation float64) {
+	switch name := c.Sized(); {
+	case t.Queue != nil:
+		return t.Queue.Spec.Target, t.Queue.Spec.Activation
+	case t.Policy != nil && name != "":
+		for i := range t.Policy.Signals {
+			if s := &t.Policy.Signals[i]; s.Name == name {
+				return cmp.Or(c.Policy.Spec.Signals[i].Target, s.Spec.Target), 0
+			}
+		}
+	}
+	return 0, 0
 }

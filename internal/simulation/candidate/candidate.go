@@ -55,6 +55,18 @@ type Candidate struct {
 	Namespace, ObjectName string
 	// Document is the YAML of the ScaledObject, for what changes it.
 	Document *yaml.Node
+	// Policy is the AutoscalerPolicy that the only trigger names, and PolicyDocument its YAML; nil if it
+	// names none.
+	Policy         *policies.Policy
+	PolicyDocument *yaml.Node
+}
+
+// objects are those of a file.
+type objects struct {
+	scaled []*yaml.Node
+	// policies are the YAML of AutoscalerPolicies, and found what they were checked to be.
+	policies []*yaml.Node
+	found    []policycheck.Policy
 }
 
 // Read reads the ScaledObjects of a file, and the AutoscalerPolicies that their triggers name. name
@@ -76,14 +88,15 @@ func (r *Reader) Read(name string, data []byte) ([]Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
+	objects.found = found.Policies
 	var candidates []Candidate
-	for _, document := range objects {
-		c, err := r.object(document, found.Policies)
+	for _, document := range objects.scaled {
+		c, err := r.object(document, &objects)
 		if err != nil {
 			return nil, err
 		}
 		c.Name = name
-		if len(objects) > 1 {
+		if len(objects.scaled) > 1 {
 			c.Name = name + "/" + c.ObjectName
 		}
 		c.Name = backlog.Line(c.Name)
@@ -97,16 +110,20 @@ func (r *Reader) Read(name string, data []byte) ([]Candidate, error) {
 
 const defaultNamespace = "default"
 
-// documents returns the ScaledObjects of a file.
-func documents(data []byte) ([]*yaml.Node, error) {
+// documents returns the objects of a file.
+func documents(data []byte) (objects, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var objects []*yaml.Node
+	var found objects
 	add := func(node *yaml.Node) {
 		var head struct {
 			Kind string `yaml:"kind"`
 		}
-		if node.Decode(&head) == nil && head.Kind == "ScaledObject" {
-			objects = append(objects, node)
+		switch err := node.Decode(&head); {
+		case err != nil:
+		case head.Kind == "ScaledObject":
+			found.scaled = append(found.scaled, node)
+		case head.Kind == "AutoscalerPolicy":
+			found.policies = append(found.policies, node)
 		}
 	}
 	for {
@@ -114,9 +131,9 @@ func documents(data []byte) ([]*yaml.Node, error) {
 		err := decoder.Decode(&document)
 		switch {
 		case errors.Is(err, io.EOF):
-			return objects, nil
+			return found, nil
 		case err != nil:
-			return nil, fmt.Errorf("parse YAML: %w", err)
+			return objects{}, fmt.Errorf("parse YAML: %w", err)
 		}
 		root := document.Content[0]
 		var list struct {
@@ -130,14 +147,14 @@ func documents(data []byte) ([]*yaml.Node, error) {
 		} else {
 			add(root)
 		}
-		if len(objects) > maxObjects {
-			return nil, fmt.Errorf("more than %d ScaledObjects", maxObjects)
+		if len(found.scaled) > maxObjects {
+			return objects{}, fmt.Errorf("more than %d ScaledObjects", maxObjects)
 		}
 	}
 }
 
 // object reads a ScaledObject.
-func (r *Reader) object(document *yaml.Node, found []policycheck.Policy) (Candidate, error) {
+func (r *Reader) object(document *yaml.Node, file *objects) (Candidate, error) {
 	var object scaledObject
 	if err := document.Decode(&object); err != nil {
 		return Candidate{}, fmt.Errorf("line %d: parse the ScaledObject: %w", document.Line, err)
@@ -150,15 +167,40 @@ func (r *Reader) object(document *yaml.Node, found []policycheck.Policy) (Candid
 		}
 		t := &object.Spec.Triggers[i]
 		var read simulation.Trigger
-		if read, err = r.trigger(t, c.Namespace, found); err != nil {
+		if read, err = r.trigger(t, c.Namespace, file.found); err != nil {
 			err = fmt.Errorf("triggers[%d]: %w", i, err)
 		}
 		c.Triggers = append(c.Triggers, read)
+	}
+	if err == nil && len(c.Triggers) == 1 && c.Triggers[0].Policy != nil {
+		c.Policy, c.PolicyDocument = file.policy(policies.Key{Namespace: c.Namespace, Name: object.Spec.Triggers[0].metadata()["policy"]})
 	}
 	if err != nil {
 		return Candidate{}, fmt.Errorf("ScaledObject %s (line %d): %w", cmp.Or(c.ObjectName, "without a name"), document.Line, err)
 	}
 	return c, nil
+}
+
+// policy returns a policy of the file with its YAML. There has to be one.
+func (o *objects) policy(key policies.Key) (*policies.Policy, *yaml.Node) {
+	var plain *policies.Policy
+	for i := range o.found {
+		if o.found[i].Key == key {
+			_, plain = o.found[i].Compiled()
+		}
+	}
+	for _, document := range o.policies {
+		var head struct {
+			Metadata struct {
+				Namespace string `yaml:"namespace"`
+				Name      string `yaml:"name"`
+			} `yaml:"metadata"`
+		}
+		if document.Decode(&head) == nil && head.Metadata.Name == key.Name && cmp.Or(head.Metadata.Namespace, defaultNamespace) == key.Namespace {
+			return plain, document
+		}
+	}
+	return nil, nil
 }
 
 // trigger reads a trigger.

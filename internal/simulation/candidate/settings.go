@@ -11,8 +11,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Settings change a ScaledObject. What is zero or nil stays as it is.
+// Settings change a ScaledObject, and the AutoscalerPolicy that it names. What is zero or nil stays as it
+// is.
 type Settings struct {
+	PolicySettings
+
 	// Target is the number of messages for one replica, and DrainTime the time in which replicas of
 	// this Throughput finish; one of the two.
 	Target                float64
@@ -37,7 +40,7 @@ func (s *Settings) Changes() int {
 			n++
 		}
 	}
-	return n
+	return n + s.changes()
 }
 
 // String returns the settings in one line.
@@ -71,6 +74,7 @@ func (s *Settings) String() string {
 	if s.Tolerance != nil {
 		add("tolerance", plainNumber(*s.Tolerance))
 	}
+	words = append(words, s.words()...)
 	if len(words) == 0 {
 		return "as today"
 	}
@@ -86,24 +90,34 @@ func (r *Reader) With(c *Candidate, s *Settings) (Candidate, error) {
 	if err != nil {
 		return Candidate{}, err
 	}
-	if err := s.apply(document); err != nil {
+	objects := objects{}
+	if c.PolicyDocument == nil {
+		err = s.apply(document)
+	} else {
+		err = r.withPolicy(c, s, document, &objects)
+	}
+	if err != nil {
 		return Candidate{}, err
 	}
 	// The numbers of lines are those of the file. Texts are read again.
 	if document, err = copied(document); err != nil {
 		return Candidate{}, err
 	}
-	changed, err := r.object(document, nil)
+	changed, err := r.object(document, &objects)
 	changed.Name, changed.Start = c.Name, c.Start
 	return changed, err
 }
 
-// YAML returns the ScaledObject.
+// YAML returns the ScaledObject, and the AutoscalerPolicy that its only trigger names before it.
 func (c *Candidate) YAML() ([]byte, error) {
 	var b bytes.Buffer
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
-	if err := errors.Join(encoder.Encode(c.Document), encoder.Close()); err != nil {
+	var err error
+	if c.PolicyDocument != nil {
+		err = encoder.Encode(c.PolicyDocument)
+	}
+	if err := errors.Join(err, encoder.Encode(c.Document), encoder.Close()); err != nil {
 		return nil, fmt.Errorf("write the ScaledObject: %w", err)
 	}
 	return b.Bytes(), nil
@@ -124,13 +138,13 @@ func copied(document *yaml.Node) (*yaml.Node, error) {
 
 // Tunable reports, as an error, a candidate whose settings cannot be changed one by one.
 func (c *Candidate) Tunable() error {
-	if len(c.Triggers) != 1 || c.Triggers[0].Queue == nil {
-		return errors.New("want a ScaledObject with one trigger of the scaler, which names a queue")
+	if len(c.Triggers) != 1 || c.Triggers[0].BuiltIn != nil {
+		return errors.New("want a ScaledObject with one trigger of the scaler")
 	}
 	return nil
 }
 
-// apply changes a document.
+// apply changes a ScaledObject whose trigger names a queue.
 func (s *Settings) apply(document *yaml.Node) error {
 	spec := child(document, "spec")
 	triggers := find(spec, "triggers")
@@ -138,6 +152,22 @@ func (s *Settings) apply(document *yaml.Node) error {
 		return errors.New("triggers: want one")
 	}
 	metadata := child(triggers.Content[0], "metadata")
+	s.applySize(metadata)
+	if s.Hold != nil {
+		set(metadata, "hold", quoted(s.Hold.String()))
+	}
+	if s.Min != nil {
+		set(spec, "minReplicaCount", integer(int64(*s.Min)))
+	}
+	if s.Max != nil {
+		set(spec, "maxReplicaCount", integer(int64(*s.Max)))
+	}
+	s.applyBehavior(spec)
+	return nil
+}
+
+// applySize changes the target or the drain time of a trigger.
+func (s *Settings) applySize(metadata *yaml.Node) {
 	switch {
 	case s.DrainTime > 0:
 		remove(metadata, "target")
@@ -150,17 +180,6 @@ func (s *Settings) apply(document *yaml.Node) error {
 	if s.RateWindow > 0 {
 		set(metadata, "rateWindow", quoted(s.RateWindow.String()))
 	}
-	if s.Hold != nil {
-		set(metadata, "hold", quoted(s.Hold.String()))
-	}
-	if s.Min != nil {
-		set(spec, "minReplicaCount", integer(int64(*s.Min)))
-	}
-	if s.Max != nil {
-		set(spec, "maxReplicaCount", integer(int64(*s.Max)))
-	}
-	s.applyBehavior(spec)
-	return nil
 }
 
 // applyBehavior changes the behavior of the HorizontalPodAutoscaler.

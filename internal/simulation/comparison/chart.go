@@ -36,8 +36,10 @@ type chart struct {
 
 // A line is a curve, with a band around it if there are as many low and high values.
 type line struct {
-	name         string
-	color        int
+	name  string
+	color int
+	// seen reports that it was observed, and not simulated.
+	seen         bool
 	x            []float64
 	y, low, high []float64
 }
@@ -106,7 +108,11 @@ func (c *chart) draw(b *strings.Builder, l line, at func(x, y float64) string) {
 	for i := range l.y {
 		curve = append(curve, at(l.x[i], l.y[i]))
 	}
-	fmt.Fprintf(b, `<polyline class="l%d" points="%s"/>`, l.color, strings.Join(curve, " "))
+	class := "l" + strconv.Itoa(l.color)
+	if l.seen {
+		class = "seen"
+	}
+	fmt.Fprintf(b, `<polyline class="%s" points="%s"/>`, class, strings.Join(curve, " "))
 }
 
 // decimal formats a coordinate.
@@ -114,8 +120,13 @@ func decimal(value float64) string {
 	return strings.TrimSuffix(strconv.FormatFloat(value, 'f', 1, 64), ".0")
 }
 
-// axis formats a value at an axis.
-func axis(value float64) string { return strconv.FormatFloat(value, 'g', 4, 64) }
+// axis formats a value at an axis, with four digits.
+func axis(value float64) string {
+	if value >= 1000 {
+		return strconv.FormatFloat(value, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(value, 'g', 4, 64)
+}
 
 // step returns the distance of the numbers at the horizontal axis: a usual length of time where it is
 // of time.

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
+	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
 )
 
 // style is the whole style of the page: light and dark, without anything from elsewhere. The colours
@@ -22,7 +24,7 @@ h1{font-size:1.5rem}h2{font-size:1.1rem;margin:1.6rem 0 .3rem}p{margin:.3rem 0}
 th,td{text-align:left;padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--grid);white-space:nowrap}
 svg{width:100%;height:auto;display:block}svg text{font-size:12px;fill:var(--dim)}
 .grid{stroke:var(--grid)}.goal{stroke:var(--goal);stroke-dasharray:6 4;stroke-width:1.5}
-polyline{fill:none;stroke-width:1.8;stroke-linejoin:round}polygon{stroke:none;fill-opacity:.16}
+polyline{fill:none;stroke-width:1.8;stroke-linejoin:round}.seen{stroke:var(--fg);stroke-dasharray:1 3;stroke-linecap:round}polygon{stroke:none;fill-opacity:.16}
 .key{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.4em}
 ul.legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin:.4rem 0}
 footer{color:var(--dim);font-size:.85rem;margin-top:2rem}`
@@ -48,6 +50,12 @@ func (r *Report) HTML(out io.Writer) error {
 	}
 	r.table(&b)
 	r.charts(&b)
+	if len(r.Varied) > 0 {
+		paragraph(&b, r.otherwise())
+		for _, m := range r.varied() {
+			r.variedFigure(&b, m)
+		}
+	}
 	fmt.Fprintf(&b, "</main>\n<footer>scaler %s; trace %s; seeds 1 to %d</footer>\n</body>\n</html>\n", escape(r.Version), escape(r.Digest), r.Seeds)
 	_, err := io.WriteString(out, b.String())
 	return err
@@ -99,6 +107,9 @@ func (r *Report) charts(b *strings.Builder) {
 	}
 	waiting := over(func(s *simulation.Series) []float64 { return s.Waiting })
 	replicas := over(func(s *simulation.Series) []float64 { return s.Replicas })
+	step := r.Results[0].Outcomes[0].Series.Step
+	waiting = append(waiting, seen(r.Trace, step, func(s *trace.Seen) int64 { return s.Ready })...)
+	replicas = append(replicas, seen(r.Trace, step, func(s *trace.Seen) int64 { return s.Replicas })...)
 	oldest := over(func(s *simulation.Series) []float64 { return s.Oldest })
 	const along = "time since the start of the trace"
 	r.figure(b, chart{title: "Arrivals per second", x: along, lines: []line{arrivals}, mostX: mostX, overTime: true, format: clock}, false)
@@ -107,15 +118,18 @@ func (r *Report) charts(b *strings.Builder) {
 	r.figure(b, chart{title: "Age of the oldest waiting message, in seconds", x: along, lines: oldest, mostX: mostX, goal: goal, overTime: true, format: clock}, true)
 	r.figure(b, chart{title: "How long messages wait, in seconds", x: "part of the messages that wait no longer", lines: r.distributions(), mostX: 100, goal: goal, format: func(x float64) string { return axis(x) + " %" }}, true)
 	r.figure(b, chart{title: "Waiting p95 in seconds, by cost", x: "replica-seconds", lines: r.costs(), goal: goal, points: true, format: axis}, true)
+	if len(r.Tried) > 0 {
+		r.figure(b, chart{title: "What was tried: waiting in seconds, by cost of one run", x: "replica-seconds", lines: r.tried(), goal: goal, points: true, format: axis}, false)
+	}
 }
 
 // figure writes a chart with its title and its legend.
 func (r *Report) figure(b *strings.Builder, c chart, legend bool) {
 	fmt.Fprintf(b, "<section>\n<h2>%s</h2>\n", escape(c.title))
 	if legend {
-		b.WriteString("<ul class=\"legend\">")
-		for i := range r.Results {
-			fmt.Fprintf(b, `<li><span class="key s%d"></span>%s</li>`, i%colors, escape(r.Results[i].Candidate.Name))
+		r.legend(b)
+		if slices.ContainsFunc(c.lines, func(l line) bool { return l.seen }) {
+			b.WriteString("<li>dotted: as it was seen</li>")
 		}
 		if c.goal > 0 {
 			b.WriteString("<li>dashed: the goal</li>")
@@ -123,6 +137,14 @@ func (r *Report) figure(b *strings.Builder, c chart, legend bool) {
 		b.WriteString("</ul>\n")
 	}
 	b.WriteString(c.svg() + "\n</section>\n")
+}
+
+// legend begins a list of the candidates.
+func (r *Report) legend(b *strings.Builder) {
+	b.WriteString("<ul class=\"legend\">")
+	for i := range r.Results {
+		fmt.Fprintf(b, `<li><span class="key s%d"></span>%s</li>`, i%colors, escape(r.Results[i].Candidate.Name))
+	}
 }
 
 // distributions returns how long messages wait, by percentile.
@@ -147,6 +169,15 @@ func (r *Report) costs() []line {
 		cost := r.Results[i].Spread(func(o *simulation.Outcome) float64 { return o.ReplicaSeconds })
 		wait := r.Results[i].Spread(func(o *simulation.Outcome) float64 { return o.P95.Seconds() })
 		lines = append(lines, line{name: r.Results[i].Candidate.Name, color: i % colors, x: []float64{cost.Median}, y: []float64{wait.Median}})
+	}
+	return lines
+}
+
+// tried returns a point for each setting of a search.
+func (r *Report) tried() []line {
+	var lines []line
+	for _, t := range r.Tried {
+		lines = append(lines, line{name: t.Settings, color: colors - 1, x: []float64{t.Cost}, y: []float64{t.Wait.Seconds()}})
 	}
 	return lines
 }

@@ -23,8 +23,21 @@ type Report struct {
 	Options         simulation.Options
 	// Results are those of the candidates, the one to compare with first.
 	Results []simulation.Result
+	// Varied are the same candidates if something is otherwise; empty if that was not simulated. The first
+	// one is as recorded.
+	Varied []simulation.Varied
+	// Tried are settings of a search that no others beat in both cost and waiting; empty without a search.
+	Tried []Tried
 	// Notes are remarks on the simulation and on single candidates.
 	Notes []string
+}
+
+// A Tried is a setting of a search, by one run on the part of the trace that settings are chosen by.
+type Tried struct {
+	Settings string
+	// Cost is in replica-seconds, and Wait the percentile of the goal.
+	Cost float64
+	Wait time.Duration
 }
 
 // A measure is one number of an outcome.
@@ -62,8 +75,29 @@ func (r *Report) measures() []measure {
 		{"reversals", "reversals within 10 min", func(o *simulation.Outcome) float64 { return float64(o.Reversals) }, number},
 		{"fromZero", "starts from zero", func(o *simulation.Outcome) float64 { return float64(o.FromZero) }, number},
 		{"killed", "messages killed at work", func(o *simulation.Outcome) float64 { return float64(o.Killed) }, number},
+		{"killedPods", "busy pods killed", func(o *simulation.Outcome) float64 { return float64(o.KilledPods) }, number},
 		{"unfinished", "messages not taken", func(o *simulation.Outcome) float64 { return float64(o.Unfinished) }, number},
 	}...)
+}
+
+// varied are the measures that are shown for each variation: how long messages wait, and what it costs.
+func (r *Report) varied() []measure {
+	wait := "waitP95Seconds"
+	if r.Options.Goal > 0 {
+		wait = "withinGoal"
+	}
+	var shown []measure
+	for _, m := range r.measures() {
+		if m.name == wait || m.name == "replicaSeconds" {
+			shown = append(shown, m)
+		}
+	}
+	return shown
+}
+
+// otherwise introduces the variations.
+func (r *Report) otherwise() string {
+	return fmt.Sprintf("If it comes otherwise, by the medians of %d runs:", len(r.Varied[0].Results[0].Outcomes))
 }
 
 // cell returns a spread as a text: one number if it does not depend on the seed.
@@ -90,17 +124,27 @@ func (r *Report) shorter(i int) int {
 // fits is the part by which the mean of the waiting messages may be off of a simulation that fits.
 const fits = 0.2
 
-// Calibrate adds a note on how the simulation of the first candidate, which was in force while the trace
-// was recorded, compares with what was seen. It reports whether the trace has what was seen.
+// Calibrate adds notes on how the simulation of the first candidate, which was in force while the trace
+// was recorded, compares with what was seen: the messages that waited, and the replicas if they are known.
+// It reports whether the trace has what was seen.
 func (r *Report) Calibrate() bool {
-	seen, known := r.Trace.MeanReady()
+	waited, known := r.Trace.MeanSeen(func(s *trace.Seen) int64 { return s.Ready })
 	if !known {
 		return false
 	}
+	r.calibrate("messages waited", waited, func(o *simulation.Outcome) float64 { return o.MeanWaiting })
+	if replicas, known := r.Trace.MeanSeen(func(s *trace.Seen) int64 { return s.Replicas }); known {
+		r.calibrate("replicas were there", replicas, func(o *simulation.Outcome) float64 { return o.ReplicaSeconds / max(o.Length.Seconds(), 1e-9) })
+	}
+	return true
+}
+
+// calibrate adds a note on one mean.
+func (r *Report) calibrate(what string, seen float64, value func(*simulation.Outcome) float64) {
 	first := &r.Results[0]
-	got := first.Spread(func(o *simulation.Outcome) float64 { return o.MeanWaiting }).Median
+	got := first.Spread(value).Median
 	off := math.Abs(got-seen) / max(seen, 1e-9)
-	note := fmt.Sprintf("calibration: %s messages waited in the mean, and %s in the simulation of %s", number(seen), number(got), first.Candidate.Name)
+	note := fmt.Sprintf("calibration: %s %s in the mean, and %s in the simulation of %s", number(seen), what, number(got), first.Candidate.Name)
 	switch {
 	case off <= fits:
 		note += fmt.Sprintf(", which is %s off", percent(off))
@@ -108,7 +152,6 @@ func (r *Report) Calibrate() bool {
 		note += ". DOES NOT FIT: the ScaledObject, --service, --startup or --concurrency differ from what ran, or the arrivals are a lower bound"
 	}
 	r.Notes = append(r.Notes, note)
-	return true
 }
 
 // subject returns sentences on the trace and the workers.
@@ -124,6 +167,9 @@ func subject(t *trace.Trace, w *simulation.Workers) []string {
 	workers := fmt.Sprintf("Workers: %d message at once, each takes %s; pods take messages after %s", w.Concurrency, service, w.Startup)
 	if w.Concurrency > 1 {
 		workers = fmt.Sprintf("Workers: %d messages at once, each takes %s; pods take messages after %s", w.Concurrency, service, w.Startup)
+	}
+	if w.WarmUp > 0 {
+		workers += fmt.Sprintf(", at full speed %s later", duration(w.WarmUp.Seconds()))
 	}
 	if w.ColdShare > 0 {
 		workers += fmt.Sprintf(", and %s of them %s later", percent(w.ColdShare), w.Cold)

@@ -37,7 +37,7 @@ func newReport(t *testing.T, targets []int, seeds int) *comparison.Report {
 		Version: "v1.2.3", Digest: "sha256:0123456789ab", Trace: read, Seeds: seeds, Notes: []string{"emails: a note\x07"},
 		Workers: &simulation.Workers{
 			Service: simulation.LogNormal(500*time.Millisecond, 2*time.Second), Startup: simulation.Fixed(4 * time.Second),
-			Cold: simulation.Fixed(time.Minute), ColdShare: 0.1, Concurrency: 2, Grace: 30 * time.Second,
+			Cold: simulation.Fixed(time.Minute), ColdShare: 0.1, WarmUp: 20 * time.Second, Concurrency: 2, Grace: 30 * time.Second,
 		},
 		Options: simulation.Options{Goal: 20 * time.Second, MostAfter: simulation.DefaultMostAfter},
 	}
@@ -60,6 +60,7 @@ spec:
 	}
 	candidates[len(candidates)-1].Name = evil
 	r.Results = simulation.Compare(candidates, r.Workers, read, seeds, r.Options)
+	r.Varied = simulation.CompareVaried(candidates, r.Workers, read, seeds, r.Options)
 	return r
 }
 
@@ -96,7 +97,10 @@ func TestPage(t *testing.T) {
 	t.Parallel()
 	render := func() string {
 		var b bytes.Buffer
-		if err := newReport(t, []int{2, 3, 5, 8, 12, 20, 30}, 20).HTML(&b); err != nil {
+		r := newReport(t, []int{2, 3, 5, 8, 12, 20, 30}, 20)
+		r.Tried = []comparison.Tried{{Settings: "target 3", Cost: 900, Wait: 12 * time.Second}, {Settings: evil, Cost: 1200, Wait: 3 * time.Second}}
+		r.Trace.Seen = []trace.Seen{{Ready: 4, Replicas: -1}, {At: 100 * time.Second, Ready: 90, Replicas: 3}, {At: 101 * time.Second, Ready: 20, Replicas: 2}}
+		if err := r.HTML(&b); err != nil {
 			t.Fatal(err)
 		}
 		return b.String()
@@ -122,8 +126,11 @@ func TestPage(t *testing.T) {
 		}
 	}
 	pictures := strings.Split(page, "<svg ")[1:]
-	if len(pictures) != 6 {
-		t.Errorf("%d charts, want 6", len(pictures))
+	if len(pictures) != 9 {
+		t.Errorf("%d charts, want 9", len(pictures))
+	}
+	if lines, bars := strings.Count(page, `<polyline class="seen"`), strings.Count(page, "<rect "); lines != 2 || bars != 2*5*8 {
+		t.Errorf("%d lines of what was seen, want 2, and %d bars, want 80", lines, bars)
 	}
 	for i, picture := range pictures {
 		text, _, found := strings.Cut(picture, "</svg>")

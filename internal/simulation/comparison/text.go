@@ -9,7 +9,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
-	"github.com/backlog-scaler/backlog-scaler/internal/terminal"
 )
 
 // Text prints the report as a table: a column for each candidate.
@@ -21,7 +20,6 @@ func (r *Report) Text(out io.Writer) error {
 	for _, note := range r.Notes {
 		b.WriteString("Note: " + backlog.Line(note) + "\n")
 	}
-	b.WriteByte('\n')
 	rows := [][]string{{""}}
 	for i := range r.Results {
 		rows[0] = append(rows[0], backlog.Line(r.Results[i].Candidate.Name))
@@ -40,13 +38,31 @@ func (r *Report) Text(out io.Writer) error {
 		}
 		rows = append(rows, row)
 	}
-	columns := make([]terminal.Alignment, len(rows[0]))
-	columns[len(columns)-1] = terminal.Free
-	for _, line := range terminal.Align(rows, columns...) {
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	table(&b, rows)
+	if len(r.Varied) > 0 {
+		b.WriteString("\n" + r.otherwise() + "\n")
+		for _, m := range r.varied() {
+			r.variations(&b, m)
+		}
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// variations writes a measure for each variation.
+func (r *Report) variations(b *strings.Builder, m measure) {
+	rows := [][]string{{m.label}}
+	for i := range r.Results {
+		rows[0] = append(rows[0], backlog.Line(r.Results[i].Candidate.Name))
+	}
+	for _, v := range r.Varied {
+		row := []string{v.Name}
+		for i := range v.Results {
+			row = append(row, m.format(v.Results[i].Spread(m.value).Median))
+		}
+		rows = append(rows, row)
+	}
+	table(b, rows)
 }
 
 // A jsonReport is the report as JSON.
@@ -58,6 +74,18 @@ type jsonReport struct {
 	Goal       float64         `json:"goalSeconds,omitempty"`
 	Notes      []string        `json:"notes,omitempty"`
 	Candidates []jsonCandidate `json:"candidates"`
+	Variations []jsonVariation `json:"variations,omitempty"`
+}
+
+type jsonVariation struct {
+	Name       string                `json:"name"`
+	Candidates []jsonVariedCandidate `json:"candidates"`
+}
+
+type jsonVariedCandidate struct {
+	Name string `json:"name"`
+	// Measures are medians.
+	Measures map[string]float64 `json:"measures"`
 }
 
 type jsonTrace struct {
@@ -75,6 +103,7 @@ type jsonWorkers struct {
 	ColdShare   float64 `json:"coldShare,omitempty"`
 	Concurrency int     `json:"concurrency"`
 	Grace       float64 `json:"graceSeconds"`
+	WarmUp      float64 `json:"warmUpSeconds,omitempty"`
 }
 
 type jsonCandidate struct {
@@ -90,7 +119,7 @@ func (r *Report) JSON(out io.Writer) error {
 	report := jsonReport{
 		Trace: jsonTrace{r.Digest, r.Trace.Messages(), r.Trace.End.Seconds(), r.Trace.Source, r.Trace.Quality},
 		Workers: jsonWorkers{
-			Service: w.Service.String(), Startup: w.Startup.String(), ColdShare: w.ColdShare, Concurrency: w.Concurrency, Grace: w.Grace.Seconds(),
+			Service: w.Service.String(), Startup: w.Startup.String(), ColdShare: w.ColdShare, Concurrency: w.Concurrency, Grace: w.Grace.Seconds(), WarmUp: w.WarmUp.Seconds(),
 		},
 		Seeds: r.Seeds, From: r.Options.From.Seconds(), Goal: r.Options.Goal.Seconds(), Notes: r.Notes,
 	}
@@ -103,6 +132,17 @@ func (r *Report) JSON(out io.Writer) error {
 			c.Measures[m.name] = r.Results[i].Spread(m.value)
 		}
 		report.Candidates = append(report.Candidates, c)
+	}
+	for _, v := range r.Varied {
+		variation := jsonVariation{Name: v.Name}
+		for i := range v.Results {
+			c := jsonVariedCandidate{v.Results[i].Candidate.Name, make(map[string]float64)}
+			for _, m := range r.measures() {
+				c.Measures[m.name] = v.Results[i].Spread(m.value).Median
+			}
+			variation.Candidates = append(variation.Candidates, c)
+		}
+		report.Variations = append(report.Variations, variation)
 	}
 	encoder := json.NewEncoder(out)
 	encoder.SetIndent("", "  ")

@@ -18,7 +18,7 @@ type Tuned struct {
 	tuning.Verdict
 	// Notes are remarks on the search.
 	Notes []string
-	// YAML is the proposed ScaledObject; empty without one.
+	// YAML is the proposed ScaledObject, with its policy if it has one; empty without a proposal.
 	YAML string
 }
 
@@ -133,7 +133,7 @@ type jsonTuned struct {
 	Why       string         `json:"why,omitempty"`
 	Finalists []jsonFinalist `json:"finalists"`
 	Curve     []jsonPoint    `json:"curve"`
-	YAML      string         `json:"scaledObject,omitempty"`
+	YAML      string         `json:"yaml,omitempty"`
 }
 
 type jsonGoal struct {

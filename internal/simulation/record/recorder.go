@@ -17,6 +17,8 @@ type Sample struct {
 	Epoch string
 	// Value is what is reported to KEDA; negative if that is unknown.
 	Value float64
+	// Replicas is what the workload asks for, and ReadyReplicas how many of them are ready.
+	Replicas, ReadyReplicas *int64
 }
 
 // A Summary is what became of a recording.
@@ -144,9 +146,8 @@ func (r *Recorder) serve(before, after *Sample, since time.Duration) {
 
 // see writes the state, if it changed.
 func (r *Recorder) see(at time.Duration, s *Sample) error {
-	seen := trace.Seen{At: at, Ready: s.Waiting, InFlight: -1, Replicas: -1, ReadyReplicas: -1, Value: s.Value}
-	if s.InFlight != nil {
-		seen.InFlight = *s.InFlight
+	seen := trace.Seen{
+		At: at, Ready: s.Waiting, InFlight: orUnknown(s.InFlight), Replicas: orUnknown(s.Replicas), ReadyReplicas: orUnknown(s.ReadyReplicas), Value: s.Value,
 	}
 	same := r.seen
 	same.At = at
@@ -155,6 +156,14 @@ func (r *Recorder) see(at time.Duration, s *Sample) error {
 	}
 	r.seen = seen
 	return r.writer.See(seen)
+}
+
+// orUnknown returns a number as a trace has it.
+func orUnknown(n *int64) int64 {
+	if n == nil {
+		return -1
+	}
+	return *n
 }
 
 // End writes the last line: how long the recording was, and the mean time of a message if it is known. A

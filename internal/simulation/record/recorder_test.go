@@ -5,8 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,6 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/prometheus"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/prometheus/prometheustest"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/record"
@@ -149,15 +150,95 @@ func TestService(t *testing.T) {
 	})
 }
 
+// ofPolicy is the answer for a trigger that names a policy: signals with three messages and one that
+// measures a number, and the replicas of its workload.
+func ofPolicy(replicas, available int32, signals ...string) *pb.Explanation {
+	e := &pb.Explanation{Trigger: &pb.Trigger{Name: "policy-night", Policy: "night"}, Policy: &pb.PolicyExplanation{Policy: &pb.Policy{
+		ReportedReplicas: new(replicas + 1), Workload: &pb.Workload{Replicas: &replicas, Available: &available},
+	}}}
+	measured := reading(0, -1, -1, -1)
+	measured.Reading.Measured = new(0.5)
+	for _, name := range append([]string{"load"}, signals...) {
+		e.Policy.Policy.Signals = append(e.Policy.Policy.Signals, &pb.Signal{Name: name})
+		if name == "load" {
+			e.Policy.Signals = append(e.Policy.Signals, measured)
+		} else {
+			e.Policy.Signals = append(e.Policy.Signals, reading(3, 1, -1, -1))
+		}
+	}
+	return e
+}
+
+// A fixed workload has as many replicas, and every third time it cannot be read.
+type fixed struct{ calls int }
+
+func (f *fixed) Replicas(context.Context) (desired, ready int64, err error) {
+	f.calls++
+	if f.calls == 3 {
+		return 0, 0, errors.New("no answer")
+	}
+	return 7, 6, nil
+}
+
+// TestReplicas: of a policy its replicas are recorded with the queue of its signal, and of other triggers those
+// of the workload. That these are not known for once is no gap.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		script script
+		choose func(*record.Options)
+		want   []trace.Seen
+	}{
+		{"a policy", script{ofPolicy(0, 0, "mails"), ofPolicy(2, 0, "mails"), ofPolicy(2, 1, "mails")}, func(*record.Options) {}, []trace.Seen{
+			{Ready: 3, InFlight: 1, Value: 1},
+			{At: time.Second, Ready: 3, InFlight: 1, Replicas: 2, Value: 3},
+			{At: 2 * time.Second, Ready: 3, InFlight: 1, Replicas: 2, ReadyReplicas: 1, Value: 3},
+		}},
+		{"one of its signals", script{ofPolicy(2, 2, "mails", "orders")}, func(o *record.Options) { o.Signal = "orders" }, []trace.Seen{
+			{Ready: 3, InFlight: 1, Replicas: 2, ReadyReplicas: 2, Value: 3},
+		}},
+		{"a workload", script{reading(4, -1, -1, -1)}, func(o *record.Options) { o.Workload = &fixed{} }, []trace.Seen{
+			{Ready: 4, InFlight: -1, Replicas: 7, ReadyReplicas: 6, Value: 4},
+			{At: 2 * time.Second, Ready: 4, InFlight: -1, Replicas: -1, ReadyReplicas: -1, Value: 4},
+			{At: 3 * time.Second, Ready: 4, InFlight: -1, Replicas: 7, ReadyReplicas: 6, Value: 4},
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				options := seconds(t, 3)
+				tc.choose(&options)
+				var b bytes.Buffer
+				summary, err := record.Scaler(t.Context(), &tc.script, &b, options)
+				if err != nil || summary.Gaps > 0 {
+					t.Fatalf("%+v, %v", summary, err)
+				}
+				read, err := trace.Read(strings.NewReader(b.String() + emptyArrival))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tc.want, read.Seen[:len(tc.want)]); diff != "" {
+					t.Errorf("what was seen (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// emptyArrival is a line without which a trace of a queue that nothing came to would have no arrivals.
+const emptyArrival = `{"t":0,"arrive":1}` + "\n"
+
 func TestScalerRejects(t *testing.T) {
 	t.Parallel()
 	policy, measured, problem := reading(1, 1, 1, 1), reading(0, -1, -1, -1), reading(1, 1, 1, 1)
 	policy.Trigger.Policy, measured.Reading.Measured, problem.Problem = "night", new(0.5), &pb.Problem{}
+	several := ofPolicy(1, 2, "mails", "orders")
 	for name, tc := range map[string]struct {
 		answer *pb.Explanation
 		want   string
 	}{
-		"a policy": {policy, "names an AutoscalerPolicy"}, "a number": {measured, "measures a number"},
+		"a policy without a queue": {policy, "has no signal that counts messages"}, "a policy with several queues": {several, "want one of them: --signal mails, orders"}, "a number": {measured, "measures a number"},
 		"no reading": {problem, "cannot be read"}, "no scaler": {nil, "no answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -174,11 +255,21 @@ func TestScalerRejects(t *testing.T) {
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	server := prometheustest.Start(t)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	source, err := prometheus.Engine().Open(t.Context(), backlog.Connection{
+		Name: "metrics", Engine: "prometheus", Settings: backlog.NewSettings(map[string]any{"url": server.URL}),
+	}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = source.Close() }()
+	client, ok := source.(backlog.Ranger)
+	if !ok {
+		t.Fatal("the engine keeps no past")
+	}
 	for i := range 5 {
 		server.Set(t, "orders_total", float64(50*i)) // it waits until Prometheus has the value
 	}
-	query := record.RangeQuery{URL: server.URL, Query: "sum(rate(orders_total[2s]))", Step: time.Second}
+	query := record.RangeQuery{Query: "sum(rate(orders_total[2s]))", Step: time.Second}
 	var b bytes.Buffer
 	var summary record.Summary
 	if err := childprocess.Poll(t.Context(), "the rate", time.Minute, 100*time.Millisecond, func(ctx context.Context) error {
@@ -207,27 +298,5 @@ func TestPrometheus(t *testing.T) {
 		if _, err := record.Prometheus(t.Context(), client, &bytes.Buffer{}, query); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", text, err, want)
 		}
-	}
-}
-
-// TestPrometheusAnswers: what a server answers that is no Prometheus, or has more than was asked for.
-func TestPrometheusAnswers(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct{ answer, want string }{
-		"a page":         {"<html>", "status 200 without an answer of its API"},
-		"an error":       {`{"status":"error","error":"too\nmany"}`, `too\nmany`},
-		"several series": {`{"status":"success","data":{"result":[{},{}]}}`, "2 series, want one"},
-		"a text":         {`{"status":"success","data":{"result":[{"values":[[1,"x"]]}]}}`, "read a value"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(tc.answer)) }))
-			defer server.Close()
-			to := time.Now()
-			_, err := record.Prometheus(t.Context(), server.Client(), &bytes.Buffer{}, record.RangeQuery{URL: server.URL, Query: "up", From: to.Add(-time.Minute), To: to, Step: time.Second})
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("error %v, want %q", err, tc.want)
-			}
-		})
 	}
 }

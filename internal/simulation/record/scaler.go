@@ -18,11 +18,20 @@ type Explainer interface {
 	Explain(ctx context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error)
 }
 
+// A Workload has replicas: what it asks for, and how many of them are ready.
+type Workload interface {
+	Replicas(ctx context.Context) (desired, ready int64, err error)
+}
+
 // Options choose what is recorded.
 type Options struct {
 	// Namespace and ScaledObject name what KEDA asks about, and Trigger one of its triggers; empty for
 	// the only one.
 	Namespace, ScaledObject, Trigger string
+	// Signal is that of a policy, if the trigger names one; empty for the only one that counts messages.
+	Signal string
+	// Workload is whose replicas are recorded too; nil records those that a policy knows.
+	Workload Workload
 	// Start is when the recording begins, For how long it is, and Interval the time between two
 	// samples. Ticks says when to take one.
 	Start         time.Time
@@ -100,7 +109,16 @@ func sample(ctx context.Context, client Explainer, o *Options) (*Sample, error) 
 	if err != nil {
 		return nil, err
 	}
-	return sampleOf(explained)
+	s, err := sampleOf(explained, o.Signal)
+	if err != nil || s == nil || o.Workload == nil {
+		return s, err
+	}
+	// That the replicas are not known for once is no gap: what came is known.
+	s.Replicas, s.ReadyReplicas = nil, nil
+	if desired, ready, err := o.Workload.Replicas(ctx); err == nil {
+		s.Replicas, s.ReadyReplicas = &desired, &ready
+	}
+	return s, nil
 }
 
 // only returns the explanation of the only trigger; that of the most recent call if there are several of
@@ -122,22 +140,80 @@ func only(all []*pb.Explanation) (*pb.Explanation, error) {
 }
 
 // sampleOf returns what an explanation has; nil if the queue cannot be read.
-func sampleOf(e *pb.Explanation) (*Sample, error) {
+func sampleOf(e *pb.Explanation, signal string) (*Sample, error) {
+	named := e.GetTrigger().GetPolicy() != ""
+	switch {
+	case named:
+		return sampleOfPolicy(e.GetPolicy(), signal)
+	case signal != "":
+		return nil, errors.New("the trigger names no AutoscalerPolicy, so that it has no signals")
+	}
 	reading := e.GetReading()
 	switch {
-	case e.GetTrigger().GetPolicy() != "":
-		return nil, errors.New("the trigger names an AutoscalerPolicy; want one that names a queue, such as a watch of the configuration")
 	case reading != nil && reading.Measured != nil:
 		return nil, errors.New("the trigger measures a number; want one that counts messages")
 	case reading == nil || e.GetProblem() != nil:
 		return nil, nil //nolint:nilnil // nothing is a value here: unknown
 	}
-	s := &Sample{
-		Waiting: reading.GetReady() + reading.GetDue(), InFlight: reading.InFlight, Enqueued: reading.Enqueued, Dequeued: reading.Dequeued,
-		Epoch: reading.GetEpoch(), Value: -1,
-	}
+	s := sampleOfReading(reading)
 	if d := e.GetDecision(); d != nil {
 		s.Value = d.GetValue()
 	}
 	return s, nil
+}
+
+func sampleOfReading(reading *pb.Reading) *Sample {
+	return &Sample{
+		Waiting: reading.GetReady() + reading.GetDue(), InFlight: reading.InFlight, Enqueued: reading.Enqueued, Dequeued: reading.Dequeued,
+		Epoch: reading.GetEpoch(), Value: -1,
+	}
+}
+
+// sampleOfPolicy returns what is known of a policy: the queue of one signal, and the replicas.
+func sampleOfPolicy(x *pb.PolicyExplanation, signal string) (*Sample, error) {
+	e, err := signalOf(x, signal)
+	if err != nil {
+		return nil, err
+	}
+	if e.GetReading() == nil || e.GetProblem() != nil {
+		return nil, nil //nolint:nilnil // nothing is a value here: unknown
+	}
+	s, p := sampleOfReading(e.GetReading()), x.GetPolicy()
+	if p.ReportedReplicas != nil {
+		s.Value = float64(p.GetReportedReplicas())
+	}
+	known := func(n *int32) *int64 {
+		if n == nil {
+			return nil
+		}
+		return new(int64(*n))
+	}
+	if w := p.GetWorkload(); w != nil {
+		s.Replicas, s.ReadyReplicas = known(w.Replicas), known(w.Available)
+	}
+	return s, nil
+}
+
+// signalOf returns the signal of a policy that is recorded: the named one, else the only one that does not
+// measure a number.
+func signalOf(x *pb.PolicyExplanation, name string) (*pb.Explanation, error) {
+	var names []string
+	var found *pb.Explanation
+	for i, e := range x.GetSignals() {
+		if i >= len(x.GetPolicy().GetSignals()) || e.GetReading() != nil && e.GetReading().Measured != nil {
+			continue
+		}
+		own := x.GetPolicy().GetSignals()[i].GetName()
+		names = append(names, backlog.Line(own))
+		if name == "" || own == name {
+			found = e
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return nil, errors.New("the AutoscalerPolicy of the trigger has no signal that counts messages")
+	case found == nil, name == "" && len(names) > 1:
+		return nil, fmt.Errorf("the AutoscalerPolicy has several signals, want one of them: --signal %s", strings.Join(names, ", "))
+	}
+	return found, nil
 }

@@ -102,17 +102,17 @@ func (t *Trace) Messages() int64 {
 	return sum
 }
 
-// MeanReady returns the mean over time of the messages that were seen waiting; false if none were looked
-// for. Each state lasts until the next one.
-func (t *Trace) MeanReady() (float64, bool) {
+// MeanSeen returns the mean over time of what was seen; false if it is not known at any time. Each state
+// lasts until the next one.
+func (t *Trace) MeanSeen(value func(*Seen) int64) (float64, bool) {
 	sum, length := 0.0, 0.0
-	for i, s := range t.Seen {
-		end := t.End
+	for i := range t.Seen {
+		s, end := &t.Seen[i], t.End
 		if i+1 < len(t.Seen) {
 			end = t.Seen[i+1].At
 		}
-		if s.Ready >= 0 {
-			sum += float64(s.Ready) * (end - s.At).Seconds()
+		if n := value(s); n >= 0 {
+			sum += float64(n) * (end - s.At).Seconds()
 			length += (end - s.At).Seconds()
 		}
 	}

@@ -130,7 +130,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-func TestMeanReady(t *testing.T) {
+func TestMeanSeen(t *testing.T) {
 	t.Parallel()
 	seen := func(at time.Duration, ready int64) trace.Seen { return trace.Seen{At: at, Ready: ready} }
 	for _, tc := range []struct {
@@ -144,7 +144,7 @@ func TestMeanReady(t *testing.T) {
 		{"what is unknown does not count", []trace.Seen{seen(0, -1), seen(30*time.Second, 4)}, 4, true},
 	} {
 		whole := trace.Trace{Header: trace.Header{End: time.Minute}, Seen: tc.seen}
-		if got, known := whole.MeanReady(); got != tc.want || known != tc.known {
+		if got, known := whole.MeanSeen(func(s *trace.Seen) int64 { return s.Ready }); got != tc.want || known != tc.known {
 			t.Errorf("%s: %g, %t, want %g, %t", tc.name, got, known, tc.want, tc.known)
 		}
 	}

@@ -5,6 +5,7 @@ package tuning
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
@@ -81,13 +82,18 @@ type space struct {
 	today  *candidate.Candidate
 }
 
-// dimensions is the number of what is drawn for one point.
-const dimensions = 9
+// The numbers of what is drawn for one point: the bounds and the size, then what a trigger has or what a
+// policy has, and for a policy its floors.
+const (
+	sharedDimensions  = 5
+	triggerDimensions = 4
+	policyDimensions  = 6
+)
 
 // points draws settings by a Latin hypercube: of each dimension every part of its range is drawn once.
 func (s *space) points(n int, seed uint64) []candidate.Settings {
 	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // not for secrets
-	var columns [dimensions][]float64
+	columns := make([][]float64, s.dimensions())
 	for d := range columns {
 		columns[d] = make([]float64, n)
 		for i, place := range random.Perm(n) {
@@ -96,7 +102,7 @@ func (s *space) points(n int, seed uint64) []candidate.Settings {
 	}
 	points := make([]candidate.Settings, 0, n)
 	for i := range n {
-		var u [dimensions]float64
+		u := make([]float64, len(columns))
 		for d := range u {
 			u[d] = columns[d][i]
 		}
@@ -105,28 +111,62 @@ func (s *space) points(n int, seed uint64) []candidate.Settings {
 	return points
 }
 
+// dimensions returns the number of what is drawn for one point.
+func (s *space) dimensions() int {
+	if s.today.Policy == nil {
+		return sharedDimensions + triggerDimensions
+	}
+	return sharedDimensions + policyDimensions + len(floors(s.today.Policy))
+}
+
 // point returns settings by numbers from 0 to 1.
-func (s *space) point(u [dimensions]float64) candidate.Settings {
+func (s *space) point(u []float64) candidate.Settings {
 	var p candidate.Settings
 	mean, most := s.replicas(s.rates.Mean), s.replicas(s.rates.Most)
 	p.Min = pick(u[0], nil, new(int32(0)), new(int32(1)), new((mean+1)/2), new(mean))
 	p.Max = pick(u[1], nil, new(most), new(most+(most+1)/2), new(2*most))
-	if p.Max != nil {
-		floor := s.today.Object.Min
-		if p.Min != nil {
-			floor = *p.Min
+	switch {
+	case s.bounds:
+	case s.today.Policy != nil:
+		if s.today.Sized() != "" {
+			s.size(&p, u[2], u[3], u[4])
 		}
-		p.Max = new(max(*p.Max, floor, 1))
+		s.policy(&p, u[sharedDimensions:])
+	default:
+		s.size(&p, u[2], u[3], u[4])
+		p.Hold = hold(u[5])
+		p.DownWindow = pick(u[6], nil, new(time.Duration(0)), new(time.Minute), new(2*time.Minute), new(5*time.Minute))
+		p.FastUp = u[7] >= 0.5
+		p.Tolerance = pick(u[8], nil, nil, new(0.0))
 	}
-	if s.bounds {
-		return p
+	if p.Max != nil {
+		p.Max = new(max(*p.Max, s.least(&p), 1))
 	}
-	s.size(&p, u[2], u[3], u[4])
-	p.Hold = pick(u[5], nil, new(time.Duration(0)), new(30*time.Second), new(time.Minute), new(2*time.Minute), new(5*time.Minute))
-	p.DownWindow = pick(u[6], nil, new(time.Duration(0)), new(time.Minute), new(2*time.Minute), new(5*time.Minute))
-	p.FastUp = u[7] >= 0.5
-	p.Tolerance = pick(u[8], nil, nil, new(0.0))
 	return p
+}
+
+func hold(u float64) *time.Duration {
+	return pick(u, nil, new(time.Duration(0)), new(30*time.Second), new(time.Minute), new(2*time.Minute), new(5*time.Minute))
+}
+
+// least returns the largest number of replicas that settings ask for at any time, which the maximum is not
+// below.
+func (s *space) least(p *candidate.Settings) int32 {
+	least, _ := s.today.Bounds()
+	if p.Min != nil {
+		least = *p.Min
+	}
+	if s.today.Policy == nil {
+		return least
+	}
+	for _, f := range floors(s.today.Policy) {
+		drawn := slices.IndexFunc(p.Floors, func(other candidate.Floor) bool { return other.Schedule == f.Schedule })
+		if drawn >= 0 {
+			f = p.Floors[drawn]
+		}
+		least = max(least, f.Replicas)
+	}
+	return least
 }
 
 // size draws the target or the drain time.

@@ -1,12 +1,15 @@
 package tuning_test
 
 import (
+	"errors"
 	"math/rand/v2"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
@@ -22,9 +25,37 @@ spec:
   triggers: [{type: external-push, metadata: {connection: main, list: jobs, inFlightList: held, target: "1"}}]
 `
 
+// policyObject is a policy that asks for one replica for each message and falls in small steps, with a
+// window in which all messages come.
+const policyObject = `apiVersion: backlog-scaler.github.io/v1alpha1
+kind: AutoscalerPolicy
+metadata: {name: jobs}
+spec:
+  via: KEDA
+  scaleTargetRef: {name: jobs}
+  maxReplicas: 40
+  signals: [{name: backlog, connection: main, trigger: {list: jobs, inFlightList: held, target: "1"}}]
+  schedules: [{name: morning, timeZone: UTC, start: "0 0 * * *", duration: 1h, floor: 4}]
+  steps:
+    down: {percent: 10, period: 1m, hold: 5m}
+---
+kind: ScaledObject
+metadata: {name: jobs}
+spec:
+  cooldownPeriod: 60
+  maxReplicaCount: 40
+  triggers: [{type: external-push, metadata: {policy: jobs}}]
+`
+
 // newSearch returns a search on half an hour with a burst each ten minutes. Today's target is one message for
 // each replica, which costs more than is needed.
 func newSearch(t *testing.T, goal tuning.Goal) *tuning.Search {
+	t.Helper()
+	return searchOf(t, object, goal)
+}
+
+// searchOf returns a search that begins with an object.
+func searchOf(t *testing.T, object string, goal tuning.Goal) *tuning.Search {
 	t.Helper()
 	load := &trace.Trace{Header: trace.Header{End: 30 * time.Minute, Quality: trace.Exact}}
 	for at := time.Minute; at < 30*time.Minute; at += 10 * time.Minute {
@@ -47,11 +78,22 @@ func newSearch(t *testing.T, goal tuning.Goal) *tuning.Search {
 // its YAML says.
 func TestBetterThanToday(t *testing.T) {
 	t.Parallel()
-	s := newSearch(t, tuning.Goal{Percentile: 95, Wait: time.Minute})
-	v := s.Run()
-	if v.Best == nil {
-		t.Fatalf("nothing is better than today: %s", v.Why)
+	for name, object := range map[string]string{"a trigger": object, "a policy": policyObject} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := searchOf(t, object, tuning.Goal{Percentile: 95, Wait: time.Minute})
+			v := s.Run()
+			if v.Best == nil {
+				t.Fatalf("nothing is better than today: %s", v.Why)
+			}
+			checkProposal(t, &v)
+		})
 	}
+}
+
+// checkProposal checks what is proposed.
+func checkProposal(t *testing.T, v *tuning.Verdict) {
+	t.Helper()
 	if saved := 1 - v.Best.Checks[0].Cost/v.Today.Checks[0].Cost; saved < 0.1 {
 		t.Errorf("%s saves %.1f %%, want at least 10 %%", &v.Best.Settings, 100*saved)
 	}
@@ -80,8 +122,50 @@ func TestBetterThanToday(t *testing.T) {
 		t.Fatal(err)
 	}
 	again[0].Name = v.Best.Candidate.Name
+	if v.Best.Candidate.Policy != nil { // compiled programs are not compared
+		if diff := cmp.Diff(again[0].Policy, v.Best.Candidate.Policy); diff != "" {
+			t.Errorf("the YAML is another policy: %s\n%s", diff, text)
+		}
+		again[0].Triggers, v.Best.Candidate.Triggers = nil, nil
+	}
 	if !reflect.DeepEqual(again[0].Candidate, v.Best.Candidate.Candidate) {
 		t.Errorf("the YAML is another candidate: %+v, want %+v\n%s", again[0].Candidate, v.Best.Candidate.Candidate, text)
+	}
+}
+
+// TestPolicyPoints: each setting of a policy is drawn, what is so today is no change, and no maximum is
+// below a floor.
+func TestPolicyPoints(t *testing.T) {
+	t.Parallel()
+	s := searchOf(t, policyObject, tuning.Goal{Percentile: 95, Wait: time.Minute})
+	drawn := make(map[string]int)
+	s.Points = 100
+	s.Change = func(p *candidate.Settings) (candidate.Candidate, error) {
+		least := int32(4) // the floor of today
+		for _, f := range p.Floors {
+			least = f.Replicas
+			if f.Replicas == 4 {
+				t.Errorf("the floor of today is drawn: %s", p)
+			}
+		}
+		if p.Max != nil && *p.Max < least || p.Jump == "Never" || p.Up != nil && p.Up.Percent == 0 {
+			t.Errorf("%s: below a floor, or as today", p)
+		}
+		for name, is := range map[string]bool{
+			"up": p.Up != nil, "from": p.Up != nil && p.Up.First > 0, "down": p.Down != nil, "hold": p.Hold != nil, "floor": len(p.Floors) > 0,
+			"HPA": p.Follow, "target": p.Target > 0, "drain time": p.DrainTime > 0, "jump " + string(p.Jump): p.Jump != "",
+		} {
+			if is {
+				drawn[name]++
+			}
+		}
+		return candidate.Candidate{}, errors.New("not simulated")
+	}
+	s.Run()
+	for _, name := range []string{"up", "from", "down", "hold", "floor", "HPA", "target", "drain time", "jump FromZero", "jump Floor", "jump Always"} {
+		if drawn[name] < 10 {
+			t.Errorf("%s is drawn %d times of 100", name, drawn[name])
+		}
 	}
 }
 
@@ -132,14 +216,16 @@ func TestNoBetterThanToday(t *testing.T) {
 // TestShortTraces: by a trace that is short or vague nothing but the bounds is chosen.
 func TestShortTraces(t *testing.T) {
 	t.Parallel()
+	policy := searchOf(t, policyObject, tuning.Goal{Percentile: 95, Wait: time.Minute})
+	policy.Bounds, policy.Points = true, 6
 	s := newSearch(t, tuning.Goal{Percentile: 95, Wait: time.Minute})
 	if got := tuning.Short(s); got != "the trace is shorter than two days" {
 		t.Errorf("%q", got)
 	}
 	s.Bounds, s.Points = true, 6
 	v := s.Run()
-	for _, f := range v.Finalists {
-		if f.Settings.Target > 0 || f.Settings.DrainTime > 0 || f.Settings.Hold != nil || f.Settings.FastUp || f.Settings.Tolerance != nil || f.Settings.DownWindow != nil {
+	for _, f := range append(v.Finalists, policy.Run().Finalists...) {
+		if f.Settings.Target > 0 || f.Settings.DrainTime > 0 || f.Settings.Hold != nil || f.Settings.FastUp || f.Settings.Tolerance != nil || f.Settings.DownWindow != nil || len(f.Settings.Floors) > 0 || f.Settings.Up != nil {
 			t.Errorf("more than the bounds is changed: %s", &f.Settings)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
 )
 
@@ -52,6 +53,12 @@ const leastGain = 0.03
 
 // Run searches and checks.
 func (s *Search) Run() Verdict {
+	if s.Trace.Start.IsZero() { // the windows of a policy go on from one part to the next
+		dated := *s.Trace
+		dated.Start = simulation.DefaultStart()
+		on := *s
+		on.Trace, s = &dated, &on
+	}
 	cut := time.Duration(float64(s.Trace.End) * (1 - heldOut)).Truncate(time.Second)
 	chosenBy, checkedBy := s.Trace.Between(0, cut), s.Trace.Between(cut, s.Trace.End)
 	v := Verdict{Chosen: cut, Checked: s.Trace.End - cut, Rates: RatesOf(s.Trace)}
@@ -61,31 +68,19 @@ func (s *Search) Run() Verdict {
 	}
 	best, all := s.run(chosenBy)
 	v.Curve = curve(all)
-	checks := []struct {
-		name               string
-		arrivals, work, up float64
-	}{
-		{"as recorded", 1, 1, 1}, {"arrivals -20 %", 0.8, 1, 1}, {"arrivals +20 %", 1.2, 1, 1}, {"work +20 %", 1, 1.2, 1}, {"start-up x2", 1, 1, 2},
-	}
 	for _, b := range best {
 		v.Finalists = append(v.Finalists, Finalist{Try: b})
 	}
 	today := slices.IndexFunc(v.Finalists, func(f Finalist) bool { return f.today() })
-	for _, check := range checks {
-		changed := checkedBy.Scale(check.arrivals)
-		changed.Arrivals = slices.Clone(changed.Arrivals)
-		for i := range changed.Arrivals {
-			changed.Arrivals[i].Work = time.Duration(float64(changed.Arrivals[i].Work) * check.work)
-		}
-		w := *s.Workers
-		w.Service, w.Startup = w.Service.Scale(check.work), w.Startup.Scale(check.up)
+	for _, variation := range simulation.Variations() {
+		changed, w := variation.Of(checkedBy, s.Workers)
 		under := *s
-		under.Workers = &w
+		under.Workers = w
 		pieces := under.pieces(changed, seeds)
 		scores := make([]Score, len(v.Finalists))
-		s.each(len(scores), func(i int) { scores[i] = under.score(&v.Finalists[i].Candidate.Candidate, &w, pieces) })
+		s.each(len(scores), func(i int) { scores[i] = under.score(&v.Finalists[i].Candidate.Candidate, w, pieces) })
 		for i := range v.Finalists {
-			v.Finalists[i].Checks = append(v.Finalists[i].Checks, Check{check.name, scores[i], s.meets(&scores[i], &scores[today])})
+			v.Finalists[i].Checks = append(v.Finalists[i].Checks, Check{variation.Name, scores[i], s.meets(&scores[i], &scores[today])})
 		}
 	}
 	v.Today = v.Finalists[today]
