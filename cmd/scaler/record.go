@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/cli/command"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/record"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
@@ -19,16 +20,16 @@ import (
 
 // recordCommand writes a trace.
 type recordCommand struct {
-	ScaledObject string        `arg:"" optional:"" name:"namespace/name" help:"The ScaledObject, or a static watch of the configuration, whose queue is recorded."`
-	Trigger      string        `placeholder:"NAME" help:"Name of the metric of the trigger, if there are several."`
-	Address      string        `default:"127.0.0.1:9091" help:"Admin API address of the scaler: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
-	Interval     time.Duration `default:"1s" help:"Time between two samples."`
-	For          period        `default:"1h" placeholder:"TIME" help:"Time to record, such as 1h or 7d; an interrupt ends it earlier. With --prometheus the time up to --to."`
-	Prometheus   string        `placeholder:"URL" help:"Address of Prometheus to take the past from, in place of a scaler."`
-	Query        string        `placeholder:"PROMQL" help:"With --prometheus: arrivals in messages per second, as one series, such as 'sum(rate(orders_total[1m]))'."`
-	Step         time.Duration `default:"1m" help:"With --prometheus: time between two values."`
-	To           moment        `placeholder:"TIME" help:"With --prometheus: end of the time, such as 2026-11-26 or 2026-11-26T12:00:00Z; now without it."`
-	Out          string        `required:"" type:"path" placeholder:"FILE" help:"File to write the trace to, compressed if its name ends in .gz; - is the standard output."`
+	ScaledObject string         `arg:"" optional:"" name:"namespace/name" help:"The ScaledObject, or a static watch of the configuration, whose queue is recorded."`
+	Trigger      string         `placeholder:"NAME" help:"Name of the metric of the trigger, if there are several."`
+	Address      string         `default:"127.0.0.1:9091" help:"Admin API address of the scaler: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
+	Interval     time.Duration  `default:"1s" help:"Time between two samples."`
+	For          command.Period `default:"1h" placeholder:"TIME" help:"Time to record, such as 1h or 7d; an interrupt ends it earlier. With --prometheus the time up to --to."`
+	Prometheus   string         `placeholder:"URL" help:"Address of Prometheus to take the past from, in place of a scaler."`
+	Query        string         `placeholder:"PROMQL" help:"With --prometheus: arrivals in messages per second, as one series, such as 'sum(rate(orders_total[1m]))'."`
+	Step         time.Duration  `default:"1m" help:"With --prometheus: time between two values."`
+	To           command.Moment `placeholder:"TIME" help:"With --prometheus: end of the time, such as 2026-11-26 or 2026-11-26T12:00:00Z; now without it."`
+	Out          string         `required:"" type:"path" placeholder:"FILE" help:"File to write the trace to, compressed if its name ends in .gz; - is the standard output."`
 }
 
 // Validate reports flags that do not go together; kong calls it.
@@ -36,7 +37,7 @@ func (c *recordCommand) Validate() error {
 	switch {
 	case (c.Prometheus == "") == (c.ScaledObject == ""):
 		return errors.New("want the namespace and the name of a ScaledObject, such as shop/billing, or --prometheus")
-	case c.ScaledObject != "" && !qualified(c.ScaledObject):
+	case c.ScaledObject != "" && !command.Qualified(c.ScaledObject):
 		return fmt.Errorf("%q: want the namespace and the name of a ScaledObject, such as shop/billing", c.ScaledObject)
 	case (c.Prometheus == "") != (c.Query == ""):
 		return errors.New("--prometheus and --query: want both or none")

@@ -21,16 +21,17 @@ const maxTriggers = 100_000
 // errComplete ends the watch after its first set of messages.
 var errComplete = errors.New("complete")
 
-// Ask returns what the scaler at an admin address reports of the triggers of a namespace, or of all if it is
-// empty. The error is one of the inspector's client.
-func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err error) {
-	client, err := inspector.NewClient(address)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, client.Close()) }()
+// An Inspector is a running scaler, or all replicas of one.
+type Inspector interface {
+	Watch(ctx context.Context, request *pb.WatchDecisionsRequest, show func(*pb.WatchDecisionsResponse) error) error
+	Explain(ctx context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error)
+}
+
+// Ask returns what a scaler reports of the triggers of a namespace, or of all if it is empty. The address names
+// the scaler in what is found. The error is one of the inspector's client.
+func Ask(ctx context.Context, client Inspector, address, namespace string) (*doctor.Scaler, error) {
 	s := &doctor.Scaler{Address: address}
-	err = client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: namespace}, func(r *pb.WatchDecisionsResponse) error {
+	err := client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: namespace}, func(r *pb.WatchDecisionsResponse) error {
 		s.At = r.GetAt().AsTime()
 		for _, e := range r.GetChanged() {
 			if len(s.Triggers) < maxTriggers {
@@ -57,7 +58,7 @@ func Ask(ctx context.Context, address, namespace string) (_ *doctor.Scaler, err 
 const attempts = 3
 
 // askConfiguration asks for the faults of the configuration, which are in the explanation of any trigger.
-func askConfiguration(ctx context.Context, client *inspector.Client, s *doctor.Scaler) {
+func askConfiguration(ctx context.Context, client Inspector, s *doctor.Scaler) {
 	s.ConfigurationUnread = "needs a scaler with a trigger, whose explanation says whether its configuration has faults"
 	for i := range s.Triggers[:min(len(s.Triggers), attempts)] {
 		t := &s.Triggers[i]
