@@ -106,6 +106,5 @@ type versionCommand struct{}
 
 // Run prints the version, the revision and the Go version.
 func (versionCommand) Run(stdout io.Writer, build telemetry.Build) error {
-	_, err := fmt.Fprintf(stdout, "scaler %s (revision %s, %s)\n", build.Version, build.Revision, build.GoVersion)
-	return err
+	return build.Print(stdout, "scaler")
 }

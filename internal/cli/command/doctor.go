@@ -49,6 +49,9 @@ type Patient struct {
 // exitUnseen is the exit code of a doctor that could not look.
 const exitUnseen = 3
 
+// Unseen gives an error the exit code of a doctor that could not look.
+func Unseen(err error) error { return exitError{err, exitUnseen} }
+
 // DoctorCodes is the end of the help of the command.
 const DoctorCodes = "Exit codes: 0 no finding, 1 findings of the severity of --fail-on or above, 2 wrong usage, 3 could not look at everything."
 
@@ -58,14 +61,14 @@ func (c *Doctor) Examine(ctx context.Context, engines []backlog.Engine, p Patien
 	defer cancel()
 	facts := doctor.Facts{Now: p.Now}
 	if err := c.configure(&facts, engines, p.Namespace); err != nil {
-		return exitError{err, exitUnseen}
+		return Unseen(err)
 	}
 	if err := c.gather(ctx, &facts, p); err != nil {
-		return exitError{err, exitUnseen}
+		return Unseen(err)
 	}
 	found := doctor.Examine(&facts)
 	if err := output.Write(stdout, c.Output, found, p.Version); err != nil {
-		return exitError{err, exitUnseen}
+		return Unseen(err)
 	}
 	threshold, err := doctor.ParseSeverity(c.FailOn)
 	if err != nil {
@@ -73,7 +76,7 @@ func (c *Doctor) Examine(ctx context.Context, engines []backlog.Engine, p Patien
 	}
 	switch err := found.Verdict(threshold); {
 	case errors.Is(err, doctor.ErrIncomplete):
-		return exitError{err, exitUnseen}
+		return Unseen(err)
 	default:
 		return err
 	}
