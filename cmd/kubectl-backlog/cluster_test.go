@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -250,6 +251,25 @@ func get(t *testing.T, url string, holds func(body string) bool) error {
 	return last
 }
 
+// rude asks for a page and resets the connection when the first byte is there.
+func rude(t *testing.T, address string) {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(c, "GET /events HTTP/1.1\r\nHost: %s\r\n\r\n", address); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
+}
+
 // TestUI: the page of a replica is served on this machine, and that of another one when the replica dies.
 func TestUI(t *testing.T) {
 	t.Parallel()
@@ -270,6 +290,18 @@ func TestUI(t *testing.T) {
 	}
 	if err := get(t, url, shows("billing")); err != nil {
 		t.Errorf("the first replica: %v", err)
+	}
+	// A browser that goes away in the middle is no fault of the replica.
+	for range 3 {
+		rude(t, strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/"))
+		if err := get(t, url, func(body string) bool {
+			if strings.Contains(body, "loans") {
+				t.Error("the replica was left because of a browser")
+			}
+			return true
+		}); err != nil {
+			t.Error(err)
+		}
 	}
 	// The process is dead, and the pod is still listed as ready.
 	first.Stop()

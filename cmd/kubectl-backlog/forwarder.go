@@ -95,14 +95,31 @@ func (f *forwarder) forward(ctx context.Context, accepted net.Conn) {
 		_, _ = io.Copy(reached, accepted)
 		_ = reached.Close() // the browser has gone
 	})
-	_, err = io.Copy(accepted, reached)
+	received := &reader{Reader: reached}
+	_, _ = io.Copy(accepted, received)
 	_ = accepted.Close()
 	_ = reached.Close()
 	sending.Wait()
-	// Such as a port at which nothing listens any more.
-	if err != nil && ctx.Err() == nil && !errors.Is(err, io.ErrClosedPipe) && !errors.Is(err, net.ErrClosed) {
-		f.leave(err)
+	// Such as a port at which nothing listens any more. What happens to the browser is no fault of the replica.
+	if received.err != nil && ctx.Err() == nil && !errors.Is(received.err, io.ErrClosedPipe) {
+		f.leave(received.err)
 	}
+}
+
+// A reader keeps the error of a read, because io.Copy returns that of a write alike.
+type reader struct {
+	io.Reader
+
+	err error
+}
+
+// Read reads, and keeps the error unless it is the end.
+func (r *reader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
 }
 
 // leave takes another replica from now on.

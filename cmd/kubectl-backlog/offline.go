@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
@@ -66,7 +67,8 @@ func (c *doctorCommand) Run(ctx context.Context, engines []backlog.Engine, stdou
 			})
 			// The other checks need no scaler.
 			if err != nil && c.Address == "" {
-				return nil, "no scaler was asked: " + backlog.Line(err.Error()), nil
+				why, _, _ := strings.Cut(err.Error(), "\n") // without the Role that helps
+				return nil, "no scaler was asked: " + backlog.Line(why), nil
 			}
 			return found, "", err
 		},
