@@ -30,7 +30,9 @@ type commandLine struct {
 	Policy  policyCommand  `cmd:"" help:"Explain and check AutoscalerPolicies."`
 	Doctor  doctorCommand  `cmd:"" help:"Find traps in the set-up of KEDA, the cluster and the scaler."`
 	UI      uiCommand      `cmd:"" name:"ui" help:"Reach the web page of the scaler from this machine."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+
+	Completion completionCommand `cmd:"" help:"Complete names and flags in a shell."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -61,6 +63,9 @@ func run(path string, args []string, stdout, stderr io.Writer) int {
 	)
 	if err != nil {
 		return command.Misused(stderr, program, err)
+	}
+	if len(args) > 0 && args[0] == completeCommand {
+		return command.Ended(stderr, program, complete(ctx, parser.Model, args[1:], stdout))
 	}
 	parsed, err := parser.Parse(args)
 	switch {

@@ -87,6 +87,7 @@ type scaler struct {
 
 	// name is that of its place, for findings.
 	name    string
+	clients []*inspector.Client
 	closers []func() error
 }
 
@@ -107,7 +108,7 @@ func (r *reach) open(ctx context.Context, note func(string)) (*scaler, error) {
 			return nil, err
 		}
 		one := []replicas.Replica{{Name: r.Address, Scaler: client}}
-		return &scaler{Group: replicas.NewGroup(one, note), name: r.Address, closers: []func() error{client.Close}}, nil
+		return &scaler{Group: replicas.NewGroup(one, note), name: r.Address, clients: []*inspector.Client{client}, closers: []func() error{client.Close}}, nil
 	}
 	a, err := r.find()
 	if err != nil {
@@ -175,7 +176,7 @@ func (r *reach) gather(ways []way, note func(string)) (*scaler, error) {
 			failed = append(failed, w.err)
 			continue
 		}
-		s.closers = append(s.closers, w.client.Close)
+		s.clients, s.closers = append(s.clients, w.client), append(s.closers, w.client.Close)
 		members = append(members, replicas.Replica{Name: "pod " + w.pod.Namespace + "/" + w.pod.Name, Scaler: w.client})
 	}
 	if len(members) == 0 {

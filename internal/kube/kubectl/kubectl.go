@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // logins that a kubeconfig may name: it registers them
 	"k8s.io/client-go/rest"
@@ -33,6 +35,17 @@ type Access struct {
 	Config *rest.Config
 	// Namespace is that of the context; "default" if it names none.
 	Namespace string
+}
+
+// Contexts returns the names of the contexts of the kubeconfig, sorted.
+func Contexts(f Flags) ([]string, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = f.Kubeconfig
+	loaded, err := rules.Load()
+	if err != nil {
+		return nil, fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	return slices.Sorted(maps.Keys(loaded.Contexts)), nil
 }
 
 // Find reads the kubeconfig, or the service account of a pod. It asks no API server.
