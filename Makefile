@@ -145,8 +145,8 @@ verify: ## Check that generated files and go.mod files are current
 	@hack/verify
 
 .PHONY: build
-build: ## Build bin/scaler, static and reproducible
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/scaler ./cmd/scaler
+build: ## Build bin/scaler and bin/kubectl-backlog, static and reproducible
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/scaler ./cmd/kubectl-backlog
 
 .PHONY: image
 image: ## Build the container image with docker, podman or buildah, whichever is there

@@ -9,8 +9,7 @@ import (
 	"time"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
-	"github.com/backlog-scaler/backlog-scaler/internal/cli"
-	"github.com/backlog-scaler/backlog-scaler/internal/explain"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli/command"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
 
@@ -44,18 +43,12 @@ func (c explainCommand) Validate() error {
 		return fmt.Errorf("%q and --policy: want one of the two", c.ScaledObject)
 	case c.Policy != "" && c.Trigger != "":
 		return errors.New("--trigger and --policy: want one of the two")
-	case c.Policy != "" && !qualified(c.Policy):
+	case c.Policy != "" && !command.Qualified(c.Policy):
 		return fmt.Errorf("--policy %q: want the namespace and the name of an AutoscalerPolicy, such as shop/billing", c.Policy)
-	case c.Policy == "" && !qualified(c.ScaledObject):
+	case c.Policy == "" && !command.Qualified(c.ScaledObject):
 		return fmt.Errorf("%q: want the namespace and the name of a ScaledObject, such as shop/billing, or --policy", c.ScaledObject)
 	}
 	return nil
-}
-
-// qualified reports whether a name has a namespace before it.
-func qualified(name string) bool {
-	before, after, found := strings.Cut(name, "/")
-	return found && before != "" && after != ""
 }
 
 // Run calls the scaler and prints its response.
@@ -68,30 +61,11 @@ func (c explainCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	if c.Policy != "" {
-		return c.policy(ctx, client, stdout)
+		namespace, name, _ := strings.Cut(c.Policy, "/")
+		return advise(command.ExplainPolicy(ctx, client, &pb.ExplainPolicyRequest{Namespace: namespace, Name: name}, c.Output, stdout))
 	}
 	namespace, name, _ := strings.Cut(c.ScaledObject, "/")
-	response, err := client.Explain(ctx, &pb.ExplainRequest{Namespace: namespace, ScaledObject: name, Trigger: c.Trigger})
-	if err != nil {
-		return advise(err)
-	}
-	if c.Output == "json" {
-		return explain.JSON(stdout, response)
-	}
-	return explain.Text(stdout, response)
-}
-
-// policy prints the explanation of a policy.
-func (c explainCommand) policy(ctx context.Context, client *inspector.Client, stdout io.Writer) error {
-	namespace, name, _ := strings.Cut(c.Policy, "/")
-	response, err := client.ExplainPolicy(ctx, &pb.ExplainPolicyRequest{Namespace: namespace, Name: name})
-	if err != nil {
-		return advise(err)
-	}
-	if c.Output == "json" {
-		return explain.JSON(stdout, response)
-	}
-	return explain.PolicyText(stdout, response)
+	return advise(command.Explain(ctx, client, &pb.ExplainRequest{Namespace: namespace, ScaledObject: name, Trigger: c.Trigger}, c.Output, stdout))
 }
 
 // watchCommand shows all triggers.
@@ -108,13 +82,5 @@ func (c watchCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	show := func(r *pb.WatchDecisionsResponse) error { return explain.Lines(stdout, r) }
-	if c.Output == "json" {
-		show = func(r *pb.WatchDecisionsResponse) error { return explain.JSONLines(stdout, r) }
-	} else if size := cli.TerminalSize(stdout); size != nil {
-		screen := explain.NewScreen(stdout, size)
-		defer screen.Close()
-		show = screen.Show
-	}
-	return advise(client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: c.Namespace}, show))
+	return advise(command.Watch(ctx, client, c.Namespace, c.Output, stdout))
 }

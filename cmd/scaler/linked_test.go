@@ -24,7 +24,7 @@ func TestNoServerIsLinked(t *testing.T) {
 	for _, name := range linked {
 		for _, barred := range []string{
 			module + "internal/demo", module + "bench", module + "internal/reference", module + "internal/licenses",
-			module + "internal/backlog/backlogtest", module + "internal/backlog/redis/redistest", module + "internal/backlog/redis/layout/layouttest", module + "internal/childprocess", module + "internal/policycheck/policychecktest",
+			module + "internal/backlog/backlogtest", module + "internal/kube/kubectl", module + "internal/kube/kubetest", module + "internal/kube/tunnel", module + "internal/replicas", module + "internal/backlog/redis/redistest", module + "internal/backlog/redis/layout/layouttest", module + "internal/childprocess", module + "internal/policycheck/policychecktest",
 			"github.com/alicebob/miniredis", "github.com/yuin/gopher-lua", "testing",
 		} {
 			if name == barred || strings.HasPrefix(name, barred+"/") {

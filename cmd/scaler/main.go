@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/cli"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli/command"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/candidate"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
 )
@@ -65,9 +65,6 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// maxErrorLines is how many lines of an error are printed, such as the faults of a file.
-const maxErrorLines = 200
-
 // notes is the standard error, for what accompanies the output of a command.
 type notes struct{ io.Writer }
 
@@ -94,23 +91,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintln(stderr, "scaler:", err)
 		return 2
 	}
-	command, err := parser.Parse(args)
+	parsed, err := parser.Parse(args)
 	switch {
 	case exit >= 0: // help was asked for
 		return exit
 	case err != nil:
-		_, _ = fmt.Fprintf(stderr, "scaler: %s\nRun \"scaler --help\" for the commands.\n", backlog.Lines(err.Error(), maxErrorLines))
-		return 2
+		return command.Misused(stderr, "scaler", err)
 	}
-	if err := command.Run(); err != nil {
-		_, _ = fmt.Fprintln(stderr, "scaler:", backlog.Lines(err.Error(), maxErrorLines))
-		var coded interface{ ExitCode() int }
-		if errors.As(err, &coded) {
-			return coded.ExitCode()
-		}
-		return 1
-	}
-	return 0
+	return command.Ended(stderr, "scaler", parsed.Run())
 }
 
 // versionCommand prints the version.
@@ -118,6 +106,5 @@ type versionCommand struct{}
 
 // Run prints the version, the revision and the Go version.
 func (versionCommand) Run(stdout io.Writer, build telemetry.Build) error {
-	_, err := fmt.Fprintf(stdout, "scaler %s (revision %s, %s)\n", build.Version, build.Revision, build.GoVersion)
-	return err
+	return build.Print(stdout, "scaler")
 }

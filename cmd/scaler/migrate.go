@@ -12,25 +12,26 @@ import (
 	"strings"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli/command"
 	"github.com/backlog-scaler/backlog-scaler/internal/migrate"
 )
 
 // migrateCommand turns triggers of KEDA's own scalers into triggers of this one.
 type migrateCommand struct {
-	Files         []string `arg:"" optional:"" name:"file" help:"Files and folders with ScaledObjects, ScaledJobs, TriggerAuthentications and the workloads and ConfigMaps that they refer to, in YAML or JSON; - is the standard input."`
-	Cluster       bool     `help:"Read the objects of a cluster, which is never written to, and no Secret."`
-	Kubeconfig    string   `env:"KUBECONFIG" placeholder:"FILE" help:"File that says where the API server is, for --cluster; without one the service account of the pod, or .kube/config of the home."`
-	OutputDir     string   `name:"output" short:"o" type:"path" placeholder:"DIR" help:"Folder for config.yaml, an object in each file, and report.md; without it all YAML goes to the standard output and the report to the standard error."`
-	ReportFile    string   `name:"report" type:"path" placeholder:"FILE" help:"File for the report, in place of the standard error or of the folder."`
-	Format        string   `enum:"text,json" default:"text" help:"Format of the report: ${enum}."`
-	Namespace     string   `short:"n" help:"Namespace of objects that name none; with --cluster the only one that is read."`
-	KEDANamespace string   `name:"keda-namespace" default:"keda" help:"Namespace of KEDA, where names without a namespace were looked up."`
-	Shadow        bool     `help:"Add a static watch for each new trigger to the configuration, so that the scaler reads the queues next to KEDA. With --keda-metrics and --scaler-metrics compare their values in place of writing the result."`
-	KEDAMetrics   string   `name:"keda-metrics" placeholder:"URL" help:"Metrics of KEDA's operator, such as http://127.0.0.1:8080/metrics, for --shadow."`
-	ScalerMetrics string   `name:"scaler-metrics" placeholder:"URL" help:"Metrics of a scaler that has the watches, for --shadow."`
-	For           period   `default:"5m" placeholder:"TIME" help:"Time for which the values are compared, such as 5m or 1d."`
-	Behind        period   `default:"30s" placeholder:"TIME" help:"Longest polling interval of the objects: a value of KEDA may be as old."`
-	ScalerAddress string   `default:"backlog-scaler.backlog-scaler.svc:9090" placeholder:"HOST:PORT" help:"Address of the scaler for the new triggers."`
+	Files         []string       `arg:"" optional:"" name:"file" help:"Files and folders with ScaledObjects, ScaledJobs, TriggerAuthentications and the workloads and ConfigMaps that they refer to, in YAML or JSON; - is the standard input."`
+	Cluster       bool           `help:"Read the objects of a cluster, which is never written to, and no Secret."`
+	Kubeconfig    string         `env:"KUBECONFIG" placeholder:"FILE" help:"File that says where the API server is, for --cluster; without one the service account of the pod, or .kube/config of the home."`
+	OutputDir     string         `name:"output" short:"o" type:"path" placeholder:"DIR" help:"Folder for config.yaml, an object in each file, and report.md; without it all YAML goes to the standard output and the report to the standard error."`
+	ReportFile    string         `name:"report" type:"path" placeholder:"FILE" help:"File for the report, in place of the standard error or of the folder."`
+	Format        string         `enum:"text,json" default:"text" help:"Format of the report: ${enum}."`
+	Namespace     string         `short:"n" help:"Namespace of objects that name none; with --cluster the only one that is read."`
+	KEDANamespace string         `name:"keda-namespace" default:"keda" help:"Namespace of KEDA, where names without a namespace were looked up."`
+	Shadow        bool           `help:"Add a static watch for each new trigger to the configuration, so that the scaler reads the queues next to KEDA. With --keda-metrics and --scaler-metrics compare their values in place of writing the result."`
+	KEDAMetrics   string         `name:"keda-metrics" placeholder:"URL" help:"Metrics of KEDA's operator, such as http://127.0.0.1:8080/metrics, for --shadow."`
+	ScalerMetrics string         `name:"scaler-metrics" placeholder:"URL" help:"Metrics of a scaler that has the watches, for --shadow."`
+	For           command.Period `default:"5m" placeholder:"TIME" help:"Time for which the values are compared, such as 5m or 1d."`
+	Behind        command.Period `default:"30s" placeholder:"TIME" help:"Longest polling interval of the objects: a value of KEDA may be as old."`
+	ScalerAddress string         `default:"backlog-scaler.backlog-scaler.svc:9090" placeholder:"HOST:PORT" help:"Address of the scaler for the new triggers."`
 }
 
 // Help is the end of the command's help; kong calls it.
@@ -112,7 +113,7 @@ func (c migrateCommand) files() ([]migrate.File, error) {
 		names, err := manifestFiles(name)
 		faults = append(faults, err)
 		for _, name := range names {
-			data, err := readFile("manifest", name, maxManifestFile)
+			data, err := command.ReadFile("manifest", name, command.MaxManifestFile)
 			if err != nil {
 				faults = append(faults, err)
 				continue

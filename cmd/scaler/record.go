@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli/command"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/workloads"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
@@ -20,15 +21,15 @@ import (
 
 // recordCommand writes a trace.
 type recordCommand struct {
-	ScaledObject string        `arg:"" optional:"" name:"namespace/name" help:"The ScaledObject, or a static watch of the configuration, whose queue is recorded."`
-	Trigger      string        `placeholder:"NAME" help:"Name of the metric of the trigger, if there are several."`
-	Signal       string        `placeholder:"NAME" help:"Signal of the AutoscalerPolicy that the trigger names, if several of them count messages."`
-	Cluster      bool          `help:"Record the replicas of the workload too, which an API server knows: those of the ScaledObject's target."`
-	Kubeconfig   string        `env:"KUBECONFIG" placeholder:"FILE" help:"File that says where the API server is, for --cluster; without one the service account of the pod, or .kube/config of the home."`
-	Address      string        `default:"127.0.0.1:9091" help:"Admin API address of the scaler: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
-	Interval     time.Duration `default:"1s" help:"Time between two samples."`
-	For          period        `default:"1h" placeholder:"TIME" help:"Time to record, such as 1h or 7d; an interrupt ends it earlier. With Prometheus the time up to --to."`
-	Out          string        `required:"" type:"path" placeholder:"FILE" help:"File to write the trace to, compressed if its name ends in .gz; - is the standard output."`
+	ScaledObject string         `arg:"" optional:"" name:"namespace/name" help:"The ScaledObject, or a static watch of the configuration, whose queue is recorded."`
+	Trigger      string         `placeholder:"NAME" help:"Name of the metric of the trigger, if there are several."`
+	Signal       string         `placeholder:"NAME" help:"Signal of the AutoscalerPolicy that the trigger names, if several of them count messages."`
+	Cluster      bool           `help:"Record the replicas of the workload too, which an API server knows: those of the ScaledObject's target."`
+	Kubeconfig   string         `env:"KUBECONFIG" placeholder:"FILE" help:"File that says where the API server is, for --cluster; without one the service account of the pod, or .kube/config of the home."`
+	Address      string         `default:"127.0.0.1:9091" help:"Admin API address of the scaler: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
+	Interval     time.Duration  `default:"1s" help:"Time between two samples."`
+	For          command.Period `default:"1h" placeholder:"TIME" help:"Time to record, such as 1h or 7d; an interrupt ends it earlier. With Prometheus the time up to --to."`
+	Out          string         `required:"" type:"path" placeholder:"FILE" help:"File to write the trace to, compressed if its name ends in .gz; - is the standard output."`
 
 	pastFlags
 }
@@ -38,7 +39,7 @@ func (c *recordCommand) Validate() error {
 	switch {
 	case c.named() == (c.ScaledObject != ""):
 		return errors.New("want the namespace and the name of a ScaledObject, such as shop/billing, or --prometheus")
-	case c.ScaledObject != "" && !qualified(c.ScaledObject):
+	case c.ScaledObject != "" && !command.Qualified(c.ScaledObject):
 		return fmt.Errorf("%q: want the namespace and the name of a ScaledObject, such as shop/billing", c.ScaledObject)
 	case c.named() && (c.Cluster || c.Signal != "" || c.Trigger != ""):
 		return errors.New("--cluster, --signal and --trigger: are for a ScaledObject, not for Prometheus")

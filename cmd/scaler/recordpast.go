@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli/command"
 	"github.com/backlog-scaler/backlog-scaler/internal/config"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/record"
 )
@@ -18,21 +19,21 @@ import (
 // pastFlags are the flags of a Prometheus that has the past. The names of its settings are those of a
 // connection.
 type pastFlags struct {
-	Prometheus            string        `placeholder:"URL" help:"Address of Prometheus to take the past from, in place of a scaler."`
-	Config                string        `type:"path" placeholder:"FILE" help:"Configuration file with the --connection."`
-	Connection            string        `placeholder:"NAME" help:"Connection of --config whose Prometheus has the past, with its login and its certificates, in place of --prometheus."`
-	Query                 string        `placeholder:"PROMQL" help:"With Prometheus: arrivals in messages per second, as one series, such as 'sum(rate(orders_total[1m]))'."`
-	Step                  time.Duration `default:"1m" help:"With Prometheus: time between two values."`
-	To                    moment        `placeholder:"TIME" help:"With Prometheus: end of the time, such as 2026-11-26 or 2026-11-26T12:00:00Z; now without it."`
-	Username              string        `help:"With --prometheus: user of HTTP basic authentication."`
-	PasswordFile          string        `type:"path" placeholder:"FILE" help:"With --prometheus: file with the password of the user."`
-	TokenFile             string        `type:"path" placeholder:"FILE" help:"With --prometheus: file with a bearer token, in place of a user."`
-	Tenant                string        `help:"With --prometheus: tenant of Mimir and Cortex."`
-	TLSCAFile             string        `name:"tls-ca-file" type:"path" placeholder:"FILE" help:"With --prometheus: certificates (PEM) of the authorities to trust, in place of the system's."`
-	TLSCertFile           string        `name:"tls-cert-file" type:"path" placeholder:"FILE" help:"With --prometheus: client certificate (PEM)."`
-	TLSKeyFile            string        `name:"tls-key-file" type:"path" placeholder:"FILE" help:"With --prometheus: private key (PEM) of the client certificate."`
-	TLSServerName         string        `name:"tls-server-name" placeholder:"NAME" help:"With --prometheus: name that its certificate must have, where it is not the host of the address."`
-	TLSInsecureSkipVerify bool          `name:"tls-insecure-skip-verify" help:"With --prometheus: accept any certificate. For experiments only."`
+	Prometheus            string         `placeholder:"URL" help:"Address of Prometheus to take the past from, in place of a scaler."`
+	Config                string         `type:"path" placeholder:"FILE" help:"Configuration file with the --connection."`
+	Connection            string         `placeholder:"NAME" help:"Connection of --config whose Prometheus has the past, with its login and its certificates, in place of --prometheus."`
+	Query                 string         `placeholder:"PROMQL" help:"With Prometheus: arrivals in messages per second, as one series, such as 'sum(rate(orders_total[1m]))'."`
+	Step                  time.Duration  `default:"1m" help:"With Prometheus: time between two values."`
+	To                    command.Moment `placeholder:"TIME" help:"With Prometheus: end of the time, such as 2026-11-26 or 2026-11-26T12:00:00Z; now without it."`
+	Username              string         `help:"With --prometheus: user of HTTP basic authentication."`
+	PasswordFile          string         `type:"path" placeholder:"FILE" help:"With --prometheus: file with the password of the user."`
+	TokenFile             string         `type:"path" placeholder:"FILE" help:"With --prometheus: file with a bearer token, in place of a user."`
+	Tenant                string         `help:"With --prometheus: tenant of Mimir and Cortex."`
+	TLSCAFile             string         `name:"tls-ca-file" type:"path" placeholder:"FILE" help:"With --prometheus: certificates (PEM) of the authorities to trust, in place of the system's."`
+	TLSCertFile           string         `name:"tls-cert-file" type:"path" placeholder:"FILE" help:"With --prometheus: client certificate (PEM)."`
+	TLSKeyFile            string         `name:"tls-key-file" type:"path" placeholder:"FILE" help:"With --prometheus: private key (PEM) of the client certificate."`
+	TLSServerName         string         `name:"tls-server-name" placeholder:"NAME" help:"With --prometheus: name that its certificate must have, where it is not the host of the address."`
+	TLSInsecureSkipVerify bool           `name:"tls-insecure-skip-verify" help:"With --prometheus: accept any certificate. For experiments only."`
 }
 
 // named reports whether a Prometheus is named.
@@ -107,7 +108,9 @@ func (f *pastFlags) flagged(engines []backlog.Engine) (backlog.Connection, error
 	if err != nil {
 		return backlog.Connection{}, fmt.Errorf("--prometheus: %w", err)
 	}
-	read := func(file string) ([]byte, error) { return readFile("a file of Prometheus", file, maxSettingFile) }
+	read := func(file string) ([]byte, error) {
+		return command.ReadFile("a file of Prometheus", file, maxSettingFile)
+	}
 	parsed, err := config.Parse(data, engines, read, os.LookupEnv)
 	if err != nil {
 		return backlog.Connection{}, fmt.Errorf("--prometheus: %w", withoutPlaces(err, "connections."+name+"."))

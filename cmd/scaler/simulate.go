@@ -12,15 +12,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
-	"github.com/backlog-scaler/backlog-scaler/internal/config"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli/command"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/candidate"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/comparison"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
 	"github.com/backlog-scaler/backlog-scaler/internal/telemetry"
-	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
 // workload are the flags of the commands that replay a trace.
@@ -74,7 +72,7 @@ const maxTraceFile = 256 << 20
 
 // read reads the trace.
 func (w *workload) read() (recording, error) {
-	data, err := readFile("trace", w.Trace, maxTraceFile)
+	data, err := command.ReadFile("trace", w.Trace, maxTraceFile)
 	if err != nil {
 		return recording{}, err
 	}
@@ -106,7 +104,7 @@ func (w *workload) reader(engines []backlog.Engine) (*candidate.Reader, error) {
 	reader := &candidate.Reader{Engines: engines, Notice: w.Notice}
 	if w.Config != "" {
 		var err error
-		if reader.Catalog, err = catalogOf(w.Config, engines); err != nil {
+		if reader.Catalog, err = command.Catalog(w.Config, engines); err != nil {
 			return nil, err
 		}
 	}
@@ -117,7 +115,7 @@ func (w *workload) reader(engines []backlog.Engine) (*candidate.Reader, error) {
 func readCandidates(reader *candidate.Reader, files ...string) ([]candidate.Candidate, error) {
 	var all []candidate.Candidate
 	for _, file := range files {
-		data, err := readFile("candidate", file, maxManifestFile)
+		data, err := command.ReadFile("candidate", file, command.MaxManifestFile)
 		if err != nil {
 			return nil, err
 		}
@@ -142,15 +140,6 @@ func (w *workload) load(engines []backlog.Engine) (recording, *simulation.Worker
 	}
 	reader, err := w.reader(engines)
 	return read, workers, reader, err
-}
-
-// catalogOf returns the connections of a configuration.
-func catalogOf(path string, engines []backlog.Engine) (*trigger.Catalog, error) {
-	loaded, err := config.Load(path, engines)
-	if err != nil {
-		return nil, err
-	}
-	return app.NewCatalog(loaded, engines)
 }
 
 // simulateCommand replays a trace.

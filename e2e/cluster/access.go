@@ -24,6 +24,13 @@ func (c *Cluster) ServiceAccountKubeconfig(namespace, name string) (string, erro
 	return file, c.writeKubeconfig(file, name, pair)
 }
 
+// Certificate makes a certificate of the cluster for a server of the run. It returns its file, that of its key, and that of the
+// authority.
+func (c *Cluster) Certificate(name string) (cert, key, ca string, err error) {
+	pair, err := c.ca.issue(name)
+	return pair.cert, pair.key, c.ca.caFile, err
+}
+
 // writeKubeconfig writes a file with the access of a user.
 func (c *Cluster) writeKubeconfig(file, user string, pair keyPair) error {
 	config := api.NewConfig()

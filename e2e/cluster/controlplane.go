@@ -55,6 +55,10 @@ func (c *Cluster) startAPIServer(ctx context.Context, binary, etcd string) error
 	if err != nil {
 		return err
 	}
+	kubelet, err := c.ca.issue("kube-apiserver-kubelet-client", "system:masters")
+	if err != nil {
+		return err
+	}
 	c.serviceAccount, err = c.ca.issue("service-account")
 	if err != nil {
 		return err
@@ -86,6 +90,9 @@ func (c *Cluster) startAPIServer(ctx context.Context, binary, etcd string) error
 			"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 			"--proxy-client-cert-file=" + proxy.cert,
 			"--proxy-client-key-file=" + proxy.key,
+			"--kubelet-client-certificate=" + kubelet.cert,
+			"--kubelet-client-key=" + kubelet.key,
+			"--kubelet-certificate-authority=" + c.ca.caFile,
 			"--disable-admission-plugins=ServiceAccount",
 			"--endpoint-reconciler-type=none",
 			"--shutdown-delay-duration=0s",

@@ -124,10 +124,18 @@ func (c Cache) ModuleDir(ctx context.Context, toolsModule, module string) (strin
 }
 
 // BuildScaler builds cmd/scaler of the checkout. It is always asked for: Go's own cache makes it cheap.
-func (c Cache) BuildScaler(ctx context.Context) (string, error) {
-	path := filepath.Join(c.Root, ".bin", "scaler")
-	if _, err := runGo(ctx, filepath.Dir(c.Root), "build", "-o", path, "./cmd/scaler"); err != nil {
-		return "", fmt.Errorf("build scaler: %w", err)
+func (c Cache) BuildScaler(ctx context.Context) (string, error) { return c.buildProgram(ctx, "scaler") }
+
+// BuildPlugin builds cmd/kubectl-backlog of the checkout.
+func (c Cache) BuildPlugin(ctx context.Context) (string, error) {
+	return c.buildProgram(ctx, "kubectl-backlog")
+}
+
+// buildProgram builds a program of the checkout.
+func (c Cache) buildProgram(ctx context.Context, name string) (string, error) {
+	path := filepath.Join(c.Root, ".bin", name)
+	if _, err := runGo(ctx, filepath.Dir(c.Root), "build", "-o", path, "./cmd/"+name); err != nil {
+		return "", fmt.Errorf("build %s: %w", name, err)
 	}
 	return path, nil
 }

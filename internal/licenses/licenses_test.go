@@ -16,10 +16,11 @@ var update = flag.Bool("update", false, "write the files of /licenses again")
 // root is the folder of the repository.
 const root = "../.."
 
-// programs are those of the image: the module that builds each, and its package.
+// programs are those of the image and of the archives: the module that builds each, and its package.
 func programs() map[string]struct{ module, program string } {
 	return map[string]struct{ module, program string }{
 		"scaler":            {"", "./cmd/scaler"},
+		"kubectl-backlog":   {"", "./cmd/kubectl-backlog"},
 		"grpc-health-probe": {"tools/healthprobe", "github.com/grpc-ecosystem/grpc-health-probe"},
 	}
 }

@@ -58,7 +58,7 @@ func commandLines(d document) []string {
 	return lines
 }
 
-// TestCommands runs every command of the scaler that the documents show. What
+// TestCommands runs every command of the scaler and of its plugin that the documents show. What
 // stands within a line, such as "scaler check --config FILE", is held to the
 // program's own parser.
 func TestCommands(t *testing.T) {
@@ -66,16 +66,16 @@ func TestCommands(t *testing.T) {
 	box := newSandbox(t)
 	for _, d := range own(t) {
 		for _, span := range Spans(d.prose) {
-			if args, ok := scalerArgs(strings.TrimSuffix(span, " ...")); ok {
-				box.parses(t, d.path, args)
+			if c, ok := callOf(strings.TrimSuffix(span, " ...")); ok {
+				box.parses(t, d.path, c)
 			}
 		}
 		for _, fence := range d.fences {
 			switch fence.Language {
 			case "sh":
 				for _, line := range CommandLines(fence.Text) {
-					if args, ok := scalerArgs(line); ok {
-						box.works(t, d.at(fence), args)
+					if c, ok := callOf(line); ok {
+						box.works(t, d.at(fence), c)
 					}
 				}
 			case "console":
@@ -87,16 +87,47 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// scalerArgs returns the arguments of a line that calls the scaler with any.
-func scalerArgs(line string) ([]string, bool) {
+// A call is a command of one of the programs.
+type call struct {
+	// program is its path, and name is what a user types.
+	program, name string
+	args          []string
+}
+
+func (c call) String() string { return c.name + " " + strings.Join(c.args, " ") }
+
+// has reports whether the call begins with words.
+func (c call) has(words ...string) bool {
+	return len(c.args) >= len(words) && slices.Equal(c.args[:len(words)], words)
+}
+
+// offline reports whether the call needs neither a running scaler nor a cluster.
+func (c call) offline() bool {
+	if c.has("doctor") {
+		return slices.Contains(c.args, "--offline")
+	}
+	if c.program == plugin {
+		return c.has("policy", "check") || c.has("version") || c.has("completion", "print")
+	}
+	return !c.has("explain") && !c.has("watch") && !c.has("record")
+}
+
+var word = regexp.MustCompile(`^-?-?[a-z]+$`)
+
+// callOf returns the call of a line that calls one of the programs with any arguments.
+func callOf(line string) (call, bool) {
 	words := Words(line)
 	if i := slices.Index(words, "|"); i >= 0 {
 		words = words[:i]
 	}
-	if len(words) < 2 || words[0] != "scaler" || !regexp.MustCompile(`^-?-?[a-z]+$`).MatchString(words[1]) {
-		return nil, false
+	switch {
+	case len(words) > 1 && words[0] == "scaler" && word.MatchString(words[1]):
+		return call{scaler, "scaler", words[1:]}, true
+	case len(words) > 2 && words[0] == "kubectl" && words[1] == "backlog" && word.MatchString(words[2]):
+		return call{plugin, "kubectl backlog", words[2:]}, true
+	default:
+		return call{}, false
 	}
-	return words[1:], true
 }
 
 // A session is a command and what it prints.
@@ -141,42 +172,44 @@ func newSandbox(t *testing.T) sandbox {
 	return box
 }
 
-func (b sandbox) command(ctx context.Context, args []string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, scaler, args...)
+func (b sandbox) command(ctx context.Context, c call) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, c.program, c.args...)
 	cmd.Dir = b.dir
 	cmd.Env = append(os.Environ(), "COLUMNS=2000")
 	return cmd
 }
 
-// parses holds arguments to the parser of the command line.
-func (b sandbox) parses(t *testing.T, place string, args []string) {
+// parses holds a call to the parser of the command line.
+func (b sandbox) parses(t *testing.T, place string, c call) {
 	t.Helper()
-	if out, err := b.command(t.Context(), append(args, "--help")).CombinedOutput(); err != nil {
-		t.Errorf("%s: scaler %s: %v\n%s", place, strings.Join(args, " "), err, out)
+	help := c
+	help.args = append(slices.Clone(c.args), "--help")
+	if out, err := b.command(t.Context(), help).CombinedOutput(); err != nil {
+		t.Errorf("%s: %s: %v\n%s", place, c, err, out)
 	}
 }
 
-// works runs a command and wants it to succeed.
-func (b sandbox) works(t *testing.T, place string, args []string) {
+// works runs a call and wants it to succeed.
+func (b sandbox) works(t *testing.T, place string, c call) {
 	t.Helper()
 	switch {
-	case args[0] == "serve":
-		b.serves(t, place, args)
-	case args[0] == "explain" || args[0] == "watch" || args[0] == "record" || args[0] == "doctor" && !slices.Contains(args, "--offline"):
-		b.parses(t, place, args) // they need a running scaler, or a cluster
+	case c.has("serve"):
+		b.serves(t, place, c)
+	case !c.offline():
+		b.parses(t, place, c)
 	default:
-		if out, err := b.command(t.Context(), args).CombinedOutput(); err != nil {
-			t.Errorf("%s: scaler %s: %v\n%s", place, strings.Join(args, " "), err, out)
+		if out, err := b.command(t.Context(), c).CombinedOutput(); err != nil {
+			t.Errorf("%s: %s: %v\n%s", place, c, err, out)
 		}
 	}
 }
 
 // serves runs "scaler serve" until it says that it serves, and ends it by SIGTERM.
-func (b sandbox) serves(t *testing.T, place string, args []string) {
+func (b sandbox) serves(t *testing.T, place string, c call) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := b.command(ctx, args)
+	cmd := b.command(ctx, c)
 	// Ports of the test, unless the line names some.
 	cmd.Env = append(cmd.Env, "SCALER_GRPC_ADDRESS=127.0.0.1:0", "SCALER_HTTP_ADDRESS=127.0.0.1:0", "SCALER_ADMIN_ADDRESS=127.0.0.1:0", "SCALER_DRAIN_DELAY=0s")
 	log, err := cmd.StderrPipe()
@@ -196,7 +229,7 @@ func (b sandbox) serves(t *testing.T, place string, args []string) {
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("%s: scaler %s: %v\n%s", place, strings.Join(args, " "), err, text.String())
+		t.Errorf("%s: %s: %v\n%s", place, c, err, text.String())
 	}
 }
 
@@ -204,13 +237,13 @@ func (b sandbox) serves(t *testing.T, place string, args []string) {
 // numbers and the space between columns.
 func (b sandbox) prints(t *testing.T, place string, s session) {
 	t.Helper()
-	args, ok := scalerArgs(s.command)
+	c, ok := callOf(s.command)
 	if !ok {
-		t.Errorf("%s: %q is not a command of the scaler", place, s.command)
+		t.Errorf("%s: %q is not a command of the scaler or its plugin", place, s.command)
 		return
 	}
 	// A failing command is shown for what it says.
-	out, _ := b.command(t.Context(), args).CombinedOutput()
+	out, _ := b.command(t.Context(), c).CombinedOutput()
 	got := strings.ReplaceAll(string(out), b.dir, "/etc/backlog-scaler")
 	if diff := cmp.Diff(normal(s.output), normal(got)); diff != "" {
 		t.Errorf("%s: %s (-document +program):\n%s", place, s.command, diff)

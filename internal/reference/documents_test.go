@@ -98,7 +98,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	variables := map[string]bool{}
-	for _, f := range slices.Concat(help(t, "serve"), help(t, "doctor")) {
+	for _, f := range slices.Concat(help(t, scaler, "serve"), help(t, scaler, "doctor")) {
 		variables[f.Variable] = true
 	}
 	for _, d := range own(t) {

@@ -39,12 +39,13 @@ func TestGenerated(t *testing.T) {
 		}},
 		{"docs/operations.md", []Block{{"reasons", reasons()}, {"policy reasons", policyReasons()}}},
 		{"docs/configuration.md", []Block{
-			{"flags", Flags(help(t, "serve"))},
+			{"flags", Flags(help(t, scaler, "serve"))},
 			{"settings", settings()},
 			{"acl", rights()},
 		}},
 		{"docs/migrate.md", []Block{{"keda keys", kedaKeys()}}},
-		{"docs/doctor.md", []Block{{"doctor flags", Flags(help(t, "doctor"))}, {"checks", Checks(doctor.Checks())}}},
+		{"docs/doctor.md", []Block{{"doctor flags", Flags(help(t, scaler, "doctor"))}, {"checks", Checks(doctor.Checks())}}},
+		{"docs/plugin.md", []Block{{"plugin flags", Flags(help(t, plugin, "explain"))}}},
 		{"docs/metrics.md", []Block{
 			{"trigger metrics", Metrics(metrics, "backlog_scaler_queue_", "backlog_scaler_trigger_")},
 			{"connection metrics", Metrics(metrics, "backlog_scaler_connection_")},
@@ -93,14 +94,14 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// help returns the flags of a command as the program itself shows them.
-func help(t *testing.T, command string) []Flag {
+// help returns the flags of a command of a program as it shows them itself.
+func help(t *testing.T, program, command string) []Flag {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), scaler, command, "--help")
+	cmd := exec.CommandContext(t.Context(), program, command, "--help")
 	cmd.Env = append(os.Environ(), "COLUMNS=2000")
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("scaler %s --help: %v", command, err)
+		t.Fatalf("%s %s --help: %v", filepath.Base(program), command, err)
 	}
 	flags, err := ParseHelp(string(out))
 	if err != nil {

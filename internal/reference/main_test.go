@@ -14,8 +14,8 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the generated parts of the documents again")
-	// scaler is the path of the program, built from this source.
-	scaler string
+	// scaler and plugin are the paths of the programs, built from this source.
+	scaler, plugin string
 )
 
 func TestMain(m *testing.M) {
@@ -30,11 +30,11 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
-	scaler = filepath.Join(dir, "scaler")
-	build := exec.Command("go", "build", "-o", scaler, "../../cmd/scaler") //nolint:noctx // bounded by the timeout of the tests
+	scaler, plugin = filepath.Join(dir, "scaler"), filepath.Join(dir, "kubectl-backlog")
+	build := exec.Command("go", "build", "-o", dir, "../../cmd/scaler", "../../cmd/kubectl-backlog") //nolint:noctx // bounded by the timeout of the tests
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "build the scaler:", err)
+		fmt.Fprintln(os.Stderr, "build the programs:", err)
 		return 1
 	}
 	return m.Run()

@@ -3,6 +3,8 @@ package telemetry
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -27,6 +29,12 @@ func NewBuild(version, revision string) Build {
 		}
 	}
 	return Build{Version: version, Revision: cmp.Or(revision, "unknown"), GoVersion: runtime.Version()}
+}
+
+// Print prints the build of a program as a line.
+func (b Build) Print(w io.Writer, program string) error {
+	_, err := fmt.Fprintf(w, "%s %s (revision %s, %s)\n", program, b.Version, b.Revision, b.GoVersion)
+	return err
 }
 
 // NewRegistry returns a registry with the metrics of the process and its build.

@@ -21,16 +21,18 @@ const maxTriggers = 100_000
 // errComplete ends the watch after its first set of messages.
 var errComplete = errors.New("complete")
 
-// Ask returns what the scaler at an admin address reports of the triggers of a namespace, or of all if it is
-// empty. The error is one of the inspector's client.
-func Ask(ctx context.Context, address, namespace string) (_ *facts.Scaler, err error) {
-	client, err := inspector.NewClient(address)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, client.Close()) }()
+// An Inspector is a running scaler, or all replicas of one.
+type Inspector interface {
+	Watch(ctx context.Context, request *pb.WatchDecisionsRequest, show func(*pb.WatchDecisionsResponse) error) error
+	ListConnections(ctx context.Context) (*pb.ListConnectionsResponse, error)
+	ExplainPolicy(ctx context.Context, request *pb.ExplainPolicyRequest) (*pb.ExplainPolicyResponse, error)
+}
+
+// Ask returns what a scaler reports of the triggers of a namespace, or of all if it is empty. The address names
+// the scaler in what is found. The error is one of the inspector's client.
+func Ask(ctx context.Context, client Inspector, address, namespace string) (*facts.Scaler, error) {
 	s := &facts.Scaler{Address: address}
-	err = client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: namespace}, func(r *pb.WatchDecisionsResponse) error {
+	err := client.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: namespace}, func(r *pb.WatchDecisionsResponse) error {
 		s.At = r.GetAt().AsTime()
 		for _, e := range r.GetChanged() {
 			if len(s.Triggers) < maxTriggers {
@@ -55,7 +57,7 @@ func Ask(ctx context.Context, address, namespace string) (_ *facts.Scaler, err e
 }
 
 // addConnections adds the connections, and the faults of the configuration.
-func addConnections(ctx context.Context, client *inspector.Client, s *facts.Scaler) {
+func addConnections(ctx context.Context, client Inspector, s *facts.Scaler) {
 	response, err := client.ListConnections(ctx)
 	if err != nil {
 		s.Unlisted = "the scaler lists no connections: " + backlog.Line(err.Error())
@@ -76,7 +78,7 @@ const maxPolicies = 200
 
 // addThroughputs adds what the scaler has measured for the policies that its triggers name. What it does not
 // say is unknown.
-func addThroughputs(ctx context.Context, client *inspector.Client, s *facts.Scaler) {
+func addThroughputs(ctx context.Context, client Inspector, s *facts.Scaler) {
 	asked := 0
 	for i := range s.Triggers {
 		t := &s.Triggers[i]

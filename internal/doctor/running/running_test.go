@@ -104,11 +104,26 @@ func serve(t *testing.T, s service) string {
 	return listener.Addr().String()
 }
 
+// client returns a client of an address, for the time of a test.
+func client(t *testing.T, address string) *inspector.Client {
+	t.Helper()
+	c, err := inspector.NewClient(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
 // TestAsk: what a scaler reports of its triggers becomes plain values.
 func TestAsk(t *testing.T) {
 	t.Parallel()
 	address := serve(t, service{})
-	got, err := running.Ask(t.Context(), address, "shop")
+	got, err := running.Ask(t.Context(), client(t, address), address, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +152,8 @@ func TestAsk(t *testing.T) {
 // TestAskWithoutConnections: a scaler that lists no connections is no scaler without faults and risks.
 func TestAskWithoutConnections(t *testing.T) {
 	t.Parallel()
-	got, err := running.Ask(t.Context(), serve(t, service{busy: true}), "shop")
+	address := serve(t, service{busy: true})
+	got, err := running.Ask(t.Context(), client(t, address), address, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +167,7 @@ func TestAskNothing(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if _, err := running.Ask(ctx, "127.0.0.1:1", ""); !errors.Is(err, inspector.ErrUnreachable) {
+	if _, err := running.Ask(ctx, client(t, "127.0.0.1:1"), "127.0.0.1:1", ""); !errors.Is(err, inspector.ErrUnreachable) {
 		t.Errorf("the error is %v", err)
 	}
 }

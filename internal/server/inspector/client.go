@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -54,18 +55,33 @@ type Client struct {
 const maxReply = 64 << 20
 
 // NewClient returns a Client for the admin address of a scaler. It connects at its first call.
-func NewClient(address string) (*Client, error) {
-	conn, err := grpc.NewClient("passthrough:///"+address,
+func NewClient(address string) (*Client, error) { return newClient(address, address) }
+
+// NewClientOver returns a Client for a scaler that dial reaches, such as one in a pod. The name is for errors.
+func NewClientOver(name string, dial func(ctx context.Context) (net.Conn, error)) (*Client, error) {
+	// The scaler takes calls to itself by this name, whatever the way to it is.
+	return newClient(name, "localhost", grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return dial(ctx) }))
+}
+
+func newClient(name, target string, options ...grpc.DialOption) (*Client, error) {
+	conn, err := grpc.NewClient("passthrough:///"+target, append(options,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)))...)
 	if err != nil {
-		return nil, fmt.Errorf("use the address %q: %w", address, err)
+		return nil, fmt.Errorf("use the address %q: %w", name, err)
 	}
-	return &Client{address: address, conn: conn, service: pb.NewInspectorServiceClient(conn)}, nil
+	return &Client{address: name, conn: conn, service: pb.NewInspectorServiceClient(conn)}, nil
 }
 
 // Close closes the connection.
 func (c *Client) Close() error { return c.conn.Close() }
+
+// ListTriggers returns the triggers of a namespace, or of all if it is empty.
+func (c *Client) ListTriggers(ctx context.Context, request *pb.ListTriggersRequest) (*pb.ListTriggersResponse, error) {
+	response, err := c.service.ListTriggers(ctx, request)
+	present(response)
+	return response, c.plain(err)
+}
 
 // Explain returns everything that is known about the triggers of a ScaledObject.
 func (c *Client) Explain(ctx context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error) {

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube/api"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube/kubectl"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube/releases"
+	"github.com/backlog-scaler/backlog-scaler/internal/kube/tunnel"
+	"github.com/backlog-scaler/backlog-scaler/internal/replicas"
+	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
+)
+
+// userAgent names the plugin to the API server.
+const userAgent = "kubectl-backlog"
+
+// maxReplicas is how many replicas are asked. The chart has two by default.
+const maxReplicas = 5
+
+// access has the flags of kubectl.
+type access struct {
+	Namespace  string   `short:"n" placeholder:"NAME" help:"Namespace of ScaledObjects and policies; that of the context without it."`
+	Context    string   `placeholder:"NAME" help:"Context of the kubeconfig; the current one without it."`
+	Kubeconfig string   `type:"path" placeholder:"FILE" help:"Kubeconfig to use in place of $$KUBECONFIG and ~/.kube/config."`
+	As         string   `placeholder:"USER" help:"User to impersonate."`
+	AsGroup    []string `placeholder:"GROUP" help:"Group to impersonate; may be repeated."`
+}
+
+// find finds the API server.
+func (a *access) find() (kubectl.Access, error) {
+	return kubectl.Find(kubectl.Flags{Kubeconfig: a.Kubeconfig, Context: a.Context, As: a.As, AsGroups: a.AsGroup})
+}
+
+// in is the namespace of the flags, or that of the context.
+func (a *access) in() (string, error) {
+	if a.Namespace != "" {
+		return a.Namespace, nil
+	}
+	found, err := a.find()
+	return found.Namespace, err
+}
+
+// client returns a client of the API server.
+func (a *access) client() (*api.Client, error) {
+	found, err := a.find()
+	if err != nil {
+		return nil, err
+	}
+	return api.New(found.Config, userAgent, time.Now)
+}
+
+// reach has the flags by which the scaler is found.
+type reach struct {
+	access
+
+	Address         string `placeholder:"HOST:PORT" env:"SCALER_INSPECT_ADDRESS" help:"Admin API address of the scaler. Without it the scaler is found in the cluster."`
+	ScalerNamespace string `placeholder:"NAME" help:"Namespace of the scaler; all are searched without it."`
+	ScalerRelease   string `placeholder:"NAME" help:"Helm release of the scaler, if there are several."`
+	ScalerSelector  string `placeholder:"SELECTOR" default:"app.kubernetes.io/name=backlog-scaler" help:"Label selector of the pods of the scaler."`
+}
+
+// pods returns the ready replicas in the cluster.
+func (r *reach) pods(ctx context.Context, a kubectl.Access) ([]releases.Pod, error) {
+	client, err := api.New(a.Config, userAgent, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	pods, err := releases.Find(ctx, client, releases.Wanted{
+		Namespace: r.ScalerNamespace, Release: r.ScalerRelease, Selector: r.ScalerSelector, Current: a.Namespace,
+	})
+	return pods, r.allow(err, r.ScalerNamespace)
+}
+
+// A scaler is all replicas that were reached. Close must be called.
+type scaler struct {
+	*replicas.Group
+
+	// name is that of its place, for findings.
+	name    string
+	clients []*inspector.Client
+	closers []func() error
+}
+
+// Close closes the connections.
+func (s *scaler) Close() error {
+	var errs []error
+	for _, closer := range slices.Backward(s.closers) {
+		errs = append(errs, closer())
+	}
+	return errors.Join(errs...)
+}
+
+// open reaches the scaler at its address, or all replicas that are found. A replica that cannot be reached is noted.
+func (r *reach) open(ctx context.Context, note func(string)) (*scaler, error) {
+	if r.Address != "" {
+		client, err := inspector.NewClient(r.Address)
+		if err != nil {
+			return nil, err
+		}
+		one := []replicas.Replica{{Name: r.Address, Scaler: client}}
+		return &scaler{Group: replicas.NewGroup(one, note), name: r.Address, clients: []*inspector.Client{client}, closers: []func() error{client.Close}}, nil
+	}
+	a, err := r.find()
+	if err != nil {
+		return nil, err
+	}
+	pods, err := r.pods(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	if len(pods) > maxReplicas {
+		note(fmt.Sprintf("The scaler has %d ready replicas, and %d of them are asked.", len(pods), maxReplicas))
+		pods = pods[:maxReplicas]
+	}
+	reached := make([]way, len(pods))
+	var dials sync.WaitGroup
+	for i, pod := range pods {
+		dials.Go(func() { reached[i] = dial(ctx, a, pod) })
+	}
+	dials.Wait()
+	return r.gather(reached, note)
+}
+
+// A way is the way to the inspector of a pod.
+type way struct {
+	pod    releases.Pod
+	client *inspector.Client
+	tunnel *tunnel.Tunnel
+	err    error
+}
+
+// dial connects to a pod, so that an error is the one of the API server, and not what a client of gRPC makes of it.
+func dial(ctx context.Context, a kubectl.Access, pod releases.Pod) way {
+	w := way{pod: pod}
+	if w.tunnel, w.err = tunnel.New(a.Config, pod.Namespace, pod.Name, pod.Port); w.err != nil {
+		return w
+	}
+	connected, err := w.tunnel.Dial(ctx)
+	if err != nil {
+		w.err = err
+		return w
+	}
+	first := make(chan net.Conn, 1)
+	first <- connected
+	w.client, w.err = inspector.NewClientOver("pod "+pod.Namespace+"/"+pod.Name, func(ctx context.Context) (net.Conn, error) {
+		select {
+		case c := <-first:
+			return c, nil
+		default:
+			return w.tunnel.Dial(ctx)
+		}
+	})
+	return w
+}
+
+// gather makes one scaler of the replicas that were reached. Those that were not are noted, and an error if none was.
+func (r *reach) gather(ways []way, note func(string)) (*scaler, error) {
+	s := &scaler{name: "pod " + ways[0].pod.Namespace + "/" + ways[0].pod.Name}
+	var members []replicas.Replica
+	var failed []error
+	for _, w := range ways {
+		if w.tunnel != nil {
+			s.closers = append(s.closers, w.tunnel.Close)
+		}
+		if w.err != nil {
+			failed = append(failed, w.err)
+			continue
+		}
+		s.clients, s.closers = append(s.clients, w.client), append(s.closers, w.client.Close)
+		members = append(members, replicas.Replica{Name: "pod " + w.pod.Namespace + "/" + w.pod.Name, Scaler: w.client})
+	}
+	if len(members) == 0 {
+		return nil, errors.Join(r.allow(errors.Join(failed...), ways[0].pod.Namespace), s.Close())
+	}
+	for _, err := range failed {
+		note("One replica is not asked: " + err.Error())
+	}
+	s.Group = replicas.NewGroup(members, note)
+	return s, nil
+}
+
+// allow adds to an error of missing rights the Role that has them. The namespace is empty if it is not known.
+func (r *reach) allow(err error, namespace string) error {
+	if err == nil || !apierrors.IsForbidden(err) {
+		return err
+	}
+	if namespace == "" {
+		namespace = releases.DefaultNamespace
+	}
+	return fmt.Errorf("%w\nTo reach the scaler you need this Role in its namespace, and a RoleBinding to it:\n%s", err, role(namespace))
+}
+
+// noting returns a function that prints a line on the standard error.
+func (n notes) noting() func(string) {
+	return func(text string) { _, _ = fmt.Fprintln(n.Writer, backlog.Line(text)) }
+}
+
+// role is the Role that is needed to reach the scaler, as in deploy/keda/plugin.yaml.
+func role(namespace string) string {
+	return `  apiVersion: rbac.authorization.k8s.io/v1
+  kind: Role
+  metadata:
+    name: backlog-scaler-plugin
+    namespace: ` + backlog.Line(namespace) + `
+  rules:
+    - apiGroups: [""]
+      resources: [pods]
+      verbs: [get, list]
+    - apiGroups: [""]
+      resources: [pods/portforward]
+      verbs: [get, create]
+`
+}
