@@ -70,7 +70,10 @@ func rowOf(view operator.View, now time.Time) screen.Row {
 		Waiting:  screen.Number{N: r.Ready + r.Due, Known: view.Known},
 		InFlight: screen.Number{N: r.InFlight.N, Known: view.Known && r.InFlight.Known},
 	}
-	if r.Oldest.Kind != backlog.AgeUnknown {
+	switch {
+	case row.Empty():
+		row.Oldest = screen.Age{Known: true}
+	case r.Oldest.Kind != backlog.AgeUnknown:
 		row.Oldest = screen.Age{Age: max(0, now.Sub(r.Oldest.Since)), Known: view.Known}
 	}
 	return row
