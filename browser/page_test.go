@@ -20,8 +20,8 @@ import (
 // policies, whose objects need an API server, and faults of the file are in memory.
 func TestPages(t *testing.T) {
 	in := browser(t)
-	real, down := startScaler(t), startScaler(t, "--max-staleness=1h")
-	real.demo()
+	running, down := startScaler(t), startScaler(t, "--max-staleness=1h")
+	running.demo()
 	down.demo()
 	full, empty := world(t), pagetest.New(t, pagetest.Options{})
 	broken := pagetest.New(t, pagetest.Options{MaxStaleness: time.Hour, Fault: errors.New("scaler.yaml:7: unknown key \"adresses\", did you mean \"addresses\"?")})
@@ -29,9 +29,9 @@ func TestPages(t *testing.T) {
 	open(in, t, down.url+"/", "light").await(`document.body.textContent.includes("21 / 4")`)
 	down.other.Kill()
 	// A history has its second sample after ten seconds.
-	trigger, policy := open(in, t, real.url+"/triggers/shop/checkout", "light"), open(in, t, full.URL+"/policies/shop/checkout", "light")
+	trigger, policy := open(in, t, running.url+"/triggers/shop/checkout", "light"), open(in, t, full.URL+"/policies/shop/checkout", "light")
 	for i := range 12 {
-		real.add(3 * (i % 4))
+		running.add(3 * (i % 4))
 		full.Main.SetReady("orders", int64(40+9*(i%5)))
 		time.Sleep(time.Second)
 	}
@@ -42,17 +42,17 @@ func TestPages(t *testing.T) {
 		height    int64
 		wait      string
 	}{
-		{"triggers", real.url + "/", 720, "shop/checkout"},
-		{"no-match", real.url + "/?q=nothing", 600, "No trigger matches"},
-		{"trigger", real.url + "/triggers/shop/checkout", 1080, "What is known"},
-		{"trigger-rejected", real.url + "/triggers/shop/exports", 900, "tagret"},
-		{"trigger-error", real.url + "/triggers/shop/reports", 900, "mismatch"},
+		{"triggers", running.url + "/", 720, "shop/checkout"},
+		{"no-match", running.url + "/?q=nothing", 600, "No trigger matches"},
+		{"trigger", running.url + "/triggers/shop/checkout", 1080, "What is known"},
+		{"trigger-rejected", running.url + "/triggers/shop/exports", 900, "tagret"},
+		{"trigger-error", running.url + "/triggers/shop/reports", 900, "mismatch"},
 		{"trigger-policy", full.URL + "/triggers/shop/uses-checkout", 1300, "From the signals"},
-		{"connections", real.url + "/connections", 500, "at risk"},
+		{"connections", running.url + "/connections", 500, "at risk"},
 		{"policies", full.URL + "/policies", 500, "Enforce via KEDA"},
 		{"policy", full.URL + "/policies/shop/checkout", 1900, "office-hours"},
-		{"about", real.url + "/about", 600, "admin-address"},
-		{"missing", real.url + "/nothing", 500, "no such page"},
+		{"about", running.url + "/about", 600, "admin-address"},
+		{"missing", running.url + "/nothing", 500, "no such page"},
 		{"outage", down.url + "/", 900, "Connection other cannot be read"},
 		{"outage-connections", down.url + "/connections", 600, "connection refused"},
 		{"fault", broken.URL + "/", 900, "did you mean"},

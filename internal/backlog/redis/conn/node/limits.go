@@ -19,6 +19,10 @@ const (
 	// limitsRetry is the time after a question that the connection did not survive: what hangs up at
 	// it may be a proxy.
 	limitsRetry = 10 * time.Minute
+	// manyTracked is from how many tracked keys on the bound of the table is asked for, which is a million
+	// by default. Below it a user without CONFIG GET, which the scaler needs for nothing else while it
+	// tracks, leaves no refusal in the ACL LOG. A smaller table that is full shows by its evictions.
+	manyTracked = 100_000
 )
 
 // limits are what a server says of its memory, its clients and the keys that it tracks. What it does not
@@ -67,9 +71,9 @@ func (l *limits) risks() []backlog.Risk {
 	return all
 }
 
-// limitChecks returns the questions for the limits of the server, whose answers go to l. The bound of the
-// tracking table matters, and is asked for, only where the server tracks.
-func (s *session) limitChecks(l *limits) []check {
+// limitChecks returns the questions for the limits of the server, whose answers go to l. tracked is how many
+// keys the server tracked when it was last asked.
+func (s *session) limitChecks(l *limits, tracked int64) []check {
 	all := []check{
 		{checkMemory, []any{"INFO", "memory"}, func(r resp.Reply) error {
 			info := resp.Text(r.Value)
@@ -83,17 +87,18 @@ func (s *session) limitChecks(l *limits) []check {
 		}},
 	}
 	if s.tracked != nil && s.tracked.mode == conn.WakeTracking {
-		all = append(all,
-			check{checkTracked, []any{"INFO", "stats"}, func(r resp.Reply) error {
-				l.table.keys = numberOf(resp.InfoField(resp.Text(r.Value), "tracking_total_keys"))
-				return nil
-			}},
-			check{checkTable, []any{"CONFIG", "GET", tableSetting}, func(r resp.Reply) error {
+		all = append(all, check{checkTracked, []any{"INFO", "stats"}, func(r resp.Reply) error {
+			l.table.keys = numberOf(resp.InfoField(resp.Text(r.Value), "tracking_total_keys"))
+			return nil
+		}})
+		if tracked >= manyTracked {
+			all = append(all, check{checkTable, []any{"CONFIG", "GET", tableSetting}, func(r resp.Reply) error {
 				if list, err := r.List(); err == nil && len(list) > 1 {
 					l.table.most = numberOf(resp.Text(list[1]))
 				}
 				return nil
 			}})
+		}
 	}
 	return s.answered(all)
 }
@@ -126,7 +131,7 @@ func (n *Node) questions(s *session, sub *subscriber, swaps bool, now time.Time)
 	}
 	n.nextLimits = now.Add(limitsRetry)
 	l = unknownLimits()
-	return append(checks, s.limitChecks(l)...), l
+	return append(checks, s.limitChecks(l, n.tracked)...), l
 }
 
 // setLimits takes limits that the server has answered; nil if it was not asked. The caller holds
@@ -136,6 +141,10 @@ func (n *Node) setLimits(l *limits, now time.Time) {
 		return
 	}
 	n.nextLimits = now.Add(limitsInterval)
+	if l.table.keys >= manyTracked && n.tracked < manyTracked {
+		n.nextLimits = now
+	}
+	n.tracked = l.table.keys
 	risks := l.risks()
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -37,8 +37,10 @@ type Node struct {
 	// unknown is how long the server was read last before it was asked again what it is; zero if it is
 	// known. It belongs to the holder of semaphore.
 	unknown time.Duration
-	// nextLimits is when the server is asked for its limits again. It belongs to the holder of semaphore.
+	// nextLimits is when the server is asked for its limits again, and tracked is how many keys it tracked
+	// when it was last asked; -1 if that is unknown. They belong to the holder of semaphore.
 	nextLimits time.Time
+	tracked    int64
 
 	scanner *scanner
 
@@ -217,6 +219,9 @@ func (n *Node) Status() backlog.Status {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	status := backlog.Status{Server: n.server.String(), WakeUp: n.mode, WakeUpReason: n.reason, IdlePoll: n.cfg.IdlePoll, Risks: n.risks}
+	if n.tableFull {
+		status.Risks = append(slices.Clip(status.Risks), backlog.Risk{Kind: backlog.RiskTracking, Text: "the tracking table of the server is full (" + tableSetting + "), so changes are noticed in another way"})
+	}
 	if n.tableFull && n.mode == conn.WakePoll {
 		status.IdlePoll = evictedPoll(n.cfg.IdlePoll, n.tracker.Len())
 	}
