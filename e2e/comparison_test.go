@@ -69,6 +69,8 @@ type round struct {
 	workers  *fakeworkers.Workers
 	list     string
 	pushed   []time.Time // by message
+	// made is when its ScaledObject was made, and scaled when its HPA was.
+	made, scaled time.Time
 }
 
 // A contest is how the competitors are compared.
@@ -172,6 +174,7 @@ func bursts(n int) []report.Push {
 // compete runs the trace and adds up what each competitor made of it.
 func (s *suite) compete(t *testing.T, c contest) report.Comparison {
 	t.Helper()
+	phases := s.watchPhases(t, c.namespace)
 	rounds := make([][]*round, len(c.competitors))
 	for copied := range c.copies {
 		if copied > 0 {
@@ -186,6 +189,7 @@ func (s *suite) compete(t *testing.T, c contest) report.Comparison {
 		check(t, r.workload.WaitReady(s.ctx, time.Minute))
 	}
 	c.policies.ready(t, s, c.namespace, len(slices.DeleteFunc(slices.Clone(c.competitors), func(k competitor) bool { return k.formula == "" }))*c.copies)
+	phases.made(s.ctx, t, all)
 	began := time.Now()
 	s.follow(t, c.trace, began, all)
 	check(t, childprocess.Poll(s.ctx, "the last message", 5*time.Minute, 200*time.Millisecond, func(context.Context) error {
@@ -230,12 +234,13 @@ func (s *suite) enter(t *testing.T, c contest, k competitor, name string) *round
 		PollingInterval: k.polling, Cooldown: cooldown, MaxReplicas: 30,
 	})
 	check(t, err)
+	made := time.Now()
 	workers, err := fakeworkers.Start(s.ctx, s.stage.Clients.Kubernetes, fakeworkers.Options{
 		Deployment: w.Key(), Startup: c.startup, PerMessage: c.perMessage,
 		Redis: s.redis.Address(), List: name, InFlight: name + ":processing",
 	})
 	check(t, err)
-	return &round{workload: w, workers: workers, list: name}
+	return &round{workload: w, workers: workers, list: name, made: made}
 }
 
 // follow writes the trace to the list of every round.

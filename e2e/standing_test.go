@@ -14,7 +14,7 @@ import (
 // standing adds up the rounds of one competitor.
 func standing(t *testing.T, k competitor, rounds []*round, began, ended time.Time) report.Contender {
 	t.Helper()
-	result := report.Contender{Name: k.name, Trigger: k.trigger()}
+	result := report.Contender{Name: k.name, Trigger: k.trigger(), Made: madeBefore(t, rounds, began)}
 	seconds := int(ended.Sub(began)/time.Second) + 1
 	result.Waiting, result.Replicas = make([]float64, seconds), make([]float64, seconds)
 	share := 1 / float64(len(rounds)) // of each in the mean

@@ -44,6 +44,15 @@ type Contender struct {
 	// Waiting and Replicas are the messages that waited and spec.replicas at each second, in the mean of its Deployments.
 	Waiting  []float64 `json:"waiting"`
 	Replicas []float64 `json:"replicas"`
+	// Made has one for each of its Deployments. Without it the phases of KEDA's polls and of the HPA's syncs are not known.
+	Made []Made `json:"made,omitempty"`
+}
+
+// Made is how long before the beginning of the trace a ScaledObject and the HPA that KEDA made of it were there. KEDA polls first
+// when it sees the ScaledObject, and the HPA is synced for the first time a period after it is there.
+type Made struct {
+	ScaledObject time.Duration `json:"scaledObject"`
+	HPA          time.Duration `json:"hpa"`
 }
 
 // Read reads a comparison from a file.

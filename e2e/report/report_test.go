@@ -26,6 +26,7 @@ func example() report.Comparison {
 			{
 				Name: "a & b", Trigger: "target: 5", Messages: 10, P50: 1500 * time.Millisecond, P99: 2 * time.Second, Longest: 3 * time.Second,
 				ReplicaSeconds: 12.4, Peak: 4, Waiting: []float64{0, 2, 7.5}, Replicas: []float64{0, 1, 4},
+				Made: []report.Made{{ScaledObject: 3 * time.Second, HPA: 2900 * time.Millisecond}},
 			},
 			{Name: "none"},
 		},

@@ -44,6 +44,21 @@ type contender struct {
 	ReplicaSeconds float64
 	// Replicas is the mean of the copies, second by second.
 	Replicas []float64
+	// Made is how long before the trace the ScaledObject of each copy and its HorizontalPodAutoscaler were
+	// made; empty for a run that did not record it.
+	Made []made
+}
+
+type made struct {
+	ScaledObject time.Duration
+	HPA          time.Duration
+}
+
+// phases returns when KEDA's first poll and the first sync were after the beginning of the trace. KEDA polls
+// when the ScaledObject is made, and the first sync is a period after the HorizontalPodAutoscaler was made.
+func (m made) phases(c *simulation.Candidate) simulation.Phases {
+	next := func(age, period time.Duration) time.Duration { return period - age%period }
+	return simulation.Phases{Poll: next(m.ScaledObject, c.Polling), Sync: next(m.HPA, hpa.SyncPeriod+simulation.SyncTime)}
 }
 
 // A replay is a comparison to be simulated.
@@ -53,9 +68,9 @@ type replay struct {
 	workers *simulation.Workers
 }
 
-func newReplay(t *testing.T) replay {
+func newReplay(t *testing.T, path string) replay {
 	t.Helper()
-	data, err := os.ReadFile("../../docs/comparison.json")
+	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,16 +99,23 @@ type pooled struct {
 // HorizontalPodAutoscaler was, and how much later the second and the third copy were made, in seconds.
 type moments [4]float64
 
+// phases returns the phases of the copies.
+func (m moments) phases(c *simulation.Candidate) []simulation.Phases {
+	var all []simulation.Phases
+	for _, later := range []float64{0, m[2], m[3]} {
+		all = append(all, simulation.Phases{Poll: within(m[0]+later, c.Polling), Sync: within(m[0]+m[1]+later, hpa.SyncPeriod)})
+	}
+	return all
+}
+
 // run simulates the copies of a contender.
-func (r *replay) run(c *simulation.Candidate, m moments, replicas []float64) pooled {
+func (r *replay) run(c *simulation.Candidate, phases []simulation.Phases, replicas []float64) pooled {
 	load := simulation.NewLoad(r.trace, r.workers, 1)
 	var waits []time.Duration
 	var p pooled
 	mean := make([]float64, len(replicas))
-	share := 1 / float64(r.seen.Copies)
-	for copied := range r.seen.Copies {
-		later := []float64{0, m[2], m[3]}[copied]
-		own := simulation.Phases{Poll: within(m[0]+later, c.Polling), Sync: within(m[0]+m[1]+later, hpa.SyncPeriod)}
+	share := 1 / float64(len(phases))
+	for _, own := range phases {
 		o := simulation.Run(c, r.workers, load, own, simulation.Options{MostAfter: simulation.DefaultMostAfter}.KeepingWaits())
 		waits = append(waits, o.AllWaits()...)
 		p.replicaSeconds += share * o.ReplicaSeconds
@@ -123,17 +145,17 @@ func within(seconds float64, period time.Duration) time.Duration {
 func (r *replay) fit(c *simulation.Candidate, replicas []float64) pooled {
 	best, at := pooled{apart: math.Inf(1)}, moments{}
 	try := func(m moments) bool {
-		p := r.run(c, m, replicas)
+		p := r.run(c, m.phases(c), replicas)
 		if p.apart >= best.apart {
 			return false
 		}
 		best, at = p, m
 		return true
 	}
-	for made := 0.1; made < 30; made += 0.5 {
+	for first := 0.1; first < 30; first += 0.5 {
 		for _, lead := range []float64{-0.05, 0.05} {
 			for _, apart := range []float64{10, 11} {
-				try(moments{made, lead, apart, 2 * apart})
+				try(moments{first, lead, apart, 2 * apart})
 			}
 		}
 	}
@@ -152,21 +174,81 @@ func (r *replay) fit(c *simulation.Candidate, replicas []float64) pooled {
 	return best
 }
 
+// leastPolling is the interval from which recorded phases of polls are exact enough. KEDA's loop begins some
+// tenths of a second after the ScaledObject was made, which are not recorded, and are much of a second:
+// https://github.com/kedacore/keda/blob/v2.21.0/pkg/scaling/scale_handler.go#L282
+const leastPolling = 10 * time.Second
+
+// replayed returns the outcome of the copies of a contender, with the phases that were recorded or fit.
+func (r *replay) replayed(c *simulation.Candidate, k *contender) pooled {
+	if len(k.Made) == 0 || c.Polling < leastPolling {
+		return r.fit(c, k.Replicas)
+	}
+	var phases []simulation.Phases
+	for _, m := range k.Made {
+		phases = append(phases, m.phases(c))
+	}
+	return r.run(c, phases, k.Replicas)
+}
+
+// TestRecordedPhases: a ScaledObject that was made 65 s before the trace is polled each 30 s, so next after 25
+// s, and its HorizontalPodAutoscaler is synced some 15 s after it was made, and again each time.
+func TestRecordedPhases(t *testing.T) {
+	t.Parallel()
+	c := &simulation.Candidate{Polling: 30 * time.Second}
+	period := hpa.SyncPeriod + simulation.SyncTime
+	got := made{ScaledObject: 65 * time.Second, HPA: 4*period + 2*time.Second}.phases(c)
+	if want := (simulation.Phases{Poll: 25 * time.Second, Sync: period - 2*time.Second}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
 // TestComparison holds the simulation against reality: docs/comparison.json is what a real KEDA and a
-// real HorizontalPodAutoscaler did on a trace. Their phases were not recorded, and decide by up to half
-// a minute. So they are taken from the replicas over time: those with which the simulated replicas are
+// real HorizontalPodAutoscaler did on a trace. Their phases decide by up to half a minute. Where the run did
+// not record them they are taken from the replicas over time: those with which the simulated replicas are
 // closest. With them how long messages waited, and what the replicas cost, have to agree.
 func TestComparison(t *testing.T) {
 	t.Parallel()
-	r := newReplay(t)
+	r := newReplay(t, "../../docs/comparison.json")
 	if len(r.seen.Contenders) < 6 {
 		t.Fatalf("%d contenders, want 6", len(r.seen.Contenders))
 	}
+	r.agrees(t, func(*simulation.Candidate) {})
+}
+
+// TestShortComparison holds the simulation against a short run whose phases were recorded, as the scenario
+// "comparison" of the folder e2e makes it: ten messages at once, with polls each 20 s. Nothing is fit but the
+// phase of the policy, whose poll is each second.
+func TestShortComparison(t *testing.T) {
+	t.Parallel()
+	r := newReplay(t, "testdata/short.json")
+	recorded := 0
+	for _, k := range r.seen.Contenders {
+		recorded += len(k.Made)
+	}
+	if len(r.seen.Contenders) != 4 || recorded != 12 {
+		t.Fatalf("%d contenders and %d recorded phases, want 4 and 12", len(r.seen.Contenders), recorded)
+	}
+	r.agrees(t, func(c *simulation.Candidate) {
+		if c.Polling >= leastPolling {
+			c.Polling, c.Object.Cooldown = 20*time.Second, 3*time.Second
+			if q := c.Triggers[0].Queue; q != nil && q.Spec.RateWindow > 0 {
+				q.Spec.RateWindow = 10 * time.Second
+			}
+		}
+	})
+}
+
+// agrees compares what was simulated of each contender with what was real. change makes the candidates of the
+// long run those of another.
+func (r *replay) agrees(t *testing.T, change func(*simulation.Candidate)) {
+	t.Helper()
 	for _, k := range r.seen.Contenders {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			c := readCandidate(t, "testdata/comparison/"+k.Name+".yaml")
-			best := r.fit(c, k.Replicas)
+			change(c)
+			best := r.replayed(c, &k)
 			for _, value := range []struct {
 				name      string
 				seen, got float64

@@ -10,3 +10,6 @@ func (o Options) KeepingWaits() Options {
 
 // AllWaits returns the waits that were kept, ascending.
 func (o *Outcome) AllWaits() []time.Duration { return o.waits }
+
+// SyncTime is how long a sync takes.
+const SyncTime = syncTime
