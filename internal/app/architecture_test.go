@@ -94,6 +94,7 @@ func mayImport() map[string][]string {
 		"internal/simulation/trace":                {"internal/spelling"},
 		"internal/simulation/tuning":               {"internal/simulation", "internal/simulation/candidate", "internal/simulation/trace"},
 		"internal/spelling":                        {},
+		"tools/krewmanifest":                       {},
 		"tools/prose":                              {},
 		"worker":                                   {},
 		"examples/worker":                          {"worker"},
