@@ -192,6 +192,12 @@ vulncheck: ## Look for known vulnerabilities in the code that is called
 	@hack/vulncheck $(MODULES)
 
 .PHONY: release-check
-release-check: workflows ## Check what builds a release, and build its programs for all systems
+release-check: workflows ## Check what builds a release, and build its archives for all systems
 	$(GO) tool -modfile=$(CURDIR)/tools/goreleaser/go.mod goreleaser check
-	$(GO) tool -modfile=$(CURDIR)/tools/goreleaser/go.mod goreleaser build --snapshot --clean
+	$(GO) tool -modfile=$(CURDIR)/tools/goreleaser/go.mod goreleaser release --snapshot --clean --skip=publish,sign,sbom
+	$(MAKE) --no-print-directory krew VERSION=v$$(sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' dist/metadata.json)
+
+.PHONY: krew
+krew: ## Write dist/backlog.yaml, by which Krew installs the plugin, for the archives of VERSION in dist/
+	$(GO) run ./tools/krewmanifest -version $(VERSION) dist > dist/backlog.yaml
+	$(GO) tool -modfile=$(CURDIR)/tools/krew/go.mod validate-krew-manifest -skip-install -manifest dist/backlog.yaml

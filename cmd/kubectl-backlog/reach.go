@@ -65,7 +65,7 @@ type reach struct {
 	Address         string `placeholder:"HOST:PORT" env:"SCALER_INSPECT_ADDRESS" help:"Admin API address of the scaler. Without it the scaler is found in the cluster."`
 	ScalerNamespace string `placeholder:"NAME" help:"Namespace of the scaler; all are searched without it."`
 	ScalerRelease   string `placeholder:"NAME" help:"Helm release of the scaler, if there are several."`
-	ScalerSelector  string `placeholder:"SELECTOR" default:"app.kubernetes.io/name=backlog-scaler" help:"Label selector of the pods of the scaler."`
+	ScalerSelector  string `default:"app.kubernetes.io/name=backlog-scaler" help:"Label selector of the pods of the scaler."`
 }
 
 // pods returns the ready replicas in the cluster.

@@ -97,6 +97,7 @@ func mayImport() map[string][]string {
 		"internal/simulation/trace":                {"internal/spelling"},
 		"internal/simulation/tuning":               {"internal/policies", "internal/simulation", "internal/simulation/candidate", "internal/simulation/trace"},
 		"internal/spelling":                        {},
+		"tools/krewmanifest":                       {},
 		"tools/prose":                              {},
 		"worker":                                   {},
 		"examples/worker":                          {"worker"},
