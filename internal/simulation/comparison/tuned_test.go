@@ -3,11 +3,8 @@ package comparison_test
 import (
 	"bytes"
 	"io"
-	"os"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
@@ -82,18 +79,7 @@ func TestTunedGolden(t *testing.T) {
 			if err := tc.write(newTuned(t, tc.wait), &b); err != nil {
 				t.Fatal(err)
 			}
-			if *update {
-				if err := os.WriteFile("testdata/"+name, b.Bytes(), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile("testdata/" + name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), b.String()); diff != "" {
-				t.Errorf("result (-want +got):\n%s", diff)
-			}
+			golden(t, name, b.Bytes())
 		})
 	}
 }
