@@ -16,6 +16,7 @@ import (
 
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/tlsconfig/tlstest"
+	"github.com/backlog-scaler/backlog-scaler/internal/page/pagetest"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
 )
 
@@ -72,6 +73,28 @@ func TestRecord(t *testing.T) {
 	code, out, errText := scaler("simulate", path, "--candidate", object, "--service", "100ms", "--startup", "1s")
 	if code != 0 || !strings.Contains(out, "Trace: 20 messages") || !strings.Contains(out, "a lower bound, so that messages wait for longer than simulated") {
 		t.Errorf("simulate: %d\n%s%s", code, out, errText)
+	}
+}
+
+// TestRecordPolicy records the queue of the signal of a policy, and the replicas that the policy sees, from a
+// scaler that decides on it.
+func TestRecordPolicy(t *testing.T) {
+	t.Parallel()
+	world := pagetest.New(t, pagetest.Options{Policies: true})
+	world.Main.SetReady("orders", 37)
+	world.SetPolicy("night", 4)
+	address := strings.TrimPrefix(world.URL, "http://")
+	path := filepath.Join(t.TempDir(), "night.jsonl")
+	redistest.Eventually(t, "the policy is decided on and its queue is recorded", func() bool {
+		code, out, _ := scaler("record", "shop/uses-night", "--address", address, "--interval", "500ms", "--for", "1s", "--out", path)
+		return code == 0 && strings.Contains(out, "0 messages; the arrivals are lower bound")
+	})
+	data, err := os.ReadFile(path)
+	if err != nil || !strings.Contains(string(data), `"seen":{"ready":37,"replicas":4,"readyReplicas":4,"reported":`) {
+		t.Errorf("%v\n%s", err, data)
+	}
+	if code, _, errText := scaler("record", "shop/uses-night", "--signal", "mails", "--address", address, "--out", path); code != 1 || !strings.Contains(errText, "--signal mails: the AutoscalerPolicy has no such signal that counts messages, want orders") {
+		t.Errorf("code %d: %s", code, errText)
 	}
 }
 

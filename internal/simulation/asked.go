@@ -2,6 +2,8 @@ package simulation
 
 import (
 	"errors"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
@@ -37,13 +39,20 @@ func newAsked(r *run, i int) *asked {
 		a.eyes = []*eye{{queue: t.Queue}}
 	case t.Policy != nil:
 		for i := range t.Policy.Signals {
-			a.eyes = append(a.eyes, &eye{queue: &t.Policy.Signals[i].Queue})
+			e := &eye{queue: &t.Policy.Signals[i].Queue}
+			if t.Policy.Signals[i].Unknown {
+				e.due = never
+			}
+			a.eyes = append(a.eyes, e)
 		}
 		a.policy = newDecider(a)
 		r.fleet.idleFirst = r.fleet.idleFirst || t.Policy.SparesBusy
 	}
 	return a
 }
+
+// never is later than the end of any run.
+const never = math.MaxInt64
 
 // begin takes the first reading.
 func (a *asked) begin() {
@@ -55,7 +64,7 @@ func (a *asked) begin() {
 // wake has an idle queue read, once the engine has notified of the change.
 func (a *asked) wake(now time.Duration) {
 	for _, e := range a.eyes {
-		if at := now + e.queue.Notice; at < e.due && e.seen.Latest.Backlog() == 0 {
+		if at := now + e.queue.Notice; e.due != never && at < e.due && e.seen.Latest.Backlog() == 0 {
 			e.due = at
 			a.run.events.add(event{at: at, kind: noticed, trigger: a.index})
 		}
@@ -64,7 +73,7 @@ func (a *asked) wake(now time.Duration) {
 
 // read reads what is due, and has the stream and the policy follow.
 func (a *asked) read(now time.Duration) {
-	read := len(a.eyes) == 0
+	read := !slices.ContainsFunc(a.eyes, func(e *eye) bool { return e.due != never })
 	for _, e := range a.eyes {
 		if e.due > now {
 			continue

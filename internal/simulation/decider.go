@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/decision"
@@ -21,6 +22,9 @@ const (
 	heldFor  = 31 * time.Second
 	startFor = time.Minute
 )
+
+// errUnknown is why a signal of a simulation is not known.
+var errUnknown = errors.New("a trace has no such number")
 
 // A decider decides on a policy.
 type decider struct {
@@ -105,6 +109,9 @@ func sooner(next time.Duration, until, at time.Time, now time.Duration) time.Dur
 // observe returns what is known of a signal, and until when.
 func (d *decider) observe(i int, target *policy.Target, at time.Time) (policy.Observation, time.Time) {
 	s, e := &d.policy.Signals[i], d.asked.eyes[i]
+	if s.Unknown {
+		return policy.Observation{Err: errUnknown}, time.Time{}
+	}
 	spec := s.Spec
 	if s.Learned != nil {
 		latest := &e.seen.Latest

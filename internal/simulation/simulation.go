@@ -97,6 +97,9 @@ type Signal struct {
 	Queue
 	// Learned is the throughput that is learned; nil for one that is given.
 	Learned *policy.Throughput
+	// Unknown reports that it measures what a trace does not have. It is never known then, and Queue is
+	// not used.
+	Unknown bool
 }
 
 // Phases are where in their periods KEDA and the HorizontalPodAutoscaler are at the beginning. No

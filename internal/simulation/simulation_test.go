@@ -8,8 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/hpa"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation"
+	"github.com/backlog-scaler/backlog-scaler/internal/simulation/candidate"
 	"github.com/backlog-scaler/backlog-scaler/internal/simulation/trace"
 )
 
@@ -160,5 +162,41 @@ func TestParseDistribution(t *testing.T) {
 		if d, err := simulation.ParseDistribution(text); err == nil {
 			t.Errorf("%q is %q, want an error", text, d)
 		}
+	}
+}
+
+// TestUnknownSignal: a limiter whose signal is ignored while it is unknown changes nothing, and a policy whose
+// only signal is unknown does what its schedule says.
+func TestUnknownSignal(t *testing.T) {
+	t.Parallel()
+	run := func(spec string) simulation.Outcome {
+		reader := candidate.Reader{Engines: engines.All(), Notice: candidate.DefaultNotice}
+		found, err := reader.Read("policy", []byte(`apiVersion: backlog-scaler.github.io/v1alpha1
+kind: AutoscalerPolicy
+metadata: {name: jobs}
+spec:
+  via: KEDA
+  scaleTargetRef: {name: jobs}
+  maxReplicas: 20
+`+spec+`---
+kind: ScaledObject
+metadata: {name: jobs}
+spec: {maxReplicaCount: 20, triggers: [{type: external-push, metadata: {policy: jobs}}]}
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		load := simulation.NewLoad(bursts(), workers(), 1)
+		return simulation.Run(&found[0].Candidate, workers(), load, load.Phases(&found[0].Candidate), simulation.Options{MostAfter: time.Hour})
+	}
+	const backlog = "  signals:\n    - {name: backlog, connection: main, trigger: {list: jobs, inFlightList: held, target: \"5\"}}\n"
+	const load = "    - {name: load, connection: metrics, trigger: {query: max(load)}, whenUnknown: Ignore}\n"
+	plain, limited := run(backlog), run(backlog+load+"  limiters: [{name: database, when: load > 0.9}]\n")
+	if diff := cmp.Diff(plain, limited, cmp.AllowUnexported(simulation.Outcome{})); diff != "" || plain.MostReplicas < 5 {
+		t.Errorf("%d replicas; with a limiter on what is unknown (-without +with):\n%s", plain.MostReplicas, diff)
+	}
+	office := "  schedules: [{name: office, timeZone: UTC, start: \"0 0 * * *\", duration: 1h, floor: 4}]\n"
+	if o := run("  signals:\n" + load + "  formula: load * 0\n" + office); o.MostReplicas != 4 {
+		t.Errorf("%d replicas, want the 4 of the schedule", o.MostReplicas)
 	}
 }

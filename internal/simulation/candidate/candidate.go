@@ -167,7 +167,7 @@ func (r *Reader) object(document *yaml.Node, file *objects) (Candidate, error) {
 		}
 		t := &object.Spec.Triggers[i]
 		var read simulation.Trigger
-		if read, err = r.trigger(t, c.Namespace, file.found); err != nil {
+		if read, err = r.trigger(t, c.Namespace, file.found, &c.Notes); err != nil {
 			err = fmt.Errorf("triggers[%d]: %w", i, err)
 		}
 		c.Triggers = append(c.Triggers, read)
@@ -204,7 +204,7 @@ func (o *objects) policy(key policies.Key) (*policies.Policy, *yaml.Node) {
 }
 
 // trigger reads a trigger.
-func (r *Reader) trigger(t *triggerSpec, namespace string, found []policycheck.Policy) (simulation.Trigger, error) {
+func (r *Reader) trigger(t *triggerSpec, namespace string, found []policycheck.Policy, notes *[]string) (simulation.Trigger, error) {
 	read := simulation.Trigger{Push: t.Type == "external-push"}
 	switch t.MetricType {
 	case "", "AverageValue":
@@ -221,7 +221,7 @@ func (r *Reader) trigger(t *triggerSpec, namespace string, found []policycheck.P
 	metadata := t.metadata()
 	if name := metadata["policy"]; name != "" {
 		var err error
-		read.Policy, err = r.policy(policies.Key{Namespace: namespace, Name: name}, found)
+		read.Policy, err = r.policy(policies.Key{Namespace: namespace, Name: name}, found, notes)
 		return read, err
 	}
 	catalog := r.Catalog

@@ -75,19 +75,25 @@ func TestGolden(t *testing.T) {
 			if err := write(newReport(t, []int{5, 20}, 20), &b); err != nil {
 				t.Fatal(err)
 			}
-			if *update {
-				if err := os.WriteFile("testdata/"+name, b.Bytes(), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile("testdata/" + name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), b.String()); diff != "" {
-				t.Errorf("report (-want +got):\n%s", diff)
-			}
+			golden(t, name, b.Bytes())
 		})
+	}
+}
+
+// golden compares an output with a file of testdata, or writes it there.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile("testdata/"+name, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
 

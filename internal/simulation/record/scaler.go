@@ -212,7 +212,9 @@ func signalOf(x *pb.PolicyExplanation, name string) (*pb.Explanation, error) {
 	switch {
 	case len(names) == 0:
 		return nil, errors.New("the AutoscalerPolicy of the trigger has no signal that counts messages")
-	case found == nil, name == "" && len(names) > 1:
+	case found == nil:
+		return nil, fmt.Errorf("--signal %s: the AutoscalerPolicy has no such signal that counts messages, want %s", backlog.Line(name), strings.Join(names, ", "))
+	case name == "" && len(names) > 1:
 		return nil, fmt.Errorf("the AutoscalerPolicy has several signals, want one of them: --signal %s", strings.Join(names, ", "))
 	}
 	return found, nil

@@ -142,6 +142,14 @@ func (s *space) point(u []float64) candidate.Settings {
 	if p.Max != nil {
 		p.Max = new(max(*p.Max, s.least(&p), 1))
 	}
+	// What is so today is no change.
+	least, largest := s.today.Bounds()
+	if p.Min != nil && *p.Min == least {
+		p.Min = nil
+	}
+	if p.Max != nil && *p.Max == largest {
+		p.Max = nil
+	}
 	return p
 }
 

@@ -82,6 +82,7 @@ func TestBetterThanToday(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := searchOf(t, object, tuning.Goal{Percentile: 95, Wait: time.Minute})
+			s.Points = 12
 			v := s.Run()
 			if v.Best == nil {
 				t.Fatalf("nothing is better than today: %s", v.Why)
