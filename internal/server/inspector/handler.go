@@ -43,21 +43,32 @@ func (i *Inspector) Routes() map[string]http.Handler {
 	}
 }
 
+// lazily returns a handler that is built when a client first asks: at the start of the program those of
+// all methods would take time, and most programs are asked by none.
+func lazily(build func() http.Handler) http.Handler {
+	handler := sync.OnceValue(build)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler().ServeHTTP(w, r) })
+}
+
 // unary returns the handler of one method.
 func unary[Request, Reply any](procedure string, call func(context.Context, *Request) (*Reply, error), options connect.HandlerOption) http.Handler {
-	return connect.NewUnaryHandlerSimple(procedure, func(ctx context.Context, request *Request) (*Reply, error) {
-		reply, err := call(ctx, request)
-		return reply, rpcError(err)
-	}, options)
+	return lazily(func() http.Handler {
+		return connect.NewUnaryHandlerSimple(procedure, func(ctx context.Context, request *Request) (*Reply, error) {
+			reply, err := call(ctx, request)
+			return reply, rpcError(err)
+		}, options)
+	})
 }
 
 // watchHandler returns the handler of WatchDecisions, whose messages are presented when they are
 // built.
 func (i *Inspector) watchHandler(options connect.HandlerOption) http.Handler {
-	return connect.NewServerStreamHandlerSimple(pb.InspectorService_WatchDecisions_FullMethodName,
-		func(ctx context.Context, request *pb.WatchDecisionsRequest, stream *connect.ServerStream[Frame]) error {
-			return rpcError(i.WatchDecisions(ctx, request, stream.Send))
-		}, options, connect.WithCodec(frameCodec{codecProto}), connect.WithCodec(frameCodec{codecJSON}))
+	return lazily(func() http.Handler {
+		return connect.NewServerStreamHandlerSimple(pb.InspectorService_WatchDecisions_FullMethodName,
+			func(ctx context.Context, request *pb.WatchDecisionsRequest, stream *connect.ServerStream[Frame]) error {
+				return rpcError(i.WatchDecisions(ctx, request, stream.Send))
+			}, options, connect.WithCodec(frameCodec{codecProto}), connect.WithCodec(frameCodec{codecJSON}))
+	})
 }
 
 // rpcError returns the error of a method, a gRPC status, as Connect sends it.
@@ -81,15 +92,14 @@ func (services) GetServiceInfo() map[string]grpc.ServiceInfo {
 	return map[string]grpc.ServiceInfo{desc.ServiceName: {Metadata: desc.Metadata}}
 }
 
-// reflectionHandler returns the handler of both versions of reflection: a server of grpc-go, which is
-// made when a client first asks. Connect's own reflection takes a millisecond of each start.
+// reflectionHandler returns the handler of both versions of reflection: a server of grpc-go, because
+// Connect's own reflection takes a millisecond of each start.
 func reflectionHandler() http.Handler {
-	server := sync.OnceValue(func() *grpc.Server {
+	return lazily(func() http.Handler {
 		g := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequest))
 		options := reflection.ServerOptions{Services: services{}}
 		reflectionv1.RegisterServerReflectionServer(g, reflection.NewServerV1(options))
 		reflectionalpha.RegisterServerReflectionServer(g, reflection.NewServer(options))
 		return g
 	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { server().ServeHTTP(w, r) })
 }
