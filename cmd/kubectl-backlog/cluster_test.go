@@ -11,10 +11,13 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/kubetest"
 	"github.com/backlog-scaler/backlog-scaler/internal/page/pagetest"
@@ -150,8 +153,31 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
+// TestRole: the Role in an error is the one that the documentation applies.
+func TestRole(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	for line := range strings.Lines(read(t, filepath.Join("..", "..", "deploy", "keda", "plugin.yaml"))) {
+		if !strings.HasPrefix(line, "#") {
+			lines = append(lines, "  "+line)
+		}
+	}
+	if diff := cmp.Diff(strings.Join(lines, ""), role("backlog-scaler")); diff != "" {
+		t.Errorf("(-manifest +error):\n%s", diff)
+	}
+}
+
 func TestPolicyExplain(t *testing.T) {
 	t.Parallel()
+	first, second := pagetest.New(t, pagetest.Options{Policies: true}), pagetest.New(t, pagetest.Options{Policies: true})
+	for _, replica := range []*pagetest.World{first, second} {
+		replica.SetPolicy("frontdesk", 3)
+	}
+	both := kubetest.Start(t, pod("one", address(first)), pod("two", address(second)))
+	code, out, errText := plugin("policy", "explain", "frontdesk", "--kubeconfig", both.Kubeconfig("shop"))
+	if code != 0 || !strings.HasPrefix(out, "AutoscalerPolicy shop/frontdesk ") || !strings.Contains(errText, "Of 2 replicas pod backlog-scaler/") || !strings.Contains(errText, " answers, which decided last.") {
+		t.Errorf("code %d\n%s%s", code, out, errText)
+	}
 	w := scalerWith(t, 6)
 	server := kubetest.Start(t, pod("one", address(w)))
 	if code, _, errText := plugin("policy", "explain", "billing", "--kubeconfig", server.Kubeconfig("shop")); code != 1 || !strings.Contains(errText, "watches no AutoscalerPolicies") {

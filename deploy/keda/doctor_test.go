@@ -24,21 +24,8 @@ func TestCommandRoles(t *testing.T) {
 
 func checkRole(t *testing.T, file string) {
 	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var object map[string]any
-	if err := yaml.UnmarshalStrict(data, &object); err != nil {
-		t.Fatal(err)
-	}
-	if err := newValidator(t).Validate(object); err != nil {
-		t.Error(err)
-	}
 	var role rbacv1.ClusterRole
-	if err := yaml.UnmarshalStrict(data, &role); err != nil {
-		t.Fatal(err)
-	}
+	readValid(t, file, &role)
 	for _, rule := range role.Rules {
 		review := slices.Equal(rule.Resources, []string{"selfsubjectaccessreviews"}) && slices.Equal(rule.Verbs, []string{"create"})
 		if !review && !slices.Equal(rule.Verbs, []string{"list"}) {
@@ -52,5 +39,24 @@ func checkRole(t *testing.T, file string) {
 	}
 	if len(role.Rules) == 0 {
 		t.Error("the role has no rules")
+	}
+}
+
+// readValid reads an object that an API server takes into a value of its type.
+func readValid(t *testing.T, file string, typed any) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var object map[string]any
+	if err := yaml.UnmarshalStrict(data, &object); err != nil {
+		t.Fatal(err)
+	}
+	if err := newValidator(t).Validate(object); err != nil {
+		t.Error(err)
+	}
+	if err := yaml.UnmarshalStrict(data, typed); err != nil {
+		t.Fatal(err)
 	}
 }

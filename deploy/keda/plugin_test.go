@@ -1,33 +1,18 @@
 package keda
 
 import (
-	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"sigs.k8s.io/yaml"
 )
 
 // TestPluginRole: the role of kubectl backlog is one that an API server takes, and has no more than what it takes to
 // reach the port of a pod.
 func TestPluginRole(t *testing.T) {
 	t.Parallel()
-	data, err := os.ReadFile("plugin.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var object map[string]any
-	if err := yaml.UnmarshalStrict(data, &object); err != nil {
-		t.Fatal(err)
-	}
-	if err := newValidator(t).Validate(object); err != nil {
-		t.Error(err)
-	}
 	var role rbacv1.Role
-	if err := yaml.UnmarshalStrict(data, &role); err != nil {
-		t.Fatal(err)
-	}
+	readValid(t, "plugin.yaml", &role)
 	want := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/portforward"}, Verbs: []string{"get", "create"}},
