@@ -42,6 +42,7 @@ type doctorSuite struct {
 
 // TestDoctor runs the real scaler doctor against a real control plane with a real KEDA. It has a cluster of its own.
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	s := newDoctorSuite(t)
 	t.Run("sound", s.sound)
 	t.Run("traps", s.traps)

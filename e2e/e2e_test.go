@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -70,9 +71,15 @@ func newSuite(t *testing.T, suffix string) *suite {
 	return s
 }
 
+// starting is held while a stage starts: it takes all processors then, and little afterwards, so that tests with a cluster
+// of their own may run at the same time.
+var starting sync.Mutex //nolint:gochecknoglobals // the processors of a machine are one thing that tests share
+
 // newStage starts everything but a scaler.
 func newStage(t *testing.T, suffix string) *suite {
 	t.Helper()
+	starting.Lock()
+	defer starting.Unlock()
 	root, err := toolchain.Root()
 	check(t, err)
 	began := time.Now()

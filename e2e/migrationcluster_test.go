@@ -36,6 +36,7 @@ type clusterMove struct {
 // TestMigrateCluster migrates the triggers of a real control plane with the rights of deploy/keda/migrate.yaml, and compares their
 // values with those of a real KEDA while it scales. It has a cluster of its own.
 func TestMigrateCluster(t *testing.T) {
+	t.Parallel()
 	m := newClusterMove(t)
 	result := t.TempDir()
 	report := m.migrate(t, result)

@@ -64,6 +64,7 @@ type replica struct {
 // TestPlugin runs the real kubectl backlog against a real control plane, which forwards the ports of pods to real scalers. It has
 // a cluster of its own.
 func TestPlugin(t *testing.T) {
+	t.Parallel()
 	s := newPluginSuite(t)
 	t.Run("explain", s.explain)
 	t.Run("rights", s.rights)

@@ -21,6 +21,7 @@ import (
 // TestRecord records a queue and the replicas of its workload while a real KEDA scales it, with the rights to get the
 // ScaledObject and the Deployment. It has a cluster of its own.
 func TestRecord(t *testing.T) {
+	t.Parallel()
 	s := newStage(t, "-record")
 	ports, err := childprocess.FreePorts("127.0.0.1", 1)
 	check(t, err)

@@ -46,6 +46,7 @@ type startSuite struct {
 
 // TestStart runs the page that a newcomer follows. Every command of it has a form that the test knows; see startForms.
 func TestStart(t *testing.T) {
+	t.Parallel()
 	s := newStartSuite(t)
 	page, err := os.ReadFile(filepath.Join(s.root, startPage))
 	check(t, err)
