@@ -163,7 +163,7 @@ func (s *doctorSuite) traps(t *testing.T) {
 		"B403 mistaken", // the scaler rejects what KEDA asks
 		"D901 polled", "K103 keda-operator",
 		"S201 mistaken", "S202 mistaken-connection", "S203 import", "S204 polled",
-		"S207 fallback", "S208 fallback", "S209 fallback", "S211 fallback", "S212 combined", "S213 fallback", "S214 paused",
+		"S207 fallback", "S208 fallback", "S209 fallback", "S211 fallback", "S212 combined", "S213 fallback", "S214 import", "S214 paused",
 		"S215 fallback", "S220 mistaken", "S220 mistaken-connection",
 		"W301 fallback", "W302 fallback", "W303 fallback",
 	}

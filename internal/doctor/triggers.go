@@ -43,7 +43,8 @@ func triggerChecks() []Check {
 		},
 		{
 			Code: "S203", Title: "A ScaledJob with a push trigger", Severity: Error, Offline: true, reads: []object.Kind{object.ScaledJobs},
-			Why:      "KEDA ignores pushes for a ScaledJob. Its Jobs start at the next poll, or never if the trigger is only pushed.",
+			Why: "KEDA ignores pushes for a ScaledJob. Its Jobs start at the next poll, or never if the trigger is only pushed. " +
+				"Each reconciliation of it starts its loop again, and the operator of KEDA 2.21 can end with a panic when two loops share a stream.",
 			Change:   "Use type: external, and a short pollingInterval.",
 			Evidence: []string{"kedacore/keda#1035", "kedacore/keda#1224"},
 			find: func(v *view, found *findings) {
