@@ -41,7 +41,7 @@ type doctorSuite struct {
 }
 
 // TestDoctor runs the real scaler doctor against a real control plane with a real KEDA. It has a cluster of its own.
-func TestDoctor(t *testing.T) {
+func TestDoctor(t *testing.T) { //nolint:tparallel // each goes on from what the one before has left
 	t.Parallel()
 	s := newDoctorSuite(t)
 	t.Run("sound", s.sound)

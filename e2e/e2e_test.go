@@ -73,7 +73,7 @@ func newSuite(t *testing.T, suffix string) *suite {
 
 // starting is held while a stage starts: it takes all processors then, and little afterwards, so that tests with a cluster
 // of their own may run at the same time.
-var starting sync.Mutex //nolint:gochecknoglobals // the processors of a machine are one thing that tests share
+var starting sync.Mutex // the processors of a machine are one thing
 
 // newStage starts everything but a scaler.
 func newStage(t *testing.T, suffix string) *suite {

@@ -63,7 +63,7 @@ type replica struct {
 
 // TestPlugin runs the real kubectl backlog against a real control plane, which forwards the ports of pods to real scalers. It has
 // a cluster of its own.
-func TestPlugin(t *testing.T) {
+func TestPlugin(t *testing.T) { //nolint:tparallel // each goes on from what the one before has left
 	t.Parallel()
 	s := newPluginSuite(t)
 	t.Run("explain", s.explain)
