@@ -1,10 +1,13 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/policycheck/policychecktest"
 )
@@ -15,6 +18,10 @@ const asProgram = "KUBECTL_BACKLOG_TEST_AS_PROGRAM"
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Exit(run("/usr/local/bin/kubectl-backlog", os.Args[1:], os.Stdout, os.Stderr))
+	}
+	// It is the width of help.
+	if err := os.Unsetenv("COLUMNS"); err != nil {
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
@@ -36,16 +43,34 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
+var update = flag.Bool("update", false, "write the golden file again")
+
+// TestHelp compares the help of all commands with a golden file. `go test ./cmd/kubectl-backlog -run TestHelp -update`
+// writes it.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	code, out, _ := plugin("--help")
-	if code != 0 || !strings.HasPrefix(out, "Usage: kubectl backlog <command>") {
-		t.Errorf("code %d:\n%s", code, out)
-	}
-	for _, command := range []string{"explain", "watch", "policy explain", "policy check", "doctor", "ui", "version"} {
-		if !strings.Contains(out, "\n  "+command) {
-			t.Errorf("the help does not name %q:\n%s", command, out)
+	var all strings.Builder
+	for _, command := range []string{"", "explain", "watch", "policy explain", "policy check", "doctor", "ui", "completion install", "completion print", "version"} {
+		args := append(strings.Fields(command), "--help")
+		code, out, errText := plugin(args...)
+		if code != 0 || !strings.HasPrefix(out, "Usage: kubectl backlog "+command) {
+			t.Errorf("%s: code %d:\n%s%s", command, code, out, errText)
 		}
+		all.WriteString("$ kubectl backlog " + strings.Join(args, " ") + "\n" + out + "\n")
+	}
+	file := filepath.Join("testdata", "help.txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(all.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(all.String(), "\n")); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
 
