@@ -57,17 +57,22 @@ TESTED = $(or $(patsubst %,./internal/backlog/%/...,$(ENGINES)),./...)
 # How many packages are tested at a time: one more than there are processors, because tests wait for servers.
 SIDE_BY_SIDE = $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
-.PHONY: test
-# All parts run, so that one failure does not hide another.
+.PHONY: test test-scaler test-deploy
 test: servers frameworks ## Test the scaler (with the race detector), the Helm chart and the image
+	@$(MAKE) --no-print-directory --keep-going --jobs 2 test-scaler $(if $(ENGINES),,test-deploy)
+
+# All parts run, so that one failure does not hide another.
+test-scaler:
 	@mkdir -p .tools
 	@failed=; run() { echo "$$*"; "$$@" || failed=1; }; \
 	run $(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -p $(SIDE_BY_SIDE) -timeout 15m $(TESTFLAGS) $(TESTED); \
 	if [ -n '$(ENGINES)' ]; then exit $$failed; fi; \
 	$(if $(TESTFLAGS),,run $(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json;) \
 	cd bench; run $(GO) test -race -timeout 15m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/)); cd ..; \
-	cd browser; run $(GO) test -timeout 15m $(TESTFLAGS) ./...; cd ..; \
-	cd deploy; run $(GO) test -timeout 15m $(TESTFLAGS) ./...; exit $$failed
+	cd browser; run $(GO) test -timeout 15m $(TESTFLAGS) ./...; exit $$failed
+
+test-deploy:
+	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
 
 .PHONY: test-short
 # Several packages at a time, because many tests wait.
