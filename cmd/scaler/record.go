@@ -64,10 +64,7 @@ func (c *recordCommand) checkTimes() error {
 
 // Run records until the time is over or ctx ends.
 func (c *recordCommand) Run(ctx context.Context, engines []backlog.Engine, stdout io.Writer) error {
-	out, closeOut, err := c.open(stdout)
-	if err != nil {
-		return err
-	}
+	out, closeOut := c.open(stdout)
 	summary, err := c.record(ctx, engines, out)
 	if err := errors.Join(err, closeOut()); err != nil {
 		return err
@@ -124,19 +121,46 @@ func (c *recordCommand) workload(ctx context.Context, namespace, name string) (*
 	return workloads.Find(ctx, config, "scaler-record", namespace, name, time.Now)
 }
 
-// open opens the output. What it returns closes it.
-func (c *recordCommand) open(stdout io.Writer) (io.Writer, func() error, error) {
-	out, closeFile := stdout, func() error { return nil }
-	if c.Out != "-" {
-		file, err := os.Create(c.Out)
-		if err != nil {
-			return nil, nil, fmt.Errorf("write the trace: %w", err)
-		}
-		out, closeFile = file, file.Close
+// open returns the output, and what closes it.
+func (c *recordCommand) open(stdout io.Writer) (io.Writer, func() error) {
+	if c.Out == "-" {
+		return stdout, func() error { return nil }
 	}
+	file := &lateFile{path: c.Out}
 	if !strings.HasSuffix(c.Out, ".gz") {
-		return out, closeFile, nil
+		return file, file.Close
 	}
-	packed := gzip.NewWriter(out)
-	return packed, func() error { return errors.Join(packed.Close(), closeFile()) }, nil
+	packed := gzip.NewWriter(file)
+	return packed, func() error {
+		if file.file == nil {
+			return nil // its end would be the first write
+		}
+		return errors.Join(packed.Close(), file.Close())
+	}
+}
+
+// A lateFile is created by its first write, so that a recording that cannot begin leaves an older one as it is.
+type lateFile struct {
+	path string
+	file *os.File
+}
+
+// Write implements io.Writer.
+func (f *lateFile) Write(p []byte) (int, error) {
+	if f.file == nil {
+		file, err := os.Create(f.path)
+		if err != nil {
+			return 0, fmt.Errorf("write the trace: %w", err)
+		}
+		f.file = file
+	}
+	return f.file.Write(p)
+}
+
+// Close closes the file if there is one.
+func (f *lateFile) Close() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
 }

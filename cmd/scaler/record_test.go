@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -150,17 +151,24 @@ func TestRecordPast(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			out := filepath.Join(t.TempDir(), "trace.jsonl")
+			const older = "an older trace"
+			if err := os.WriteFile(out, []byte(older), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			args := append([]string{"record", "--out", out, "--query", "up", "--for", "3m", "--to", "2025-11-26T12:03:00Z"}, tc.args...)
 			code, stdout, errText := scaler(args...)
 			if code != tc.code || !strings.Contains(stdout+errText, tc.want) || strings.Contains(stdout+errText, "hunter2") {
 				t.Errorf("code %d, want %d and %q\n%s%s", code, tc.code, tc.want, stdout, errText)
 			}
-			if tc.code != 0 {
-				return
-			}
 			data, err := os.ReadFile(out)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if tc.code != 0 {
+				if string(data) != older {
+					t.Errorf("a recording that failed has left %q of an older one", data)
+				}
+				return
 			}
 			if read, err := trace.Read(bytes.NewReader(data)); err != nil || read.Messages() != 150 || read.End != 3*time.Minute {
 				t.Errorf("%v\n%s", err, data)
@@ -171,7 +179,7 @@ func TestRecordPast(t *testing.T) {
 
 func TestRecordMistakes(t *testing.T) {
 	t.Parallel()
-	out := filepath.Join(t.TempDir(), "trace")
+	out := filepath.Join(t.TempDir(), "trace.gz")
 	for _, tc := range []struct {
 		args string
 		code int
@@ -197,5 +205,8 @@ func TestRecordMistakes(t *testing.T) {
 		if code != tc.code || !strings.Contains(errText, tc.want) || strings.Contains(stdout+errText, "secret") {
 			t.Errorf("%s: code %d, want %d and %q\n%s%s", tc.args, code, tc.code, tc.want, stdout, errText)
 		}
+	}
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a recording that did not begin has made a file: %v", err)
 	}
 }

@@ -24,15 +24,10 @@ type RangeQuery struct {
 const maxPoints = 10_000
 
 // Prometheus writes the trace of a rate that Prometheus has stored. What it does not have is a gap, and
-// no messages.
+// no messages. Nothing is written before all of it was read.
 func Prometheus(ctx context.Context, source backlog.Ranger, out io.Writer, q RangeQuery) (Summary, error) {
 	summary := Summary{Quality: trace.Reconstructed}
-	w, err := trace.NewWriter(out, trace.Header{
-		Start: q.From, End: q.To.Sub(q.From), Unit: "messages", Source: "Prometheus", Resolution: q.Step, Quality: trace.Reconstructed, ServiceQuality: trace.Assumed,
-	})
-	if err != nil {
-		return summary, err
-	}
+	var arrivals []trace.Arrival
 	rest := 0.0
 	next := q.From.Add(q.Step)
 	for from := q.From.Add(q.Step); !from.After(q.To); from = from.Add(maxPoints * q.Step) {
@@ -59,9 +54,7 @@ func Prometheus(ctx context.Context, source backlog.Ranger, out io.Writer, q Ran
 			if summary.Messages += count; summary.Messages > trace.MaxMessages {
 				return summary, fmt.Errorf("more than %d messages, want a shorter time", trace.MaxMessages)
 			}
-			if err := w.Arrive(trace.Arrival{At: v.At.Sub(q.From) - q.Step, Over: q.Step, Count: count}); err != nil {
-				return summary, err
-			}
+			arrivals = append(arrivals, trace.Arrival{At: v.At.Sub(q.From) - q.Step, Over: q.Step, Count: count})
 		}
 	}
 	if !next.After(q.To) {
@@ -69,6 +62,17 @@ func Prometheus(ctx context.Context, source backlog.Ranger, out io.Writer, q Ran
 	}
 	if summary.Messages == 0 {
 		return summary, errors.New("ask Prometheus: the query has no messages in this time; want a rate in messages per second, such as sum(rate(orders_total[1m]))")
+	}
+	w, err := trace.NewWriter(out, trace.Header{
+		Start: q.From, End: q.To.Sub(q.From), Unit: "messages", Source: "Prometheus", Resolution: q.Step, Quality: trace.Reconstructed, ServiceQuality: trace.Assumed,
+	})
+	if err != nil {
+		return summary, err
+	}
+	for _, a := range arrivals {
+		if err := w.Arrive(a); err != nil {
+			return summary, err
+		}
 	}
 	return summary, nil
 }
