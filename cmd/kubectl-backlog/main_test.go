@@ -77,7 +77,7 @@ func TestHelp(t *testing.T) {
 func TestNameOf(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
-		"kubectl-backlog": "kubectl backlog", "/root/.krew/bin/kubectl-backlog": "kubectl backlog", "kubectl-backlog.exe": "kubectl backlog",
+		"kubectl-backlog": "kubectl backlog", "/opt/krew/bin/kubectl-backlog": "kubectl backlog", "kubectl-backlog.exe": "kubectl backlog",
 		"./backlog": "backlog",
 	} {
 		if got := nameOf(path); got != want {

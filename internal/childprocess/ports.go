@@ -60,10 +60,12 @@ func FreePorts(host string, n int) ([]int, error) {
 
 // take makes a block of ports that no process owns one of this process.
 func (p *ports) take() error {
+	var last error
 	for _, block := range rand.Perm(blocks) { //nolint:gosec // any order will do
 		first := firstPort + block*blockSize
 		guard, err := listen("127.0.0.1", first)
 		if err != nil {
+			last = err
 			continue
 		}
 		p.guards = append(p.guards, guard)
@@ -72,7 +74,7 @@ func (p *ports) take() error {
 		}
 		return nil
 	}
-	return fmt.Errorf("other processes own all blocks of ports from %d to %d", firstPort, firstPort+blocks*blockSize-1)
+	return fmt.Errorf("no block of ports from %d to %d is free: %w", firstPort, firstPort+blocks*blockSize-1, last)
 }
 
 // isFree reports whether no program listens on the port at host. The error is one of the host.

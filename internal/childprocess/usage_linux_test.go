@@ -15,10 +15,19 @@ func TestUsage(t *testing.T) {
 	idle := start(t, s, "idle", "sleep 600")
 	busy := start(t, s, "busy", "while :; do :; done")
 	for _, p := range []*childprocess.Process{idle, busy} {
-		if memory, err := p.Resident(); err != nil || memory < 4096 {
-			t.Errorf("a process has %v bytes of memory, %v", memory, err)
-		} else if own, err := p.Anonymous(); err != nil || own < 4096 || own >= memory {
-			t.Errorf("a process has %v bytes of memory, %v of its own, %v", memory, own, err)
+		// A process that has just begun may have read nothing of its program yet.
+		if err := childprocess.Poll(ctx, "its program", patience, time.Millisecond, func(context.Context) error {
+			memory, err := p.Resident()
+			if err != nil {
+				return err
+			}
+			own, err := p.Anonymous()
+			if err == nil && (own < 4096 || own >= memory) {
+				err = fmt.Errorf("it has %v bytes of memory, %v of its own", memory, own)
+			}
+			return err
+		}); err != nil {
+			t.Error(err)
 		}
 	}
 	const least = 100 * time.Millisecond

@@ -4,7 +4,6 @@ package releases
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -165,8 +164,7 @@ func choose(found []replica, w Wanted) ([]Pod, error) {
 	case why != nil:
 		return nil, why
 	default:
-		return nil, errors.Join(fmt.Errorf("find the scaler: none of its pods is ready: %s/%s%s",
-			found[0].Namespace, found[0].Name, more(len(found)-1)))
+		return nil, fmt.Errorf("find the scaler: none of its pods is ready: %s/%s%s", found[0].Namespace, found[0].Name, more(len(found)-1))
 	}
 }
 
