@@ -38,6 +38,8 @@ type RiskKind string
 const (
 	// RiskEviction is a server that deletes queues when its memory is full.
 	RiskEviction RiskKind = "eviction"
+	// RiskUnknown is a server that has not said whether it deletes queues.
+	RiskUnknown RiskKind = "unknown"
 	// RiskTracking is a server that soon reports changes of queues that did not change.
 	RiskTracking RiskKind = "tracking"
 	// RiskClients is a server that soon takes no more connections.

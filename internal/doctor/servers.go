@@ -15,7 +15,7 @@ func serverChecks() []Check {
 			Why:      "With a maxmemory-policy other than noeviction Redis makes room by deleting keys. A queue is a key, so its messages are gone, and the scaler reads an empty queue. A lock is one too, so a job that is worked on is done twice.",
 			Change:   "Set maxmemory-policy noeviction, and keep caches on another server.",
 			Evidence: []string{"taskforcesh/bullmq#2215", "taskforcesh/bullmq#1046", "rq/rq#1280"},
-			find:     checkRisks("eviction"),
+			find:     checkRisks(unknownRisk, "eviction"),
 		},
 		{
 			Code: "R502", Title: "A server near a limit", Severity: Warning, needs: []need{needScaler},
@@ -25,6 +25,9 @@ func serverChecks() []Check {
 		},
 	}
 }
+
+// unknownRisk is the kind of a server that has not said whether it deletes queues.
+const unknownRisk = "unknown"
 
 // checkRisks returns a check for risks of some kinds.
 func checkRisks(kinds ...string) func(v *view, found *findings) {
@@ -38,7 +41,11 @@ func checkRisks(kinds ...string) func(v *view, found *findings) {
 				if risk.Latent {
 					severity = Info
 				}
-				if slices.Contains(kinds, risk.Kind) {
+				switch {
+				case !slices.Contains(kinds, risk.Kind):
+				case risk.Kind == unknownRisk:
+					found.skip("connection " + c.Name + ": " + risk.Text)
+				default:
 					found.addAs(severity, object.Named(object.Connections, "", c.Name), "", "", "%s", risk.Text)
 				}
 			}

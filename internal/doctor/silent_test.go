@@ -130,6 +130,9 @@ func undecided() []trapCase {
 	return []trapCase{
 		{"the scaler lists neither its connections nor the faults of its file", func(p *patient) { p.Scaler.Unlisted = "the scaler lists no connections: busy" }, nil},
 		sets("one of two replicas is an endpoint", slice, "endpoints", "[{}]"),
+		{"a server that has not said whether it deletes queues", func(p *patient) {
+			p.Scaler.Connections[0].Risks = []facts.Risk{{Kind: "unknown", Latent: true, Text: "the server has not said its maxmemory-policy (INFO memory), so it is unknown whether it deletes queues"}}
+		}, nil},
 		{"a server that would delete queues if it had a limit", func(p *patient) {
 			p.Scaler.Connections[0].Risks = []facts.Risk{{Kind: "eviction", Latent: true, Text: "maxmemory-policy is allkeys-lru, so the server deletes queues once it has a maxmemory, which is 0, and that is full"}}
 		}, nil},

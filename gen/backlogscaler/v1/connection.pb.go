@@ -282,9 +282,9 @@ func (x *Connection) GetRisks() []*Risk {
 // Risk is a setting or a limit of a server that endangers queues or connections.
 type Risk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A stable word: "eviction", a server that deletes queues when its memory is full; "tracking", one
-	// that soon reports changes of queues that did not change; "clients", one that soon takes no more
-	// connections.
+	// A stable word: "eviction", a server that deletes queues when its memory is full; "unknown", one
+	// that has not said whether it does; "tracking", one that soon reports changes of queues that did
+	// not change; "clients", one that soon takes no more connections.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// What is.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`

@@ -47,7 +47,11 @@ func isNear(n, limit int64) bool { return n >= 0 && limit > 0 && n >= limit-limi
 // risks returns what endangers queues or connections.
 func (l *limits) risks() []backlog.Risk {
 	var all []backlog.Risk
-	if l.policy != "" && l.policy != "noeviction" {
+	switch l.policy {
+	case "noeviction":
+	case "":
+		all = append(all, backlog.Risk{Kind: backlog.RiskUnknown, Latent: true, Text: "the server has not said its maxmemory-policy (INFO memory), so it is unknown whether it deletes queues"})
+	default:
 		what, full := "queues", "when its memory is full"
 		if strings.HasPrefix(l.policy, "volatile-") {
 			what = "keys that have an expiry, such as the locks of jobs,"

@@ -16,7 +16,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/resp"
 )
 
-// TestRisks: what a server says of its limits is a risk or none, and what it does not say is none.
+// TestRisks: what a server says of its limits is a risk or none. That it does not say whether it deletes queues is named.
 func TestRisks(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -24,7 +24,7 @@ func TestRisks(t *testing.T) {
 		change func(l *limits)
 		want   []string
 	}{
-		{"nothing known", func(*limits) {}, nil},
+		{"nothing known", func(*limits) {}, []string{"unknown true the server has not said its maxmemory-policy (INFO memory), so it is unknown whether it deletes queues"}},
 		{"no eviction", func(l *limits) { l.policy, l.memory = "noeviction", 1000 }, nil},
 		{"eviction", func(l *limits) { l.policy, l.memory = "allkeys-lru", 1000 }, []string{"eviction false maxmemory-policy is allkeys-lru, so the server deletes queues when its memory is full, at 1000 bytes (maxmemory)"}},
 		{"eviction of an unknown memory", func(l *limits) { l.policy = "allkeys-lru" }, []string{"eviction false maxmemory-policy is allkeys-lru, so the server deletes queues when its memory is full"}},
@@ -37,6 +37,9 @@ func TestRisks(t *testing.T) {
 		{"many clients", func(l *limits) { l.clients, l.most = 9000, 10000 }, []string{"clients false 9000 clients are connected of at most 10000 (maxclients); beyond that the server takes no connections"}},
 	} {
 		l := unknownLimits()
+		if tc.name != "nothing known" {
+			l.policy = "noeviction"
+		}
 		tc.change(l)
 		var got []string
 		for _, r := range l.risks() {

@@ -68,7 +68,7 @@ type Node struct {
 	handshake handshakeMode
 	// tableFull is a server whose tracking table is too small, so that idle queues are read.
 	tableFull bool
-	// risks are those of the last answer about limits; replaced, never changed.
+	// risks are those of the last answer about limits, before it that they are unknown; replaced, never changed.
 	risks []backlog.Risk
 }
 
@@ -80,6 +80,7 @@ func New(cfg *conn.Config, address string, tracker Tracker, waker Waker, log *sl
 		semaphore: make(chan struct{}, 1),
 		retry:     make(chan struct{}, 1),
 		listening: attempts{hungUp: make(map[string]int)},
+		risks:     unknownLimits().risks(),
 	}
 	n.scanner = newScanner(n)
 	n.life, n.end = context.WithCancel(context.Background())
