@@ -249,6 +249,27 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// TestWatchFollowsAnUpgrade: all replicas are replaced by others, and the watch goes on.
+func TestWatchFollowsAnUpgrade(t *testing.T) {
+	t.Parallel()
+	first, second := scalerWith(t, 6), scalerWith(t, 8)
+	server := kubetest.Start(t, pod("one", address(first)))
+	lines, notes := start(t, "watch", "--kubeconfig", server.Kubeconfig("shop"))
+	if !lines.Scan() || !strings.Contains(lines.Text(), "shop/billing queue-jobs  wants 3 replicas (6 / 2), active") {
+		t.Fatalf("the first line is %q", lines.Text())
+	}
+	server.Set(pod("two", address(second)))
+	first.Stop()
+	if !lines.Scan() || !strings.Contains(lines.Text(), "shop/billing queue-jobs  wants 4 replicas (8 / 2), active") {
+		t.Fatalf("after the upgrade: %q", lines.Text())
+	}
+	for _, want := range []string{"No replica is left, and one is searched for 1m0s: no scaler answers at pod backlog-scaler/one: ", "Watching pod backlog-scaler/two."} {
+		if !notes.Scan() || !strings.HasPrefix(notes.Text(), want) {
+			t.Errorf("noted %q, want %q", notes.Text(), want)
+		}
+	}
+}
+
 // get reads the page until a condition holds.
 func get(t *testing.T, url string, holds func(body string) bool) error {
 	t.Helper()

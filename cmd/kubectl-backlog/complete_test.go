@@ -36,7 +36,7 @@ func TestComplete(t *testing.T) {
 		{"version |", nil, ":4"},
 		{"unknown |", []string{"explain", "watch", "policy", "doctor", "ui", "completion", "version"}, ":4"},
 		{"watch --out|", []string{"--output"}, ":4"},
-		{"watch -o |", []string{"text", "json"}, ":4"},
+		{"watch -o |", []string{"text", "json", "yaml"}, ":4"},
 		{"watch --output=j|", []string{"--output=json"}, ":4"},
 		{"doctor --fail-on |", []string{"warning", "error"}, ":4"},
 		{"doctor --offline |", nil, ":0"},

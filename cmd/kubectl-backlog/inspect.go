@@ -14,7 +14,7 @@ import (
 
 // printed has the flag of the output.
 type printed struct {
-	Output string `short:"o" enum:"text,json" default:"text" help:"Output format: ${enum}."`
+	Output string `short:"o" enum:"text,json,yaml" default:"text" help:"Output format: ${enum}."`
 }
 
 // explainCommand explains the decisions for a ScaledObject.
@@ -74,19 +74,14 @@ func (c *watchCommand) Run(ctx context.Context, stdout io.Writer, stderr notes) 
 	if err != nil {
 		return err
 	}
-	note := stderr.noting()
-	if c.Output == "text" && cli.TerminalSize(stdout) != nil {
-		// A line would spoil the table.
-		late := &later{}
-		defer late.print(note)
-		note = late.add
-	}
-	s, err := c.open(ctx, note)
+	view := command.NewView(c.Output, stdout, cli.TerminalSize(stdout), stderr.noting())
+	defer view.Close()
+	s, err := c.open(ctx, view.Note)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return command.Watch(ctx, s, namespace, c.Output, stdout)
+	return command.Watch(ctx, s, namespace, view)
 }
 
 // scope is the namespace that a command is about; empty for all.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/kubectl"
@@ -79,25 +78,16 @@ func (p *position) known(ctx context.Context, namespace string, of kind) []strin
 		return nil
 	}
 	defer func() { _ = s.Close() }() // there is no place for its error
-	var mu sync.Mutex                // guards names
-	var names []string
-	var calls sync.WaitGroup
-	for _, client := range s.clients {
-		calls.Go(func() {
-			response, err := client.ListTriggers(ctx, &pb.ListTriggersRequest{Namespace: namespace})
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for _, t := range response.GetTriggers() {
-				if _, name := of(t); name != "" {
-					names = append(names, name)
-				}
-			}
-		})
+	triggers, err := s.ListTriggers(ctx, &pb.ListTriggersRequest{Namespace: namespace})
+	if err != nil {
+		return nil
 	}
-	calls.Wait()
+	var names []string
+	for _, t := range triggers {
+		if _, name := of(t); name != "" {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }

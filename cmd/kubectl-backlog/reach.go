@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,7 +13,6 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/api"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/kubectl"
 	"github.com/backlog-scaler/backlog-scaler/internal/kube/releases"
-	"github.com/backlog-scaler/backlog-scaler/internal/kube/tunnel"
 	"github.com/backlog-scaler/backlog-scaler/internal/replicas"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
@@ -86,18 +83,7 @@ type scaler struct {
 	*replicas.Group
 
 	// name is that of its place, for findings.
-	name    string
-	clients []*inspector.Client
-	closers []func() error
-}
-
-// Close closes the connections.
-func (s *scaler) Close() error {
-	var errs []error
-	for _, closer := range slices.Backward(s.closers) {
-		errs = append(errs, closer())
-	}
-	return errors.Join(errs...)
+	name string
 }
 
 // open reaches the scaler at its address, or all replicas that are found. A replica that cannot be reached is noted.
@@ -107,8 +93,7 @@ func (r *reach) open(ctx context.Context, note func(string)) (*scaler, error) {
 		if err != nil {
 			return nil, err
 		}
-		one := []replicas.Replica{{Name: r.Address, Scaler: client}}
-		return &scaler{Group: replicas.NewGroup(one, note), name: r.Address, clients: []*inspector.Client{client}, closers: []func() error{client.Close}}, nil
+		return &scaler{replicas.NewGroup([]replicas.Replica{{Name: r.Address, Scaler: client}}, nil, note), r.Address}, nil
 	}
 	a, err := r.find()
 	if err != nil {
@@ -120,73 +105,28 @@ func (r *reach) open(ctx context.Context, note func(string)) (*scaler, error) {
 	}
 	if len(pods) > maxReplicas {
 		note(fmt.Sprintf("The scaler has %d ready replicas, and %d of them are asked.", len(pods), maxReplicas))
-		pods = pods[:maxReplicas]
 	}
-	reached := make([]way, len(pods))
-	var dials sync.WaitGroup
-	for i, pod := range pods {
-		dials.Go(func() { reached[i] = dial(ctx, a, pod) })
-	}
-	dials.Wait()
-	return r.gather(reached, note)
-}
-
-// A way is the way to the inspector of a pod.
-type way struct {
-	pod    releases.Pod
-	client *inspector.Client
-	tunnel *tunnel.Tunnel
-	err    error
-}
-
-// dial connects to a pod, so that an error is the one of the API server, and not what a client of gRPC makes of it.
-func dial(ctx context.Context, a kubectl.Access, pod releases.Pod) way {
-	w := way{pod: pod}
-	if w.tunnel, w.err = tunnel.New(a.Config, pod.Namespace, pod.Name, pod.Port); w.err != nil {
-		return w
-	}
-	connected, err := w.tunnel.Dial(ctx)
-	if err != nil {
-		w.err = err
-		return w
-	}
-	first := make(chan net.Conn, 1)
-	first <- connected
-	w.client, w.err = inspector.NewClientOver("pod "+pod.Namespace+"/"+pod.Name, func(ctx context.Context) (net.Conn, error) {
-		select {
-		case c := <-first:
-			return c, nil
-		default:
-			return w.tunnel.Dial(ctx)
-		}
-	})
-	return w
-}
-
-// gather makes one scaler of the replicas that were reached. Those that were not are noted, and an error if none was.
-func (r *reach) gather(ways []way, note func(string)) (*scaler, error) {
-	s := &scaler{name: "pod " + ways[0].pod.Namespace + "/" + ways[0].pod.Name}
-	var members []replicas.Replica
-	var failed []error
-	for _, w := range ways {
-		if w.tunnel != nil {
-			s.closers = append(s.closers, w.tunnel.Close)
-		}
-		if w.err != nil {
-			failed = append(failed, w.err)
-			continue
-		}
-		s.clients, s.closers = append(s.clients, w.client), append(s.closers, w.client.Close)
-		members = append(members, replicas.Replica{Name: "pod " + w.pod.Namespace + "/" + w.pod.Name, Scaler: w.client})
-	}
+	members, failed := dialAll(ctx, a, pods[:min(len(pods), maxReplicas)])
 	if len(members) == 0 {
-		return nil, errors.Join(r.allow(errors.Join(failed...), ways[0].pod.Namespace), s.Close())
+		return nil, r.allow(errors.Join(failed...), pods[0].Namespace)
 	}
 	for _, err := range failed {
 		note("One replica is not asked: " + err.Error())
 	}
-	s.Group = replicas.NewGroup(members, note)
-	return s, nil
+	return &scaler{replicas.NewGroup(members, r.finder(a), note), podName(pods[0])}, nil
+}
+
+// finder returns a function that reaches the replicas that are there now and are not known, within the bound.
+func (r *reach) finder(a kubectl.Access) replicas.Finder {
+	return func(ctx context.Context, known []string) ([]replicas.Replica, error) {
+		pods, err := r.pods(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		pods = slices.DeleteFunc(pods, func(pod releases.Pod) bool { return slices.Contains(known, podName(pod)) })
+		members, failed := dialAll(ctx, a, pods[:min(len(pods), maxReplicas-len(known))])
+		return members, errors.Join(failed...)
+	}
 }
 
 // allow adds to an error of missing rights the Role that has them. The namespace is empty if it is not known.

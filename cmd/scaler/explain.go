@@ -9,6 +9,7 @@ import (
 	"time"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli"
 	"github.com/backlog-scaler/backlog-scaler/internal/cli/command"
 	"github.com/backlog-scaler/backlog-scaler/internal/server/inspector"
 )
@@ -16,7 +17,7 @@ import (
 // inspected are the flags of the commands that call a running scaler.
 type inspected struct {
 	Address string `default:"127.0.0.1:9091" help:"Admin API address of the scaler: its --admin-address." env:"SCALER_INSPECT_ADDRESS"`
-	Output  string `short:"o" enum:"text,json" default:"text" help:"Output format: ${enum}."`
+	Output  string `short:"o" enum:"text,json,yaml" default:"text" help:"Output format: ${enum}."`
 }
 
 // advise adds the remedy to an error.
@@ -82,5 +83,7 @@ func (c watchCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
-	return advise(command.Watch(ctx, client, c.Namespace, c.Output, stdout))
+	view := command.NewView(c.Output, stdout, cli.TerminalSize(stdout), func(string) {})
+	defer view.Close()
+	return advise(command.Watch(ctx, client, c.Namespace, view))
 }

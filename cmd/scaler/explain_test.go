@@ -64,6 +64,9 @@ func TestExplainAndWatch(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); code != 0 || err != nil || len(got.Explanations) != 1 || got.Explanations[0].Decision.Value != 3 {
 		t.Errorf("explain --output json: %d, %v, %+v\n%s%s", code, err, got, out, errText)
 	}
+	if code, out, errText := scaler("explain", "shop/billing", "--address", address, "--output", "yaml"); code != 0 || !strings.HasPrefix(out, "at: \"20") || !strings.Contains(out, "\n      value: 3\n") {
+		t.Errorf("explain --output yaml: %d\n%s%s", code, out, errText)
+	}
 	for _, tc := range []struct{ args, want string }{
 		{"shop/biling", "KEDA has not asked this replica about shop/biling recently, did you mean shop/billing?"},
 		{"bank/billing", "did you mean shop/billing?"},

@@ -87,7 +87,7 @@ func TestMistakes(t *testing.T) {
 		{"a policy without its namespace", []string{"explain", "--policy", "billing"}, 2, "such as shop/billing"},
 		{"a policy and a ScaledObject", []string{"explain", "shop/worker", "--policy", "shop/billing"}, 2, "want one of the two"},
 		{"a policy and a trigger", []string{"explain", "--policy", "shop/billing", "--trigger", "list-a"}, 2, "want one of the two"},
-		{"another format", []string{"watch", "--output", "yaml"}, 2, "--output"},
+		{"another format", []string{"watch", "--output", "xml"}, 2, "--output"},
 		{"no scaler to ask", []string{"explain", "shop/billing", "--address", "127.0.0.1:1"}, 1, "port-forward deployment/backlog-scaler 9091"},
 		{"no scaler to watch", []string{"watch", "--address", "127.0.0.1:1"}, 1, "no scaler answers at 127.0.0.1:1"},
 		{"nothing to check", []string{"check", "--config", config}, 1, "not every connection works"},

@@ -44,7 +44,7 @@ func mayImport() map[string][]string {
 		"internal/terminal":                 {},
 		"internal/cli":                      {},
 		"internal/cli/command": {
-			"gen/*", "internal/app", "internal/backlog", "internal/cli", "internal/config", "internal/doctor", "internal/doctor/*", "internal/explain", "internal/kube/api", "internal/policycheck", "internal/trigger",
+			"gen/*", "internal/app", "internal/backlog", "internal/config", "internal/doctor", "internal/doctor/*", "internal/explain", "internal/kube/api", "internal/policycheck", "internal/trigger",
 		},
 		"internal/config":                          {"internal/backlog", "internal/spelling"},
 		"internal/demo":                            {"*"},
@@ -180,7 +180,7 @@ func homes() map[string][]string {
 		"github.com/kedacore/keda/v2/pkg/scalers/externalscaler":    {"internal/backlog/redis/layout/layouttest", "internal/demo", "internal/demo/*", "internal/faults", "internal/page/pagetest", "internal/server", "internal/server/refcodec", "internal/soak"},
 		"google.golang.org/grpc/codes":                              {"gen/*", "internal/demo/*", "internal/faults", "internal/server", "internal/server/*", "internal/soak"},
 		"google.golang.org/grpc/status":                             {"gen/*", "internal/demo/*", "internal/faults", "internal/server", "internal/server/*", "internal/soak"},
-		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/doctor/manifests", "internal/kube/kubeconfig", "internal/migrate/manifest", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*", "internal/simulation/candidate"},
+		"go.yaml.in/yaml/v3":                                        {"internal/config", "internal/demo/*", "internal/doctor/manifests", "internal/explain", "internal/kube/kubeconfig", "internal/migrate/manifest", "internal/policycheck", "internal/policycheck/schema", "internal/reference", "internal/reference/*", "internal/simulation/candidate"},
 		"connectrpc.com/connect":                                    {"internal/server/inspector"},
 		"github.com/alecthomas/kong":                                {"cmd/kubectl-backlog", "cmd/scaler", "cmd/scaler-demo", "internal/reference", "internal/reference/*"},
 		"github.com/prometheus/client_golang/prometheus/collectors": {"internal/telemetry"},

@@ -132,12 +132,17 @@ func dash(text string) string {
 	return text
 }
 
+// noteTime is how long a note is above the table, by the times of the messages that come.
+const noteTime = 10 * time.Second
+
 // A Screen shows a Board on the alternate screen of a terminal.
 type Screen struct {
 	out   io.Writer
 	size  func() (width, height int)
 	board *Board
 	began bool
+	note  string
+	noted time.Time // by the clock of the scaler
 }
 
 // NewScreen returns a Screen that draws on out. size returns the columns and rows of the
@@ -152,13 +157,34 @@ func (s *Screen) Show(r *pb.WatchDecisionsResponse) error {
 	if !r.GetComplete() {
 		return nil
 	}
+	if s.board.at.Sub(s.noted).Abs() >= noteTime {
+		s.note = ""
+	}
+	return s.draw()
+}
+
+// Note shows a line above the table. It goes away with a message of ten seconds later, so that one about what keeps
+// messages from coming stays.
+func (s *Screen) Note(line string) error {
+	s.note, s.noted = line, s.board.at
+	if !s.began {
+		return nil
+	}
+	return s.draw()
+}
+
+// draw draws the table.
+func (s *Screen) draw() error {
+	width, height := s.size()
 	var b strings.Builder
 	if !s.began {
 		s.began = true
 		b.WriteString(terminal.Enter)
 	}
 	b.WriteString(terminal.Home)
-	for _, line := range s.board.lines(s.size()) {
+	lines := s.board.lines(width, height)
+	lines[1] = terminal.Truncate(s.note, width)
+	for _, line := range lines {
 		b.WriteString(line + terminal.ClearLineEnd + "\r\n")
 	}
 	b.WriteString(terminal.ClearScreenEnd)

@@ -2,11 +2,14 @@ package explain_test
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -187,6 +190,48 @@ func TestJSONLines(t *testing.T) {
 	}
 }
 
+// TestYAMLDocuments: they say what the lines of JSON say.
+func TestYAMLDocuments(t *testing.T) {
+	t.Parallel()
+	var lines, documents strings.Builder
+	for _, r := range news() {
+		if err := errors.Join(explain.JSONLines(&lines, r), explain.YAMLDocuments(&documents, r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// JSON is YAML.
+	var want, got []any
+	for line := range strings.Lines(lines.String()) {
+		want = append(want, decoded(t, line)...)
+	}
+	if got = decoded(t, documents.String()); len(got) != 3 {
+		t.Errorf("%d documents, want one for each message that says something", len(got))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("documents (-JSON +YAML):\n%s", diff)
+	}
+	if text := "    trigger:\n      id: \"2\"\n"; !strings.HasPrefix(documents.String(), "---\n") || !strings.Contains(documents.String(), text) {
+		t.Errorf("no %q in\n%s", text, &documents)
+	}
+}
+
+// decoded returns the documents of YAML.
+func decoded(t *testing.T, text string) []any {
+	t.Helper()
+	var all []any
+	for decoder := yaml.NewDecoder(strings.NewReader(text)); ; {
+		var document any
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, document)
+	}
+}
+
 func TestScreen(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
@@ -217,6 +262,41 @@ func TestScreen(t *testing.T) {
 	_, after, left := strings.Cut(out.String(), "\x1b[?25h\x1b[?1049l")
 	if !left || strings.Contains(after, "shop/mails") || !strings.Contains(after, "shop/billing") || strings.Contains(after, "\x1b") {
 		t.Errorf("at the end the terminal holds %q", after)
+	}
+}
+
+// TestScreenNote: a note is above the table until messages have come for a while.
+func TestScreenNote(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	screen := explain.NewScreen(&out, func() (width, height int) { return 40, 24 })
+	if err := screen.Note("too early"); err != nil || out.Len() > 0 {
+		t.Errorf("%v; before the first table it draws %q", err, out.String())
+	}
+	// drawn is the note in the table that was drawn last.
+	drawn := func(err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(out.String(), "\x1b[K\r\n")
+		out.Reset()
+		return lines[1]
+	}
+	show := func(after time.Duration) error {
+		return screen.Show(&pb.WatchDecisionsResponse{At: ago(-after), Complete: true})
+	}
+	if note := drawn(show(0)); note != "" {
+		t.Errorf("the first table has the note %q", note)
+	}
+	if note := drawn(screen.Note("No replica is left, and one is searched for.")); note != "No replica is left, and one is searched…" {
+		t.Errorf("the note is %q", note)
+	}
+	if note := drawn(show(9 * time.Second)); note == "" {
+		t.Error("the note has gone after nine seconds")
+	}
+	if note := drawn(show(10 * time.Second)); note != "" {
+		t.Errorf("the note stays: %q", note)
 	}
 }
 

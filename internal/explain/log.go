@@ -1,13 +1,8 @@
 package explain
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 )
@@ -34,38 +29,4 @@ func Lines(w io.Writer, r *pb.WatchDecisionsResponse) error {
 		}
 	}
 	return nil
-}
-
-// JSON writes a message as indented JSON, with the names of protojson.
-func JSON(w io.Writer, m proto.Message) error {
-	// protojson varies the space between tokens on purpose.
-	data, err := protojson.Marshal(m)
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	if err := json.Indent(&b, data, "", "  "); err != nil {
-		return err
-	}
-	b.WriteByte('\n')
-	_, err = w.Write(b.Bytes())
-	return err
-}
-
-// JSONLines writes the changes of a watch as JSON on one line.
-func JSONLines(w io.Writer, m *pb.WatchDecisionsResponse) error {
-	if len(m.GetChanged()) == 0 && len(m.GetRemoved()) == 0 {
-		return nil
-	}
-	data, err := protojson.Marshal(m)
-	if err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	if err := json.Compact(&b, data); err != nil {
-		return err
-	}
-	b.WriteByte('\n')
-	_, err = w.Write(b.Bytes())
-	return err
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
 )
 
@@ -24,11 +26,14 @@ type merger struct {
 	// reports are the last ones, by trigger and replica.
 	reports map[string]map[int]report
 	// keys are those of the triggers, by replica and its own identifier.
-	keys []map[string]string
+	keys map[int]map[string]string
 	// shown is what the watch has shown, by trigger.
 	shown map[string]report
-	// listing reports, by replica, that its list of all triggers is not complete.
-	listing []bool
+	// listing has the replicas for whose list of all triggers the watch waits at its beginning.
+	listing map[int]bool
+	began   bool
+	// at is the time of the last message.
+	at *timestamppb.Timestamp
 }
 
 // A report is an explanation, the replica that it is of, and the identifier that the trigger has there.
@@ -38,12 +43,19 @@ type report struct {
 	explanation *pb.Explanation
 }
 
-func newMerger(replicas int) *merger {
-	m := &merger{reports: make(map[string]map[int]report), shown: make(map[string]report)}
-	for range replicas {
-		m.keys, m.listing = append(m.keys, make(map[string]string)), append(m.listing, true)
+func newMerger() *merger {
+	return &merger{
+		reports: make(map[string]map[int]report), keys: make(map[int]map[string]string),
+		shown: make(map[string]report), listing: make(map[int]bool),
 	}
-	return m
+}
+
+// join adds a replica.
+func (m *merger) join(replica int) {
+	m.keys[replica] = make(map[string]string)
+	if !m.began {
+		m.listing[replica] = true
+	}
 }
 
 // update takes a message of a replica, and returns what it changes in the watch. It is complete when those of all
@@ -69,11 +81,11 @@ func (m *merger) update(replica int, r *pb.WatchDecisionsResponse) *pb.WatchDeci
 			touched = append(touched, k)
 		}
 	}
-	m.listing[replica] = m.listing[replica] && !r.GetComplete()
-	out := m.settle(replica, touched)
-	out.At = r.GetAt()
-	out.Complete = r.GetComplete() && !slices.Contains(m.listing, true)
-	return out
+	if r.GetComplete() {
+		delete(m.listing, replica)
+	}
+	m.at = r.GetAt()
+	return m.settle(replica, touched, r.GetComplete())
 }
 
 // lose removes a replica, and returns what that changes.
@@ -83,15 +95,15 @@ func (m *merger) lose(replica int) *pb.WatchDecisionsResponse {
 		delete(m.reports[k], replica)
 		touched = append(touched, k)
 	}
-	m.keys[replica], m.listing[replica] = nil, false
-	out := m.settle(replica, touched)
-	out.Complete = !slices.Contains(m.listing, true)
-	return out
+	delete(m.keys, replica)
+	delete(m.listing, replica)
+	return m.settle(replica, touched, true)
 }
 
-// settle returns what is new about triggers after a message of a replica.
-func (m *merger) settle(replica int, touched []string) *pb.WatchDecisionsResponse {
-	out := &pb.WatchDecisionsResponse{}
+// settle returns what is new about triggers after a message of a replica, which is complete or not.
+func (m *merger) settle(replica int, touched []string, complete bool) *pb.WatchDecisionsResponse {
+	m.began = m.began || complete && len(m.listing) == 0
+	out := &pb.WatchDecisionsResponse{At: m.at, Complete: complete && m.began}
 	for _, k := range touched {
 		best := m.best(k)
 		before, known := m.shown[k]

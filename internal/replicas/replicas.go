@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -18,6 +19,9 @@ import (
 
 // A Scaler is one replica.
 type Scaler interface {
+	io.Closer
+
+	ListTriggers(ctx context.Context, request *pb.ListTriggersRequest) (*pb.ListTriggersResponse, error)
 	Explain(ctx context.Context, request *pb.ExplainRequest) (*pb.ExplainResponse, error)
 	ExplainPolicy(ctx context.Context, request *pb.ExplainPolicyRequest) (*pb.ExplainPolicyResponse, error)
 	ListConnections(ctx context.Context) (*pb.ListConnectionsResponse, error)
@@ -30,25 +34,40 @@ type Replica struct {
 	Scaler
 }
 
-// A Group asks its replicas at once.
+// A Group asks its replicas at once. Close must be called.
 type Group struct {
 	replicas []Replica
-	note     func(string)
+	find     Finder
+
+	mu    sync.Mutex // guards noted, and is held while write is called
+	noted map[string]bool
+	write func(string)
 }
 
-// NewGroup returns the group of replicas. note is called with a line about which replica answers, and about
-// each that does not; one call at a time, and once with each line.
-func NewGroup(replicas []Replica, note func(string)) *Group {
-	var mu sync.Mutex // guards noted, and is held while note is called
-	noted := make(map[string]bool)
-	return &Group{replicas: replicas, note: func(line string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if !noted[line] {
-			noted[line] = true
-			note(line)
-		}
-	}}
+// NewGroup returns the group of replicas, which closes them. find may be nil: a watch ends with its replicas
+// then. note is called with a line about which replica answers, and about each that does not; one call at a
+// time.
+func NewGroup(replicas []Replica, find Finder, note func(string)) *Group {
+	return &Group{replicas: replicas, find: find, noted: make(map[string]bool), write: note}
+}
+
+// Close closes the replicas.
+func (g *Group) Close() error {
+	var errs []error
+	for _, r := range g.replicas {
+		errs = append(errs, r.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// note notes a line, once however often it is true.
+func (g *Group) note(line string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.noted[line] {
+		g.noted[line] = true
+		g.write(line)
+	}
 }
 
 // An answer is what one replica returned.
@@ -120,6 +139,25 @@ func suggestions(err error) int {
 	default:
 		return 0
 	}
+}
+
+// ListTriggers returns the triggers that any replica knows.
+func (g *Group) ListTriggers(ctx context.Context, request *pb.ListTriggersRequest) ([]*pb.Trigger, error) {
+	answers, err := good(g, ask(g, func(s Scaler) (*pb.ListTriggersResponse, error) { return s.ListTriggers(ctx, request) }))
+	if err != nil {
+		return nil, err
+	}
+	var merged []*pb.Trigger
+	known := make(map[string]bool)
+	for _, a := range answers {
+		for _, t := range a.response.GetTriggers() {
+			if k := key(t); !known[k] {
+				known[k] = true
+				merged = append(merged, t)
+			}
+		}
+	}
+	return merged, nil
 }
 
 // Explain returns the explanation of each trigger by the replica that KEDA called last for it.
@@ -217,65 +255,6 @@ func (g *Group) ListConnections(ctx context.Context) (*pb.ListConnectionsRespons
 		merged.Connections = append(merged.Connections, connections[name])
 	}
 	return merged, nil
-}
-
-// Watch shows the changes of all replicas until ctx ends, which is no error, or until show returns an error or no
-// replica is left.
-func (g *Group) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, show func(*pb.WatchDecisionsResponse) error) error {
-	if len(g.replicas) == 1 {
-		return g.replicas[0].Watch(ctx, request, show)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var (
-		mu     sync.Mutex // guards what follows, and is held while show is called, which gets one message at a time
-		merged = newMerger(len(g.replicas))
-		failed []error
-		shown  error
-	)
-	names := make([]string, 0, len(g.replicas))
-	for _, r := range g.replicas {
-		names = append(names, r.Name)
-	}
-	g.note(fmt.Sprintf("Watching %d replicas: %s. Each trigger is as the one reports that KEDA called last.", len(names), strings.Join(names, ", ")))
-	emit := func(r *pb.WatchDecisionsResponse) error {
-		if shown == nil {
-			shown = show(r)
-		}
-		return shown
-	}
-	var streams sync.WaitGroup
-	for i, r := range g.replicas {
-		streams.Go(func() {
-			err := r.Watch(ctx, request, func(response *pb.WatchDecisionsResponse) error {
-				mu.Lock()
-				defer mu.Unlock()
-				return emit(merged.update(i, response))
-			})
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil || shown != nil {
-				cancel() // the caller has ended the watch, or its show has
-				return
-			}
-			failed = append(failed, named(r.Name, err))
-			if len(failed) < len(g.replicas) {
-				g.note("One replica does not answer any more: " + failed[len(failed)-1].Error())
-				if emit(merged.lose(i)) != nil {
-					cancel()
-				}
-			}
-		})
-	}
-	streams.Wait()
-	switch {
-	case shown != nil:
-		return shown
-	case len(failed) == len(g.replicas):
-		return errors.Join(failed...)
-	default:
-		return nil
-	}
 }
 
 // later reports whether KEDA called for a later than for b.

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -44,6 +44,23 @@ type replica struct {
 	err          error
 	// messages are those of a watch, which goes on until its context ends, or ends with an error.
 	messages <-chan *pb.WatchDecisionsResponse
+	closed   atomic.Bool
+}
+
+func (r *replica) Close() error {
+	r.closed.Store(true)
+	return nil
+}
+
+func (r *replica) ListTriggers(context.Context, *pb.ListTriggersRequest) (*pb.ListTriggersResponse, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	response := &pb.ListTriggersResponse{}
+	for _, e := range r.explanations {
+		response.Triggers = append(response.Triggers, e.GetTrigger())
+	}
+	return response, nil
 }
 
 func (r *replica) Explain(context.Context, *pb.ExplainRequest) (*pb.ExplainResponse, error) {
@@ -106,7 +123,7 @@ func group(n *notes, all ...*replica) *replicas.Group {
 	for i, r := range all {
 		members = append(members, replicas.Replica{Name: string(rune('A' + i)), Scaler: r})
 	}
-	return replicas.NewGroup(members, n.add)
+	return replicas.NewGroup(members, nil, n.add)
 }
 
 func TestExplain(t *testing.T) {
@@ -179,6 +196,27 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestListTriggers: a trigger that several replicas know is there once.
+func TestListTriggers(t *testing.T) {
+	t.Parallel()
+	var n notes
+	got, err := group(&n,
+		&replica{explanations: []*pb.Explanation{explained("1", "x", 1, 5), explained("2", "y", 1, 5)}},
+		&replica{err: errors.New("gone")},
+		&replica{explanations: []*pb.Explanation{explained("4", "x", 1, 5), explained("3", "z", 1, 5)}},
+	).ListTriggers(t.Context(), &pb.ListTriggersRequest{})
+	names := []string{}
+	for _, trigger := range got {
+		names = append(names, trigger.GetName())
+	}
+	if diff := cmp.Diff([]string{"x", "y", "z"}, names); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if want := "One replica does not answer: B: gone"; n.all() != want {
+		t.Errorf("notes %q, want %q", n.all(), want)
+	}
+}
+
 func TestExplainPolicy(t *testing.T) {
 	t.Parallel()
 	var n notes
@@ -235,97 +273,5 @@ func TestNotesOnce(t *testing.T) {
 	}
 	if want := "One replica does not answer: B: gone\nOf 2 replicas A answers, which decided last."; n.all() != want {
 		t.Errorf("notes %q, want %q", n.all(), want)
-	}
-}
-
-// message is one of a watch, complete.
-func message(changed ...*pb.Explanation) *pb.WatchDecisionsResponse {
-	return &pb.WatchDecisionsResponse{At: at(1), Changed: changed, Complete: true}
-}
-
-// TestWatch: the messages of two replicas become those of one watch, step by step.
-func TestWatch(t *testing.T) {
-	t.Parallel()
-	first, second := make(chan *pb.WatchDecisionsResponse), make(chan *pb.WatchDecisionsResponse)
-	shown := make(chan string)
-	var n notes
-	g := group(&n, &replica{messages: first, err: errors.New("gone")}, &replica{messages: second, err: errors.New("gone, too")})
-	ended := make(chan error, 1)
-	go func() {
-		ended <- g.Watch(t.Context(), &pb.WatchDecisionsRequest{}, func(r *pb.WatchDecisionsResponse) error {
-			var b strings.Builder
-			for _, e := range r.GetChanged() {
-				b.WriteString(e.GetTrigger().GetId() + "=" + string(rune('0'+int(e.GetDecision().GetValue()))) + " ")
-			}
-			for _, removed := range r.GetRemoved() {
-				b.WriteString("-" + removed.GetId() + " ")
-			}
-			if r.GetComplete() {
-				b.WriteString("complete")
-			}
-			shown <- strings.TrimSpace(b.String())
-			return nil
-		})
-	}()
-	for _, step := range []struct {
-		name    string
-		to      chan<- *pb.WatchDecisionsResponse
-		message *pb.WatchDecisionsResponse
-		want    string
-	}{
-		{"the list of the first", first, message(explained("1", "x", 1, 5), explained("2", "y", 1, 5)), "shop/billing/x=1 shop/billing/y=1"},
-		{"that of the second, called later for x", second, message(explained("2", "x", 2, 6)), "shop/billing/x=2 complete"},
-		{"an earlier call changes nothing", first, message(explained("1", "x", 1, 5)), "complete"},
-		{"a later one does", first, message(explained("1", "x", 3, 7)), "shop/billing/x=3 complete"},
-		{"the same from the other is no change", second, message(explained("2", "x", 3, 8)), "complete"},
-		{"a trigger of one is gone", first, &pb.WatchDecisionsResponse{Removed: []*pb.Trigger{{Id: "2"}}, Complete: true}, "-shop/billing/y complete"},
-		{"one of two is gone in one", first, &pb.WatchDecisionsResponse{Removed: []*pb.Trigger{{Id: "1"}}, Complete: true}, "complete"},
-		{"it is there again with another identifier", first, message(explained("7", "x", 4, 9)), "shop/billing/x=4 complete"},
-		{"an unknown identifier", first, &pb.WatchDecisionsResponse{Removed: []*pb.Trigger{{Id: "99"}}, Complete: true}, "complete"},
-	} {
-		step.to <- step.message
-		if got := <-shown; got != step.want {
-			t.Errorf("%s: %q, want %q", step.name, got, step.want)
-		}
-	}
-	close(first)
-	if got := <-shown; got != "shop/billing/x=3 complete" {
-		t.Errorf("the first is gone: %q", got)
-	}
-	close(second)
-	select {
-	case err := <-ended:
-		if err == nil || !strings.Contains(err.Error(), "A: gone\nB: gone, too") {
-			t.Errorf("no replica is left: %v", err)
-		}
-	case <-time.After(time.Minute):
-		t.Fatal("no replica is left, and the watch goes on")
-	}
-	if want := "Watching 2 replicas: A, B. Each trigger is as the one reports that KEDA called last.\nOne replica does not answer any more: A: gone"; n.all() != want {
-		t.Errorf("notes %q, want %q", n.all(), want)
-	}
-}
-
-// TestWatchEnds: the end of the caller's context is no error, and an error of show ends all streams.
-func TestWatchEnds(t *testing.T) {
-	t.Parallel()
-	full := errors.New("full")
-	for name, ends := range map[string]func(cancel func()) error{
-		"context": func(cancel func()) error { cancel(); return nil },
-		"show":    func(func()) error { return full },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			messages := make(chan *pb.WatchDecisionsResponse, 1)
-			messages <- message(explained("1", "x", 1, 5))
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			var n notes
-			err := group(&n, &replica{messages: messages}, &replica{messages: make(chan *pb.WatchDecisionsResponse)}).
-				Watch(ctx, &pb.WatchDecisionsRequest{}, func(*pb.WatchDecisionsResponse) error { return ends(cancel) })
-			if name == "context" && err != nil || name == "show" && !errors.Is(err, full) {
-				t.Errorf("%v", err)
-			}
-		})
 	}
 }

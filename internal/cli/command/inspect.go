@@ -4,13 +4,17 @@ import (
 	"context"
 	"io"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
-	"github.com/backlog-scaler/backlog-scaler/internal/cli"
 	"github.com/backlog-scaler/backlog-scaler/internal/explain"
 )
 
-// asJSON is the output format for programs.
-const asJSON = "json"
+// The output formats for programs.
+const (
+	asJSON = "json"
+	asYAML = "yaml"
+)
 
 // An Explainer is a running scaler, or all replicas of one.
 type Explainer interface {
@@ -18,45 +22,32 @@ type Explainer interface {
 	ExplainPolicy(ctx context.Context, request *pb.ExplainPolicyRequest) (*pb.ExplainPolicyResponse, error)
 }
 
-// A Watcher is a running scaler, or all replicas of one.
-type Watcher interface {
-	Watch(ctx context.Context, request *pb.WatchDecisionsRequest, show func(*pb.WatchDecisionsResponse) error) error
-}
-
-// Explain prints the decisions for a ScaledObject as text, or as JSON if output says so.
+// Explain prints the decisions for a ScaledObject: as text, or as output says.
 func Explain(ctx context.Context, scaler Explainer, request *pb.ExplainRequest, output string, stdout io.Writer) error {
 	response, err := scaler.Explain(ctx, request)
 	if err != nil {
 		return err
 	}
-	if output == asJSON {
-		return explain.JSON(stdout, response)
-	}
-	return explain.Text(stdout, response)
+	return write(stdout, output, response, explain.Text)
 }
 
-// ExplainPolicy prints the decision of a policy as text, or as JSON if output says so.
+// ExplainPolicy prints the decision of a policy: as text, or as output says.
 func ExplainPolicy(ctx context.Context, scaler Explainer, request *pb.ExplainPolicyRequest, output string, stdout io.Writer) error {
 	response, err := scaler.ExplainPolicy(ctx, request)
 	if err != nil {
 		return err
 	}
-	if output == asJSON {
-		return explain.JSON(stdout, response)
-	}
-	return explain.PolicyText(stdout, response)
+	return write(stdout, output, response, explain.PolicyText)
 }
 
-// Watch shows the triggers of a namespace, or of all if it is empty, until ctx ends: as a table if
-// stdout is a terminal, else a line for each change.
-func Watch(ctx context.Context, scaler Watcher, namespace, output string, stdout io.Writer) error {
-	show := func(r *pb.WatchDecisionsResponse) error { return explain.Lines(stdout, r) }
-	if output == asJSON {
-		show = func(r *pb.WatchDecisionsResponse) error { return explain.JSONLines(stdout, r) }
-	} else if size := cli.TerminalSize(stdout); size != nil {
-		screen := explain.NewScreen(stdout, size)
-		defer screen.Close()
-		show = screen.Show
+// write writes a response in a format.
+func write[M proto.Message](stdout io.Writer, output string, response M, text func(io.Writer, M) error) error {
+	switch output {
+	case asJSON:
+		return explain.JSON(stdout, response)
+	case asYAML:
+		return explain.YAML(stdout, response)
+	default:
+		return text(stdout, response)
 	}
-	return scaler.Watch(ctx, &pb.WatchDecisionsRequest{Namespace: namespace}, show)
 }

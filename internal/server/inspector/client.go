@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -49,7 +50,15 @@ type Client struct {
 	address string
 	conn    *grpc.ClientConn
 	service pb.InspectorServiceClient
+	// silence is how long a watch waits for a message.
+	silence time.Duration
 }
+
+// maxSilence is ten times the time after which a scaler sends a message without a change.
+const maxSilence = 20 * time.Second
+
+// errSilent is why a watch of a scaler that sends nothing ends.
+var errSilent = errors.New("silent")
 
 // maxReply bounds a reply, in bytes. It is far more than 10,000 triggers take.
 const maxReply = 64 << 20
@@ -70,7 +79,7 @@ func newClient(name, target string, options ...grpc.DialOption) (*Client, error)
 	if err != nil {
 		return nil, fmt.Errorf("use the address %q: %w", name, err)
 	}
-	return &Client{address: name, conn: conn, service: pb.NewInspectorServiceClient(conn)}, nil
+	return &Client{address: name, conn: conn, service: pb.NewInspectorServiceClient(conn), silence: maxSilence}, nil
 }
 
 // Close closes the connection.
@@ -105,26 +114,35 @@ func (c *Client) ListConnections(ctx context.Context) (*pb.ListConnectionsRespon
 }
 
 // Watch calls show for each message of WatchDecisions until ctx ends, which is no error, or
-// until show or the scaler returns an error.
+// until show or the scaler returns an error. A scaler that is silent for 20 s counts as unreachable:
+// one that runs sends a message every two seconds.
 func (c *Client) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, show func(*pb.WatchDecisionsResponse) error) error {
-	stream, err := c.service.WatchDecisions(ctx, request)
-	if err != nil {
-		return c.plain(err)
-	}
-	for {
-		response, err := stream.Recv()
-		switch {
-		case ctx.Err() != nil:
-			return nil //nolint:nilerr // the caller ended the watch
-		case errors.Is(err, io.EOF):
-			return fmt.Errorf("%w at %s: the watch ended", ErrUnreachable, c.address)
-		case err != nil:
-			return c.plain(err)
+	watching, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silence := time.AfterFunc(c.silence, func() { cancel(errSilent) })
+	defer silence.Stop()
+	stream, err := c.service.WatchDecisions(watching, request)
+	for err == nil {
+		var response *pb.WatchDecisionsResponse
+		if response, err = stream.Recv(); err != nil {
+			break
 		}
+		silence.Stop() // show takes its time, such as while a pager is read
 		present(response)
 		if err := show(response); err != nil {
 			return err
 		}
+		silence.Reset(c.silence)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil // the caller ended the watch
+	case errors.Is(context.Cause(watching), errSilent):
+		return fmt.Errorf("%w at %s: nothing came for %s", ErrUnreachable, c.address, c.silence)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w at %s: the watch ended", ErrUnreachable, c.address)
+	default:
+		return c.plain(err)
 	}
 }
 
