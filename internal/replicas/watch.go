@@ -37,7 +37,7 @@ func (g *Group) Watch(ctx context.Context, request *pb.WatchDecisionsRequest, sh
 	w := &watch{
 		group: g, request: request, show: show,
 		events: make(chan event), found: make(chan finding),
-		merged: newMerger(), watched: make(map[int]string), leftover: none,
+		merged: newMerger(), watched: make(map[int]string), quiet: make(map[int]bool), leftover: none,
 		searches: time.NewTimer(regularly), pause: soon,
 	}
 	defer w.running.Wait()
@@ -65,6 +65,8 @@ type watch struct {
 	merged  *merger
 	watched map[int]string // names by number
 	next    int
+	// quiet are those that a search has found, and that have sent no message yet.
+	quiet map[int]bool
 	// leftover is the last replica that was lost, whose triggers are shown until another one has listed its own.
 	leftover int
 	// heard reports that a replica has sent a message. failed are those that were lost since the last one.
@@ -174,12 +176,10 @@ func (w *watch) search(ctx context.Context) {
 // add watches what a search has found, and says when the next one is.
 func (w *watch) add(ctx context.Context, f finding) {
 	for _, r := range f.replicas {
+		w.quiet[w.next] = true
 		w.start(ctx, r, r.Close)
 	}
-	switch {
-	case len(f.replicas) > 0:
-		w.noteWatched()
-	case f.err != nil:
+	if len(f.replicas) == 0 && f.err != nil {
 		w.note("Searching for replicas failed: " + f.err.Error())
 	}
 	w.searching = false
@@ -205,6 +205,10 @@ func (w *watch) searchSoon() {
 // update shows what a message changes.
 func (w *watch) update(e event) error {
 	w.heard, w.alone = true, nil
+	if w.quiet[e.replica] {
+		delete(w.quiet, e.replica)
+		w.noteWatched()
+	}
 	if w.group.find != nil {
 		w.failed = nil
 	}
@@ -224,6 +228,7 @@ func (w *watch) update(e event) error {
 func (w *watch) lose(e event) error {
 	err := named(w.watched[e.replica], e.err)
 	delete(w.watched, e.replica)
+	delete(w.quiet, e.replica)
 	w.failed = append(w.failed, err)
 	switch {
 	case len(w.watched) > 0:
@@ -256,7 +261,13 @@ func (w *watch) why() error {
 
 // noteWatched says which replicas are watched, if there is more to say than that there is one.
 func (w *watch) noteWatched() {
-	names := slices.Sorted(maps.Values(w.watched))
+	var names []string
+	for number, name := range w.watched {
+		if !w.quiet[number] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
 	switch {
 	case len(names) > 1:
 		w.note(fmt.Sprintf("Watching %d replicas: %s. Each trigger is as the one reports that KEDA called last.", len(names), strings.Join(names, ", ")))

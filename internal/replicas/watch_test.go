@@ -243,6 +243,24 @@ func TestWatchIsJoined(t *testing.T) {
 	})
 }
 
+// TestWatchOfAPodThatIsListed: a pod whose scaler is dead is found again and again, and that is noted once.
+func TestWatchOfAPodThatIsListed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		messages := make(chan *pb.WatchDecisionsResponse)
+		a := &replica{messages: messages, err: errors.New("gone")}
+		again := found{replicas: []replicas.Replica{{Name: "A", Scaler: a}}}
+		f := follow(t, a, again, again, again)
+		messages <- message(explained("1", "x", 1, 5))
+		f.want("the list", 0, "shop/billing/x=1 complete")
+		close(messages)
+		if err := <-f.ended; err == nil || err.Error() != "A: gone" {
+			t.Errorf("%v", err)
+		}
+		f.lines([]string{"1s", "3s", "7s", "15s", "25s", "35s", "45s", "55s"}, "No replica is left, and one is searched for 1m0s: A: gone")
+	})
+}
+
 // TestWatchNeverBegan: replicas that never answered end the watch at once.
 func TestWatchNeverBegan(t *testing.T) {
 	t.Parallel()
