@@ -121,6 +121,18 @@ func newStage(t *testing.T, suffix string) *suite {
 	return s
 }
 
+// clients returns the paths of the programs that users have, by name. They are built by one test at a time.
+func clients(t *testing.T) map[string]string {
+	t.Helper()
+	starting.Lock()
+	defer starting.Unlock()
+	root, err := toolchain.Root()
+	check(t, err)
+	programs, err := toolchain.Cache{Root: root, Progress: os.Stderr}.Build(t.Context(), toolchain.Clients())
+	check(t, err)
+	return programs
+}
+
 // namespace makes a namespace for a scenario.
 func (s *suite) namespace(t *testing.T, name string) string {
 	t.Helper()

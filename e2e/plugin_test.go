@@ -70,6 +70,7 @@ func TestPlugin(t *testing.T) { //nolint:tparallel // each goes on from what the
 	t.Run("rights", s.rights)
 	t.Run("watch", s.watch)
 	t.Run("doctor", s.examine)
+	t.Run("kubectl", s.byKubectl)
 	t.Run("ui", s.ui)
 }
 
@@ -285,6 +286,37 @@ func (s *pluginSuite) examine(t *testing.T) {
 	}
 }
 
+// byKubectl: the real kubectl starts the plugin, and asks the script for words.
+func (s *pluginSuite) byKubectl(t *testing.T) {
+	programs := clients(t)
+	dir := t.TempDir()
+	check(t, os.Symlink(s.binary, filepath.Join(dir, "kubectl-backlog")))
+	kubectl := func(args ...string) string {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+		defer cancel()
+		command := exec.CommandContext(ctx, programs["kubectl"], args...)
+		command.Env = append(os.Environ(), "KUBECONFIG="+s.access[pluginAccount], "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+		var stderr bytes.Buffer
+		command.Stderr = &stderr
+		out, err := command.Output()
+		if err != nil {
+			t.Fatalf("kubectl %s: %v\n%s%s", strings.Join(args, " "), err, out, &stderr)
+		}
+		return string(out)
+	}
+	s.call(t, "one")
+	if out := kubectl("backlog", "explain", "billing", "-n", shop, "-o", "yaml"); !strings.Contains(out, `wantedReplicas: "4"`) {
+		t.Errorf("explained:\n%s", out)
+	}
+	if out, want := kubectl("backlog", "completion", "install"), filepath.Join(dir, "kubectl_complete-backlog")+"\n"; out != want {
+		t.Errorf("installed %q, want %q", out, want)
+	}
+	if out := kubectl("__complete", "backlog", "explain", "-n", shop, "bil"); !strings.HasPrefix(out, "billing\n") {
+		t.Errorf("completed:\n%s", out)
+	}
+}
+
 // page reads the page until it shows a text.
 func (s *pluginSuite) page(t *testing.T, url, text string) {
 	t.Helper()
@@ -309,7 +341,7 @@ func (s *pluginSuite) page(t *testing.T, url, text string) {
 	}))
 }
 
-// ui: the page stays when the replica dies that serves it, and when its pod is replaced.
+// ui: the page stays when the replica dies that serves it, and when its pod is replaced. So does a watch.
 func (s *pluginSuite) ui(t *testing.T) {
 	for name, object := range map[string]string{"one": "first", "two": "second"} {
 		_, _, err := s.replicas[name].scaler.Report(s.ctx, shop, object, map[string]string{"connection": "main", "list": "jobs"})
@@ -321,6 +353,17 @@ func (s *pluginSuite) ui(t *testing.T) {
 	}
 	url := lines.Text()
 	s.page(t, url, "first")
+	watched := s.start(t, "watch", "-n", shop)
+	await := func(object string) {
+		t.Helper()
+		for watched.Scan() {
+			if strings.Contains(watched.Text(), shop+"/"+object+" ") {
+				return
+			}
+		}
+		t.Errorf("the watch ended without %s", object)
+	}
+	await("first")
 	began := time.Now()
 	s.replicas["one"].scaler.Process().Kill() // the pod is still listed as ready
 	s.page(t, url, "second")
@@ -333,4 +376,5 @@ func (s *pluginSuite) ui(t *testing.T) {
 	}
 	s.replicas["two"].scaler.Process().Kill()
 	s.page(t, url, "third")
+	await("third")
 }

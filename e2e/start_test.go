@@ -83,8 +83,7 @@ func newStartSuite(t *testing.T) *startSuite {
 	check(t, err)
 	s.root = filepath.Dir(e2e)
 	cache := toolchain.Cache{Root: e2e, Progress: os.Stderr}
-	s.programs, err = cache.Build(t.Context(), toolchain.Clients())
-	check(t, err)
+	s.programs = clients(t)
 	s.programs["/scaler"], err = cache.BuildScaler(t.Context())
 	check(t, err)
 	s.clone = filepath.Join(t.TempDir(), "backlog-scaler")
