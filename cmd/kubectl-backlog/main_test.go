@@ -97,7 +97,7 @@ func TestMistakes(t *testing.T) {
 		{"no command", nil, 2, "expected one of"},
 		{"no name", []string{"explain"}, 2, "<name>"},
 		{"unknown flag", []string{"watch", "--all-namespace"}, 2, `did you mean "--all-namespaces"`},
-		{"another format", []string{"watch", "-o", "yaml"}, 2, "--output"},
+		{"another format", []string{"watch", "-o", "xml"}, 2, "--output"},
 		{"no port", []string{"ui", "--port", "70000"}, 2, "want a port from 1 to 65535"},
 		{"two places", []string{"doctor", "--offline", "x.yaml", "--address", "127.0.0.1:1"}, 2, "want one of the two"},
 		{"no kubeconfig", []string{"explain", "billing", "--kubeconfig", "/nowhere/kubeconfig"}, 1, "find the API server"},

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	pb "github.com/backlog-scaler/backlog-scaler/gen/backlogscaler/v1"
@@ -204,13 +205,7 @@ func policyRowOf(x *policies.Explanation, now time.Time) policyRow {
 func (r *policyRow) schedule(d *policy.Decision, now time.Time) {
 	s := &d.Schedule
 	if len(s.Open) > 0 {
-		r.Windows = ""
-		for i, name := range s.Open {
-			if i > 0 {
-				r.Windows += ", "
-			}
-			r.Windows += name
-		}
+		r.Windows = strings.Join(s.Open, ", ")
 	}
 	if s.Next.Window != "" {
 		verb := "closes"

@@ -220,8 +220,9 @@ func (w *World) Demo() {
 // kind never reach the scaler by Kubernetes, but by any client of its port.
 const Hostile = "\"><svg onload=alert(1)><script>alert(2)</script>\u202egnp.exe '"
 
-// SetPolicy sets a policy with all that the page shows, and the replicas of its workload.
-func (w *World) SetPolicy(name string, replicas int32) {
+// SetPolicy sets a policy with all that the page shows, and the replicas of its workload. Which of its windows are
+// open depends on the time of day and on the weekday; more are others.
+func (w *World) SetPolicy(name string, replicas int32, more ...schedule.Spec) {
 	w.Helper()
 	day, night, sale := int32(6), int32(12), int32(20)
 	opened := time.Now().Add(50 * time.Hour)
@@ -231,11 +232,11 @@ func (w *World) SetPolicy(name string, replicas int32) {
 		Spec: policy.Spec{
 			MinReplicas: 1, MaxReplicas: 40, Signals: []policy.Signal{{Name: "orders", MaxStaleness: 2 * time.Minute}},
 			Up: &policy.StepUp{Pods: 4, Period: 30 * time.Second, ReadyPercent: 75, StuckAfter: 10 * time.Minute},
-			Schedules: []schedule.Spec{
+			Schedules: append([]schedule.Spec{
 				{Name: "office-hours", TimeZone: "Europe/Berlin", Start: "0 8 * * 1-5", End: "0 18 * * 1-5", Floor: &day, Ramp: time.Hour},
 				{Name: "night", TimeZone: "Europe/Berlin", Start: "0 22 * * *", End: "0 6 * * *", Ceiling: &night},
 				{Name: "sale", TimeZone: "Europe/Berlin", From: opened, Until: opened.Add(9 * time.Hour), Floor: &sale},
-			},
+			}, more...),
 		},
 		Signals: []policies.Signal{{Name: "orders", Connection: "main", Trigger: map[string]string{"queue": "orders", "target": "5"}, Interval: time.Second}},
 	})
