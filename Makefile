@@ -65,14 +65,14 @@ test: servers frameworks ## Test the scaler (with the race detector), the Helm c
 test-scaler:
 	@mkdir -p .tools
 	@failed=; run() { echo "$$*"; "$$@" || failed=1; }; \
-	run $(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -p $(SIDE_BY_SIDE) -timeout 15m $(TESTFLAGS) $(TESTED); \
+	run $(GOTESTSUM) --format standard-quiet --jsonfile .tools/tests.json -- -race -p $(SIDE_BY_SIDE) -timeout 30m $(TESTFLAGS) $(TESTED); \
 	if [ -n '$(ENGINES)' ]; then exit $$failed; fi; \
 	$(if $(TESTFLAGS),,run $(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json;) \
-	cd bench; run $(GO) test -race -timeout 15m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/)); cd ..; \
-	cd browser; run $(GO) test -timeout 15m $(TESTFLAGS) ./...; exit $$failed
+	cd bench; run $(GO) test -race -timeout 30m $(TESTFLAGS) $(patsubst bench/%/,./%/...,$(wildcard bench/*/)); cd ..; \
+	cd browser; run $(GO) test -timeout 30m $(TESTFLAGS) ./...; exit $$failed
 
 test-deploy:
-	cd deploy && $(GO) test -timeout 15m $(TESTFLAGS) ./...
+	cd deploy && $(GO) test -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: test-short
 # Several packages at a time, because many tests wait.
@@ -174,7 +174,7 @@ frameworks: # Install the job frameworks that tests drive; quick when they are t
 
 .PHONY: frameworks-table
 frameworks-table: servers frameworks # Write the table of docs/frameworks.md again, as the tests of frameworks prove it
-	$(GO) test -json -count=1 -timeout 15m ./internal/backlog/redis/layout/... > .tools/tests.json
+	$(GO) test -json -count=1 -timeout 30m ./internal/backlog/redis/layout/... > .tools/tests.json
 	$(GO) test -count=1 ./internal/backlog/redis -run '^TestFrameworksTable$$' -proven-by $(CURDIR)/.tools/tests.json -update-docs
 
 .PHONY: clean

@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/backlog-scaler/backlog-scaler/internal/app"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/engines"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/redis/redistest"
+	"github.com/backlog-scaler/backlog-scaler/internal/cli/command"
 	"github.com/backlog-scaler/backlog-scaler/internal/trigger"
 )
 
@@ -127,14 +129,28 @@ func TestNoUserInformationIsPrinted(t *testing.T) {
 	keys = append(keys, "address", "passwordFromEnv", "hosts", "unknown")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "scaler.yaml")
-	check := func(text string, args ...string) {
+	write := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, out, errText := scaler(append(args, "--config", path)...)
-		if strings.Contains(out+errText, "canary") {
-			t.Errorf("%s\n%v prints\n%s%s", text, args, out, errText)
+	}
+	all := engines.All()
+	// check makes thousands of checks, without the command line, whose parser would take most of the time.
+	check := func(text string) {
+		t.Helper()
+		write(text)
+		var out, errText strings.Builder
+		command.Ended(&errText, "scaler", checkCommand{Config: path, Timeout: time.Minute}.Run(t.Context(), all, &out))
+		if printed := out.String() + errText.String(); strings.Contains(printed, "canary") || printed == "" {
+			t.Errorf("%s\nprints\n%s", text, printed)
+		}
+	}
+	read := func(text string, args ...string) {
+		t.Helper()
+		write(text)
+		if _, out, errText := scaler(append(append([]string{"read"}, args...), "--config", path)...); strings.Contains(out+errText, "canary") {
+			t.Errorf("%s\nread %v prints\n%s%s", text, args, out, errText)
 		}
 	}
 	for _, value := range values {
@@ -145,7 +161,7 @@ func TestNoUserInformationIsPrinted(t *testing.T) {
 				if setting == "addresses" {
 					addresses = ""
 				}
-				check("connections:\n  main:\n    engine: redis\n    namespaces: [a]"+addresses+"\n    "+setting+": "+strings.ReplaceAll(shape, "%s", quoted)+"\n", "check")
+				check("connections:\n  main:\n    engine: redis\n    namespaces: [a]" + addresses + "\n    " + setting + ": " + strings.ReplaceAll(shape, "%s", quoted) + "\n")
 			}
 		}
 		good := "connections: {main: {engine: redis, namespaces: [a], addresses: [127.0.0.1:1]}}\n"
@@ -154,14 +170,14 @@ func TestNoUserInformationIsPrinted(t *testing.T) {
 			if key == "connection" {
 				connection = ""
 			}
-			check(good+"watches: {w: {namespace: a"+connection+", "+key+": "+quoted+"}}\n", "check")
+			check(good + "watches: {w: {namespace: a" + connection + ", " + key + ": " + quoted + "}}\n")
 		}
-		check(good, "read", "--connection", value, "--list", "jobs")
+		read(good, "--connection", value, "--list", "jobs")
 		if !strings.Contains(value, "://") {
 			// It may be the name of a queue, which is shown as it is.
 			continue
 		}
-		check(good, "read", "--connection", "main", "--list", value)
-		check(good, "read", "--connection", "main", "--stream", value, "--consumer-group", value)
+		read(good, "--connection", "main", "--list", value)
+		read(good, "--connection", "main", "--stream", value, "--consumer-group", value)
 	}
 }
