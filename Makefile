@@ -101,7 +101,7 @@ faults-table: faults ## The same, and write the table of docs/faults.md
 
 .PHONY: e2e
 e2e: servers ## Test it all together: control plane, KEDA, Redis and the scaler; prints the figures
-	cd e2e && $(GO) test -count=1 -p 1 -parallel 48 -vet=off -timeout 60m -v $(TESTFLAGS) ./...
+	cd e2e && $(GO) test -count=1 -p 1 -parallel 16 -vet=off -timeout 60m -v $(TESTFLAGS) ./...
 
 .PHONY: comparison
 comparison: servers ## Compare the triggers on one trace, with KEDA, and write docs/comparison.* (six minutes)

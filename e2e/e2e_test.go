@@ -31,12 +31,11 @@ type suite struct {
 	measurements measurements
 }
 
-func TestEndToEnd(t *testing.T) { //nolint:tparallel // no other test shall run while latency is measured
+func TestEndToEnd(t *testing.T) {
 	s := newSuite(t, "")
 	// Latency is measured while nothing else runs.
 	t.Run("activation", s.activation)
 	// The others may share the machine: what they assert is what happens, with generous times.
-	t.Parallel()
 	t.Run("together", func(t *testing.T) {
 		for name, scenario := range map[string]func(*testing.T){
 			"out and in":      s.outAndIn,
@@ -72,20 +71,13 @@ func newSuite(t *testing.T, suffix string) *suite {
 	return s
 }
 
-// What tests with a cluster of their own share, so that they may run at the same time: the processors and the memory of a machine
-// are one thing.
-var (
-	// starting is held while a stage starts: it takes all processors then, and little afterwards.
-	starting sync.Mutex
-	// stages has a place for each of the stages that may be there at a time.
-	stages = make(chan struct{}, 6)
-)
+// starting is held while a stage starts: it takes all processors then, and little afterwards, so that tests with a cluster
+// of their own may run at the same time.
+var starting sync.Mutex // the processors of a machine are one thing
 
 // newStage starts everything but a scaler.
 func newStage(t *testing.T, suffix string) *suite {
 	t.Helper()
-	stages <- struct{}{}
-	t.Cleanup(func() { <-stages })
 	starting.Lock()
 	defer starting.Unlock()
 	root, err := toolchain.Root()

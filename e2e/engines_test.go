@@ -11,6 +11,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/bench/measurement"
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/workload"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqs/sqstest"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
@@ -36,6 +37,9 @@ func some(n int32) bool { return n >= 1 }
 // KEDA's own trigger for each. Latency is measured of one engine at a time. Afterwards all go on together, each with an outage of its
 // server.
 func TestEngines(t *testing.T) { //nolint:tparallel // no other test shall run while latency is measured
+	// KEDA's operator finds its credentials for SQS here.
+	t.Setenv("AWS_ACCESS_KEY_ID", sqstest.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", sqstest.SecretKey)
 	s := newStage(t, "-engines")
 	for _, one := range []struct {
 		name  string
@@ -61,7 +65,6 @@ func TestEngines(t *testing.T) { //nolint:tparallel // no other test shall run w
 			e.outage(t)
 		})
 	}
-	t.Parallel() // and so the rest of the above
 }
 
 // called is the name of a measurement of the engine.

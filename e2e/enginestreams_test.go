@@ -12,16 +12,10 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqs/sqstest"
 )
 
-// TestMain serves as a server of NATS, where this program was started as one. KEDA's operator and its code find the credentials
-// for SQS in the environment.
+// TestMain serves as a server of NATS, where this program was started as one.
 func TestMain(m *testing.M) {
 	if code, served := jetstreamtest.ServeChild(); served {
 		os.Exit(code)
-	}
-	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": sqstest.AccessKeyID, "AWS_SECRET_ACCESS_KEY": sqstest.SecretKey} {
-		if err := os.Setenv(name, value); err != nil {
-			panic(err)
-		}
 	}
 	os.Exit(m.Run())
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/backlog-scaler/backlog-scaler/e2e/scaler"
 	"github.com/backlog-scaler/backlog-scaler/e2e/toolchain"
 	"github.com/backlog-scaler/backlog-scaler/internal/backlog/rabbitmq/rabbitmqtest"
+	"github.com/backlog-scaler/backlog-scaler/internal/backlog/sqs/sqstest"
 	"github.com/backlog-scaler/backlog-scaler/internal/childprocess"
 )
 
@@ -63,8 +64,9 @@ func unknown() float64 { return math.NaN() }
 
 // TestMigration migrates KEDA's own triggers, and asks KEDA's own code and the scaler side by side, on the same queues of real
 // servers: empty, filled, in the hands of workers, and empty again. No value differs that the report did not announce.
-func TestMigration(t *testing.T) { //nolint:tparallel // one kind of server runs at a time
-	t.Parallel()
+func TestMigration(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", sqstest.AccessKeyID)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", sqstest.SecretKey)
 	root, err := toolchain.Root()
 	check(t, err)
 	binary, err := toolchain.Cache{Root: root, Progress: os.Stderr}.BuildScaler(t.Context())

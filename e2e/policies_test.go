@@ -41,7 +41,7 @@ type policySuite struct {
 }
 
 // TestPolicies asserts what AutoscalerPolicies do between a real KEDA and a real HPA. It has a cluster of its own.
-func TestPolicies(t *testing.T) { //nolint:tparallel // as TestEndToEnd
+func TestPolicies(t *testing.T) {
 	together := map[string]func(*policySuite, *testing.T){
 		"night":          (*policySuite).night,
 		"leader killed":  (*policySuite).leaderKilled,
@@ -57,7 +57,6 @@ func TestPolicies(t *testing.T) { //nolint:tparallel // as TestEndToEnd
 	s := newPolicySuite(t, "jump", "night", "not-ready", "second-hpa", "foreign-writer", "busy-pods", "observe", "agreement", "keda-restarted", "away")
 	// Latency is measured while nothing else runs.
 	t.Run("jump", s.jump)
-	t.Parallel()
 	t.Run("together", func(t *testing.T) {
 		for name, scenario := range together {
 			t.Run(name, func(t *testing.T) {
